@@ -1,0 +1,106 @@
+"""From the study file's sections to the parameters of each room."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from saliency_stats.attribution import DistanceBins
+from saliency_stats.classifier.augmentation import Augmentation
+from saliency_stats.classifier.evaluation import EvaluationParameters
+from saliency_stats.classifier.routes import Recipe
+from saliency_stats.classifier.training import TrainingParameters
+from saliency_stats.cohort import Cohort, PatchFolder, Phantom, PhantomCohort, PhantomCohortSize
+from saliency_stats.cohort.cache import CachedCohort
+from saliency_stats.compartments import CompartmentParameters
+from saliency_stats.seeds import derive
+from saliency_stats.settings import PhantomSection, StudySettings
+from saliency_stats.statistics import StatisticsSettings
+
+
+def cohort_of(settings: StudySettings) -> Cohort:
+    """Open the cohort a study names, keeping in memory what fits."""
+    return CachedCohort(_cohort(settings), settings.cohort.cache_mb * 2**20)
+
+
+def split_fractions(settings: StudySettings) -> dict[str, Any]:
+    """Say how slides are dealt out where the table names no splits: arguments of ``with_splits``."""
+    return {"fractions": settings.cohort.fractions.model_dump(), "seed": derive(settings.seed, "splits")}
+
+
+def recipe_of(settings: StudySettings, magnification: float) -> Recipe:
+    """Say how the classifier of one magnification is made."""
+    section = settings.classifier
+    training = {name: getattr(section, name) for name in TrainingParameters.__dataclass_fields__}
+    return Recipe(
+        architecture=section.architecture,
+        weights=section.weights,
+        trainable=section.trainable,
+        training=TrainingParameters(**training),
+        augmentation=Augmentation(section.augmentation.dihedral, section.augmentation.stain),
+        seed=derive(settings.seed, "classifier", magnification),
+    )
+
+
+def evaluation_of(settings: StudySettings) -> EvaluationParameters:
+    """Say how accuracy is judged."""
+    return EvaluationParameters(
+        min_balanced_accuracy=settings.classifier.min_balanced_accuracy,
+        alpha=settings.statistics.alpha,
+        seed=derive(settings.seed, "accuracy"),
+    )
+
+
+def statistics_of(settings: StudySettings) -> StatisticsSettings:
+    """Say how contrasts are tested."""
+    section = settings.statistics
+    return StatisticsSettings(
+        unit=section.unit,
+        alpha=section.alpha,
+        correction=section.correction,
+        primary_test=section.primary_test,
+        bootstrap_draws=section.bootstrap_draws,
+        min_confidence=settings.saliency.min_confidence,
+        evaluation_split=settings.cohort.evaluation_split,
+        equivalence_margin=section.equivalence_margin,
+        min_slides=section.min_slides,
+        seed=derive(settings.seed, "statistics"),
+        assume_independent=section.assume_independent,
+    )
+
+
+def measurement_parameters(settings: StudySettings) -> dict[str, Any]:
+    """Say how saliency is measured and attributed: the keyword arguments of ``Measurement`` a study decides."""
+    section = settings.compartments
+    return {
+        "reduction": settings.saliency.reduction,
+        "target": settings.saliency.target,
+        "nuclei": section.nuclei,
+        "compartments": CompartmentParameters(
+            segmentation_mpp=section.segmentation_mpp, cytoplasm_um=section.cytoplasm_um
+        ),
+        "min_area": section.min_area,
+        "bins": DistanceBins(),
+        "keep": settings.saliency.keep,
+    }
+
+
+def stain_groups(table: pd.DataFrame) -> "pd.Series[str]":
+    """Name the patches whose stains are estimated together: those of one slide, or all without a slide."""
+    slide = table["slide_id"].astype(str)
+    return slide.where(slide != "", "unknown slides, " + table["split"].astype(str) + " split")
+
+
+def _cohort(settings: StudySettings) -> Cohort:
+    section = settings.cohort
+    if isinstance(section, PhantomSection):
+        phantom = Phantom(
+            signal=section.signal,
+            size_px=section.size_px,
+            mpp=section.mpp,
+            strength=section.strength,
+            stain_variation=section.stain_variation,
+        )
+        size = PhantomCohortSize(section.slides, section.patches_per_slide)
+        return PhantomCohort(phantom, size, derive(settings.seed, "phantom"))
+    return PatchFolder(Path(section.table), section.mpp)

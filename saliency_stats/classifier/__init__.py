@@ -1,0 +1,1 @@
+"""The classifier whose decisions are explained: its network, its training, its accuracy."""

@@ -1,0 +1,161 @@
+"""How well a classifier decides: accuracy with intervals over slides, and whether it learned anything at all."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from saliency_stats.errors import StudyError
+from saliency_stats.vocabulary import LABELS
+
+METRIC_COLUMNS: Final = (
+    "magnification",
+    "model",
+    "split",
+    "n_patches",
+    "n_slides",
+    "balanced_accuracy",
+    "balanced_accuracy_low",
+    "balanced_accuracy_high",
+    "sensitivity",
+    "specificity",
+    "auc",
+    "brier",
+    "learned",
+    "learned_reason",
+    "interval",
+)
+
+
+@dataclass(frozen=True)
+class EvaluationParameters:
+    """How accuracy is judged.
+
+    Parameters
+    ----------
+    min_balanced_accuracy
+        Balanced accuracy below which a classifier counts as not having learned the task.
+    alpha
+        1 - coverage of the intervals.
+    draws
+        Bootstrap draws.
+    seed
+        Seed of the bootstrap.
+    """
+
+    min_balanced_accuracy: float = 0.65
+    alpha: float = 0.05
+    draws: int = 2000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0.5 <= self.min_balanced_accuracy < 1.0:
+            raise StudyError(
+                f"classifier.min_balanced_accuracy is {self.min_balanced_accuracy}; expected 0.5 (chance) to 1"
+            )
+
+
+def predictions_table(keys: pd.DataFrame, logits: NDArray[np.float64], model: str) -> pd.DataFrame:
+    """Make rows of ``predictions.csv`` from logits (N, 2) of the patches in ``keys``."""
+    rows = keys[["patch_id", "slide_id", "patient_id", "label", "split", "magnification"]].reset_index(drop=True)
+    rows["model"] = model
+    rows["logit_benign"], rows["logit_malignant"] = logits[:, 0], logits[:, 1]
+    rows["p_malignant"] = 1.0 / (1.0 + np.exp(logits[:, 0] - logits[:, 1]))
+    rows["predicted"] = np.where(logits[:, 1] > logits[:, 0], LABELS[1], LABELS[0])
+    rows["correct"] = rows["predicted"] == rows["label"]
+    return rows
+
+
+def metrics_table(predictions: pd.DataFrame, parameters: EvaluationParameters) -> pd.DataFrame:
+    """Score every magnification × model × split.
+
+    Returns
+    -------
+    DataFrame
+        Columns :data:`METRIC_COLUMNS`. The interval of the balanced accuracy resamples slides where every
+        patch has one, and patches otherwise (``interval`` says which). ``learned`` is True if the balanced
+        accuracy reaches ``min_balanced_accuracy`` and its interval lies above chance (0.5).
+    """
+    groups = predictions.groupby(["magnification", "model", "split"], sort=True)
+    rows = [
+        dict(zip(("magnification", "model", "split"), key, strict=True)) | _score(group, parameters) for key, group in groups
+    ]
+    return pd.DataFrame(rows, columns=list(METRIC_COLUMNS))
+
+
+def _score(group: pd.DataFrame, parameters: EvaluationParameters) -> dict[str, Any]:
+    # sorted, so that the resampling does not depend on the order of the rows
+    group = group.sort_values("patch_id")
+    malignant = (group["label"] == LABELS[1]).to_numpy()
+    correct = group["correct"].to_numpy(dtype=bool)
+    p = group["p_malignant"].to_numpy(dtype=float)
+    slides = group["slide_id"].fillna("").astype(str)
+    known = bool((slides != "").all())
+    n_slides = int(slides.nunique()) if known else 0
+    sensitivity = float(correct[malignant].mean()) if malignant.any() else float("nan")
+    specificity = float(correct[~malignant].mean()) if (~malignant).any() else float("nan")
+    accuracy = (sensitivity + specificity) / 2.0
+    units = pd.factorize(slides, sort=True)[0] if known and n_slides > 1 else np.arange(len(group))
+    low, high = _interval(units, malignant, correct, parameters)
+    learned, reason = _learned(accuracy, low, parameters)
+    return {
+        "n_patches": len(group),
+        "n_slides": n_slides,
+        "balanced_accuracy": accuracy,
+        "balanced_accuracy_low": low,
+        "balanced_accuracy_high": high,
+        "sensitivity": sensitivity,
+        "specificity": specificity,
+        "auc": _auc(p, malignant),
+        "brier": float(np.mean((p - malignant) ** 2)),
+        "learned": learned,
+        "learned_reason": reason,
+        "interval": "bootstrap over slides"
+        if known and n_slides > 1
+        else "bootstrap over patches, as if independent: slides are unknown or only one, so the interval is too narrow",
+    }
+
+
+def _interval(
+    units: NDArray[Any], malignant: NDArray[np.bool_], correct: NDArray[np.bool_], parameters: EvaluationParameters
+) -> tuple[float, float]:
+    """Percentile bootstrap of the balanced accuracy, resampling whole units (Efron & Tibshirani 1993, ch. 13)."""
+    if malignant.all() or not malignant.any():
+        return float("nan"), float("nan")
+    n = int(units.max()) + 1
+    counts = np.stack(
+        [np.bincount(units, weights=values, minlength=n) for values in (malignant & correct, malignant, ~malignant & correct, ~malignant)]
+    )
+    rng = np.random.default_rng(parameters.seed)
+    # multinomial weights are the same as drawing n units with replacement, without building each sample
+    weights = rng.multinomial(n, np.full(n, 1.0 / n), size=parameters.draws)
+    hits, positives, rejections, negatives = counts @ weights.T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        accuracy = (hits / positives + rejections / negatives) / 2.0
+    # a draw without one of the classes has no balanced accuracy
+    low, high = np.nanquantile(accuracy, [parameters.alpha / 2, 1 - parameters.alpha / 2])
+    return float(low), float(high)
+
+
+def _auc(p: NDArray[np.float64], malignant: NDArray[np.bool_]) -> float:
+    """Area under the ROC curve as the Mann-Whitney statistic (Hanley & McNeil 1982)."""
+    if malignant.all() or not malignant.any():
+        return float("nan")
+    u = stats.mannwhitneyu(p[malignant], p[~malignant]).statistic
+    return float(u / (malignant.sum() * (~malignant).sum()))
+
+
+def _learned(accuracy: float, low: float, parameters: EvaluationParameters) -> tuple[bool, str]:
+    if not np.isfinite(accuracy):
+        return False, "one of the classes has no patch in this split, so accuracy cannot be judged"
+    if accuracy < parameters.min_balanced_accuracy:
+        return False, (
+            f"balanced accuracy {accuracy:.3f} is below classifier.min_balanced_accuracy "
+            f"{parameters.min_balanced_accuracy:g} (chance is 0.5)"
+        )
+    if low <= 0.5:
+        return False, f"the interval of the balanced accuracy {accuracy:.3f} begins at {low:.3f} and includes chance (0.5)"
+    return True, f"balanced accuracy {accuracy:.3f}, interval from {low:.3f}, above chance (0.5)"

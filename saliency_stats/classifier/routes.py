@@ -1,0 +1,102 @@
+"""The three ways to a trained classifier: all layers, the abstract's two layers, or none (weights as they come)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+import torch
+
+from saliency_stats.classifier.augmentation import Augmentation
+from saliency_stats.classifier.densenet import PatchClassifier, build
+from saliency_stats.classifier.head import Head, cache, freeze_all_but_head
+from saliency_stats.classifier.samples import ImageSamples
+from saliency_stats.classifier.training import LOG_COLUMNS, TrainingParameters, fit
+from saliency_stats.cohort.patch import Cohort
+from saliency_stats.errors import ClassifierError
+from saliency_stats.seeds import derive
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Which network, from which weights, trained how.
+
+    Parameters
+    ----------
+    architecture, weights
+        As in :func:`~saliency_stats.classifier.densenet.build`.
+    trainable
+        ``all`` layers; ``head``, the last convolution and the two-class layer; or ``none``.
+    training, augmentation
+        Parameters; augmentation varies patches only where all layers are trained, since the head is trained
+        on activations that are computed once.
+    seed
+        Root of initialisation, order and augmentation.
+    """
+
+    architecture: str
+    weights: str
+    trainable: Literal["all", "head", "none"]
+    training: TrainingParameters
+    augmentation: Augmentation
+    seed: int
+
+
+def train_classifier(
+    recipe: Recipe,
+    cohort: Cohort,
+    train: pd.DataFrame,
+    valid: pd.DataFrame,
+    device: torch.device,
+    *,
+    checkpoint: Path | None = None,
+    tick: Callable[[int], None] = lambda _: None,
+) -> tuple[PatchClassifier, pd.DataFrame]:
+    """Build and train a classifier.
+
+    Parameters
+    ----------
+    recipe
+        What to build and how to train it.
+    cohort
+        Where the patches are read.
+    train, valid
+        Rows of the inspected patch table; ``valid`` may be empty.
+    device
+        Where to compute.
+    checkpoint
+        See :func:`~saliency_stats.classifier.training.fit`.
+    tick
+        Called with the number of patches that went through training.
+
+    Returns
+    -------
+    tuple
+        The network in evaluation mode, and one row per epoch (none where nothing is trained).
+
+    Raises
+    ------
+    ClassifierError
+        If weights do not fit, a class is absent, or early stopping has no valid split to look at.
+    """
+    model = build(recipe.architecture, recipe.weights, derive(recipe.seed, "initialisation"))
+    model = model.to(device, memory_format=torch.channels_last)
+    if recipe.trainable == "none":
+        return model.eval(), pd.DataFrame(columns=list(LOG_COLUMNS))
+    if recipe.training.stopping == "early" and valid.empty:
+        raise ClassifierError(
+            "classifier.stopping: early chooses the epoch on the valid split, which holds no usable patch; expected some. "
+            "Raise cohort.fractions.valid, name valid patches in the table, or use one_cycle"
+        )
+    seed = derive(recipe.seed, "training")
+    samples = ImageSamples(cohort, train, recipe.augmentation, seed, device)
+    held_out = None if valid.empty else ImageSamples(cohort, valid, recipe.augmentation, seed, device)
+    if recipe.trainable == "all":
+        return model, fit(model, samples, held_out, recipe.training, checkpoint=checkpoint, tick=tick)
+    freeze_all_but_head(model)
+    size = recipe.training.batch_size
+    cached = cache(model, samples, size)
+    cached_valid = None if held_out is None else cache(model, held_out, size)
+    log = fit(Head(model).to(device), cached, cached_valid, recipe.training, checkpoint=checkpoint, tick=tick)
+    return model.eval(), log

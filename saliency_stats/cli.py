@@ -1,0 +1,183 @@
+"""The command line: thin, no science, and nothing heavy is imported before it is needed."""
+# ruff: noqa: PLC0415  (imports inside commands keep `--help` fast)
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec
+
+import click
+
+from saliency_stats import __version__
+from saliency_stats.errors import SaliencyStatsError
+
+Parameters = ParamSpec("Parameters")
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+def _reported(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
+    """Turn the package's errors into one message on stderr and an exit status."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except SaliencyStatsError as error:
+            click.secho(f"saliency-stats: {error}", err=True, fg="red")
+            sys.exit(error.exit_status)
+        except KeyboardInterrupt:
+            click.echo("\nsaliency-stats: stopped; the same command goes on where it was", err=True)
+            sys.exit(130)
+
+    return wrapped
+
+
+@click.group(context_settings=_CONTEXT)
+@click.version_option(__version__)
+def main() -> None:
+    """Nucleus-versus-cytoplasm saliency statistics for classifiers of H&E patches.
+
+    \b
+    saliency-stats run                      the built-in phantom study, a few minutes
+    saliency-stats init study               a commented study file for your own patches
+    saliency-stats check study/study.yaml   what it would do, without doing it
+    saliency-stats run study/study.yaml     tables, figures, report
+    """
+    # cuBLAS reads this before its first call; without it CUDA kernels are not reproducible
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
+_study = click.argument("study", required=False, type=click.Path(path_type=Path, dir_okay=False))
+_set = click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="SECTION.KEY=VALUE",
+    help="Override a key of the study file; repeatable.",
+)
+_device = click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
+)
+
+
+@main.command()
+@_study
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the run.  [default: reports/<name>]")
+@_set
+@_device
+@click.option("--fresh", is_flag=True, help="Start again; otherwise a stopped run is resumed.")
+@click.option(
+    "--assume-independent",
+    is_flag=True,
+    help="Treat patches without a slide as independent of each other. Nothing supports this; the tables say so.",
+)
+@_reported
+def run(
+    study: Path | None,
+    out: Path | None,
+    assignments: tuple[str, ...],
+    device: str,
+    *,
+    fresh: bool,
+    assume_independent: bool,
+) -> None:
+    """Run STUDY (default: the built-in phantom study) and write tables, figures and a report.
+
+    \b
+    saliency-stats run
+    saliency-stats run --set cohort.signal=nucleus --out reports/planted-in-nuclei
+    saliency-stats run analyses/pcam.yaml --device cuda
+    """
+    from saliency_stats import settings
+
+    if assume_independent:
+        assignments = (*assignments, "statistics.assume_independent=true")
+    loaded = settings.load(study, assignments)
+
+    from saliency_stats.statistics import headline
+    from saliency_stats.study import Study
+
+    finished = Study(loaded).run(out, device=device, fresh=fresh)
+    click.echo(headline(finished.verdict), err=True)
+    click.echo(finished.folder / "report.html")
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--kind",
+    type=click.Choice(["phantom", "patches"]),
+    default="patches",
+    show_default=True,
+    help="What the cohort is made of.",
+)
+@_reported
+def init(folder: Path, kind: str) -> None:
+    """Write a commented study file (and, for patches, an example table) into FOLDER.
+
+    \b
+    saliency-stats init my-study
+    saliency-stats init my-phantoms --kind phantom
+    """
+    from saliency_stats.templates import write_template
+
+    for path in write_template(folder, kind):
+        click.echo(path)
+
+
+@main.command()
+@_study
+@_set
+@_device
+@_reported
+def check(study: Path | None, assignments: tuple[str, ...], device: str) -> None:
+    """Validate STUDY, count its patches and slides, estimate time, memory and disk; computes no result.
+
+    \b
+    saliency-stats check analyses/pcam.yaml
+    """
+    from saliency_stats import settings
+
+    loaded = settings.load(study, assignments)
+
+    from saliency_stats.preview import preview
+
+    click.echo(preview(loaded, device))
+
+
+@main.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@_reported
+def report(folder: Path) -> None:
+    """Draw every figure, table and the report of RUN again from its CSVs.
+
+    \b
+    saliency-stats report reports/phantom
+    """
+    from saliency_stats.report import write_report
+
+    click.echo(write_report(folder))
+
+
+@main.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("patch_id")
+@click.option("--model", default="trained", show_default=True, help="trained, or the name of a control.")
+@click.option("--magnification", type=float, help="Where the patch exists at several; default: the finest.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Picture.  [default: RUN/explain/PATCH_ID.png]")
+@_device
+@_reported
+def explain(
+    folder: Path, patch_id: str, model: str, magnification: float | None, out: Path | None, device: str
+) -> None:
+    """Draw one patch of RUN: image, saliency, compartments, and its rows of the ledger.
+
+    \b
+    saliency-stats explain reports/phantom phantom-01-001
+    """
+    from saliency_stats.explanation import explain_patch
+
+    click.echo(explain_patch(folder, patch_id, model=model, magnification=magnification, out=out, device=device))

@@ -1,0 +1,34 @@
+"""Patches that fit into memory are read once."""
+
+from saliency_stats.cohort.patch import Cohort, Patch
+
+
+class CachedCohort:
+    """A cohort that keeps the patches it has read, up to a number of bytes; the rest is read again each time.
+
+    Training reads each patch once per epoch; drawing a phantom or decoding a JPEG costs more than keeping it.
+
+    Parameters
+    ----------
+    cohort
+        The cohort behind.
+    max_bytes
+        Bytes of pixels that are kept at most.
+    """
+
+    def __init__(self, cohort: Cohort, max_bytes: int) -> None:
+        self.kind, self.table, self.digests = cohort.kind, cohort.table, cohort.digests
+        self._cohort = cohort
+        self._left = max_bytes
+        self._kept: dict[int, Patch] = {}
+
+    def read(self, row: int) -> Patch:
+        """Read a patch, from memory if it was kept."""
+        if row in self._kept:
+            return self._kept[row]
+        patch = self._cohort.read(row)
+        size = sum(array.nbytes for array in (patch.image, patch.truth, patch.instances) if array is not None)
+        if size <= self._left:
+            self._left -= size
+            self._kept[row] = patch
+        return patch

@@ -1,0 +1,103 @@
+"""Splits that share no patient and no slide: whole groups are dealt out, stratified by their labels."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from saliency_stats.cohort.patch import USED
+from saliency_stats.errors import CohortError
+from saliency_stats.vocabulary import LABELS, SPLITS
+
+
+def grouping(table: pd.DataFrame) -> pd.Series:
+    """Name the group of every patch that must stay together: its patient, else its slide, else itself."""
+    patient = table["patient_id"].fillna("").astype(str)
+    slide = table["slide_id"].fillna("").astype(str)
+    group = "patch " + table["patch_id"].astype(str)
+    group = group.where(slide == "", "slide " + slide)
+    return group.where(patient == "", "patient " + patient)
+
+
+def assign_splits(table: pd.DataFrame, fractions: Mapping[str, float], seed: int) -> pd.Series:
+    """Deal groups of patches out to the splits.
+
+    Groups are stratified by their share of malignant patches (none, some, all), shuffled by ``seed`` and dealt
+    out in that order, so that each split gets its fraction of each stratum, to within one group.
+
+    Parameters
+    ----------
+    table
+        Patches with ``patch_id``, ``slide_id``, ``patient_id``, ``label``.
+    fractions
+        Share of the groups for train, valid and test, summing to 1.
+    seed
+        Seed of the shuffle. Neither the order of the rows nor the number of patches per group matters.
+
+    Returns
+    -------
+    Series
+        Split of every row, same index as ``table``.
+    """
+    group = grouping(table)
+    malignant = (table["label"] == LABELS[1]).groupby(group).mean().sort_index()
+    stratum = np.sign(malignant) + (malignant == 1.0)
+    rng = np.random.default_rng([seed, 0x5B1175])
+    bounds = np.cumsum([fractions[split] for split in SPLITS])
+    assigned: dict[str, str] = {}
+    for _, members in stratum.groupby(stratum):
+        order = rng.permutation(members.index.to_numpy())
+        # the middle of the i-th of n equal pieces decides: every split gets its share, rounded to the nearest
+        position = np.searchsorted(bounds, (np.arange(len(order)) + 0.5) / len(order), side="right")
+        assigned |= {name: SPLITS[min(index, len(SPLITS) - 1)] for name, index in zip(order, position, strict=True)}
+    return group.map(assigned)
+
+
+def with_splits(table: pd.DataFrame, fractions: Mapping[str, float], seed: int) -> pd.DataFrame:
+    """Give usable patches their splits, where the table names none; a table that names them stays as it is."""
+    used = table["status"] == USED
+    if not used.any() or (table.loc[used, "split"] != "").any():
+        return table
+    return table.assign(split=assign_splits(table[used], fractions, seed).reindex(table.index, fill_value=""))
+
+
+def check_splits(table: pd.DataFrame, evaluation_split: str) -> None:
+    """Refuse a cohort that cannot be trained on or judged, or whose splits share a slide or patient.
+
+    Raises
+    ------
+    CohortError
+        Naming the split, the class or the group, and the remedy.
+    """
+    used = table[table["status"] == USED]
+    if used.empty:
+        reasons = table["status"].value_counts().head(3)
+        listed = "; ".join(f"{count} × {reason}" for reason, count in reasons.items())
+        raise CohortError(f"none of the {len(table)} patches can be used ({listed}); see patches.csv for each one's reason")
+    present = set(used["label"])
+    absent = [label for label in LABELS if label not in present]
+    if absent:
+        raise CohortError(
+            f"every one of the {len(used)} usable patches is {present.pop()!r}, none is {absent[0]!r}; both classes "
+            f"are needed to train a classifier and to judge it. Add patches of the other class"
+        )
+    for magnification, part in used.groupby("magnification"):
+        for split in dict.fromkeys(("train", evaluation_split)):
+            counts = part.loc[part["split"] == split, "label"].value_counts()
+            for label in LABELS:
+                if counts.get(label, 0) == 0:
+                    raise CohortError(
+                        f"the {split} split at {magnification:g}× holds no usable {label!r} patch ({int(counts.sum())} "
+                        f"patches in that split, {len(part)} in all); expected some of both classes. Add patches (or "
+                        f"slides), name the splits in the table's column 'split', or change cohort.fractions"
+                    )
+    group = grouping(used)
+    leaking = used["split"].groupby(group).nunique()
+    leaking = leaking[leaking > 1]
+    if len(leaking):
+        name = str(leaking.index[0])
+        found = ", ".join(sorted(set(used.loc[group == name, "split"])))
+        raise CohortError(
+            f"{name} has patches in more than one split ({found}); {len(leaking)} such group(s) in all. A classifier "
+            f"would be judged on slides it has seen. Give all patches of a slide (and patient) the same split"
+        )

@@ -1,0 +1,102 @@
+"""Memberships: how much of every pixel belongs to each compartment (pure NumPy)."""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from saliency_stats.errors import CompartmentError
+from saliency_stats.vocabulary import COMPARTMENT_CODES, COMPARTMENTS
+
+_CODES: Final = np.array([COMPARTMENT_CODES[name] for name in COMPARTMENTS], dtype=np.uint8)
+
+
+def from_codes(codes: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """Memberships of a hard compartment map.
+
+    Parameters
+    ----------
+    codes
+        (H, W) integers, values of ``COMPARTMENT_CODES``.
+
+    Returns
+    -------
+    ndarray
+        (K, H, W) float32 of zeros and ones, in the order of ``COMPARTMENTS``.
+
+    Raises
+    ------
+    CompartmentError
+        If the map is not two-dimensional or holds another code.
+    """
+    array = np.asarray(codes)
+    if array.ndim != 2:  # noqa: PLR2004 - (H, W)
+        raise CompartmentError(f"A compartment map has the shape (H, W), found {array.shape}.")
+    unknown = np.setdiff1d(array, _CODES)
+    if len(unknown):
+        raise CompartmentError(
+            f"A compartment map holds the codes {unknown[:5].tolist()}, expected only {COMPARTMENT_CODES}."
+        )
+    return np.asarray(array[None] == _CODES[:, None, None], dtype=np.float32)
+
+
+def to_codes(memberships: npt.ArrayLike) -> npt.NDArray[np.uint8]:
+    """Hard map of the largest membership; a tie goes to the compartment named first in ``COMPARTMENTS``.
+
+    Parameters
+    ----------
+    memberships
+        (K, H, W).
+
+    Returns
+    -------
+    ndarray
+        (H, W) uint8, values of ``COMPARTMENT_CODES``.
+
+    Raises
+    ------
+    CompartmentError
+        If the shape is not (K, H, W).
+    """
+    return np.asarray(_CODES[np.argmax(_checked(memberships), axis=0)])
+
+
+def downsample(memberships: npt.ArrayLike, factor: int) -> npt.NDArray[np.float64]:
+    """Mean over blocks of ``factor`` x ``factor`` pixels: every compartment keeps its area.
+
+    Parameters
+    ----------
+    memberships
+        (K, H, W).
+    factor
+        Whole number that divides H and W.
+
+    Returns
+    -------
+    ndarray
+        (K, H / factor, W / factor) float64.
+
+    Raises
+    ------
+    CompartmentError
+        If the shape is not (K, H, W) or the factor does not divide it.
+    """
+    array = _checked(memberships)
+    k, h, w = array.shape
+    if factor < 1 or h % factor or w % factor:
+        raise CompartmentError(
+            f"Memberships of {h} x {w} pixels cannot be averaged over blocks of {factor}: "
+            "crop the image to a multiple of the factor."
+        )
+    blocks = array.reshape(k, h // factor, factor, w // factor, factor)
+    return np.asarray(blocks.mean(axis=(2, 4), dtype=np.float64))
+
+
+def _checked(memberships: npt.ArrayLike) -> npt.NDArray[np.generic]:
+    array = np.asarray(memberships)
+    if array.ndim != 3 or len(array) != len(COMPARTMENTS):  # noqa: PLR2004 - (K, H, W)
+        raise CompartmentError(
+            f"Memberships have the shape (K, H, W) with K = {len(COMPARTMENTS)} {COMPARTMENTS}, "
+            f"found {array.shape}."
+        )
+    return array

@@ -1,0 +1,279 @@
+"""Stain vectors of a slide and the optical densities of its two stains (pure NumPy, no files).
+
+Light through a stained section follows Beer-Lambert, so the optical density ``OD = -log10(I / I0)`` of a
+pixel is a non-negative mixture of one vector per stain (Ruifrok and Johnston 2001, Anal Quant Cytol Histol
+23:291, eq. 1-3). Macenko et al. (2009, ISBI, "A method for normalizing histology slides for quantitative
+analysis") find the two vectors of a slide as the extreme directions of its optical densities.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from skimage.filters import threshold_otsu
+
+from saliency_stats.errors import CompartmentError
+
+FloatArray = npt.NDArray[np.floating]
+UInt8Array = npt.NDArray[np.uint8]
+
+#: Ruifrok and Johnston (2001), haematoxylin and eosin, as in ``skimage.color.rgb_from_hed``.
+RUIFROK_JOHNSTON: Final = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11))
+#: Macenko's beta: paler pixels say nothing about the direction of a stain.
+STAINED_OD: Final = 0.15
+#: Macenko's alpha: the extreme directions are this percentile and 100 minus it.
+ANGLE_PERCENTILE: Final = 1.0
+#: Fewer stained pixels than this give no stable extreme direction.
+MIN_STAINED_PX: Final = 500
+#: Angles between haematoxylin and eosin outside this range mean one stain only, or no H&E at all.
+ANGLE_RANGE_DEG: Final = (10.0, 60.0)
+#: Pixels kept of one image, and of a slide: what bounds the memory.
+PIXELS_PER_IMAGE: Final = 4096
+PIXELS_PER_SLIDE: Final = 400_000
+#: Glass is brighter than this and closer to grey than ``GLASS_SPREAD`` (largest minus smallest channel).
+GLASS_LEVEL: Final = 200
+GLASS_SPREAD: Final = 12
+#: Darker levels are rounding and JPEG noise rather than light; they count as this level.
+DARKEST: Final = 8
+#: The haematoxylin OD of a nuclear border lies in this range on every slide looked at.
+NUCLEAR_OD_RANGE: Final = (0.15, 0.60)
+
+
+@dataclass(frozen=True)
+class Stains:
+    """The two stains of one slide.
+
+    Parameters
+    ----------
+    vectors
+        Unit OD vectors, haematoxylin then eosin, each (red, green, blue).
+    source
+        ``"macenko"``, or ``"ruifrok_johnston: "`` and why Macenko's vectors were not used.
+    white
+        Intensity of the glass per channel (0-255): the slide's own where glass is in view, else 255.
+    maxima
+        99th percentile of the concentration of each stain over stained pixels, for normalisation.
+    nuclear_od
+        Haematoxylin concentration that separates nuclei from the rest of this slide.
+    """
+
+    vectors: tuple[tuple[float, float, float], tuple[float, float, float]]
+    source: str
+    white: tuple[float, float, float] = (255.0, 255.0, 255.0)
+    maxima: tuple[float, float] = (1.0, 0.5)
+    nuclear_od: float = 0.25
+
+    def __post_init__(self) -> None:
+        matrix = np.asarray(self.vectors, dtype=float)
+        if matrix.shape != (2, 3) or not np.all(matrix >= 0):
+            raise CompartmentError(
+                f"Stain vectors must be two rows of three non-negative numbers (red, green, blue), "
+                f"found {self.vectors}."
+            )
+        if not np.allclose(np.linalg.norm(matrix, axis=1), 1.0, atol=1e-6):
+            raise CompartmentError(
+                f"Stain vectors must have length 1, found lengths {np.linalg.norm(matrix, axis=1)}; "
+                "divide each by its Euclidean norm."
+            )
+        if matrix[0] @ matrix[1] > np.cos(np.deg2rad(1.0)):
+            raise CompartmentError(
+                f"The stain vectors {self.vectors} are less than 1 degree apart: no image can be unmixed."
+            )
+        if not all(0 < w <= 255 for w in self.white):  # noqa: PLR2004 - 255 is uint8's white
+            raise CompartmentError(f"white must lie in (0, 255] in every channel, found {self.white}.")
+        if not (min(self.maxima) > 0 and self.nuclear_od > 0):
+            raise CompartmentError(
+                f"maxima and nuclear_od must be positive, found {self.maxima} and {self.nuclear_od}."
+            )
+
+
+def _unit(vector: FloatArray) -> FloatArray:
+    return vector / np.linalg.norm(vector)
+
+
+def optical_density(
+    image: UInt8Array, white: tuple[float, float, float] = (255.0, 255.0, 255.0)
+) -> npt.NDArray[np.float32]:
+    """Optical density of every channel, ``-log10(max(I, DARKEST) / white)``, negative values set to 0.
+
+    Parameters
+    ----------
+    image
+        (..., 3) uint8.
+    white
+        Intensity of the glass per channel.
+
+    Returns
+    -------
+    ndarray
+        (..., 3) float32.
+    """
+    # 256 grey levels per channel: a table look-up instead of a logarithm per pixel
+    levels = np.maximum(np.arange(256, dtype=np.float64), DARKEST)
+    tables = np.maximum(np.log10(np.asarray(white)[:, None] / levels), 0.0).astype(np.float32)
+    return np.stack([tables[c][image[..., c]] for c in range(3)], axis=-1)
+
+
+def unmixing_matrix(vectors: npt.ArrayLike) -> FloatArray:
+    """Inverse of the 3x3 stain matrix whose third row is the residual, orthogonal to both stains.
+
+    Parameters
+    ----------
+    vectors
+        (2, 3) unit OD vectors.
+
+    Returns
+    -------
+    ndarray
+        (3, 3): ``od @ matrix`` gives haematoxylin, eosin and residual. With the residual orthogonal to both
+        stains the first two columns are the least-squares solution.
+    """
+    h, e = np.asarray(vectors, dtype=np.float64)
+    return np.linalg.inv(np.stack([h, e, _unit(np.cross(h, e))]))
+
+
+def concentrations(image: UInt8Array, stains: Stains) -> npt.NDArray[np.float32]:
+    """Optical density due to haematoxylin and to eosin in every pixel.
+
+    Parameters
+    ----------
+    image
+        (H, W, 3) uint8.
+    stains
+        The slide's stains.
+
+    Returns
+    -------
+    ndarray
+        (2, H, W) float32, haematoxylin then eosin, least squares with negative values set to 0.
+    """
+    od = optical_density(image, stains.white)
+    mixed = od @ unmixing_matrix(stains.vectors)[:, :2].astype(np.float32)
+    return np.ascontiguousarray(np.maximum(np.moveaxis(mixed, -1, 0), np.float32(0)))
+
+
+def _pooled_pixels(images: Iterable[UInt8Array]) -> UInt8Array:
+    """Every n-th pixel of each image, and every second of those again whenever the slide's share is full."""
+    kept: list[UInt8Array] = []
+    total, thinning = 0, 1
+    for image in images:
+        if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8:  # noqa: PLR2004 - (H, W, 3)
+            raise CompartmentError(
+                f"Stains are estimated from (H, W, 3) uint8 images, found shape {image.shape} of "
+                f"{image.dtype}; convert to 8-bit RGB."
+            )
+        pixels = image.reshape(-1, 3)
+        stride = max(1, -(-len(pixels) // PIXELS_PER_IMAGE)) * thinning
+        kept.append(pixels[stride // 2 :: stride])
+        total += len(kept[-1])
+        if total > PIXELS_PER_SLIDE:
+            kept = [np.concatenate(kept)[::2]]
+            total, thinning = len(kept[0]), thinning * 2
+    if not total:
+        raise CompartmentError(
+            "Stains cannot be estimated from no images; give at least one (H, W, 3) image."
+        )
+    return np.concatenate(kept)
+
+
+def _white(pixels: UInt8Array) -> tuple[float, float, float]:
+    """Colour of the glass: the median of bright grey pixels where at least 1 in 200 is such, else 255."""
+    spread = np.ptp(pixels, axis=1)
+    glass = pixels[(pixels.min(axis=1) >= GLASS_LEVEL) & (spread <= GLASS_SPREAD)]
+    if len(glass) < max(20, len(pixels) // 200):
+        return (255.0, 255.0, 255.0)
+    # the brighter half: the darker one holds the blurred edges of the tissue
+    brightest = glass[glass.sum(axis=1, dtype=np.int64) >= np.median(glass.sum(axis=1, dtype=np.int64))]
+    red, green, blue = np.median(brightest, axis=0).astype(float)
+    return (float(red), float(green), float(blue))
+
+
+def _macenko(od: FloatArray) -> FloatArray | str:
+    """Vectors (2, 3) of stained pixels ``od`` (n, 3), or the reason why there are none."""
+    if len(od) < MIN_STAINED_PX:
+        return f"{len(od)} stained pixels, at least {MIN_STAINED_PX} are needed"
+    # the plane of the two largest eigenvectors, both turned towards positive OD
+    plane = np.linalg.eigh(np.cov(od, rowvar=False))[1][:, [2, 1]]
+    plane = plane * np.where(plane.sum(axis=0) < 0, -1.0, 1.0)
+    projected = od @ plane
+    angles = np.arctan2(projected[:, 1], projected[:, 0])
+    extremes = np.percentile(angles, [ANGLE_PERCENTILE, 100.0 - ANGLE_PERCENTILE])
+    candidates = [
+        np.maximum(plane @ np.array([np.cos(angle), np.sin(angle)]), 0.0) for angle in extremes.tolist()
+    ]
+    if not all(candidate.any() for candidate in candidates):
+        return "the optical densities have no common direction"
+    # haematoxylin is bluer: it absorbs more red, relative to the rest
+    first, second = sorted((_unit(c) for c in candidates), key=lambda v: -float(v[0]))
+    angle = float(np.rad2deg(np.arccos(np.clip(first @ second, -1.0, 1.0))))
+    low, high = ANGLE_RANGE_DEG
+    if not low <= angle <= high:
+        return f"the stain vectors found are {angle:.1f} degrees apart, expected {low:g} to {high:g}"
+    if first[0] <= first[2] or second[1] <= second[0]:
+        return "the vectors found are not those of haematoxylin and eosin (hue)"
+    return np.stack([first, second])
+
+
+def estimate_stains(images: Iterable[UInt8Array]) -> Stains:
+    """Estimate the stain vectors of one slide from some of its images.
+
+    Macenko et al. (2009), section 2: keep pixels of OD above ``STAINED_OD``, project them on the plane of the
+    two largest eigenvectors of their covariance, take robust extreme angles as the stains. Pixels of all
+    images are pooled, thinned by fixed strides (nothing is random), so memory stays bounded.
+
+    Parameters
+    ----------
+    images
+        (H, W, 3) uint8 images of one slide.
+
+    Returns
+    -------
+    Stains
+        With ``source`` naming Ruifrok and Johnston's vectors, and the reason, where the slide holds too
+        little stain or only one.
+
+    Raises
+    ------
+    CompartmentError
+        If there is no image, or one is not 8-bit RGB.
+    """
+    pixels = _pooled_pixels(images)
+    white = _white(pixels)
+    od = optical_density(pixels, white).astype(np.float64)
+    stained = od[od.mean(axis=1) > STAINED_OD]
+    found = _macenko(stained)
+    if isinstance(found, str):
+        vectors = np.stack([_unit(np.asarray(v)) for v in RUIFROK_JOHNSTON])
+        source = f"ruifrok_johnston: {found}"
+    else:
+        vectors, source = found, "macenko"
+    red, green = ((float(r), float(g), float(b)) for r, g, b in vectors)
+    if not len(stained):
+        return Stains((red, green), source, white)
+    amounts = np.maximum(stained @ unmixing_matrix(vectors)[:, :2], 0.0)
+    h_max, e_max = (max(float(p), 0.05) for p in np.percentile(amounts, 99.0, axis=0))
+    return Stains((red, green), source, white, (h_max, e_max), nuclear_threshold(amounts[:, 0]))
+
+
+def nuclear_threshold(haematoxylin: FloatArray) -> float:
+    """Haematoxylin OD that parts nuclei from the rest: Otsu (1979) over a slide, held in a plausible range.
+
+    Parameters
+    ----------
+    haematoxylin
+        (n,) concentrations of stained pixels of one slide. Of a whole slide: Otsu over a single patch without
+        nuclei would part its stroma in two.
+
+    Returns
+    -------
+    float
+        The threshold, within ``NUCLEAR_OD_RANGE``.
+    """
+    low, high = NUCLEAR_OD_RANGE
+    if np.ptp(haematoxylin) < 1e-6:  # noqa: PLR2004 - one value: nothing to part
+        return high
+    values = np.asarray(haematoxylin, dtype=np.float64)
+    parting = threshold_otsu(values)  # type: ignore[no-untyped-call]  # scikit-image has no annotations
+    return float(np.clip(parting, low, high))

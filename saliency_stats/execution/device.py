@@ -1,0 +1,37 @@
+"""The device that computes, and the switches that make it compute the same thing twice."""
+
+import os
+from typing import Any
+
+import torch
+
+from saliency_stats.errors import StudyError
+
+
+def choose(name: str) -> torch.device:
+    """Turn ``auto``, ``cpu`` or ``cuda`` into a device.
+
+    Raises
+    ------
+    StudyError
+        If CUDA is asked for and torch sees none.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise StudyError("--device cuda: torch finds no CUDA device; expected one with a driver. Use --device cpu or auto")
+    return torch.device(name)
+
+
+def make_deterministic(device: torch.device) -> dict[str, Any]:
+    """Ask torch for deterministic kernels; returns what was set, for the manifest."""
+    if device.type == "cuda":
+        # cuBLAS needs a fixed workspace before its first call
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(mode=True, warn_only=device.type == "cuda")
+    return {
+        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+        "cudnn_benchmark": bool(torch.backends.cudnn.benchmark),
+        "cpu_threads": torch.get_num_threads(),
+    }

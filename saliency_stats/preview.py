@@ -1,0 +1,114 @@
+"""What a study would do: its patches and slides counted, its time, memory and disk estimated on this machine."""
+
+import time
+
+import numpy as np
+import pandas as pd
+import torch
+
+from saliency_stats import assembly
+from saliency_stats.classifier.densenet import PatchClassifier, initialise
+from saliency_stats.classifier.training import uses_bfloat16
+from saliency_stats.cohort.inspection import inspect
+from saliency_stats.cohort.patch import USED
+from saliency_stats.cohort.splits import check_splits, with_splits
+from saliency_stats.execution.device import choose
+from saliency_stats.execution.progress import Progress
+from saliency_stats.saliency import logits_and_gradient
+from saliency_stats.settings import StudySettings
+
+_TRIAL = 8
+
+
+def preview(settings: StudySettings, device: str = "auto") -> str:
+    """Describe a study without computing a result.
+
+    Every patch is looked at; then a network of the study's architecture takes a few timed steps on images of the
+    study's size, from which the times are extrapolated.
+
+    Returns
+    -------
+    str
+        Text for a person.
+
+    Raises
+    ------
+    SaliencyStatsError
+        As the run itself would.
+    """
+    chosen = choose(device)
+    progress = Progress()
+    cohort = assembly.cohort_of(settings)
+    with progress.stage("look at patches", len(cohort.table)) as bar:
+        began = time.perf_counter()
+        table = inspect(cohort, settings.cohort.min_tissue, bar.update)
+        reading = time.perf_counter() - began
+    table = with_splits(table, **assembly.split_fractions(settings))
+    used = table["status"] == USED
+    check_splits(table, settings.cohort.evaluation_split)
+    lines = [f"study {settings.name}: {int(used.sum())} of {len(table)} patches can be used", "", _counts(table[used])]
+    if (~used).any():
+        reasons = table.loc[~used, "status"].value_counts()
+        lines += ["", "excluded:", *(f"  {count:6d}  {reason.removeprefix('excluded: ')}" for reason, count in reasons.items())]
+    if (table.loc[used, "slide_id"] == "").any():
+        lines += ["", "Slides are unknown: the tables will hold estimates without p-values."]
+    lines += ["", *_costs(settings, table[used], chosen, reading)]
+    return "\n".join(lines)
+
+
+def _counts(used: pd.DataFrame) -> str:
+    groups = used.groupby(["magnification", "split", "label"])
+    counts = groups.agg(patches=("patch_id", "size"), slides=("slide_id", lambda ids: ids[ids != ""].nunique()))
+    return counts.reset_index().to_string(index=False)
+
+
+def _costs(settings: StudySettings, used: pd.DataFrame, device: torch.device, reading: float) -> list[str]:
+    size = used[["height_px", "width_px"]].max()
+    images = torch.from_numpy(np.zeros((_TRIAL, 3, int(size["height_px"]), int(size["width_px"])), np.float32))
+    images = images.to(device, memory_format=torch.channels_last)
+    model = initialise(settings.classifier.architecture, 0).to(device, memory_format=torch.channels_last)
+    step = _seconds(lambda: _train_step(settings, model, images), device) / _TRIAL
+    model.eval()
+    target = torch.zeros(_TRIAL, dtype=torch.long, device=device)
+    explained = _seconds(lambda: logits_and_gradient(model, images, target), device) / _TRIAL
+    with torch.no_grad():
+        forward = _seconds(lambda: model(images), device) / _TRIAL
+    n_train = int((used["split"] == "train").sum())
+    n_measured = int((used["split"] == settings.cohort.evaluation_split).sum())
+    training = {
+        "all": settings.classifier.epochs * n_train * step,
+        "head": n_train * forward,
+        "none": 0.0,
+    }[settings.classifier.trainable]
+    networks = 1 + len(settings.controls)
+    seconds = reading + training + n_measured * networks * explained + (len(used) - n_measured) * forward
+    pixels = float((used["height_px"] * used["width_px"]).max())
+    batch = max(settings.classifier.batch_size, settings.saliency.batch_size)
+    # DenseNet-201 keeps about 1.4 kB of activations per input pixel for its backward pass, in float32
+    memory = 1.5e9 + batch * pixels * 1400 + min(settings.cohort.cache_mb * 2**20, 8 * pixels * len(used))
+    return [
+        f"estimated on this machine ({device.type}): {seconds / 60:.0f} min, of which training {training / 60:.0f} min; "
+        f"segmentation and figures come on top",
+        f"memory about {memory / 1e9:.1f} GB",
+    ]
+
+
+def _train_step(settings: StudySettings, model: PatchClassifier, images: torch.Tensor) -> None:
+    model.train()
+    bfloat16 = uses_bfloat16(settings.classifier.precision, images.device)
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
+        loss = model(images).float().sum()
+    loss.backward()
+    model.zero_grad(set_to_none=True)
+
+
+def _seconds(work: object, device: torch.device) -> float:
+    """Seconds of the second of two calls; the first one pays for allocation and kernel selection."""
+    assert callable(work)
+    for _ in range(2):
+        began = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        elapsed = time.perf_counter() - began
+    return elapsed

@@ -1,0 +1,123 @@
+"""Every figure of the report: its name, its title, how it is drawn and what its caption says."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from matplotlib.figure import Figure
+
+from saliency_stats.report import (
+    figures_classifier,
+    figures_contrasts,
+    figures_density,
+    figures_examples,
+    figures_flow,
+    figures_profile,
+)
+from saliency_stats.report.run import Run
+from saliency_stats.report.style import house_style, save
+
+
+@dataclass(frozen=True)
+class FigureSpec:
+    """A figure of the report.
+
+    Parameters
+    ----------
+    name
+        Stem of its files.
+    title
+        Its heading.
+    draw, caption
+        From a run to the figure and to the text below it.
+    """
+
+    name: str
+    title: str
+    draw: Callable[[Run], Figure]
+    caption: Callable[[Run], str]
+
+
+@dataclass(frozen=True)
+class DrawnFigure:
+    """A figure on disk, with its heading and caption."""
+
+    name: str
+    title: str
+    caption: str
+    png: Path
+    pdf: Path
+
+
+#: In the order of the report: where it looked, how sure that is, the classifier, the patches.
+FIGURES: Final = (
+    FigureSpec(
+        "examples",
+        "Example patches with their saliency",
+        figures_examples.draw_examples,
+        figures_examples.caption_examples,
+    ),
+    FigureSpec(
+        "density_ratio",
+        "Saliency density in each compartment",
+        figures_density.draw_density_ratio,
+        figures_density.caption_density_ratio,
+    ),
+    FigureSpec(
+        "forest",
+        "Cytoplasm against nuclei: estimates and intervals",
+        figures_contrasts.draw_forest,
+        figures_contrasts.caption_forest,
+    ),
+    FigureSpec(
+        "profile",
+        "Saliency against the distance to the nuclear border",
+        figures_profile.draw_profile,
+        figures_profile.caption_profile,
+    ),
+    FigureSpec(
+        "area_vs_mass",
+        "Shares of the area and of the saliency",
+        figures_density.draw_area_vs_mass,
+        figures_density.caption_area_vs_mass,
+    ),
+    FigureSpec(
+        "roc_reliability",
+        "The classifier's diagnoses",
+        figures_classifier.draw_roc_reliability,
+        figures_classifier.caption_roc_reliability,
+    ),
+    FigureSpec(
+        "training",
+        "The classifier's training",
+        figures_classifier.draw_training,
+        figures_classifier.caption_training,
+    ),
+    FigureSpec("flow", "From listed to judged patches", figures_flow.draw_flow, figures_flow.caption_flow),
+)
+
+
+def draw_figures(run: Run, progress: Callable[[str], None] | None = None) -> tuple[DrawnFigure, ...]:
+    """Draw every figure into ``figures/`` of the run's folder, as PNG and PDF.
+
+    Parameters
+    ----------
+    run
+        The run; nothing but its tables is used.
+    progress
+        Told the name of each figure before it is drawn.
+
+    Returns
+    -------
+    tuple of DrawnFigure
+        The figures in the order of :data:`FIGURES`.
+    """
+    drawn = []
+    with house_style():
+        for spec in FIGURES:
+            if progress is not None:
+                progress(f"figure {spec.name}")
+            png, pdf = save(spec.draw(run), run.folder / "figures" / spec.name)
+            drawn.append(DrawnFigure(spec.name, spec.title, spec.caption(run), png, pdf))
+    return tuple(drawn)

@@ -1,0 +1,201 @@
+"""The report as one page: verdict, evidence, caveats, and how to reproduce it, with everything inside."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from saliency_stats.report.caveats import caveats
+from saliency_stats.report.figures import DrawnFigure
+from saliency_stats.report.run import NOT_RECORDED, Run, canonical_magnification
+from saliency_stats.report.tables import Table, all_tables
+from saliency_stats.report.wording import (
+    NONE,
+    STATUS_WORDS,
+    architecture_words,
+    count,
+    magnification_words,
+    p_sign,
+    ratio,
+    ratio_interval,
+)
+from saliency_stats.statistics import headline
+
+_NAN: Final = float("nan")
+#: Figures and tables by the question they answer; what is named nowhere here would not be shown.
+_SECTIONS: Final = (
+    (
+        "Where did the classifier look?",
+        ("examples", "density_ratio", "profile", "area_vs_mass"),
+        ("composition",),
+    ),
+    ("How sure is that?", ("forest",), ("contrasts", "compartments", "tests")),
+    ("Is the classifier any good?", ("roc_reliability", "training"), ("metrics",)),
+    ("Which patches were judged?", ("flow",), ("selection", "exclusions")),
+)
+
+
+@dataclass(frozen=True)
+class _Badge:
+    """One hypothesis at a glance."""
+
+    where: str
+    status: str
+    words: str
+    numbers: str
+    sentence: str
+    reasons: tuple[str, ...]
+
+
+def render_html(run: Run, figures: Sequence[DrawnFigure]) -> str:
+    """Write the page.
+
+    Parameters
+    ----------
+    run
+        The run.
+    figures
+        The figures as drawn; their PNGs are put inside the page.
+
+    Returns
+    -------
+    str
+        HTML that loads nothing from anywhere else.
+    """
+    environment = Environment(
+        loader=PackageLoader("saliency_stats.report"),
+        autoescape=select_autoescape(enabled_extensions=("html.j2",), default=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    by_name = {figure.name: figure for figure in figures}
+    tables = {table.name: table for table in all_tables(run)}
+    numbers = {figure.name: k for k, figure in enumerate(_in_order(by_name), start=1)}
+    return environment.get_template("report.html.j2").render(
+        name=run.name,
+        summary=_summary(run),
+        headline=headline(list(run.verdicts)),
+        badges=[_badge(run, verdict) for verdict in run.verdicts],
+        sections=[
+            _section(title, names, shown, by_name, numbers, tables) for title, names, shown in _SECTIONS
+        ],
+        caveats=caveats(run),
+        reproduction=_reproduction(run),
+        study=yaml.safe_dump(dict(run.study), sort_keys=False, allow_unicode=True),
+    )
+
+
+def _in_order(by_name: Mapping[str, DrawnFigure]) -> list[DrawnFigure]:
+    return [by_name[name] for _, names, _ in _SECTIONS for name in names if name in by_name]
+
+
+def _section(
+    title: str,
+    names: Sequence[str],
+    shown: Sequence[str],
+    by_name: Mapping[str, DrawnFigure],
+    numbers: Mapping[str, int],
+    tables: Mapping[str, Table],
+) -> dict[str, Any]:
+    figures = [
+        {
+            "number": numbers[name],
+            "title": by_name[name].title,
+            "caption": by_name[name].caption,
+            "alt": f"{by_name[name].title}. {by_name[name].caption.split('. ')[0].rstrip('.')}.",
+            "data": base64.b64encode(by_name[name].png.read_bytes()).decode("ascii"),
+            "name": name,
+        }
+        for name in names
+        if name in by_name
+    ]
+    return {"title": title, "figures": figures, "tables": [tables[name] for name in shown if name in tables]}
+
+
+def _summary(run: Run) -> str:
+    """Say in one line what was studied."""
+    used = run.patches[run.patches["status"] == "used"]
+    slides = used.loc[used["slide_id"] != "", "slide_id"].nunique()
+    where = ", ".join(magnification_words(value) for value in run.magnifications)
+    return (
+        f"{count(used['patch_id'].nunique(), 'patch')},"
+        f" {count(slides, 'slide') if slides else 'slides unknown'}, at {where}. Classifier:"
+        f" {architecture_words(str(run.setting('classifier.architecture')))}. Saliency: {run.method}"
+        f" ({run.reduction} over the colour channels)."
+    )
+
+
+def _badge(run: Run, verdict: Mapping[str, Any]) -> _Badge:
+    estimate, low, high, p_value = (
+        _number(verdict.get(key)) for key in ("estimate", "ci_low", "ci_high", "p_adjusted")
+    )
+    parts = [f"cytoplasm : nucleus {ratio(estimate)}"]
+    if ratio_interval(low, high) != NONE:
+        parts.append(f"{run.confidence_percent} interval {ratio_interval(low, high)}")
+    if p_sign(p_value):
+        parts.append(f"adjusted {p_sign(p_value)}")
+    if verdict.get("n_slides"):
+        parts.append(count(float(verdict["n_slides"]), "slide"))
+    if verdict.get("n_patches") is not None:
+        parts.append(count(float(verdict["n_patches"]), "patch"))
+    status = str(verdict.get("status", ""))
+    method = (
+        f" ({verdict['method']}, {verdict['reduction']})"
+        if verdict.get("method", run.method) != run.method
+        else ""
+    )
+    magnification = magnification_words(canonical_magnification(verdict.get("magnification", "")))
+    return _Badge(
+        where=f"{str(verdict.get('label', '')).capitalize()} patches, {magnification}{method}",
+        status=status if status in STATUS_WORDS else "not_testable",
+        words=STATUS_WORDS.get(status, status),
+        numbers=" · ".join(parts),
+        sentence=str(verdict.get("sentence", "")),
+        reasons=tuple(str(reason) for reason in verdict.get("reasons", ())),
+    )
+
+
+def _reproduction(run: Run) -> dict[str, Any]:
+    """Collect what is needed to repeat the run; what the manifest lacks is said to be not recorded."""
+    facts = [
+        ("Command", str(run.recorded("command", "saliency-stats run study.yaml"))),
+        ("Seed", str(run.recorded("seed", run.setting("seed")))),
+        ("Device", _flat(run.recorded("device"))),
+        ("Determinism", _flat(run.recorded("determinism"))),
+        ("Machine", _flat(run.recorded("machine"))),
+    ]
+    timings = run.recorded("timings", {})
+    seconds = [(str(stage), f"{float(value):.1f}") for stage, value in timings.items()]
+    if seconds:
+        seconds.append(("all stages", f"{sum(float(value) for value in timings.values()):.1f}"))
+    return {
+        "facts": facts,
+        "versions": [(str(name), str(value)) for name, value in run.recorded("versions", {}).items()],
+        "timings": seconds,
+        "hashes": list(_leaves(run.recorded("sha256", {}))),
+        "not_recorded": NOT_RECORDED,
+    }
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_flat(entry)}" for key, entry in value.items())
+    return str(value)
+
+
+def _leaves(content: Any, prefix: str = "") -> list[tuple[str, str]]:
+    if not isinstance(content, Mapping):
+        return [(prefix, str(content))]
+    return [
+        leaf
+        for key, value in content.items()
+        for leaf in _leaves(value, f"{prefix} / {key}" if prefix else str(key))
+    ]
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else _NAN

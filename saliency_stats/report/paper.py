@@ -1,0 +1,228 @@
+"""What goes into a paper: tables, captions and a methods section with the study's own numbers, in LaTeX."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from saliency_stats.execution.store import write_text
+from saliency_stats.report.figures import DrawnFigure
+from saliency_stats.report.population import min_confidence, selected_patches
+from saliency_stats.report.run import NOT_RECORDED, TRAINED, Run
+from saliency_stats.report.tables import all_tables
+from saliency_stats.report.wording import (
+    TEST_WORDS,
+    architecture_words,
+    count,
+    interval,
+    listing,
+    magnification_words,
+    model_words,
+    number,
+)
+
+#: What LaTeX reads as a command, and what its default fonts lack.
+_TEX: Final = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "×": r"$\times$",
+    "÷": r"$\div$",
+    "−": r"$-$",
+    "±": r"$\pm$",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    "√": r"$\surd$",
+    "µ": r"\textmu{}",
+    "μ": r"\textmu{}",
+    "δ": r"$\delta$",
+    "²": r"$^2$",
+    "–": "--",
+    "—": "---",
+    "’": "'",
+    "“": "``",
+    "”": "''",
+    "…": r"\ldots{}",
+    "←": r"$\leftarrow$",
+    "→": r"$\rightarrow$",
+}
+_CORRECTIONS: Final = {"holm": "holm1979", "bh": "benjamini1995"}
+
+
+def escape(text: str) -> str:
+    """Write a text so that LaTeX prints it as it is; line ends become spaces, so that no comment is left."""
+    return "".join(_TEX.get(letter, letter) for letter in " ".join(str(text).split()))
+
+
+def write_paper(run: Run, figures: Sequence[DrawnFigure]) -> tuple[Path, ...]:
+    """Write ``paper/`` of the run's folder: one ``.tex`` per table, captions, methods and references.
+
+    Parameters
+    ----------
+    run
+        The run.
+    figures
+        The figures as drawn.
+
+    Returns
+    -------
+    tuple of Path
+        The files written.
+    """
+    environment = Environment(  # noqa: S701 - LaTeX, where HTML's escapes would be wrong; the filter below escapes
+        loader=PackageLoader("saliency_stats.report"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        # LaTeX is full of "{#": a comment mark that cannot occur keeps Jinja from reading it as one.
+        comment_start_string="((*",
+        comment_end_string="*))",
+    )
+    environment.filters["tex"] = escape
+    tables = all_tables(run)
+    contents = {
+        f"table_{table.name}.tex": (
+            environment.get_template("table.tex.j2").render(
+                table=table, columns="l" * table.n_text + "r" * (len(table.columns) - table.n_text)
+            )
+        )
+        for table in tables
+    }
+    captions = [(_command(figure.name), f"{figure.title}. {figure.caption}") for figure in figures]
+    captions += [(f"Table{_command(table.name)}", f"{table.title}. {table.note}") for table in tables]
+    contents["captions.tex"] = environment.get_template("captions.tex.j2").render(captions=captions)
+    contents["methods.tex"] = environment.get_template("methods.tex.j2").render(**_methods(run))
+    contents["references.bib"] = environment.get_template("references.bib.j2").render()
+    written = []
+    for name, content in contents.items():
+        path = run.folder / "paper" / name
+        write_text(path, content)
+        written.append(path)
+    return tuple(written)
+
+
+def _command(name: str) -> str:
+    """Return a name as a LaTeX command may have it: letters only."""
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+def _methods(run: Run) -> dict[str, Any]:
+    controls = [model_words(name) for name in run.controls]
+    return {
+        "cohort": _cohort(run),
+        "classifier": _classifier(run),
+        "performance": _performance(run),
+        "saliency": (
+            f"Saliency is the magnitude ({run.reduction} over the colour channels) of the gradient of the"
+            f" logit of the {run.setting('saliency.target')} class with respect to the raw pixels in [0, 1]"
+            f" (method: {run.method})"
+        ),
+        "judged": _judged(run),
+        "compartments": _compartments(run),
+        "segmented": run.setting("compartments.nuclei") != "truth",
+        "statistics": (
+            "The primary contrast of a patch is log2 of the cytoplasm's density ratio over the nuclei's. The"
+            f" unit of inference is the {run.unit}: patch values are averaged per {run.unit}, and the means"
+            f" tested two-sided at {run.alpha:g} ({TEST_WORDS.get(run.primary_test, run.primary_test)})."
+            f" Equivalence is claimed where the {100 * (1 - 2 * run.alpha):g} % interval lies within"
+            f" ±{run.setting('statistics.equivalence_margin')} log2."
+        ),
+        "correction": _CORRECTIONS.get(str(run.setting("statistics.correction")), ""),
+        "controls": (
+            f"The same numbers were computed for the {listing(controls)} on the same patches, and the"
+            " difference was tested as a contrast of its own"
+            if controls
+            else ""
+        ),
+        "results": [str(verdict.get("sentence", "")) for verdict in run.verdicts],
+        "software": _software(run),
+    }
+
+
+def _cohort(run: Run) -> str:
+    used = run.patches[run.patches["status"] == "used"]
+    excluded = len(run.patches) - len(used)
+    parts = []
+    for magnification in run.magnifications:
+        rows = used[used["magnification"] == magnification]
+        mpp = sorted({f"{value:g}" for value in rows["mpp"]})
+        classes = [count(int((rows["label"] == label).sum()), f"{label} patch") for label in run.labels]
+        slides = rows.loc[rows["slide_id"] != "", "slide_id"].nunique()
+        splits = [
+            f"{int((rows['split'] == split).sum()):,} in {split}"
+            for split in ("train", "valid", "test")
+            if (rows["split"] == split).any()
+        ]
+        parts.append(
+            f"At {magnification_words(magnification)} ({listing(mpp)} µm per pixel) there were"
+            f" {listing(classes)} of {count(slides, 'slide') if slides else 'unknown slides'}"
+            f" ({', '.join(splits)})."
+        )
+    left_out = f"{count(excluded, 'patch')} could not be used." if excluded else "No patch was excluded."
+    return (
+        f"Kind of cohort: {run.setting('cohort.kind')}. {' '.join(parts)} {left_out[0].upper()}{left_out[1:]}"
+    )
+
+
+def _classifier(run: Run) -> str:
+    trained = run.training[run.training["model"] == TRAINED]
+    epochs = f"{trained['epoch'].max():.0f} epochs" if len(trained) else "no epochs recorded"
+    return (
+        f"A {architecture_words(str(run.setting('classifier.architecture')))} (initial weights:"
+        f" {run.setting('classifier.weights')}; trained part: {run.setting('classifier.trainable')};"
+        f" {epochs}; seed {run.setting('seed')}) was trained at each magnification"
+    )
+
+
+def _compartments(run: Run) -> str:
+    density = "A compartment's density ratio is its share of the saliency divided by its share of the area."
+    if run.setting("compartments.nuclei") == "truth":
+        return f"The compartments are the known truth of the synthetic tissue. {density}"
+    return (
+        f"Nuclei were segmented (method: {run.setting('compartments.nuclei')}) at"
+        f" {run.setting('compartments.segmentation_mpp')} µm per pixel or finer; cytoplasm is tissue within"
+        f" {run.setting('compartments.cytoplasm_um')} µm of the nearest nucleus that is not fibre, stroma the"
+        f" rest of the tissue, background what is not tissue. {density}"
+    )
+
+
+def _performance(run: Run) -> str:
+    rows = run.metrics[(run.metrics["model"] == TRAINED) & (run.metrics["split"] == run.evaluation_split)]
+    sentences = []
+    for row in records(rows):
+        bounds = interval(row.balanced_accuracy_low, row.balanced_accuracy_high, 3)
+        sentences.append(
+            f"On {count(row.n_patches, 'patch')} of the {row.split} split at"
+            f" {magnification_words(row.magnification)} its balanced accuracy was"
+            f" {number(row.balanced_accuracy, 3)} (interval {bounds}), sensitivity"
+            f" {number(row.sensitivity, 3)}, specificity {number(row.specificity, 3)}, AUC"
+            f" {number(row.auc, 3)}."
+        )
+    return " ".join(sentences)
+
+
+def _judged(run: Run) -> str:
+    chosen = selected_patches(run)
+    return (
+        f"Judged were the patches of the {run.evaluation_split} split that were classified correctly with a"
+        f" probability of the true class of at least {min_confidence(run):g}: {count(len(chosen), 'patch')}."
+    )
+
+
+def _software(run: Run) -> str:
+    versions = run.recorded("versions", {})
+    named = [f"{name} {version}" for name, version in versions.items()]
+    return f"Versions: {', '.join(named) or NOT_RECORDED}. Device: {run.recorded('device')}."

@@ -1,0 +1,178 @@
+"""Which patches the figures show, and their densities as one value per slide, or per patch without slides."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from saliency_stats.errors import ReportError
+from saliency_stats.report.run import TRAINED, Run
+from saliency_stats.report.wording import magnification_words
+from saliency_stats.statistics import primary_population
+from saliency_stats.vocabulary import PATCH_KEY
+
+#: Fewest units for which an interval is drawn; the study may ask for more.
+_MIN_UNITS: Final = 3
+_EXCLUDED: Final = "excluded"
+
+
+@dataclass(frozen=True)
+class Points:
+    """The values of one stratum and compartment, and their mean.
+
+    Parameters
+    ----------
+    each
+        One value per unit (slide or patient), ordered by the unit's name; one per patch where a patch's unit
+        is unknown.
+    by_unit
+        Whether a value stands for a unit.
+    low, high
+        Limits of the t interval of the mean over units; NaN where none may be given.
+    n_patches
+        Patches behind the values.
+    """
+
+    each: NDArray[np.float64]
+    by_unit: bool
+    low: float
+    high: float
+    n_patches: int
+
+    @property
+    def mean(self) -> float:
+        """The mean over units (over patches where units are unknown); NaN of nothing."""
+        return float(self.each.mean()) if self.each.size else float("nan")
+
+
+def min_confidence(run: Run) -> float:
+    """Return the probability of the true class from which on a patch counts as confidently classified.
+
+    Raises
+    ------
+    ReportError
+        If the study does not state it.
+    """
+    found = run.setting("saliency.min_confidence", run.setting("statistics.min_confidence", None))
+    if found is None:
+        raise ReportError(
+            f"{run.folder / 'study.yaml'}: saliency.min_confidence is missing, so it is unknown which patches"
+            " were judged; a finished run's study.yaml states it. Run the study again."
+        )
+    return float(found)
+
+
+def selected_patches(run: Run) -> pd.DataFrame:
+    """Return the judged patches: evaluation split, correctly and confidently classified by the trained model.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``patch_id``, ``magnification`` and ``label``, one row per patch and magnification.
+    """
+    return primary_population(
+        run.predictions, min_confidence=min_confidence(run), evaluation_split=run.evaluation_split
+    ).patches
+
+
+def selected_ledger(run: Run) -> pd.DataFrame:
+    """Return the ledger's rows of the judged patches, for the method and reduction that the figures show."""
+    rows = run.ledger[(run.ledger["method"] == run.method) & (run.ledger["reduction"] == run.reduction)]
+    return rows.merge(selected_patches(run), on=[*PATCH_KEY, "label"], how="inner", validate="many_to_one")
+
+
+def points(run: Run, rows: pd.DataFrame, column: str, *, log2: bool = False) -> Points:
+    """Reduce the rows of one stratum, model and compartment to one value per unit.
+
+    Parameters
+    ----------
+    run
+        Tells the unit of inference and the level of the interval.
+    rows
+        Ledger rows, one per patch.
+    column
+        The ledger's column to reduce.
+    log2
+        Whether to take the binary logarithm first: means are then geometric. Patches whose value is zero
+        or missing carry no logarithm and are left out, as in the contrasts.
+
+    Returns
+    -------
+    Points
+        Values, mean, and the interval by Student's t over units where there are enough.
+    """
+    values = rows[column].where(rows[column] > 0) if log2 else rows[column]
+    kept = rows.assign(value=np.log2(values) if log2 else values).dropna(subset=["value"])
+    known = bool((kept[run.unit_column] != "").all())
+    if not known:
+        ordered = kept.sort_values("patch_id")["value"].to_numpy(np.float64)
+        return Points(ordered, by_unit=False, low=np.nan, high=np.nan, n_patches=len(kept))
+    # Sorted first, so that the sum of a unit does not depend on the order of the rows.
+    means = kept.sort_values("patch_id").groupby(run.unit_column)["value"].mean().to_numpy(np.float64)
+    low, high = np.nan, np.nan
+    needed = max(_MIN_UNITS, int(run.setting("statistics.min_slides", _MIN_UNITS)))
+    if means.size >= needed and float(np.ptp(means)) > 0:
+        bounds = stats.ttest_1samp(means, 0.0).confidence_interval(1 - run.alpha)
+        low, high = float(bounds.low), float(bounds.high)
+    return Points(means, by_unit=True, low=low, high=high, n_patches=len(kept))
+
+
+def learned(run: Run, magnification: str) -> bool:
+    """Tell whether the trained classifier beats chance at a magnification, as its metrics state it."""
+    rows = run.metrics[
+        (run.metrics["magnification"] == magnification)
+        & (run.metrics["model"] == TRAINED)
+        & (run.metrics["split"] == run.evaluation_split)
+    ]
+    return bool(rows["learned"].any())
+
+
+def stratum_words(run: Run, magnification: str, label: str) -> str:
+    """Name a class at a magnification, and say where its classifier learned nothing."""
+    words = f"{label}, {magnification_words(magnification)}"
+    return words if learned(run, magnification) else f"{words} (classifier at chance)"
+
+
+def judged_counts(run: Run, magnification: str, label: str) -> tuple[int, int]:
+    """Return the numbers of judged patches and of their known slides in one stratum."""
+    rows = selected_patches(run).merge(run.patches, on=[*PATCH_KEY, "label"], validate="one_to_one")
+    rows = rows[(rows["magnification"] == magnification) & (rows["label"] == label)]
+    slides = rows.loc[rows[run.unit_column] != "", run.unit_column]
+    return len(rows), int(slides.nunique())
+
+
+def exclusions(run: Run) -> pd.DataFrame:
+    """Count the patches that could not be used, by reason.
+
+    A reason often names its patch or file; those names are taken out, so that one cause is one row.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``magnification``, ``label``, ``reason``, ``n_patches``, most frequent first.
+    """
+    rows = run.patches[run.patches["status"].str.startswith(_EXCLUDED)]
+    reasons = [
+        _without_names(str(status), (str(patch_id), str(source)))
+        for status, patch_id, source in zip(rows["status"], rows["patch_id"], rows["source"], strict=True)
+    ]
+    counted = (
+        rows.assign(reason=pd.Series(reasons, index=rows.index, dtype=str))
+        .groupby(["magnification", "label", "reason"])
+        .size()
+        .rename("n_patches")
+        .reset_index()
+    )
+    return counted.sort_values(
+        ["n_patches", "magnification", "label", "reason"], ascending=[False, True, True, True]
+    ).reset_index(drop=True)
+
+
+def _without_names(status: str, names: tuple[str, ...]) -> str:
+    reason = status.removeprefix(_EXCLUDED).lstrip(": ") or "no reason recorded"
+    for name in sorted(filter(None, names), key=len, reverse=True):
+        reason = reason.replace(name, "…")
+    return reason.replace("… …", "…").removeprefix("…").lstrip(": ,") or "no reason recorded"

@@ -1,0 +1,134 @@
+"""One look for every figure: colours for colour-blind readers, sizes of a paper's column, fixed bytes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch as ColourPatch
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from numpy.typing import NDArray
+
+from saliency_stats.execution.store import atomic
+from saliency_stats.vocabulary import COMPARTMENTS
+
+#: Okabe and Ito's palette (2008), which readers with any colour vision tell apart.
+COMPARTMENT_COLOURS: Final = {
+    "nucleus": "#0072B2",
+    "cytoplasm": "#E69F00",
+    "stroma": "#009E73",
+    "background": "#8C8C8C",
+}
+TRAINED_COLOUR: Final = "#1A1A1A"
+CONTROL_COLOUR: Final = "#8A8A8A"
+DIFFERENCE_COLOUR: Final = "#B5568F"
+QUIET: Final = "#5F6B76"
+#: Saliency is shown in a map of even lightness steps, dark for little.
+SALIENCY_MAP: Final = "inferno"
+#: A double-column figure of most journals is 170–180 mm wide.
+WIDTH_IN: Final = 7.0
+DPI: Final = 200
+
+_RC: Final[dict[str, Any]] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so a figure is the same everywhere
+    "font.size": 7.5,
+    "axes.titlesize": 8.0,
+    "axes.titleweight": "bold",
+    "axes.labelsize": 7.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "axes.edgecolor": "#444444",
+    "xtick.labelsize": 7.0,
+    "ytick.labelsize": 7.0,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "legend.fontsize": 7.0,
+    "legend.frameon": False,
+    "figure.dpi": 100,
+    "savefig.facecolor": "white",
+    "pdf.fonttype": 42,  # TrueType, so that journals find embedded and editable text
+    "svg.hashsalt": "saliency-stats",
+}
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Draw inside this: matplotlib's defaults with the house's changes, whatever the reader's own settings."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_RC)
+        yield
+
+
+def new_figure(height_in: float, width_in: float = WIDTH_IN) -> Figure:
+    """Return an empty figure of the house's width, laid out by constraints."""
+    figure = Figure(figsize=(width_in, height_in), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.04, h_pad=0.04)  # type: ignore[union-attr]  # "constrained" sets one
+    return figure
+
+
+def empty_figure(reason: str) -> Figure:
+    """Return a figure that says why there is nothing to draw."""
+    figure = new_figure(1.1)
+    figure.text(0.5, 0.5, f"nothing to draw: {reason}", ha="center", va="center", color=QUIET, wrap=True)
+    return figure
+
+
+def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
+    """Write a figure as PNG and PDF, atomically and without dates, so that equal figures are equal bytes."""
+    png, pdf = stem.with_suffix(".png"), stem.with_suffix(".pdf")
+    for path, options in (
+        (png, {"dpi": DPI, "metadata": {"Software": None}}),
+        (
+            pdf,
+            {
+                "dpi": 300,
+                "metadata": {"CreationDate": None, "ModDate": None, "Producer": None, "Creator": None},
+            },
+        ),
+    ):
+        with atomic(path) as partial:
+            figure.savefig(partial, format=path.suffix[1:], **options)
+    return png, pdf
+
+
+def spread(n: int, width: float) -> NDArray[np.float64]:
+    """Return `n` offsets within ±width/2 that keep neighbours apart: multiples of the golden ratio, no chance."""
+    golden = (np.sqrt(5.0) - 1.0) / 2.0
+    return (np.mod(np.arange(1, n + 1) * golden, 1.0) - 0.5) * width
+
+
+def ratio_axis(axes: Axes, which: str, low: float, high: float) -> None:
+    """Label a log2 axis (``"x"`` or ``"y"``) with plain ratios, at ticks that suit its range."""
+    pad = 0.08 * max(high - low, 0.5)
+    low, high = low - pad, high + pad
+    fine = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.4, 1.6, 1.8, 2.0)
+    middle = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
+    span = high - low
+    ratios = fine if span <= 1.3 else middle if span <= 3.4 else tuple(2.0**k for k in range(-12, 13))  # noqa: PLR2004 - spans at which ticks crowd
+    ticks = [float(np.log2(value)) for value in ratios if low <= np.log2(value) <= high]
+    if which == "x":
+        axes.set_xlim(low, high)
+        axis: Any = axes.xaxis
+    else:
+        axes.set_ylim(low, high)
+        axis = axes.yaxis
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _position: f"{2.0**value:.4g}"))
+
+
+def compartment_handles(names: tuple[str, ...] = COMPARTMENTS) -> list[ColourPatch]:
+    """Return legend entries for the compartments."""
+    return [ColourPatch(facecolor=COMPARTMENT_COLOURS[name], label=name) for name in names]
+
+
+def line_handle(label: str, colour: str, style: str = "-", width: float = 1.4) -> Line2D:
+    """Return one legend entry for a line."""
+    return Line2D([], [], color=colour, linestyle=style, linewidth=width, label=label)

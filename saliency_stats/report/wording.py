@@ -1,0 +1,139 @@
+"""How numbers and names read in figures, tables and text: one spelling for each."""
+
+import math
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from saliency_stats.report.run import TRAINED
+
+DASH: Final = "–"
+MINUS: Final = "−"
+NONE: Final = "—"
+
+#: Below this a p-value is printed as an inequality.
+_SMALLEST_P: Final = 0.0001
+_TEN, _HUNDRED = 10.0, 100.0
+
+#: What each status of a verdict says in two or three words.
+STATUS_WORDS: Final = {
+    "supported": "Supported",
+    "contradicted": "Contradicted",
+    "equivalent": "No preference",
+    "inconclusive": "Inconclusive",
+    "not_testable": "Not testable",
+}
+CONTRAST_WORDS: Final = {
+    "cytoplasm_vs_nucleus": "cytoplasm : nucleus",
+    "nucleus_vs_rest": "nucleus : other tissue",
+    "cytoplasm_vs_rest": "cytoplasm : other tissue",
+    "stroma_vs_rest": "stroma : other tissue",
+    "stroma_vs_nucleus": "stroma : nucleus",
+    "stroma_vs_cytoplasm": "stroma : cytoplasm",
+}
+TEST_WORDS: Final = {
+    "t_slide_means": "t over slide means",
+    "sign_flip": "sign-flip over slides",
+    "cluster_bootstrap": "cluster bootstrap",
+}
+STEP_WORDS: Final = {
+    "listed": "Listed",
+    "used": "Readable and used",
+    "evaluation split": "In the evaluation split",
+    "correct": "Correctly classified",
+    "correct and confident": "Correct and confident",
+    "both compartments present": "Both compartments present",
+}
+
+
+def magnification_words(magnification: str) -> str:
+    """Return "20×" for "20"; a magnification that is no number stays as it is."""
+    return f"{magnification}×" if magnification.replace(".", "", 1).isdigit() else magnification
+
+
+def model_words(model: str) -> str:
+    """Return a model's name as a reader knows it."""
+    if model == TRAINED:
+        return "trained"
+    if model.startswith(f"{TRAINED}-"):
+        return f"trained {MINUS} {model.removeprefix(f'{TRAINED}-')}"
+    return f"{model} control"
+
+
+def architecture_words(architecture: str) -> str:
+    """Return "DenseNet-201" for "densenet201"."""
+    return re.sub(r"^densenet(?=\d)", "DenseNet-", architecture)
+
+
+def number(value: float, digits: int = 2) -> str:
+    """Return a number with a fixed number of decimals and a true minus sign; a dash where there is none."""
+    if not math.isfinite(value):
+        return NONE
+    text = f"{value:.{digits}f}"
+    return text.replace("-", MINUS) if float(text) else text.replace("-", "")
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """Return a share as a percentage."""
+    return NONE if not math.isfinite(value) else f"{100 * value:.{digits}f} %"
+
+
+def interval(low: float, high: float, digits: int = 2) -> str:
+    """Return "low to high", which stays readable where a limit is negative; a dash where there is none."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return NONE
+    return f"{number(low, digits)} to {number(high, digits)}"
+
+
+def ratio(log2_value: float) -> str:
+    """Return a log2 ratio as a plain ratio, with about three digits."""
+    if not math.isfinite(log2_value):
+        return NONE
+    value = 2.0**log2_value
+    return f"{value:.2f}" if value < _TEN else f"{value:.1f}" if value < _HUNDRED else f"{value:.0f}"
+
+
+def ratio_interval(low: float, high: float) -> str:
+    """Return an interval of log2 ratios as plain ratios."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return NONE
+    return f"{ratio(low)}{DASH}{ratio(high)}"
+
+
+def p_words(p_value: float) -> str:
+    """Return "0.012", "< 0.0001", or a dash where nothing was tested."""
+    if not math.isfinite(p_value):
+        return NONE
+    return f"< {_SMALLEST_P:.4f}" if p_value < _SMALLEST_P else f"{p_value:.2g}"
+
+
+def p_sign(p_value: float) -> str:
+    """Return "p = 0.012" or "p < 0.0001"; nothing where nothing was tested."""
+    if not math.isfinite(p_value):
+        return ""
+    words = p_words(p_value)
+    return f"p {words}" if words.startswith("<") else f"p = {words}"
+
+
+def count(n: float, singular: str, plural: str = "") -> str:
+    """Return "1 slide" or "12,907 patches"; "no slides" for none and "unknown slides" where unknown."""
+    many = plural or (f"{singular}es" if singular.endswith("ch") else f"{singular}s")
+    if not math.isfinite(n):
+        return f"unknown number of {many}"
+    return f"{whole(n) if n else 'no'} {singular if n == 1 else many}"
+
+
+def whole(n: float) -> str:
+    """Return a count with its thousands set apart."""
+    return f"{int(n):,}" if math.isfinite(n) else NONE
+
+
+def listing(words: Iterable[str]) -> str:
+    """Return "a, b and c"."""
+    found = list(words)
+    return found[0] if len(found) == 1 else f"{', '.join(found[:-1])} and {found[-1]}" if found else "none"
+
+
+def shorten(text: str, length: int) -> str:
+    """Return a text cut to a length, the cut marked."""
+    return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"

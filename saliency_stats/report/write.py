@@ -1,0 +1,44 @@
+"""The whole report of a run, from its folder into its folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from saliency_stats.execution.store import write_text
+from saliency_stats.report.figures import draw_figures
+from saliency_stats.report.html import render_html
+from saliency_stats.report.paper import write_paper
+from saliency_stats.report.read import read_run
+
+
+def write_report(run_dir: Path, *, progress: Callable[[str], None] | None = None) -> Path:
+    """Draw a finished run's figures, write its ``paper/`` and its ``report.html``, from its tables alone.
+
+    Parameters
+    ----------
+    run_dir
+        The run's folder, as ``saliency-stats run`` leaves it.
+    progress
+        Told, in a few words, what is being done.
+
+    Returns
+    -------
+    Path
+        ``report.html``.
+
+    Raises
+    ------
+    ReportError
+        If a table is missing, cannot be read, or lacks a column.
+    StorageError
+        If the folder cannot be written.
+    """
+    run = read_run(run_dir)
+    figures = draw_figures(run, progress)
+    if progress is not None:
+        progress("tables for a paper")
+    write_paper(run, figures)
+    if progress is not None:
+        progress("report.html")
+    page = run.folder / "report.html"
+    write_text(page, render_html(run, figures))
+    return page

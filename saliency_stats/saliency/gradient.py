@@ -1,0 +1,87 @@
+"""The abstract's class-saliency map: the gradient of the correct class's logit with respect to the raw pixels."""
+
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from saliency_stats.errors import AttributionError
+
+REDUCTIONS: Final = ("l2", "l1", "max")
+
+
+def logits_and_gradient(model: nn.Module, images: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Classify images and differentiate each one's target logit with respect to its pixels, in one pass.
+
+    Parameters
+    ----------
+    model
+        Classifier in evaluation mode: images (N, 3, H, W) in [0, 1] to logits (N, C). It normalises inside, so
+        that the gradient is with respect to the *raw* pixel.
+    images
+        (N, 3, H, W).
+    target
+        Class index of the logit per image, (N,).
+
+    Returns
+    -------
+    tuple of Tensor
+        Logits z (N, C) and dz_c / dx (N, 3, H, W) (Simonyan et al. 2014, eq. 4).
+
+    Raises
+    ------
+    AttributionError
+        If the model is in training mode (batch statistics would mix the images of a batch), or shapes differ.
+    """
+    if model.training:
+        raise AttributionError(
+            "the model is in training mode; saliency needs model.eval(), or images would influence each other"
+        )
+    if images.ndim != 4 or target.shape != images.shape[:1]:  # noqa: PLR2004  (N, 3, H, W)
+        raise AttributionError(
+            f"images have shape {tuple(images.shape)} and target {tuple(target.shape)}; expected (N, 3, H, W) and (N,)"
+        )
+    pixels = images.detach().clone().requires_grad_()
+    with torch.enable_grad():
+        logits = model(pixels)
+        # images do not influence each other in evaluation mode, so the sum's gradient holds each one's own
+        chosen = logits.gather(1, target.view(-1, 1)).sum()
+        (gradient,) = torch.autograd.grad(chosen, pixels)
+    return logits.detach(), gradient
+
+
+def reduce_channels(gradient: Tensor, reduction: str = "l2") -> Tensor:
+    """Reduce (N, 3, H, W) to non-negative maps (N, H, W).
+
+    ``l2``: sqrt(sum_k g_k^2), the abstract's; ``l1``: sum_k |g_k|; ``max``: max_k |g_k| (Simonyan et al. 2014).
+
+    Raises
+    ------
+    AttributionError
+        For an unknown reduction.
+    """
+    if reduction == "l2":
+        return torch.linalg.vector_norm(gradient, dim=1)
+    if reduction == "l1":
+        return gradient.abs().sum(dim=1)
+    if reduction == "max":
+        return gradient.abs().amax(dim=1)
+    raise AttributionError(f"saliency.reduction is {reduction!r}; expected one of {', '.join(REDUCTIONS)}")
+
+
+def gradient(model: nn.Module, images: Tensor, target: Tensor, reduction: str = "l2") -> Tensor:
+    """Class-saliency maps S(p) = || dz_c / dx_p || over the colour channels.
+
+    Parameters
+    ----------
+    model, images, target
+        As in :func:`logits_and_gradient`.
+    reduction
+        As in :func:`reduce_channels`.
+
+    Returns
+    -------
+    Tensor
+        Raw (never display-normalised) maps (N, H, W).
+    """
+    return reduce_channels(logits_and_gradient(model, images, target)[1], reduction)

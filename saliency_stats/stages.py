@@ -1,0 +1,251 @@
+"""The stages of a study, each from the tables of the one before to the next."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from saliency_stats import assembly
+from saliency_stats.attribution import combine
+from saliency_stats.classifier.densenet import PatchClassifier, build, save_weights
+from saliency_stats.classifier.evaluation import metrics_table
+from saliency_stats.classifier.routes import train_classifier
+from saliency_stats.cohort.inspection import inspect
+from saliency_stats.cohort.patch import USED
+from saliency_stats.cohort.splits import check_splits, with_splits
+from saliency_stats.compartments import Stains, estimate_stains, stain_table, stains_from
+from saliency_stats.errors import StorageError
+from saliency_stats.execution.engine import Engine
+from saliency_stats.execution.manifest import sha256
+from saliency_stats.execution.progress import Progress
+from saliency_stats.execution.store import Store, atomic, write_json, write_table
+from saliency_stats.measurement import TRAINED, Measurement, Unit, units_of
+from saliency_stats.saliency import randomised
+from saliency_stats.seeds import derive
+from saliency_stats.settings import StudySettings
+from saliency_stats.showcase import chosen_examples, write_examples
+from saliency_stats.statistics import learned_flags, primary_population, study_contrasts, verdicts
+from saliency_stats.statistics.flow import study_flow
+from saliency_stats.vocabulary import PATCH_KEY
+
+
+class Stages:
+    """The stages of one study in one folder.
+
+    Parameters
+    ----------
+    settings
+        The study.
+    store
+        The run's folder.
+    device
+        Where the networks compute.
+    progress
+        Where progress is shown.
+    engine
+        Maps the units of work.
+    """
+
+    def __init__(
+        self, settings: StudySettings, store: Store, device: torch.device, progress: Progress, engine: Engine
+    ) -> None:
+        self.settings, self.store, self.device = settings, store, device
+        self._progress, self._engine = progress, engine
+        self._cohort = assembly.cohort_of(settings)
+
+    def inputs(self) -> dict[str, str]:
+        """Hashes of the files that define the study's inputs."""
+        return dict(self._cohort.digests)
+
+    def needed_bytes(self) -> int:
+        """Estimate the disk space of a run from above: weights and optimiser state, tables, pictures."""
+        n = len(self._cohort.table)
+        networks = self._cohort.table["magnification"].nunique()
+        weights = 85_000_000 * networks
+        checkpoint = 3 * 85_000_000 if self.settings.classifier.trainable == "all" else 10_000_000
+        rows = 12_000 * n * (1 + len(self.settings.controls))
+        maps = 4 * 65_536 * n * (1 + len(self.settings.controls)) if self.settings.saliency.keep else 0
+        return weights + checkpoint + rows + maps + 30_000_000
+
+    def run(self) -> None:
+        """Compute everything that the report is drawn from."""
+        table = self.patches()
+        models = self.classifiers(table)
+        measurement = self.measurement(table, models)
+        self.measure(measurement)
+        self.conclude(measurement)
+
+    def patches(self) -> pd.DataFrame:
+        """Look at every patch, assign the splits, write ``patches.csv``; returns the inspected table."""
+        with self._progress.stage("look at patches", len(self._cohort.table)) as bar:
+            table = inspect(self._cohort, self.settings.cohort.min_tissue, bar.update)
+        table = with_splits(table, **assembly.split_fractions(self.settings))
+        self._write_once("patches", table)
+        excluded = int((table["status"] != USED).sum())
+        if excluded:
+            self._progress.say(f"{excluded} of {len(table)} patches are excluded; patches.csv says why")
+        check_splits(table, self.settings.cohort.evaluation_split)
+        table["stain_group"] = assembly.stain_groups(table)
+        return table
+
+    def classifiers(self, table: pd.DataFrame) -> dict[float, dict[str, PatchClassifier]]:
+        """Train one classifier per magnification, write weights and ``training.csv``; returns the networks."""
+        used = table[table["status"] == USED]
+        models: dict[float, dict[str, PatchClassifier]] = {}
+        logs = []
+        for magnification, part in used.groupby("magnification", sort=True):
+            log = self._train(float(magnification), part)
+            logs.append(log.assign(magnification=magnification, model=TRAINED))
+            models[float(magnification)] = self.networks(float(magnification))
+        training = pd.concat(logs, ignore_index=True)
+        columns = ["magnification", "model"]
+        write_table(self.store.folder / "training.csv", training[columns + [c for c in training if c not in columns]])
+        return models
+
+    def networks(self, magnification: float) -> dict[str, PatchClassifier]:
+        """Load the trained network of a magnification, and make its controls."""
+        section = self.settings.classifier
+        models = {TRAINED: build(section.architecture, str(self._weights(magnification)), seed=0)}
+        for control in self.settings.controls:
+            models[control] = randomised(section.architecture, derive(self.settings.seed, control, magnification))
+        return {
+            name: model.to(self.device, memory_format=torch.channels_last).eval() for name, model in models.items()
+        }
+
+    def measurement(self, table: pd.DataFrame, models: dict[float, dict[str, PatchClassifier]]) -> Measurement:
+        """Estimate the stains of every measured slide, write ``stains.csv``; returns the function of a unit."""
+        measured = table[(table["status"] == USED) & (table["split"] == self.settings.cohort.evaluation_split)]
+        groups = dict(list(measured.groupby("stain_group", sort=True)))
+        stains: dict[str, Stains] = {}
+        with self._progress.stage("estimate stains", len(groups), "slide") as bar:
+            for name, part in groups.items():
+                # evenly spaced patches stand for the slide; the choice depends on the table alone
+                n = min(len(part), self.settings.compartments.stain_patches)
+                rows = part.index.to_numpy()[np.linspace(0, len(part) - 1, n).round().astype(int)]
+                stains[str(name)] = estimate_stains([self._cohort.read(int(row)).image for row in rows])
+                bar.update(1)
+        write_table(self.store.folder / "stains.csv", stain_table(stains))
+        return self._measurement(table, models, stains)
+
+    def again(self, table: pd.DataFrame, magnification: float) -> Measurement:
+        """Make the function of a unit from what a finished run has stored."""
+        table = table.assign(stain_group=assembly.stain_groups(table))
+        stains = stains_from(self.store.table("stains"))
+        return self._measurement(table, {magnification: self.networks(magnification)}, stains)
+
+    def measure(self, measurement: Measurement) -> None:
+        """Measure every unit that is not stored yet, and put the tables together."""
+        units = units_of(measurement.table, self.settings.cohort.evaluation_split, self.settings.saliency.batch_size)
+        parts: dict[str, list[pd.DataFrame]] = {name: [] for name in ("predictions", "ledger", "profile", "nuclei")}
+        with self._progress.stage("saliency, compartments", sum(len(unit.rows) for unit in units)) as bar:
+
+            def stored(unit: Unit) -> dict[str, pd.DataFrame]:
+                return self.store.once(unit.name, lambda: measurement(unit))
+
+            for unit, tables in zip(units, self._engine.map(stored, units), strict=True):
+                for name in parts:
+                    if name in tables:
+                        parts[name].append(tables[name])
+                if "maps" in tables:
+                    self._write_maps(unit, tables["maps"])
+                bar.update(len(unit.rows))
+        for name, collected in parts.items():
+            if name != "profile":
+                write_table(self.store.folder / f"{name}.csv", pd.concat(collected, ignore_index=True))
+        self._profile_parts = pd.concat(parts["profile"], ignore_index=True)
+
+    def conclude(self, measurement: Measurement) -> None:
+        """Judge: metrics, selection, profile, contrasts, verdicts, and the examples that are shown."""
+        with self._progress.stage("statistics", 1, "study") as bar:
+            split = self.settings.cohort.evaluation_split
+            chosen = assembly.statistics_of(self.settings)
+            predictions, ledger = self.store.table("predictions"), self.store.table("ledger")
+            metrics = metrics_table(predictions, assembly.evaluation_of(self.settings))
+            write_table(self.store.folder / "metrics.csv", metrics)
+            population = primary_population(
+                predictions, min_confidence=chosen.min_confidence, evaluation_split=split, model=TRAINED
+            )
+            patches = self.store.table("patches")
+            flow = study_flow(patches, predictions, ledger, population, evaluation_split=split)
+            write_table(self.store.folder / "selection.csv", flow)
+            keys = list(PATCH_KEY)
+            judged = self._profile_parts.merge(population.patches[keys], on=keys)
+            write_table(self.store.folder / "profile.csv", combine(judged))
+            learned = learned_flags(metrics, evaluation_split=split)
+            contrasts = study_contrasts(ledger, predictions, settings=chosen, learned=learned)
+            write_table(self.store.folder / "contrasts.csv", contrasts)
+            write_json(self.store.folder / "verdict.json", verdicts(contrasts, metrics, chosen))
+            bar.update(1)
+        trained = predictions[predictions["model"] == TRAINED]
+        shown = chosen_examples(measurement.table, population.patches, trained, self.settings.report.examples)
+        write_examples(self.store, measurement, shown, self._progress)
+
+    def weight_hashes(self) -> dict[str, str]:
+        """Hashes of the trained networks."""
+        return {path.name: sha256(path) for path in sorted((self.store.folder / "weights").glob("*.safetensors"))}
+
+    def _measurement(
+        self, table: pd.DataFrame, models: dict[float, dict[str, PatchClassifier]], stains: dict[str, Stains]
+    ) -> Measurement:
+        return Measurement(
+            cohort=self._cohort,
+            table=table,
+            models=models,
+            stains=stains,
+            device=self.device,
+            **assembly.measurement_parameters(self.settings),
+        )
+
+    def _weights(self, magnification: float) -> Any:
+        return self.store.folder / "weights" / f"trained-{magnification:g}x.safetensors"
+
+    def _train(self, magnification: float, part: pd.DataFrame) -> pd.DataFrame:
+        log_path = self.store.work / f"training-{magnification:g}x.parquet"
+        if log_path.is_file():
+            return pd.read_parquet(log_path)
+        recipe = assembly.recipe_of(self.settings, magnification)
+        train, valid = part[part["split"] == "train"], part[part["split"] == "valid"]
+        if self.settings.cohort.evaluation_split == "valid":
+            # the split that judges the classifier must not be looked at while it is trained
+            valid = valid.iloc[:0]
+        checkpoint = self.store.work / f"training-{magnification:g}x.checkpoint"
+        with self._progress.stage(f"train at {magnification:g}×", recipe.training.epochs * len(train)) as bar:
+            model, log = train_classifier(
+                recipe, self._cohort, train, valid, self.device, checkpoint=checkpoint, tick=bar.update
+            )
+        with atomic(self._weights(magnification)) as partial:
+            save_weights(model, partial)
+        with atomic(log_path) as partial:
+            log.to_parquet(partial, index=False)
+        checkpoint.unlink(missing_ok=True)
+        return log
+
+    def _write_once(self, name: str, table: pd.DataFrame) -> None:
+        """Write a table of the inputs; an interrupted run must find the same inputs when it goes on."""
+        path = self.store.folder / f"{name}.csv"
+        before = path.read_bytes() if path.is_file() else None
+        write_table(path, table)
+        if before is not None and before != path.read_bytes():
+            changed = path.read_bytes()
+            path.write_bytes(before)
+            line = next(n for n, (a, b) in enumerate(zip(before.split(b"\n"), changed.split(b"\n"), strict=False)) if a != b)
+            raise StorageError(
+                f"the patches have changed since the run in {self.store.folder} began (line {line + 1} of {name}.csv); "
+                f"expected the same images. Put them back, or give --fresh to start again"
+            )
+
+    def _write_maps(self, unit: Unit, maps: pd.DataFrame) -> None:
+        with atomic(self.store.folder / "maps" / f"{unit.name}.npz") as partial:
+            arrays: dict[str, Any] = {
+                str(model): np.stack(
+                    [
+                        np.frombuffer(row.saliency, "<f4").reshape(row.height_px, row.width_px)
+                        for row in rows.itertuples()
+                    ]
+                )
+                for model, rows in maps.groupby("model", sort=True)
+            }
+            ids = maps.loc[maps["model"] == TRAINED, "patch_id"].to_numpy(dtype=str)
+            with partial.open("wb") as file:
+                np.savez_compressed(file, patch_id=ids, **arrays)

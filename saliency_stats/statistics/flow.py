@@ -1,0 +1,67 @@
+"""The flow of patches from the list to the primary contrast, for the diagram of exclusions."""
+
+from typing import Final
+
+import pandas as pd
+
+from saliency_stats.statistics.selection import TRAINED, Population, restrict
+from saliency_stats.vocabulary import PATCH_KEY
+
+#: Steps in order; each is a subset of the one before.
+STEPS: Final = (
+    "listed",
+    "used",
+    "evaluation split",
+    "correct",
+    "correct and confident",
+    "both compartments present",
+)
+
+
+def study_flow(
+    patches: pd.DataFrame,
+    predictions: pd.DataFrame,
+    ledger: pd.DataFrame,
+    population: Population,
+    *,
+    evaluation_split: str,
+) -> pd.DataFrame:
+    """Count patches and slides at every step.
+
+    Parameters
+    ----------
+    patches, predictions, ledger
+        The tables of a run.
+    population
+        The judged patches.
+    evaluation_split
+        The split they come from.
+
+    Returns
+    -------
+    DataFrame
+        magnification, label, step (in the order of :data:`STEPS`), n_patches, n_slides (0 where unknown).
+    """
+    keys = list(PATCH_KEY)
+    used = patches[patches["status"] == "used"]
+    evaluated = used[used["split"] == evaluation_split]
+    trained = predictions[(predictions["model"] == TRAINED) & predictions["correct"].astype(bool)]
+    measured = restrict(ledger, population)
+    measured = measured[
+        (measured["model"] == TRAINED)
+        & (measured["status"] == "measured")
+        & measured["compartment"].isin(["nucleus", "cytoplasm"])
+    ]
+    both = measured.groupby(keys)["compartment"].nunique()
+    both = both[both == 2].reset_index()[keys]  # noqa: PLR2004  (nucleus and cytoplasm)
+    correct = evaluated.merge(trained[keys], on=keys)
+    confident = evaluated.merge(population.patches[keys], on=keys)
+    steps = (patches, used, evaluated, correct, confident, confident.merge(both, on=keys))
+    parts = []
+    groups = patches[["magnification", "label"]].drop_duplicates().sort_values(["magnification", "label"])
+    for magnification, label in groups.itertuples(index=False):
+        for step, table in zip(STEPS, steps, strict=True):
+            rows = table[(table["magnification"] == magnification) & (table["label"] == label)]
+            slides = rows["slide_id"].astype(str)
+            parts.append((magnification, label, step, len(rows), int(slides[slides != ""].nunique())))
+    return pd.DataFrame(parts, columns=["magnification", "label", "step", "n_patches", "n_slides"])

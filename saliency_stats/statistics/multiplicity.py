@@ -1,0 +1,45 @@
+"""Correction for many tests inside declared families."""
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]  # ships no types
+
+from saliency_stats.statistics.settings import one_of, require_columns
+
+_METHODS = {"holm": "holm", "bh": "fdr_bh"}
+
+
+def adjust(
+    table: pd.DataFrame,
+    *,
+    correction: Literal["holm", "bh"] = "holm",
+    family: tuple[str, ...] = ("family", "test"),
+) -> pd.Series:
+    """Return adjusted p-values: Holm (1979) or Benjamini & Hochberg (1995), separately inside each family.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Column ``p_value`` and the columns named by ``family``. Rows without a p-value belong to no family: a
+        hypothesis that was not tested costs the others nothing.
+    correction : {"holm", "bh"}
+        Family-wise error rate, or false discovery rate.
+    family : tuple of str
+        Columns that together name a family.
+
+    Returns
+    -------
+    Series
+        Adjusted p-values on the table's index, NaN where there is no p-value.
+    """
+    one_of("correction", correction, tuple(_METHODS))
+    require_columns("contrasts", table.columns, ("p_value", *family))
+    p_value = table["p_value"].to_numpy(dtype=np.float64)
+    adjusted = np.full(len(table), np.nan)
+    for rows in table.groupby(list(family), sort=False, dropna=False).indices.values():
+        tested = rows[np.isfinite(p_value[rows])]
+        if tested.size:
+            adjusted[tested] = multipletests(p_value[tested], method=_METHODS[correction])[1]
+    return pd.Series(adjusted, index=table.index, name="p_adjusted")

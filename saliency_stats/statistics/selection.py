@@ -1,0 +1,169 @@
+"""Which patches are judged: those of the evaluation split that the trained model classified well."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from saliency_stats.errors import StatisticsError
+from saliency_stats.statistics.settings import require_columns
+from saliency_stats.vocabulary import LABELS, PATCH_KEY
+
+TRAINED = "trained"
+
+
+@dataclass(frozen=True)
+class Population:
+    """The patches that are judged, and how many there were before.
+
+    ``patches`` has the columns patch_id, magnification, label; ``counts`` one row per magnification and label
+    with the columns magnification, label, evaluated, correct, confident (correctly *and* confidently
+    classified).
+    """
+
+    patches: pd.DataFrame
+    counts: pd.DataFrame
+
+
+def primary_population(
+    predictions: pd.DataFrame, *, min_confidence: float, evaluation_split: str = "test", model: str = TRAINED
+) -> Population:
+    """Select the correctly and confidently classified patches of the evaluation split.
+
+    The trained model decides, at each magnification for itself, and the controls are read on the same
+    patches: a control that chose its own would be compared on other tissue.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        Columns patch_id, magnification, model, split, p_malignant, predicted, correct.
+    min_confidence : float
+        Least probability of the true class.
+    evaluation_split : str
+        The split to judge.
+    model : str
+        The model that decides.
+
+    Raises
+    ------
+    StatisticsError
+        If columns are missing, the model or the split has no predictions, a patch occurs twice, a predicted
+        label is unknown, or a probability lies outside [0, 1].
+    """
+    require_columns(
+        "predictions",
+        predictions.columns,
+        (*PATCH_KEY, "model", "split", "p_malignant", "predicted", "correct"),
+    )
+    rows = predictions[(predictions["model"] == model) & (predictions["split"] == evaluation_split)]
+    if rows.empty:
+        found = predictions[["model", "split"]].drop_duplicates().astype(str).agg("/".join, axis=1)
+        raise StatisticsError(
+            f"predictions: none of model {model!r} on split {evaluation_split!r} (found: "
+            f"{', '.join(sorted(found)) or 'nothing'}); choose an evaluation split that has predictions"
+        )
+    twice = rows.duplicated(list(PATCH_KEY))
+    if twice.any():
+        row = rows[twice].iloc[0]
+        raise StatisticsError(f"predictions: patch {row['patch_id']} occurs twice at {row['magnification']}")
+    unknown = sorted(set(rows["predicted"].astype(str)) - set(LABELS))
+    if unknown:
+        raise StatisticsError(f"predictions: unknown label {unknown[0]!r}, expected {' or '.join(LABELS)}")
+    p_malignant = rows["p_malignant"].to_numpy(dtype=np.float64)
+    if not np.all((p_malignant >= 0) & (p_malignant <= 1)):
+        raise StatisticsError("predictions: p_malignant holds values that are not probabilities from 0 to 1")
+    correct = _booleans("predictions", rows["correct"])
+
+    benign, malignant = LABELS
+    is_malignant = (rows["predicted"] == malignant).to_numpy(dtype=bool) == correct
+    p_true = np.where(is_malignant, p_malignant, 1 - p_malignant)
+    judged = rows[list(PATCH_KEY)].assign(
+        label=np.where(is_malignant, malignant, benign),
+        evaluated=1,
+        correct=correct.astype(int),
+        confident=(correct & (p_true >= min_confidence)).astype(int),
+    )
+    counts = judged.groupby(["magnification", "label"], as_index=False)[
+        ["evaluated", "correct", "confident"]
+    ].sum()
+    patches = judged.loc[judged["confident"] == 1, [*PATCH_KEY, "label"]].reset_index(drop=True)
+    return Population(patches, counts)
+
+
+def restrict(ledger: pd.DataFrame, population: Population) -> pd.DataFrame:
+    """Return the ledger's rows of the selected patches, of every model.
+
+    Raises
+    ------
+    StatisticsError
+        If a patch's label differs between the ledger and the predictions.
+    """
+    require_columns("ledger", ledger.columns, (*PATCH_KEY, "label"))
+    judged = population.patches.rename(columns={"label": "predicted_label"})
+    rows = ledger.merge(judged, on=list(PATCH_KEY), how="inner", validate="many_to_one")
+    wrong = rows["label"] != rows["predicted_label"]
+    if wrong.any():
+        row = rows[wrong].iloc[0]
+        raise StatisticsError(
+            f"patch {row['patch_id']} is {row['label']} in the ledger but "
+            f"{row['predicted_label']} according to the predictions; both tables must come from the same run"
+        )
+    return rows.drop(columns="predicted_label")
+
+
+def flow_counts(
+    population: Population,
+    ledger: pd.DataFrame,
+    *,
+    compartments: tuple[str, ...] = ("nucleus", "cytoplasm"),
+    model: str = TRAINED,
+) -> pd.DataFrame:
+    """Count patches for the flow diagram, down to those in which the primary contrast can be measured.
+
+    Returns
+    -------
+    DataFrame
+        ``population.counts`` with a further column ``both_compartments``: selected patches in which each of
+        the compartments is measured in the model's rows, with any method.
+    """
+    require_columns("ledger", ledger.columns, (*PATCH_KEY, "label", "model", "compartment", "status"))
+    rows = restrict(ledger, population)
+    rows = rows[
+        (rows["model"] == model) & (rows["status"] == "measured") & rows["compartment"].isin(compartments)
+    ]
+    per_patch = rows.groupby([*PATCH_KEY, "label"])["compartment"].nunique()
+    full = per_patch[per_patch == len(compartments)]
+    both = full.groupby(level=["magnification", "label"]).size().rename("both_compartments")
+    merged = population.counts.merge(both.reset_index(), on=["magnification", "label"], how="left")
+    return merged.assign(both_compartments=merged["both_compartments"].fillna(0).astype(int))
+
+
+def learned_flags(metrics: pd.DataFrame, *, evaluation_split: str = "test") -> dict[Hashable, bool]:
+    """Return per magnification whether the trained model beats chance, as the classifier's metrics state it.
+
+    Raises
+    ------
+    StatisticsError
+        If columns are missing, or a magnification has two rows for the split.
+    """
+    require_columns("metrics", metrics.columns, ("magnification", "model", "split", "learned"))
+    rows = metrics[(metrics["model"] == TRAINED) & (metrics["split"] == evaluation_split)]
+    if rows["magnification"].duplicated().any():
+        raise StatisticsError(
+            f"metrics: two rows of the trained model on split {evaluation_split!r}, expected one"
+        )
+    flags = _booleans("metrics", rows["learned"])
+    return {plain(mag): bool(flag) for mag, flag in zip(rows["magnification"], flags, strict=True)}
+
+
+def plain(value: Hashable) -> Hashable:
+    """Return a NumPy scalar as the Python number it holds, anything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _booleans(table: str, column: pd.Series) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    if not column.isin([True, False]).all():
+        found = column[~column.isin([True, False])].iloc[0]
+        raise StatisticsError(f"{table}: column {column.name} holds {found!r}, expected True or False")
+    return column.to_numpy(dtype=bool)

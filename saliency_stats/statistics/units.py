@@ -1,0 +1,169 @@
+"""From values of patches to means of the units that are independent of each other."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from saliency_stats.errors import StatisticsError
+from saliency_stats.statistics.inference import NAN
+from saliency_stats.statistics.settings import require_columns
+from saliency_stats.statistics.variance import Clustering, clustering
+
+
+@dataclass(frozen=True)
+class Units:
+    """One sample of values, reduced to its independent units.
+
+    ``unit`` is "slide", "patient", "patch" or, where no unit is known, "". ``means`` are the units' means in
+    ascending order (none where no unit is known), ``estimate`` their mean, or the mean over patches where no
+    unit is known. ``n_slides`` counts the slides that are known by name, ``n_missing`` the patches without a
+    value. ``reason`` says in plain words what is unusual about the unit.
+    """
+
+    unit: str
+    means: NDArray[np.float64]
+    estimate: float
+    n_slides: int
+    n_patches: int
+    n_missing: int
+    clustering: Clustering
+    reason: str
+
+
+def independent_units(
+    table: pd.DataFrame,
+    value: str,
+    *,
+    slide: str = "slide_id",
+    patient: str | None = None,
+    assume_independent: bool = False,
+) -> Units:
+    """Reduce patches to unit means.
+
+    A slide's mean is the mean of its patches; a patient's mean is the mean of the patient's slide means, so
+    that a slide does not count more for having more patches (patches of a patient whose slide is unknown
+    count as one slide). Neither the order of the rows nor the names of the units changes any bit of the
+    result.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per patch.
+    value : str
+        Column with the values; NaN where the patch has none.
+    slide : str
+        Column with the slides' ids, empty where unknown.
+    patient : str, optional
+        Column with the patients' ids; where given, the patient is the unit.
+    assume_independent : bool
+        Where a patient is unknown, let the slides be the units, and where a slide is unknown, the patches.
+        Units that are known are used in any case.
+
+    Raises
+    ------
+    StatisticsError
+        If a column is missing, a value is not a number or is infinite, or a slide belongs to two patients.
+    """
+    require_columns("table", table.columns, (value, slide, *([patient] if patient else [])))
+    numbers = _numbers(table[value], value)
+    order = np.argsort(numbers, kind="stable")[: int(np.count_nonzero(~np.isnan(numbers)))]
+    values = numbers[order]
+    slides = _codes(table[slide].iloc[order])
+    patients = None if patient is None else _codes(table[patient].iloc[order])
+    if patients is not None:
+        _refuse_shared_slides(slides, patients, table[slide].iloc[order])
+
+    unit, reason = _choose_unit(slides, patients, assume_independent=assume_independent)
+    if unit == "patient" and patients is not None:
+        pairs = np.unique(np.stack([patients, slides]), axis=1, return_inverse=True)[1].reshape(-1)
+        slide_means = _group_means(values, pairs)
+        owner = np.empty(slide_means.size, dtype=np.intp)
+        owner[pairs] = patients
+        by_size = np.argsort(slide_means, kind="stable")
+        means, codes = _group_means(slide_means[by_size], owner[by_size]), patients
+    elif unit == "slide":
+        means, codes = _group_means(values, slides), slides
+    elif unit == "patch":
+        means, codes = values, np.arange(values.size)
+    else:
+        means, codes = np.empty(0), np.zeros(values.size, dtype=np.intp)
+    means = np.sort(means)
+    averaged = means if unit else values
+    return Units(
+        unit=unit,
+        means=means,
+        estimate=float(np.mean(averaged)) if averaged.size else NAN,
+        n_slides=int(np.unique(slides[slides >= 0]).size),
+        n_patches=int(values.size),
+        n_missing=int(len(table) - values.size),
+        clustering=clustering(values, codes) if values.size and unit else Clustering(NAN, NAN, NAN, NAN),
+        reason=reason,
+    )
+
+
+def _numbers(column: pd.Series, value: str) -> NDArray[np.float64]:
+    try:
+        numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise StatisticsError(
+            f"table: column {value} holds {column.dtype}, expected numbers ({error})"
+        ) from error
+    n_infinite = int(np.count_nonzero(np.isinf(numbers)))
+    if n_infinite:
+        raise StatisticsError(
+            f"table: {n_infinite} of {numbers.size} values in column {value} are infinite; a ratio with a "
+            "zero in it has no logarithm: set such a patch's value to NaN, and it is counted as missing"
+        )
+    return numbers
+
+
+def _codes(ids: pd.Series) -> NDArray[np.intp]:
+    """Return codes ``0 … k-1`` of the ids, -1 where an id is empty."""
+    text = ids.astype("string").str.strip()
+    return pd.factorize(text.where(text != ""))[0]
+
+
+def _refuse_shared_slides(slides: NDArray[np.intp], patients: NDArray[np.intp], names: pd.Series) -> None:
+    known = (slides >= 0) & (patients >= 0)
+    owners = np.unique(np.stack([slides[known], patients[known]]), axis=1)[0]
+    shared = owners[1:][owners[1:] == owners[:-1]]
+    if shared.size:
+        name = names.iloc[int(np.flatnonzero(slides == shared[0])[0])]
+        raise StatisticsError(
+            f"table: slide {name} belongs to more than one patient; correct its patient ids"
+        )
+
+
+def _choose_unit(
+    slides: NDArray[np.intp], patients: NDArray[np.intp] | None, *, assume_independent: bool
+) -> tuple[str, str]:
+    """Return the unit of inference ("" for none) and what is to be said about it."""
+    n = slides.size
+    no_slide, no_patient = int(np.count_nonzero(slides < 0)), 0
+    if patients is not None:
+        no_patient = int(np.count_nonzero(patients < 0))
+        if not no_patient:
+            return "patient", ""
+        if not assume_independent:
+            return "", f"{_unknown('patient', no_patient, n)}, and patches of one patient are not independent"
+    if not no_slide:
+        return (
+            "slide",
+            "slides are assumed to be independent: their patients are unknown" if no_patient else "",
+        )
+    if assume_independent:
+        return "patch", "patches are assumed to be independent: their slides are unknown"
+    return "", f"{_unknown('slide', no_slide, n)}, and patches of one slide are not independent"
+
+
+def _unknown(unit: str, k: int, n: int) -> str:
+    if k == n:
+        return f"the {unit}s of the patches are unknown"
+    return f"the {unit} of {k} of {n} patches is unknown"
+
+
+def _group_means(values: NDArray[np.float64], codes: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return each group's mean, summed in the order of the values, which are sorted."""
+    return np.bincount(codes, weights=values) / np.bincount(codes)

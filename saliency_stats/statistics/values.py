@@ -1,0 +1,229 @@
+"""From ledger rows to one value per patch and contrast: log2 ratios of saliency densities."""
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from saliency_stats.errors import StatisticsError
+from saliency_stats.statistics.settings import require_columns
+from saliency_stats.vocabulary import COMPARTMENTS, TISSUE
+
+#: What a value belongs to; two models are compared patch by patch on the last four.
+VALUE_KEY: Final = ("model", "patch_id", "magnification", "method", "reduction")
+#: What a value carries along.
+IDENTITY: Final = ("slide_id", "patient_id", "label")
+PRIMARY: Final = "cytoplasm_vs_nucleus"
+#: Contrasts of one compartment with another.
+PAIRS: Final = {
+    PRIMARY: ("cytoplasm", "nucleus"),
+    "stroma_vs_nucleus": ("stroma", "nucleus"),
+    "stroma_vs_cytoplasm": ("stroma", "cytoplasm"),
+}
+#: Contrasts of one compartment with the rest of the tissue.
+RESTS: Final = {f"{compartment}_vs_rest": compartment for compartment in TISSUE}
+CONTRASTS: Final = (PRIMARY, *RESTS, *(name for name in PAIRS if name != PRIMARY))
+
+
+def patch_values(ledger: pd.DataFrame) -> pd.DataFrame:
+    """Compute every contrast for every patch of a ledger.
+
+    Parameters
+    ----------
+    ledger : DataFrame
+        one row per patch, magnification, model, method, reduction and compartment with the columns patch_id,
+        slide_id, patient_id, label, magnification, model, method, reduction, compartment, area_share,
+        mass_share, density_ratio and status ("measured", or why not).
+
+    Returns
+    -------
+    DataFrame
+        One row per contrast and key, sorted, with the columns model, patch_id, magnification, method,
+        reduction, slide_id, patient_id, label, contrast, value and missing. ``value`` is ``log2(d_a / d_b)``
+        for two compartments, and ``log2((m_k / a_k) / (m_r / a_r))`` for a compartment k and the rest r of
+        the tissue, with m and a the shares of saliency and of area. It is NaN where a compartment (or the
+        whole rest) is missing in the patch or holds no saliency; ``missing`` then says which, and is empty
+        otherwise.
+
+    Raises
+    ------
+    StatisticsError
+        If columns are missing, a share is negative, a compartment is unknown, a patch has two rows or none
+        for a compartment of the tissue, or a patch carries two slides, patients or labels.
+    """
+    require_columns(
+        "ledger",
+        ledger.columns,
+        (*VALUE_KEY, *IDENTITY, "compartment", "area_share", "mass_share", "density_ratio", "status"),
+    )
+    unknown = sorted(set(ledger["compartment"].dropna().unique()) - set(COMPARTMENTS))
+    if unknown:
+        raise StatisticsError(
+            f"ledger: unknown compartment {unknown[0]!r}, expected {', '.join(COMPARTMENTS)}"
+        )
+    rows = ledger[ledger["compartment"].isin(TISSUE)]
+    key_groups = rows.groupby(list(VALUE_KEY), sort=True, dropna=False)
+    codes = key_groups.ngroup().to_numpy()
+    n = int(codes.max()) + 1 if codes.size else 0
+    compartment = pd.Index(TISSUE).get_indexer(pd.Index(rows["compartment"]))
+    cells = codes * len(TISSUE) + compartment
+    _require_one_row_each(cells, n, rows)
+
+    def shares(column: str) -> NDArray[np.float64]:
+        matrix = np.empty(n * len(TISSUE))
+        matrix[cells] = rows[column].to_numpy(dtype=np.float64)
+        return matrix.reshape(n, len(TISSUE))
+
+    area, mass, density = shares("area_share"), shares("mass_share"), shares("density_ratio")
+    if np.any(area < 0) or np.any(mass < 0) or np.any(density < 0):
+        raise StatisticsError(
+            "ledger: a share of area or of saliency is negative, expected zero or more; reduce channels "
+            "to an unsigned saliency"
+        )
+    measured = np.zeros(n * len(TISSUE), dtype=bool)
+    measured[cells] = (rows["status"] == "measured").to_numpy(dtype=bool)
+    present = measured.reshape(n, len(TISSUE)) & np.isfinite(density)
+
+    first = np.empty(n, dtype=np.intp)
+    first[codes[::-1]] = np.arange(codes.size)[::-1]
+    keys = rows.iloc[first][[*VALUE_KEY, *IDENTITY]].reset_index(drop=True)
+    _require_one_identity(keys)
+    tables = [
+        keys.assign(contrast=contrast, **_ratio(contrast, area, mass, density, present))
+        for contrast in CONTRASTS
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def model_difference(values: pd.DataFrame, control: str, *, trained: str = "trained") -> pd.DataFrame:
+    """Subtract a control's values from the trained model's, patch by patch.
+
+    Rows are paired by contrast, patch, magnification, method and reduction, never by their order.
+
+    Parameters
+    ----------
+    values : DataFrame
+        As :func:`patch_values` returns it, with rows of both models.
+    control, trained : str
+        Names of the models.
+
+    Returns
+    -------
+    DataFrame
+        The trained model's rows with ``model`` "trained-control" and ``value`` the difference, NaN where
+        either value is missing; ``missing`` says in which model.
+
+    Raises
+    ------
+    StatisticsError
+        If a key occurs twice, or a model has no rows.
+    """
+    require_columns("values", values.columns, (*VALUE_KEY, *IDENTITY, "contrast", "value", "missing"))
+    pair_key = ["contrast", *VALUE_KEY[1:]]
+    sides = {}
+    for name in (trained, control):
+        side = values[values["model"] == name]
+        if side.empty:
+            raise StatisticsError(
+                f"values: no row of model {name!r}; found {', '.join(map(str, _models(values)))}"
+            )
+        twice = side.duplicated(pair_key)
+        if twice.any():
+            raise StatisticsError(
+                f"values: {_name(side[twice].iloc[0], pair_key)} occurs twice for model {name!r}"
+            )
+        sides[name] = side
+    right = sides[control].set_index(pair_key)[["value", "missing"]].add_suffix("_control")
+    paired = sides[trained].join(right, on=pair_key)
+    absent = paired["missing_control"].isna()
+    reason_control = paired["missing_control"].mask(absent, "no such row")
+    missing = paired["missing"].mask(
+        (paired["missing"] == "") & (reason_control != ""), f"{control}: " + reason_control.astype(str)
+    )
+    return paired.assign(
+        model=f"{trained}-{control}", value=paired["value"] - paired["value_control"], missing=missing
+    ).drop(columns=["value_control", "missing_control"])
+
+
+def _ratio(
+    contrast: str,
+    area: NDArray[np.float64],
+    mass: NDArray[np.float64],
+    density: NDArray[np.float64],
+    present: NDArray[np.bool_],
+) -> dict[str, NDArray[np.float64] | NDArray[np.str_]]:
+    if contrast in PAIRS:
+        names = PAIRS[contrast]
+        top, bottom = (TISSUE.index(name) for name in names)
+        d_top, d_bottom = density[:, top], density[:, bottom]
+        has_top, has_bottom = present[:, top], present[:, bottom]
+    else:
+        names = (RESTS[contrast], "rest of the tissue")
+        top = TISSUE.index(names[0])
+        others = [k for k in range(len(TISSUE)) if k != top]
+        # The others are summed, not subtracted from the whole: a difference of shares would lose digits.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            d_bottom = mass[:, others].sum(axis=1) / area[:, others].sum(axis=1)
+            d_top = mass[:, top] / area[:, top]
+        has_top, has_bottom = present[:, top], present[:, others].any(axis=1) & np.isfinite(d_bottom)
+    missing = np.select(
+        [
+            ~has_top & ~has_bottom,
+            ~has_top,
+            ~has_bottom,
+            has_top & (d_top == 0),
+            has_bottom & (d_bottom == 0),
+        ],
+        [
+            f"no {names[0]} and no {names[1]}",
+            f"no {names[0]}",
+            f"no {names[1]}",
+            f"no saliency in {names[0]}",
+            f"no saliency in {names[1]}",
+        ],
+        default="",
+    )
+    usable = missing == ""
+    value = np.full(missing.size, np.nan)
+    value[usable] = np.log2(d_top[usable] / d_bottom[usable])
+    return {"value": value, "missing": missing}
+
+
+def _require_one_row_each(cells: NDArray[np.intp], n: int, rows: pd.DataFrame) -> None:
+    counts = np.bincount(cells, minlength=n * len(TISSUE))
+    key = [*VALUE_KEY, "compartment"]
+    if np.any(counts > 1):
+        where = int(np.flatnonzero(counts[cells] > 1)[0])
+        raise StatisticsError(
+            f"ledger: {_name(rows.iloc[where], key)} occurs {counts[cells[where]]} times, expected once; "
+            "remove the duplicates"
+        )
+    if np.any(counts == 0):
+        empty = int(np.flatnonzero(counts == 0)[0])
+        where = int(np.flatnonzero(cells // len(TISSUE) == empty // len(TISSUE))[0])
+        raise StatisticsError(
+            f"ledger: {_name(rows.iloc[where], list(VALUE_KEY))} has no row for "
+            f"{TISSUE[empty % len(TISSUE)]}; a compartment missing in a patch has a "
+            "row that says so in the column status"
+        )
+
+
+def _require_one_identity(keys: pd.DataFrame) -> None:
+    for column in IDENTITY:
+        pairs = keys[["patch_id", column]].drop_duplicates()
+        twice = pairs.duplicated("patch_id")
+        if twice.any():
+            patch = pairs.loc[twice, "patch_id"].iloc[0]
+            found = pairs.loc[pairs["patch_id"] == patch, column].tolist()
+            raise StatisticsError(
+                f"ledger: patch {patch} has more than one {column}: {found}; patch ids are unique"
+            )
+
+
+def _models(values: pd.DataFrame) -> list[object]:
+    return sorted(values["model"].unique())
+
+
+def _name(row: pd.Series, key: list[str]) -> str:
+    return ", ".join(f"{column} {row[column]}" for column in key)

@@ -1,0 +1,246 @@
+"""From contrasts to verdicts: what each primary hypothesis' numbers say about the claim."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from saliency_stats.errors import StatisticsError
+from saliency_stats.statistics.densest import Densest, densest_compartment
+from saliency_stats.statistics.inference import equivalence_interval
+from saliency_stats.statistics.selection import TRAINED, learned_flags, plain
+from saliency_stats.statistics.sentences import (
+    chance_words,
+    headline,
+    missing_words,
+    tested_sentence,
+    untested_sentence,
+)
+from saliency_stats.statistics.settings import StatisticsSettings, require_columns
+from saliency_stats.statistics.wording import interval_words, magnification_words, p_words, ratio_words
+
+__all__ = ["headline", "verdicts"]
+
+_SAMPLE: Final = ["label", "magnification", "method", "reduction"]
+_NEEDED: Final = (
+    *("contrast", *_SAMPLE, "model", "estimate", "ci_low", "ci_high", "test", "p_adjusted", "family", "icc"),
+    *(
+        "n_slides",
+        "n_patches",
+        "se",
+        "design_effect",
+        "n_effective",
+        "status",
+        "reason",
+        "unit",
+        "n_units",
+        "n_missing",
+    ),
+)
+
+_METRIC: Final = (
+    *(
+        "magnification",
+        "model",
+        "split",
+        "balanced_accuracy",
+        "balanced_accuracy_low",
+        "balanced_accuracy_high",
+    ),
+    "learned",
+)
+
+
+def verdicts(
+    contrasts: pd.DataFrame, metrics: pd.DataFrame, settings: StatisticsSettings
+) -> list[dict[str, Any]]:
+    """Judge every primary hypothesis.
+
+    Parameters
+    ----------
+    contrasts : DataFrame
+        As :func:`~saliency_stats.statistics.study_contrasts` returns it, or as read back from
+        ``contrasts.csv``.
+    metrics : DataFrame
+        Rows of ``metrics.csv``: magnification, model, split, balanced_accuracy, balanced_accuracy_low,
+        balanced_accuracy_high, learned, learned_reason.
+    settings : StatisticsSettings
+        The settings of the contrasts.
+
+    Returns
+    -------
+    list of dict
+        The objects of ``verdict.json``, in the order of the contrasts; numbers that do not exist are None.
+        ``status`` is
+
+        - "not_testable": the classifier beats no chance, or no test is possible;
+        - "supported" or "contradicted": significant after correction, saliency denser in the cytoplasm or in
+          the nuclei;
+        - "equivalent": not significant, and the ``1 - 2 alpha`` interval lies inside the margin (two
+          one-sided tests);
+        - "inconclusive": none of these.
+
+    Raises
+    ------
+    StatisticsError
+        If columns are missing, or the metrics lack a magnification.
+    """
+    require_columns("contrasts", contrasts.columns, _NEEDED)
+    require_columns("metrics", metrics.columns, (*_METRIC, "learned_reason"))
+    learned = learned_flags(metrics, evaluation_split=settings.evaluation_split)
+    # An empty text comes back from a CSV file as NaN.
+    texts = contrasts.assign(
+        **{column: contrasts[column].astype(object).fillna("") for column in ("reason", "unit")}
+    )
+    rows = texts[texts["test"] == settings.primary_test]
+    primary = rows[rows["family"] == "primary"]
+    several = len(primary[["method", "reduction"]].drop_duplicates()) > 1
+    found = []
+    for _, row in primary.iterrows():
+        if plain(row["magnification"]) not in learned:
+            raise StatisticsError(
+                f"metrics: no row of the trained model at magnification {row['magnification']} on split "
+                f"{settings.evaluation_split!r}; a verdict needs to know whether the classifier learned"
+            )
+        metric = _metric(metrics, row["magnification"], settings)
+        found.append(_verdict(row, _same_sample(texts, row), metric, settings, several=several))
+    return found
+
+
+def _verdict(
+    row: pd.Series,
+    sample: pd.DataFrame,
+    metric: dict[str, Any],
+    settings: StatisticsSettings,
+    *,
+    several: bool,
+) -> dict[str, Any]:
+    learned = bool(metric["learned"])
+    status = _status(row, settings, learned=learned)
+    of_test = sample[sample["test"] == settings.primary_test]
+    densest = Densest(None, None, tested=False, row=None)
+    if learned:
+        densest = densest_compartment(of_test[of_test["model"] == TRAINED], alpha=settings.alpha)
+    saliency = f"saliency ({row['method']}, {row['reduction']})" if several else "saliency"
+    if not learned:
+        obstacle = chance_words(metric, settings)
+        nothing = "nothing can be concluded about where a classifier looks that learned nothing"
+        sentence = f"{obstacle[0].upper()}{obstacle[1:]}: {nothing}."
+    elif status == "not_testable":
+        sentence, obstacle = untested_sentence(row, densest, settings, saliency), str(row["reason"])
+    else:
+        sentence, obstacle = tested_sentence(row, status, densest, settings, saliency), ""
+    where = f"{row['label']} patches at {magnification_words(row['magnification'])}"
+    return {
+        "claim": f"In {where}, saliency is denser in the cytoplasm than in the nuclei.",
+        "status": status,
+        "sentence": sentence,
+        "contrast": row["contrast"],
+        "label": row["label"],
+        "magnification": plain(row["magnification"]),
+        "estimate": _number(row["estimate"]),
+        "ci_low": _number(row["ci_low"]),
+        "ci_high": _number(row["ci_high"]),
+        "p_adjusted": _number(row["p_adjusted"]),
+        "n_slides": int(row["n_slides"]),
+        "reasons": list(_reasons(row, sample, metric, settings, densest)),
+        "densest_compartment": densest.compartment,
+        "n_patches": int(row["n_patches"]),
+        "learned": learned,
+        "obstacle": obstacle,
+        "method": row["method"],
+        "reduction": row["reduction"],
+        "p_words": "" if pd.isna(row["p_adjusted"]) else p_words(row["p_adjusted"], settings),
+    }
+
+
+def _status(row: pd.Series, settings: StatisticsSettings, *, learned: bool) -> str:
+    if not learned or row["status"] != "tested":
+        return "not_testable"
+    if row["p_adjusted"] < settings.alpha:
+        return "supported" if row["estimate"] > 0 else "contradicted"
+    return "equivalent" if _within_margin(row, settings) else "inconclusive"
+
+
+def _within_margin(row: pd.Series, settings: StatisticsSettings) -> bool:
+    low, high = equivalence_interval(row["estimate"], row["se"], int(row["n_units"]), alpha=settings.alpha)
+    return -settings.equivalence_margin < low and high < settings.equivalence_margin
+
+
+def _reasons(
+    row: pd.Series,
+    sample: pd.DataFrame,
+    metric: dict[str, Any],
+    settings: StatisticsSettings,
+    densest: Densest,
+) -> Iterable[str]:
+    """Yield what supports the verdict or limits it, one short string each."""
+    if not metric["learned"]:
+        yield str(metric["learned_reason"])
+        return
+    if row["reason"]:
+        yield str(row["reason"])
+    if row["status"] == "tested":
+        if row["p_adjusted"] < settings.alpha and _within_margin(row, settings):
+            margin = f"the equivalence margin (±{settings.equivalence_margin:g} log2)"
+            yield f"significant, but within {margin}"
+        if row["p_adjusted"] >= settings.alpha and densest.compartment in {"nucleus", "cytoplasm"}:
+            yield "cytoplasm and nuclei do not differ significantly, whichever is named as the densest"
+        yield from _other_tests(row, sample, settings)
+    yield from _controls(row, sample, settings)
+    if row["n_missing"]:
+        yield missing_words(int(row["n_missing"]), int(row["n_patches"]))
+    if np.isfinite(row["icc"]):
+        yield (
+            f"intraclass correlation {row['icc']:.2f}, design effect {row['design_effect']:.1f}: "
+            f"{int(row['n_patches']):,} patches are worth {row['n_effective']:.0f} independent ones"
+        )
+
+
+def _other_tests(row: pd.Series, sample: pd.DataFrame, settings: StatisticsSettings) -> Iterable[str]:
+    others = sample[(sample["family"] == "primary") & (sample["test"] != row["test"])]
+    significant = row["p_adjusted"] < settings.alpha
+    for _, other in others.iterrows():
+        name = str(other["test"]).replace("_", " ")
+        if other["status"] != "tested":
+            yield f"{name}: no test, because {other['reason']}"
+            continue
+        agrees = (other["p_adjusted"] < settings.alpha) == significant
+        note = f"; {other['reason']}" if other["reason"] not in {"", row["reason"]} else ""
+        yield f"{name} {'agrees' if agrees else 'disagrees'} ({p_words(other['p_adjusted'], settings)}{note})"
+
+
+def _controls(row: pd.Series, sample: pd.DataFrame, settings: StatisticsSettings) -> Iterable[str]:
+    rows = sample[(sample["family"] == "control") & (sample["test"] == row["test"])]
+    for _, other in rows.iterrows():
+        control = str(other["model"]).removeprefix(f"{TRAINED}-")
+        if pd.isna(other["estimate"]):
+            yield f"no patch can be compared with the control {control}"
+            continue
+        change = f"trained minus {control} is {other['estimate']:+.2f} log2"
+        if other["status"] != "tested":
+            yield f"{change}, not tested, because {other['reason']}"
+            continue
+        interval = interval_words(other["ci_low"], other["ci_high"], settings.alpha)
+        factor = f"a factor of {ratio_words(other['estimate'])}"
+        evidence = f"{factor}; {interval}; {p_words(other['p_adjusted'], settings)}"
+        if other["p_adjusted"] >= settings.alpha:
+            yield f"{change} ({evidence}): no detectable difference from the control {control}"
+        else:
+            towards = "cytoplasm" if other["estimate"] > 0 else "nuclei"
+            yield f"{change} ({evidence}): the trained model's saliency is shifted towards the {towards}"
+
+
+def _same_sample(contrasts: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
+    return contrasts[(contrasts[_SAMPLE] == row[_SAMPLE]).all(axis=1)]
+
+
+def _metric(metrics: pd.DataFrame, magnification: Any, settings: StatisticsSettings) -> dict[str, Any]:
+    where = (metrics["model"] == TRAINED) & (metrics["split"] == settings.evaluation_split)
+    row = metrics[where & (metrics["magnification"] == magnification)].iloc[0]
+    return {str(name): value for name, value in row.items()}
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None

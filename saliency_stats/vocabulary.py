@@ -1,0 +1,15 @@
+"""The words every room shares: compartments, labels, splits, and the columns that identify a patch."""
+
+from typing import Final
+
+#: Order of the first axis of every membership array ``(K, H, W)``.
+COMPARTMENTS: Final = ("nucleus", "cytoplasm", "stroma", "background")
+#: The compartments that are tissue.
+TISSUE: Final = ("nucleus", "cytoplasm", "stroma")
+#: Codes of a compartment map ``(H, W)`` uint8, as in ``STEM_compartments.tif``.
+COMPARTMENT_CODES: Final = {"background": 0, "nucleus": 1, "cytoplasm": 2, "stroma": 3}
+#: Class labels in the order of the classifier's two logits.
+LABELS: Final = ("benign", "malignant")
+SPLITS: Final = ("train", "valid", "test")
+#: A row of a patch-level table is identified by these columns.
+PATCH_KEY: Final = ("patch_id", "magnification")

@@ -1,0 +1,382 @@
+"""A finished run's folder from simulated tables: the shape of a real one without a classifier."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from saliency_stats.cohort.phantom import Phantom
+from saliency_stats.statistics import (
+    StatisticsSettings,
+    flow_counts,
+    primary_population,
+    study_contrasts,
+    verdicts,
+)
+from saliency_stats.vocabulary import COMPARTMENT_CODES, COMPARTMENTS
+
+HOSTILE = '<script>alert("x")</script>'
+MIN_CONFIDENCE = 0.9
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What kind of run to make up."""
+
+    slides: int = 8
+    patches: int = 8
+    known_slides: bool = True
+    labels: tuple[str, ...] = ("benign", "malignant")
+    magnifications: tuple[float, ...] = (20.0,)
+    control: bool = True
+    learned: bool = True
+    nothing_correct: bool = False
+    manifest: bool = True
+    seed: int = 0
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return ("trained", "randomised") if self.control else ("trained",)
+
+
+def write_run(folder: Path, sim: Simulation) -> Path:
+    """Write the folder that a run with these properties would leave."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(sim.seed)
+    patches = _patches(sim)
+    used = patches[patches["status"] == "used"]
+    predictions = _predictions(used, sim, rng)
+    metrics = _metrics(predictions, used, sim)
+    ledger = _ledger(used[used["split"] == "test"], sim, rng)
+    settings = StatisticsSettings(bootstrap_draws=2_000, min_confidence=MIN_CONFIDENCE)
+    learned = dict.fromkeys(sim.magnifications, sim.learned)
+    contrasts = study_contrasts(ledger, predictions, settings=settings, learned=learned)
+    tables = {
+        "patches": patches,
+        "predictions": predictions,
+        "metrics": metrics,
+        "training": _training(sim, rng),
+        "ledger": ledger,
+        "profile": _profile(sim, rng).iloc[: 0 if sim.nothing_correct else None],
+        "contrasts": contrasts,
+        "selection": _selection(patches, predictions, ledger),
+        "nuclei": _nuclei(used, rng),
+        "examples": _examples(folder, predictions, used, sim),
+    }
+    for name, table in tables.items():
+        table.to_csv(folder / f"{name}.csv", index=False)
+    found = verdicts(contrasts, metrics, settings)
+    (folder / "verdict.json").write_text(json.dumps(found), encoding="utf-8")
+    (folder / "study.yaml").write_text(yaml.safe_dump(_study(sim)), encoding="utf-8")
+    if sim.manifest:
+        (folder / "manifest.json").write_text(json.dumps(_manifest()), encoding="utf-8")
+    return folder
+
+
+def _patches(sim: Simulation) -> pd.DataFrame:
+    rows = []
+    for magnification in sim.magnifications:
+        for label in sim.labels:
+            for slide in range(2 * sim.slides):
+                for k in range(sim.patches):
+                    name = f"{label[0]}{slide:02d}-{k:02d}"
+                    status = "used"
+                    if (slide, k) == (0, 0):
+                        name += HOSTILE
+                    if (slide, k) == (1, 1):
+                        status = f"excluded: {name}.png: the file ends too early (truncated JPEG)"
+                    if slide < 3 and k == 2:
+                        status = "excluded: no tissue: 98 % of the patch is background"
+                    rows.append(
+                        {
+                            "patch_id": name,
+                            "slide_id": f"slide_{label[0]}{slide:02d}" if sim.known_slides else "",
+                            "patient_id": "",
+                            "label": label,
+                            "split": "test" if slide % 2 else ("train" if slide % 4 else "valid"),
+                            "magnification": magnification,
+                            "mpp": 10.0 / magnification,
+                            "x_um": 0.0,
+                            "y_um": 0.0,
+                            "source": f"{name}.png",
+                            "status": status,
+                        }
+                    )
+    return pd.DataFrame(rows)
+
+
+def _predictions(used: pd.DataFrame, sim: Simulation, rng: np.random.Generator) -> pd.DataFrame:
+    tables = []
+    for model in sim.models:
+        sign = np.where(used["label"] == "malignant", 1.0, -1.0)
+        gain = (3.5 if sim.learned else 0.4) if model == "trained" else 0.0
+        noise = rng.normal(0, 2.0 if model == "trained" else 0.3, len(used))
+        margin = -sign * 5 if sim.nothing_correct and model == "trained" else gain * sign + noise
+        p = 1 / (1 + np.exp(-margin))
+        predicted = np.where(p >= 0.5, "malignant", "benign")
+        tables.append(
+            used[["patch_id", "magnification", "split", "label"]].assign(
+                model=model,
+                logit_benign=-margin / 2,
+                logit_malignant=margin / 2,
+                p_malignant=p,
+                predicted=predicted,
+                correct=predicted == used["label"],
+            )
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def _metrics(predictions: pd.DataFrame, used: pd.DataFrame, sim: Simulation) -> pd.DataFrame:
+    slides = used.set_index(["patch_id", "magnification"])["slide_id"]
+    rows = []
+    for (magnification, model, split), table in predictions.groupby(["magnification", "model", "split"]):
+        keys = pd.MultiIndex.from_frame(table[["patch_id", "magnification"]])
+        recall = table.groupby("label")["correct"].mean()
+        balanced = float(recall.mean())
+        malignant = (table["label"] == "malignant").to_numpy()
+        both = malignant.any() and not malignant.all()
+        p = table["p_malignant"].to_numpy()
+        auc = (p[malignant][:, None] > p[~malignant]).mean() if both else np.nan
+        names = slides.loc[keys]
+        rows.append(
+            {
+                "magnification": magnification,
+                "model": model,
+                "split": split,
+                "n_patches": len(table),
+                "n_slides": names[names != ""].nunique(),
+                "balanced_accuracy": balanced,
+                "balanced_accuracy_low": balanced - 0.03,
+                "balanced_accuracy_high": min(balanced + 0.03, 1.0),
+                "sensitivity": recall.get("malignant", np.nan),
+                "specificity": recall.get("benign", np.nan),
+                "auc": auc,
+                "brier": float(((table["p_malignant"] - (table["label"] == "malignant")) ** 2).mean()),
+                "learned": sim.learned and model == "trained",
+                "learned_reason": "" if sim.learned else "the interval of the balanced accuracy holds 0.5",
+                "interval": "cluster bootstrap over slides" if sim.known_slides else "bootstrap over patches",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _ledger(rows: pd.DataFrame, sim: Simulation, rng: np.random.Generator) -> pd.DataFrame:
+    # log2 densities before the shares are closed to 1: nucleus, cytoplasm, stroma, background
+    effect = {"trained": (-0.55, 0.45, -0.1, -0.8), "randomised": (0.0, 0.12, 0.02, -0.5)}
+    sampled: dict[str, np.ndarray] = {}
+    tables = []
+    for model in sim.models:
+        for row in rows.itertuples(index=False):
+            slide = sampled.setdefault(f"{row.patch_id[:3]}{row.magnification}", rng.normal(0, 0.15, 4))
+            area_key = f"area {row.patch_id} {row.magnification}"
+            area = sampled.setdefault(area_key, rng.dirichlet((12.0, 16.0, 14.0, 3.0)))
+            if row.patch_id.startswith("b05"):
+                area = sampled.setdefault(f"{area_key} few nuclei", np.array([0.005, 0.3, 0.5, 0.195]))
+            mass = area * 2.0 ** (np.array(effect[model]) + slide + rng.normal(0, 0.2, 4))
+            mass /= mass.sum()
+            small = area < 0.02
+            tables.append(
+                pd.DataFrame(
+                    {
+                        "patch_id": row.patch_id,
+                        "slide_id": row.slide_id,
+                        "patient_id": row.patient_id,
+                        "label": row.label,
+                        "split": row.split,
+                        "magnification": row.magnification,
+                        "model": model,
+                        "method": "gradient",
+                        "reduction": "l2",
+                        "compartment": COMPARTMENTS,
+                        "area_share": area,
+                        "mass_share": mass,
+                        "density_ratio": np.where(small, np.nan, mass / area),
+                        "status": np.where(small, "missing: area share below 0.02", "measured"),
+                    }
+                )
+            )
+    return pd.concat(tables, ignore_index=True)
+
+
+def _profile(sim: Simulation, rng: np.random.Generator) -> pd.DataFrame:
+    distance = np.arange(-5.5, 15.5, 1.0)
+    tables = []
+    for magnification in sim.magnifications:
+        for label in sim.labels:
+            for slide in range(1, 2 * sim.slides, 2) if sim.known_slides else (None,):
+                for model in sim.models:
+                    strength = 0.45 if model == "trained" else 0.08
+                    curve = 1 + strength * (np.exp(-(((distance - 3) / 3) ** 2)) - 0.8 * (distance < 0))
+                    tables.append(
+                        pd.DataFrame(
+                            {
+                                "slide_id": "" if slide is None else f"slide_{label[0]}{slide:02d}",
+                                "label": label,
+                                "magnification": magnification,
+                                "model": model,
+                                "method": "gradient",
+                                "reduction": "l2",
+                                "distance_um": distance,
+                                "mean_saliency_ratio": (
+                                    curve + rng.normal(0, 0.05) + rng.normal(0, 0.02, distance.size)
+                                ),
+                                "n_pixels": 2000,
+                                "n_patches": sim.patches,
+                            }
+                        )
+                    )
+    return pd.concat(tables, ignore_index=True)
+
+
+def _training(sim: Simulation, rng: np.random.Generator) -> pd.DataFrame:
+    epoch = np.arange(1, 11)
+    tables = []
+    for magnification in sim.magnifications:
+        loss = 0.7 * np.exp(-epoch / 4) + 0.05
+        accuracy = 0.97 - 0.4 * np.exp(-epoch / 3)
+        tables.append(
+            pd.DataFrame(
+                {
+                    "magnification": magnification,
+                    "model": "trained",
+                    "epoch": epoch,
+                    "loss_train": loss,
+                    "loss_valid": loss * 1.2 + rng.normal(0, 0.02, epoch.size),
+                    "balanced_accuracy_train": accuracy,
+                    "balanced_accuracy_valid": accuracy - 0.03,
+                    "learning_rate": 1e-3,
+                    "chosen": epoch == 8,
+                }
+            )
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def _selection(patches: pd.DataFrame, predictions: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
+    population = primary_population(predictions, min_confidence=MIN_CONFIDENCE)
+    counts = flow_counts(population, ledger).set_index(["magnification", "label"])
+    rows = []
+    for (magnification, label), table in patches.groupby(["magnification", "label"]):
+        used = table[table["status"] == "used"]
+        tested = used[used["split"] == "test"]
+        steps = {
+            "listed": len(table),
+            "used": len(used),
+            "evaluation split": len(tested),
+            "correct": counts.loc[(magnification, label), "correct"],
+            "correct and confident": counts.loc[(magnification, label), "confident"],
+            "both compartments present": counts.loc[(magnification, label), "both_compartments"],
+        }
+        for step, n in steps.items():
+            known = tested if step not in {"listed", "used"} else table
+            slides = known.loc[known["slide_id"] != "", "slide_id"].nunique() if n else 0
+            rows.append(
+                {
+                    "magnification": magnification,
+                    "label": label,
+                    "step": step,
+                    "n_patches": n,
+                    "n_slides": slides,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _nuclei(used: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    table = used.loc[used.index.repeat(5), ["patch_id", "magnification"]].reset_index(drop=True)
+    return table.assign(
+        nucleus_id=np.tile(np.arange(1, 6), len(used)), area_um2=rng.normal(40, 5, len(table))
+    )
+
+
+def _examples(folder: Path, predictions: pd.DataFrame, used: pd.DataFrame, sim: Simulation) -> pd.DataFrame:
+    kept = primary_population(predictions, min_confidence=MIN_CONFIDENCE).patches
+    trained = predictions[predictions["model"] == "trained"]
+    kept = kept.merge(used, on=["patch_id", "magnification", "label"]).merge(
+        trained[["patch_id", "magnification", "p_malignant"]], on=["patch_id", "magnification"]
+    )
+    kept["p_true"] = np.where(kept["label"] == "malignant", kept["p_malignant"], 1 - kept["p_malignant"])
+    kept = kept.sort_values("p_true", ascending=False)
+    if sim.known_slides:
+        kept = kept.drop_duplicates(["magnification", "label", "slide_id"])
+    kept["rank"] = kept.groupby(["magnification", "label"]).cumcount() + 1
+    kept = kept[kept["rank"] <= 3]
+    (folder / "examples").mkdir(exist_ok=True)
+    phantom = Phantom()
+    density = {"trained": (0.8, 0.6, 2.0, 1.0), "randomised": (0.9, 1.0, 1.1, 1.0)}  # by code: bg, nucleus, …
+    rows = []
+    for number, row in enumerate(kept.itertuples(index=False)):
+        made = phantom.render(np.random.default_rng([sim.seed, number]), row.label)
+        for model in sim.models:
+            noise = np.random.default_rng([sim.seed, number, 1]).gamma(1.2, 1.0, made.truth.shape)
+            saliency = (noise * np.array(density[model])[made.truth] * 1e-3).astype(np.float32)
+            file = f"{number:03d}_{model}.npz"
+            np.savez(folder / "examples" / file, image=made.image, saliency=saliency, compartments=made.truth)
+            rows.append(
+                {
+                    "file": file,
+                    "patch_id": row.patch_id,
+                    "slide_id": row.slide_id,
+                    "label": row.label,
+                    "magnification": row.magnification,
+                    "mpp": row.mpp,
+                    "model": model,
+                    "method": "gradient",
+                    "p_true": row.p_true,
+                    "rank": row.rank,
+                }
+            )
+    columns = [
+        "file",
+        "patch_id",
+        "slide_id",
+        "label",
+        "magnification",
+        "mpp",
+        "model",
+        "method",
+        "p_true",
+        "rank",
+    ]
+    assert COMPARTMENT_CODES["cytoplasm"] == 2
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _study(sim: Simulation) -> dict[str, object]:
+    return {
+        "name": "simulated_study & <co>",
+        "seed": 7,
+        "cohort": {"kind": "phantom", "signal": "cytoplasm"},
+        "classifier": {"architecture": "densenet201", "weights": "none", "trainable": "all", "epochs": 10},
+        "saliency": {
+            "methods": ["gradient"],
+            "reduction": "l2",
+            "target": "correct",
+            "min_confidence": MIN_CONFIDENCE,
+        },
+        "compartments": {"nuclei": "classical", "segmentation_mpp": 0.5, "cytoplasm_um": 5.0},
+        "controls": ["randomised"] if sim.control else [],
+        "statistics": {"unit": "slide", "alpha": 0.05, "correction": "holm", "equivalence_margin": 0.1},
+    }
+
+
+def _manifest() -> dict[str, object]:
+    return {
+        "seed": 7,
+        "device": "cpu",
+        "command": "saliency-stats run study.yaml",
+        "versions": {"saliency-stats": "0.1.0", "python": "3.11.9", "torch": "2.4.0"},
+        "timings": {"cohort": 1.25, "classifier": 118.0, "saliency": 42.5},
+        "sha256": {"inputs": {"b00.png": "ab" * 32}, "weights": {"trained.safetensors": "cd" * 32}},
+    }
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete run with both classes, known slides and a control."""
+    return write_run(tmp_path_factory.mktemp("runs") / "complete", Simulation())

@@ -1,0 +1,214 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from saliency_stats.errors import StatisticsError
+from saliency_stats.statistics import COLUMNS, TESTS, contrast_table
+
+CONTRACT = [
+    *("contrast", "label", "magnification", "model", "method", "reduction"),
+    *("estimate", "ci_low", "ci_high", "ratio", "test", "statistic", "df", "p_value", "p_adjusted", "family"),
+    *("effect_size", "icc", "n_slides", "n_patches"),
+]
+
+
+def patches(seed=0, sizes=(3, 9, 5, 7, 4, 6), shift=0.3):
+    rng = np.random.default_rng(seed)
+    slide = np.repeat([f"slide-{i}" for i in range(len(sizes))], sizes)
+    value = shift + np.repeat(rng.normal(0, 0.3, len(sizes)), sizes) + rng.normal(0, 0.5, sum(sizes))
+    return pd.DataFrame({"slide_id": slide, "value": value})
+
+
+def test_the_columns_are_the_contracts_and_new_ones_come_last():
+    found = contrast_table(patches(), "value")
+    assert list(found.columns) == list(COLUMNS)
+    assert list(COLUMNS[: len(CONTRACT)]) == CONTRACT
+    assert found["test"].tolist() == list(TESTS)
+    assert (found[["contrast", "label", "magnification", "model", "family"]] == "").all(axis=None)
+    assert found["p_adjusted"].isna().all()
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**31), st.lists(st.integers(1, 12), min_size=3, max_size=12), st.floats(-1, 1))
+def test_t_over_slide_means_is_scipys(seed, sizes, shift):
+    table = patches(seed, sizes, shift)
+    means = [table.loc[table["slide_id"] == slide, "value"].mean() for slide in table["slide_id"].unique()]
+    reference = stats.ttest_1samp(means, 0)
+    row = contrast_table(table, "value", tests="t_slide_means").iloc[0]
+    assert row["estimate"] == pytest.approx(np.mean(means), abs=1e-12)
+    assert row["ratio"] == pytest.approx(2 ** np.mean(means))
+    assert row["statistic"] == pytest.approx(reference.statistic, rel=1e-10)
+    assert row["p_value"] == pytest.approx(reference.pvalue, abs=1e-12)
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx(tuple(reference.confidence_interval(0.95)))
+    assert row["effect_size"] == pytest.approx(np.mean(means) / np.std(means, ddof=1))
+    assert row["se"] * len(sizes) ** 0.5 * row["effect_size"] == pytest.approx(row["estimate"])
+    assert (row["df"], row["n_slides"], row["n_units"]) == (len(sizes) - 1, len(sizes), len(sizes))
+    assert row["n_patches"] == sum(sizes)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.randoms(use_true_random=False), st.sampled_from([6, 17]))
+def test_neither_row_order_nor_slide_names_change_a_bit(random, n_slides):
+    table = patches(1, tuple(range(2, 2 + n_slides))).assign(patient_id=lambda t: t["slide_id"].str[-1])
+    order = list(range(len(table)))
+    random.shuffle(order)
+    names = table["slide_id"].unique().tolist()
+    renamed = names.copy()
+    random.shuffle(renamed)
+    other = table.iloc[order].assign(
+        slide_id=lambda t: t["slide_id"].map(dict(zip(names, renamed, strict=True)))
+    )
+    other["patient_id"] = "patient " + other["patient_id"]
+    for patient in (None, "patient_id"):
+        expected = contrast_table(table, "value", patient=patient, bootstrap_draws=2_000)
+        found = contrast_table(other, "value", patient=patient, bootstrap_draws=2_000)
+        pd.testing.assert_frame_equal(found, expected, check_exact=True)
+
+
+def test_a_slide_counts_once_however_many_patches_it_has():
+    table = patches()
+    crowded = pd.concat([table, *[table[table["slide_id"] == "slide-0"]] * 20], ignore_index=True)
+    columns = ["estimate", "ci_low", "ci_high", "p_value"]
+    once, often = (contrast_table(t, "value")[columns].to_numpy() for t in (table, crowded))
+    np.testing.assert_allclose(often, once, rtol=1e-9)
+
+
+def test_the_patients_mean_is_the_mean_of_its_slides_means():
+    table = pd.DataFrame(
+        {
+            "slide_id": ["a", "a", "a", "b", "c", "d", "e"],
+            "patient_id": ["p", "p", "p", "p", "q", "r", "r"],
+            "value": [1.0, 2.0, 3.0, 6.0, 1.0, 0.5, 1.5],
+        }
+    )
+    row = contrast_table(table, "value", patient="patient_id").iloc[0]
+    assert row["estimate"] == pytest.approx(np.mean([4.0, 1.0, 1.0]))
+    assert (row["unit"], row["n_units"], row["n_slides"], row["df"]) == ("patient", 3, 5, 2)
+
+
+def test_a_known_patient_is_a_unit_even_where_its_slides_are_unknown():
+    table = patches().rename(columns={"slide_id": "patient_id"}).assign(slide_id="")
+    row = contrast_table(table, "value", patient="patient_id").iloc[0]
+    assert (row["status"], row["unit"], row["n_slides"]) == ("tested", "patient", 0)
+    by_slide = contrast_table(patches(), "value").iloc[0]
+    assert row["p_value"] == by_slide["p_value"]
+
+
+@pytest.mark.parametrize("empty", ["", "  ", None, np.nan])
+def test_one_unknown_slide_is_enough_for_no_inference(empty):
+    table = patches()
+    table.loc[4, "slide_id"] = empty
+    found = contrast_table(table, "value")
+    assert (found["status"] == "no_inference").all()
+    assert found["estimate"].to_numpy() == pytest.approx(table["value"].mean())
+    assert (
+        found[["p_value", "ci_low", "ci_high", "statistic", "se", "effect_size", "icc"]].isna().all(axis=None)
+    )
+    assert found["reason"].str.contains("the slide of 1 of 34 patches is unknown").all()
+
+
+def test_an_unknown_slide_without_a_value_does_no_harm():
+    table = pd.concat([patches(), pd.DataFrame({"slide_id": [""], "value": [np.nan]})], ignore_index=True)
+    row = contrast_table(table, "value").iloc[0]
+    assert (row["status"], row["n_missing"], row["n_patches"]) == ("tested", 1, 34)
+
+
+def test_assumed_independence_makes_every_patch_a_unit_and_says_so():
+    table = patches().assign(slide_id="")
+    found = contrast_table(table, "value", assume_independent=True)
+    reference = stats.ttest_1samp(table["value"], 0)
+    assert found.loc[0, "p_value"] == pytest.approx(reference.pvalue, abs=1e-12)
+    assert found["reason"].str.contains("patches are assumed to be independent").all()
+    assert (found["unit"] == "patch").all()
+    assert (found["design_effect"] == 1).all()
+
+
+def test_assumed_independence_does_not_override_known_slides():
+    found = contrast_table(patches(), "value", assume_independent=True)
+    pd.testing.assert_frame_equal(found, contrast_table(patches(), "value"))
+
+
+def test_unknown_patients_give_no_inference_or_slides_by_assumption():
+    table = patches().assign(patient_id="")
+    assert (contrast_table(table, "value", patient="patient_id")["status"] == "no_inference").all()
+    found = contrast_table(table, "value", patient="patient_id", assume_independent=True)
+    assert (found["unit"] == "slide").all()
+    assert found["reason"].str.contains("slides are assumed to be independent").all()
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        (patches(sizes=(9,)), "there is only 1 slide"),
+        (patches(sizes=(9, 9)), "there are only 2 slides"),
+        (patches().assign(value=0.25), "equal"),
+        (patches().assign(value=lambda t: 1e-16 * np.arange(len(t))), "equal"),
+        (patches().assign(value=np.nan), "no patch"),
+        (patches().iloc[:0], "no patch"),
+        (patches(sizes=(9,)).assign(value=[*[np.nan] * 8, 1.0]), "only 1 slide"),
+    ],
+)
+def test_what_cannot_be_tested_has_a_reason_and_no_p_value(table, reason):
+    found = contrast_table(table, "value")
+    assert len(found) == len(TESTS)
+    assert (found["status"] == "no_inference").all()
+    assert found["reason"].str.contains(reason).all()
+    assert found[["p_value", "ci_low", "ci_high", "effect_size"]].isna().all(axis=None)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["", "a", "b", "c", "d"]), st.sampled_from([np.nan, -1.0, 0.0, 0.5, 1e-13])
+        ),
+        max_size=12,
+    ),
+    st.booleans(),
+)
+def test_no_table_crashes_and_a_tested_row_has_its_p_value(rows, assume):
+    table = pd.DataFrame(rows, columns=["slide_id", "value"])
+    found = contrast_table(table, "value", assume_independent=assume, bootstrap_draws=2_000)
+    tested = found["status"] == "tested"
+    assert found["p_value"].notna().equals(tested)
+    assert (found.loc[~tested, "reason"] != "").all()
+    assert found["status"].isin(["tested", "no_inference"]).all()
+
+
+def test_more_units_than_can_be_resampled_leave_the_t_test(monkeypatch):
+    monkeypatch.setattr("saliency_stats.statistics.contrasts.MAX_RESAMPLED_UNITS", 5)
+    found = contrast_table(patches(), "value").set_index("test")
+    assert found["status"].tolist() == ["tested", "no_inference", "no_inference"]
+    assert "too many" in found.loc["sign_flip", "reason"]
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_others():
+    table = patches(sizes=(3,) * 20)
+    first, again, other = (contrast_table(table, "value", seed=seed) for seed in (1, 1, 2))
+    pd.testing.assert_frame_equal(first, again, check_exact=True)
+    assert (first["ci_low"] != other["ci_low"]).tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("change", "kwargs", "message"),
+    [
+        ({}, {"value": "delta"}, "no column delta"),
+        ({}, {"slide": "specimen"}, "no column specimen"),
+        ({"value": "dense"}, {}, "expected numbers"),
+        ({"value": np.inf}, {}, "infinite"),
+        ({}, {"tests": "wilcoxon"}, "expected 'all'"),
+        ({}, {"tests": []}, "expected 'all'"),
+        ({}, {"alpha": 0.7}, "alpha is 0.7"),
+        ({}, {"bootstrap_draws": 10}, "bootstrap_draws is 10"),
+        ({}, {"min_units": 1}, "min_units is 1"),
+        ({}, {"seed": -1}, "seed is -1"),
+        ({"patient_id": range(34)}, {"patient": "patient_id"}, "slide slide-.* more than one patient"),
+    ],
+)
+def test_wrong_input_is_named(change, kwargs, message):
+    arguments = {"value": "value", **kwargs}
+    with pytest.raises(StatisticsError, match=message):
+        contrast_table(patches().assign(**change), **arguments)

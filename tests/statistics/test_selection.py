@@ -1,0 +1,95 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from saliency_stats.errors import StatisticsError
+from saliency_stats.statistics import flow_counts, learned_flags, primary_population, restrict
+
+
+def predictions():
+    """Four test patches: confident, hesitant, wrong, benign; one of another split; a control that errs."""
+    rows = [
+        ("sure", "trained", "test", 0.95, "malignant", True),
+        ("hesitant", "trained", "test", 0.7, "malignant", True),
+        ("wrong", "trained", "test", 0.97, "malignant", False),
+        ("benign", "trained", "test", 0.04, "benign", True),
+        ("seen", "trained", "train", 0.99, "malignant", True),
+        ("sure", "randomised", "test", 0.4, "benign", False),
+    ]
+    columns = ["patch_id", "model", "split", "p_malignant", "predicted", "correct"]
+    return pd.DataFrame(rows, columns=columns).assign(magnification=20.0)
+
+
+def test_the_trained_model_selects_correct_and_confident_patches_of_the_split():
+    found = primary_population(predictions(), min_confidence=0.9)
+    assert found.patches[["patch_id", "label"]].to_numpy().tolist() == [
+        ["sure", "malignant"],
+        ["benign", "benign"],
+    ]
+    counts = found.counts.set_index("label")[["evaluated", "correct", "confident"]]
+    assert counts.loc["malignant"].tolist() == [2, 2, 1]
+    assert counts.loc["benign"].tolist() == [2, 1, 1]
+
+
+def test_confidence_is_that_of_the_true_class_and_its_bound_counts():
+    assert len(primary_population(predictions(), min_confidence=0.95).patches) == 2
+    assert len(primary_population(predictions(), min_confidence=0.951).patches) == 1
+    assert len(primary_population(predictions(), min_confidence=0.0).patches) == 3
+
+
+def test_controls_are_read_on_the_same_patches(make_study):
+    ledger, made = make_study(n_slides=3, n_per_slide=2)
+    made.loc[made["model"] == "randomised", "correct"] = False
+    population = primary_population(made, min_confidence=0.9)
+    kept = restrict(ledger, population)
+    assert kept.groupby("model")["patch_id"].nunique().to_dict() == {"trained": 12, "randomised": 12}
+
+
+def test_labels_that_disagree_between_tables_are_refused(make_study):
+    ledger, made = make_study(n_slides=3, n_per_slide=2)
+    population = primary_population(made, min_confidence=0.9)
+    with pytest.raises(StatisticsError, match="is benign in the ledger but malignant"):
+        restrict(ledger.assign(label="benign"), population)
+
+
+def test_the_flow_counts_patches_with_both_compartments(make_study):
+    ledger, made = make_study(n_slides=3, n_per_slide=2)
+    made.loc[made["patch_id"] == "benign-0", "p_malignant"] = 0.4
+    gone = (ledger["patch_id"] == "malignant-1") & (ledger["compartment"] == "nucleus")
+    ledger.loc[gone, ["density_ratio", "status"]] = [np.nan, "missing: small"]
+    population = primary_population(made, min_confidence=0.9)
+    counts = flow_counts(population, ledger).set_index("label")
+    columns = ["evaluated", "correct", "confident", "both_compartments"]
+    assert counts.loc["benign", columns].tolist() == [6, 6, 5, 5]
+    assert counts.loc["malignant", columns].tolist() == [6, 6, 6, 5]
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (predictions().drop(columns="correct"), "no column correct"),
+        (predictions().assign(split="valid"), "none of model 'trained' on split 'test' .*trained/valid"),
+        (pd.concat([predictions(), predictions()]), "sure occurs twice at 20"),
+        (predictions().assign(predicted="Tumour"), "unknown label 'Tumour'"),
+        (predictions().assign(p_malignant=1.2), "not probabilities"),
+        (predictions().assign(p_malignant=np.nan), "not probabilities"),
+        (predictions().assign(correct="yes"), "correct holds 'yes'"),
+    ],
+)
+def test_wrong_predictions_are_named(table, message):
+    with pytest.raises(StatisticsError, match=message):
+        primary_population(table, min_confidence=0.9)
+
+
+def test_learned_flags_are_those_of_the_trained_model_on_the_split(make_metrics):
+    metrics = pd.concat(
+        [
+            make_metrics(magnifications=(10.0,), learned=False),
+            make_metrics(magnifications=(20.0,)),
+            make_metrics(magnifications=(20.0,), learned=False).assign(split="train"),
+            make_metrics(magnifications=(20.0,), learned=False).assign(model="randomised"),
+        ]
+    )
+    assert learned_flags(metrics) == {10.0: False, 20.0: True}
+    with pytest.raises(StatisticsError, match="two rows"):
+        learned_flags(pd.concat([metrics, metrics]))
