@@ -59,13 +59,21 @@ _set = click.option(
     help="Override a key of the study file; repeatable.",
 )
 _device = click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute.",
 )
 
 
 @main.command()
 @_study
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the run.  [default: reports/<name>]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the run.  [default: reports/<name>]",
+)
 @_set
 @_device
 @click.option("--fresh", is_flag=True, help="Start again; otherwise a stopped run is resumed.")
@@ -167,7 +175,11 @@ def report(folder: Path) -> None:
 @click.argument("patch_id")
 @click.option("--model", default="trained", show_default=True, help="trained, or the name of a control.")
 @click.option("--magnification", type=float, help="Where the patch exists at several; default: the finest.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Picture.  [default: RUN/explain/PATCH_ID.png]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Picture.  [default: RUN/explain/PATCH_ID.png]",
+)
 @_device
 @_reported
 def explain(
@@ -180,4 +192,6 @@ def explain(
     """
     from saliency_stats.explanation import explain_patch
 
-    click.echo(explain_patch(folder, patch_id, model=model, magnification=magnification, out=out, device=device))
+    click.echo(
+        explain_patch(folder, patch_id, model=model, magnification=magnification, out=out, device=device)
+    )

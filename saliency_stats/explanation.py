@@ -49,7 +49,9 @@ def explain_patch(
 
     store = Store(folder)
     if not (folder / "study.yaml").is_file():
-        raise StorageError(f"{folder} holds no run (there is no study.yaml in it); expected the folder a run wrote")
+        raise StorageError(
+            f"{folder} holds no run (there is no study.yaml in it); expected the folder a run wrote"
+        )
     settings = study_file.load(folder / "study.yaml")
     table = store.table("patches")
     found = table[table["patch_id"] == patch_id].sort_values("mpp")
@@ -57,8 +59,14 @@ def explain_patch(
         found = found[found["magnification"] == magnification]
     if found.empty:
         near = get_close_matches(patch_id, table["patch_id"].tolist(), n=3)
-        hint = f"Did you mean {' or '.join(near)}?" if near else f"patches.csv lists them, for example {table['patch_id'].iloc[0]}"
-        raise CohortError(f"{folder} has no patch {patch_id!r}{'' if magnification is None else f' at {magnification:g}×'}. {hint}")
+        hint = (
+            f"Did you mean {' or '.join(near)}?"
+            if near
+            else f"patches.csv lists them, for example {table['patch_id'].iloc[0]}"
+        )
+        raise CohortError(
+            f"{folder} has no patch {patch_id!r}{'' if magnification is None else f' at {magnification:g}×'}. {hint}"
+        )
     row = found.iloc[0]
     if row["status"] != "used":
         raise CohortError(f"patch {patch_id!r} was not used in {folder}: {row['status']}")

@@ -125,7 +125,10 @@ class Measurement:
         examined = self.examine(unit)
         tables = {
             "predictions": pd.concat(
-                [predictions_table(examined.table, logits, model) for model, logits in examined.logits.items()],
+                [
+                    predictions_table(examined.table, logits, model)
+                    for model, logits in examined.logits.items()
+                ],
                 ignore_index=True,
             )
         }
@@ -168,8 +171,10 @@ class Measurement:
         parts = []
         for model, maps in examined.maps.items():
             rows = ledger(maps, memberships, patch_ids=list(identity["patch_id"]), min_area=self.min_area)
-            rows = identity.loc[np.repeat(identity.index, len(COMPARTMENTS))].reset_index(drop=True).join(
-                rows.drop(columns="patch")
+            rows = (
+                identity.loc[np.repeat(identity.index, len(COMPARTMENTS))]
+                .reset_index(drop=True)
+                .join(rows.drop(columns="patch"))
             )
             rows.insert(len(_IDENTITY), "model", model)
             rows.insert(len(_IDENTITY) + 1, "method", "gradient")

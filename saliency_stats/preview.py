@@ -46,10 +46,18 @@ def preview(settings: StudySettings, device: str = "auto") -> str:
     table = with_splits(table, **assembly.split_fractions(settings))
     used = table["status"] == USED
     check_splits(table, settings.cohort.evaluation_split)
-    lines = [f"study {settings.name}: {int(used.sum())} of {len(table)} patches can be used", "", _counts(table[used])]
+    lines = [
+        f"study {settings.name}: {int(used.sum())} of {len(table)} patches can be used",
+        "",
+        _counts(table[used]),
+    ]
     if (~used).any():
         reasons = table.loc[~used, "status"].value_counts()
-        lines += ["", "excluded:", *(f"  {count:6d}  {reason.removeprefix('excluded: ')}" for reason, count in reasons.items())]
+        lines += [
+            "",
+            "excluded:",
+            *(f"  {count:6d}  {reason.removeprefix('excluded: ')}" for reason, count in reasons.items()),
+        ]
     if (table.loc[used, "slide_id"] == "").any():
         lines += ["", "Slides are unknown: the tables will hold estimates without p-values."]
     lines += ["", *_costs(settings, table[used], chosen, reading)]
@@ -58,13 +66,17 @@ def preview(settings: StudySettings, device: str = "auto") -> str:
 
 def _counts(used: pd.DataFrame) -> str:
     groups = used.groupby(["magnification", "split", "label"])
-    counts = groups.agg(patches=("patch_id", "size"), slides=("slide_id", lambda ids: ids[ids != ""].nunique()))
+    counts = groups.agg(
+        patches=("patch_id", "size"), slides=("slide_id", lambda ids: ids[ids != ""].nunique())
+    )
     return counts.reset_index().to_string(index=False)
 
 
 def _costs(settings: StudySettings, used: pd.DataFrame, device: torch.device, reading: float) -> list[str]:
     size = used[["height_px", "width_px"]].max()
-    images = torch.from_numpy(np.zeros((_TRIAL, 3, int(size["height_px"]), int(size["width_px"])), np.float32))
+    images = torch.from_numpy(
+        np.zeros((_TRIAL, 3, int(size["height_px"]), int(size["width_px"])), np.float32)
+    )
     images = images.to(device, memory_format=torch.channels_last)
     model = initialise(settings.classifier.architecture, 0).to(device, memory_format=torch.channels_last)
     step = _seconds(lambda: _train_step(settings, model, images), device) / _TRIAL

@@ -1,12 +1,13 @@
 """The study file: every key, its default, its range. Unknown keys are refused by name."""
 
 import difflib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from saliency_stats import yaml_text
 from saliency_stats.errors import StudyError
 from saliency_stats.vocabulary import SPLITS
 
@@ -16,15 +17,21 @@ EvaluationSplit = Literal["test", "valid"]
 class Section(BaseModel):
     """A section of the study file: unknown keys are refused, values are not changed afterwards."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty(cls, content: Any) -> Any:
+        # "saliency:" with every key below it commented out is a section of defaults
+        return {} if content is None else content
 
 
 class Fractions(Section):
     """Share of the slides (patients, where known) per split."""
 
-    train: float = Field(0.5, gt=0, lt=1)
-    valid: float = Field(0.1, ge=0, lt=1)
-    test: float = Field(0.4, ge=0, lt=1)
+    train: float = Field(default=0.5, gt=0, lt=1)
+    valid: float = Field(default=0.1, ge=0, lt=1)
+    test: float = Field(default=0.4, ge=0, lt=1)
 
     @model_validator(mode="after")
     def _sum(self) -> "Fractions":
@@ -39,8 +46,8 @@ class CohortBase(Section):
 
     fractions: Fractions = Fractions()
     evaluation_split: EvaluationSplit = "test"
-    min_tissue: float = Field(0.05, ge=0, le=1)
-    cache_mb: int = Field(1024, ge=0)
+    min_tissue: float = Field(default=0.05, ge=0, le=1)
+    cache_mb: int = Field(default=1024, ge=0)
 
 
 class PhantomSection(CohortBase):
@@ -48,12 +55,12 @@ class PhantomSection(CohortBase):
 
     kind: Literal["phantom"] = "phantom"
     signal: Literal["cytoplasm", "nucleus", "stroma", "none"] = "cytoplasm"
-    slides: int = 24
-    patches_per_slide: int = 20
-    size_px: int = Field(128, ge=32, le=4096)
-    mpp: float = Field(0.5, ge=0.1, le=4.0)
-    strength: float = Field(1.0, ge=0, le=1)
-    stain_variation: float = Field(1.0, ge=0)
+    slides: int = Field(default=24, ge=3, le=100_000)
+    patches_per_slide: int = Field(default=20, ge=2, le=100_000)
+    size_px: int = Field(default=128, ge=32, le=4096)
+    mpp: float = Field(default=0.5, ge=0.2, le=2.5)
+    strength: float = Field(default=1.0, ge=0, le=1)
+    stain_variation: float = Field(default=1.0, ge=0, le=3)
 
 
 class PatchesSection(CohortBase):
@@ -61,43 +68,43 @@ class PatchesSection(CohortBase):
 
     kind: Literal["patches"]
     table: Path
-    mpp: float | None = Field(None, gt=0)
+    mpp: float | None = Field(default=None, ge=0.05, le=20.0)
 
 
 class AugmentationSection(Section):
     """How training patches are varied (``trainable: all`` only)."""
 
     dihedral: bool = True
-    stain: float = 0.15
+    stain: float = Field(default=0.15, ge=0, le=1)
 
 
 class ClassifierSection(Section):
     """The network and its training."""
 
-    architecture: str = "densenet201"
+    architecture: Literal["densenet121", "densenet169", "densenet201"] = "densenet201"
     weights: str = "none"
     trainable: Literal["all", "head", "none"] = "all"
-    epochs: int = 8
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.01
-    label_smoothing: float = 0.0
+    epochs: int = Field(default=8, ge=1, le=10_000)
+    batch_size: int = Field(default=32, ge=2, le=4096)
+    learning_rate: float = Field(default=1e-3, ge=1e-7, le=1.0)
+    weight_decay: float = Field(default=0.01, ge=0, le=1)
+    label_smoothing: float = Field(default=0.0, ge=0, le=0.5)
     class_weights: Literal["balanced", "none"] = "balanced"
     stopping: Literal["one_cycle", "early"] = "one_cycle"
-    patience: int = 3
+    patience: int = Field(default=3, ge=1, le=10_000)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     augmentation: AugmentationSection = AugmentationSection()
-    min_balanced_accuracy: float = 0.65
+    min_balanced_accuracy: float = Field(default=0.65, ge=0.5, lt=1)
 
 
 class SaliencySection(Section):
     """The map: where the classifier looked."""
 
-    methods: list[Literal["gradient"]] = Field(["gradient"], min_length=1, max_length=1)
+    methods: list[Literal["gradient"]] = Field(default=["gradient"], min_length=1, max_length=1)
     reduction: Literal["l2", "l1", "max"] = "l2"
     target: Literal["correct", "predicted"] = "correct"
-    min_confidence: float = Field(0.8, ge=0.5, lt=1)
-    batch_size: int = Field(32, ge=1, le=1024)
+    min_confidence: float = Field(default=0.8, ge=0.5, lt=1)
+    batch_size: int = Field(default=32, ge=1, le=1024)
     keep: bool = False
 
 
@@ -105,37 +112,37 @@ class CompartmentsSection(Section):
     """Nucleus, cytoplasm, stroma, background."""
 
     nuclei: Literal["classical", "truth"] = "classical"
-    segmentation_mpp: float = 0.5
-    cytoplasm_um: float = 5.0
-    min_area: float = Field(0.02, ge=0, lt=1)
-    stain_patches: int = Field(64, ge=1)
+    segmentation_mpp: float = Field(default=0.5, ge=0.1, le=2.0)
+    cytoplasm_um: float = Field(default=5.0, ge=0.5, le=50.0)
+    min_area: float = Field(default=0.02, ge=0, lt=1)
+    stain_patches: int = Field(default=64, ge=1)
 
 
 class StatisticsSection(Section):
     """The tests and the decision."""
 
     unit: Literal["slide", "patient"] = "slide"
-    alpha: float = Field(0.05, gt=0, lt=0.5)
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
     correction: Literal["holm", "bh"] = "holm"
     primary_test: Literal["t_slide_means", "sign_flip"] = "t_slide_means"
-    bootstrap_draws: int = Field(9999, ge=2000)
-    equivalence_margin: float = Field(0.1, gt=0)
-    min_slides: int = Field(3, ge=2)
+    bootstrap_draws: int = Field(default=9999, ge=2000)
+    equivalence_margin: float = Field(default=0.1, gt=0)
+    min_slides: int = Field(default=3, ge=2)
     assume_independent: bool = False
 
 
 class ReportSection(Section):
     """The report."""
 
-    examples: int = Field(3, ge=1, le=20)
+    examples: int = Field(default=3, ge=1, le=20)
 
 
 class StudySettings(Section):
     """A whole study file."""
 
-    name: str = Field("phantom", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    seed: int = Field(0, ge=0, le=2**32 - 1)
-    cohort: PhantomSection | PatchesSection = Field(PhantomSection(), discriminator="kind")
+    name: str = Field(default="phantom", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    seed: int = Field(default=0, ge=0, le=2**32 - 1)
+    cohort: PhantomSection | PatchesSection = Field(default=PhantomSection(), discriminator="kind")
     classifier: ClassifierSection = ClassifierSection()
     saliency: SaliencySection = SaliencySection()
     compartments: CompartmentsSection = CompartmentsSection()
@@ -157,6 +164,9 @@ class StudySettings(Section):
         return self
 
 
+_COHORTS: Final[dict[str, type[CohortBase]]] = {"phantom": PhantomSection, "patches": PatchesSection}
+
+
 def load(path: Path | None, assignments: tuple[str, ...] = ()) -> StudySettings:
     """Read a study file (or start from the built-in phantom study) and apply ``section.key=value`` assignments.
 
@@ -168,11 +178,11 @@ def load(path: Path | None, assignments: tuple[str, ...] = ()) -> StudySettings:
         Naming the key, what was found and what was expected, with the nearest valid key.
     """
     where = "the built-in study" if path is None else str(path)
-    content: dict[str, Any] = {} if path is None else _read(path)
+    content: dict[str, Any] = {} if path is None else yaml_text.read(path)
     _anchor(content, Path() if path is None else path.parent)
     override: dict[str, Any] = {}
     for assignment in assignments:
-        _assign(override, assignment)
+        yaml_text.assign(override, assignment)
     _anchor(override, Path())
     _merge(content, override)
     return parse(content, where)
@@ -181,9 +191,13 @@ def load(path: Path | None, assignments: tuple[str, ...] = ()) -> StudySettings:
 def parse(content: dict[str, Any], where: str) -> StudySettings:
     """Validate the content of a study file."""
     cohort = content.get("cohort")
-    if isinstance(cohort, dict):
+    if cohort is None or isinstance(cohort, dict):
         # without a kind the built-in phantom is meant
-        cohort.setdefault("kind", "phantom")
+        content = content | {"cohort": {"kind": "phantom"} | (cohort or {})}
+        kind = content["cohort"]["kind"]
+        if kind not in list(_COHORTS):
+            expected = _nearest(kind, _COHORTS, f"Expected one of {', '.join(_COHORTS)}.")
+            raise StudyError(f"{where}: cohort.kind is {kind!r}. {expected}")
     _refuse_unknown(content, StudySettings, where)
     try:
         return StudySettings.model_validate(content)
@@ -198,38 +212,7 @@ def parse(content: dict[str, Any], where: str) -> StudySettings:
 
 def dump(settings: StudySettings) -> str:
     """Write the resolved study as YAML."""
-    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise StudyError(f"there is no study file {path}; `saliency-stats init DIR` writes one to start from") from error
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise StudyError(f"{path} is not a readable YAML file: {error}") from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise StudyError(f"{path} holds a {type(content).__name__}; expected sections such as 'cohort:' and 'classifier:'")
-    return content
-
-
-def _assign(content: dict[str, Any], assignment: str) -> None:
-    key, equals, text = assignment.partition("=")
-    steps = key.strip().split(".")
-    if not equals or not all(steps):
-        raise StudyError(f"--set {assignment!r}: expected section.key=value, for example cohort.signal=nucleus")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise StudyError(f"--set {assignment!r}: the value is not readable ({error})") from error
-    # YAML reads a bare `none` as text, but `null` and an empty value as nothing at all
-    for step in steps[:-1]:
-        content = content.setdefault(step, {})
-        if not isinstance(content, dict):
-            raise StudyError(f"--set {assignment!r}: {step} is set to a value and a section at once")
-    content[steps[-1]] = value
+    return yaml_text.write(settings.model_dump(mode="json"))
 
 
 def _merge(content: dict[str, Any], override: dict[str, Any]) -> None:
@@ -244,7 +227,9 @@ def _anchor(content: dict[str, Any], folder: Path) -> None:
     """Make the paths of a study file independent of the working directory."""
     for section, key in (("cohort", "table"), ("classifier", "weights")):
         part = content.get(section)
-        value = part.get(key) if isinstance(part, dict) else None
+        if not isinstance(part, dict):
+            continue
+        value = part.get(key)
         if isinstance(value, str) and value not in {"imagenet", "none", ""}:
             part[key] = str((folder / value).resolve())
 
@@ -253,17 +238,40 @@ def _refuse_unknown(content: dict[str, Any], model: type[BaseModel], where: str,
     fields = model.model_fields
     for key, value in content.items():
         if key not in fields:
-            near = difflib.get_close_matches(str(key), fields, n=1, cutoff=0.5)
-            hint = f"Did you mean {prefix}{near[0]}?" if near else f"Known keys: {', '.join(fields)}."
-            raise StudyError(f"{where}: unknown key {prefix}{key}. {hint}")
+            raise StudyError(f"{where}: unknown key {prefix}{key}. {_hint(str(key), fields, prefix)}")
         nested = _section_of(fields[key].annotation, value)
         if nested is not None and isinstance(value, dict):
             _refuse_unknown(value, nested, where, f"{prefix}{key}.")
+
+
+def _hint(key: str, fields: Iterable[str], prefix: str) -> str:
+    """Name the key that was probably meant: one of the same section, or the same key of another section."""
+    elsewhere = [name for name in _keys(StudySettings) if name.rpartition(".")[2] == key]
+    if f"{prefix}{key}" in elsewhere:
+        kind = next(kind for kind, section in _COHORTS.items() if key in section.model_fields)
+        return f"It belongs to cohort.kind {kind}: set that kind, or delete the key."
+    if elsewhere:
+        return f"Did you mean {' or '.join(dict.fromkeys(elsewhere))}?"
+    return _nearest(key, fields, f"Known keys: {', '.join(fields)}.", prefix)
+
+
+def _nearest(word: object, known: Iterable[str], otherwise: str, prefix: str = "") -> str:
+    near = difflib.get_close_matches(str(word), known, n=1, cutoff=0.5)
+    return f"Did you mean {prefix}{near[0]}?" if near else otherwise
+
+
+def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, entry in model.model_fields.items():
+        yield f"{prefix}{name}"
+        sections = _COHORTS.values() if name == "cohort" else [_section_of(entry.annotation, None)]
+        for section in sections:
+            if section is not None:
+                yield from _keys(section, f"{prefix}{name}.")
 
 
 def _section_of(annotation: Any, value: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     if annotation == PhantomSection | PatchesSection and isinstance(value, dict):
-        return PatchesSection if value.get("kind") == "patches" else PhantomSection
+        return _COHORTS[value["kind"]]
     return None

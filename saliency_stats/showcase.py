@@ -12,10 +12,23 @@ from saliency_stats.execution.store import Store, atomic, write_table
 from saliency_stats.measurement import Measurement, Unit
 from saliency_stats.vocabulary import PATCH_KEY
 
-_COLUMNS: Final = ("file", "patch_id", "slide_id", "label", "magnification", "mpp", "model", "method", "p_true", "rank")
+_COLUMNS: Final = (
+    "file",
+    "patch_id",
+    "slide_id",
+    "label",
+    "magnification",
+    "mpp",
+    "model",
+    "method",
+    "p_true",
+    "rank",
+)
 
 
-def chosen_examples(table: pd.DataFrame, population: pd.DataFrame, predictions: pd.DataFrame, n: int) -> pd.DataFrame:
+def chosen_examples(
+    table: pd.DataFrame, population: pd.DataFrame, predictions: pd.DataFrame, n: int
+) -> pd.DataFrame:
     """Choose the patches that are shown, by rule: per magnification and label the most confident ones.
 
     Parameters
@@ -36,15 +49,23 @@ def chosen_examples(table: pd.DataFrame, population: pd.DataFrame, predictions: 
     """
     keys = list(PATCH_KEY)
     rows = table[table["status"] == USED].reset_index(names="row")
-    chosen = population[keys].merge(rows, on=keys, validate="one_to_one").merge(
-        predictions[[*keys, "p_malignant", "logit_malignant", "logit_benign"]], on=keys, validate="one_to_one"
+    chosen = (
+        population[keys]
+        .merge(rows, on=keys, validate="one_to_one")
+        .merge(
+            predictions[[*keys, "p_malignant", "logit_malignant", "logit_benign"]],
+            on=keys,
+            validate="one_to_one",
+        )
     )
     malignant = chosen["label"] == "malignant"
     chosen["p_true"] = chosen["p_malignant"].where(malignant, 1.0 - chosen["p_malignant"])
     # probabilities tie at 1; the margin between the logits does not
     margin = chosen["logit_malignant"] - chosen["logit_benign"]
     chosen["margin"] = margin.where(malignant, -margin)
-    chosen = chosen.sort_values(["magnification", "label", "margin", "patch_id"], ascending=[True, True, False, True])
+    chosen = chosen.sort_values(
+        ["magnification", "label", "margin", "patch_id"], ascending=[True, True, False, True]
+    )
     known = chosen["slide_id"] != ""
     chosen = chosen[~(known & chosen.duplicated(["magnification", "label", "slide_id"]))]
     chosen["rank"] = chosen.groupby(["magnification", "label"]).cumcount() + 1

@@ -100,7 +100,9 @@ class Stages:
             models[float(magnification)] = self.networks(float(magnification))
         training = pd.concat(logs, ignore_index=True)
         columns = ["magnification", "model"]
-        write_table(self.store.folder / "training.csv", training[columns + [c for c in training if c not in columns]])
+        write_table(
+            self.store.folder / "training.csv", training[columns + [c for c in training if c not in columns]]
+        )
         return models
 
     def networks(self, magnification: float) -> dict[str, PatchClassifier]:
@@ -108,14 +110,21 @@ class Stages:
         section = self.settings.classifier
         models = {TRAINED: build(section.architecture, str(self._weights(magnification)), seed=0)}
         for control in self.settings.controls:
-            models[control] = randomised(section.architecture, derive(self.settings.seed, control, magnification))
+            models[control] = randomised(
+                section.architecture, derive(self.settings.seed, control, magnification)
+            )
         return {
-            name: model.to(self.device, memory_format=torch.channels_last).eval() for name, model in models.items()
+            name: model.to(self.device, memory_format=torch.channels_last).eval()
+            for name, model in models.items()
         }
 
-    def measurement(self, table: pd.DataFrame, models: dict[float, dict[str, PatchClassifier]]) -> Measurement:
+    def measurement(
+        self, table: pd.DataFrame, models: dict[float, dict[str, PatchClassifier]]
+    ) -> Measurement:
         """Estimate the stains of every measured slide, write ``stains.csv``; returns the function of a unit."""
-        measured = table[(table["status"] == USED) & (table["split"] == self.settings.cohort.evaluation_split)]
+        measured = table[
+            (table["status"] == USED) & (table["split"] == self.settings.cohort.evaluation_split)
+        ]
         groups = dict(list(measured.groupby("stain_group", sort=True)))
         stains: dict[str, Stains] = {}
         with self._progress.stage("estimate stains", len(groups), "slide") as bar:
@@ -136,8 +145,12 @@ class Stages:
 
     def measure(self, measurement: Measurement) -> None:
         """Measure every unit that is not stored yet, and put the tables together."""
-        units = units_of(measurement.table, self.settings.cohort.evaluation_split, self.settings.saliency.batch_size)
-        parts: dict[str, list[pd.DataFrame]] = {name: [] for name in ("predictions", "ledger", "profile", "nuclei")}
+        units = units_of(
+            measurement.table, self.settings.cohort.evaluation_split, self.settings.saliency.batch_size
+        )
+        parts: dict[str, list[pd.DataFrame]] = {
+            name: [] for name in ("predictions", "ledger", "profile", "nuclei")
+        }
         with self._progress.stage("saliency, compartments", sum(len(unit.rows) for unit in units)) as bar:
 
             def stored(unit: Unit) -> dict[str, pd.DataFrame]:
@@ -183,7 +196,9 @@ class Stages:
 
     def weight_hashes(self) -> dict[str, str]:
         """Hashes of the trained networks."""
-        return {path.name: sha256(path) for path in sorted((self.store.folder / "weights").glob("*.safetensors"))}
+        return {
+            path.name: sha256(path) for path in sorted((self.store.folder / "weights").glob("*.safetensors"))
+        }
 
     def _measurement(
         self, table: pd.DataFrame, models: dict[float, dict[str, PatchClassifier]], stains: dict[str, Stains]
@@ -229,7 +244,11 @@ class Stages:
         if before is not None and before != path.read_bytes():
             changed = path.read_bytes()
             path.write_bytes(before)
-            line = next(n for n, (a, b) in enumerate(zip(before.split(b"\n"), changed.split(b"\n"), strict=False)) if a != b)
+            line = next(
+                n
+                for n, (a, b) in enumerate(zip(before.split(b"\n"), changed.split(b"\n"), strict=False))
+                if a != b
+            )
             raise StorageError(
                 f"the patches have changed since the run in {self.store.folder} began (line {line + 1} of {name}.csv); "
                 f"expected the same images. Put them back, or give --fresh to start again"

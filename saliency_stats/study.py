@@ -131,7 +131,9 @@ class Study:
         progress = Progress() if progress is None else progress
         chosen = choose(device)
         flags = make_deterministic(chosen)
-        stages = Stages(self.settings, Store(folder), chosen, progress, InProcess() if engine is None else engine)
+        stages = Stages(
+            self.settings, Store(folder), chosen, progress, InProcess() if engine is None else engine
+        )
         identity = {
             "study": self.settings.model_dump(mode="json"),
             "inputs": stages.inputs(),
@@ -140,7 +142,7 @@ class Study:
             "versions": {name: manifest.versions()[name] for name in ("saliency-stats", "torch", "numpy")},
         }
         with stages.store.opened(identity, fresh=fresh, needed_bytes=stages.needed_bytes()):
-            if (folder / "manifest.json").is_file():
+            if _is_finished(folder):
                 progress.say(f"{folder} holds this study, finished; --fresh would compute it again")
                 return Run(folder)
             write_text(folder / "study.yaml", study_file.dump(self.settings))
@@ -160,10 +162,15 @@ class Study:
                     "weights": stages.weight_hashes(),
                     "seconds": progress.seconds,
                 }
-                # the report quotes the manifest; it becomes manifest.json when everything else is written
-                write_json(folder / "work" / "manifest.json", record)
+                # the report quotes the manifest, so it comes first; with the artefacts' hashes it is complete
+                write_json(folder / "manifest.json", record)
                 write_report(folder)
                 bar.update(1)
             record["seconds"] = {name: round(value, 3) for name, value in progress.seconds.items()}
             write_json(folder / "manifest.json", record | {"artefacts": manifest.artefact_hashes(folder)})
         return Run(folder)
+
+
+def _is_finished(folder: Path) -> bool:
+    path = folder / "manifest.json"
+    return path.is_file() and "artefacts" in json.loads(path.read_text(encoding="utf-8"))

@@ -160,7 +160,7 @@ def ledger(
     Returns
     -------
     DataFrame
-        patch, compartment, area_share, mass_share, density_ratio, status. ``status`` is ``"ok"``, or starts
+        patch, compartment, area_share, mass_share, density_ratio, status. ``status`` is ``"measured"``, or starts
         with ``"missing: "`` or ``"no saliency: "`` and says why the density ratio is NaN. Rows in the order
         given: all compartments of the first patch first.
 
@@ -180,7 +180,7 @@ def ledger(
     area, mass, density = (array.ravel() for array in found)
     silent = np.isnan(mass)
     missing = ~silent & ((area < min_area) | (area == 0))
-    status = np.full(n * k, "ok", dtype=object)
+    status = np.full(n * k, "measured", dtype=object)
     status[missing] = [f"missing: area share {share:.4g} below {min_area:g}" for share in area[missing]]
     status[silent] = "no saliency: the map is zero everywhere"
     return pd.DataFrame(

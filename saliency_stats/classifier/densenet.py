@@ -28,7 +28,9 @@ _WEIGHTS: Final = {
     "densenet201": models.DenseNet201_Weights.IMAGENET1K_V1,
 }
 # The published files predate torchvision's present module names ("norm.1" is "norm1" today).
-_OLD_KEY: Final = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.((?:[12])\.(?:weight|bias|running_mean|running_var))$")
+_OLD_KEY: Final = re.compile(
+    r"^(.*denselayer\d+\.(?:norm|relu|conv))\.((?:[12])\.(?:weight|bias|running_mean|running_var))$"
+)
 
 
 class PatchClassifier(nn.Module):
@@ -54,7 +56,9 @@ class PatchClassifier(nn.Module):
     def __init__(self, architecture: str = "densenet201") -> None:
         super().__init__()
         if architecture not in ARCHITECTURES:
-            raise StudyError(f"classifier.architecture: {architecture!r} is unknown; choose one of {', '.join(ARCHITECTURES)}")
+            raise StudyError(
+                f"classifier.architecture: {architecture!r} is unknown; choose one of {', '.join(ARCHITECTURES)}"
+            )
         self.architecture = architecture
         self.backbone: Any = getattr(models, architecture)(weights=None, num_classes=len(LABELS))
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
@@ -150,11 +154,17 @@ def _read_state(path: Path) -> Mapping[str, Tensor]:
             # weights_only refuses everything but tensors and plain containers: no code in the file is run
             state = torch.load(path, map_location="cpu", weights_only=True)
         else:
-            raise ClassifierError(f"classifier.weights: {path} has the ending {path.suffix!r}; expected .safetensors, .pt or .pth")
+            raise ClassifierError(
+                f"classifier.weights: {path} has the ending {path.suffix!r}; expected .safetensors, .pt or .pth"
+            )
     except SafetensorError as error:
-        raise ClassifierError(f"classifier.weights: {path} is not a readable safetensors file ({error})") from error
+        raise ClassifierError(
+            f"classifier.weights: {path} is not a readable safetensors file ({error})"
+        ) from error
     except (RuntimeError, EOFError, ValueError, OSError) as error:
-        raise ClassifierError(f"classifier.weights: {path} cannot be read as a torch file ({error})") from error
+        raise ClassifierError(
+            f"classifier.weights: {path} cannot be read as a torch file ({error})"
+        ) from error
     except Exception as error:
         if type(error).__name__ != "UnpicklingError":
             raise
@@ -173,9 +183,15 @@ def _read_state(path: Path) -> Mapping[str, Tensor]:
 def _load(model: PatchClassifier, state: Mapping[str, Tensor], source: str) -> None:
     renamed = {_current_key(key): value for key, value in state.items()}
     own = model.backbone.state_dict()
-    if "classifier.weight" in renamed and renamed["classifier.weight"].shape != own["classifier.weight"].shape:
+    if (
+        "classifier.weight" in renamed
+        and renamed["classifier.weight"].shape != own["classifier.weight"].shape
+    ):
         # another task's classes: the two-class layer starts fresh, as the abstract's does
-        renamed["classifier.weight"], renamed["classifier.bias"] = own["classifier.weight"], own["classifier.bias"]
+        renamed["classifier.weight"], renamed["classifier.bias"] = (
+            own["classifier.weight"],
+            own["classifier.bias"],
+        )
     missing = [key for key in own if key not in renamed and not key.endswith("num_batches_tracked")]
     unknown = [key for key in renamed if key not in own]
     shapes = [key for key in own if key in renamed and own[key].shape != renamed[key].shape]

@@ -60,7 +60,9 @@ class EvaluationParameters:
 
 def predictions_table(keys: pd.DataFrame, logits: NDArray[np.float64], model: str) -> pd.DataFrame:
     """Make rows of ``predictions.csv`` from logits (N, 2) of the patches in ``keys``."""
-    rows = keys[["patch_id", "slide_id", "patient_id", "label", "split", "magnification"]].reset_index(drop=True)
+    rows = keys[["patch_id", "slide_id", "patient_id", "label", "split", "magnification"]].reset_index(
+        drop=True
+    )
     rows["model"] = model
     rows["logit_benign"], rows["logit_malignant"] = logits[:, 0], logits[:, 1]
     rows["p_malignant"] = 1.0 / (1.0 + np.exp(logits[:, 0] - logits[:, 1]))
@@ -81,7 +83,8 @@ def metrics_table(predictions: pd.DataFrame, parameters: EvaluationParameters) -
     """
     groups = predictions.groupby(["magnification", "model", "split"], sort=True)
     rows = [
-        dict(zip(("magnification", "model", "split"), key, strict=True)) | _score(group, parameters) for key, group in groups
+        dict(zip(("magnification", "model", "split"), key, strict=True)) | _score(group, parameters)
+        for key, group in groups
     ]
     return pd.DataFrame(rows, columns=list(METRIC_COLUMNS))
 
@@ -120,14 +123,20 @@ def _score(group: pd.DataFrame, parameters: EvaluationParameters) -> dict[str, A
 
 
 def _interval(
-    units: NDArray[Any], malignant: NDArray[np.bool_], correct: NDArray[np.bool_], parameters: EvaluationParameters
+    units: NDArray[Any],
+    malignant: NDArray[np.bool_],
+    correct: NDArray[np.bool_],
+    parameters: EvaluationParameters,
 ) -> tuple[float, float]:
     """Percentile bootstrap of the balanced accuracy, resampling whole units (Efron & Tibshirani 1993, ch. 13)."""
     if malignant.all() or not malignant.any():
         return float("nan"), float("nan")
     n = int(units.max()) + 1
     counts = np.stack(
-        [np.bincount(units, weights=values, minlength=n) for values in (malignant & correct, malignant, ~malignant & correct, ~malignant)]
+        [
+            np.bincount(units, weights=values, minlength=n)
+            for values in (malignant & correct, malignant, ~malignant & correct, ~malignant)
+        ]
     )
     rng = np.random.default_rng(parameters.seed)
     # multinomial weights are the same as drawing n units with replacement, without building each sample
@@ -157,5 +166,8 @@ def _learned(accuracy: float, low: float, parameters: EvaluationParameters) -> t
             f"{parameters.min_balanced_accuracy:g} (chance is 0.5)"
         )
     if low <= 0.5:
-        return False, f"the interval of the balanced accuracy {accuracy:.3f} begins at {low:.3f} and includes chance (0.5)"
+        return (
+            False,
+            f"the interval of the balanced accuracy {accuracy:.3f} begins at {low:.3f} and includes chance (0.5)",
+        )
     return True, f"balanced accuracy {accuracy:.3f}, interval from {low:.3f}, above chance (0.5)"

@@ -106,7 +106,13 @@ def activations(model: PatchClassifier, images: Tensor) -> tuple[Tensor, Tensor]
     bottleneck = last.relu2(last.norm2(last.conv1(last.relu1(last.norm1(before.clone())))))
     norm, n = features.norm5, before.shape[1]
     normalised = functional.batch_norm(
-        before, norm.running_mean[:n], norm.running_var[:n], norm.weight[:n], norm.bias[:n], training=False, eps=norm.eps
+        before,
+        norm.running_mean[:n],
+        norm.running_var[:n],
+        norm.weight[:n],
+        norm.bias[:n],
+        training=False,
+        eps=norm.eps,
     )
     return bottleneck, functional.relu(normalised).mean(dim=(2, 3))
 
@@ -181,7 +187,9 @@ def cache(
     model.eval()
     bottleneck: list[NDArray[Any]] = [np.empty(0)] * len(samples.targets)
     pooled: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(samples.targets)
-    for members, ((images,), _) in zip(samples.members(batch_size), samples.batches(batch_size, None), strict=True):
+    for members, ((images,), _) in zip(
+        samples.members(batch_size), samples.batches(batch_size, None), strict=True
+    ):
         last, before = activations(model, images)
         for position, member in enumerate(members):
             bottleneck[member] = last[position].contiguous().cpu().numpy().astype(dtype)

@@ -197,7 +197,9 @@ def _class_weights(train: Samples, parameters: TrainingParameters) -> Tensor:
     counts = np.bincount(train.targets, minlength=len(LABELS))
     if not counts.all():
         absent = LABELS[int(np.argmin(counts))]
-        raise ClassifierError(f"the train split holds no {absent!r} patch ({counts.sum()} patches in all); both classes are needed")
+        raise ClassifierError(
+            f"the train split holds no {absent!r} patch ({counts.sum()} patches in all); both classes are needed"
+        )
     if parameters.class_weights == "none":
         return torch.ones(len(LABELS))
     return torch.tensor(counts.sum() / (len(LABELS) * counts), dtype=torch.float32)
@@ -218,7 +220,10 @@ def _score(
 ) -> tuple[float, float]:
     module.eval()
     with torch.no_grad():
-        scored = [(module(*inputs).float().cpu(), target.cpu()) for inputs, target in valid.batches(parameters.batch_size, None)]
+        scored = [
+            (module(*inputs).float().cpu(), target.cpu())
+            for inputs, target in valid.batches(parameters.batch_size, None)
+        ]
     logits, targets = (torch.cat(parts) for parts in zip(*scored, strict=True))
     return float(loss_of.cpu()(logits, targets)), balanced_accuracy(logits, targets)
 

@@ -106,9 +106,7 @@ def _place(
     return Cells(centre[order], axes[order], angle[order], skew[order], spindle[order])
 
 
-def _window_distance(
-    cells: Cells, window: slice, first_px: NDArray[np.intp], n_px: int, px_um: float
-) -> Field:
+def _window_distance(cells: Cells, window: slice, first_px: NDArray[np.intp], n_px: int, px_um: float) -> Field:
     """Signed distance (n, w, w) of the pixels of square windows to their own ellipse, in µm.
 
     First-order distance k0 (k0 - 1) / k1 with k0 = |p / r| and k1 = |p / r^2| (Quilez, "ellipsoid SDF").
@@ -116,8 +114,7 @@ def _window_distance(
     steps = np.arange(n_px)
     centre = cells.centre_um[window]
     dy, dx = (
-        ((first_px[:, axis, None] + steps + 0.5) * px_um - centre[:, axis, None]).astype(np.float32)
-        for axis in (0, 1)
+        ((first_px[:, axis, None] + steps + 0.5) * px_um - centre[:, axis, None]).astype(np.float32) for axis in (0, 1)
     )
     c, s = np.cos(cells.angle[window]).astype(np.float32), np.sin(cells.angle[window]).astype(np.float32)
     a, b = cells.axes_um[window].astype(np.float32).T[:, :, None, None]
@@ -153,9 +150,7 @@ def _nearest_cell(cells: Cells, shape: tuple[int, int], px_um: float) -> tuple[N
     for start in range(0, len(first), 256):
         block = slice(start, start + 256)
         windows = _window_distance(cells, block, first[block], n_px, px_um)
-        for index, (top, left), own in zip(
-            range(start, len(first)), first[block].tolist(), windows, strict=False
-        ):
+        for index, (top, left), own in zip(range(start, len(first)), first[block].tolist(), windows, strict=False):
             rows = slice(max(top, 0), max(min(top + n_px, shape[0]), 0))
             columns = slice(max(left, 0), max(min(left + n_px, shape[1]), 0))
             inner = own[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
@@ -206,9 +201,7 @@ def build(rng: np.random.Generator, shape: tuple[int, int], px_um: float, spacin
     lumen = PlaneWaves.draw(rng, 7.0, 5.0, fibre_angle)
     wide = ground.on_grid(ys, xs)
     level = float(np.quantile(wide, 1 - stroma_share))
-    cells = _place(
-        rng, (shape[0] * px_um, shape[1] * px_um), spacing, ground, level, lumen, fibre_angle, lymphoid
-    )
+    cells = _place(rng, (shape[0] * px_um, shape[1] * px_um), spacing, ground, level, lumen, fibre_angle, lymphoid)
     nearest, distance = _nearest_cell(cells, shape, px_um)
     distance += 0.30 * smooth_noise(rng, shape, px_um, 2.0)
     near = np.exp(-((np.maximum(distance, 0) / 2.2) ** 2))
@@ -222,9 +215,7 @@ def build(rng: np.random.Generator, shape: tuple[int, int], px_um: float, spacin
     border = ground_score[chosen].min(initial=np.float32(np.inf))
     # Below a nucleus lies what lies around it: the score decides there too.
     stroma = ground_score >= border
-    gap_score = (
-        np.minimum(distance, 5) + 1.2 * lumen.on_grid(ys, xs) + 0.8 * smooth_noise(rng, shape, px_um, 2.2)
-    )
+    gap_score = np.minimum(distance, 5) + 1.2 * lumen.on_grid(ys, xs) + 0.8 * smooth_noise(rng, shape, px_um, 2.2)
     # Tissue shrinks when fixed: nests come away from the stroma around them.
     gap_score += 1.5 * np.exp(-(((ground_score - border) / 0.15) ** 2))
     gap_score -= 2.0 * near

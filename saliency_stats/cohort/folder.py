@@ -3,22 +3,27 @@
 import difflib
 import hashlib
 import posixpath
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Final
+import warnings
+from collections.abc import Callable
+from pathlib import Path, PureWindowsPath
+from typing import Final, TypeVar
 
 import numpy as np
 import pandas as pd
-from PIL import Image as PillowImage
-from PIL import UnidentifiedImageError
 
+from saliency_stats.cohort.image import read_rgb
 from saliency_stats.cohort.patch import PATCH_COLUMNS, USED, Patch, nominal_magnification
-from saliency_stats.errors import CohortError, PatchError, StudyError
+from saliency_stats.errors import CohortError, StudyError
 from saliency_stats.vocabulary import LABELS, SPLITS
 
 REQUIRED: Final = ("path", "label")
-_TEXT: Final = ("path", "label", "split", "slide_id", "patient_id", "patch_id")
+OPTIONAL: Final = ("mpp", "split", "slide_id", "patient_id", "patch_id")
 #: Pixel sizes outside this range are a slip of unit (nm, mm), not a microscope.
 _PLAUSIBLE_MPP: Final = (0.05, 20.0)
+#: How other programs write a missing id.
+_UNKNOWN: Final = ("na", "n/a", "nan", "none", "null", "unknown")
+
+Result = TypeVar("Result")
 
 
 class PatchFolder:
@@ -45,65 +50,109 @@ class PatchFolder:
 
     def __init__(self, path: Path, mpp: float | None = None) -> None:
         if not path.is_file():
-            raise StudyError(f"cohort.table: there is no file {path}; expected a CSV of patches (paths in a study file are relative to it)")
+            found = f"{path} is a folder" if path.is_dir() else f"there is no file {path}"
+            raise StudyError(
+                f"cohort.table: {found}; expected a CSV of patches (paths in a study file are relative to it)"
+            )
         self.path = path
-        raw = path.read_bytes()
-        self.digests = {path.name: hashlib.sha256(raw).hexdigest()}
+        self.digests = {path.name: hashlib.sha256(self._read(path.read_bytes)).hexdigest()}
         self.table = self._parse(mpp)
         self._files = [path.parent / source for source in self.table["source"]]
 
     def read(self, row: int) -> Patch:
         """Read one image; raises ``PatchError`` with the reason if it is missing, broken or not RGB."""
-        return Patch(_read_rgb(self._files[row]))
+        return Patch(read_rgb(self._files[row]))
 
     def _parse(self, mpp: float | None) -> pd.DataFrame:
-        try:
-            table = pd.read_csv(
-                self.path, dtype=dict.fromkeys(_TEXT, "str"), keep_default_na=False, encoding="utf-8-sig"
-            )
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-            raise CohortError(f"{self.path} is not a readable CSV ({error}); expected UTF-8 with a header line") from error
-        missing = [name for name in REQUIRED if name not in table]
-        if missing:
-            raise CohortError(
-                f"{self.path}: column {missing[0]!r} is missing; found {', '.join(table.columns)}; "
-                f"expected at least path, label, mpp"
-            )
+        table = self._read(self._csv)
+        table.columns = table.columns.str.strip()
+        self._check_header([str(name) for name in table.columns])
+        # blank lines are no patches, but they count where a message names a line
+        table = table.apply(lambda column: column.str.strip())[lambda rows: (rows != "").any(axis=1)]
         if table.empty:
             raise CohortError(f"{self.path} lists no patch; expected one line per patch below the header")
-        for name in _TEXT:
-            table[name] = table[name].str.strip() if name in table else ""
-        table["path"] = table["path"].str.replace("\\", "/", regex=False)
+        for name in OPTIONAL:
+            table[name] = table[name] if name in table else ""
         self._check_paths(table["path"])
+        table["path"] = table["path"].map(_normalised)
         self._check_words(table["label"], "label", LABELS)
         self._check_words(table.loc[table["split"] != "", "split"], "split", SPLITS)
-        if (table["split"] == "").any() and (table["split"] != "").any():
-            line = _line(table.index[table["split"] == ""][0])
-            raise CohortError(f"{self.path}, line {line}: no split, while other patches have one; give all of them one, or none")
+        self._check_groups(table)
         table["patch_id"] = table["patch_id"].where(table["patch_id"] != "", table["path"])
         table["mpp"] = self._pixel_sizes(table, mpp)
         table["magnification"] = table["mpp"].map(nominal_magnification)
         table["source"] = table["path"]
         table["x_um"] = table["y_um"] = np.nan
         table["status"] = USED
-        twice = table.duplicated(["patch_id", "magnification"], keep=False)
-        if twice.any():
-            first, second = table.index[table["patch_id"] == table.loc[twice, "patch_id"].iloc[0]][:2]
-            raise CohortError(
-                f"{self.path}: patch {table.loc[first, 'patch_id']!r} is listed twice (lines {_line(first)} and "
-                f"{_line(second)}); every patch counts once. Delete one of the lines"
+        self._check_once(table, ["path"])
+        self._check_once(table, ["patch_id", "magnification"])
+        return table[list(PATCH_COLUMNS)].reset_index(drop=True)
+
+    def _csv(self) -> pd.DataFrame:
+        with warnings.catch_warnings():
+            # a line with more fields than the header would be cut short with a warning
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(
+                self.path,
+                dtype="str",
+                keep_default_na=False,
+                skip_blank_lines=False,
+                index_col=False,
+                encoding="utf-8-sig",
             )
-        return table[list(PATCH_COLUMNS)]
+
+    def _read(self, read: Callable[[], Result]) -> Result:
+        try:
+            return read()
+        except pd.errors.EmptyDataError as error:
+            raise CohortError(f"{self.path} is empty; expected a header line and one line per patch") from error
+        except UnicodeDecodeError as error:
+            raise CohortError(
+                f"{self.path} is not UTF-8 ({error.reason} at byte {error.start}); save it as CSV UTF-8"
+            ) from error
+        except pd.errors.ParserWarning as error:
+            raise CohortError(
+                f"{self.path}, line 2: more fields than the header has columns; put text with commas in quotes"
+            ) from error
+        except (pd.errors.ParserError, OSError) as error:
+            reason = str(error).strip().removeprefix("Error tokenizing data. C error: ")
+            raise CohortError(
+                f"{self.path} is not a readable CSV ({reason}); expected UTF-8 with a header line"
+            ) from error
+
+    def _check_header(self, header: list[str]) -> None:
+        listed = ", ".join(name for name in header if not name.startswith("Unnamed: "))
+        for name in REQUIRED:
+            if name not in header:
+                separator = next((found for found in (";", "\t") if found in listed), "")
+                remedy = (
+                    f". The columns are separated by {separator!r}: save the table with commas" if separator else ""
+                )
+                raise CohortError(
+                    f"{self.path}: column {name!r} is missing; found {listed or 'an empty line'}; expected at least "
+                    f"path, label, mpp{remedy}"
+                )
+        for name in (*REQUIRED, *OPTIONAL):
+            if f"{name}.1" in header:
+                raise CohortError(f"{self.path}: column {name!r} stands twice; delete one of them")
+        # a misnamed slide_id would pass for unknown slides
+        for name in OPTIONAL:
+            others = [other for other in header if other not in (*REQUIRED, *OPTIONAL)]
+            near = [other for other in others if difflib.get_close_matches(other.lower(), [name], cutoff=0.75)]
+            if near and name not in header:
+                raise CohortError(f"{self.path}: column {near[0]!r} is unknown; did you mean {name!r}? Rename it")
 
     def _check_paths(self, paths: "pd.Series[str]") -> None:
         for index, path in paths.items():
-            inside = posixpath.normpath(path)
             if not path:
-                raise CohortError(f"{self.path}, line {_line(index)}: the path is empty; expected an image file, relative to the CSV")
-            if PurePosixPath(path).is_absolute() or PureWindowsPath(path).is_absolute() or inside.split("/")[0] == "..":
                 raise CohortError(
-                    f"{self.path}, line {_line(index)}: {path!r} lies outside the CSV's folder {self.path.parent}; expected "
-                    f"a path below it. Move the images there, or the CSV above them"
+                    f"{self.path}, line {_line(index)}: the path is empty; expected an image file, relative to the CSV"
+                )
+            inside = _normalised(path)
+            if inside.startswith("/") or PureWindowsPath(path).drive or inside.split("/")[0] == "..":
+                raise CohortError(
+                    f"{self.path}, line {_line(index)}: {path!r} lies outside the CSV's folder {self.path.parent}; "
+                    f"expected a path below it. Move the images there, or the CSV above them"
                 )
 
     def _check_words(self, words: "pd.Series[str]", column: str, allowed: tuple[str, ...]) -> None:
@@ -113,55 +162,69 @@ class PatchFolder:
             near = difflib.get_close_matches(word.lower(), allowed, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise CohortError(
-                f"{self.path}, line {_line(wrong.index[0])}: {column} is {word!r}; expected {' or '.join(allowed)}.{hint}"
-                f" {len(wrong)} line(s) have such a {column}"
+                f"{self.path}, line {_line(wrong.index[0])}: {column} is {word!r}; expected "
+                f"{' or '.join(allowed)}.{hint} {len(wrong)} line(s) have such a {column}"
+            )
+
+    def _check_groups(self, table: pd.DataFrame) -> None:
+        unsplit = table["split"] == ""
+        if unsplit.any() and not unsplit.all():
+            line = _line(table.index[unsplit][0])
+            raise CohortError(
+                f"{self.path}, line {line}: no split, while other patches have one; give all of them one, or none"
+            )
+        for name in ("slide_id", "patient_id"):
+            unknown = table[name].str.lower().isin(_UNKNOWN)
+            if unknown.any():
+                line = table.index[unknown][0]
+                raise CohortError(
+                    f"{self.path}, line {_line(line)}: {name} is {table.loc[line, name]!r}; leave it empty where it is "
+                    f"unknown, or these {int(unknown.sum())} patches would count as one"
+                )
+        named = table[(table["slide_id"] != "") & (table["patient_id"] != "")]
+        first = named.groupby("slide_id")["patient_id"].transform("first")
+        other = named.index[named["patient_id"] != first]
+        if len(other):
+            row = named.loc[other[0]]
+            raise CohortError(
+                f"{self.path}, line {_line(other[0])}: slide {row['slide_id']!r} is of patient {row['patient_id']!r}, but "
+                f"of patient {first[other[0]]!r} on an earlier line; give slides of different patients different ids"
+            )
+
+    def _check_once(self, table: pd.DataFrame, key: list[str]) -> None:
+        twice = table.index[table.duplicated(key)]
+        if len(twice):
+            again = table.loc[twice[0], key]
+            first = table.index[(table[key] == again).all(axis=1)][0]
+            raise CohortError(
+                f"{self.path}: patch {again[key[0]]!r} is listed twice (lines {_line(first)} and {_line(twice[0])}); "
+                f"every patch counts once. Delete one of the lines"
             )
 
     def _pixel_sizes(self, table: pd.DataFrame, default: float | None) -> "pd.Series[float]":
-        text = table["mpp"].astype(str).str.strip() if "mpp" in table else pd.Series("", index=table.index)
+        text = table["mpp"]
         sizes = pd.to_numeric(text, errors="coerce").astype(float)
         if default is not None:
             sizes = sizes.where(text != "", default)
         low, high = _PLAUSIBLE_MPP
         wrong = sizes.index[~((sizes >= low) & (sizes <= high))]
         if len(wrong):
-            first = wrong[0]
-            slide = f" of slide {table.loc[first, 'slide_id']!r}" if table.loc[first, "slide_id"] else ""
-            found = f"is {text[first]!r}" if text[first] else "is missing"
+            row = table.loc[wrong[0]]
+            slide = f" of slide {row['slide_id']!r}" if row["slide_id"] else ""
+            found = f"is {row['mpp']!r}" if row["mpp"] else f"is {default:g} (cohort.mpp)" if default else "is missing"
             raise CohortError(
-                f"{self.path}, line {_line(first)}: mpp of patch {table.loc[first, 'patch_id']!r}{slide} {found}; expected µm per "
-                f"pixel between {low:g} and {high:g} (0.25 at 40×, 0.5 at 20×, 1 at 10×). {len(wrong)} patch(es) lack it. "
-                f"Fill in the column mpp, or set cohort.mpp in the study file for all of them"
+                f"{self.path}, line {_line(wrong[0])}: mpp of patch {row['patch_id']!r}{slide} {found}; expected µm per "
+                f"pixel between {low:g} and {high:g} (0.25 at 40×, 0.5 at 20×, 1 at 10×). {len(wrong)} patch(es) lack "
+                f"it. Fill in the column mpp, or set cohort.mpp in the study file for all of them"
             )
         return sizes
+
+
+def _normalised(path: str) -> str:
+    """Write a path in one way, so that a file that is listed twice is found out."""
+    return posixpath.normpath(path.replace("\\", "/"))
 
 
 def _line(index: object) -> int:
     """Line of a table row in the CSV, counting the header as line 1."""
     return int(str(index)) + 2
-
-
-def _read_rgb(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    if not path.is_file():
-        raise PatchError("the image file is missing")
-    try:
-        with PillowImage.open(path) as image:
-            if getattr(image, "n_frames", 1) > 1:
-                raise PatchError(f"the file holds {getattr(image, 'n_frames', 1)} images; expected one")
-            image.load()
-            mode = image.mode
-            if mode == "RGBA":
-                if image.getextrema()[3] != (255, 255):
-                    raise PatchError("an RGBA image with transparent pixels; expected opaque RGB")
-                image = image.convert("RGB")  # noqa: PLW2901  (opaque: nothing is lost)
-            elif mode == "P" and "transparency" not in image.info:
-                image = image.convert("RGB")  # noqa: PLW2901  (a palette of RGB colours: nothing is lost)
-            elif mode in {"1", "L", "LA", "I", "F"} or mode.startswith("I;16"):
-                raise PatchError(f"a grey image (mode {mode}); expected 8-bit RGB, since stains are separated by colour")
-            elif mode != "RGB":
-                raise PatchError(f"an image of mode {mode}; expected 8-bit RGB")
-            return np.asarray(image, dtype=np.uint8)
-    except UnidentifiedImageError as error:
-        raise PatchError("not a readable image; expected PNG, JPEG or TIFF") from error
-    except (OSError, SyntaxError, ValueError, PillowImage.DecompressionBombError) as error:
-        raise PatchError(f"the image cannot be decoded ({str(error).split(chr(10))[0]})") from error

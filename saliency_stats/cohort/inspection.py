@@ -12,7 +12,7 @@ from saliency_stats.cohort.tissue import tissue_share
 from saliency_stats.errors import PatchError
 
 
-def inspect(cohort: Cohort, min_tissue: float, tick: Callable[[int], None] = lambda _: None) -> pd.DataFrame:
+def inspect(cohort: Cohort, min_tissue: float, tick: Callable[[int], object] = lambda _: None) -> pd.DataFrame:
     """Read every patch of a cohort once.
 
     Parameters
@@ -77,4 +77,6 @@ def _check_pixels(image: Image, min_tissue: float) -> None:
         raise PatchError("a grey image: all three channels are equal; stains can only be separated in colour")
     share = tissue_share(image)
     if share < min_tissue:
-        raise PatchError(f"no tissue: {share:.1%} of the pixels; expected at least {min_tissue:.0%} (cohort.min_tissue)")
+        raise PatchError(
+            f"no tissue: {share:.1%} of the pixels; expected at least {min_tissue:.0%} (cohort.min_tissue)"
+        )

@@ -46,14 +46,10 @@ class SlideLook:
         for name, shape in (("stain_vectors", (2, 3)), ("concentration", (2,)), ("white", (3,))):
             value = getattr(self, name)
             if value.shape != shape or not np.all(value > 0):
-                raise CohortError(
-                    f"{name} of a slide look is {value}, expected {shape} values above 0. Correct it."
-                )
+                raise CohortError(f"{name} of a slide look is {value}, expected {shape} values above 0. Correct it.")
         for name in ("spacing", "blur_um", "photons"):
             if not getattr(self, name) > 0:
-                raise CohortError(
-                    f"{name} of a slide look is {getattr(self, name)}, expected above 0. Correct it."
-                )
+                raise CohortError(f"{name} of a slide look is {getattr(self, name)}, expected above 0. Correct it.")
 
 
 def draw_look(rng: np.random.Generator, variation: float) -> SlideLook:

@@ -63,9 +63,7 @@ def _nucleoli(rng: np.random.Generator, anatomy: Anatomy) -> Field:
     cells, px_um, shape = anatomy.cells, anatomy.px_um, anatomy.distance_um.shape
     radius = np.sqrt(cells.axes_um.prod(axis=1))
     shift = rng.standard_normal((2, len(radius), 2)) * 0.28 * radius[:, None]
-    present = np.stack(
-        [~cells.spindle, ~cells.spindle & (rng.uniform(0, 1, len(radius)) < _SECOND_NUCLEOLUS)]
-    )
+    present = np.stack([~cells.spindle, ~cells.spindle & (rng.uniform(0, 1, len(radius)) < _SECOND_NUCLEOLUS)])
     centre = (cells.centre_um + shift)[present]
     half = int(np.ceil(1.6 / px_um))
     steps = np.arange(-half, half + 1)
@@ -109,9 +107,7 @@ def _cytoplasm(rng: np.random.Generator, anatomy: Anatomy, t: float) -> Field:
     edge[1:] += nearest[1:] != nearest[:-1]
     edge[:, 1:] += nearest[:, 1:] != nearest[:, :-1]
     edge = gaussian_filter(edge / np.float32(px_um), 0.45 / px_um, truncate=3.0)
-    return np.asarray(
-        stain * np.clip(texture, 0.15, None) + rng.uniform(-0.07, 0.08) * edge, dtype=np.float32
-    )
+    return np.asarray(stain * np.clip(texture, 0.15, None) + rng.uniform(-0.07, 0.08) * edge, dtype=np.float32)
 
 
 def _stroma(rng: np.random.Generator, anatomy: Anatomy, t: float) -> Field:
@@ -169,9 +165,7 @@ def paint(rng: np.random.Generator, anatomy: Anatomy, phenotype: Phenotype) -> P
     stroma = _stroma(rng, anatomy, phenotype.stroma)
     ground = np.where(anatomy.stroma, stroma, cytoplasm)
     # Tissue thins out towards glass, and ends there: no stain lies on the gaps.
-    thinning = np.clip(
-        1 - 2 * gaussian_filter(anatomy.gap.astype(np.float32), 0.5 / px_um, truncate=3.0), 0, 1
-    )
+    thinning = np.clip(1 - 2 * gaussian_filter(anatomy.gap.astype(np.float32), 0.5 / px_um, truncate=3.0), 0, 1)
     ground *= thinning * ~anatomy.gap
     ink = _nuclear_ink(rng, anatomy, depth, vesicular)
     # Nuclei lie at different heights in the section, so some borders are sharp and others soft.

@@ -85,9 +85,7 @@ class Phantom:
                 "Name the compartment that shall tell the classes apart."
             )
         if isinstance(self.size_px, bool) or not isinstance(self.size_px, int):
-            raise StudyError(
-                f"phantom.size_px is {self.size_px!r}, expected a whole number of at least 32 pixels."
-            )
+            raise StudyError(f"phantom.size_px is {self.size_px!r}, expected a whole number of at least 32 pixels.")
         for key, low, high, unit in (
             ("size_px", 32, _MAX_PAINTED_PX, " px"),
             ("mpp", 0.2, 2.5, " µm per px"),
@@ -143,9 +141,7 @@ class Phantom:
             raise StudyError(f"label is {label!r}, expected {' or '.join(LABELS)}. Correct the label.")
         look = self.slide(rng) if slide is None else slide
         # Independent streams: no part of a patch shifts the draws of another.
-        layout, phenotype, colour, camera = (
-            np.random.default_rng(seed) for seed in rng.integers(2**63, size=4)
-        )
+        layout, phenotype, colour, camera = (np.random.default_rng(seed) for seed in rng.integers(2**63, size=4))
         binning = self._binning
         px_um = self.mpp / binning
         anatomy = build(layout, (self.size_px * binning,) * 2, px_um, look.spacing)
@@ -183,9 +179,7 @@ def _binned_truth(painting: Painting, binning: int) -> tuple[NDArray[np.uint8], 
             for code in sorted(COMPARTMENT_CODES.values())
         ]
         truth = np.argmax(votes, axis=0).astype(np.uint8)
-        instances = np.where(
-            truth == COMPARTMENT_CODES["nucleus"], instances.reshape(blocks).max(axis=(1, 3)), 0
-        )
+        instances = np.where(truth == COMPARTMENT_CODES["nucleus"], instances.reshape(blocks).max(axis=(1, 3)), 0)
     present = np.bincount(instances.ravel()) > 0
     present[0] = False
     return truth, np.cumsum(present, dtype=np.int32)[instances] * (instances > 0)

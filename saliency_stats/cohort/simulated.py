@@ -30,7 +30,9 @@ class PhantomCohortSize:
         if not 3 <= self.slides <= 100_000:  # noqa: PLR2004  (one per split)
             raise StudyError(f"cohort.slides is {self.slides}; expected 3 to 100000, at least one per split")
         if not 2 <= self.patches_per_slide <= 100_000:  # noqa: PLR2004  (one per class)
-            raise StudyError(f"cohort.patches_per_slide is {self.patches_per_slide}; expected 2 to 100000, one per class at least")
+            raise StudyError(
+                f"cohort.patches_per_slide is {self.patches_per_slide}; expected 2 to 100000, one per class at least"
+            )
 
 
 @dataclass

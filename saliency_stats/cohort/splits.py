@@ -4,22 +4,39 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from saliency_stats.cohort.patch import USED
 from saliency_stats.errors import CohortError
 from saliency_stats.vocabulary import LABELS, SPLITS
 
 
-def grouping(table: pd.DataFrame) -> pd.Series:
-    """Name the group of every patch that must stay together: its patient, else its slide, else itself."""
-    patient = table["patient_id"].fillna("").astype(str)
-    slide = table["slide_id"].fillna("").astype(str)
-    group = "patch " + table["patch_id"].astype(str)
-    group = group.where(slide == "", "slide " + slide)
-    return group.where(patient == "", "patient " + patient)
+def grouping(table: pd.DataFrame) -> "pd.Series[str]":
+    """Name the group of every patch that must stay together: its patient, else its slide, else itself.
+
+    Patches that share a patient, a slide or an id are in one group, also by way of others: a patch of a slide
+    whose patient is named on another line belongs to that patient.
+    """
+    n = len(table)
+    names, owners, nodes = [], [], []
+    n_nodes = n
+    for word in ("patch", "slide", "patient"):
+        ids = table[f"{word}_id"].fillna("").astype(str)
+        codes, known = pd.factorize(ids.where(ids != ""), use_na_sentinel=True)
+        rows = np.flatnonzero(codes >= 0)
+        names.append((f"{word} " + ids).where(ids != ""))
+        owners.append(rows)
+        nodes.append(n_nodes + codes[rows])
+        n_nodes += len(known)
+    edges = (np.concatenate(owners), np.concatenate(nodes))
+    graph = coo_array((np.ones(len(edges[0]), dtype=np.int8), edges), shape=(n_nodes, n_nodes))
+    component = connected_components(graph, directed=False)[1][:n]
+    patch, slide, patient = (pd.Series(name, index=table.index).groupby(component).transform("min") for name in names)
+    return patient.fillna(slide).fillna(patch)
 
 
-def assign_splits(table: pd.DataFrame, fractions: Mapping[str, float], seed: int) -> pd.Series:
+def assign_splits(table: pd.DataFrame, fractions: Mapping[str, float], seed: int) -> "pd.Series[str]":
     """Deal groups of patches out to the splits.
 
     Groups are stratified by their share of malignant patches (none, some, all), shuffled by ``seed`` and dealt
@@ -73,7 +90,9 @@ def check_splits(table: pd.DataFrame, evaluation_split: str) -> None:
     if used.empty:
         reasons = table["status"].value_counts().head(3)
         listed = "; ".join(f"{count} × {reason}" for reason, count in reasons.items())
-        raise CohortError(f"none of the {len(table)} patches can be used ({listed}); see patches.csv for each one's reason")
+        raise CohortError(
+            f"none of the {len(table)} patches can be used ({listed}); see patches.csv for each one's reason"
+        )
     present = set(used["label"])
     absent = [label for label in LABELS if label not in present]
     if absent:

@@ -26,9 +26,7 @@ def _spline_basis(length_px: int, px_um: float, scale_um: float) -> Field:
     position = pixel_centres(length_px, px_um).astype(np.float64) / scale_um
     first = np.floor(position).astype(np.intp)
     f = position - first
-    weights = (
-        np.stack([(1 - f) ** 3, 3 * f**3 - 6 * f**2 + 4, -3 * f**3 + 3 * f**2 + 3 * f + 1, f**3], axis=1) / 6
-    )
+    weights = np.stack([(1 - f) ** 3, 3 * f**3 - 6 * f**2 + 4, -3 * f**3 + 3 * f**2 + 3 * f + 1, f**3], axis=1) / 6
     # One knot more than needed, so that rounding at the far border never changes the number of draws.
     basis = np.zeros((length_px, int(np.floor(length_px * px_um / scale_um + 1e-6)) + 5))
     np.put_along_axis(basis, first[:, None] + np.arange(4), weights, axis=1)
@@ -125,6 +123,4 @@ def fibre_noise(
     table = rng.standard_normal((128, 32), dtype=np.float32)
     table /= np.float32(_SPLINE_SD)
     where = np.stack([across_um / width_um, along_um / length_um])
-    return np.asarray(
-        map_coordinates(table, where, output=np.float32, order=3, mode="grid-wrap", prefilter=False)
-    )
+    return np.asarray(map_coordinates(table, where, output=np.float32, order=3, mode="grid-wrap", prefilter=False))

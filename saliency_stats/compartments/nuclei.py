@@ -15,11 +15,10 @@ FloatArray = npt.NDArray[np.floating]
 BoolArray = npt.NDArray[np.bool_]
 Instances = npt.NDArray[np.int32]
 
-#: Immerkaer (1996), "Fast noise variance estimation", eq. 2: blind to constants and slopes, sees pixel noise.
-_NOISE_KERNEL: Final = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
-#: Variation at the scale of nuclei must exceed what smoothed pixel noise alone would show this many times.
-_STRUCTURE_OVER_NOISE: Final = 3.0
-#: No stain varies less than this (OD): a flat area.
+#: Neighbouring pixels of tissue resemble each other: over 3,600 lymph-node patches, sharpened and recompressed at
+#: 1 µm per pixel, the smallest correlation was 0.19. That of pixel noise is 0, whatever its strength.
+_NEIGHBOUR_CORRELATION: Final = 0.10
+#: Haematoxylin that varies less than this (standard deviation, OD) is one flat colour.
 _FLAT_OD: Final = 0.01
 
 
@@ -83,33 +82,25 @@ class NucleusParameters:
             )
 
 
-def has_structure(haematoxylin: FloatArray, tissue: BoolArray, mpp: float) -> bool:
-    """Whether haematoxylin varies at the scale of nuclei by more than noise would.
+def has_structure(haematoxylin: FloatArray) -> bool:
+    """Whether haematoxylin shows anything but flat colour and pixel noise, in which thresholds invent nuclei.
 
     Parameters
     ----------
     haematoxylin
-        (H, W) concentrations.
-    tissue
-        (H, W) mask.
-    mpp
-        µm per pixel.
+        (H, W) concentrations at the image's own resolution: up-sampling turns pixel noise into blobs.
 
     Returns
     -------
     bool
-        False for glass, flat colour and pure pixel noise, in which every threshold would find something.
+        False if all is one colour, or if neighbouring pixels do not resemble each other.
     """
-    if not tissue.any():
+    centred = haematoxylin.astype(np.float64) - haematoxylin.mean(dtype=np.float64)
+    variance = float(np.mean(centred**2))
+    if variance <= _FLAT_OD**2:
         return False
-    # Immerkaer (1996) eq. 5: mean absolute response times sqrt(pi / 2) / 6 is the standard deviation
-    response = ndimage.convolve(haematoxylin, _NOISE_KERNEL, mode="reflect")
-    noise = float(np.sqrt(np.pi / 2) / 6 * np.abs(response).mean())
-    scale_px = max(1.0 / mpp, 1.5)
-    smooth = ndimage.gaussian_filter(haematoxylin, scale_px)
-    # white noise of deviation s keeps s / (2 sqrt(pi) sigma) after a Gaussian of sigma pixels
-    expected = noise / (2 * np.sqrt(np.pi) * scale_px)
-    return bool(smooth.std() > max(_STRUCTURE_OVER_NOISE * expected, _FLAT_OD))
+    neighbours = np.mean(centred[:, 1:] * centred[:, :-1]) + np.mean(centred[1:] * centred[:-1])
+    return bool(neighbours / 2 / variance > _NEIGHBOUR_CORRELATION)
 
 
 def _threshold(
@@ -164,8 +155,6 @@ def classical_nuclei(
         (H, W) int32, 0 outside nuclei, each nucleus one number from 1 upwards.
     """
     p = parameters
-    if not has_structure(haematoxylin, tissue, mpp):
-        return np.zeros(haematoxylin.shape, dtype=np.int32)
     smooth = ndimage.gaussian_filter(haematoxylin, p.smoothing_um / mpp)
     slide = p.threshold_factor * nuclear_od
     mask = (smooth > _threshold(smooth, tissue, mpp, slide, p)) & tissue

@@ -103,12 +103,10 @@ def check_image(image: npt.NDArray[np.generic]) -> UInt8Array:
         If it is not, with what was found and how to convert it.
     """
     if image.ndim != 3 or image.shape[-1] != 3:  # noqa: PLR2004 - (H, W, 3)
-        found = {2: "a grey image", 4: "an image with an alpha channel"}.get(
-            image.ndim if image.ndim != 3 else image.shape[-1],  # noqa: PLR2004
-            "something else",
-        )
+        channels = image.shape[-1] if image.ndim == 3 else 1 if image.ndim == 2 else 0  # noqa: PLR2004
+        found = {1: " (a grey image)", 4: " (an image with an alpha channel)"}.get(channels, "")
         raise CompartmentError(
-            f"Expected an RGB image (H, W, 3), found shape {image.shape} ({found}). Convert it to 8-bit RGB; "
+            f"Expected an RGB image (H, W, 3), found shape {image.shape}{found}. Convert it to 8-bit RGB; "
             "an alpha channel must be removed, and grey images carry no stain."
         )
     if image.dtype != np.uint8:
@@ -214,8 +212,7 @@ def segment(
     view = _View(fine, tissue, concentrations(fine, stains), stains, fine_mpp, parameters)
     if instances is not None:
         nuclei = np.repeat(np.repeat(instances, factor, axis=0), factor, axis=1).astype(np.int32)
-    # judged before up-sampling, which turns pixel noise into blobs
-    elif has_structure(concentrations(checked, stains)[0], tissue[::factor, ::factor], mpp):
+    elif has_structure(concentrations(checked, stains)[0]):
         nuclei = NUCLEUS_ROUTES[parameters.nuclei](view)
     else:
         nuclei = np.zeros(fine.shape[:2], dtype=np.int32)

@@ -19,7 +19,9 @@ def choose(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
-        raise StudyError("--device cuda: torch finds no CUDA device; expected one with a driver. Use --device cpu or auto")
+        raise StudyError(
+            "--device cuda: torch finds no CUDA device; expected one with a driver. Use --device cpu or auto"
+        )
     return torch.device(name)
 
 

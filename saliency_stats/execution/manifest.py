@@ -6,8 +6,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
+from saliency_stats import __version__
+
 _PACKAGES: Final = (
-    "saliency-stats",
     "torch",
     "torchvision",
     "numpy",
@@ -22,7 +23,9 @@ _PACKAGES: Final = (
 
 def versions() -> dict[str, str]:
     """List the versions of Python and of the packages that results depend on."""
-    return {"python": platform.python_version()} | {name: metadata.version(name) for name in _PACKAGES}
+    # the package's own version is its own to say: it may run from a source tree that is not installed
+    here = {"python": platform.python_version(), "saliency-stats": __version__}
+    return here | {name: metadata.version(name) for name in _PACKAGES}
 
 
 def sha256(path: Path) -> str:
@@ -36,10 +39,16 @@ def artefact_hashes(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): sha256(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "manifest.json" and path.relative_to(folder).parts[0] not in {"work", "explain"}
+        if path.is_file()
+        and path.name != "manifest.json"
+        and path.relative_to(folder).parts[0] not in {"work", "explain"}
     }
 
 
 def machine() -> dict[str, Any]:
     """Describe the machine in terms that matter for reproducing numbers."""
-    return {"system": platform.system(), "machine": platform.machine(), "processor": platform.processor() or "unknown"}
+    return {
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "processor": platform.processor() or "unknown",
+    }

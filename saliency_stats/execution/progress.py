@@ -1,4 +1,4 @@
-"""Progress on stderr: bars with rate and remaining time in a terminal, one line a stage otherwise nothing."""
+"""Progress on stderr: bars with rate and remaining time in a terminal, otherwise nothing."""
 
 import sys
 import time

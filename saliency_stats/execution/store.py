@@ -79,7 +79,9 @@ def storage_error(path: Path, error: OSError) -> StorageError:
             f"no disk space left while writing {path}. What was finished is kept: free some space and give the same "
             f"command again, or choose another folder with --out"
         )
-    return StorageError(f"{path} cannot be written ({error.strerror or error}); check the folder's permissions")
+    return StorageError(
+        f"{path} cannot be written ({error.strerror or error}); check the folder's permissions"
+    )
 
 
 def write_text(path: Path, text: str) -> None:
@@ -141,7 +143,9 @@ class Store:
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout as error:
-            raise StorageError(f"another run is writing to {self.folder}; wait for it, or choose another folder with --out") from error
+            raise StorageError(
+                f"another run is writing to {self.folder}; wait for it, or choose another folder with --out"
+            ) from error
         except OSError as error:
             raise storage_error(self.folder, error) from error
         try:
@@ -158,10 +162,14 @@ class Store:
         """Read one of the run's CSVs; ids stay text, empty ids stay empty."""
         path = self.folder / f"{name}.csv"
         if not path.is_file():
-            raise StorageError(f"{self.folder} holds no {name}.csv; the run is not finished. Run the study again to finish it")
+            raise StorageError(
+                f"{self.folder} holds no {name}.csv; the run is not finished. Run the study again to finish it"
+            )
         text = ("patch_id", "slide_id", "patient_id", "split", "label")
         header = pd.read_csv(path, nrows=0).columns
-        table = pd.read_csv(path, dtype={name: "str" for name in text if name in header}, float_precision="round_trip")
+        table = pd.read_csv(
+            path, dtype={name: "str" for name in text if name in header}, float_precision="round_trip"
+        )
         return table.fillna({name: "" for name in text if name in header})
 
     def once(self, name: str, compute: Callable[[], dict[str, pd.DataFrame]]) -> dict[str, pd.DataFrame]:

@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from saliency_stats.report.figures_contrasts import NOT_INTERPRETABLE, primary_rows
 from saliency_stats.report.population import exclusions, min_confidence, selected_ledger
-from saliency_stats.report.run import TRAINED, Run
+from saliency_stats.report.run import TRAINED, Run, records
 from saliency_stats.report.wording import (
     NONE,
+    TIMES,
     count,
     listing,
     magnification_words,
@@ -116,8 +117,8 @@ def _controls(run: Run) -> Iterator[Caveat]:
     if not run.controls:
         yield Caveat(
             "No control network",
-            "Without an untrained network to compare with, it is unknown how much of the preference comes"
-            " from the images and the architecture alone rather than from training.",
+            "Without a network that has not learned the classes, it is unknown how much of the preference comes from"
+            " the images and the architecture alone rather than from training.",
         )
     rows = primary_rows(run)
     rows = rows[(rows["status"] != NOT_INTERPRETABLE) & np.isfinite(rows["estimate"])]
@@ -132,7 +133,8 @@ def _controls(run: Run) -> Iterator[Caveat]:
 
 
 def _same_preference(run: Run, where: str, control: str, by_model: pd.DataFrame) -> Iterator[Caveat]:
-    trained, same, more = (by_model.loc[name] for name in (TRAINED, control, f"{TRAINED}-{control}"))
+    own_rows: Any = by_model.loc
+    trained, same, more = (own_rows[name] for name in (TRAINED, control, f"{TRAINED}-{control}"))
     if np.sign(trained["estimate"]) != np.sign(same["estimate"]):
         return
     own = np.isfinite(same["p_adjusted"]) and same["p_adjusted"] < run.alpha
@@ -144,11 +146,10 @@ def _same_preference(run: Run, where: str, control: str, by_model: pd.DataFrame)
     numbers = f"ratio {ratio(same['estimate'])} against {ratio(trained['estimate'])} when trained"
     if further:
         text = f"Training adds to it ({_evidence(run, more)}), but part of the preference needs no training."
+    elif beyond:
+        text = f"Training weakens it ({_evidence(run, more)}): the preference does not come from training."
     elif np.isfinite(more["p_adjusted"]):
-        text = (
-            f"Training does not detectably add to it ({_evidence(run, more)}): it may come from the images"
-            " alone."
-        )
+        text = f"Training does not detectably add to it ({_evidence(run, more)}): it may come from the images alone."
     else:
         text = (
             f"The two networks differ by a factor of {ratio(more['estimate'])}, untested here, so training"
@@ -156,7 +157,7 @@ def _same_preference(run: Run, where: str, control: str, by_model: pd.DataFrame)
         )
     yield Caveat(
         f"The {model_words(control)} leans the same way ({where})",
-        f"An untrained network's saliency is also denser in the {whose} ({numbers}). {text}",
+        f"The control's saliency is also denser in the {whose} ({numbers}). {text}",
     )
 
 
@@ -192,8 +193,7 @@ def _missing(run: Run) -> Iterator[Caveat]:
     if words:
         yield Caveat(
             "Compartments too small to be measured",
-            f"Missing: {listing(words)} of the judged patches. There they are counted as missing, not as"
-            " zero.",
+            f"Missing: {listing(words)} of the judged patches. There they are counted as missing, not as zero.",
         )
 
 
@@ -208,15 +208,15 @@ def _cohort(run: Run) -> Iterator[Caveat]:
     if any(word in names for word in _PCAM):
         yield Caveat(
             "The label describes the centre only",
-            "In PatchCamelyon a patch is malignant if the central 32 × 32 pixels hold tumour; the saliency is"
-            " judged over the whole patch, and benign patches may hold tumour at their rim.",
+            f"In PatchCamelyon a patch is malignant if the central 32 {TIMES} 32 pixels hold tumour;"
+            " the saliency is judged over the whole patch, and benign patches may hold tumour at their rim.",
         )
     sources = run.patches["source"].str.lower()
     if sources.str.endswith(_LOSSY).any():
         yield Caveat(
             "Lossy compression",
-            "The images were compressed as JPEG, whose 8 × 8 blocks and rings around edges a network can see."
-            " Saliency at such artefacts counts for the compartment in which they lie.",
+            f"The images were compressed as JPEG, whose 8 {TIMES} 8 blocks and rings around edges a"
+            " network can see. Saliency at such artefacts counts for the compartment in which they lie.",
         )
 
 
@@ -224,12 +224,10 @@ def _segmentation(run: Run) -> Iterator[Caveat]:
     nuclei = str(run.setting("compartments.nuclei"))
     how = {
         "classical": (
-            "Nuclei were found by haematoxylin density and watershed, which misses pale nuclei and merges "
-            "crowded ones."
+            "Nuclei were found by haematoxylin density and watershed, which misses pale nuclei and merges crowded ones."
         ),
         "truth": (
-            "The compartments are the phantom's own, without any segmentation error; on real tissue there is"
-            " one."
+            "The compartments are the phantom's own, without any segmentation error; on real tissue there is one."
         ),
     }.get(nuclei, f"Nuclei were segmented by {nuclei}, which makes mistakes of its own.")
     reach = run.setting("compartments.cytoplasm_um")

@@ -36,7 +36,7 @@ def explain_figure(
     path: Path,
     *,
     mpp: float | None = None,
-) -> tuple[Path, Path]:
+) -> Path:
     """Draw one patch: what the classifier saw, where its saliency lies, and the ledger's account of it.
 
     Parameters
@@ -54,20 +54,23 @@ def explain_figure(
     title
         What stands above the picture.
     path
-        Where to write; ``.png`` and ``.pdf`` are written beside each other.
+        Where to write: a name that ends in ``.png`` or ``.pdf``.
     mpp
         µm per pixel, for a scale bar.
 
     Returns
     -------
-    tuple of Path
-        The PNG and the PDF.
+    Path
+        The picture.
 
     Raises
     ------
     ReportError
-        If the arrays differ in size, or the ledger rows are none or lack a column.
+        If the arrays differ in size, the ledger rows are none or lack a column, or the name ends otherwise.
     """
+    path = Path(path)
+    if path.suffix not in {".png", ".pdf"}:
+        raise ReportError(f"{path}: a picture is written as .png or .pdf; choose a name with one of these endings")
     codes = _codes(compartments)
     if image.shape[:2] != saliency.shape or saliency.shape != codes.shape:
         raise ReportError(
@@ -80,14 +83,15 @@ def explain_figure(
         raise ReportError(f"{title}: the ledger of this patch has {found}; expected one row per compartment")
     with house_style():
         figure = _draw(image, saliency, codes, rows, title, mpp)
-        return save(figure, Path(path))
+        return save(figure, path)
 
 
 def _codes(compartments: NDArray[Any]) -> NDArray[np.uint8]:
     if compartments.ndim == 2:  # noqa: PLR2004 - (H, W) against (K, H, W)
         return compartments.astype(np.uint8)
     lookup = np.array([COMPARTMENT_CODES[name] for name in COMPARTMENTS], dtype=np.uint8)
-    return lookup[np.argmax(compartments, axis=0)]
+    codes: NDArray[np.uint8] = lookup[np.argmax(compartments, axis=0)]
+    return codes
 
 
 def _draw(
@@ -98,21 +102,20 @@ def _draw(
     title: str,
     mpp: float | None,
 ) -> Figure:
-    figure = new_figure(4.9)
+    figure = new_figure(4.6)
     figure.suptitle(title, fontsize=9, fontweight="bold")
-    upper, lower = figure.subfigures(2, 1, height_ratios=[1.35, 1.0])
+    halves: Any = figure.subfigures(2, 1, height_ratios=[1.3, 1.0])
+    upper, lower = halves
     panels: Any = upper.subplots(1, 4)
-    for axes, head in zip(
-        panels, ("Image", "Compartments", "Saliency", "with nuclear outlines"), strict=True
-    ):
+    for axes, head in zip(panels, ("Image", "Compartments", "Saliency", "with nuclear outlines"), strict=True):
         axes.set_title(head)
     show_image(panels[0], image, mpp)
     show_image(panels[1], image)
     tint(panels[1], codes)
     outline(panels[1], codes)
     show_saliency(panels[2], saliency)
-    show_saliency(panels[3], saliency)
-    outline(panels[3], codes, only_nuclei=True, casing=False)
+    show_saliency(panels[3], saliency, bar=False)
+    outline(panels[3], codes, on_map=True)
     shares, density = lower.subplots(1, 2, sharey=True)
     _bars(shares, density, rows)
     lower.legend(handles=compartment_handles(), loc="outside lower center", ncols=len(COMPARTMENTS))
@@ -125,46 +128,17 @@ def _draw(
 
 
 def _bars(shares: Any, density: Any, rows: pd.DataFrame) -> None:
-    models = list(dict.fromkeys(rows["model"])) if "model" in rows.columns else [TRAINED]
-    height = 0.8 / (1 + len(models))
+    rows = rows if "model" in rows.columns else rows.assign(model=TRAINED)
+    models = list(dict.fromkeys(rows["model"]))
     logs: list[float] = [0.0]
     for place, compartment in enumerate(COMPARTMENTS):
+        found = rows[rows["compartment"] == compartment].set_index("model")
+        if found.empty:
+            continue
         colour = COMPARTMENT_COLOURS[compartment]
-        found = rows[rows["compartment"] == compartment]
-        for k, model in enumerate(models):
-            mine = found[found["model"] == model] if "model" in rows.columns else found
-            if mine.empty:
-                continue
-            row = mine.iloc[0]
-            ink = colour if model == TRAINED else "white"
-            if k == 0:
-                area = float(row["area_share"])
-                shares.barh(
-                    place - 0.4 + height / 2, area, height, color="#D5DADF", edgecolor=QUIET, linewidth=0.5
-                )
-                shares.text(
-                    area,
-                    place - 0.4 + height / 2,
-                    f" {100 * area:.0f} % of the area",
-                    va="center",
-                    fontsize=6,
-                )
-            mass, at = float(row["mass_share"]), place - 0.4 + height * (k + 1.5)
-            if np.isfinite(mass):
-                shares.barh(at, mass, height, color=ink, edgecolor=colour, linewidth=0.7)
-                words = (
-                    "of the saliency" if len(models) == 1 else f"of the saliency, {model_words(str(model))}"
-                )
-                shares.text(mass, at, f" {100 * mass:.0f} % {words}", va="center", fontsize=6)
-            ratio = float(row["density_ratio"])
-            at = place + (k - (len(models) - 1) / 2) * 0.7 / len(models)
-            if np.isfinite(ratio) and ratio > 0:
-                logs.append(float(np.log2(ratio)))
-                density.barh(at, logs[-1], 0.6 / len(models), color=ink, edgecolor=colour, linewidth=0.7)
-                side = "left" if logs[-1] >= 0 else "right"
-                density.text(logs[-1], at, f" {number(ratio)} ", va="center", ha=side, fontsize=6)
-            else:
-                density.text(0.0, at, " too small to measure", va="center", fontsize=6, color=QUIET)
+        mine = [model for model in models if model in found.index]
+        _share_bars(shares, place, found, mine, colour)
+        logs += _density_bars(density, place, found["density_ratio"], mine, colour)
     shares.set_yticks(range(len(COMPARTMENTS)), COMPARTMENTS)
     shares.set_ylim(len(COMPARTMENTS) - 0.5, -0.5)
     shares.set_xlim(0.0, 1.0)
@@ -173,3 +147,41 @@ def _bars(shares: Any, density: Any, rows: pd.DataFrame) -> None:
     density.axvline(0.0, color=CONTROL_COLOUR, linewidth=0.8)
     ratio_axis(density, "x", min(*logs, -0.5) - 0.3, max(*logs, 0.5) + 0.3)
     density.set_title("Density ratio (1 = like the whole patch)")
+
+
+def _share_bars(shares: Any, place: int, found: pd.DataFrame, models: list[str], colour: str) -> None:
+    height = 0.8 / (1 + len(models))
+    bars = [("of the area", float(found["area_share"].iloc[0]), "#D5DADF", QUIET)]
+    masses = dict(zip(found.index, found["mass_share"].to_numpy(np.float64), strict=True))
+    for model in models:
+        words = "of the saliency" if len(models) == 1 else f"of the saliency, {model_words(model)}"
+        bars.append((words, float(masses[model]), _fill(model, colour), colour))
+    # The words of a group stand in one column, clear of its longest bar.
+    clear = max((value for _, value, _, _ in bars if np.isfinite(value)), default=0.0)
+    for k, (words, value, fill, edge) in enumerate(bars):
+        at = place - 0.4 + height * (k + 0.5)
+        if np.isfinite(value):
+            shares.barh(at, value, height, color=fill, edgecolor=edge, linewidth=0.6)
+            shares.text(clear, at, f"  {100 * value:.0f} % {words}", va="center", fontsize=6)
+        else:
+            shares.text(0.0, at, f"  no share {words}", va="center", fontsize=6, color=QUIET)
+
+
+def _density_bars(density: Any, place: int, ratios: pd.Series, models: list[str], colour: str) -> list[float]:
+    height = 0.7 / len(models)
+    logs: list[float] = []
+    for k, model in enumerate(models):
+        at = place + (k - (len(models) - 1) / 2) * height
+        ratio = float(ratios[model])
+        if np.isfinite(ratio) and ratio > 0:
+            logs.append(float(np.log2(ratio)))
+            density.barh(at, logs[-1], 0.85 * height, color=_fill(model, colour), edgecolor=colour, linewidth=0.7)
+            side = "left" if logs[-1] >= 0 else "right"
+            density.text(logs[-1], at, f" {number(ratio)} ", va="center", ha=side, fontsize=6)
+        else:
+            density.text(0.0, at, " not measured", va="center", fontsize=6, color=QUIET)
+    return logs
+
+
+def _fill(model: str, colour: str) -> str:
+    return colour if model == TRAINED else "white"

@@ -118,6 +118,7 @@ def draw_figures(run: Run, progress: Callable[[str], None] | None = None) -> tup
         for spec in FIGURES:
             if progress is not None:
                 progress(f"figure {spec.name}")
-            png, pdf = save(spec.draw(run), run.folder / "figures" / spec.name)
+            figure = spec.draw(run)
+            png, pdf = (save(figure, run.folder / "figures" / f"{spec.name}.{kind}") for kind in ("png", "pdf"))
             drawn.append(DrawnFigure(spec.name, spec.title, spec.caption(run), png, pdf))
     return tuple(drawn)

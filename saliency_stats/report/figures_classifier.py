@@ -1,4 +1,4 @@
-"""The classifier itself: how well it tells the classes apart, how honest its probabilities are, its training."""
+"""The classifier itself: how well it tells the classes apart, how honest it is, how it was trained."""
 
 from typing import Any, Final
 
@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from saliency_stats.report.run import TRAINED, Run
+from saliency_stats.report.run import TRAINED, Run, records
 from saliency_stats.report.style import (
     CONTROL_COLOUR,
     QUIET,
@@ -152,12 +152,8 @@ def _roc_panel(axes: Any, run: Run, rows: pd.DataFrame, magnification: str) -> N
         if malignant.all() or not malignant.any():
             continue
         colour, style = (TRAINED_COLOUR, "-") if model == TRAINED else (CONTROL_COLOUR, "--")
-        axes.plot(
-            *roc_curve(malignant, found["p_malignant"].to_numpy(np.float64)), color=colour, linestyle=style
-        )
-        handles.append(
-            line_handle(f"{model_words(model)}{_auc_words(run, magnification, model)}", colour, style)
-        )
+        axes.plot(*roc_curve(malignant, found["p_malignant"].to_numpy(np.float64)), color=colour, linestyle=style)
+        handles.append(line_handle(f"{model_words(model)}{_auc_words(run, magnification, model)}", colour, style))
     if handles:
         axes.legend(handles=handles, loc="lower right", handlelength=1.2, fontsize=6.2, borderaxespad=0.2)
     else:

@@ -1,4 +1,4 @@
-"""The forest plot: the primary contrast of every class and magnification, for each network and their difference."""
+"""The forest plot: the primary contrast of each class and magnification, by network and their difference."""
 
 import textwrap
 from typing import Any, Final
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from saliency_stats.report.run import PRIMARY, TRAINED, Run
+from saliency_stats.report.run import PRIMARY, TRAINED, Run, records
 from saliency_stats.report.style import (
     CONTROL_COLOUR,
     DIFFERENCE_COLOUR,
@@ -19,6 +19,8 @@ from saliency_stats.report.style import (
 )
 from saliency_stats.report.wording import (
     NONE,
+    control_words,
+    listing,
     magnification_words,
     model_words,
     p_words,
@@ -53,15 +55,8 @@ def one_test(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
         other=rows["test"] != run.primary_test,
         depth=[_depth(str(model)) for model in rows["model"]],
     )
-    ranked = ranked.sort_values(
-        ["place", "label", "contrast", "depth", "model", "other", "test"], kind="stable"
-    )
-    return (
-        ranked.groupby(key, sort=False)
-        .head(1)
-        .drop(columns=["place", "other", "depth"])
-        .reset_index(drop=True)
-    )
+    ranked = ranked.sort_values(["place", "label", "contrast", "depth", "model", "other", "test"], kind="stable")
+    return ranked.groupby(key, sort=False).head(1).drop(columns=["place", "other", "depth"]).reset_index(drop=True)
 
 
 def draw_forest(run: Run) -> Figure:
@@ -74,7 +69,7 @@ def draw_forest(run: Run) -> Figure:
     figure = new_figure(1.15 + 0.23 * (places[-1] + 1.0))
     axes, numbers = _two_panels(figure, run.confidence_percent)
     axes.axvline(0.0, color=QUIET, linestyle="--", linewidth=0.9, zorder=0)
-    for place, row in records(zip(places, rows), strict=True):
+    for place, row in zip(places, records(rows), strict=True):
         _draw_estimate(axes, place, row)
         _write_numbers(numbers, place, row)
     _write_strata(axes, rows, places)
@@ -85,9 +80,7 @@ def draw_forest(run: Run) -> Figure:
         panel.set_ylim(places[-1] + 0.7, -1.0)
     axes.set_xlabel("saliency density in the cytoplasm ÷ density in the nuclei  (log axis)")
     axes.text(0.48, 1.0, "← denser in nuclei", transform=axes.transAxes, ha="right", va="bottom", color=QUIET)
-    axes.text(
-        0.52, 1.0, "denser in cytoplasm →", transform=axes.transAxes, ha="left", va="bottom", color=QUIET
-    )
+    axes.text(0.52, 1.0, "denser in cytoplasm →", transform=axes.transAxes, ha="left", va="bottom", color=QUIET)
     reasons = missing_reasons(rows)
     if reasons:
         words = textwrap.fill(f"{NONE} no interval: {'; '.join(reasons)}", 78)
@@ -103,16 +96,16 @@ def missing_reasons(rows: pd.DataFrame) -> list[str]:
 def caption_forest(run: Run) -> str:
     """Say what the lines are, and why some have no interval."""
     rows = primary_rows(run)
-    control = any(model != TRAINED for model in rows["model"])
+    controls = [control_words(name) for name in run.controls if (rows["model"] == name).any()]
     text = (
         "How much denser the saliency is in the cytoplasm than in the nuclei. To the right of the dashed line"
         " the cytoplasm is denser (the claim under test), to the left the nuclei are. Circles: the trained"
         " network."
     )
-    if control:
+    if controls:
         text += (
-            " Squares: a network of the same architecture that was not trained. Diamonds: the trained network"
-            " against that control, as a ratio of the two ratios; only here is what training added."
+            f" Squares: the same for the {listing(controls)}. Diamonds: the trained network"
+            " against the control, as a ratio of the two ratios; only here is what training added."
         )
     if np.isfinite(rows["ci_low"]).any():
         text += (
@@ -140,9 +133,7 @@ def _two_panels(figure: Figure, level: str) -> tuple[Any, Any]:
     axes.set_yticks([])
     numbers.set_axis_off()
     numbers.set_xlim(0.0, 1.0)
-    for left, word in zip(
-        _COLUMNS, ("ratio", f"{level} interval", "adjusted p", "slides", "patches"), strict=True
-    ):
+    for left, word in zip(_COLUMNS, ("ratio", f"{level} interval", "adjusted p", "slides", "patches"), strict=True):
         numbers.text(left, -0.75, word, color=QUIET, ha="right", va="center", fontsize=6.8)
     return axes, numbers
 

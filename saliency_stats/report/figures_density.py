@@ -45,9 +45,7 @@ def draw_density_ratio(run: Run) -> Figure:
             rows = table[(table["magnification"] == magnification) & (table["label"] == label)]
             shown += _density_panel(axes, run, rows, models)
             n_patches, n_slides = judged_counts(run, magnification, label)
-            axes.set_title(
-                f"{stratum_words(run, magnification, label)}: {_n_words(run, n_patches, n_slides)}"
-            )
+            axes.set_title(f"{stratum_words(run, magnification, label)}: {_n_words(run, n_patches, n_slides)}")
         line[0].set_ylabel("density ratio (1 = like the whole patch)")
     ratio_axis(grid[0, 0], "y", min(shown), max(shown))
     handles = [
@@ -63,9 +61,7 @@ def draw_density_ratio(run: Run) -> Figure:
     ]
     dot = "one patch (slides unknown: no interval)" if (judged_units(run) == "").any() else f"one {run.unit}"
     handles.append(Line2D([], [], marker="o", markersize=3.5, color=QUIET, linestyle="", label=dot))
-    handles.append(
-        Line2D([], [], color=QUIET, linestyle="--", linewidth=0.8, label="as dense as the whole patch")
-    )
+    handles.append(Line2D([], [], color=QUIET, linestyle="--", linewidth=0.8, label="as dense as the whole patch"))
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return figure
 
@@ -182,7 +178,7 @@ def _density_panel(axes: Any, run: Run, rows: pd.DataFrame, models: list[str]) -
                 markeredgecolor="white",
                 zorder=3,
             )
-            # A few wild patches must not squeeze the rest: with one point per patch the axis spans their bulk.
+            # A few wild patches must not squeeze the rest: a point per patch, and the axis spans the bulk.
             bulk = found.each if found.by_unit else np.percentile(found.each, [1.0, 99.0])
             extremes += [float(bulk.min()), float(bulk.max()), *filter(np.isfinite, (found.low, found.high))]
     axes.set_xticks(range(len(COMPARTMENTS)), COMPARTMENTS)

@@ -6,12 +6,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from saliency_stats.report.panels import DISPLAY_PERCENTILE, outline, show_image, show_saliency
-from saliency_stats.report.run import TRAINED, Run
+from saliency_stats.report.run import TRAINED, Run, records
 from saliency_stats.report.style import COMPARTMENT_COLOURS, WIDTH_IN, empty_figure, line_handle
-from saliency_stats.report.wording import magnification_words, model_words, shorten
+from saliency_stats.report.wording import control_words, magnification_words, model_words, shorten
 
-#: Rows per class: three where one magnification is shown, fewer where several share the page.
-_ROWS: Final = {1: 3, 2: 2}
+#: Most rows per class where this many magnifications share the page; with more of them, one.
+_MOST_ROWS: Final = {1: 20, 2: 2}
 #: Probabilities from here on would round to 1.
 _CERTAIN: Final = 0.999
 
@@ -28,7 +28,7 @@ def draw_examples(run: Run) -> Figure:
     heads += [] if control is None else [f"Saliency,\n{model_words(control)}"]
     for axes, head in zip(grid[0], heads, strict=True):
         axes.set_title(head)
-    for line, example in records(zip(grid, rows), strict=True):
+    for line, example in zip(grid, records(rows), strict=True):
         _draw_row(line, run, example, control)
     names = ("nucleus", "cytoplasm", "background")
     words = ("nuclear border", "outer border of the cytoplasm", "border of the background")
@@ -41,24 +41,21 @@ def caption_examples(run: Run) -> str:
     """Say what the examples show and how they were chosen."""
     rows = chosen_examples(run)
     if rows.empty:
-        return (
-            "No example could be drawn: no patch of the evaluation split was classified correctly and"
-            " confidently."
-        )
+        return "No example could be drawn: no patch of the evaluation split was classified correctly and confidently."
     counted = " and ".join(f"{n} {label}" for label, n in rows["label"].value_counts(sort=False).items())
     control = _control(run)
+    slides = ", at most one a slide" if (rows["slide_id"] != "").all() else ""
     beside = (
         ""
         if control is None
         else (
-            f" The last column is the same patch through the {model_words(control)}, a network that has"
-            " learned nothing about tissue: what it shares with the trained network cannot come from"
-            " training."
+            f" The last column is the same patch through the {control_words(control)}: what it shares with"
+            " the trained network cannot come from training."
         )
     )
     return (
         f"Where the saliency lies in {counted} patches of the evaluation split. The patches were chosen by"
-        " rule, not by hand: per class the most confident correct ones, at most one a slide. From left to"
+        f" rule, not by hand: per class the most confident correct ones{slides}. From left to"
         " right: the image; the compartments as they were measured; the saliency (how strongly the score of"
         " the correct class reacts to each pixel; brighter is stronger) in raw units with its own scale; the"
         " same map with the nuclear outlines. Only the display is cut, at each map's"
@@ -69,7 +66,7 @@ def caption_examples(run: Run) -> str:
 def chosen_examples(run: Run) -> pd.DataFrame:
     """Return the trained network's examples to draw, by magnification, class and rank."""
     rows = run.examples[(run.examples["model"] == TRAINED) & (run.examples["method"] == run.method)]
-    per_class = _ROWS.get(rows["magnification"].nunique(), 1)
+    per_class = _MOST_ROWS.get(rows["magnification"].nunique(), 1)
     order = {name: k for k, name in enumerate(run.magnifications)}
     rows = rows.assign(order=[order.get(value, len(order)) for value in rows["magnification"]])
     rows = rows.sort_values(["order", "label", "rank", "patch_id"])
@@ -115,7 +112,7 @@ def _draw_row(line: Any, run: Run, example: Any, control: str | None) -> None:
     outline(line[1], codes)
     show_saliency(line[2], arrays["saliency"])
     show_saliency(line[3], arrays["saliency"], bar=False)
-    outline(line[3], codes, only_nuclei=True, casing=False)
+    outline(line[3], codes, on_map=True)
     where = example.slide_id or "slide unknown"
     line[0].set_ylabel(
         f"{example.label}, {magnification_words(example.magnification)}\n"
@@ -135,4 +132,4 @@ def _draw_row(line: Any, run: Run, example: Any, control: str | None) -> None:
         line[4].text(0.5, 0.5, "not kept", ha="center", va="center", transform=line[4].transAxes)
         return
     show_saliency(line[4], run.example(same.iloc[0]["file"])["saliency"])
-    outline(line[4], codes, only_nuclei=True, casing=False)
+    outline(line[4], codes, on_map=True)

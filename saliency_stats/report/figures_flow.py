@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from saliency_stats.report.population import exclusions, min_confidence
-from saliency_stats.report.run import Run
+from saliency_stats.report.run import Run, records
 from saliency_stats.report.style import QUIET, WIDTH_IN, empty_figure
 from saliency_stats.report.wording import STEP_WORDS, count, magnification_words, shorten
 from saliency_stats.vocabulary import SPLITS
@@ -44,9 +44,7 @@ class _Box:
 
 def draw_flow(run: Run) -> Figure:
     """Draw one diagram per magnification: listed patches above, an arm per class, exclusions at the sides."""
-    magnifications = [
-        value for value in run.magnifications if (run.selection["magnification"] == value).any()
-    ]
+    magnifications = [value for value in run.magnifications if (run.selection["magnification"] == value).any()]
     if not magnifications:
         return empty_figure("selection.csv holds no counts")
     plans = [_plan(run, magnification) for magnification in magnifications]
@@ -103,9 +101,7 @@ def _plan(run: Run, magnification: str) -> tuple[list[tuple[_Box, bool]], float,
         for label in labels:
             centre, _ = _place(label, labels)
             n_patches, n_slides = (_count(rows, label, step, column) for column in ("n_patches", "n_slides"))
-            title = (
-                STEP_WORDS.get(str(step), str(step).capitalize()) if before.get(label) else label.capitalize()
-            )
+            title = STEP_WORDS.get(str(step), str(step).capitalize()) if before.get(label) else label.capitalize()
             slides = count(n_slides, "slide") if n_slides or not n_patches else "slides unknown"
             box = _Box((title, f"{count(n_patches, 'patch')}, {slides}"), centre, at, _BOX_IN)
             above = before[label][0] if label in before else trunk
@@ -131,7 +127,7 @@ def _trunk(run: Run, magnification: str) -> _Box:
 
 
 def _place(label: str, labels: list[str]) -> tuple[float, int]:
-    """Return the middle of a class's arm and the side of its exclusions; a single class stands in the middle."""
+    """Return the middle of a class's arm and the side of its exclusions; one class stands in the middle."""
     if len(labels) == 1:
         return WIDTH_IN / 2, 1
     side = 1 if label == labels[1] else -1
@@ -151,10 +147,7 @@ def _side_lines(run: Run, magnification: str, label: str, step: str, left_out: i
     if step == "used":
         reasons = exclusions(run)
         reasons = reasons[(reasons["magnification"] == magnification) & (reasons["label"] == label)]
-        words = [
-            f"{row.n_patches}: {shorten(str(row.reason), 2 * _SIDE_CHARACTERS)}"
-            for row in records(reasons)
-        ]
+        words = [f"{row.n_patches}: {shorten(str(row.reason), 2 * _SIDE_CHARACTERS)}" for row in records(reasons)]
         more = len(words) - _SHOWN_REASONS
         words = [*words[:_SHOWN_REASONS], f"and {count(more, 'other reason')}"] if more > 0 else words
     elif step == "evaluation split":
@@ -163,9 +156,7 @@ def _side_lines(run: Run, magnification: str, label: str, step: str, left_out: i
             & (run.patches["label"] == label)
             & (run.patches["status"] == "used")
         ]
-        counts = {
-            split: int((used["split"] == split).sum()) for split in SPLITS if split != run.evaluation_split
-        }
+        counts = {split: int((used["split"] == split).sum()) for split in SPLITS if split != run.evaluation_split}
         words = [f"{n}: {split} split" for split, n in counts.items() if n]
     elif step == "correct and confident":
         words = [f"probability of the true class below {min_confidence(run):g}"]

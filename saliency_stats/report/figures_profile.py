@@ -70,9 +70,7 @@ def caption_profile(run: Run) -> str:
         f"Thin lines are slides, the thick line their mean, drawn where at least {100 * _LEAST_SHARE:.0f} %"
         " of the slides have pixels."
         if (table["slide_id"] != "").any()
-        else (
-            "The slides are unknown, so there is one line over all patches and no measure of its uncertainty."
-        )
+        else ("The slides are unknown, so there is one line over all patches and no measure of its uncertainty.")
     )
     reach = run.setting("compartments.cytoplasm_um", None)
     band = f" The tinted band outside reaches as far as cytoplasm is counted ({reach:g} µm)." if reach else ""
@@ -117,9 +115,7 @@ def _background(axes: Any, run: Run, low: float, high: float) -> None:
         )
     reach = run.setting("compartments.cytoplasm_um", None)
     if isinstance(reach, int | float) and reach > 0:
-        axes.axvspan(
-            0.0, min(float(reach), high), color=COMPARTMENT_COLOURS["cytoplasm"], alpha=0.12, linewidth=0
-        )
+        axes.axvspan(0.0, min(float(reach), high), color=COMPARTMENT_COLOURS["cytoplasm"], alpha=0.12, linewidth=0)
     axes.axhline(1.0, color=QUIET, linestyle="--", linewidth=0.7)
     axes.axvline(0.0, color=QUIET, linewidth=0.9)
     axes.set_xlim(low, high)
@@ -129,9 +125,7 @@ def _background(axes: Any, run: Run, low: float, high: float) -> None:
 def _curves(axes: Any, rows: pd.DataFrame, model: str, control_style: str) -> None:
     if rows.empty:
         return
-    wide = rows.pivot_table(
-        index="distance_um", columns="slide_id", values="mean_saliency_ratio"
-    ).sort_index()
+    wide = rows.pivot_table(index="distance_um", columns="slide_id", values="mean_saliency_ratio").sort_index()
     colour = TRAINED_COLOUR if model == TRAINED else CONTROL_COLOUR
     if model == TRAINED and wide.shape[1] > 1:
         axes.plot(wide.index, wide.to_numpy(), color=colour, linewidth=0.4, alpha=0.45)

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from saliency_stats.report.caveats import caveats
 from saliency_stats.report.figures import DrawnFigure
 from saliency_stats.report.run import NOT_RECORDED, Run, canonical_magnification
-from saliency_stats.report.tables import Table, all_tables
+from saliency_stats.report.tables import Table
 from saliency_stats.report.wording import (
     NONE,
     STATUS_WORDS,
@@ -50,7 +50,7 @@ class _Badge:
     reasons: tuple[str, ...]
 
 
-def render_html(run: Run, figures: Sequence[DrawnFigure]) -> str:
+def render_html(run: Run, figures: Sequence[DrawnFigure], tables: Sequence[Table]) -> str:
     """Write the page.
 
     Parameters
@@ -59,6 +59,8 @@ def render_html(run: Run, figures: Sequence[DrawnFigure]) -> str:
         The run.
     figures
         The figures as drawn; their PNGs are put inside the page.
+    tables
+        The report's tables.
 
     Returns
     -------
@@ -73,16 +75,14 @@ def render_html(run: Run, figures: Sequence[DrawnFigure]) -> str:
         lstrip_blocks=True,
     )
     by_name = {figure.name: figure for figure in figures}
-    tables = {table.name: table for table in all_tables(run)}
+    table_by_name = {table.name: table for table in tables}
     numbers = {figure.name: k for k, figure in enumerate(_in_order(by_name), start=1)}
     return environment.get_template("report.html.j2").render(
         name=run.name,
         summary=_summary(run),
         headline=headline(list(run.verdicts)),
         badges=[_badge(run, verdict) for verdict in run.verdicts],
-        sections=[
-            _section(title, names, shown, by_name, numbers, tables) for title, names, shown in _SECTIONS
-        ],
+        sections=[_section(title, names, shown, by_name, numbers, table_by_name) for title, names, shown in _SECTIONS],
         caveats=caveats(run),
         reproduction=_reproduction(run),
         study=yaml.safe_dump(dict(run.study), sort_keys=False, allow_unicode=True),
@@ -133,7 +133,9 @@ def _badge(run: Run, verdict: Mapping[str, Any]) -> _Badge:
     estimate, low, high, p_value = (
         _number(verdict.get(key)) for key in ("estimate", "ci_low", "ci_high", "p_adjusted")
     )
-    parts = [f"cytoplasm : nucleus {ratio(estimate)}"]
+    # A ratio of a classifier that learned nothing would be read as a finding.
+    learned = bool(verdict.get("learned", True))
+    parts = [f"cytoplasm : nucleus {ratio(estimate)}" if learned else "classifier at chance"]
     if ratio_interval(low, high) != NONE:
         parts.append(f"{run.confidence_percent} interval {ratio_interval(low, high)}")
     if p_sign(p_value):
@@ -144,9 +146,7 @@ def _badge(run: Run, verdict: Mapping[str, Any]) -> _Badge:
         parts.append(count(float(verdict["n_patches"]), "patch"))
     status = str(verdict.get("status", ""))
     method = (
-        f" ({verdict['method']}, {verdict['reduction']})"
-        if verdict.get("method", run.method) != run.method
-        else ""
+        f" ({verdict['method']}, {verdict['reduction']})" if verdict.get("method", run.method) != run.method else ""
     )
     magnification = magnification_words(canonical_magnification(verdict.get("magnification", "")))
     return _Badge(
@@ -168,15 +168,16 @@ def _reproduction(run: Run) -> dict[str, Any]:
         ("Determinism", _flat(run.recorded("determinism"))),
         ("Machine", _flat(run.recorded("machine"))),
     ]
-    timings = run.recorded("timings", {})
-    seconds = [(str(stage), f"{float(value):.1f}") for stage, value in timings.items()]
+    # Drawing this page is left out: its time is not known until the page is written.
+    timings = {name: float(value) for name, value in run.recorded("seconds", {}).items() if name != "report"}
+    seconds = [(str(stage), f"{value:.1f}") for stage, value in timings.items()]
     if seconds:
-        seconds.append(("all stages", f"{sum(float(value) for value in timings.values()):.1f}"))
+        seconds.append(("all stages", f"{sum(timings.values()):.1f}"))
     return {
         "facts": facts,
         "versions": [(str(name), str(value)) for name, value in run.recorded("versions", {}).items()],
         "timings": seconds,
-        "hashes": list(_leaves(run.recorded("sha256", {}))),
+        "hashes": [leaf for name in ("inputs", "weights") for leaf in _leaves(run.recorded(name, {}), name)],
         "not_recorded": NOT_RECORDED,
     }
 
@@ -191,9 +192,7 @@ def _leaves(content: Any, prefix: str = "") -> list[tuple[str, str]]:
     if not isinstance(content, Mapping):
         return [(prefix, str(content))]
     return [
-        leaf
-        for key, value in content.items()
-        for leaf in _leaves(value, f"{prefix} / {key}" if prefix else str(key))
+        leaf for key, value in content.items() for leaf in _leaves(value, f"{prefix} / {key}" if prefix else str(key))
     ]
 
 

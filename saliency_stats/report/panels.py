@@ -14,7 +14,9 @@ from saliency_stats.vocabulary import COMPARTMENT_CODES
 #: The display (never a number) is cut at this percentile, so that a few bright pixels do not hide the rest.
 DISPLAY_PERCENTILE: Final = 99.5
 _SCALE_BARS_UM: Final = (5, 10, 20, 25, 50, 100, 200, 250, 500, 1000)
-_CASING: Final = [withStroke(linewidth=1.9, foreground="white", alpha=0.85)]
+#: A pale rim sets a line off from tissue; on a saliency map a fainter one, so as not to hide bright pixels.
+_RIM: Final = [withStroke(linewidth=1.9, foreground="white", alpha=0.85)]
+_RIM_ON_MAP: Final = [withStroke(linewidth=1.6, foreground="white", alpha=0.55)]
 
 
 def show_image(axes: Axes, image: NDArray[np.uint8], mpp: float | None = None) -> None:
@@ -25,7 +27,7 @@ def show_image(axes: Axes, image: NDArray[np.uint8], mpp: float | None = None) -
         _scale_bar(axes, image.shape[0], image.shape[1], mpp)
 
 
-def outline(axes: Axes, codes: NDArray[np.uint8], *, only_nuclei: bool = False, casing: bool = True) -> None:
+def outline(axes: Axes, codes: NDArray[np.uint8], *, on_map: bool = False) -> None:
     """Draw the compartments' borders into a panel.
 
     Borders between neighbours are drawn once, in the colour of the inner compartment: nuclei, then the outer
@@ -37,24 +39,21 @@ def outline(axes: Axes, codes: NDArray[np.uint8], *, only_nuclei: bool = False, 
         A panel that shows an image of the same size.
     codes
         Compartment codes (H, W).
-    only_nuclei
-        Leave out all but the nuclei.
-    casing
-        Draw a pale rim around each line, for dark images.
+    on_map
+        Whether the panel shows a saliency map: then only the nuclei are outlined.
     """
     nucleus = codes == COMPARTMENT_CODES["nucleus"]
     cell = nucleus | (codes == COMPARTMENT_CODES["cytoplasm"])
     tissue = codes != COMPARTMENT_CODES["background"]
     borders = [(nucleus, "nucleus")]
-    if not only_nuclei:
+    if not on_map:
         borders = [(tissue, "background"), (cell, "cytoplasm"), *borders]
     for mask, name in borders:
         if mask.any() and not mask.all():
             lines = axes.contour(
                 mask.astype(np.float64), levels=[0.5], colors=[COMPARTMENT_COLOURS[name]], linewidths=0.9
             )
-            if casing:
-                lines.set(path_effects=_CASING)
+            lines.set(path_effects=_RIM_ON_MAP if on_map else _RIM)
 
 
 def tint(axes: Axes, codes: NDArray[np.uint8], alpha: float = 0.45) -> None:

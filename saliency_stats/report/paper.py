@@ -9,8 +9,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from saliency_stats.execution.store import write_text
 from saliency_stats.report.figures import DrawnFigure
 from saliency_stats.report.population import min_confidence, selected_patches
-from saliency_stats.report.run import NOT_RECORDED, TRAINED, Run
-from saliency_stats.report.tables import all_tables
+from saliency_stats.report.run import NOT_RECORDED, TRAINED, Run, records
+from saliency_stats.report.tables import Table
 from saliency_stats.report.wording import (
     TEST_WORDS,
     architecture_words,
@@ -18,7 +18,6 @@ from saliency_stats.report.wording import (
     interval,
     listing,
     magnification_words,
-    model_words,
     number,
 )
 
@@ -38,9 +37,9 @@ _TEX: Final = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': r"\textquotedbl{}",
-    "×": r"$\times$",
+    "\N{MULTIPLICATION SIGN}": r"$\times$",
     "÷": r"$\div$",
-    "−": r"$-$",
+    "\N{MINUS SIGN}": r"$-$",
     "±": r"$\pm$",
     "≥": r"$\geq$",
     "≤": r"$\leq$",
@@ -49,9 +48,9 @@ _TEX: Final = {
     "μ": r"\textmu{}",
     "δ": r"$\delta$",
     "²": r"$^2$",
-    "–": "--",
-    "—": "---",
-    "’": "'",
+    "\N{EN DASH}": "--",
+    "\N{EM DASH}": "---",
+    "\N{RIGHT SINGLE QUOTATION MARK}": "'",
     "“": "``",
     "”": "''",
     "…": r"\ldots{}",
@@ -66,7 +65,7 @@ def escape(text: str) -> str:
     return "".join(_TEX.get(letter, letter) for letter in " ".join(str(text).split()))
 
 
-def write_paper(run: Run, figures: Sequence[DrawnFigure]) -> tuple[Path, ...]:
+def write_paper(run: Run, figures: Sequence[DrawnFigure], tables: Sequence[Table]) -> tuple[Path, ...]:
     """Write ``paper/`` of the run's folder: one ``.tex`` per table, captions, methods and references.
 
     Parameters
@@ -75,6 +74,8 @@ def write_paper(run: Run, figures: Sequence[DrawnFigure]) -> tuple[Path, ...]:
         The run.
     figures
         The figures as drawn.
+    tables
+        The report's tables.
 
     Returns
     -------
@@ -92,7 +93,6 @@ def write_paper(run: Run, figures: Sequence[DrawnFigure]) -> tuple[Path, ...]:
         comment_end_string="*))",
     )
     environment.filters["tex"] = escape
-    tables = all_tables(run)
     contents = {
         f"table_{table.name}.tex": (
             environment.get_template("table.tex.j2").render(
@@ -120,7 +120,7 @@ def _command(name: str) -> str:
 
 
 def _methods(run: Run) -> dict[str, Any]:
-    controls = [model_words(name) for name in run.controls]
+    controls = [control_words(name) for name in run.controls]
     return {
         "cohort": _cohort(run),
         "classifier": _classifier(run),
@@ -172,9 +172,7 @@ def _cohort(run: Run) -> str:
             f" ({', '.join(splits)})."
         )
     left_out = f"{count(excluded, 'patch')} could not be used." if excluded else "No patch was excluded."
-    return (
-        f"Kind of cohort: {run.setting('cohort.kind')}. {' '.join(parts)} {left_out[0].upper()}{left_out[1:]}"
-    )
+    return f"Kind of cohort: {run.setting('cohort.kind')}. {' '.join(parts)} {left_out[0].upper()}{left_out[1:]}"
 
 
 def _classifier(run: Run) -> str:

@@ -113,7 +113,7 @@ def read_run(folder: Path) -> Run:
     return Run(
         folder=folder,
         study=_read_mapping(folder / "study.yaml", required=True),
-        manifest=_read_mapping(folder / "manifest.json", required=False),
+        manifest=_read_manifest(folder),
         verdicts=_read_verdicts(folder / "verdict.json"),
         **tables,
     )
@@ -126,9 +126,7 @@ def _read_table(folder: Path, name: str, spec: _TableSpec) -> pd.DataFrame:
     columns = (*spec.text, *spec.numbers, *spec.flags)
     if not path.exists():
         if not spec.optional:
-            raise ReportError(
-                f"{path}: missing; a finished run has it. Run the study to the end, then report again."
-            )
+            raise ReportError(f"{path}: missing; a finished run has it. Run the study to the end, then report again.")
         table = pd.DataFrame({column: pd.Series(dtype=str) for column in columns})
     else:
         try:
@@ -145,9 +143,7 @@ def _read_table(folder: Path, name: str, spec: _TableSpec) -> pd.DataFrame:
         try:
             table[column] = pd.to_numeric(table[column].replace({"": None}), errors="raise").astype(float)
         except (ValueError, TypeError) as error:
-            raise ReportError(
-                f"{path}: column {column} holds something that is no number: {error}"
-            ) from error
+            raise ReportError(f"{path}: column {column} holds something that is no number: {error}") from error
     for column in spec.flags:
         table[column] = _flags(table[column], f"{path}: column {column}")
     table["magnification"] = [canonical_magnification(value) for value in table["magnification"]]
@@ -170,21 +166,24 @@ def _read_mapping(path: Path, *, required: bool) -> Mapping[str, Any]:
         text = path.read_text(encoding="utf-8")
         content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ReportError(
-            f"{path}: cannot be read: {error}. A finished run has it; run the study again."
-        ) from error
+        raise ReportError(f"{path}: cannot be read: {error}. A finished run has it; run the study again.") from error
     if not isinstance(content, dict):
         raise ReportError(f"{path}: holds {type(content).__name__}, expected named entries")
     return content
+
+
+def _read_manifest(folder: Path) -> Mapping[str, Any]:
+    # While a run writes its first report the manifest is not yet in its place: it is the sign of a finished run.
+    return _read_mapping(folder / "manifest.json", required=False) or _read_mapping(
+        folder / "work" / "manifest.json", required=False
+    )
 
 
 def _read_verdicts(path: Path) -> tuple[Mapping[str, Any], ...]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ReportError(
-            f"{path}: cannot be read: {error}. A finished run has it; run the study again."
-        ) from error
+        raise ReportError(f"{path}: cannot be read: {error}. A finished run has it; run the study again.") from error
     if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
         raise ReportError(f"{path}: expected a list with one object per hypothesis")
     return tuple(content)

@@ -19,8 +19,8 @@ PRIMARY: Final = "cytoplasm_vs_nucleus"
 
 
 def canonical_magnification(value: object) -> str:
-    """Spell a magnification one way ("20", "2.5") however a table spells it (20, "20.0", "20x", "20×")."""
-    text = str(value).strip().rstrip("xX×")
+    """Spell a magnification one way ("20", "2.5") however a table spells it (20, "20.0", "20x")."""
+    text = str(value).strip().rstrip("xX\N{MULTIPLICATION SIGN}")
     try:
         return f"{float(text):g}"
     except ValueError:
@@ -91,9 +91,7 @@ class Run:
     @cached_property
     def method(self) -> str:
         """The saliency method that the figures show: the study's first."""
-        methods = (
-            self.setting("saliency.methods", None) or sorted(set(self.ledger["method"])) or [NOT_RECORDED]
-        )
+        methods = self.setting("saliency.methods", None) or sorted(set(self.ledger["method"])) or [NOT_RECORDED]
         return str(methods[0])
 
     @cached_property
@@ -106,9 +104,9 @@ class Run:
     def evaluation_split(self) -> str:
         """The split on which the classifier is scored and the saliency judged.
 
-        The study names it; an older study file does not, and then it is the last split that was scored.
+        The study names it; where it does not, it is the last split that was scored.
         """
-        named = self.setting("statistics.evaluation_split", None)
+        named = self.setting("cohort.evaluation_split", None)
         if named in SPLITS:
             return str(named)
         scored = [split for split in SPLITS if (self.metrics["split"] == split).any()]
@@ -157,6 +155,11 @@ class Run:
                 f"{path}: this example cannot be read ({error}); expected an .npz with the arrays "
                 f"{', '.join(wanted)}. Run the study again with the same folder to write it anew."
             ) from error
+
+
+def records(table: pd.DataFrame) -> list[Any]:
+    """Return the rows of a table as named tuples; what a column holds was checked when it was read."""
+    return list(table.itertuples(index=False))
 
 
 def _lookup(content: Mapping[str, Any], key: str, default: Any) -> Any:

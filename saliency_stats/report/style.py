@@ -30,11 +30,11 @@ DIFFERENCE_COLOUR: Final = "#B5568F"
 QUIET: Final = "#5F6B76"
 #: Saliency is shown in a map of even lightness steps, dark for little.
 SALIENCY_MAP: Final = "inferno"
-#: A double-column figure of most journals is 170–180 mm wide.
+#: A double-column figure of most journals is 170 to 180 mm wide.
 WIDTH_IN: Final = 7.0
 DPI: Final = 200
 
-_RC: Final[dict[str, Any]] = {
+_RC: Final[Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so a figure is the same everywhere
     "font.size": 7.5,
     "axes.titlesize": 8.0,
@@ -51,15 +51,17 @@ _RC: Final[dict[str, Any]] = {
     "legend.fontsize": 7.0,
     "legend.frameon": False,
     "figure.dpi": 100,
+    "figure.constrained_layout.w_pad": 0.04,
+    "figure.constrained_layout.h_pad": 0.04,
     "savefig.facecolor": "white",
     "pdf.fonttype": 42,  # TrueType, so that journals find embedded and editable text
-    "svg.hashsalt": "saliency-stats",
+    "text.parse_math": False,  # a dollar sign in the name of a slide is a dollar sign
 }
 
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Draw inside this: matplotlib's defaults with the house's changes, whatever the reader's own settings."""
+    """Draw inside this: matplotlib's defaults with the house's changes, whatever the user's own settings."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_RC)
@@ -68,9 +70,7 @@ def house_style() -> Iterator[None]:
 
 def new_figure(height_in: float, width_in: float = WIDTH_IN) -> Figure:
     """Return an empty figure of the house's width, laid out by constraints."""
-    figure = Figure(figsize=(width_in, height_in), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.04, h_pad=0.04)  # type: ignore[union-attr]  # "constrained" sets one
-    return figure
+    return Figure(figsize=(width_in, height_in), layout="constrained")
 
 
 def empty_figure(reason: str) -> Figure:
@@ -80,28 +80,22 @@ def empty_figure(reason: str) -> Figure:
     return figure
 
 
-def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
-    """Write a figure as PNG and PDF, atomically and without dates, so that equal figures are equal bytes."""
-    png, pdf = stem.with_suffix(".png"), stem.with_suffix(".pdf")
-    for path, options in (
-        (png, {"dpi": DPI, "metadata": {"Software": None}}),
-        (
-            pdf,
-            {
-                "dpi": 300,
-                "metadata": {"CreationDate": None, "ModDate": None, "Producer": None, "Creator": None},
-            },
-        ),
-    ):
-        with atomic(path) as partial:
-            figure.savefig(partial, format=path.suffix[1:], **options)
-    return png, pdf
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure as PDF or PNG, atomically and without dates, so that equal figures are equal bytes."""
+    with atomic(path) as partial:
+        if path.suffix == ".pdf":
+            undated: dict[str, Any] = dict.fromkeys(("CreationDate", "ModDate", "Producer", "Creator"))
+            figure.savefig(partial, format="pdf", dpi=300, metadata=undated)
+        else:
+            figure.savefig(partial, format="png", dpi=DPI, metadata={"Software": None})
+    return path
 
 
 def spread(n: int, width: float) -> NDArray[np.float64]:
-    """Return `n` offsets within ±width/2 that keep neighbours apart: multiples of the golden ratio, no chance."""
+    """Return `n` offsets within ±width/2 that keep neighbours apart: multiples of the golden ratio."""
     golden = (np.sqrt(5.0) - 1.0) / 2.0
-    return (np.mod(np.arange(1, n + 1) * golden, 1.0) - 0.5) * width
+    offsets: NDArray[np.float64] = (np.mod(np.arange(1, n + 1) * golden, 1.0) - 0.5) * width
+    return offsets
 
 
 def ratio_axis(axes: Axes, which: str, low: float, high: float) -> None:
@@ -129,6 +123,6 @@ def compartment_handles(names: tuple[str, ...] = COMPARTMENTS) -> list[ColourPat
     return [ColourPatch(facecolor=COMPARTMENT_COLOURS[name], label=name) for name in names]
 
 
-def line_handle(label: str, colour: str, style: str = "-", width: float = 1.4) -> Line2D:
+def line_handle(label: str, colour: str, style: Any = "-", width: float = 1.4) -> Line2D:
     """Return one legend entry for a line."""
     return Line2D([], [], color=colour, linestyle=style, linewidth=width, label=label)

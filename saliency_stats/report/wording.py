@@ -7,8 +7,9 @@ from typing import Final
 
 from saliency_stats.report.run import TRAINED
 
-DASH: Final = "–"
-MINUS: Final = "−"
+DASH: Final = "\N{EN DASH}"
+MINUS: Final = "\N{MINUS SIGN}"
+TIMES: Final = "\N{MULTIPLICATION SIGN}"
 NONE: Final = "—"
 
 #: Below this a p-value is printed as an inequality.
@@ -47,8 +48,8 @@ STEP_WORDS: Final = {
 
 
 def magnification_words(magnification: str) -> str:
-    """Return "20×" for "20"; a magnification that is no number stays as it is."""
-    return f"{magnification}×" if magnification.replace(".", "", 1).isdigit() else magnification
+    """Return "20" with the sign of multiplication; a magnification that is no number stays as it is."""
+    return f"{magnification}{TIMES}" if magnification.replace(".", "", 1).isdigit() else magnification
 
 
 def model_words(model: str) -> str:
@@ -58,6 +59,12 @@ def model_words(model: str) -> str:
     if model.startswith(f"{TRAINED}-"):
         return f"trained {MINUS} {model.removeprefix(f'{TRAINED}-')}"
     return f"{model} control"
+
+
+def control_words(control: str) -> str:
+    """Return a control's name with, where it is known, what it is."""
+    meaning = {"randomised": " (the same architecture with random weights)"}.get(control, "")
+    return f"{model_words(control)}{meaning}"
 
 
 def architecture_words(architecture: str) -> str:

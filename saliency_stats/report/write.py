@@ -8,6 +8,8 @@ from saliency_stats.report.figures import draw_figures
 from saliency_stats.report.html import render_html
 from saliency_stats.report.paper import write_paper
 from saliency_stats.report.read import read_run
+from saliency_stats.report.tables_contrasts import contrast_tables
+from saliency_stats.report.tables_patches import patch_tables
 
 
 def write_report(run_dir: Path, *, progress: Callable[[str], None] | None = None) -> Path:
@@ -34,11 +36,12 @@ def write_report(run_dir: Path, *, progress: Callable[[str], None] | None = None
     """
     run = read_run(run_dir)
     figures = draw_figures(run, progress)
+    tables = (*contrast_tables(run), *patch_tables(run))
     if progress is not None:
         progress("tables for a paper")
-    write_paper(run, figures)
+    write_paper(run, figures, tables)
     if progress is not None:
         progress("report.html")
     page = run.folder / "report.html"
-    write_text(page, render_html(run, figures))
+    write_text(page, render_html(run, figures, tables))
     return page

@@ -88,13 +88,13 @@ def _patches(sim: Simulation) -> pd.DataFrame:
                     if (slide, k) == (0, 0):
                         name += HOSTILE
                     if (slide, k) == (1, 1):
-                        status = f"excluded: {name}.png: the file ends too early (truncated JPEG)"
+                        status = f"excluded: {name}.png: the file ends too early {HOSTILE}"
                     if slide < 3 and k == 2:
                         status = "excluded: no tissue: 98 % of the patch is background"
                     rows.append(
                         {
                             "patch_id": name,
-                            "slide_id": f"slide_{label[0]}{slide:02d}" if sim.known_slides else "",
+                            "slide_id": f"slide_{label[0]}{slide:02d}$" if sim.known_slides else "",
                             "patient_id": "",
                             "label": label,
                             "split": "test" if slide % 2 else ("train" if slide % 4 else "valid"),
@@ -215,7 +215,7 @@ def _profile(sim: Simulation, rng: np.random.Generator) -> pd.DataFrame:
                     tables.append(
                         pd.DataFrame(
                             {
-                                "slide_id": "" if slide is None else f"slide_{label[0]}{slide:02d}",
+                                "slide_id": "" if slide is None else f"slide_{label[0]}{slide:02d}$",
                                 "label": label,
                                 "magnification": magnification,
                                 "model": model,
@@ -289,9 +289,7 @@ def _selection(patches: pd.DataFrame, predictions: pd.DataFrame, ledger: pd.Data
 
 def _nuclei(used: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     table = used.loc[used.index.repeat(5), ["patch_id", "magnification"]].reset_index(drop=True)
-    return table.assign(
-        nucleus_id=np.tile(np.arange(1, 6), len(used)), area_um2=rng.normal(40, 5, len(table))
-    )
+    return table.assign(nucleus_id=np.tile(np.arange(1, 6), len(used)), area_um2=rng.normal(40, 5, len(table)))
 
 
 def _examples(folder: Path, predictions: pd.DataFrame, used: pd.DataFrame, sim: Simulation) -> pd.DataFrame:
@@ -351,7 +349,7 @@ def _study(sim: Simulation) -> dict[str, object]:
     return {
         "name": "simulated_study & <co>",
         "seed": 7,
-        "cohort": {"kind": "phantom", "signal": "cytoplasm"},
+        "cohort": {"kind": "phantom", "signal": "cytoplasm", "evaluation_split": "test"},
         "classifier": {"architecture": "densenet201", "weights": "none", "trainable": "all", "epochs": 10},
         "saliency": {
             "methods": ["gradient"],
@@ -371,8 +369,10 @@ def _manifest() -> dict[str, object]:
         "device": "cpu",
         "command": "saliency-stats run study.yaml",
         "versions": {"saliency-stats": "0.1.0", "python": "3.11.9", "torch": "2.4.0"},
-        "timings": {"cohort": 1.25, "classifier": 118.0, "saliency": 42.5},
-        "sha256": {"inputs": {"b00.png": "ab" * 32}, "weights": {"trained.safetensors": "cd" * 32}},
+        "seconds": {"cohort": 1.25, "classifier": 118.0, "saliency": 42.5, "report": 9.0},
+        "inputs": {"b00.png": "ab" * 32},
+        "weights": {"trained.safetensors": "cd" * 32},
+        "artefacts": {"ledger.csv": "ef" * 32},
     }
 
 

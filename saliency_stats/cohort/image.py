@@ -1,0 +1,61 @@
+"""One image file as 8-bit RGB, or the reason why it is not."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as PillowImage
+from PIL import ImageFile, UnidentifiedImageError
+
+from saliency_stats.cohort.patch import Image
+from saliency_stats.errors import PatchError
+
+
+def read_rgb(path: Path) -> Image:
+    """Read an image file.
+
+    Returns
+    -------
+    ndarray
+        RGB pixels (H, W, 3), uint8. An opaque alpha channel is dropped, a palette of opaque colours looked up: no
+        pixel changes. Everything else that is not 8-bit RGB is refused.
+
+    Raises
+    ------
+    PatchError
+        If the file is missing, broken, or not 8-bit RGB.
+    """
+    if not path.is_file():
+        raise PatchError("the image file is missing")
+    try:
+        with PillowImage.open(path) as image:
+            _check_depth(image)
+            image.load()
+            _check_mode(image)
+            return np.asarray(image.convert("RGB"), dtype=np.uint8)
+    except UnidentifiedImageError as error:
+        raise PatchError("not a readable image; expected PNG, JPEG or TIFF") from error
+    except (OSError, SyntaxError, ValueError, PillowImage.DecompressionBombError) as error:
+        # the system's own words would name the file with its folder, which differs between machines
+        reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
+        raise PatchError(f"the image cannot be decoded ({reason})") from error
+
+
+def _check_depth(image: ImageFile.ImageFile) -> None:
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise PatchError(f"the file holds {frames} images; expected one")
+    # Pillow reads 16-bit colour as its upper eight bits without a word; only the raw mode tells
+    for tile in image.tile:
+        raw = tile.args if isinstance(tile.args, str) else tile.args[0] if tile.args else ""
+        if ";16" in str(raw):
+            raise PatchError("a 16-bit image; expected 8-bit RGB. Convert it with the white point of the scanner")
+
+
+def _check_mode(image: PillowImage.Image) -> None:
+    mode = image.mode
+    if mode == "RGBA" and image.getextrema()[3] != (255, 255):
+        raise PatchError("an RGBA image with transparent pixels; expected opaque RGB")
+    if mode in {"1", "L", "LA", "I", "F"}:
+        raise PatchError(f"a grey image (mode {mode}); expected 8-bit RGB, since stains are separated by colour")
+    if mode not in {"RGB", "RGBA", "P"} or (mode == "P" and "transparency" in image.info):
+        raise PatchError(f"an image of mode {mode}; expected 8-bit RGB")

@@ -1,0 +1,105 @@
+"""The cached head is the network: same logits, same trained weights as end-to-end frozen training."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from saliency_stats.classifier.augmentation import Augmentation
+from saliency_stats.classifier.densenet import PatchClassifier, initialise
+from saliency_stats.classifier.head import Head, activations, cache, freeze_all_but_head
+from saliency_stats.classifier.samples import ImageSamples
+from saliency_stats.classifier.training import TrainingParameters, fit
+
+HEAD = {"features.denseblock4.denselayer32.conv2.weight", "classifier.weight", "classifier.bias"}
+
+
+@pytest.fixture(scope="module")
+def network() -> PatchClassifier:
+    model = initialise("densenet201", 3)
+    # a network fresh from initialisation has trivial normalisation, with which mistakes in it would not show
+    generator = torch.Generator().manual_seed(0)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1, generator=generator)
+            module.running_var.uniform_(0.5, 1.5, generator=generator)
+            module.weight.data.uniform_(0.5, 1.5, generator=generator)
+            module.bias.data.normal_(0, 0.1, generator=generator)
+    return model.eval()
+
+
+def test_head_on_cached_activations_is_the_network(network):
+    model = copy.deepcopy(network).double()
+    images = torch.rand(3, 3, 64, 96, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    with torch.no_grad():
+        expected = model(images)
+        found = Head(model)(*activations(model, images))
+    assert activations(model, images)[0].shape == (3, 128, 2, 3)
+    assert activations(model, images)[1].shape == (3, 1888)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_exactly_the_abstracts_two_layers_are_trained(network):
+    model = copy.deepcopy(network)
+    freeze_all_but_head(model)
+    assert {name for name, p in model.backbone.named_parameters() if p.requires_grad} == HEAD
+    assert {name for name, _ in Head(model).named_parameters()} == {"conv2.weight", "classifier.weight", "classifier.bias"}
+
+
+class _Frozen(nn.Module):
+    """End-to-end frozen training: the whole network runs each time, in evaluation mode."""
+
+    def __init__(self, model: PatchClassifier) -> None:
+        super().__init__()
+        self.model = model
+
+    def train(self, mode: bool = True) -> "_Frozen":
+        return super().train(mode=False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.model(images)
+
+
+def test_training_the_cached_head_equals_end_to_end_frozen_training(network, cohort_of):
+    cohort = cohort_of([(64, 64)] * 7)
+    parameters = TrainingParameters(epochs=3, batch_size=3, learning_rate=1e-2, precision="float32")
+    samples = ImageSamples(cohort, cohort.table, Augmentation(dihedral=False, stain=0), 5, torch.device("cpu"))
+    trained = []
+    for cached in (False, True):
+        model = copy.deepcopy(network)
+        freeze_all_but_head(model)
+        module: nn.Module = Head(model) if cached else _Frozen(model)
+        fit(module, cache(model, samples, 4, dtype=np.float32) if cached else samples, None, parameters)
+        trained.append(model.backbone.state_dict())
+    end_to_end, head = trained
+    start = network.backbone.state_dict()
+    for name, value in end_to_end.items():
+        torch.testing.assert_close(head[name], value, rtol=1e-4, atol=1e-6)
+        assert torch.equal(value, start[name]) == (name not in HEAD), name
+
+
+def test_half_precision_cache_changes_logits_little(network, cohort_of):
+    cohort = cohort_of([(64, 64)] * 4)
+    samples = ImageSamples(cohort, cohort.table, Augmentation(), 0, torch.device("cpu"))
+    logits = []
+    for dtype in (np.float32, np.float16):
+        cached = cache(network, samples, 2, dtype=dtype)
+        (inputs, _), *_ = cached.batches(4, None)
+        with torch.no_grad():
+            logits.append(Head(network)(*inputs))
+    assert cached.bottleneck[0].dtype == np.float16
+    torch.testing.assert_close(logits[1], logits[0], rtol=0, atol=5e-3)
+
+
+def test_patches_of_several_sizes_are_cached_in_their_own_order(network, cohort_of):
+    cohort = cohort_of([(64, 64), (32, 64), (64, 64), (32, 64)])
+    samples = ImageSamples(cohort, cohort.table, Augmentation(), 0, torch.device("cpu"))
+    cached = cache(network, samples, 2)
+    assert [values.shape for values in cached.bottleneck] == [(128, 2, 2), (128, 1, 2)] * 2
+    for index in range(4):
+        image = torch.from_numpy(cohort.read(index).image).permute(2, 0, 1)[None] / 255
+        torch.testing.assert_close(
+            torch.from_numpy(cached.pooled[index]), activations(network, image)[1][0], rtol=1e-4, atol=1e-4
+        )

@@ -1,0 +1,249 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from skimage.measure import label
+
+from saliency_stats.cohort.phantom import Phantom
+from saliency_stats.compartments import (
+    CompartmentParameters,
+    concentrations,
+    estimate_stains,
+    from_codes,
+    from_truth,
+    nuclei_table,
+    segment,
+    to_codes,
+)
+from saliency_stats.errors import CompartmentError
+from saliency_stats.vocabulary import COMPARTMENTS, LABELS
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
+NUCLEUS, CYTOPLASM, STROMA, BACKGROUND = range(4)
+
+
+def slide(signal, seed, size_px=128, mpp=0.5):
+    """Two phantom patches of each label from one slide."""
+    rng = np.random.default_rng([seed, ["cytoplasm", "nucleus", "stroma", "none"].index(signal)])
+    phantom = Phantom(signal=signal, size_px=size_px, mpp=mpp)
+    look = phantom.slide(rng)
+    return [phantom.render(rng, name, look) for name in LABELS * 2]
+
+
+def f1(truth, found):
+    """Nuclei matched at an intersection over union above 0.5."""
+    table = np.zeros((truth.max() + 1, found.max() + 1))
+    np.add.at(table, (truth.ravel(), found.ravel()), 1)
+    both = table[1:, 1:]
+    union = table[1:].sum(axis=1)[:, None] + table[:, 1:].sum(axis=0) - both
+    return 2 * np.count_nonzero(both > 0.5 * union) / (truth.max() + found.max())
+
+
+@pytest.mark.parametrize("signal", ["cytoplasm", "nucleus", "stroma", "none"])
+def test_phantom_truth_is_found(signal):
+    patches = slide(signal, seed=5)
+    stains = estimate_stains([patch.image for patch in patches])
+    found = [segment(patch.image, 0.5, stains=stains) for patch in patches]
+    right = [np.mean(to_codes(f.memberships) == p.truth) for f, p in zip(found, patches, strict=True)]
+    assert np.mean(right) > 0.8
+    assert np.mean([f1(p.instances, f.instances) for f, p in zip(found, patches, strict=True)]) > 0.8
+
+
+def test_coarse_images_are_segmented_finer_and_averaged_back():
+    patches = slide("none", seed=1, size_px=64, mpp=1.0)
+    stains = estimate_stains([patch.image for patch in patches])
+    accuracy, scores = [], []
+    for patch in patches:
+        instances, memberships = segment(patch.image, 1.0, stains=stains)
+        assert instances.shape == (64, 64)
+        assert memberships.shape == (4, 64, 64)
+        soft = (memberships > 0) & (memberships < 1)
+        assert soft.any()
+        np.testing.assert_array_equal(memberships % 0.25, 0)  # averages of 2 x 2 hard pixels
+        assert (instances[memberships[NUCLEUS] == 1] > 0).all()
+        accuracy.append(np.mean(to_codes(memberships) == patch.truth))
+        scores.append(f1(patch.instances, instances))
+    assert np.mean(accuracy) > 0.7
+    assert np.mean(scores) > 0.6
+
+
+@pytest.mark.parametrize("mpp", [0.25, 0.5, 1.0, 1.5])
+def test_memberships_sum_to_one(mpp):
+    patch = slide("cytoplasm", seed=2)[1]
+    instances, memberships = segment(patch.image[:96, :80], mpp)
+    assert instances.dtype == np.int32
+    assert memberships.dtype == np.float32
+    assert instances.shape == memberships.shape[1:] == (96, 80)
+    np.testing.assert_allclose(memberships.sum(axis=0, dtype=float), 1, atol=1e-6)
+    assert sorted(np.unique(instances)) == list(range(len(np.unique(instances))))
+
+
+def test_the_same_image_gives_the_same_bytes():
+    image = slide("stroma", seed=3)[0].image
+    first, second = segment(image, 0.5), segment(image.copy(), 0.5)
+    np.testing.assert_array_equal(first.instances, second.instances)
+    np.testing.assert_array_equal(first.memberships, second.memberships)
+
+
+def noisy(colour, seed=0):
+    noise = np.random.default_rng(seed).normal(0, 4, (64, 64, 3))
+    return np.clip(np.asarray(colour) + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("mpp", [0.25, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize(
+    ("image", "everywhere"),
+    [
+        (np.full((64, 64, 3), 255, np.uint8), BACKGROUND),
+        (noisy((240, 238, 241)), BACKGROUND),
+        (np.full((64, 64, 3), (225, 150, 190), np.uint8), STROMA),
+        (noisy((225, 150, 190)), STROMA),
+        (noisy((120, 80, 160)), STROMA),
+        (np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8), STROMA),
+        (np.zeros((64, 64, 3), np.uint8), STROMA),
+    ],
+    ids=["white", "glass", "flat pink", "pink", "purple", "noise", "black"],
+)
+def test_nothing_is_found_where_there_is_nothing(image, everywhere, mpp):
+    instances, memberships = segment(image, mpp)
+    assert not instances.any()
+    assert memberships[everywhere].mean() > 0.99
+
+
+def test_given_instances_replace_the_nuclei():
+    patch = slide("none", seed=4)[0]
+    instances, memberships = segment(patch.image, 0.5, instances=patch.instances)
+    np.testing.assert_array_equal(instances, patch.instances)
+    np.testing.assert_array_equal(memberships[NUCLEUS] == 1, patch.instances > 0)
+    coarse = segment(patch.image, 1.0, instances=patch.instances)
+    np.testing.assert_array_equal(coarse.instances, patch.instances)
+    with pytest.raises(CompartmentError, match="must agree"):
+        segment(patch.image, 0.5, instances=patch.instances[:50])
+
+
+def test_from_truth():
+    patch = slide("none", seed=4)[0]
+    instances, memberships = from_truth(patch.truth, patch.instances)
+    np.testing.assert_array_equal(instances, patch.instances)
+    np.testing.assert_array_equal(memberships, from_codes(patch.truth))
+    with pytest.raises(CompartmentError, match="disagree"):
+        from_truth(patch.truth, np.zeros_like(patch.instances))
+    with pytest.raises(CompartmentError, match="one shape"):
+        from_truth(patch.truth, patch.instances[:9])
+
+
+@pytest.mark.parametrize("mpp", [0.5, 1.0])
+def test_the_table_adds_up_to_the_compartments(mpp):
+    patch = slide("nucleus", seed=6)[1]
+    stains = estimate_stains([patch.image])
+    found = segment(patch.image, mpp, stains=stains)
+    table = nuclei_table(found, concentrations(patch.image, stains), mpp)
+    np.testing.assert_array_equal(table["nucleus_id"], np.unique(found.instances)[1:])
+    for column, k in (("area_um2", NUCLEUS), ("cytoplasm_area_um2", CYTOPLASM)):
+        assert table[column].sum() == pytest.approx(found.memberships[k].sum(dtype=float) * mpp**2, rel=1e-6)
+    assert table["probability"].isna().all()
+    assert (table["haematoxylin_od"] > table["eosin_od"]).mean() > 0.9
+
+
+def test_the_table_of_one_square_nucleus():
+    codes = np.full((40, 40), 3, np.uint8)
+    codes[10:14, 20:26] = 1
+    codes[14:16, 20:26] = 2
+    instances = (codes == 1).astype(np.int32) * 5
+    stained = np.stack([np.where(codes == 1, 0.8, 0.0), np.full((40, 40), 0.3)])
+    row = nuclei_table(from_truth(codes, instances), stained, 0.5).iloc[0]
+    assert row["nucleus_id"] == 5
+    assert (row["y_um"], row["x_um"]) == (12 * 0.5, 23 * 0.5)
+    assert row["area_um2"] == 24 * 0.25
+    assert row["cytoplasm_area_um2"] == 12 * 0.25
+    assert row["haematoxylin_od"] == pytest.approx(0.8)
+    assert row["eosin_od"] == pytest.approx(0.3)
+
+
+def test_the_table_without_nuclei():
+    empty = from_truth(np.zeros((40, 40), np.uint8), np.zeros((40, 40), np.int32))
+    full = nuclei_table(empty, np.zeros((2, 40, 40)), 0.5)
+    assert len(full) == 0
+    assert list(full) == [
+        "nucleus_id",
+        "y_um",
+        "x_um",
+        "area_um2",
+        "probability",
+        "haematoxylin_od",
+        "eosin_od",
+        "cytoplasm_area_um2",
+    ]
+    with pytest.raises(CompartmentError, match="expected"):
+        nuclei_table(empty, np.zeros((2, 20, 20)), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("image", "mpp", "message"),
+    [
+        (np.zeros((64, 64), np.uint8), 0.5, "grey"),
+        (np.zeros((64, 64, 4), np.uint8), 0.5, "alpha"),
+        (np.zeros((64, 64, 2), np.uint8), 0.5, r"\(64, 64, 2\)\. Convert"),
+        (np.ones((64, 64, 3)), 0.5, r"float in \[0, 1\]"),
+        (np.full((64, 64, 3), 300, np.uint16), 0.5, "uint16"),
+        (np.zeros((31, 64, 3), np.uint8), 0.5, "32 x 32"),
+        (np.zeros((64, 64, 3), np.uint8), 0.0, "positive"),
+        (np.zeros((64, 64, 3), np.uint8), float("nan"), "positive"),
+        (np.zeros((64, 64, 3), np.uint8), float("inf"), "positive"),
+    ],
+)
+def test_unusable_input_is_refused(image, mpp, message):
+    with pytest.raises(CompartmentError, match=message):
+        segment(image, mpp)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"nuclei": "clasical"}, "classical"),
+        ({"segmentation_mpp": 0}, "segmentation_mpp"),
+        ({"cytoplasm_um": float("nan")}, "cytoplasm_um"),
+        ({"background_od": 2}, "background_od"),
+    ],
+)
+def test_parameters_are_checked(change, message):
+    with pytest.raises(CompartmentError, match=message):
+        CompartmentParameters(**change)
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="the real images of ../shared/data are not here")
+@pytest.mark.parametrize(("folder", "mpp"), [("camelyon16-40x", 0.243), ("pcam-10x", 0.972)])
+def test_real_lymph_nodes_hold_nuclei_of_a_plausible_size(folder, mpp):
+    table = pd.read_csv(DATA / folder / "patches.csv").sort_values("path")
+    tables = []
+    for path in table["path"].iloc[np.linspace(0, len(table) - 1, 12).astype(int)]:
+        image = np.asarray(Image.open(DATA / folder / path).convert("RGB"))
+        stains = estimate_stains([image])
+        found = segment(image, mpp, stains=stains)
+        assert found.memberships.mean(axis=(1, 2))[COMPARTMENTS.index("nucleus")] < 0.8
+        tables.append(nuclei_table(found, concentrations(image, stains), mpp))
+    # lymphocytes measure about 6-8 µm across, tumour nuclei up to about 15
+    assert 20 < pd.concat(tables)["area_um2"].median() < 80
+    assert np.median([len(t) for t in tables]) > 15
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="the real images of ../shared/data are not here")
+def test_real_nuclei_overlap_with_human_outlines():
+    folder = DATA / "nuclei" / "monuseg-evaluation-only"
+    index = pd.read_csv(folder / "index.csv")
+    scores = []
+    for row in index[index["organ"] == "breast"].itertuples():
+        image = np.asarray(Image.open(next((folder / "images").glob(f"{row.id}*"))).convert("RGB"))[:400, :400]
+        truth = np.asarray(Image.open(next((folder / "labels").glob(f"{row.id}*"))))[:400, :400].astype(int)
+        _, numbers = np.unique(truth, return_inverse=True)
+        found = segment(image, float(row.mpp)).instances
+        scores.append(f1(numbers.reshape(truth.shape), found))
+    assert np.mean(scores) > 0.5
+
+
+def test_instances_are_connected():
+    found = segment(slide("none", seed=7)[0].image, 0.5).instances
+    for number in range(1, found.max() + 1):
+        assert label(found == number, connectivity=2).max() == 1

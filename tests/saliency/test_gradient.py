@@ -1,0 +1,104 @@
+"""Saliency is the gradient, of the logit, with respect to the raw pixel, for each image by itself."""
+
+import pytest
+import torch
+from torch import nn
+
+from saliency_stats.classifier.densenet import initialise
+from saliency_stats.errors import AttributionError
+from saliency_stats.saliency import gradient, logits_and_gradient, randomised, reduce_channels
+
+
+@pytest.fixture(scope="module")
+def network():
+    return initialise("densenet121", 1).double().eval()
+
+
+@pytest.fixture(scope="module")
+def images():
+    return torch.rand(4, 3, 48, 64, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+TARGET = torch.tensor([0, 1, 1, 0])
+
+
+def test_each_map_is_autograds_own_for_that_image(network, images):
+    logits, found = logits_and_gradient(network, images, TARGET)
+    for index in range(4):
+        image = images[index : index + 1].clone().requires_grad_()
+        logit = network(image)[0, TARGET[index]]
+        logit.backward()
+        torch.testing.assert_close(found[index], image.grad[0], rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(logits[index, TARGET[index]], logit.detach())
+    expected = found.pow(2).sum(dim=1).sqrt()
+    torch.testing.assert_close(gradient(network, images, TARGET), expected)
+    assert gradient(network, images, TARGET).shape == (4, 48, 64)
+
+
+def test_the_derivative_is_that_of_the_raw_pixel(network, images):
+    """A difference quotient in the raw image, normalisation included, gives the same number."""
+    found = logits_and_gradient(network, images, TARGET)[1]
+    step = 1e-6
+    for index, channel, y, x in [(0, 0, 10, 20), (1, 1, 0, 0), (2, 2, 47, 63), (3, 1, 24, 31)]:
+        up, down = images[index : index + 1].clone(), images[index : index + 1].clone()
+        up[0, channel, y, x] += step
+        down[0, channel, y, x] -= step
+        with torch.no_grad():
+            quotient = (network(up) - network(down))[0, TARGET[index]] / (2 * step)
+        assert found[index, channel, y, x].item() == pytest.approx(quotient.item(), rel=1e-3, abs=1e-7)
+
+
+def test_it_is_the_logit_and_not_the_probability():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 4, 2)).eval()
+    images = torch.rand(2, 3, 2, 2)
+    found = logits_and_gradient(model, images, torch.tensor([0, 1]))[1]
+    # the derivative of a linear logit is its weight, however confident the model is
+    torch.testing.assert_close(found, model[1].weight.detach().reshape(2, 3, 2, 2))
+
+
+def test_neither_images_nor_parameters_are_left_with_gradients(network, images):
+    gradient(network, images, TARGET)
+    assert not images.requires_grad
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_frozen_networks_and_no_grad_contexts_can_be_explained(network, images):
+    expected = gradient(network, images, TARGET)
+    for parameter in network.parameters():
+        parameter.requires_grad_(requires_grad=False)
+    with torch.no_grad():
+        torch.testing.assert_close(gradient(network, images, TARGET), expected)
+    for parameter in network.parameters():
+        parameter.requires_grad_(requires_grad=True)
+
+
+def test_flipping_the_gradient_flips_the_map():
+    values = torch.randn(2, 3, 5, 7, generator=torch.Generator().manual_seed(0))
+    for reduction in ("l2", "l1", "max"):
+        flipped = reduce_channels(values.flip(-1), reduction)
+        torch.testing.assert_close(flipped, reduce_channels(values, reduction).flip(-1))
+        torch.testing.assert_close(reduce_channels(-3 * values, reduction), 3 * reduce_channels(values, reduction))
+
+
+def test_reductions_written_out():
+    values = torch.tensor([3.0, -4.0, 0.0]).view(1, 3, 1, 1)
+    assert [reduce_channels(values, name).item() for name in ("l2", "l1", "max")] == [5.0, 7.0, 4.0]
+    with pytest.raises(AttributionError, match="l2, l1, max"):
+        reduce_channels(values, "mean")
+
+
+def test_training_mode_and_wrong_shapes_are_refused(network, images):
+    network.train()
+    with pytest.raises(AttributionError, match="model.eval"):
+        gradient(network, images, TARGET)
+    network.eval()
+    with pytest.raises(AttributionError, match=r"\(3,\)"):
+        gradient(network, images, TARGET[:3])
+
+
+def test_a_randomised_network_is_the_architecture_alone():
+    first, again, other = randomised("densenet121", 1), randomised("densenet121", 1), randomised("densenet121", 2)
+    name = "backbone.features.denseblock1.denselayer1.conv1.weight"
+    assert torch.equal(first.state_dict()[name], again.state_dict()[name])
+    assert not torch.equal(first.state_dict()[name], other.state_dict()[name])
+    assert not first.training
