@@ -192,6 +192,4 @@ def explain(
     """
     from saliency_stats.explanation import explain_patch
 
-    click.echo(
-        explain_patch(folder, patch_id, model=model, magnification=magnification, out=out, device=device)
-    )
+    click.echo(explain_patch(folder, patch_id, model=model, magnification=magnification, out=out, device=device))

@@ -25,8 +25,7 @@ from saliency_stats.saliency import randomised
 from saliency_stats.seeds import derive
 from saliency_stats.settings import StudySettings
 from saliency_stats.showcase import chosen_examples, write_examples
-from saliency_stats.statistics import learned_flags, primary_population, study_contrasts, verdicts
-from saliency_stats.statistics.flow import study_flow
+from saliency_stats.statistics import learned_flags, primary_population, study_contrasts, study_flow, verdicts
 from saliency_stats.vocabulary import PATCH_KEY
 
 

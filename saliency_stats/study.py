@@ -168,6 +168,7 @@ class Study:
                 bar.update(1)
             record["seconds"] = {name: round(value, 3) for name, value in progress.seconds.items()}
             write_json(folder / "manifest.json", record | {"artefacts": manifest.artefact_hashes(folder)})
+            stages.store.forget_units()
         return Run(folder)
 
 

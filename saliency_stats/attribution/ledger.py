@@ -93,9 +93,7 @@ def _checked_memberships(memberships: npt.ArrayLike, like: Float64Array, names: 
     return np.asarray(weights / total[:, None])
 
 
-def shares(
-    saliency: npt.ArrayLike, memberships: npt.ArrayLike, patch_ids: Sequence[object] | None = None
-) -> Shares:
+def shares(saliency: npt.ArrayLike, memberships: npt.ArrayLike, patch_ids: Sequence[object] | None = None) -> Shares:
     """Area share, mass share and density ratio of every compartment.
 
     With n pixels, memberships w_k and saliency S: ``area_k = sum(w_k) / n``,
@@ -174,9 +172,7 @@ def ledger(
     found = shares(saliency, memberships, patch_ids)
     n, k = found.area.shape
     if k != len(compartments):
-        raise AttributionError(
-            f"{len(compartments)} names of compartments {tuple(compartments)} for {k} memberships."
-        )
+        raise AttributionError(f"{len(compartments)} names of compartments {tuple(compartments)} for {k} memberships.")
     area, mass, density = (array.ravel() for array in found)
     silent = np.isnan(mass)
     missing = ~silent & ((area < min_area) | (area == 0))

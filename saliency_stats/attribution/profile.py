@@ -101,9 +101,7 @@ def signed_distance_um(nucleus: npt.ArrayLike, mpp: float) -> Float64Array:
     return np.asarray(np.where(mask, 0.5 - inside, outside - 0.5) * mpp, dtype=np.float64)
 
 
-def profile(
-    saliency: npt.ArrayLike, distance_um: npt.ArrayLike, bins: DistanceBins | None = None
-) -> pd.DataFrame:
+def profile(saliency: npt.ArrayLike, distance_um: npt.ArrayLike, bins: DistanceBins | None = None) -> pd.DataFrame:
     """Saliency of one patch by distance to the nearest nuclear border.
 
     Saliency is divided by its mean over the patch, so that a constant map gives a ratio of 1 in every bin. A
@@ -132,9 +130,7 @@ def profile(
     bins = bins or DistanceBins()
     values, distance = np.asarray(saliency, dtype=np.float64), np.asarray(distance_um, dtype=np.float64)
     if values.ndim != 2 or values.shape != distance.shape:  # noqa: PLR2004 - (H, W)
-        raise AttributionError(
-            f"Saliency {values.shape} and distance {distance.shape} must have one shape (H, W)."
-        )
+        raise AttributionError(f"Saliency {values.shape} and distance {distance.shape} must have one shape (H, W).")
     values = checked_saliency(values[None])[0]
     edges = bins.edges_um
     n_bins = len(edges) - 1

@@ -1,5 +1,6 @@
 """DenseNet classifiers of RGB patches: built by torchvision, fed raw pixels, loaded without running foreign code."""
 
+import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -135,9 +136,10 @@ def _imagenet_state(architecture: str) -> Mapping[str, Tensor]:
             f"downloaded ({error}). Fetch {url} on a machine with a connection and put the file at {path}, or set "
             f"classifier.weights to 'none' or to a file of yours"
         ) from error
-    except Exception as error:  # the unpickler and the hash check raise half a dozen unrelated types
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        # torch's own words advise loading the file without protection; they are left out
         raise ClassifierError(
-            f"weights: imagenet: {path} cannot be read ({error}). Delete it and fetch {url} again"
+            f"weights: imagenet: {path} is broken or not a torch file ({type(error).__name__}). Delete it and fetch {url} again"
         ) from error
     return state
 
@@ -147,30 +149,26 @@ def _read_state(path: Path) -> Mapping[str, Tensor]:
         raise ClassifierError(
             f"classifier.weights: there is no file {path}; expected 'imagenet', 'none' or a .safetensors, .pt or .pth file"
         )
+    if path.suffix not in {".safetensors", ".pt", ".pth"}:
+        raise ClassifierError(
+            f"classifier.weights: {path} has the ending {path.suffix!r}; expected .safetensors, .pt or .pth"
+        )
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        if path.suffix in {".pt", ".pth"}:
-            # weights_only refuses everything but tensors and plain containers: no code in the file is run
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        else:
-            raise ClassifierError(
-                f"classifier.weights: {path} has the ending {path.suffix!r}; expected .safetensors, .pt or .pth"
-            )
-    except SafetensorError as error:
+        # weights_only refuses everything but tensors and plain containers: no code in the file is run
+        state = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
+    except pickle.UnpicklingError as error:
         raise ClassifierError(
-            f"classifier.weights: {path} is not a readable safetensors file ({error})"
-        ) from error
-    except (RuntimeError, EOFError, ValueError, OSError) as error:
-        raise ClassifierError(
-            f"classifier.weights: {path} cannot be read as a torch file ({error})"
-        ) from error
-    except Exception as error:
-        if type(error).__name__ != "UnpicklingError":
-            raise
-        raise ClassifierError(
-            f"classifier.weights: {path} holds more than tensors, and code in a weights file is never run. "
+            f"classifier.weights: {path} is no torch file, or holds more than tensors; code in a weights file is never run. "
             f"Save the state_dict alone, best as .safetensors"
+        ) from error
+    except (SafetensorError, RuntimeError, EOFError, ValueError, OSError) as error:
+        raise ClassifierError(
+            f"classifier.weights: {path} cannot be read ({str(error).splitlines()[0]}); expected a state_dict saved as "
+            f"safetensors or by torch.save. Is the file complete?"
         ) from error
     for wrapper in ("state_dict", "model"):
         if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):

@@ -68,7 +68,7 @@ def shapes_of(table: pd.DataFrame) -> list[tuple[int, int]]:
 
 def targets_of(table: pd.DataFrame) -> NDArray[np.int64]:
     """Give the class index of every row, in the order of ``LABELS``."""
-    return table["label"].map({label: index for index, label in enumerate(LABELS)}).to_numpy(np.int64)
+    return table["label"].map({label: index for index, label in enumerate(LABELS)}).to_numpy(np.int64, copy=True)
 
 
 def to_tensor(images: NDArray[np.uint8], device: torch.device) -> Tensor:

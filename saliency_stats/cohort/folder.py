@@ -68,11 +68,12 @@ class PatchFolder:
         table.columns = table.columns.str.strip()
         self._check_header([str(name) for name in table.columns])
         # blank lines are no patches, but they count where a message names a line
-        table = table.apply(lambda column: column.str.strip())[lambda rows: (rows != "").any(axis=1)]
+        table = pd.DataFrame({name: table[name].str.strip() for name in table.columns})
+        table = table[(table != "").any(axis=1)].copy()
         if table.empty:
             raise CohortError(f"{self.path} lists no patch; expected one line per patch below the header")
         for name in OPTIONAL:
-            table[name] = table[name] if name in table else ""
+            table[name] = table.get(name, "")
         self._check_paths(table["path"])
         table["path"] = table["path"].map(_normalised)
         self._check_words(table["label"], "label", LABELS)
@@ -92,7 +93,7 @@ class PatchFolder:
         with warnings.catch_warnings():
             # a line with more fields than the header would be cut short with a warning
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(
+            table: pd.DataFrame = pd.read_csv(
                 self.path,
                 dtype="str",
                 keep_default_na=False,
@@ -100,6 +101,7 @@ class PatchFolder:
                 index_col=False,
                 encoding="utf-8-sig",
             )
+        return table
 
     def _read(self, read: Callable[[], Result]) -> Result:
         try:
@@ -133,7 +135,7 @@ class PatchFolder:
                     f"path, label, mpp{remedy}"
                 )
         for name in (*REQUIRED, *OPTIONAL):
-            if f"{name}.1" in header:
+            if header.count(name) > 1 or f"{name}.1" in header:
                 raise CohortError(f"{self.path}: column {name!r} stands twice; delete one of them")
         # a misnamed slide_id would pass for unknown slides
         for name in OPTIONAL:
@@ -187,8 +189,8 @@ class PatchFolder:
         if len(other):
             row = named.loc[other[0]]
             raise CohortError(
-                f"{self.path}, line {_line(other[0])}: slide {row['slide_id']!r} is of patient {row['patient_id']!r}, but "
-                f"of patient {first[other[0]]!r} on an earlier line; give slides of different patients different ids"
+                f"{self.path}, line {_line(other[0])}: slide {row['slide_id']!r} is of patient {row['patient_id']!r}, "
+                f"but of patient {first[other[0]]!r} on an earlier line; no two patients share a slide id"
             )
 
     def _check_once(self, table: pd.DataFrame, key: list[str]) -> None:
@@ -213,9 +215,9 @@ class PatchFolder:
             slide = f" of slide {row['slide_id']!r}" if row["slide_id"] else ""
             found = f"is {row['mpp']!r}" if row["mpp"] else f"is {default:g} (cohort.mpp)" if default else "is missing"
             raise CohortError(
-                f"{self.path}, line {_line(wrong[0])}: mpp of patch {row['patch_id']!r}{slide} {found}; expected µm per "
-                f"pixel between {low:g} and {high:g} (0.25 at 40×, 0.5 at 20×, 1 at 10×). {len(wrong)} patch(es) lack "
-                f"it. Fill in the column mpp, or set cohort.mpp in the study file for all of them"
+                f"{self.path}, line {_line(wrong[0])}: mpp of patch {row['patch_id']!r}{slide} {found}; expected µm "
+                f"per pixel between {low:g} and {high:g} (0.25 at 40×, 0.5 at 20×, 1 at 10×). {len(wrong)} patch(es) "
+                f"lack it. Fill in the column mpp, or set cohort.mpp in the study file for all of them"
             )
         return sizes
 

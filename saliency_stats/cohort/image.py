@@ -1,5 +1,6 @@
 """One image file as 8-bit RGB, or the reason why it is not."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -27,17 +28,24 @@ def read_rgb(path: Path) -> Image:
     if not path.is_file():
         raise PatchError("the image file is missing")
     try:
-        with PillowImage.open(path) as image:
-            _check_depth(image)
-            image.load()
-            _check_mode(image)
-            return np.asarray(image.convert("RGB"), dtype=np.uint8)
+        with warnings.catch_warnings():
+            # Pillow warns of odd tags, which scanners write; whether the pixels can be decoded is what counts
+            warnings.simplefilter("ignore", UserWarning)
+            return _decode(path)
     except UnidentifiedImageError as error:
         raise PatchError("not a readable image; expected PNG, JPEG or TIFF") from error
-    except (OSError, SyntaxError, ValueError, PillowImage.DecompressionBombError) as error:
+    except (OSError, SyntaxError, TypeError, ValueError, PillowImage.DecompressionBombError) as error:
         # the system's own words would name the file with its folder, which differs between machines
         reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
         raise PatchError(f"the image cannot be decoded ({reason})") from error
+
+
+def _decode(path: Path) -> Image:
+    with PillowImage.open(path) as image:
+        _check_depth(image)
+        image.load()
+        _check_mode(image)
+        return np.asarray(image.convert("RGB"), dtype=np.uint8)
 
 
 def _check_depth(image: ImageFile.ImageFile) -> None:
@@ -46,14 +54,13 @@ def _check_depth(image: ImageFile.ImageFile) -> None:
         raise PatchError(f"the file holds {frames} images; expected one")
     # Pillow reads 16-bit colour as its upper eight bits without a word; only the raw mode tells
     for tile in image.tile:
-        raw = tile.args if isinstance(tile.args, str) else tile.args[0] if tile.args else ""
-        if ";16" in str(raw):
+        if ";16" in str(tile.args):
             raise PatchError("a 16-bit image; expected 8-bit RGB. Convert it with the white point of the scanner")
 
 
 def _check_mode(image: PillowImage.Image) -> None:
     mode = image.mode
-    if mode == "RGBA" and image.getextrema()[3] != (255, 255):
+    if mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255):
         raise PatchError("an RGBA image with transparent pixels; expected opaque RGB")
     if mode in {"1", "L", "LA", "I", "F"}:
         raise PatchError(f"a grey image (mode {mode}); expected 8-bit RGB, since stains are separated by colour")

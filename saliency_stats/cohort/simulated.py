@@ -83,5 +83,5 @@ class PhantomCohort:
         """Draw one patch, with its compartment map and nuclei."""
         slide = int(self._slide[row])
         rng = np.random.default_rng([self.seed, 2, slide, int(self._number[row])])
-        drawn = self.phantom.render(rng, str(self.table["label"].iat[row]), self._looks[slide])
+        drawn = self.phantom.render(rng, str(self.table["label"].iloc[row]), self._looks[slide])
         return Patch(drawn.image, drawn.truth, drawn.instances)

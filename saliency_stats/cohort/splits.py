@@ -57,8 +57,8 @@ def assign_splits(table: pd.DataFrame, fractions: Mapping[str, float], seed: int
         Split of every row, same index as ``table``.
     """
     group = grouping(table)
-    malignant = (table["label"] == LABELS[1]).groupby(group).mean().sort_index()
-    stratum = np.sign(malignant) + (malignant == 1.0)
+    malignant = table["label"].eq(LABELS[1]).groupby(group).mean().sort_index()
+    stratum = malignant.gt(0).astype(int) + malignant.eq(1)
     rng = np.random.default_rng([seed, 0x5B1175])
     bounds = np.cumsum([fractions[split] for split in SPLITS])
     assigned: dict[str, str] = {}

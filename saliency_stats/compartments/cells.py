@@ -26,8 +26,8 @@ class FibreParameters:
         Tissue without direction is fibre if its haematoxylin-to-eosin ratio is below this.
     fibre_ratio_aligned
         Added to ``fibre_ratio`` in proportion to the coherence of direction (0 to 1): collagen is pink *and*
-        drawn out, so the clearer its direction, the less pink it need be. Fitted on phantoms, see
-        ``tests/compartments/test_cells.py``.
+        drawn out, so the clearer its direction, the less pink it need be. Both chosen on phantoms, so that as
+        much stroma is taken for cytoplasm as cytoplasm for stroma.
     stain_um
         Standard deviation of the Gaussian over which the stains are averaged.
     direction_um
@@ -36,8 +36,8 @@ class FibreParameters:
         Pixels this close to a nucleus are no evidence: its blurred border is blue and has a direction.
     """
 
-    fibre_ratio: float = 0.08
-    fibre_ratio_aligned: float = 0.45
+    fibre_ratio: float = 0.10
+    fibre_ratio_aligned: float = 0.50
     stain_um: float = 1.0
     direction_um: float = 4.0
     nuclear_margin_um: float = 0.75
@@ -72,8 +72,7 @@ def coherence(image: FloatArray, evidence: BoolArray, sigma_px: float) -> FloatA
     weight = evidence.astype(np.float32)
     gy, gx = ndimage.sobel(image, axis=0), ndimage.sobel(image, axis=1)
     yy, xx, xy = (
-        ndimage.gaussian_filter(product * weight, sigma_px, truncate=3.0)
-        for product in (gy * gy, gx * gx, gx * gy)
+        ndimage.gaussian_filter(product * weight, sigma_px, truncate=3.0) for product in (gy * gy, gx * gx, gx * gy)
     )
     energy = yy + xx
     return np.asarray(np.hypot(yy - xx, 2 * xy) / np.where(energy > 0, energy, 1.0))

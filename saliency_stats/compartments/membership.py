@@ -96,7 +96,6 @@ def _checked(memberships: npt.ArrayLike) -> npt.NDArray[np.generic]:
     array = np.asarray(memberships)
     if array.ndim != 3 or len(array) != len(COMPARTMENTS):  # noqa: PLR2004 - (K, H, W)
         raise CompartmentError(
-            f"Memberships have the shape (K, H, W) with K = {len(COMPARTMENTS)} {COMPARTMENTS}, "
-            f"found {array.shape}."
+            f"Memberships have the shape (K, H, W) with K = {len(COMPARTMENTS)} {COMPARTMENTS}, found {array.shape}."
         )
     return array

@@ -56,10 +56,10 @@ class NucleusParameters:
     """
 
     smoothing_um: float = 0.3
-    threshold_factor: float = 0.75
-    local_weight: float = 0.8
+    threshold_factor: float = 0.7
+    local_weight: float = 0.5
     neighbourhood_um: float = 6.0
-    lowest_factor: float = 0.6
+    lowest_factor: float = 0.7
     opening_um: float = 0.5
     hole_um2: float = 15.0
     depth_um: float = 0.3
@@ -103,9 +103,7 @@ def has_structure(haematoxylin: FloatArray) -> bool:
     return bool(neighbours / 2 / variance > _NEIGHBOUR_CORRELATION)
 
 
-def _threshold(
-    smooth: FloatArray, tissue: BoolArray, mpp: float, slide: float, p: NucleusParameters
-) -> FloatArray:
+def _threshold(smooth: FloatArray, tissue: BoolArray, mpp: float, slide: float, p: NucleusParameters) -> FloatArray:
     """Threshold (H, W): between the slide's and the mean of the tissue around."""
     weight = tissue.astype(np.float32)
     sigma = p.neighbourhood_um / mpp
@@ -165,7 +163,8 @@ def classical_nuclei(
     mask = remove_small_holes(mask, max_size=int(p.hole_um2 / mpp**2))
     if not mask.any():
         return np.zeros(mask.shape, dtype=np.int32)
-    darkness = ndimage.gaussian_filter(haematoxylin, 1.0 / mpp) / nuclear_od
+    # twice the nuclear threshold is dark; more of it would part one nucleus at its clumps of chromatin
+    darkness = ndimage.gaussian_filter(np.minimum(haematoxylin / nuclear_od, 2.0), 1.0 / mpp)
     found = _split(mask, darkness, mpp, p)
     area = np.bincount(found.ravel()) * mpp**2
     keep = (area >= p.min_area_um2) & (area <= p.max_area_um2)

@@ -85,9 +85,7 @@ class _View(NamedTuple):
 
 
 def _classical(view: _View) -> Instances:
-    return classical_nuclei(
-        view.stained[0], view.tissue, view.mpp, view.stains.nuclear_od, view.parameters.nucleus
-    )
+    return classical_nuclei(view.stained[0], view.tissue, view.mpp, view.stains.nuclear_od, view.parameters.nucleus)
 
 
 #: Routes to nuclei: each takes the image and what is known of it, and gives instances of the same size.
@@ -113,9 +111,7 @@ def check_image(image: npt.NDArray[np.generic]) -> UInt8Array:
         looks = ""
         if np.issubdtype(image.dtype, np.floating) and image.size and float(image.max()) <= 1:
             looks = " It looks like float in [0, 1]: multiply by 255, round and convert to uint8."
-        raise CompartmentError(
-            f"Expected a uint8 image, found {image.dtype}.{looks or ' Convert it to uint8.'}"
-        )
+        raise CompartmentError(f"Expected a uint8 image, found {image.dtype}.{looks or ' Convert it to uint8.'}")
     if min(image.shape[:2]) < MIN_SIZE_PX:
         raise CompartmentError(
             f"Expected an image of at least {MIN_SIZE_PX} x {MIN_SIZE_PX} pixels, found {image.shape[0]} x "
@@ -146,9 +142,7 @@ def tissue_mask(
         (H, W) bool.
     """
     od = optical_density(image, stains.white).mean(axis=-1)
-    return np.asarray(
-        ndimage.gaussian_filter(od, parameters.tissue_smoothing_um / mpp) > parameters.background_od
-    )
+    return np.asarray(ndimage.gaussian_filter(od, parameters.tissue_smoothing_um / mpp) > parameters.background_od)
 
 
 def _enlarged(image: UInt8Array, factor: int) -> UInt8Array:
@@ -198,9 +192,7 @@ def segment(
     parameters = parameters or CompartmentParameters()
     checked = check_image(image)
     if not (np.isfinite(mpp) and mpp > 0):
-        raise CompartmentError(
-            f"mpp must be a positive number of µm per pixel, found {mpp}; give the scanner's value."
-        )
+        raise CompartmentError(f"mpp must be a positive number of µm per pixel, found {mpp}; give the scanner's value.")
     if instances is not None and instances.shape != checked.shape[:2]:
         raise CompartmentError(
             f"instances have the shape {instances.shape}, the image {checked.shape[:2]}: they must agree."
@@ -222,9 +214,7 @@ def segment(
     codes[nuclei > 0] = COMPARTMENT_CODES["nucleus"]
     # back to the image's pixels: areas are averaged, a number cannot be and is read next to the centre
     centre = slice(factor // 2, None, factor)
-    return Segmentation(
-        nuclei[centre, centre].copy(), downsample(from_codes(codes), factor).astype(np.float32)
-    )
+    return Segmentation(nuclei[centre, centre].copy(), downsample(from_codes(codes), factor).astype(np.float32))
 
 
 def from_truth(codes: npt.ArrayLike, instances: npt.ArrayLike) -> Segmentation:

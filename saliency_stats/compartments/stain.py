@@ -177,9 +177,7 @@ def _pooled_pixels(images: Iterable[UInt8Array]) -> UInt8Array:
             kept = [np.concatenate(kept)[::2]]
             total, thinning = len(kept[0]), thinning * 2
     if not total:
-        raise CompartmentError(
-            "Stains cannot be estimated from no images; give at least one (H, W, 3) image."
-        )
+        raise CompartmentError("Stains cannot be estimated from no images; give at least one (H, W, 3) image.")
     return np.concatenate(kept)
 
 
@@ -205,9 +203,7 @@ def _macenko(od: FloatArray) -> FloatArray | str:
     projected = od @ plane
     angles = np.arctan2(projected[:, 1], projected[:, 0])
     extremes = np.percentile(angles, [ANGLE_PERCENTILE, 100.0 - ANGLE_PERCENTILE])
-    candidates = [
-        np.maximum(plane @ np.array([np.cos(angle), np.sin(angle)]), 0.0) for angle in extremes.tolist()
-    ]
+    candidates = [np.maximum(plane @ np.array([np.cos(angle), np.sin(angle)]), 0.0) for angle in extremes.tolist()]
     if not all(candidate.any() for candidate in candidates):
         return "the optical densities have no common direction"
     # haematoxylin is bluer: it absorbs more red, relative to the rest

@@ -11,9 +11,7 @@ from saliency_stats.errors import CompartmentError
 from saliency_stats.vocabulary import COMPARTMENTS
 
 
-def nuclei_table(
-    segmentation: Segmentation, concentrations: npt.NDArray[np.floating], mpp: float
-) -> pd.DataFrame:
+def nuclei_table(segmentation: Segmentation, concentrations: npt.NDArray[np.floating], mpp: float) -> pd.DataFrame:
     """One row per nucleus.
 
     Every pixel's nuclear and cytoplasmic membership counts for the nearest nucleus, so the areas of all rows

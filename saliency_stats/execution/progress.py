@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from tqdm import tqdm
 
@@ -22,7 +23,7 @@ class Progress:
         self.seconds: dict[str, float] = {}
 
     @contextmanager
-    def stage(self, name: str, total: int, unit: str = "patch") -> Iterator["tqdm[None]"]:
+    def stage(self, name: str, total: int, unit: str = "patch") -> Iterator["tqdm[Any]"]:
         """Time a stage and draw its bar; ``update(n)`` on the result moves it."""
         began = time.perf_counter()
         with tqdm(

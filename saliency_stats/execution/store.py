@@ -2,14 +2,16 @@
 
 import errno
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePath
 from typing import Any, Final
 
 import filelock
+import numpy as np
 import pandas as pd
 
 from saliency_stats.errors import StorageError
@@ -46,6 +48,9 @@ ARTEFACTS: Final = (
     ),
 )
 _IDENTITY: Final = "identity.json"
+_LOCK: Final = ".lock"
+#: Columns that are text whatever they look like: slide "007" is not slide 7, and slide "NA" has a name.
+TEXT_COLUMNS: Final = ("patch_id", "slide_id", "patient_id", "stain_group", "split", "label", "source")
 #: Tables of more rows than this are written as Parquet too.
 BIG_TABLE: Final = 100_000
 
@@ -65,10 +70,10 @@ def atomic(path: Path) -> Iterator[Path]:
         yield partial
         os.replace(partial, path)  # noqa: PTH105  (the atomic call, by its name)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        _discard(partial)
         raise storage_error(path, error) from error
     except BaseException:
-        partial.unlink(missing_ok=True)
+        _discard(partial)
         raise
 
 
@@ -79,9 +84,7 @@ def storage_error(path: Path, error: OSError) -> StorageError:
             f"no disk space left while writing {path}. What was finished is kept: free some space and give the same "
             f"command again, or choose another folder with --out"
         )
-    return StorageError(
-        f"{path} cannot be written ({error.strerror or error}); check the folder's permissions"
-    )
+    return StorageError(f"{path} cannot be written ({error.strerror or error}); check the folder's permissions")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -91,8 +94,8 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON atomically; missing numbers become null."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+    """Write JSON atomically; missing numbers become null, numbers of NumPy plain ones, paths text."""
+    write_text(path, json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
@@ -136,10 +139,11 @@ class Store:
             If the folder holds other files or another study, is in use, or the disk is too full.
         """
         try:
+            self._refuse_foreign()
             self.work.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise storage_error(self.folder, error) from error
-        lock = filelock.FileLock(self.folder / "work" / ".lock")
+        lock = filelock.FileLock(self.work / _LOCK)
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout as error:
@@ -151,7 +155,7 @@ class Store:
         try:
             if fresh:
                 self._clear()
-            self._check_identity(identity)
+            self._check_identity(_plain(identity))
             self._check_space(needed_bytes)
             write_json(self.work / _IDENTITY, identity)
             yield
@@ -165,12 +169,15 @@ class Store:
             raise StorageError(
                 f"{self.folder} holds no {name}.csv; the run is not finished. Run the study again to finish it"
             )
-        text = ("patch_id", "slide_id", "patient_id", "split", "label")
-        header = pd.read_csv(path, nrows=0).columns
-        table = pd.read_csv(
-            path, dtype={name: "str" for name in text if name in header}, float_precision="round_trip"
+        header = list(pd.read_csv(path, nrows=0).columns)
+        text = [name for name in header if name in TEXT_COLUMNS]
+        return pd.read_csv(
+            path,
+            dtype=dict.fromkeys(text, "str"),
+            keep_default_na=False,
+            na_values={name: [""] for name in header if name not in text},
+            float_precision="round_trip",
         )
-        return table.fillna({name: "" for name in text if name in header})
 
     def once(self, name: str, compute: Callable[[], dict[str, pd.DataFrame]]) -> dict[str, pd.DataFrame]:
         """Return the tables stored under ``name``, computing and storing them first if they are not there.
@@ -193,49 +200,60 @@ class Store:
         # always read back, so that a resumed run and an undisturbed one see the same values
         return {path.stem: pd.read_parquet(path) for path in sorted(final.glob("*.parquet"))}
 
-    def is_done(self, name: str) -> bool:
-        """Say whether a unit is stored."""
-        return (self.work / "units" / name).is_dir()
+    def forget_units(self) -> None:
+        """Delete the stored units of a finished run: its CSVs hold all they held."""
+        shutil.rmtree(self.work / "units", ignore_errors=True)
+
+    def _refuse_foreign(self) -> None:
+        """Refuse a folder with files that are not a run's, before anything in it is touched."""
+        if not self.folder.is_dir() or (self.work / _IDENTITY).is_file():
+            return
+        others = [child.name for child in self.folder.iterdir() if child.name != self.work.name]
+        if self.work.exists():
+            # a run that was stopped before its first word leaves no more than these
+            begun = {_LOCK, f".{_IDENTITY}.partial"}
+            others += [f"work/{child.name}" for child in self.work.iterdir() if child.name not in begun]
+        if others:
+            found = ", ".join(sorted(others)[:5])
+            raise StorageError(
+                f"{self.folder} is not empty and holds no run of saliency-stats (found {found}); expected a new or empty folder. Choose another one with --out"
+            )
 
     def _clear(self) -> None:
-        for name in ARTEFACTS:
-            path = self.folder / name
-            if name == "work":
-                for inner in path.iterdir():
-                    if inner.name != ".lock":
-                        _remove(inner)
-            else:
-                _remove(path)
+        try:
+            for name in ARTEFACTS:
+                if name != self.work.name:
+                    _remove(self.folder / name)
+                    _remove(self.folder / f".{name}.partial")
+            # the identity goes last: without it what is left would pass for somebody else's
+            for inner in sorted(self.work.iterdir(), key=lambda path: path.name == _IDENTITY):
+                if inner.name != _LOCK:
+                    _remove(inner)
+        except OSError as error:
+            raise storage_error(self.folder, error) from error
 
-    def _check_identity(self, identity: dict[str, Any]) -> None:
+    def _check_identity(self, wanted: dict[str, Any]) -> None:
         path = self.work / _IDENTITY
         if not path.is_file():
-            others = sorted(child.name for child in self.folder.iterdir() if child.name != "work")
-            if others:
-                raise StorageError(
-                    f"{self.folder} is not empty and holds no run of saliency-stats (found {', '.join(others[:5])}); expected "
-                    f"a new or empty folder. Choose another one with --out"
-                )
             return
-        found = json.loads(path.read_text(encoding="utf-8"))
-        wanted = json.loads(json.dumps(identity, default=str))
-        differing = [name for name, value in _flat(wanted).items() if _flat(found).get(name, value) != value]
-        differing += [name for name in _flat(found) if name not in _flat(wanted)]
-        differing += [name for name in _flat(wanted) if name not in _flat(found)]
+        before, now = _flat(json.loads(path.read_text(encoding="utf-8"))), _flat(wanted)
+        absent = object()
+        differing = [name for name in now | before if now.get(name, absent) != before.get(name, absent)]
         if differing:
             name = differing[0]
+            more = f" ({len(differing)} differences)" if len(differing) > 1 else ""
             raise StorageError(
-                f"{self.folder} holds another study or other inputs: {name} was {_flat(found).get(name, 'absent')!r} and is now "
-                f"{_flat(wanted).get(name, 'absent')!r}{f' ({len(differing)} differences)' if len(differing) > 1 else ''}. "
-                f"Choose another folder with --out, or give --fresh to delete that run and start again"
+                f"{self.folder} holds another study or other inputs: {name} was {before.get(name, 'absent')!r} and is "
+                f"now {now.get(name, 'absent')!r}{more}. Choose another folder with --out, or give --fresh to delete "
+                f"that run and start again"
             )
 
     def _check_space(self, needed: int) -> None:
         free = shutil.disk_usage(self.folder).free
         if free < needed:
             raise StorageError(
-                f"no disk space for {self.folder}: the run needs about {needed / 1e6:.0f} MB and {free / 1e6:.0f} MB are free. "
-                f"Free some space, or choose another disk with --out"
+                f"no disk space for {self.folder}: the run needs about {needed / 1e6:.0f} MB and {free / 1e6:.0f} MB "
+                f"are free. Free some space, or choose another disk with --out"
             )
 
 
@@ -247,6 +265,25 @@ def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
+
+
+def _plain(content: Any) -> Any:
+    """Turn content into what JSON knows; anything else is left for JSON to refuse."""
+    if isinstance(content, dict):
+        return {str(key): _plain(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_plain(value) for value in content]
+    if isinstance(content, np.generic):
+        content = content.item()
+    if isinstance(content, float) and math.isnan(content):
+        return None
+    return str(content) if isinstance(content, PurePath) else content
+
+
+def _discard(partial: Path) -> None:
+    # the error that brought us here is the one to report
+    with suppress(OSError):
+        partial.unlink(missing_ok=True)
 
 
 def _remove(path: Path) -> None:

@@ -14,6 +14,7 @@ from saliency_stats.report.tables import Table
 from saliency_stats.report.wording import (
     TEST_WORDS,
     architecture_words,
+    control_words,
     count,
     interval,
     listing,

@@ -2,10 +2,10 @@
 
 from saliency_stats.statistics.contrasts import COLUMNS, contrast_table
 from saliency_stats.statistics.families import FAMILIES, study_contrasts
+from saliency_stats.statistics.flow import STEPS, study_flow
 from saliency_stats.statistics.multiplicity import adjust
 from saliency_stats.statistics.selection import (
     Population,
-    flow_counts,
     learned_flags,
     primary_population,
     restrict,
@@ -20,6 +20,7 @@ __all__ = [
     "CONTRASTS",
     "FAMILIES",
     "PRIMARY",
+    "STEPS",
     "TESTS",
     "Clustering",
     "Population",
@@ -27,7 +28,6 @@ __all__ = [
     "adjust",
     "clustering",
     "contrast_table",
-    "flow_counts",
     "headline",
     "learned_flags",
     "model_difference",
@@ -35,5 +35,6 @@ __all__ = [
     "primary_population",
     "restrict",
     "study_contrasts",
+    "study_flow",
     "verdicts",
 ]

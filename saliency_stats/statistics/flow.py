@@ -52,8 +52,8 @@ def study_flow(
         & (measured["status"] == "measured")
         & measured["compartment"].isin(["nucleus", "cytoplasm"])
     ]
-    both = measured.groupby(keys)["compartment"].nunique()
-    both = both[both == 2].reset_index()[keys]  # noqa: PLR2004  (nucleus and cytoplasm)
+    n_present = measured.groupby(keys)["compartment"].nunique()
+    both = n_present[n_present == 2].reset_index()[keys]  # noqa: PLR2004  (nucleus and cytoplasm)
     correct = evaluated.merge(trained[keys], on=keys)
     confident = evaluated.merge(population.patches[keys], on=keys)
     steps = (patches, used, evaluated, correct, confident, confident.merge(both, on=keys))

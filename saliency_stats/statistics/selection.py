@@ -112,33 +112,6 @@ def restrict(ledger: pd.DataFrame, population: Population) -> pd.DataFrame:
     return rows.drop(columns="predicted_label")
 
 
-def flow_counts(
-    population: Population,
-    ledger: pd.DataFrame,
-    *,
-    compartments: tuple[str, ...] = ("nucleus", "cytoplasm"),
-    model: str = TRAINED,
-) -> pd.DataFrame:
-    """Count patches for the flow diagram, down to those in which the primary contrast can be measured.
-
-    Returns
-    -------
-    DataFrame
-        ``population.counts`` with a further column ``both_compartments``: selected patches in which each of
-        the compartments is measured in the model's rows, with any method.
-    """
-    require_columns("ledger", ledger.columns, (*PATCH_KEY, "label", "model", "compartment", "status"))
-    rows = restrict(ledger, population)
-    rows = rows[
-        (rows["model"] == model) & (rows["status"] == "measured") & rows["compartment"].isin(compartments)
-    ]
-    per_patch = rows.groupby([*PATCH_KEY, "label"])["compartment"].nunique()
-    full = per_patch[per_patch == len(compartments)]
-    both = full.groupby(level=["magnification", "label"]).size().rename("both_compartments")
-    merged = population.counts.merge(both.reset_index(), on=["magnification", "label"], how="left")
-    return merged.assign(both_compartments=merged["both_compartments"].fillna(0).astype(int))
-
-
 def learned_flags(metrics: pd.DataFrame, *, evaluation_split: str = "test") -> dict[Hashable, bool]:
     """Return per magnification whether the trained model beats chance, as the classifier's metrics state it.
 

@@ -29,7 +29,9 @@ def write_template(folder: Path, kind: str) -> list[Path]:
     targets = {source: folder / name for source, name in _FILES[kind].items()}
     for target in targets.values():
         if target.exists():
-            raise StorageError(f"{target} exists already and is not overwritten; choose another folder, or move it away")
+            raise StorageError(
+                f"{target} exists already and is not overwritten; choose another folder, or move it away"
+            )
     for source, target in targets.items():
         write_text(target, resources.files(__name__).joinpath(source).read_text(encoding="utf-8"))
     return list(targets.values())

@@ -109,7 +109,7 @@ def test_class_weights_balance_the_loss(cohort_of):
         module[1].weight.requires_grad_(requires_grad=False)
         parameters = TrainingParameters(epochs=60, batch_size=12, learning_rate=0.05, class_weights=mode, weight_decay=0.0)
         fit(module, ImageSamples(cohort, few, Augmentation(), 0, CPU), None, parameters)
-        bias[mode] = float(module[1].bias[1] - module[1].bias[0])
+        bias[mode] = float((module[1].bias[1] - module[1].bias[0]).detach())
     # without an input that tells the classes apart, the loss is least at the log ratio of the weighted classes
     assert abs(bias["balanced"]) < 0.1
     assert bias["none"] == pytest.approx(np.log(2 / 10), abs=0.3)

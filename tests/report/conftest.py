@@ -1,6 +1,7 @@
 """A finished run's folder from simulated tables: the shape of a real one without a classifier."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +13,9 @@ import yaml
 from saliency_stats.cohort.phantom import Phantom
 from saliency_stats.statistics import (
     StatisticsSettings,
-    flow_counts,
     primary_population,
     study_contrasts,
+    study_flow,
     verdicts,
 )
 from saliency_stats.vocabulary import COMPARTMENT_CODES, COMPARTMENTS
@@ -259,32 +260,7 @@ def _training(sim: Simulation, rng: np.random.Generator) -> pd.DataFrame:
 
 def _selection(patches: pd.DataFrame, predictions: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
     population = primary_population(predictions, min_confidence=MIN_CONFIDENCE)
-    counts = flow_counts(population, ledger).set_index(["magnification", "label"])
-    rows = []
-    for (magnification, label), table in patches.groupby(["magnification", "label"]):
-        used = table[table["status"] == "used"]
-        tested = used[used["split"] == "test"]
-        steps = {
-            "listed": len(table),
-            "used": len(used),
-            "evaluation split": len(tested),
-            "correct": counts.loc[(magnification, label), "correct"],
-            "correct and confident": counts.loc[(magnification, label), "confident"],
-            "both compartments present": counts.loc[(magnification, label), "both_compartments"],
-        }
-        for step, n in steps.items():
-            known = tested if step not in {"listed", "used"} else table
-            slides = known.loc[known["slide_id"] != "", "slide_id"].nunique() if n else 0
-            rows.append(
-                {
-                    "magnification": magnification,
-                    "label": label,
-                    "step": step,
-                    "n_patches": n,
-                    "n_slides": slides,
-                }
-            )
-    return pd.DataFrame(rows)
+    return study_flow(patches, predictions, ledger, population, evaluation_split="test")
 
 
 def _nuclei(used: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
@@ -374,6 +350,12 @@ def _manifest() -> dict[str, object]:
         "weights": {"trained.safetensors": "cd" * 32},
         "artefacts": {"ledger.csv": "ef" * 32},
     }
+
+
+@pytest.fixture(scope="session")
+def make_run() -> Callable[..., Path]:
+    """Writes a run with the given properties of a :class:`Simulation` into a folder."""
+    return lambda folder, **properties: write_run(folder, Simulation(**properties))
 
 
 @pytest.fixture(scope="session")

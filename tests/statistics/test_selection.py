@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics import flow_counts, learned_flags, primary_population, restrict
+from saliency_stats.statistics import learned_flags, primary_population, restrict
 
 
 def predictions():
@@ -50,18 +50,6 @@ def test_labels_that_disagree_between_tables_are_refused(make_study):
     population = primary_population(made, min_confidence=0.9)
     with pytest.raises(StatisticsError, match="is benign in the ledger but malignant"):
         restrict(ledger.assign(label="benign"), population)
-
-
-def test_the_flow_counts_patches_with_both_compartments(make_study):
-    ledger, made = make_study(n_slides=3, n_per_slide=2)
-    made.loc[made["patch_id"] == "benign-0", "p_malignant"] = 0.4
-    gone = (ledger["patch_id"] == "malignant-1") & (ledger["compartment"] == "nucleus")
-    ledger.loc[gone, ["density_ratio", "status"]] = [np.nan, "missing: small"]
-    population = primary_population(made, min_confidence=0.9)
-    counts = flow_counts(population, ledger).set_index("label")
-    columns = ["evaluated", "correct", "confident", "both_compartments"]
-    assert counts.loc["benign", columns].tolist() == [6, 6, 5, 5]
-    assert counts.loc["malignant", columns].tolist() == [6, 6, 6, 5]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,148 @@
+"""What goes into a paper says what the tables say."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from saliency_stats.report import read_run
+from saliency_stats.report.figures import DrawnFigure
+from saliency_stats.report.paper import escape, write_paper
+from saliency_stats.report.tables_contrasts import contrast_tables
+from saliency_stats.report.tables_patches import patch_tables
+
+SPECIAL = "&%$#_{}~^\\"
+
+
+@pytest.fixture(scope="module")
+def paper(run_folder: Path) -> Path:
+    run = read_run(run_folder)
+    figure = DrawnFigure("forest", "A_title", "100 % & more", Path("forest.png"), Path("forest.pdf"))
+    write_paper(run, [figure], (*contrast_tables(run), *patch_tables(run)))
+    return run_folder / "paper"
+
+
+def _cells(path: Path) -> list[list[str]]:
+    body = path.read_text(encoding="utf-8").split("\\midrule")[1].split("\\bottomrule")[0]
+    lines = [line.strip().removesuffix("\\\\") for line in body.strip().splitlines()]
+    return [[cell.strip() for cell in line.split(" & ")] for line in lines]
+
+
+def _value(cell: str) -> float:
+    return float(cell.replace("$-$", "-"))
+
+
+def test_contrasts_equal_the_csv(paper: Path) -> None:
+    rows = pd.read_csv(paper.parent / "contrasts.csv")
+    rows = rows[(rows["contrast"] == "cytoplasm_vs_nucleus") & (rows["test"] == "t_slide_means")]
+    names = {"trained": "trained", "randomised": "randomised control", "trained-randomised": "trained $-$ randomised"}
+    cells = _cells(paper / "table_contrasts.tex")
+    assert len(cells) == len(rows) == 6
+    for _, row in rows.iterrows():
+        found = [line for line in cells if line[1] == row["label"] and line[2] == names[row["model"]]]
+        assert len(found) == 1
+        _, _, _, ratio, bounds, log2, p, adjusted, effect, icc, deff, n_eff, slides, patches, status = found[0]
+        low, high = (float(text) for text in bounds.split("--"))
+        assert float(ratio) == pytest.approx(2 ** row["estimate"], abs=0.005)
+        assert low == pytest.approx(2 ** row["ci_low"], abs=0.005)
+        assert high == pytest.approx(2 ** row["ci_high"], abs=0.005)
+        assert _value(log2) == pytest.approx(row["estimate"], abs=0.005)
+        for text, value in ((p, row["p_value"]), (adjusted, row["p_adjusted"])):
+            if value < 0.0001:
+                assert text == "\\textless{} 0.0001"
+            else:
+                assert float(text) == pytest.approx(value, rel=0.06)
+        assert _value(effect) == pytest.approx(row["effect_size"], abs=0.005)
+        assert float(icc) == pytest.approx(row["icc"], abs=0.005)
+        assert float(deff) == pytest.approx(row["design_effect"], abs=0.05)
+        assert float(n_eff) == pytest.approx(row["n_effective"], abs=0.5)
+        assert (int(slides), int(patches), status) == (row["n_slides"], row["n_patches"], "tested")
+
+
+def test_metrics_equal_the_csv(paper: Path) -> None:
+    rows = pd.read_csv(paper.parent / "metrics.csv")
+    cells = _cells(paper / "table_metrics.tex")
+    assert len(cells) == len(rows)
+    names = {"trained": "trained", "randomised": "randomised control"}
+    for _, row in rows.iterrows():
+        line = next(cell for cell in cells if cell[1] == names[row["model"]] and cell[2] == row["split"])
+        columns = ("balanced_accuracy", "sensitivity", "specificity", "auc", "brier")
+        found = [float(line[k]) for k in (3, 5, 6, 7, 8)]
+        np.testing.assert_allclose(found, row[list(columns)].to_numpy(float), atol=0.0005)
+        assert (int(line[9]), int(line[10])) == (row["n_slides"], row["n_patches"])
+
+
+def test_composition_is_a_mean_over_slides_of_the_judged_patches(paper: Path) -> None:
+    folder = paper.parent
+    predictions = pd.read_csv(folder / "predictions.csv")
+    trained = predictions[(predictions["model"] == "trained") & (predictions["split"] == "test")]
+    p_true = trained["p_malignant"].where(trained["label"] == "malignant", 1 - trained["p_malignant"])
+    judged = set(trained.loc[trained["correct"] & (p_true >= 0.9), "patch_id"])
+    ledger = pd.read_csv(folder / "ledger.csv")
+    rows = ledger[ledger["patch_id"].isin(judged) & (ledger["model"] == "trained")]
+    for label in ("benign", "malignant"):
+        stratum = rows[(rows["label"] == label) & (rows["compartment"] == "nucleus")]
+        area = stratum.groupby("slide_id")["area_share"].mean().mean()
+        density = np.log2(stratum["density_ratio"]).groupby(stratum["slide_id"]).mean().mean()
+        cells = _cells(paper / "table_composition.tex")
+        line = next(cell for cell in cells if cell[1:4] == [label, "trained", "nucleus"])
+        assert float(line[4].removesuffix(" \\%")) == pytest.approx(100 * area, abs=0.05)
+        assert float(line[6]) == pytest.approx(2**density, abs=0.005)
+        assert int(line[8]) == stratum["density_ratio"].notna().sum()
+        assert int(line[9]) == stratum["density_ratio"].isna().sum()
+
+
+def test_methods_state_the_numbers_of_the_study(paper: Path) -> None:
+    text = (paper / "methods.tex").read_text(encoding="utf-8")
+    patches = pd.read_csv(paper.parent / "patches.csv")
+    used = patches[patches["status"] == "used"]
+    for label in ("benign", "malignant"):
+        assert f"{(used['label'] == label).sum()} {label} patches" in text
+    assert f"of {used['slide_id'].nunique()} slides" in text
+    assert f"{len(patches) - len(used)} patches could not be used" in text
+    metrics = pd.read_csv(paper.parent / "metrics.csv")
+    tested = metrics[(metrics["model"] == "trained") & (metrics["split"] == "test")].iloc[0]
+    assert f"balanced accuracy was {tested['balanced_accuracy']:.3f}" in text
+    assert "DenseNet-201" in text
+    assert "seed 7" in text
+
+
+def test_every_citation_has_its_reference(paper: Path) -> None:
+    cited = set(re.findall(r"\\cite\{(\w+)\}", (paper / "methods.tex").read_text(encoding="utf-8")))
+    known = set(re.findall(r"@\w+\{(\w+),", (paper / "references.bib").read_text(encoding="utf-8")))
+    assert {"heller", "huang2017densenet", "simonyan2014", "adebayo2018", "holm1979"} <= cited
+    assert cited <= known
+
+
+def test_rows_have_as_many_cells_as_the_heading(paper: Path) -> None:
+    for path in sorted(paper.glob("table_*.tex")):
+        text = path.read_text(encoding="utf-8")
+        columns = re.search(r"\\begin\{tabular\}\{([lr]+)\}", text)
+        assert columns is not None
+        lines = [line for line in text.splitlines() if line.endswith("\\\\")]
+        assert len(lines) > 1
+        assert {len(re.findall(r"(?<!\\)&", line)) + 1 for line in lines} == {len(columns[1])}, path.name
+
+
+def test_captions_are_commands(paper: Path) -> None:
+    text = (paper / "captions.tex").read_text(encoding="utf-8")
+    assert "\\newcommand{\\captionForest}{A\\_title. 100 \\% \\& more}" in text
+    assert "\\newcommand{\\captionTableContrasts}{" in text
+
+
+@given(st.text())
+def test_escaped_text_holds_no_command_of_its_own(text: str) -> None:
+    escaped = escape(text)
+    # what is left once the escapes are taken out has no letter that LaTeX acts on
+    plain = re.sub(r"\\[a-z]+\{\}|\\[&%$#_{}]|\$\\[a-z]+\$|\$-\$|\$\^2\$", "", escaped)
+    assert not set(plain) & set(SPECIAL)
+    assert "\n" not in escaped
+
+
+def test_escaping_keeps_plain_words() -> None:
+    assert escape("20 patches of slide a-1") == "20 patches of slide a-1"
+    assert escape("a_b & 5 %\nµm") == "a\\_b \\& 5 \\% \\textmu{}m"

@@ -1,0 +1,234 @@
+"""The whole report, from a run's folder into it: complete, the same again, and safe to open."""
+
+import itertools
+import json
+import re
+import shutil
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from saliency_stats.errors import ReportError, StorageError
+from saliency_stats.report import read_run, write_report
+from saliency_stats.report.figures import FIGURES
+from saliency_stats.statistics import headline
+
+HOSTILE = '<script>alert("x")</script>'
+NAMES = [spec.name for spec in FIGURES]
+
+
+MakeRun = Callable[..., Path]
+
+
+class Page(HTMLParser):
+    """What a browser would make of the page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(scope="module")
+def drawn(run_folder: Path) -> Path:
+    return write_report(run_folder)
+
+
+@pytest.fixture(scope="module")
+def page(drawn: Path) -> Page:
+    return Page(drawn.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_figure_is_there_and_shows_something(drawn: Path, name: str) -> None:
+    figures = drawn.parent / "figures"
+    with Image.open(figures / f"{name}.png") as image:
+        pixels = np.asarray(image.convert("L"))
+    assert pixels.shape[1] == 1400
+    assert np.unique(pixels).size > 50
+    assert (pixels < 128).mean() > 0.003
+    pdf = (figures / f"{name}.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF")
+    assert b"CreationDate" not in pdf
+    # Type 3 fonts cannot be edited and are refused by journals
+    assert b"/Subtype /Type3" not in pdf
+
+
+def test_drawing_again_gives_the_same_bytes(drawn: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    left_out = shutil.ignore_patterns("figures", "paper", "report.html")
+    shutil.copytree(drawn.parent, again, ignore=left_out)
+    write_report(again)
+    written = [path for folder in ("figures", "paper") for path in sorted((drawn.parent / folder).iterdir())]
+    assert len(written) > 2 * len(NAMES)
+    for path in [*written, drawn]:
+        assert path.read_bytes() == (again / path.relative_to(drawn.parent)).read_bytes(), path.name
+
+
+def test_the_page_states_the_verdict_first(page: Page, drawn: Path) -> None:
+    verdicts = json.loads((drawn.parent / "verdict.json").read_text())
+    sentence = headline(verdicts)
+    assert sentence in page.text
+    assert page.text.index(sentence) < page.text.index("Evidence")
+    assert page.text.index("Caveats", page.text.index("Evidence") + 40) < page.text.rindex("How to reproduce")
+    for verdict in verdicts:
+        assert verdict["sentence"] in page.text
+
+
+def test_the_page_loads_nothing_from_elsewhere(page: Page) -> None:
+    sources = [value for _, attributes in page.tags for key, value in attributes.items() if key in {"src", "href"}]
+    assert len(sources) > len(NAMES)
+    assert all(str(source).startswith(("data:image/png;base64,", "#")) for source in sources)
+    tags = {tag for tag, _ in page.tags}
+    assert not tags & {"script", "link", "iframe", "object", "embed", "base"}
+    css = page.text[: page.text.index("Saliency report")] if "url(" in page.text else ""
+    assert "url(" not in css
+    assert "@import" not in page.text
+
+
+def test_the_page_escapes_what_the_tables_hold(page: Page, drawn: Path) -> None:
+    # the hostile words of a reason of exclusion are shown as words ...
+    assert HOSTILE in page.text
+    assert "simulated_study & <co>" in page.text
+    # ... and never as a tag
+    assert HOSTILE not in drawn.read_text(encoding="utf-8")
+
+
+def test_the_page_can_be_heard(page: Page) -> None:
+    images = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert len(images) == len(NAMES)
+    assert all(len(str(image["alt"])) > 40 for image in images)
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    # no level is skipped on the way down
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+    assert ("html", {"lang": "en"}) in page.tags
+
+
+def test_the_page_quotes_the_manifest(page: Page) -> None:
+    for words in ("torch 2.4.0", "saliency-stats run study.yaml", "classifier 118.0", "all stages 161.8", "cd" * 32):
+        assert words in page.text
+    assert "not recorded" in page.text  # the determinism flags, which this manifest lacks
+
+
+def test_progress_names_what_is_done(tmp_path: Path, make_run: MakeRun) -> None:
+    folder = make_run(tmp_path / "run", slides=3, patches=3, nothing_correct=True)
+    told: list[str] = []
+    write_report(folder, progress=told.append)
+    assert told == [*(f"figure {name}" for name in NAMES), "tables for a paper", "report.html"]
+
+
+VARIANTS: dict[str, tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]] = {
+    "unknown slides": (
+        dict(slides=4, patches=5, known_slides=False),
+        ("Slides are unknown", "The split cannot be checked", "slides unknown"),
+        ("adjusted p =", "Few slides"),
+    ),
+    "one label": (dict(slides=4, patches=5, labels=("benign",)), ("Benign patches",), ()),
+    "no control": (dict(slides=4, patches=5, control=False), ("No control network",), ("randomised",)),
+    "nothing selected": (
+        dict(slides=4, patches=5, nothing_correct=True),
+        ("Most patches are not judged",),
+        ("What the judged patches consist of",),
+    ),
+    "chance": (
+        dict(slides=4, patches=8, learned=False),
+        ("At 20× the classifier is at chance", "classifier at chance ·"),
+        ("adjusted p =",),
+    ),
+    "two magnifications": (
+        dict(slides=4, patches=5, magnifications=(10.0, 20.0)),
+        ("Benign patches, 10×", "Benign patches, 20×"),
+        (),
+    ),
+    "no manifest": (dict(slides=3, patches=4, manifest=False), ("not recorded",), ()),
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_other_runs_are_reported_too(name: str, tmp_path: Path, make_run: MakeRun) -> None:
+    sim, present, absent = VARIANTS[name]
+    report = write_report(make_run(tmp_path / "run", **sim))
+    text = Page(report.read_text(encoding="utf-8")).text
+    for words in present:
+        assert words in text
+    for words in absent:
+        assert words not in text
+    assert all((report.parent / "figures" / f"{figure}.pdf").stat().st_size > 3000 for figure in NAMES)
+
+
+def test_the_run_in_progress_lends_its_manifest(tmp_path: Path, make_run: MakeRun) -> None:
+    folder = make_run(tmp_path / "run", slides=3, patches=3)
+    (folder / "work").mkdir()
+    (folder / "manifest.json").rename(folder / "work" / "manifest.json")
+    assert read_run(folder).recorded("versions.torch") == "2.4.0"
+
+
+def _drop_column(folder: Path) -> None:
+    table = pd.read_csv(folder / "ledger.csv")
+    table.drop(columns="mass_share").to_csv(folder / "ledger.csv", index=False)
+
+
+def _spoil_number(folder: Path) -> None:
+    table = pd.read_csv(folder / "ledger.csv", dtype=str)
+    table.loc[0, "mass_share"] = "much"
+    table.to_csv(folder / "ledger.csv", index=False)
+
+
+def _spoil_flag(folder: Path) -> None:
+    table = pd.read_csv(folder / "predictions.csv", dtype=str)
+    table.loc[0, "correct"] = "perhaps"
+    table.to_csv(folder / "predictions.csv", index=False)
+
+
+def _drop_confidence(folder: Path) -> None:
+    path = folder / "study.yaml"
+    path.write_text(path.read_text().replace("min_confidence", "other"))
+
+
+DAMAGES: dict[str, tuple[Any, str]] = {
+    "file": (lambda folder: (folder / "contrasts.csv").unlink(), r"contrasts\.csv: missing"),
+    "column": (_drop_column, r"ledger\.csv: the columns mass_share are missing"),
+    "number": (_spoil_number, r"ledger\.csv: column mass_share holds something that is no number"),
+    "flag": (_spoil_flag, r"predictions\.csv: column correct holds 'perhaps'"),
+    "verdict": (lambda folder: (folder / "verdict.json").write_text("{}"), "expected a list"),
+    "study": (lambda folder: (folder / "study.yaml").write_text("- a"), "holds list, expected named entries"),
+    "confidence": (_drop_confidence, "min_confidence is missing"),
+    "example": (lambda folder: next((folder / "examples").iterdir()).write_bytes(b"x"), "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_folder_is_refused_by_name(damage: str, tmp_path: Path, make_run: MakeRun) -> None:
+    folder = make_run(tmp_path / "run", slides=3, patches=3)
+    spoil, message = DAMAGES[damage]
+    spoil(folder)
+    with pytest.raises(ReportError, match=message):
+        write_report(folder)
+
+
+def test_no_folder_and_no_place_to_write(tmp_path: Path, make_run: MakeRun) -> None:
+    with pytest.raises(ReportError, match="no such folder"):
+        write_report(tmp_path / "nowhere")
+    folder = make_run(tmp_path / "run", slides=3, patches=3, nothing_correct=True)
+    (folder / "figures").write_text("in the way")
+    with pytest.raises(StorageError, match="figures"):
+        write_report(folder)
