@@ -49,9 +49,7 @@ def explain_patch(
 
     store = Store(folder)
     if not (folder / "study.yaml").is_file():
-        raise StorageError(
-            f"{folder} holds no run (there is no study.yaml in it); expected the folder a run wrote"
-        )
+        raise StorageError(f"{folder} holds no run (there is no study.yaml in it); expected the folder a run wrote")
     settings = study_file.load(folder / "study.yaml")
     table = store.table("patches")
     found = table[table["patch_id"] == patch_id].sort_values("mpp")

@@ -13,7 +13,7 @@ from saliency_stats.attribution import DistanceBins, ledger, profile, signed_dis
 from saliency_stats.classifier.densenet import PatchClassifier
 from saliency_stats.classifier.evaluation import predictions_table
 from saliency_stats.classifier.samples import targets_of, to_tensor
-from saliency_stats.cohort.patch import Cohort, Patch
+from saliency_stats.cohort.patch import USED, Cohort, Patch
 from saliency_stats.compartments import (
     CompartmentParameters,
     Segmentation,
@@ -125,10 +125,7 @@ class Measurement:
         examined = self.examine(unit)
         tables = {
             "predictions": pd.concat(
-                [
-                    predictions_table(examined.table, logits, model)
-                    for model, logits in examined.logits.items()
-                ],
+                [predictions_table(examined.table, logits, model) for model, logits in examined.logits.items()],
                 ignore_index=True,
             )
         }
@@ -192,12 +189,13 @@ class Measurement:
     def _profile_rows(self, examined: Examined) -> pd.DataFrame:
         parts = []
         for position, (row, segmentation) in enumerate(
-            zip(examined.table[_IDENTITY + ["mpp"]].to_dict("records"), examined.segmentations, strict=True)
+            zip(examined.table.to_dict("records"), examined.segmentations, strict=True)
         ):
-            distance = signed_distance_um(segmentation.instances > 0, float(row.pop("mpp")))
+            distance = signed_distance_um(segmentation.instances > 0, float(row["mpp"]))
+            identity = {name: row[name] for name in _IDENTITY}
             for model, maps in examined.maps.items():
                 bins = profile(maps[position], distance, self.bins)
-                parts.append(bins.assign(**row, model=model, method="gradient", reduction=self.reduction))
+                parts.append(bins.assign(**identity, model=model, method="gradient", reduction=self.reduction))
         return pd.concat(parts, ignore_index=True)
 
     def _nucleus_rows(self, examined: Examined) -> pd.DataFrame:
@@ -218,17 +216,18 @@ def units_of(table: pd.DataFrame, evaluation_split: str, size: int) -> list[Unit
 
     The division depends on the table alone, so that every run of a study computes the same batches.
     """
-    used = table[table["status"] == "used"]
+    used = table[table["status"] == USED]
     keys = ["magnification", "split", "slide_id", "height_px", "width_px"]
     units: list[Unit] = []
     for (magnification, split, *_), part in used.groupby(keys, sort=True):
+        scale = float(str(magnification))
         rows = [int(row) for row in part.index]
         for start in range(0, len(rows), size):
             units.append(
                 Unit(
                     name=f"{len(units):06d}",
                     rows=tuple(rows[start : start + size]),
-                    magnification=float(magnification),
+                    magnification=scale,
                     measured=split == evaluation_split,
                 )
             )

@@ -56,7 +56,7 @@ def preview(settings: StudySettings, device: str = "auto") -> str:
         lines += [
             "",
             "excluded:",
-            *(f"  {count:6d}  {reason.removeprefix('excluded: ')}" for reason, count in reasons.items()),
+            *(f"  {count:6d}  {str(reason).removeprefix('excluded: ')}" for reason, count in reasons.items()),
         ]
     if (table.loc[used, "slide_id"] == "").any():
         lines += ["", "Slides are unknown: the tables will hold estimates without p-values."]
@@ -66,19 +66,15 @@ def preview(settings: StudySettings, device: str = "auto") -> str:
 
 def _counts(used: pd.DataFrame) -> str:
     groups = used.groupby(["magnification", "split", "label"])
-    counts = groups.agg(
-        patches=("patch_id", "size"), slides=("slide_id", lambda ids: ids[ids != ""].nunique())
-    )
+    counts = groups.agg(patches=("patch_id", "size"), slides=("slide_id", lambda ids: ids[ids != ""].nunique()))
     return counts.reset_index().to_string(index=False)
 
 
 def _costs(settings: StudySettings, used: pd.DataFrame, device: torch.device, reading: float) -> list[str]:
     size = used[["height_px", "width_px"]].max()
-    images = torch.from_numpy(
-        np.zeros((_TRIAL, 3, int(size["height_px"]), int(size["width_px"])), np.float32)
-    )
+    images = torch.from_numpy(np.zeros((_TRIAL, 3, int(size["height_px"]), int(size["width_px"])), np.float32))
     images = images.to(device, memory_format=torch.channels_last)
-    model = initialise(settings.classifier.architecture, 0).to(device, memory_format=torch.channels_last)
+    model = initialise(settings.classifier.architecture, 0).to(device).to(memory_format=torch.channels_last)
     step = _seconds(lambda: _train_step(settings, model, images), device) / _TRIAL
     model.eval()
     target = torch.zeros(_TRIAL, dtype=torch.long, device=device)
@@ -99,8 +95,10 @@ def _costs(settings: StudySettings, used: pd.DataFrame, device: torch.device, re
     # DenseNet-201 keeps about 1.4 kB of activations per input pixel for its backward pass, in float32
     memory = 1.5e9 + batch * pixels * 1400 + min(settings.cohort.cache_mb * 2**20, 8 * pixels * len(used))
     return [
-        f"estimated on this machine ({device.type}): {seconds / 60:.0f} min, of which training {training / 60:.0f} min; "
-        f"segmentation and figures come on top",
+        (
+            f"estimated on this machine ({device.type}): {seconds / 60:.0f} min, of which training "
+            f"{training / 60:.0f} min; segmentation and figures come on top"
+        ),
         f"memory about {memory / 1e9:.1f} GB",
     ]
 

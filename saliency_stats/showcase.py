@@ -26,9 +26,7 @@ _COLUMNS: Final = (
 )
 
 
-def chosen_examples(
-    table: pd.DataFrame, population: pd.DataFrame, predictions: pd.DataFrame, n: int
-) -> pd.DataFrame:
+def chosen_examples(table: pd.DataFrame, population: pd.DataFrame, predictions: pd.DataFrame, n: int) -> pd.DataFrame:
     """Choose the patches that are shown, by rule: per magnification and label the most confident ones.
 
     Parameters
@@ -63,9 +61,7 @@ def chosen_examples(
     # probabilities tie at 1; the margin between the logits does not
     margin = chosen["logit_malignant"] - chosen["logit_benign"]
     chosen["margin"] = margin.where(malignant, -margin)
-    chosen = chosen.sort_values(
-        ["magnification", "label", "margin", "patch_id"], ascending=[True, True, False, True]
-    )
+    chosen = chosen.sort_values(["magnification", "label", "margin", "patch_id"], ascending=[True, True, False, True])
     known = chosen["slide_id"] != ""
     chosen = chosen[~(known & chosen.duplicated(["magnification", "label", "slide_id"]))]
     chosen["rank"] = chosen.groupby(["magnification", "label"]).cumcount() + 1

@@ -93,15 +93,13 @@ class Stages:
         used = table[table["status"] == USED]
         models: dict[float, dict[str, PatchClassifier]] = {}
         logs = []
-        for magnification, part in used.groupby("magnification", sort=True):
-            log = self._train(float(magnification), part)
+        for magnification in sorted(used["magnification"].unique().tolist()):
+            log = self._train(magnification, used[used["magnification"] == magnification])
             logs.append(log.assign(magnification=magnification, model=TRAINED))
-            models[float(magnification)] = self.networks(float(magnification))
+            models[magnification] = self.networks(magnification)
         training = pd.concat(logs, ignore_index=True)
         columns = ["magnification", "model"]
-        write_table(
-            self.store.folder / "training.csv", training[columns + [c for c in training if c not in columns]]
-        )
+        write_table(self.store.folder / "training.csv", training[columns + [c for c in training if c not in columns]])
         return models
 
     def networks(self, magnification: float) -> dict[str, PatchClassifier]:
@@ -109,21 +107,16 @@ class Stages:
         section = self.settings.classifier
         models = {TRAINED: build(section.architecture, str(self._weights(magnification)), seed=0)}
         for control in self.settings.controls:
-            models[control] = randomised(
-                section.architecture, derive(self.settings.seed, control, magnification)
-            )
+            models[control] = randomised(section.architecture, derive(self.settings.seed, control, magnification))
+        # gradients are taken with respect to the pixels alone; frozen weights keep fewer activations in memory
         return {
-            name: model.to(self.device, memory_format=torch.channels_last).eval()
+            name: model.to(self.device).to(memory_format=torch.channels_last).eval().requires_grad_(requires_grad=False)
             for name, model in models.items()
         }
 
-    def measurement(
-        self, table: pd.DataFrame, models: dict[float, dict[str, PatchClassifier]]
-    ) -> Measurement:
+    def measurement(self, table: pd.DataFrame, models: dict[float, dict[str, PatchClassifier]]) -> Measurement:
         """Estimate the stains of every measured slide, write ``stains.csv``; returns the function of a unit."""
-        measured = table[
-            (table["status"] == USED) & (table["split"] == self.settings.cohort.evaluation_split)
-        ]
+        measured = table[(table["status"] == USED) & (table["split"] == self.settings.cohort.evaluation_split)]
         groups = dict(list(measured.groupby("stain_group", sort=True)))
         stains: dict[str, Stains] = {}
         with self._progress.stage("estimate stains", len(groups), "slide") as bar:
@@ -144,12 +137,8 @@ class Stages:
 
     def measure(self, measurement: Measurement) -> None:
         """Measure every unit that is not stored yet, and put the tables together."""
-        units = units_of(
-            measurement.table, self.settings.cohort.evaluation_split, self.settings.saliency.batch_size
-        )
-        parts: dict[str, list[pd.DataFrame]] = {
-            name: [] for name in ("predictions", "ledger", "profile", "nuclei")
-        }
+        units = units_of(measurement.table, self.settings.cohort.evaluation_split, self.settings.saliency.batch_size)
+        parts: dict[str, list[pd.DataFrame]] = {name: [] for name in ("predictions", "ledger", "profile", "nuclei")}
         with self._progress.stage("saliency, compartments", sum(len(unit.rows) for unit in units)) as bar:
 
             def stored(unit: Unit) -> dict[str, pd.DataFrame]:
@@ -195,9 +184,7 @@ class Stages:
 
     def weight_hashes(self) -> dict[str, str]:
         """Hashes of the trained networks."""
-        return {
-            path.name: sha256(path) for path in sorted((self.store.folder / "weights").glob("*.safetensors"))
-        }
+        return {path.name: sha256(path) for path in sorted((self.store.folder / "weights").glob("*.safetensors"))}
 
     def _measurement(
         self, table: pd.DataFrame, models: dict[float, dict[str, PatchClassifier]], stains: dict[str, Stains]
@@ -244,9 +231,7 @@ class Stages:
             changed = path.read_bytes()
             path.write_bytes(before)
             line = next(
-                n
-                for n, (a, b) in enumerate(zip(before.split(b"\n"), changed.split(b"\n"), strict=False))
-                if a != b
+                n for n, (a, b) in enumerate(zip(before.split(b"\n"), changed.split(b"\n"), strict=False)) if a != b
             )
             raise StorageError(
                 f"the patches have changed since the run in {self.store.folder} began (line {line + 1} of {name}.csv); "
@@ -258,8 +243,10 @@ class Stages:
             arrays: dict[str, Any] = {
                 str(model): np.stack(
                     [
-                        np.frombuffer(row.saliency, "<f4").reshape(row.height_px, row.width_px)
-                        for row in rows.itertuples()
+                        np.frombuffer(values, "<f4").reshape(height, width)
+                        for values, height, width in zip(
+                            rows["saliency"], rows["height_px"], rows["width_px"], strict=True
+                        )
                     ]
                 )
                 for model, rows in maps.groupby("model", sort=True)

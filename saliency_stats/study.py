@@ -131,9 +131,7 @@ class Study:
         progress = Progress() if progress is None else progress
         chosen = choose(device)
         flags = make_deterministic(chosen)
-        stages = Stages(
-            self.settings, Store(folder), chosen, progress, InProcess() if engine is None else engine
-        )
+        stages = Stages(self.settings, Store(folder), chosen, progress, InProcess() if engine is None else engine)
         identity = {
             "study": self.settings.model_dump(mode="json"),
             "inputs": stages.inputs(),

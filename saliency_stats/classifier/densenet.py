@@ -139,7 +139,8 @@ def _imagenet_state(architecture: str) -> Mapping[str, Tensor]:
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
         # torch's own words advise loading the file without protection; they are left out
         raise ClassifierError(
-            f"weights: imagenet: {path} is broken or not a torch file ({type(error).__name__}). Delete it and fetch {url} again"
+            f"weights: imagenet: {path} is broken or not a torch file ({type(error).__name__}). "
+            f"Delete it and fetch {url} again"
         ) from error
     return state
 
@@ -147,7 +148,8 @@ def _imagenet_state(architecture: str) -> Mapping[str, Tensor]:
 def _read_state(path: Path) -> Mapping[str, Tensor]:
     if not path.is_file():
         raise ClassifierError(
-            f"classifier.weights: there is no file {path}; expected 'imagenet', 'none' or a .safetensors, .pt or .pth file"
+            f"classifier.weights: there is no file {path}; expected 'imagenet', 'none' or a "
+            f".safetensors, .pt or .pth file"
         )
     if path.suffix not in {".safetensors", ".pt", ".pth"}:
         raise ClassifierError(
@@ -162,8 +164,8 @@ def _read_state(path: Path) -> Mapping[str, Tensor]:
         )
     except pickle.UnpicklingError as error:
         raise ClassifierError(
-            f"classifier.weights: {path} is no torch file, or holds more than tensors; code in a weights file is never run. "
-            f"Save the state_dict alone, best as .safetensors"
+            f"classifier.weights: {path} is no torch file, or holds more than tensors; code in a weights file is never "
+            f"run. Save the state_dict alone, best as .safetensors"
         ) from error
     except (SafetensorError, RuntimeError, EOFError, ValueError, OSError) as error:
         raise ClassifierError(
@@ -181,10 +183,7 @@ def _read_state(path: Path) -> Mapping[str, Tensor]:
 def _load(model: PatchClassifier, state: Mapping[str, Tensor], source: str) -> None:
     renamed = {_current_key(key): value for key, value in state.items()}
     own = model.backbone.state_dict()
-    if (
-        "classifier.weight" in renamed
-        and renamed["classifier.weight"].shape != own["classifier.weight"].shape
-    ):
+    if "classifier.weight" in renamed and renamed["classifier.weight"].shape != own["classifier.weight"].shape:
         # another task's classes: the two-class layer starts fresh, as the abstract's does
         renamed["classifier.weight"], renamed["classifier.bias"] = (
             own["classifier.weight"],

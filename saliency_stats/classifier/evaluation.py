@@ -11,6 +11,8 @@ from scipy import stats
 from saliency_stats.errors import StudyError
 from saliency_stats.vocabulary import LABELS
 
+#: Balanced accuracy of a coin.
+CHANCE: Final = 0.5
 METRIC_COLUMNS: Final = (
     "magnification",
     "model",
@@ -52,7 +54,7 @@ class EvaluationParameters:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0.5 <= self.min_balanced_accuracy < 1.0:
+        if not CHANCE <= self.min_balanced_accuracy < 1.0:
             raise StudyError(
                 f"classifier.min_balanced_accuracy is {self.min_balanced_accuracy}; expected 0.5 (chance) to 1"
             )
@@ -60,9 +62,7 @@ class EvaluationParameters:
 
 def predictions_table(keys: pd.DataFrame, logits: NDArray[np.float64], model: str) -> pd.DataFrame:
     """Make rows of ``predictions.csv`` from logits (N, 2) of the patches in ``keys``."""
-    rows = keys[["patch_id", "slide_id", "patient_id", "label", "split", "magnification"]].reset_index(
-        drop=True
-    )
+    rows = keys[["patch_id", "slide_id", "patient_id", "label", "split", "magnification"]].reset_index(drop=True)
     rows["model"] = model
     rows["logit_benign"], rows["logit_malignant"] = logits[:, 0], logits[:, 1]
     rows["p_malignant"] = 1.0 / (1.0 + np.exp(logits[:, 0] - logits[:, 1]))
@@ -165,7 +165,7 @@ def _learned(accuracy: float, low: float, parameters: EvaluationParameters) -> t
             f"balanced accuracy {accuracy:.3f} is below classifier.min_balanced_accuracy "
             f"{parameters.min_balanced_accuracy:g} (chance is 0.5)"
         )
-    if low <= 0.5:
+    if low <= CHANCE:
         return (
             False,
             f"the interval of the balanced accuracy {accuracy:.3f} begins at {low:.3f} and includes chance (0.5)",

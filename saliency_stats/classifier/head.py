@@ -75,10 +75,10 @@ class Head(nn.Module):
 def freeze_all_but_head(model: PatchClassifier) -> None:
     """Leave only the abstract's two layers trainable."""
     for parameter in model.parameters():
-        parameter.requires_grad_(requires_grad=False)
+        parameter.requires_grad = False
     for layer in (_last_layer(model).conv2, model.backbone.classifier):
         for parameter in layer.parameters():
-            parameter.requires_grad_(requires_grad=True)
+            parameter.requires_grad = True
 
 
 @torch.no_grad()
@@ -166,7 +166,7 @@ def cache(
     batch_size: int,
     *,
     dtype: type[np.floating[Any]] = np.float16,
-    tick: Callable[[int], None] = lambda _: None,
+    tick: Callable[[int], object] = lambda _: None,
 ) -> CachedSamples:
     """Run the backbone once over samples, without augmentation, and keep what the head needs.
 
@@ -187,9 +187,7 @@ def cache(
     model.eval()
     bottleneck: list[NDArray[Any]] = [np.empty(0)] * len(samples.targets)
     pooled: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(samples.targets)
-    for members, ((images,), _) in zip(
-        samples.members(batch_size), samples.batches(batch_size, None), strict=True
-    ):
+    for members, ((images,), _) in zip(samples.members(batch_size), samples.batches(batch_size, None), strict=True):
         last, before = activations(model, images)
         for position, member in enumerate(members):
             bottleneck[member] = last[position].contiguous().cpu().numpy().astype(dtype)

@@ -51,7 +51,7 @@ def train_classifier(
     device: torch.device,
     *,
     checkpoint: Path | None = None,
-    tick: Callable[[int], None] = lambda _: None,
+    tick: Callable[[int], object] = lambda _: None,
 ) -> tuple[PatchClassifier, pd.DataFrame]:
     """Build and train a classifier.
 
@@ -81,13 +81,13 @@ def train_classifier(
         If weights do not fit, a class is absent, or early stopping has no valid split to look at.
     """
     model = build(recipe.architecture, recipe.weights, derive(recipe.seed, "initialisation"))
-    model = model.to(device, memory_format=torch.channels_last)
+    model = model.to(device).to(memory_format=torch.channels_last)
     if recipe.trainable == "none":
         return model.eval(), pd.DataFrame(columns=list(LOG_COLUMNS))
     if recipe.training.stopping == "early" and valid.empty:
         raise ClassifierError(
-            "classifier.stopping: early chooses the epoch on the valid split, which holds no usable patch; expected some. "
-            "Raise cohort.fractions.valid, name valid patches in the table, or use one_cycle"
+            "classifier.stopping: early chooses the epoch on the valid split, which holds no usable patch; expected "
+            "some. Raise cohort.fractions.valid, name valid patches in the table, or use one_cycle"
         )
     seed = derive(recipe.seed, "training")
     samples = ImageSamples(cohort, train, recipe.augmentation, seed, device)

@@ -68,7 +68,8 @@ def shapes_of(table: pd.DataFrame) -> list[tuple[int, int]]:
 
 def targets_of(table: pd.DataFrame) -> NDArray[np.int64]:
     """Give the class index of every row, in the order of ``LABELS``."""
-    return table["label"].map({label: index for index, label in enumerate(LABELS)}).to_numpy(np.int64, copy=True)
+    index = {label: number for number, label in enumerate(LABELS)}
+    return np.array([index[label] for label in table["label"]], dtype=np.int64)
 
 
 def to_tensor(images: NDArray[np.uint8], device: torch.device) -> Tensor:

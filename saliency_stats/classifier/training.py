@@ -83,7 +83,7 @@ def uses_bfloat16(precision: str, device: torch.device) -> bool:
     if precision != "auto":
         return precision == "bfloat16"
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     # without the instructions bfloat16 is emulated, several times slower than float32
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001  (torch has no public query)
 
@@ -95,7 +95,7 @@ def fit(
     parameters: TrainingParameters,
     *,
     checkpoint: Path | None = None,
-    tick: Callable[[int], None] = lambda _: None,
+    tick: Callable[[int], object] = lambda _: None,
 ) -> pd.DataFrame:
     """Train a module in place.
 

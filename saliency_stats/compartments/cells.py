@@ -36,7 +36,7 @@ class FibreParameters:
         Pixels this close to a nucleus are no evidence: its blurred border is blue and has a direction.
     """
 
-    fibre_ratio: float = 0.10
+    fibre_ratio: float = 0.12
     fibre_ratio_aligned: float = 0.50
     stain_um: float = 1.0
     direction_um: float = 4.0

@@ -56,7 +56,7 @@ class NucleusParameters:
     """
 
     smoothing_um: float = 0.3
-    threshold_factor: float = 0.7
+    threshold_factor: float = 0.75
     local_weight: float = 0.5
     neighbourhood_um: float = 6.0
     lowest_factor: float = 0.7
@@ -160,12 +160,12 @@ def classical_nuclei(
     if radius:
         ball = disk(radius)  # type: ignore[no-untyped-call]  # scikit-image has no annotations
         mask = ndimage.binary_opening(mask, ball)
-    mask = remove_small_holes(mask, max_size=int(p.hole_um2 / mpp**2))
-    if not mask.any():
+    whole = remove_small_holes(mask, max_size=int(p.hole_um2 / mpp**2))
+    if not whole.any():
         return np.zeros(mask.shape, dtype=np.int32)
-    # twice the nuclear threshold is dark; more of it would part one nucleus at its clumps of chromatin
-    darkness = ndimage.gaussian_filter(np.minimum(haematoxylin / nuclear_od, 2.0), 1.0 / mpp)
-    found = _split(mask, darkness, mpp, p)
+    # twice the nuclear threshold is dark, and so is a filled hole; more would part a nucleus at its chromatin
+    dark = np.where(whole & ~mask, 2.0, np.minimum(haematoxylin / nuclear_od, 2.0))
+    found = _split(whole, ndimage.gaussian_filter(dark, 1.0 / mpp), mpp, p)
     area = np.bincount(found.ravel()) * mpp**2
     keep = (area >= p.min_area_um2) & (area <= p.max_area_um2)
     keep[0] = False

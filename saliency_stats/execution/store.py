@@ -216,7 +216,8 @@ class Store:
         if others:
             found = ", ".join(sorted(others)[:5])
             raise StorageError(
-                f"{self.folder} is not empty and holds no run of saliency-stats (found {found}); expected a new or empty folder. Choose another one with --out"
+                f"{self.folder} is not empty and holds no run of saliency-stats (found {found}); expected a "
+                f"new or empty folder. Choose another one with --out"
             )
 
     def _clear(self) -> None:

@@ -61,7 +61,8 @@ def reduce_channels(gradient: Tensor, reduction: str = "l2") -> Tensor:
         For an unknown reduction.
     """
     if reduction == "l2":
-        return torch.linalg.vector_norm(gradient, dim=1)
+        norm: Tensor = torch.linalg.vector_norm(gradient, dim=1)
+        return norm
     if reduction == "l1":
         return gradient.abs().sum(dim=1)
     if reduction == "max":

@@ -141,7 +141,7 @@ def test_another_ending_and_another_architecture_are_refused(published, tmp_path
     with pytest.raises(ClassifierError, match=r"ending '.onnx'"):
         build("densenet121", str(tmp_path / "w.onnx"), seed=1)
     save_file(published, tmp_path / "w.safetensors")
-    with pytest.raises(ClassifierError, match="classifier.architecture right"):
+    with pytest.raises(ClassifierError, match=r"classifier\.architecture right"):
         build("densenet169", str(tmp_path / "w.safetensors"), seed=1)
     with pytest.raises(StudyError, match="densenet121, densenet169, densenet201"):
         initialise("resnet50", 0)

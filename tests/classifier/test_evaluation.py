@@ -8,7 +8,7 @@ from saliency_stats.classifier.evaluation import METRIC_COLUMNS, EvaluationParam
 from saliency_stats.errors import StudyError
 
 
-def predictions(n_slides=8, n=20, flip=0.1, slides=True, seed=0):
+def predictions(n_slides=8, n=20, flip=0.1, seed=0):
     rng = np.random.default_rng(seed)
     slide = np.repeat(np.arange(n_slides), n)
     label = np.arange(n_slides * n) % 2
@@ -17,7 +17,7 @@ def predictions(n_slides=8, n=20, flip=0.1, slides=True, seed=0):
     keys = pd.DataFrame(
         {
             "patch_id": [f"p{i:04d}" for i in range(len(label))],
-            "slide_id": [f"s{s}" if slides else "" for s in slide],
+            "slide_id": [f"s{s}" for s in slide],
             "patient_id": "",
             "label": np.array(["benign", "malignant"])[label],
             "split": "test",
@@ -43,7 +43,7 @@ def test_metrics_against_their_definitions():
     assert row["specificity"] == table.loc[~malignant, "correct"].mean()
     assert row["balanced_accuracy"] == pytest.approx((row["sensitivity"] + row["specificity"]) / 2)
     p, q = table.loc[malignant, "p_malignant"].to_numpy(), table.loc[~malignant, "p_malignant"].to_numpy()
-    assert row["auc"] == pytest.approx(((p[:, None] > q).mean() + (p[:, None] == q).mean() / 2))
+    assert row["auc"] == pytest.approx((p[:, None] > q).mean() + (p[:, None] == q).mean() / 2)
     assert row["brier"] == pytest.approx(((table["p_malignant"] - malignant) ** 2).mean())
     assert (row["n_patches"], row["n_slides"]) == (160, 8)
     assert row["balanced_accuracy_low"] < row["balanced_accuracy"] < row["balanced_accuracy_high"]
@@ -64,7 +64,10 @@ def test_slides_that_differ_widen_the_interval():
     table.loc[bad, "correct"] = False
     over_slides = metrics_table(table, EvaluationParameters()).iloc[0]
     over_patches = metrics_table(table.assign(slide_id=""), EvaluationParameters()).iloc[0]
-    width = {row["interval"]: row["balanced_accuracy_high"] - row["balanced_accuracy_low"] for row in (over_slides, over_patches)}
+    width = {
+        row["interval"]: row["balanced_accuracy_high"] - row["balanced_accuracy_low"]
+        for row in (over_slides, over_patches)
+    }
     assert width[over_slides["interval"]] > 2 * width[over_patches["interval"]]
     assert over_slides["interval"] == "bootstrap over slides"
     assert "unknown" in over_patches["interval"]

@@ -45,7 +45,11 @@ def test_exactly_the_abstracts_two_layers_are_trained(network):
     model = copy.deepcopy(network)
     freeze_all_but_head(model)
     assert {name for name, p in model.backbone.named_parameters() if p.requires_grad} == HEAD
-    assert {name for name, _ in Head(model).named_parameters()} == {"conv2.weight", "classifier.weight", "classifier.bias"}
+    assert {name for name, _ in Head(model).named_parameters()} == {
+        "conv2.weight",
+        "classifier.weight",
+        "classifier.bias",
+    }
 
 
 class _Frozen(nn.Module):
@@ -55,7 +59,7 @@ class _Frozen(nn.Module):
         super().__init__()
         self.model = model
 
-    def train(self, mode: bool = True) -> "_Frozen":
+    def train(self, mode: bool = True) -> "_Frozen":  # noqa: ARG002, FBT001, FBT002  (torch's signature)
         return super().train(mode=False)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:

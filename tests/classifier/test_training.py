@@ -107,7 +107,9 @@ def test_class_weights_balance_the_loss(cohort_of):
         nn.init.zeros_(module[1].weight)
         nn.init.zeros_(module[1].bias)
         module[1].weight.requires_grad_(requires_grad=False)
-        parameters = TrainingParameters(epochs=60, batch_size=12, learning_rate=0.05, class_weights=mode, weight_decay=0.0)
+        parameters = TrainingParameters(
+            epochs=60, batch_size=12, learning_rate=0.05, class_weights=mode, weight_decay=0.0
+        )
         fit(module, ImageSamples(cohort, few, Augmentation(), 0, CPU), None, parameters)
         bias[mode] = float((module[1].bias[1] - module[1].bias[0]).detach())
     # without an input that tells the classes apart, the loss is least at the log ratio of the weighted classes

@@ -43,12 +43,16 @@ def f1(truth, found):
 
 @pytest.mark.parametrize("signal", ["cytoplasm", "nucleus", "stroma", "none"])
 def test_phantom_truth_is_found(signal):
-    patches = slide(signal, seed=5)
-    stains = estimate_stains([patch.image for patch in patches])
-    found = [segment(patch.image, 0.5, stains=stains) for patch in patches]
-    right = [np.mean(to_codes(f.memberships) == p.truth) for f, p in zip(found, patches, strict=True)]
+    right, scores = [], []
+    for seed in (5, 6, 7):
+        patches = slide(signal, seed)
+        stains = estimate_stains([patch.image for patch in patches])
+        for patch in patches:
+            found = segment(patch.image, 0.5, stains=stains)
+            right.append(np.mean(to_codes(found.memberships) == patch.truth))
+            scores.append(f1(patch.instances, found.instances))
     assert np.mean(right) > 0.8
-    assert np.mean([f1(p.instances, f.instances) for f, p in zip(found, patches, strict=True)]) > 0.8
+    assert np.mean(scores) > 0.85
 
 
 def test_coarse_images_are_segmented_finer_and_averaged_back():

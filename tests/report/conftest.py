@@ -37,6 +37,7 @@ class Simulation:
     learned: bool = True
     nothing_correct: bool = False
     manifest: bool = True
+    examples: int = 1
     seed: int = 0
 
     @property
@@ -279,7 +280,7 @@ def _examples(folder: Path, predictions: pd.DataFrame, used: pd.DataFrame, sim: 
     if sim.known_slides:
         kept = kept.drop_duplicates(["magnification", "label", "slide_id"])
     kept["rank"] = kept.groupby(["magnification", "label"]).cumcount() + 1
-    kept = kept[kept["rank"] <= 3]
+    kept = kept[kept["rank"] <= sim.examples]
     (folder / "examples").mkdir(exist_ok=True)
     phantom = Phantom()
     density = {"trained": (0.8, 0.6, 2.0, 1.0), "randomised": (0.9, 1.0, 1.1, 1.0)}  # by code: bg, nucleus, …
@@ -362,3 +363,9 @@ def make_run() -> Callable[..., Path]:
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A complete run with both classes, known slides and a control."""
     return write_run(tmp_path_factory.mktemp("runs") / "complete", Simulation())
+
+
+@pytest.fixture(scope="session")
+def small_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small run of which tests spoil copies."""
+    return write_run(tmp_path_factory.mktemp("runs") / "small", Simulation(slides=3, patches=3))

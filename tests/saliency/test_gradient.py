@@ -89,7 +89,7 @@ def test_reductions_written_out():
 
 def test_training_mode_and_wrong_shapes_are_refused(network, images):
     network.train()
-    with pytest.raises(AttributionError, match="model.eval"):
+    with pytest.raises(AttributionError, match=r"model\.eval"):
         gradient(network, images, TARGET)
     network.eval()
     with pytest.raises(AttributionError, match=r"\(3,\)"):

@@ -1,0 +1,327 @@
+"""The table of patch images: what is accepted, and the message for everything else."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from saliency_stats.cohort.folder import PatchFolder
+from saliency_stats.cohort.inspection import inspect
+from saliency_stats.cohort.patch import PATCH_COLUMNS, USED
+from saliency_stats.cohort.splits import check_splits, with_splits
+from saliency_stats.errors import CohortError, StudyError
+
+FRACTIONS = {"train": 0.5, "valid": 0.1, "test": 0.4}
+
+
+def tissue(seed=0, size=32):
+    """Pink noise: dense enough to be tissue, different for every seed."""
+    noise = np.random.default_rng(seed).integers(-30, 30, (size, size, 3))
+    return (np.array([200, 120, 180]) + noise).astype(np.uint8)
+
+
+def table_file(folder, text, name="patches.csv", encoding="utf-8"):
+    path = folder / name
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def cohort(tmp_path, text, **kwargs):
+    return PatchFolder(table_file(tmp_path, text), **kwargs)
+
+
+def refused(tmp_path, text, *words, error=CohortError, **kwargs):
+    with pytest.raises(error) as caught:
+        cohort(tmp_path, text, **kwargs)
+    message = str(caught.value)
+    assert "patches.csv" in message
+    for word in words:
+        assert word in message, f"{word!r} is not in {message!r}"
+    return message
+
+
+# --- what is accepted -------------------------------------------------------------------------------
+
+
+def test_the_table_has_the_columns_of_every_cohort_and_keeps_ids_as_text(tmp_path):
+    table = cohort(
+        tmp_path,
+        "path,label,split,slide_id,patient_id,mpp\na/007.png,benign,train,007,0012,0.25\nb.png,malignant,test,,,0.5\n",
+    ).table
+    assert tuple(table.columns) == PATCH_COLUMNS
+    assert list(table.index) == [0, 1]
+    assert table["slide_id"].tolist() == ["007", ""]
+    assert table["patient_id"].tolist() == ["0012", ""]
+    assert table["patch_id"].tolist() == table["source"].tolist() == ["a/007.png", "b.png"]
+    assert table["magnification"].tolist() == [40.0, 20.0]
+    assert (table["status"] == USED).all()
+    assert table[["x_um", "y_um"]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffpath,label,mpp\na.png,benign,0.5\n",
+        "path,label,mpp\r\na.png,benign,0.5\r\n",
+        "path,label,mpp\n\na.png,benign,0.5\n\n",
+        "path, label , mpp\n a.png, benign ,0.5 \n",
+        '"path","label","mpp"\n"a.png","benign","0.5"',
+        'mpp,comment,label,path\n0.5,"round, dark",benign,./a.png\n',
+        "path,label,mpp\nsub\\..\\a.png,benign,0.5\n",
+    ],
+    ids=["BOM", "CRLF", "blank lines", "spaces", "quotes", "own columns", "backslash"],
+)
+def test_ways_of_writing_the_same_table(tmp_path, text):
+    table = cohort(tmp_path, text).table
+    assert table[["source", "label", "mpp"]].to_dict("records") == [{"source": "a.png", "label": "benign", "mpp": 0.5}]
+
+
+def test_the_default_pixel_size_fills_gaps_only(tmp_path):
+    table = cohort(tmp_path, "path,label,mpp\na.png,benign,0.25\nb.png,benign,\n", mpp=1.0).table
+    assert table["mpp"].tolist() == [0.25, 1.0]
+    assert cohort(tmp_path, "path,label\na.png,benign\n", mpp=0.5).table["mpp"].tolist() == [0.5]
+
+
+def test_one_id_at_two_magnifications_is_one_patch_seen_twice(tmp_path):
+    text = "path,label,mpp,patch_id\nfine.png,benign,0.25,A\ncoarse.png,benign,1,A\n"
+    table = cohort(tmp_path, text).table
+    assert table["patch_id"].tolist() == ["A", "A"]
+    assert table["magnification"].tolist() == [40.0, 10.0]
+
+
+def test_the_digest_is_that_of_the_table(tmp_path):
+    before = cohort(tmp_path, "path,label,mpp\na.png,benign,0.5\n").digests
+    after = cohort(tmp_path, "path,label,mpp\na.png,malignant,0.5\n").digests
+    assert before.keys() == after.keys() == {"patches.csv"}
+    assert before != after
+
+
+def test_an_image_is_read_from_beside_the_table_whatever_the_working_directory(tmp_path, monkeypatch):
+    (tmp_path / "images").mkdir()
+    Image.fromarray(tissue()).save(tmp_path / "images" / "a.png")
+    made = cohort(tmp_path, "path,label,mpp\nimages/a.png,benign,0.5\n")
+    monkeypatch.chdir("/")
+    np.testing.assert_array_equal(made.read(0).image, tissue())
+
+
+# --- what is refused --------------------------------------------------------------------------------
+
+
+def test_there_is_no_table(tmp_path):
+    with pytest.raises(StudyError, match=r"cohort\.table: there is no file .*nothing\.csv; expected a CSV"):
+        PatchFolder(tmp_path / "nothing.csv")
+    with pytest.raises(StudyError, match=rf"cohort\.table: {re.escape(str(tmp_path))} is a folder"):
+        PatchFolder(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "\n", " \n\n"])
+def test_an_empty_table(tmp_path, text):
+    refused(tmp_path, text)
+
+
+@pytest.mark.parametrize("text", ["path,label,mpp\n", "path,label,mpp", "path,label,mpp\n\n,,\n"])
+def test_a_header_without_patches(tmp_path, text):
+    refused(tmp_path, text, "lists no patch", "one line per patch")
+
+
+def test_a_column_is_missing(tmp_path):
+    refused(tmp_path, "path,class,mpp\na.png,benign,0.5\n", "'label' is missing", "found path, class, mpp")
+
+
+@pytest.mark.parametrize(("separator", "shown"), [(";", "';'"), ("\t", r"'\t'")])
+def test_other_separators_are_named(tmp_path, separator, shown):
+    text = "path,label,mpp\na.png,benign,0.5\n".replace(",", separator)
+    refused(tmp_path, text, "'path' is missing", f"separated by {shown}", "commas")
+
+
+def test_decimal_commas_in_a_table_of_semicolons(tmp_path):
+    refused(tmp_path, "path;label;mpp\na.png;benign;0,5\n", "separated by ';'")
+
+
+@pytest.mark.parametrize(("encoding", "word"), [("latin-1", "UTF-8"), ("utf-16", "UTF-8")])
+def test_other_encodings(tmp_path, encoding, word):
+    path = table_file(tmp_path, "path,label,mpp\nkörper.png,benign,0.5\n", encoding=encoding)
+    with pytest.raises(CohortError, match=f"patches.csv is not {word}.*save it as CSV UTF-8"):
+        PatchFolder(path)
+
+
+def test_a_file_that_is_no_table_at_all(tmp_path):
+    path = tmp_path / "patches.csv"
+    Image.fromarray(tissue()).save(path, format="png")
+    with pytest.raises(CohortError, match=r"patches\.csv"):
+        PatchFolder(path)
+
+
+def test_more_fields_than_columns(tmp_path):
+    """Pandas would take the first column for an index, or cut the line short."""
+    refused(tmp_path, "path,label\na.png,benign,0.5\nb.png,benign,0.5\n", "line 2", "more fields", mpp=0.5)
+    refused(tmp_path, "path,label,mpp\na.png,benign,0.5\nb,c.png,benign,0.5\n", "line 3")
+
+
+def test_a_column_twice(tmp_path):
+    refused(tmp_path, "path,label,mpp,label\na.png,benign,0.5,malignant\n", "'label' stands twice")
+    refused(tmp_path, "path,label,mpp, label\na.png,benign,0.5,malignant\n", "'label' stands twice")
+
+
+@pytest.mark.parametrize(
+    ("found", "meant"),
+    [("slide", "slide_id"), ("Slide_ID", "slide_id"), ("patient", "patient_id"), ("MPP", "mpp"), ("splits", "split")],
+)
+def test_a_misnamed_column_does_not_pass_for_an_absent_one(tmp_path, found, meant):
+    text = f"path,label,{found},mpp\n" if meant != "mpp" else f"path,label,{found},other\n"
+    refused(tmp_path, f"{text}a.png,benign,train,0.5\n", repr(found), f"did you mean {meant!r}", mpp=0.5)
+
+
+@pytest.mark.parametrize(
+    ("label", "hint"),
+    [("benigne", "Did you mean 'benign'?"), ("Malignant", "Did you mean 'malignant'?"), ("", "is ''"), ("1", "is '1'")],
+)
+def test_a_misspelt_label_names_its_line(tmp_path, label, hint):
+    text = f"path,label,mpp\na.png,benign,0.5\n\nb.png,{label},0.5\nc.png,{label},0.5\n"
+    refused(tmp_path, text, "line 4", "expected benign or malignant", hint, "2 line(s)")
+
+
+def test_a_misspelt_split(tmp_path):
+    text = "path,label,mpp,split\na.png,benign,0.5,train\nb.png,benign,0.5,val\n"
+    refused(tmp_path, text, "line 3", "split is 'val'", "train or valid or test", "Did you mean 'valid'?")
+
+
+def test_half_a_split(tmp_path):
+    text = "path,label,mpp,split\na.png,benign,0.5,train\nb.png,benign,0.5,\n"
+    refused(tmp_path, text, "line 3", "no split", "all of them one, or none")
+
+
+def test_no_pixel_size(tmp_path):
+    refused(
+        tmp_path,
+        "path,label,slide_id\na.png,benign,S1\nb.png,benign,S2\n",
+        "line 2",
+        "mpp of patch 'a.png' of slide 'S1' is missing",
+        "2 patch(es) lack it",
+        "cohort.mpp",
+    )
+
+
+@pytest.mark.parametrize(
+    ("mpp", "found"),
+    [("", "is missing"), ("half", "is 'half'"), ("500", "is '500'"), ("0", "is '0'"), ("nan", "is 'nan'")],
+)
+def test_one_pixel_size_is_wrong(tmp_path, mpp, found):
+    text = f"path,label,mpp\na.png,benign,0.5\nb.png,benign,{mpp}\n"
+    refused(tmp_path, text, "line 3", f"mpp of patch 'b.png' {found}", "between 0.05 and 20", "1 patch(es)")
+
+
+def test_a_default_does_not_mend_a_wrong_pixel_size(tmp_path):
+    refused(tmp_path, "path,label,mpp\na.png,benign,half\n", "is 'half'", mpp=0.5)
+    refused(tmp_path, "path,label,mpp\na.png,benign,\n", "is 500 (cohort.mpp)", mpp=500.0)
+
+
+@pytest.mark.parametrize("again", ["a.png", "./a.png", "b/../a.png", "b//..//a.png", ".\\a.png"])
+def test_the_same_path_twice(tmp_path, again):
+    text = f"path,label,mpp\na.png,benign,0.5\n\nb.png,benign,0.5\n{again},malignant,1\n"
+    refused(tmp_path, text, "patch 'a.png' is listed twice (lines 2 and 5)", "Delete one")
+
+
+def test_the_same_path_under_two_ids(tmp_path):
+    text = "path,label,mpp,patch_id\na.png,benign,0.5,A\na.png,benign,0.5,B\n"
+    refused(tmp_path, text, "'a.png' is listed twice (lines 2 and 3)")
+
+
+def test_the_same_id_twice_at_one_magnification(tmp_path):
+    text = "path,label,mpp,patch_id\na.png,benign,0.25,A\nb.png,benign,1,A\nc.png,benign,1.01,A\n"
+    refused(tmp_path, text, "'A' is listed twice (lines 3 and 4)")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../x.png",
+        "..",
+        "a/../../x.png",
+        "..\\x.png",
+        "/data/x.png",
+        "C:/x.png",
+        "C:\\x.png",
+        "c:x.png",
+        "\\\\server\\share\\x.png",
+        "//server/share/x.png",
+    ],
+)
+def test_a_path_outside_the_folder(tmp_path, path):
+    text = f"path,label,mpp\na.png,benign,0.5\n{path},benign,0.5\n"
+    message = refused(tmp_path, text, "line 3", "outside the CSV's folder", str(tmp_path), "Move the images")
+    assert repr(path) in message
+
+
+def test_dots_inside_a_path_are_no_escape(tmp_path):
+    table = cohort(tmp_path, "path,label,mpp\na/../b/..c.png,benign,0.5\n").table
+    assert table["source"].tolist() == ["b/..c.png"]
+
+
+def test_an_empty_path(tmp_path):
+    refused(tmp_path, "path,label,mpp\n,benign,0.5\n", "line 2", "the path is empty")
+
+
+@pytest.mark.parametrize("word", ["NA", "nan", "None", "null", "unknown"])
+@pytest.mark.parametrize("column", ["slide_id", "patient_id"])
+def test_a_word_for_unknown_is_no_id(tmp_path, column, word):
+    text = f"path,label,mpp,{column}\na.png,benign,0.5,{word}\nb.png,benign,0.5,{word}\n"
+    refused(tmp_path, text, "line 2", f"{column} is {word!r}", "leave it empty", "2 patches")
+
+
+def test_a_slide_of_two_patients(tmp_path):
+    text = "path,label,mpp,slide_id,patient_id\na.png,benign,1,S,P\nb.png,benign,1,S,\nc.png,benign,1,S,Q\n"
+    refused(tmp_path, text, "line 4", "slide 'S' is of patient 'Q', but of patient 'P'")
+
+
+# --- a cohort as a whole ----------------------------------------------------------------------------
+
+
+def looked_at(made):
+    return with_splits(inspect(made, 0.05), FRACTIONS, 0)
+
+
+def image_cohort(tmp_path, labels):
+    lines = ["path,label,mpp"]
+    for number, label in enumerate(labels):
+        Image.fromarray(tissue(number)).save(tmp_path / f"{number}.png")
+        lines.append(f"{number}.png,{label},0.5")
+    return cohort(tmp_path, "\n".join(lines))
+
+
+def test_one_class_only(tmp_path):
+    table = looked_at(image_cohort(tmp_path, ["benign"] * 12))
+    with pytest.raises(CohortError, match="every one of the 12 usable patches is 'benign', none is 'malignant'"):
+        check_splits(table, "test")
+
+
+def test_three_patches_in_all(tmp_path):
+    table = looked_at(image_cohort(tmp_path, ["benign", "malignant", "malignant"]))
+    with pytest.raises(CohortError, match=r"the \w+ split at 20× holds no usable '\w+' patch .* 3 in all") as caught:
+        check_splits(table, "test")
+    assert "Add patches" in str(caught.value)
+
+
+def test_broken_patches_are_excluded_and_the_cohort_goes_on(tmp_path):
+    made = image_cohort(tmp_path, ["benign", "malignant"] * 8)
+    (tmp_path / "3.png").unlink()
+    (tmp_path / "4.png").write_bytes(b"no image")
+    table = looked_at(made)
+    assert table.loc[3, "status"] == "excluded: the image file is missing"
+    assert table.loc[4, "status"] == "excluded: not a readable image; expected PNG, JPEG or TIFF"
+    assert (table["status"] == USED).sum() == 14
+    assert (table.loc[[3, 4], "split"] == "").all()
+    assert isinstance(table, pd.DataFrame)
+    check_splits(table, "test")
+
+
+def test_nothing_usable_is_left(tmp_path):
+    made = image_cohort(tmp_path, ["benign", "malignant"])
+    for path in tmp_path.glob("*.png"):
+        path.unlink()
+    with pytest.raises(
+        CohortError, match=r"none of the 2 patches can be used \(2 × excluded: the image file is missing"
+    ):
+        check_splits(looked_at(made), "test")

@@ -1,0 +1,227 @@
+"""A whole run: every artefact, the same bytes again, through interruptions and kills."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from saliency_stats import Study
+from saliency_stats.cli import main
+from saliency_stats.errors import StorageError
+from saliency_stats.execution.engine import InProcess
+
+TABLES = {
+    "patches": [
+        "patch_id",
+        "slide_id",
+        "patient_id",
+        "label",
+        "split",
+        "magnification",
+        "mpp",
+        "x_um",
+        "y_um",
+        "source",
+        "status",
+    ],
+    "predictions": [
+        "patch_id",
+        "magnification",
+        "model",
+        "logit_benign",
+        "logit_malignant",
+        "p_malignant",
+        "predicted",
+        "correct",
+    ],
+    "metrics": [
+        *("magnification", "model", "split", "n_patches", "n_slides", "balanced_accuracy", "balanced_accuracy_low"),
+        *("balanced_accuracy_high", "sensitivity", "specificity", "auc", "brier"),
+    ],
+    "nuclei": [
+        *("patch_id", "nucleus_id", "y_um", "x_um", "area_um2", "probability", "haematoxylin_od", "eosin_od"),
+        "cytoplasm_area_um2",
+    ],
+    "ledger": [
+        *("patch_id", "slide_id", "label", "split", "magnification", "model", "method", "reduction", "compartment"),
+        *("area_share", "mass_share", "density_ratio"),
+    ],
+    "profile": [
+        "slide_id",
+        "label",
+        "magnification",
+        "model",
+        "method",
+        "distance_um",
+        "mean_saliency_ratio",
+        "n_pixels",
+    ],
+    "contrasts": [
+        *(
+            "contrast",
+            "label",
+            "magnification",
+            "model",
+            "method",
+            "reduction",
+            "estimate",
+            "ci_low",
+            "ci_high",
+            "ratio",
+            "test",
+        ),
+        *("statistic", "df", "p_value", "p_adjusted", "family", "effect_size", "icc", "n_slides", "n_patches"),
+    ],
+}
+
+
+def csv_bytes(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.csv"))}
+
+
+@pytest.fixture(scope="session")
+def finished(tiny, tmp_path_factory):
+    return Study(tiny).run(tmp_path_factory.mktemp("run") / "tiny")
+
+
+def test_every_artefact_is_there_with_its_columns(finished):
+    for name, columns in TABLES.items():
+        table = finished.table(name)
+        assert len(table), name
+        assert set(columns) <= set(table.columns), name
+    for name in (
+        "report.html",
+        "verdict.json",
+        "manifest.json",
+        "study.yaml",
+        "figures/density_ratio.png",
+        "paper/methods.tex",
+    ):
+        assert (finished.folder / name).stat().st_size > 0, name
+    record = json.loads((finished.folder / "manifest.json").read_text())
+    assert {"study", "seed", "versions", "device", "determinism", "inputs", "weights", "seconds", "artefacts"} <= set(
+        record
+    )
+    assert "ledger.csv" in record["artefacts"]
+    assert not list(finished.folder.rglob("*.partial"))
+
+
+def test_the_ledger_adds_up_and_covers_trained_and_control(finished):
+    ledger = finished.ledger
+    keys = ["patch_id", "magnification", "model", "method", "reduction"]
+    sums = ledger.groupby(keys)[["area_share", "mass_share"]].sum()
+    np.testing.assert_allclose(sums, 1.0, atol=1e-9)
+    assert set(ledger["model"]) == {"trained", "randomised"}
+    assert set(ledger["split"]) == {"test"}
+    areas = ledger.pivot_table(index=["patch_id", "compartment"], columns="model", values="area_share")
+    assert (areas["trained"] == areas["randomised"]).all()
+    maps = ledger.pivot_table(index=["patch_id", "compartment"], columns="model", values="mass_share")
+    assert not np.allclose(maps["trained"], maps["randomised"])
+
+
+def test_no_slide_is_in_two_splits(finished):
+    assert finished.patches.groupby("slide_id")["split"].nunique().max() == 1
+    assert set(finished.patches["split"]) == {"train", "valid", "test"}
+
+
+def test_a_finished_run_is_not_computed_again(finished, tiny):
+    before = (finished.folder / "manifest.json").stat().st_mtime_ns
+    Study(tiny).run(finished.folder)
+    assert (finished.folder / "manifest.json").stat().st_mtime_ns == before
+
+
+def test_the_report_is_redrawn_from_the_tables_alone(finished):
+    html = (finished.folder / "report.html").read_bytes()
+    (finished.folder / "report.html").unlink()
+    result = CliRunner().invoke(main, ["report", str(finished.folder)])
+    assert result.exit_code == 0, result.output
+    again = (finished.folder / "report.html").read_bytes()
+    assert len(again) == pytest.approx(len(html), rel=0.05)
+
+
+def test_explain_draws_one_patch_whose_rows_are_those_of_the_ledger(finished, monkeypatch):
+    drawn = {}
+
+    def keep(image, saliency, compartments, rows, title, path):
+        drawn.update(rows=rows, title=title)
+        path.write_bytes(b"picture")
+
+    monkeypatch.setattr("saliency_stats.report.explain_figure", keep)
+    patch = finished.ledger["patch_id"].iloc[0]
+    result = CliRunner().invoke(main, ["explain", str(finished.folder), patch])
+    assert result.exit_code == 0, result.output
+    expected = finished.ledger.query("patch_id == @patch and model == 'trained'")
+    pd.testing.assert_frame_equal(
+        drawn["rows"].reset_index(drop=True), expected.reset_index(drop=True), rtol=1e-3, check_dtype=False
+    )
+    assert patch in drawn["title"]
+
+
+def test_explain_suggests_the_nearest_patch(finished):
+    result = CliRunner().invoke(main, ["explain", str(finished.folder), "phantom-01-00l"])
+    assert result.exit_code == 1
+    assert "phantom-01-001" in result.output
+
+
+def test_another_study_does_not_overwrite_a_run(finished, tiny):
+    other = tiny.model_copy(update={"seed": 7})
+    with pytest.raises(StorageError, match=r"study.seed was 0 and is now 7.*--fresh"):
+        Study(other).run(finished.folder)
+
+
+class _Interrupted(Exception):  # noqa: N818  (stands for a process that ends)
+    pass
+
+
+class _StopsAfter(InProcess):
+    def __init__(self, units: int) -> None:
+        self.left = units
+
+    def map(self, function, units):
+        for unit in units:
+            if self.left == 0:
+                raise _Interrupted
+            self.left -= 1
+            yield function(unit)
+
+
+def test_an_interrupted_run_ends_with_the_same_bytes(finished, tiny, tmp_path):
+    for units in (1, 4):
+        with pytest.raises(_Interrupted):
+            Study(tiny).run(tmp_path / "run", engine=_StopsAfter(units))
+    resumed = Study(tiny).run(tmp_path / "run")
+    assert csv_bytes(resumed.folder) == csv_bytes(finished.folder)
+
+
+def test_a_killed_run_ends_with_the_same_bytes(finished, study_file, tmp_path):
+    """SIGKILL when training has begun, when a checkpoint lies there, and between units."""
+    out = tmp_path / "run"
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-c",
+        "from saliency_stats.cli import main; main()",
+        "run",
+        str(study_file),
+    ]
+    moments = ["patches.csv", "work/*.checkpoint", "work/units/000002", "contrasts.csv"]
+    for moment in moments:
+        process = subprocess.Popen([*command, "--out", str(out)], stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 180
+        while not list(out.glob(moment)) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.005)
+        assert process.poll() is None, f"ended before {moment}: {process.stderr.read().decode()}"
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stderr.close()
+    subprocess.run([*command, "--out", str(out)], check=True)
+    assert csv_bytes(out) == csv_bytes(finished.folder)
