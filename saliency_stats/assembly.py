@@ -86,9 +86,12 @@ def measurement_parameters(settings: StudySettings) -> dict[str, Any]:
 
 
 def stain_groups(table: pd.DataFrame) -> "pd.Series[str]":
-    """Name the patches whose stains are estimated together: those of one slide, or all without a slide."""
-    slide = table["slide_id"].astype(str)
-    return slide.where(slide != "", "unknown slides, " + table["split"].astype(str) + " split")
+    """Name the patches whose stains are estimated together: those of one slide, or each by itself.
+
+    Patches of unknown slides are not pooled: the stains of several scanners mixed together fit none of them.
+    """
+    slide, patch = table["slide_id"].astype(str), table["patch_id"].astype(str)
+    return ("slide " + slide).where(slide != "", "patch " + patch)
 
 
 def _cohort(settings: StudySettings) -> Cohort:

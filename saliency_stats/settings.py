@@ -56,7 +56,7 @@ class PhantomSection(CohortBase):
     kind: Literal["phantom"] = "phantom"
     signal: Literal["cytoplasm", "nucleus", "stroma", "none"] = "cytoplasm"
     slides: int = Field(default=24, ge=3, le=100_000)
-    patches_per_slide: int = Field(default=20, ge=2, le=100_000)
+    patches_per_slide: int = Field(default=24, ge=2, le=100_000)
     size_px: int = Field(default=128, ge=32, le=4096)
     mpp: float = Field(default=0.5, ge=0.2, le=2.5)
     strength: float = Field(default=1.0, ge=0, le=1)
@@ -86,7 +86,7 @@ class ClassifierSection(Section):
     trainable: Literal["all", "head", "none"] = "all"
     epochs: int = Field(default=8, ge=1, le=10_000)
     batch_size: int = Field(default=32, ge=2, le=4096)
-    learning_rate: float = Field(default=1e-3, ge=1e-7, le=1.0)
+    learning_rate: float = Field(default=2e-3, ge=1e-7, le=1.0)
     weight_decay: float = Field(default=0.01, ge=0, le=1)
     label_smoothing: float = Field(default=0.0, ge=0, le=0.5)
     class_weights: Literal["balanced", "none"] = "balanced"

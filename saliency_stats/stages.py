@@ -119,7 +119,7 @@ class Stages:
         measured = table[(table["status"] == USED) & (table["split"] == self.settings.cohort.evaluation_split)]
         groups = dict(list(measured.groupby("stain_group", sort=True)))
         stains: dict[str, Stains] = {}
-        with self._progress.stage("estimate stains", len(groups), "slide") as bar:
+        with self._progress.stage("estimate stains", len(groups), "group") as bar:
             for name, part in groups.items():
                 # evenly spaced patches stand for the slide; the choice depends on the table alone
                 n = min(len(part), self.settings.compartments.stain_patches)

@@ -56,7 +56,7 @@ class TrainingParameters:
 
     epochs: int = 8
     batch_size: int = 32
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     weight_decay: float = 0.01
     label_smoothing: float = 0.0
     class_weights: Literal["balanced", "none"] = "balanced"

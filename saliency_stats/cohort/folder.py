@@ -64,9 +64,10 @@ class PatchFolder:
         return Patch(read_rgb(self._files[row]))
 
     def _parse(self, mpp: float | None) -> pd.DataFrame:
-        table = self._read(self._csv)
-        table.columns = table.columns.str.strip()
-        self._check_header([str(name) for name in table.columns])
+        # the header comes first: with other separators the lines below would be blamed
+        header = [str(name).strip() for name in self._read(lambda: self._csv(nrows=0)).columns]
+        self._check_header(header)
+        table = self._read(self._csv).set_axis(header, axis="columns")
         # blank lines are no patches, but they count where a message names a line
         table = pd.DataFrame({name: table[name].str.strip() for name in table.columns})
         table = table[(table != "").any(axis=1)].copy()
@@ -89,7 +90,7 @@ class PatchFolder:
         self._check_once(table, ["patch_id", "magnification"])
         return table[list(PATCH_COLUMNS)].reset_index(drop=True)
 
-    def _csv(self) -> pd.DataFrame:
+    def _csv(self, nrows: int | None = None) -> pd.DataFrame:
         with warnings.catch_warnings():
             # a line with more fields than the header would be cut short with a warning
             warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -99,6 +100,7 @@ class PatchFolder:
                 keep_default_na=False,
                 skip_blank_lines=False,
                 index_col=False,
+                nrows=nrows,
                 encoding="utf-8-sig",
             )
         return table

@@ -25,9 +25,9 @@ def read_rgb(path: Path) -> Image:
     PatchError
         If the file is missing, broken, or not 8-bit RGB.
     """
-    if not path.is_file():
-        raise PatchError("the image file is missing")
     try:
+        if not path.is_file():
+            raise PatchError("the image file is missing")
         with warnings.catch_warnings():
             # Pillow warns of odd tags, which scanners write; whether the pixels can be decoded is what counts
             warnings.simplefilter("ignore", UserWarning)
@@ -35,8 +35,8 @@ def read_rgb(path: Path) -> Image:
     except UnidentifiedImageError as error:
         raise PatchError("not a readable image; expected PNG, JPEG or TIFF") from error
     except (OSError, SyntaxError, TypeError, ValueError, PillowImage.DecompressionBombError) as error:
-        # the system's own words would name the file with its folder, which differs between machines
-        reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
+        # one wording for one cause: no folder of this machine, no numbers of this file
+        reason = getattr(error, "strerror", None) or str(error).split("\n")[0].split(" (")[0]
         raise PatchError(f"the image cannot be decoded ({reason})") from error
 
 

@@ -27,8 +27,9 @@ def inspect(cohort: Cohort, min_tissue: float, tick: Callable[[int], object] = l
     Returns
     -------
     DataFrame
-        The cohort's table with ``status`` (``used`` or ``excluded: reason``), ``height_px``, ``width_px``
-        and ``sha256`` (of the decoded pixels).
+        The cohort's table with ``status`` (``used`` or ``excluded: reason``, one wording for one cause, so that causes
+        can be counted), ``height_px``, ``width_px``, ``tissue_share`` and ``sha256`` (of the decoded pixels; the same
+        for patches that are copies of each other).
     """
     seen: dict[tuple[str, float], str] = {}
     found: list[dict[str, Any]] = []
@@ -39,7 +40,7 @@ def inspect(cohort: Cohort, min_tissue: float, tick: Callable[[int], object] = l
         tick(1)
     table = cohort.table.drop(columns=["status"]).join(pd.DataFrame(found, index=cohort.table.index))
     front = [name for name in cohort.table.columns if name != "status"]
-    return table[[*front, "status", "height_px", "width_px", "sha256"]]
+    return table[[*front, "status", "height_px", "width_px", "tissue_share", "sha256"]]
 
 
 def _inspect_one(
@@ -53,30 +54,26 @@ def _inspect_one(
     try:
         image = cohort.read(row).image
     except PatchError as error:
-        return {"status": f"excluded: {error}", "height_px": 0, "width_px": 0, "sha256": ""}
+        return {"status": f"excluded: {error}", "height_px": 0, "width_px": 0, "tissue_share": np.nan, "sha256": ""}
     height, width = image.shape[:2]
     digest = hashlib.sha256(f"{height}x{width}".encode() + image.tobytes()).hexdigest()
+    share = tissue_share(image)
     status = USED
     try:
-        _check_pixels(image, min_tissue)
-        first = seen.setdefault((digest, magnification), patch_id)
-        if first != patch_id:
-            raise PatchError(f"its pixels are those of {first}; a patch counts once")
+        _check_pixels(image, share, min_tissue)
+        if seen.setdefault((digest, magnification), patch_id) != patch_id:
+            raise PatchError("the same pixels (sha256) as an earlier patch; a patch counts once")
     except PatchError as error:
         status = f"excluded: {error}"
-    return {"status": status, "height_px": height, "width_px": width, "sha256": digest}
+    return {"status": status, "height_px": height, "width_px": width, "tissue_share": share, "sha256": digest}
 
 
-def _check_pixels(image: Image, min_tissue: float) -> None:
-    height, width = image.shape[:2]
-    if min(height, width) < MIN_SIZE_PX:
-        raise PatchError(f"{width} × {height} px; expected at least {MIN_SIZE_PX} px on each side")
+def _check_pixels(image: Image, share: float, min_tissue: float) -> None:
+    if min(image.shape[:2]) < MIN_SIZE_PX:
+        raise PatchError(f"too small; expected at least {MIN_SIZE_PX} px on each side")
     if np.array_equal(image[..., 0], image[..., 1]) and np.array_equal(image[..., 0], image[..., 2]):
         if int(image.min()) >= 250:  # noqa: PLR2004  (glass, allowing for compression)
             raise PatchError("no tissue: every pixel is white")
         raise PatchError("a grey image: all three channels are equal; stains can only be separated in colour")
-    share = tissue_share(image)
     if share < min_tissue:
-        raise PatchError(
-            f"no tissue: {share:.1%} of the pixels; expected at least {min_tissue:.0%} (cohort.min_tissue)"
-        )
+        raise PatchError(f"too little tissue; expected at least {min_tissue:.0%} of the pixels (cohort.min_tissue)")

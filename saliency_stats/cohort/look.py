@@ -61,7 +61,7 @@ def draw_look(rng: np.random.Generator, variation: float) -> SlideLook:
     return SlideLook(
         stain_vectors=vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
         concentration=np.exp(0.17 * effect[0] + 0.12 * effect[1:3]),
-        spacing=float(np.exp(0.04 * effect[3])),
+        spacing=float(1.25 * np.exp(0.04 * effect[3])),
         white=np.clip(white, 0.85, 0.99),
         blur_um=float(0.30 * np.exp(0.18 * effect[4])),
         sharpening=float(0.5 * np.exp(0.3 * effect[5])),

@@ -24,7 +24,7 @@ class Phenotype:
     nucleus
         0 small, dark, smooth; 1 a fifth larger, vesicular: pale centre, chromatin rim, clumps, nucleoli.
     cytoplasm
-        0 pale and smooth; 1 dense, granular and vacuolated, amphophilic.
+        0 dark granules; 1 pale vacuoles (foamy). Its density is drawn apart from it.
     stroma
         0 loose, pale, straight fine fibres; 1 dense, wavy, dark bundles.
     """
@@ -97,11 +97,17 @@ def _cytoplasm(rng: np.random.Generator, anatomy: Anatomy, t: float) -> Field:
     """Stain (2, H, W) of cytoplasm, painted everywhere."""
     shape, px_um, nearest = anatomy.distance_um.shape, anatomy.px_um, anatomy.nearest
     own = np.exp(0.14 * rng.standard_normal((2, len(anatomy.cells.angle)), dtype=np.float32))[:, nearest]
-    granule = smooth_noise(rng, shape, px_um, 0.85)
+    granule = smooth_noise(rng, shape, px_um, 0.6)
     froth = smooth_noise(rng, shape, px_um, 1.5)
-    texture = 1 + _mix(0.06, 0.38, t) * granule + 0.10 * froth
-    texture -= _mix(0.08, 1.0, t) * np.clip(froth - 0.8, 0, 1.2)
-    stain = np.array([_mix(0.04, 0.25, t), _mix(0.20, 0.27, t)], dtype=np.float32)[:, None, None] * own
+    # Density varies from patch to patch whatever the phenotype, and texture keeps the mean: were the classes told
+    # apart by density, the contrast at the nuclear border, half of it nucleus, would give them away. Both ends of the
+    # phenotype show something of their own, since a network has nothing to point at where its evidence is absence.
+    density = np.exp(0.22 * rng.standard_normal())
+    grain = np.clip(granule - 0.9, 0, 1.4)
+    vacuole = np.clip(froth - 0.45, 0, 0.9)
+    texture = 1 + 0.08 * granule + 0.05 * froth + _mix(1.9, 0.0, t) * (grain - grain.mean())
+    texture -= _mix(0.0, 1.15, t) * (vacuole - vacuole.mean())
+    stain = np.array([0.13 * density, 0.24 * density], dtype=np.float32)[:, None, None] * own
     # Membranes: where the nearest cell changes. The ink of a line does not depend on the size of the pixel.
     edge = np.zeros(shape, dtype=np.float32)
     edge[1:] += nearest[1:] != nearest[:-1]

@@ -24,6 +24,8 @@ _PAINTED_UM = 0.5
 _MAX_PAINTED_PX = 4096
 #: At strength 1 the phenotypes of the two classes lie in [0, 0.3] and [0.7, 1].
 _SEPARATION = 0.7
+#: Compartments that carry no signal vary in this middle part of their phenotypes, in both classes alike.
+_NUISANCE = (0.25, 0.75)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,10 +161,14 @@ class Phantom:
 
     def _phenotype(self, rng: np.random.Generator, label: str) -> Phenotype:
         """Draw the appearance of the three compartments."""
-        value = dict(zip(TISSUE, rng.uniform(0, 1, len(TISSUE)).tolist(), strict=True))
+        drawn = dict(zip(TISSUE, rng.uniform(0, 1, len(TISSUE)).tolist(), strict=True))
+        low, high = _NUISANCE
+        value = {name: low + (high - low) * position for name, position in drawn.items()}
         if self.signal != "none":
+            # from the common range at strength 0 to one end of the whole range at strength 1
             shift = _SEPARATION * self.strength
-            value[self.signal] = value[self.signal] * (1 - shift) + shift * LABELS.index(label)
+            apart = drawn[self.signal] * (1 - shift) + shift * LABELS.index(label)
+            value[self.signal] += self.strength * (apart - value[self.signal])
         return Phenotype(**value)
 
 

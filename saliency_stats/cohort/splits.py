@@ -22,7 +22,7 @@ def grouping(table: pd.DataFrame) -> "pd.Series[str]":
     names, owners, nodes = [], [], []
     n_nodes = n
     for word in ("patch", "slide", "patient"):
-        ids = table[f"{word}_id"].fillna("").astype(str)
+        ids = table[f"{word}_id"].astype("string").fillna("")
         codes, known = pd.factorize(ids.where(ids != ""), use_na_sentinel=True)
         rows = np.flatnonzero(codes >= 0)
         names.append((f"{word} " + ids).where(ids != ""))

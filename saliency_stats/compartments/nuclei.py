@@ -49,8 +49,8 @@ class NucleusParameters:
     depth_um
         Height h of the h-maxima that become seeds; a shallower waist does not part two nuclei.
     darkness_um
-        One unit of relative haematoxylin counts as this many µm of depth: nuclei that touch are often of
-        different darkness, and each is darkest within.
+        Haematoxylin at the slide's nuclear OD counts as this many µm of depth: the gap between two nuclei is
+        paler than either.
     min_area_um2, max_area_um2
         Smaller is debris; larger is a clump or a fold that says nothing about one nucleus.
     """
@@ -163,8 +163,8 @@ def classical_nuclei(
     whole = remove_small_holes(mask, max_size=int(p.hole_um2 / mpp**2))
     if not whole.any():
         return np.zeros(mask.shape, dtype=np.int32)
-    # twice the nuclear threshold is dark, and so is a filled hole; more would part a nucleus at its chromatin
-    dark = np.where(whole & ~mask, 2.0, np.minimum(haematoxylin / nuclear_od, 2.0))
+    # what is darker than the slide's threshold counts alike, as does a filled hole: chromatin shall not part nuclei
+    dark = np.where(whole & ~mask, 1.0, np.minimum(haematoxylin / nuclear_od, 1.0))
     found = _split(whole, ndimage.gaussian_filter(dark, 1.0 / mpp), mpp, p)
     area = np.bincount(found.ravel()) * mpp**2
     keep = (area >= p.min_area_um2) & (area <= p.max_area_um2)

@@ -41,6 +41,7 @@ def artefact_hashes(folder: Path) -> dict[str, str]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
         and path.name != "manifest.json"
+        and not path.name.startswith(".")
         and path.relative_to(folder).parts[0] not in {"work", "explain"}
     }
 

@@ -176,7 +176,6 @@ class Store:
             dtype=dict.fromkeys(text, "str"),
             keep_default_na=False,
             na_values={name: [""] for name in header if name not in text},
-            float_precision="round_trip",
         )
 
     def once(self, name: str, compute: Callable[[], dict[str, pd.DataFrame]]) -> dict[str, pd.DataFrame]:

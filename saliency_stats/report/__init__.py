@@ -2,7 +2,7 @@
 
 from saliency_stats.report.explain import explain_figure
 from saliency_stats.report.read import read_run
-from saliency_stats.report.run import Run
+from saliency_stats.report.run import RunTables
 from saliency_stats.report.write import write_report
 
-__all__ = ["Run", "explain_figure", "read_run", "write_report"]
+__all__ = ["RunTables", "explain_figure", "read_run", "write_report"]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from saliency_stats.report.figures_contrasts import NOT_INTERPRETABLE, primary_rows
 from saliency_stats.report.population import exclusions, min_confidence, selected_ledger
-from saliency_stats.report.run import TRAINED, Run, records
+from saliency_stats.report.run import TRAINED, RunTables, records
 from saliency_stats.report.wording import (
     NONE,
     TIMES,
@@ -38,7 +38,7 @@ class Caveat:
     text: str
 
 
-def caveats(run: Run) -> tuple[Caveat, ...]:
+def caveats(run: RunTables) -> tuple[Caveat, ...]:
     """Return the caveats of a run, those that its own facts raise before those that always hold."""
     found = (
         *_classifier(run),
@@ -54,7 +54,7 @@ def caveats(run: Run) -> tuple[Caveat, ...]:
     return tuple(found)
 
 
-def _classifier(run: Run) -> Iterator[Caveat]:
+def _classifier(run: RunTables) -> Iterator[Caveat]:
     rows = run.metrics[(run.metrics["model"] == TRAINED) & (run.metrics["split"] == run.evaluation_split)]
     for row in records(rows[~rows["learned"]]):
         low, high = row.balanced_accuracy_low, row.balanced_accuracy_high
@@ -68,7 +68,7 @@ def _classifier(run: Run) -> Iterator[Caveat]:
         )
 
 
-def _slides(run: Run) -> Iterator[Caveat]:
+def _slides(run: RunTables) -> Iterator[Caveat]:
     judged = selected_ledger(run).drop_duplicates(["patch_id", "magnification"])
     unknown = int((judged[run.unit_column] == "").sum())
     if unknown:
@@ -91,7 +91,7 @@ def _slides(run: Run) -> Iterator[Caveat]:
         )
 
 
-def _splits(run: Run) -> Iterator[Caveat]:
+def _splits(run: RunTables) -> Iterator[Caveat]:
     used = run.patches[run.patches["status"] == "used"]
     trained = used[used["split"] == "train"]
     scored = used[used["split"] == run.evaluation_split]
@@ -113,7 +113,7 @@ def _splits(run: Run) -> Iterator[Caveat]:
         )
 
 
-def _controls(run: Run) -> Iterator[Caveat]:
+def _controls(run: RunTables) -> Iterator[Caveat]:
     if not run.controls:
         yield Caveat(
             "No control network",
@@ -132,7 +132,7 @@ def _controls(run: Run) -> Iterator[Caveat]:
                 )
 
 
-def _same_preference(run: Run, where: str, control: str, by_model: pd.DataFrame) -> Iterator[Caveat]:
+def _same_preference(run: RunTables, where: str, control: str, by_model: pd.DataFrame) -> Iterator[Caveat]:
     own_rows: Any = by_model.loc
     trained, same, more = (own_rows[name] for name in (TRAINED, control, f"{TRAINED}-{control}"))
     if np.sign(trained["estimate"]) != np.sign(same["estimate"]):
@@ -161,7 +161,7 @@ def _same_preference(run: Run, where: str, control: str, by_model: pd.DataFrame)
     )
 
 
-def _selection(run: Run) -> Iterator[Caveat]:
+def _selection(run: RunTables) -> Iterator[Caveat]:
     for (magnification, label), rows in run.selection.groupby(["magnification", "label"], sort=False):
         steps = rows.set_index("step")["n_patches"]
         if not {"evaluation split", "correct and confident"} <= set(steps.index):
@@ -185,7 +185,7 @@ def _selection(run: Run) -> Iterator[Caveat]:
         )
 
 
-def _missing(run: Run) -> Iterator[Caveat]:
+def _missing(run: RunTables) -> Iterator[Caveat]:
     rows = selected_ledger(run)
     rows = rows[(rows["model"] == TRAINED) & ~np.isfinite(rows["density_ratio"])]
     counts = rows["compartment"].value_counts(sort=False)
@@ -197,7 +197,7 @@ def _missing(run: Run) -> Iterator[Caveat]:
         )
 
 
-def _cohort(run: Run) -> Iterator[Caveat]:
+def _cohort(run: RunTables) -> Iterator[Caveat]:
     if run.setting("cohort.kind") == "phantom":
         yield Caveat(
             "The tissue is synthetic",
@@ -220,7 +220,7 @@ def _cohort(run: Run) -> Iterator[Caveat]:
         )
 
 
-def _segmentation(run: Run) -> Iterator[Caveat]:
+def _segmentation(run: RunTables) -> Iterator[Caveat]:
     nuclei = str(run.setting("compartments.nuclei"))
     how = {
         "classical": (
@@ -251,7 +251,7 @@ def _always() -> Iterator[Caveat]:
     )
 
 
-def _evidence(run: Run, row: pd.Series) -> str:
+def _evidence(run: RunTables, row: pd.Series) -> str:
     bounds = ratio_interval(row["ci_low"], row["ci_high"])
     interval = "" if bounds == NONE else f"; {run.confidence_percent} interval {bounds}"
     return f"factor {ratio(row['estimate'])}{interval}; {p_sign(row['p_adjusted'])} adjusted"

@@ -15,7 +15,7 @@ from saliency_stats.report import (
     figures_flow,
     figures_profile,
 )
-from saliency_stats.report.run import Run
+from saliency_stats.report.run import RunTables
 from saliency_stats.report.style import house_style, save
 
 
@@ -35,8 +35,8 @@ class FigureSpec:
 
     name: str
     title: str
-    draw: Callable[[Run], Figure]
-    caption: Callable[[Run], str]
+    draw: Callable[[RunTables], Figure]
+    caption: Callable[[RunTables], str]
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ FIGURES: Final = (
 )
 
 
-def draw_figures(run: Run, progress: Callable[[str], None] | None = None) -> tuple[DrawnFigure, ...]:
+def draw_figures(run: RunTables, progress: Callable[[str], None] | None = None) -> tuple[DrawnFigure, ...]:
     """Draw every figure into ``figures/`` of the run's folder, as PNG and PDF.
 
     Parameters
@@ -119,6 +119,9 @@ def draw_figures(run: Run, progress: Callable[[str], None] | None = None) -> tup
             if progress is not None:
                 progress(f"figure {spec.name}")
             figure = spec.draw(run)
-            png, pdf = (save(figure, run.folder / "figures" / f"{spec.name}.{kind}") for kind in ("png", "pdf"))
+            png = save(figure, run.folder / "figures" / f"{spec.name}.png")
+            # The layout is solved: the PDF takes it over, which is quicker and makes the two alike.
+            figure.set_layout_engine("none")
+            pdf = save(figure, run.folder / "figures" / f"{spec.name}.pdf")
             drawn.append(DrawnFigure(spec.name, spec.title, spec.caption(run), png, pdf))
     return tuple(drawn)

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from saliency_stats.report.run import TRAINED, Run, records
+from saliency_stats.report.run import TRAINED, RunTables, records
 from saliency_stats.report.style import (
     CONTROL_COLOUR,
     QUIET,
@@ -68,7 +68,7 @@ def reliability(malignant: NDArray[np.bool_], score: NDArray[np.float64]) -> pd.
     return grouped.mean().assign(n=grouped.size()).reset_index()
 
 
-def draw_roc_reliability(run: Run) -> Figure:
+def draw_roc_reliability(run: RunTables) -> Figure:
     """Draw, per magnification, the ROC of every network, the reliability diagram and the bins' counts."""
     scored = run.predictions[run.predictions["split"] == run.evaluation_split]
     magnifications = [value for value in run.magnifications if (scored["magnification"] == value).any()]
@@ -83,7 +83,7 @@ def draw_roc_reliability(run: Run) -> Figure:
     return figure
 
 
-def caption_roc_reliability(run: Run) -> str:
+def caption_roc_reliability(run: RunTables) -> str:
     """Say what the three panels are."""
     return (
         f"How well the classifier diagnoses the patches of the evaluation split ({run.evaluation_split})."
@@ -95,7 +95,7 @@ def caption_roc_reliability(run: Run) -> str:
     )
 
 
-def draw_training(run: Run) -> Figure:
+def draw_training(run: RunTables) -> Figure:
     """Draw loss and balanced accuracy by epoch; a line marks the epoch whose weights were kept."""
     table = run.training.dropna(subset=["epoch"])
     table = table[table["model"] == TRAINED]
@@ -128,7 +128,7 @@ def draw_training(run: Run) -> Figure:
     return figure
 
 
-def caption_training(run: Run) -> str:
+def caption_training(run: RunTables) -> str:
     """Say what the curves are."""
     table = run.training[run.training["model"] == TRAINED]
     if table.empty:
@@ -142,7 +142,7 @@ def caption_training(run: Run) -> str:
     )
 
 
-def _roc_panel(axes: Any, run: Run, rows: pd.DataFrame, magnification: str) -> None:
+def _roc_panel(axes: Any, run: RunTables, rows: pd.DataFrame, magnification: str) -> None:
     axes.plot([0, 1], [0, 1], color=QUIET, linestyle="--", linewidth=0.7)
     handles = []
     models = [TRAINED, *sorted(set(rows["model"]) - {TRAINED})]
@@ -162,7 +162,7 @@ def _roc_panel(axes: Any, run: Run, rows: pd.DataFrame, magnification: str) -> N
     axes.set_title(f"ROC, {magnification_words(magnification)}")
 
 
-def _auc_words(run: Run, magnification: str, model: str) -> str:
+def _auc_words(run: RunTables, magnification: str, model: str) -> str:
     rows = run.metrics[
         (run.metrics["magnification"] == magnification)
         & (run.metrics["model"] == model)

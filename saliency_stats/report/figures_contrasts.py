@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from saliency_stats.report.run import PRIMARY, TRAINED, Run, records
+from saliency_stats.report.run import PRIMARY, TRAINED, RunTables, records
 from saliency_stats.report.style import (
     CONTROL_COLOUR,
     DIFFERENCE_COLOUR,
@@ -32,7 +32,7 @@ from saliency_stats.report.wording import (
 NOT_INTERPRETABLE: Final = "not_interpretable"
 
 
-def primary_rows(run: Run) -> pd.DataFrame:
+def primary_rows(run: RunTables) -> pd.DataFrame:
     """Return one row per class, magnification and network of the primary contrast, in reading order.
 
     The rows are those of the study's primary test, for the method and reduction that the figures show.
@@ -46,7 +46,7 @@ def primary_rows(run: Run) -> pd.DataFrame:
     return one_test(run, rows)
 
 
-def one_test(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
+def one_test(run: RunTables, rows: pd.DataFrame) -> pd.DataFrame:
     """Keep, of the rows of one contrast, those of the primary test (of the first test where it is absent)."""
     key = ["magnification", "label", "contrast", "model", "method", "reduction"]
     order = {name: k for k, name in enumerate(run.magnifications)}
@@ -59,7 +59,7 @@ def one_test(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
     return ranked.groupby(key, sort=False).head(1).drop(columns=["place", "other", "depth"]).reset_index(drop=True)
 
 
-def draw_forest(run: Run) -> Figure:
+def draw_forest(run: RunTables) -> Figure:
     """Draw the estimates with their intervals, numbers beside them, a dashed line at no preference."""
     rows = primary_rows(run)
     rows = rows[np.isfinite(rows["estimate"])].reset_index(drop=True)
@@ -83,8 +83,8 @@ def draw_forest(run: Run) -> Figure:
     axes.text(0.52, 1.0, "denser in cytoplasm →", transform=axes.transAxes, ha="left", va="bottom", color=QUIET)
     reasons = missing_reasons(rows)
     if reasons:
-        words = textwrap.fill(f"{NONE} no interval: {'; '.join(reasons)}", 78)
-        figure.text(0.5, -0.02, words, ha="center", va="top", color=QUIET, fontsize=6.5)
+        words = textwrap.fill(f"{NONE} no interval: {'; '.join(reasons)}", 120)
+        figure.supxlabel(words, color=QUIET, fontsize=6.5)
     return figure
 
 
@@ -93,7 +93,7 @@ def missing_reasons(rows: pd.DataFrame) -> list[str]:
     return sorted({str(reason) for reason in rows.loc[~np.isfinite(rows["ci_low"]), "reason"] if reason})
 
 
-def caption_forest(run: Run) -> str:
+def caption_forest(run: RunTables) -> str:
     """Say what the lines are, and why some have no interval."""
     rows = primary_rows(run)
     controls = [control_words(name) for name in run.controls if (rows["model"] == name).any()]

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from saliency_stats.report.panels import DISPLAY_PERCENTILE, outline, show_image, show_saliency
-from saliency_stats.report.run import TRAINED, Run, records
+from saliency_stats.report.run import TRAINED, RunTables, records
 from saliency_stats.report.style import COMPARTMENT_COLOURS, WIDTH_IN, empty_figure, line_handle
 from saliency_stats.report.wording import control_words, magnification_words, model_words, shorten
 
@@ -16,7 +16,7 @@ _MOST_ROWS: Final = {1: 20, 2: 2}
 _CERTAIN: Final = 0.999
 
 
-def draw_examples(run: Run) -> Figure:
+def draw_examples(run: RunTables) -> Figure:
     """Draw the examples: one row per patch, the trained network's map beside the control's."""
     rows = chosen_examples(run)
     if rows.empty:
@@ -37,7 +37,7 @@ def draw_examples(run: Run) -> Figure:
     return figure
 
 
-def caption_examples(run: Run) -> str:
+def caption_examples(run: RunTables) -> str:
     """Say what the examples show and how they were chosen."""
     rows = chosen_examples(run)
     if rows.empty:
@@ -63,7 +63,7 @@ def caption_examples(run: Run) -> str:
     )
 
 
-def chosen_examples(run: Run) -> pd.DataFrame:
+def chosen_examples(run: RunTables) -> pd.DataFrame:
     """Return the trained network's examples to draw, by magnification, class and rank."""
     rows = run.examples[(run.examples["model"] == TRAINED) & (run.examples["method"] == run.method)]
     per_class = _MOST_ROWS.get(rows["magnification"].nunique(), 1)
@@ -73,7 +73,7 @@ def chosen_examples(run: Run) -> pd.DataFrame:
     return rows.groupby(["order", "label"], sort=True).head(per_class).reset_index(drop=True)
 
 
-def _control(run: Run) -> str | None:
+def _control(run: RunTables) -> str | None:
     found = sorted(set(run.examples["model"]) - {TRAINED})
     return found[0] if found else None
 
@@ -104,7 +104,7 @@ def _probability(p_true: float) -> str:
     return f"= {p_true:.3f}" if p_true < _CERTAIN else f"> {_CERTAIN}"
 
 
-def _draw_row(line: Any, run: Run, example: Any, control: str | None) -> None:
+def _draw_row(line: Any, run: RunTables, example: Any, control: str | None) -> None:
     arrays = run.example(example.file)
     codes = arrays["compartments"]
     show_image(line[0], arrays["image"], example.mpp)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
 from saliency_stats.report.population import stratum_words
-from saliency_stats.report.run import TRAINED, Run
+from saliency_stats.report.run import TRAINED, RunTables
 from saliency_stats.report.style import (
     COMPARTMENT_COLOURS,
     CONTROL_COLOUR,
@@ -25,7 +25,7 @@ _CONTROL_STYLES: Final = ("--", ":", "-.")
 _LEAST_SHARE: Final = 0.5
 
 
-def draw_profile(run: Run) -> Figure:
+def draw_profile(run: RunTables) -> Figure:
     """Draw mean saliency against the signed distance to the nuclear border: slides thin, their mean thick."""
     table = shown_profile(run)
     if table.empty:
@@ -61,7 +61,7 @@ def draw_profile(run: Run) -> Figure:
     return figure
 
 
-def caption_profile(run: Run) -> str:
+def caption_profile(run: RunTables) -> str:
     """Say how to read the distances."""
     table = shown_profile(run)
     if table.empty:
@@ -84,7 +84,7 @@ def caption_profile(run: Run) -> str:
     )
 
 
-def shown_profile(run: Run) -> pd.DataFrame:
+def shown_profile(run: RunTables) -> pd.DataFrame:
     """Return the profile's rows of the method and reduction that the figures show."""
     rows = run.profile[(run.profile["method"] == run.method) & (run.profile["reduction"] == run.reduction)]
     return rows.dropna(subset=["mean_saliency_ratio"]).reset_index(drop=True)
@@ -102,7 +102,7 @@ def _n_words(rows: pd.DataFrame) -> str:
     return f"{count(patches, 'patch')}, slides unknown"
 
 
-def _background(axes: Any, run: Run, low: float, high: float) -> None:
+def _background(axes: Any, run: RunTables, low: float, high: float) -> None:
     if low < 0:
         axes.axvspan(low, 0.0, color=COMPARTMENT_COLOURS["nucleus"], alpha=0.10, linewidth=0)
         axes.text(

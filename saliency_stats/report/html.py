@@ -1,6 +1,7 @@
 """The report as one page: verdict, evidence, caveats, and how to reproduce it, with everything inside."""
 
 import base64
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from saliency_stats.report.caveats import caveats
 from saliency_stats.report.figures import DrawnFigure
-from saliency_stats.report.run import NOT_RECORDED, Run, canonical_magnification
+from saliency_stats.report.run import NOT_RECORDED, RunTables, canonical_magnification
 from saliency_stats.report.tables import Table
 from saliency_stats.report.wording import (
     NONE,
@@ -50,7 +51,7 @@ class _Badge:
     reasons: tuple[str, ...]
 
 
-def render_html(run: Run, figures: Sequence[DrawnFigure], tables: Sequence[Table]) -> str:
+def render_html(run: RunTables, figures: Sequence[DrawnFigure], tables: Sequence[Table]) -> str:
     """Write the page.
 
     Parameters
@@ -116,7 +117,7 @@ def _section(
     return {"title": title, "figures": figures, "tables": [tables[name] for name in shown if name in tables]}
 
 
-def _summary(run: Run) -> str:
+def _summary(run: RunTables) -> str:
     """Say in one line what was studied."""
     used = run.patches[run.patches["status"] == "used"]
     slides = used.loc[used["slide_id"] != "", "slide_id"].nunique()
@@ -129,13 +130,14 @@ def _summary(run: Run) -> str:
     )
 
 
-def _badge(run: Run, verdict: Mapping[str, Any]) -> _Badge:
+def _badge(run: RunTables, verdict: Mapping[str, Any]) -> _Badge:
     estimate, low, high, p_value = (
         _number(verdict.get(key)) for key in ("estimate", "ci_low", "ci_high", "p_adjusted")
     )
     # A ratio of a classifier that learned nothing would be read as a finding.
     learned = bool(verdict.get("learned", True))
-    parts = [f"cytoplasm : nucleus {ratio(estimate)}" if learned else "classifier at chance"]
+    measured = f"cytoplasm : nucleus {ratio(estimate)}" if math.isfinite(estimate) else "nothing measured"
+    parts = [measured if learned else "classifier at chance"]
     if ratio_interval(low, high) != NONE:
         parts.append(f"{run.confidence_percent} interval {ratio_interval(low, high)}")
     if p_sign(p_value):
@@ -159,7 +161,7 @@ def _badge(run: Run, verdict: Mapping[str, Any]) -> _Badge:
     )
 
 
-def _reproduction(run: Run) -> dict[str, Any]:
+def _reproduction(run: RunTables) -> dict[str, Any]:
     """Collect what is needed to repeat the run; what the manifest lacks is said to be not recorded."""
     facts = [
         ("Command", str(run.recorded("command", "saliency-stats run study.yaml"))),

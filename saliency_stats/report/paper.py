@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from saliency_stats.execution.store import write_text
 from saliency_stats.report.figures import DrawnFigure
 from saliency_stats.report.population import min_confidence, selected_patches
-from saliency_stats.report.run import NOT_RECORDED, TRAINED, Run, records
+from saliency_stats.report.run import NOT_RECORDED, TRAINED, RunTables, records
 from saliency_stats.report.tables import Table
 from saliency_stats.report.wording import (
     TEST_WORDS,
@@ -66,7 +66,7 @@ def escape(text: str) -> str:
     return "".join(_TEX.get(letter, letter) for letter in " ".join(str(text).split()))
 
 
-def write_paper(run: Run, figures: Sequence[DrawnFigure], tables: Sequence[Table]) -> tuple[Path, ...]:
+def write_paper(run: RunTables, figures: Sequence[DrawnFigure], tables: Sequence[Table]) -> tuple[Path, ...]:
     """Write ``paper/`` of the run's folder: one ``.tex`` per table, captions, methods and references.
 
     Parameters
@@ -120,7 +120,7 @@ def _command(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_"))
 
 
-def _methods(run: Run) -> dict[str, Any]:
+def _methods(run: RunTables) -> dict[str, Any]:
     controls = [control_words(name) for name in run.controls]
     return {
         "cohort": _cohort(run),
@@ -153,7 +153,7 @@ def _methods(run: Run) -> dict[str, Any]:
     }
 
 
-def _cohort(run: Run) -> str:
+def _cohort(run: RunTables) -> str:
     used = run.patches[run.patches["status"] == "used"]
     excluded = len(run.patches) - len(used)
     parts = []
@@ -176,7 +176,7 @@ def _cohort(run: Run) -> str:
     return f"Kind of cohort: {run.setting('cohort.kind')}. {' '.join(parts)} {left_out[0].upper()}{left_out[1:]}"
 
 
-def _classifier(run: Run) -> str:
+def _classifier(run: RunTables) -> str:
     trained = run.training[run.training["model"] == TRAINED]
     epochs = f"{trained['epoch'].max():.0f} epochs" if len(trained) else "no epochs recorded"
     return (
@@ -186,7 +186,7 @@ def _classifier(run: Run) -> str:
     )
 
 
-def _compartments(run: Run) -> str:
+def _compartments(run: RunTables) -> str:
     density = "A compartment's density ratio is its share of the saliency divided by its share of the area."
     if run.setting("compartments.nuclei") == "truth":
         return f"The compartments are the known truth of the synthetic tissue. {density}"
@@ -198,7 +198,7 @@ def _compartments(run: Run) -> str:
     )
 
 
-def _performance(run: Run) -> str:
+def _performance(run: RunTables) -> str:
     rows = run.metrics[(run.metrics["model"] == TRAINED) & (run.metrics["split"] == run.evaluation_split)]
     sentences = []
     for row in records(rows):
@@ -213,7 +213,7 @@ def _performance(run: Run) -> str:
     return " ".join(sentences)
 
 
-def _judged(run: Run) -> str:
+def _judged(run: RunTables) -> str:
     chosen = selected_patches(run)
     return (
         f"Judged were the patches of the {run.evaluation_split} split that were classified correctly with a"
@@ -221,7 +221,7 @@ def _judged(run: Run) -> str:
     )
 
 
-def _software(run: Run) -> str:
+def _software(run: RunTables) -> str:
     versions = run.recorded("versions", {})
     named = [f"{name} {version}" for name, version in versions.items()]
     return f"Versions: {', '.join(named) or NOT_RECORDED}. Device: {run.recorded('device')}."

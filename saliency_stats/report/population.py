@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from saliency_stats.errors import ReportError
-from saliency_stats.report.run import TRAINED, Run
+from saliency_stats.report.run import TRAINED, RunTables
 from saliency_stats.report.wording import magnification_words
 from saliency_stats.statistics import primary_population
 from saliency_stats.vocabulary import PATCH_KEY
@@ -48,7 +48,7 @@ class Points:
         return float(self.each.mean()) if self.each.size else float("nan")
 
 
-def min_confidence(run: Run) -> float:
+def min_confidence(run: RunTables) -> float:
     """Return the probability of the true class from which on a patch counts as confidently classified.
 
     Raises
@@ -65,7 +65,7 @@ def min_confidence(run: Run) -> float:
     return float(found)
 
 
-def selected_patches(run: Run) -> pd.DataFrame:
+def selected_patches(run: RunTables) -> pd.DataFrame:
     """Return the judged patches: evaluation split, correctly and confidently classified by the trained model.
 
     Returns
@@ -78,13 +78,13 @@ def selected_patches(run: Run) -> pd.DataFrame:
     ).patches
 
 
-def selected_ledger(run: Run) -> pd.DataFrame:
+def selected_ledger(run: RunTables) -> pd.DataFrame:
     """Return the ledger's rows of the judged patches, for the method and reduction that the figures show."""
     rows = run.ledger[(run.ledger["method"] == run.method) & (run.ledger["reduction"] == run.reduction)]
     return rows.merge(selected_patches(run), on=[*PATCH_KEY, "label"], how="inner", validate="many_to_one")
 
 
-def points(run: Run, rows: pd.DataFrame, column: str, *, log2: bool = False) -> Points:
+def points(run: RunTables, rows: pd.DataFrame, column: str, *, log2: bool = False) -> Points:
     """Reduce the rows of one stratum, model and compartment to one value per unit.
 
     Parameters
@@ -120,7 +120,7 @@ def points(run: Run, rows: pd.DataFrame, column: str, *, log2: bool = False) -> 
     return Points(means, by_unit=True, low=low, high=high, n_patches=len(kept))
 
 
-def learned(run: Run, magnification: str) -> bool:
+def learned(run: RunTables, magnification: str) -> bool:
     """Tell whether the trained classifier beats chance at a magnification, as its metrics state it."""
     rows = run.metrics[
         (run.metrics["magnification"] == magnification)
@@ -130,13 +130,13 @@ def learned(run: Run, magnification: str) -> bool:
     return bool(rows["learned"].any())
 
 
-def stratum_words(run: Run, magnification: str, label: str) -> str:
+def stratum_words(run: RunTables, magnification: str, label: str) -> str:
     """Name a class at a magnification, and say where its classifier learned nothing."""
     words = f"{label}, {magnification_words(magnification)}"
     return words if learned(run, magnification) else f"{words} (classifier at chance)"
 
 
-def judged_counts(run: Run, magnification: str, label: str) -> tuple[int, int]:
+def judged_counts(run: RunTables, magnification: str, label: str) -> tuple[int, int]:
     """Return the numbers of judged patches and of their known slides in one stratum."""
     rows = selected_patches(run).merge(run.patches, on=[*PATCH_KEY, "label"], validate="one_to_one")
     rows = rows[(rows["magnification"] == magnification) & (rows["label"] == label)]
@@ -144,7 +144,7 @@ def judged_counts(run: Run, magnification: str, label: str) -> tuple[int, int]:
     return len(rows), int(slides.nunique())
 
 
-def exclusions(run: Run) -> pd.DataFrame:
+def exclusions(run: RunTables) -> pd.DataFrame:
     """Count the patches that could not be used, by reason.
 
     A reason often names its patch or file; those names are taken out, so that one cause is one row.

@@ -10,7 +10,7 @@ import pandas as pd
 import yaml
 
 from saliency_stats.errors import ReportError
-from saliency_stats.report.run import Run, canonical_magnification
+from saliency_stats.report.run import RunTables, canonical_magnification
 
 _TRUE: Final = frozenset({"true", "1", "1.0"})
 _FALSE: Final = frozenset({"false", "0", "0.0", ""})
@@ -79,7 +79,6 @@ _TABLES: Final[Mapping[str, _TableSpec]] = {
         ),
     ),
     "selection": _TableSpec(("magnification", "label", "step"), ("n_patches", "n_slides")),
-    "nuclei": _TableSpec(("patch_id", "magnification"), ("area_um2",), optional=True),
     "examples": _TableSpec(
         ("file", "patch_id", "slide_id", "label", "magnification", "model", "method"),
         ("mpp", "p_true", "rank"),
@@ -88,7 +87,7 @@ _TABLES: Final[Mapping[str, _TableSpec]] = {
 }
 
 
-def read_run(folder: Path) -> Run:
+def read_run(folder: Path) -> RunTables:
     """Read and check a finished run's folder.
 
     Parameters
@@ -98,7 +97,7 @@ def read_run(folder: Path) -> Run:
 
     Returns
     -------
-    Run
+    RunTables
         The run's tables; optional ones are empty where their file is absent.
 
     Raises
@@ -110,7 +109,7 @@ def read_run(folder: Path) -> Run:
     if not folder.is_dir():
         raise ReportError(f"{folder}: no such folder; give the folder that `saliency-stats run` wrote")
     tables = {name: _read_table(folder, name, spec) for name, spec in _TABLES.items()}
-    return Run(
+    return RunTables(
         folder=folder,
         study=_read_mapping(folder / "study.yaml", required=True),
         manifest=_read_manifest(folder),

@@ -28,7 +28,7 @@ def canonical_magnification(value: object) -> str:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunTables:
     """The tables of a finished run, with what the report needs to ask of them again and again.
 
     Parameters
@@ -41,7 +41,7 @@ class Run:
         ``manifest.json``; empty where the run left none.
     verdicts
         ``verdict.json``: one mapping per primary hypothesis.
-    patches, predictions, metrics, training, ledger, profile, contrasts, selection, nuclei, examples
+    patches, predictions, metrics, training, ledger, profile, contrasts, selection, examples
         The tables of the same names. ``magnification`` is spelt canonically in all of them.
     """
 
@@ -57,7 +57,6 @@ class Run:
     profile: pd.DataFrame
     contrasts: pd.DataFrame
     selection: pd.DataFrame
-    nuclei: pd.DataFrame
     examples: pd.DataFrame
 
     def setting(self, key: str, default: Any = NOT_RECORDED) -> Any:

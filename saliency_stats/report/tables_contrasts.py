@@ -5,7 +5,7 @@ from typing import Any, Final
 import pandas as pd
 
 from saliency_stats.report.figures_contrasts import missing_reasons, one_test
-from saliency_stats.report.run import PRIMARY, TRAINED, Run, records
+from saliency_stats.report.run import PRIMARY, TRAINED, RunTables, records
 from saliency_stats.report.tables import Table, of_labels, place_of
 from saliency_stats.report.wording import (
     CONTRAST_WORDS,
@@ -25,13 +25,13 @@ from saliency_stats.report.wording import (
 _STATUS: Final = {"tested": "tested", "no_inference": "not tested", "not_interpretable": "not interpretable"}
 
 
-def contrast_tables(run: Run) -> tuple[Table, ...]:
+def contrast_tables(run: RunTables) -> tuple[Table, ...]:
     """Return the tables of contrasts that have rows, the most important first."""
     made = (contrasts_table(run), compartments_table(run), tests_table(run))
     return tuple(table for table in made if table.rows)
 
 
-def contrasts_table(run: Run) -> Table:
+def contrasts_table(run: RunTables) -> Table:
     """Return the primary contrast of the trained network, the controls, and their difference."""
     return _contrast_rows(
         run,
@@ -42,7 +42,7 @@ def contrasts_table(run: Run) -> Table:
     )
 
 
-def compartments_table(run: Run) -> Table:
+def compartments_table(run: RunTables) -> Table:
     """Return the contrasts of the trained network other than the primary one."""
     rows = run.contrasts[(run.contrasts["contrast"] != PRIMARY) & (run.contrasts["model"] == TRAINED)]
     return _contrast_rows(
@@ -54,7 +54,7 @@ def compartments_table(run: Run) -> Table:
     )
 
 
-def tests_table(run: Run) -> Table:
+def tests_table(run: RunTables) -> Table:
     """Return every test of the primary hypotheses side by side."""
     rows = run.contrasts[(run.contrasts["contrast"] == PRIMARY) & (run.contrasts["model"] == TRAINED)]
     rows = of_labels(run, rows)
@@ -82,7 +82,7 @@ def tests_table(run: Run) -> Table:
     )
 
 
-def _contrast_rows(run: Run, name: str, title: str, rows: pd.DataFrame, first: str) -> Table:
+def _contrast_rows(run: RunTables, name: str, title: str, rows: pd.DataFrame, first: str) -> Table:
     rows = of_labels(run, rows)
     several = _several_methods(rows)
     cells = [
@@ -128,7 +128,7 @@ def _contrast_rows(run: Run, name: str, title: str, rows: pd.DataFrame, first: s
     )
 
 
-def _means_words(run: Run, rows: pd.DataFrame) -> str:
+def _means_words(run: RunTables, rows: pd.DataFrame) -> str:
     """Say what the numbers are means of, and what the columns on the design mean."""
     if not (rows["n_slides"] > 0).any():
         return "Ratios are geometric means over patches, because their slides are unknown."

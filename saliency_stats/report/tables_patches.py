@@ -1,7 +1,7 @@
 """The classifier's performance, the judged patches and those left out, as tables."""
 
 from saliency_stats.report.population import exclusions, points, selected_ledger
-from saliency_stats.report.run import TRAINED, Run, records
+from saliency_stats.report.run import TRAINED, RunTables, records
 from saliency_stats.report.tables import Table, of_labels, place_of
 from saliency_stats.report.wording import (
     NONE,
@@ -18,13 +18,13 @@ from saliency_stats.report.wording import (
 from saliency_stats.vocabulary import COMPARTMENTS, SPLITS
 
 
-def patch_tables(run: Run) -> tuple[Table, ...]:
+def patch_tables(run: RunTables) -> tuple[Table, ...]:
     """Return the tables of patches that have rows."""
     made = (composition_table(run), metrics_table(run), selection_table(run), exclusions_table(run))
     return tuple(table for table in made if table.rows)
 
 
-def metrics_table(run: Run) -> Table:
+def metrics_table(run: RunTables) -> Table:
     """Return how well each network classifies, by split."""
     place = {split: k for k, split in enumerate(SPLITS)}
     rows = run.metrics.assign(
@@ -70,7 +70,7 @@ def metrics_table(run: Run) -> Table:
     )
 
 
-def composition_table(run: Run) -> Table:
+def composition_table(run: RunTables) -> Table:
     """Return each compartment's share of area and saliency in the judged patches, and its density ratio."""
     ledger = selected_ledger(run)
     cells = []
@@ -109,7 +109,7 @@ def composition_table(run: Run) -> Table:
     )
 
 
-def selection_table(run: Run) -> Table:
+def selection_table(run: RunTables) -> Table:
     """Return the flow diagram as a table."""
     cells = [
         (
@@ -131,7 +131,7 @@ def selection_table(run: Run) -> Table:
     )
 
 
-def exclusions_table(run: Run) -> Table:
+def exclusions_table(run: RunTables) -> Table:
     """Return why patches could not be used."""
     cells = [
         (magnification_words(row.magnification), row.label, row.reason, whole(row.n_patches))

@@ -3,17 +3,12 @@
 import re
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
 from saliency_stats.cohort.folder import PatchFolder
-from saliency_stats.cohort.inspection import inspect
 from saliency_stats.cohort.patch import PATCH_COLUMNS, USED
-from saliency_stats.cohort.splits import check_splits, with_splits
 from saliency_stats.errors import CohortError, StudyError
-
-FRACTIONS = {"train": 0.5, "valid": 0.1, "test": 0.4}
 
 
 def tissue(seed=0, size=32):
@@ -75,6 +70,7 @@ def test_the_table_has_the_columns_of_every_cohort_and_keeps_ids_as_text(tmp_pat
 )
 def test_ways_of_writing_the_same_table(tmp_path, text):
     table = cohort(tmp_path, text).table
+    assert list(table.index) == [0]
     assert table[["source", "label", "mpp"]].to_dict("records") == [{"source": "a.png", "label": "benign", "mpp": 0.5}]
 
 
@@ -274,54 +270,3 @@ def test_a_word_for_unknown_is_no_id(tmp_path, column, word):
 def test_a_slide_of_two_patients(tmp_path):
     text = "path,label,mpp,slide_id,patient_id\na.png,benign,1,S,P\nb.png,benign,1,S,\nc.png,benign,1,S,Q\n"
     refused(tmp_path, text, "line 4", "slide 'S' is of patient 'Q', but of patient 'P'")
-
-
-# --- a cohort as a whole ----------------------------------------------------------------------------
-
-
-def looked_at(made):
-    return with_splits(inspect(made, 0.05), FRACTIONS, 0)
-
-
-def image_cohort(tmp_path, labels):
-    lines = ["path,label,mpp"]
-    for number, label in enumerate(labels):
-        Image.fromarray(tissue(number)).save(tmp_path / f"{number}.png")
-        lines.append(f"{number}.png,{label},0.5")
-    return cohort(tmp_path, "\n".join(lines))
-
-
-def test_one_class_only(tmp_path):
-    table = looked_at(image_cohort(tmp_path, ["benign"] * 12))
-    with pytest.raises(CohortError, match="every one of the 12 usable patches is 'benign', none is 'malignant'"):
-        check_splits(table, "test")
-
-
-def test_three_patches_in_all(tmp_path):
-    table = looked_at(image_cohort(tmp_path, ["benign", "malignant", "malignant"]))
-    with pytest.raises(CohortError, match=r"the \w+ split at 20× holds no usable '\w+' patch .* 3 in all") as caught:
-        check_splits(table, "test")
-    assert "Add patches" in str(caught.value)
-
-
-def test_broken_patches_are_excluded_and_the_cohort_goes_on(tmp_path):
-    made = image_cohort(tmp_path, ["benign", "malignant"] * 8)
-    (tmp_path / "3.png").unlink()
-    (tmp_path / "4.png").write_bytes(b"no image")
-    table = looked_at(made)
-    assert table.loc[3, "status"] == "excluded: the image file is missing"
-    assert table.loc[4, "status"] == "excluded: not a readable image; expected PNG, JPEG or TIFF"
-    assert (table["status"] == USED).sum() == 14
-    assert (table.loc[[3, 4], "split"] == "").all()
-    assert isinstance(table, pd.DataFrame)
-    check_splits(table, "test")
-
-
-def test_nothing_usable_is_left(tmp_path):
-    made = image_cohort(tmp_path, ["benign", "malignant"])
-    for path in tmp_path.glob("*.png"):
-        path.unlink()
-    with pytest.raises(
-        CohortError, match=r"none of the 2 patches can be used \(2 × excluded: the image file is missing"
-    ):
-        check_splits(looked_at(made), "test")

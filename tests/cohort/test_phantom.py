@@ -228,9 +228,7 @@ def test_area_shares_do_not_depend_on_the_pixel_size(mpp, size_px):
         fine = Phantom(signal="none").patch(rng(seed), "benign")[1]
         other = Phantom(signal="none", mpp=mpp, size_px=size_px).patch(rng(seed), "benign")[1]
         # The same 64 µm of tissue; at 2 µm per px a gap may be narrower than a pixel.
-        np.testing.assert_allclose(
-            shares(other), shares(fine), atol={0.25: 0.005, 1.0: 0.01, 2.0: 0.035}[mpp]
-        )
+        np.testing.assert_allclose(shares(other), shares(fine), atol={0.25: 0.005, 1.0: 0.01, 2.0: 0.035}[mpp])
 
 
 def test_a_lower_magnification_shows_the_same_tissue():

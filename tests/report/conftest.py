@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ from saliency_stats.vocabulary import COMPARTMENT_CODES, COMPARTMENTS
 
 HOSTILE = '<script>alert("x")</script>'
 MIN_CONFIDENCE = 0.9
+IDENTITY = ["patch_id", "slide_id", "patient_id", "label", "split", "magnification"]
+EXAMPLE = ["file", "model", "method", "patch_id", "slide_id", "label", "magnification", "mpp", "p_true", "rank"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ def write_run(folder: Path, sim: Simulation) -> Path:
     predictions = _predictions(used, sim, rng)
     metrics = _metrics(predictions, used, sim)
     ledger = _ledger(used[used["split"] == "test"], sim, rng)
+    population = primary_population(predictions, min_confidence=MIN_CONFIDENCE)
     settings = StatisticsSettings(bootstrap_draws=2_000, min_confidence=MIN_CONFIDENCE)
     learned = dict.fromkeys(sim.magnifications, sim.learned)
     contrasts = study_contrasts(ledger, predictions, settings=settings, learned=learned)
@@ -65,9 +69,8 @@ def write_run(folder: Path, sim: Simulation) -> Path:
         "ledger": ledger,
         "profile": _profile(sim, rng).iloc[: 0 if sim.nothing_correct else None],
         "contrasts": contrasts,
-        "selection": _selection(patches, predictions, ledger),
-        "nuclei": _nuclei(used, rng),
-        "examples": _examples(folder, predictions, used, sim),
+        "selection": study_flow(patches, predictions, ledger, population, evaluation_split="test"),
+        "examples": _examples(folder, population.patches, predictions, used, sim),
     }
     for name, table in tables.items():
         table.to_csv(folder / f"{name}.csv", index=False)
@@ -81,33 +84,31 @@ def write_run(folder: Path, sim: Simulation) -> Path:
 
 def _patches(sim: Simulation) -> pd.DataFrame:
     rows = []
-    for magnification in sim.magnifications:
-        for label in sim.labels:
-            for slide in range(2 * sim.slides):
-                for k in range(sim.patches):
-                    name = f"{label[0]}{slide:02d}-{k:02d}"
-                    status = "used"
-                    if (slide, k) == (0, 0):
-                        name += HOSTILE
-                    if (slide, k) == (1, 1):
-                        status = f"excluded: {name}.png: the file ends too early {HOSTILE}"
-                    if slide < 3 and k == 2:
-                        status = "excluded: no tissue: 98 % of the patch is background"
-                    rows.append(
-                        {
-                            "patch_id": name,
-                            "slide_id": f"slide_{label[0]}{slide:02d}$" if sim.known_slides else "",
-                            "patient_id": "",
-                            "label": label,
-                            "split": "test" if slide % 2 else ("train" if slide % 4 else "valid"),
-                            "magnification": magnification,
-                            "mpp": 10.0 / magnification,
-                            "x_um": 0.0,
-                            "y_um": 0.0,
-                            "source": f"{name}.png",
-                            "status": status,
-                        }
-                    )
+    counts = range(2 * sim.slides), range(sim.patches)
+    for magnification, label, slide, k in product(sim.magnifications, sim.labels, *counts):
+        name = f"{label[0]}{slide:02d}-{k:02d}"
+        status = "used"
+        if (slide, k) == (0, 0):
+            name += HOSTILE
+        if (slide, k) == (1, 1):
+            status = f"excluded: {name}.png: the file ends too early {HOSTILE}"
+        if slide < 3 and k == 2:
+            status = "excluded: no tissue: 98 % of the patch is background"
+        rows.append(
+            {
+                "patch_id": name,
+                "slide_id": f"slide_{label[0]}{slide:02d}$" if sim.known_slides else "",
+                "patient_id": "",
+                "label": label,
+                "split": "test" if slide % 2 else ("train" if slide % 4 else "valid"),
+                "magnification": magnification,
+                "mpp": 10.0 / magnification,
+                "x_um": 0.0,
+                "y_um": 0.0,
+                "source": f"{name}.png",
+                "status": status,
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -185,12 +186,7 @@ def _ledger(rows: pd.DataFrame, sim: Simulation, rng: np.random.Generator) -> pd
             tables.append(
                 pd.DataFrame(
                     {
-                        "patch_id": row.patch_id,
-                        "slide_id": row.slide_id,
-                        "patient_id": row.patient_id,
-                        "label": row.label,
-                        "split": row.split,
-                        "magnification": row.magnification,
+                        **{name: getattr(row, name) for name in IDENTITY},
                         "model": model,
                         "method": "gradient",
                         "reduction": "l2",
@@ -207,70 +203,47 @@ def _ledger(rows: pd.DataFrame, sim: Simulation, rng: np.random.Generator) -> pd
 
 def _profile(sim: Simulation, rng: np.random.Generator) -> pd.DataFrame:
     distance = np.arange(-5.5, 15.5, 1.0)
+    slides = range(1, 2 * sim.slides, 2) if sim.known_slides else (None,)
     tables = []
-    for magnification in sim.magnifications:
-        for label in sim.labels:
-            for slide in range(1, 2 * sim.slides, 2) if sim.known_slides else (None,):
-                for model in sim.models:
-                    strength = 0.45 if model == "trained" else 0.08
-                    curve = 1 + strength * (np.exp(-(((distance - 3) / 3) ** 2)) - 0.8 * (distance < 0))
-                    tables.append(
-                        pd.DataFrame(
-                            {
-                                "slide_id": "" if slide is None else f"slide_{label[0]}{slide:02d}$",
-                                "label": label,
-                                "magnification": magnification,
-                                "model": model,
-                                "method": "gradient",
-                                "reduction": "l2",
-                                "distance_um": distance,
-                                "mean_saliency_ratio": (
-                                    curve + rng.normal(0, 0.05) + rng.normal(0, 0.02, distance.size)
-                                ),
-                                "n_pixels": 2000,
-                                "n_patches": sim.patches,
-                            }
-                        )
-                    )
+    for magnification, label, slide, model in product(sim.magnifications, sim.labels, slides, sim.models):
+        strength = 0.45 if model == "trained" else 0.08
+        curve = 1 + strength * (np.exp(-(((distance - 3) / 3) ** 2)) - 0.8 * (distance < 0))
+        row = {
+            "slide_id": "" if slide is None else f"slide_{label[0]}{slide:02d}$",
+            "label": label,
+            "magnification": magnification,
+            "model": model,
+            "method": "gradient",
+            "reduction": "l2",
+            "distance_um": distance,
+            "mean_saliency_ratio": curve + rng.normal(0, 0.05) + rng.normal(0, 0.02, distance.size),
+            "n_pixels": 2000,
+            "n_patches": sim.patches,
+        }
+        tables.append(pd.DataFrame(row))
     return pd.concat(tables, ignore_index=True)
 
 
 def _training(sim: Simulation, rng: np.random.Generator) -> pd.DataFrame:
     epoch = np.arange(1, 11)
-    tables = []
-    for magnification in sim.magnifications:
-        loss = 0.7 * np.exp(-epoch / 4) + 0.05
-        accuracy = 0.97 - 0.4 * np.exp(-epoch / 3)
-        tables.append(
-            pd.DataFrame(
-                {
-                    "magnification": magnification,
-                    "model": "trained",
-                    "epoch": epoch,
-                    "loss_train": loss,
-                    "loss_valid": loss * 1.2 + rng.normal(0, 0.02, epoch.size),
-                    "balanced_accuracy_train": accuracy,
-                    "balanced_accuracy_valid": accuracy - 0.03,
-                    "learning_rate": 1e-3,
-                    "chosen": epoch == 8,
-                }
-            )
-        )
-    return pd.concat(tables, ignore_index=True)
+    loss = 0.7 * np.exp(-epoch / 4) + 0.05
+    accuracy = 0.97 - 0.4 * np.exp(-epoch / 3)
+    row = {
+        "model": "trained",
+        "epoch": epoch,
+        "loss_train": loss,
+        "loss_valid": loss * 1.2 + rng.normal(0, 0.02, epoch.size),
+        "balanced_accuracy_train": accuracy,
+        "balanced_accuracy_valid": accuracy - 0.03,
+        "learning_rate": 1e-3,
+        "chosen": epoch == 8,
+    }
+    return pd.concat([pd.DataFrame({"magnification": value, **row}) for value in sim.magnifications])
 
 
-def _selection(patches: pd.DataFrame, predictions: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
-    population = primary_population(predictions, min_confidence=MIN_CONFIDENCE)
-    return study_flow(patches, predictions, ledger, population, evaluation_split="test")
-
-
-def _nuclei(used: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    table = used.loc[used.index.repeat(5), ["patch_id", "magnification"]].reset_index(drop=True)
-    return table.assign(nucleus_id=np.tile(np.arange(1, 6), len(used)), area_um2=rng.normal(40, 5, len(table)))
-
-
-def _examples(folder: Path, predictions: pd.DataFrame, used: pd.DataFrame, sim: Simulation) -> pd.DataFrame:
-    kept = primary_population(predictions, min_confidence=MIN_CONFIDENCE).patches
+def _examples(
+    folder: Path, kept: pd.DataFrame, predictions: pd.DataFrame, used: pd.DataFrame, sim: Simulation
+) -> pd.DataFrame:
     trained = predictions[predictions["model"] == "trained"]
     kept = kept.merge(used, on=["patch_id", "magnification", "label"]).merge(
         trained[["patch_id", "magnification", "p_malignant"]], on=["patch_id", "magnification"]
@@ -292,34 +265,10 @@ def _examples(folder: Path, predictions: pd.DataFrame, used: pd.DataFrame, sim: 
             saliency = (noise * np.array(density[model])[made.truth] * 1e-3).astype(np.float32)
             file = f"{number:03d}_{model}.npz"
             np.savez(folder / "examples" / file, image=made.image, saliency=saliency, compartments=made.truth)
-            rows.append(
-                {
-                    "file": file,
-                    "patch_id": row.patch_id,
-                    "slide_id": row.slide_id,
-                    "label": row.label,
-                    "magnification": row.magnification,
-                    "mpp": row.mpp,
-                    "model": model,
-                    "method": "gradient",
-                    "p_true": row.p_true,
-                    "rank": row.rank,
-                }
-            )
-    columns = [
-        "file",
-        "patch_id",
-        "slide_id",
-        "label",
-        "magnification",
-        "mpp",
-        "model",
-        "method",
-        "p_true",
-        "rank",
-    ]
+            kept_too = {name: getattr(row, name) for name in EXAMPLE[3:]}
+            rows.append({"file": file, "model": model, "method": "gradient"} | kept_too)
     assert COMPARTMENT_CODES["cytoplasm"] == 2
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=EXAMPLE)
 
 
 def _study(sim: Simulation) -> dict[str, object]:

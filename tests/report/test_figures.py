@@ -20,14 +20,14 @@ from saliency_stats.report.figures_classifier import reliability, roc_curve
 from saliency_stats.report.figures_contrasts import draw_forest, primary_rows
 from saliency_stats.report.figures_flow import draw_flow
 from saliency_stats.report.population import exclusions, points, selected_ledger, selected_patches
-from saliency_stats.report.run import Run, canonical_magnification
+from saliency_stats.report.run import RunTables, canonical_magnification
 from saliency_stats.report.style import COMPARTMENT_COLOURS, spread
 from saliency_stats.report.wording import count, number, p_words, ratio, shorten
 from saliency_stats.vocabulary import COMPARTMENTS
 
 
 @pytest.fixture(scope="module")
-def run(run_folder: Path) -> Run:
+def run(run_folder: Path) -> RunTables:
     return read_run(run_folder)
 
 
@@ -60,7 +60,7 @@ def test_reliability_bins_hold_every_patch_once(malignant: np.ndarray, score: np
     assert table["bin"].between(0, 9).all()
 
 
-def test_the_judged_patches_follow_the_rule(run: Run) -> None:
+def test_the_judged_patches_follow_the_rule(run: RunTables) -> None:
     rows = run.predictions[(run.predictions["model"] == "trained") & (run.predictions["split"] == "test")]
     p_true = rows["p_malignant"].where(rows["label"] == "malignant", 1 - rows["p_malignant"])
     expected = rows[rows["correct"] & (p_true >= 0.9)]
@@ -69,7 +69,7 @@ def test_the_judged_patches_follow_the_rule(run: Run) -> None:
     assert set(found["patch_id"]) == set(expected["patch_id"])
 
 
-def test_points_are_geometric_means_of_slides_with_a_t_interval(run: Run) -> None:
+def test_points_are_geometric_means_of_slides_with_a_t_interval(run: RunTables) -> None:
     ledger = selected_ledger(run)
     rows = ledger[
         (ledger["label"] == "malignant") & (ledger["model"] == "trained") & (ledger["compartment"] == "cytoplasm")
@@ -84,7 +84,7 @@ def test_points_are_geometric_means_of_slides_with_a_t_interval(run: Run) -> Non
     np.testing.assert_array_equal(found.each, shuffled.each)
 
 
-def test_points_without_slides_are_patches_without_an_interval(run: Run) -> None:
+def test_points_without_slides_are_patches_without_an_interval(run: RunTables) -> None:
     rows = selected_ledger(run)
     rows = rows[(rows["compartment"] == "nucleus") & (rows["model"] == "trained")]
     some = rows.assign(slide_id=rows["slide_id"].where(rows["patch_id"] != rows["patch_id"].iloc[0], ""))
@@ -94,7 +94,7 @@ def test_points_without_slides_are_patches_without_an_interval(run: Run) -> None
     assert np.isnan([found.low, found.high]).all()
 
 
-def test_reasons_of_exclusion_lose_the_names_of_patches(run: Run) -> None:
+def test_reasons_of_exclusion_lose_the_names_of_patches(run: RunTables) -> None:
     table = exclusions(run)
     assert table["n_patches"].sum() == (run.patches["status"] != "used").sum()
     assert list(table["n_patches"]) == sorted(table["n_patches"], reverse=True)
@@ -103,7 +103,7 @@ def test_reasons_of_exclusion_lose_the_names_of_patches(run: Run) -> None:
     assert len(table) == 4
 
 
-def test_the_forest_shows_every_primary_contrast_with_its_numbers(run: Run) -> None:
+def test_the_forest_shows_every_primary_contrast_with_its_numbers(run: RunTables) -> None:
     rows = primary_rows(run)
     assert list(rows["model"]) == ["trained", "randomised", "trained-randomised"] * 2
     assert set(rows["test"]) == {"t_slide_means"}
@@ -115,12 +115,16 @@ def test_the_forest_shows_every_primary_contrast_with_its_numbers(run: Run) -> N
 def test_the_forest_says_why_there_is_no_interval(tmp_path: Path, make_run: Callable[..., Path]) -> None:
     folder = make_run(tmp_path / "run", slides=3, patches=5, known_slides=False)
     figure = draw_forest(read_run(folder))
+    figure.draw_without_rendering()
+    box = figure.texts[0].get_window_extent()
+    assert min(box.x0, box.y0) >= 0
+    assert box.x1 <= figure.bbox.x1
     note = " ".join(text.get_text() for text in figure.texts).replace("\n", " ")
     assert "no interval" in note
     assert "slides of the patches are unknown" in note
 
 
-def test_the_flow_shows_every_count_and_its_exclusions_add_up(run: Run) -> None:
+def test_the_flow_shows_every_count_and_its_exclusions_add_up(run: RunTables) -> None:
     words = _texts(draw_flow(run))
     for row in run.selection.itertuples():
         assert any(word.startswith(f"{int(row.n_patches)} patches, ") for word in words)
@@ -172,7 +176,7 @@ def test_wording() -> None:
     ],
 )
 def test_a_control_that_leans_the_same_way_is_named(
-    run: Run,
+    run: RunTables,
     trained: float,
     control: float,
     difference: float,
@@ -198,9 +202,9 @@ def test_a_control_that_leans_the_same_way_is_named(
         assert all(words in caveat.text for caveat in found)
 
 
-def _with(run: Run, contrasts: pd.DataFrame) -> Run:
-    fields = {name: getattr(run, name) for name in Run.__dataclass_fields__}
-    return Run(**{**fields, "contrasts": contrasts})
+def _with(run: RunTables, contrasts: pd.DataFrame) -> RunTables:
+    fields = {name: getattr(run, name) for name in RunTables.__dataclass_fields__}
+    return RunTables(**{**fields, "contrasts": contrasts})
 
 
 def _patch(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, pd.DataFrame]:

@@ -168,7 +168,7 @@ def test_explain_draws_one_patch_whose_rows_are_those_of_the_ledger(finished, mo
 def test_explain_suggests_the_nearest_patch(finished):
     result = CliRunner().invoke(main, ["explain", str(finished.folder), "phantom-01-00l"])
     assert result.exit_code == 1
-    assert "phantom-01-001" in result.output
+    assert "Did you mean phantom-01-00" in result.output
 
 
 def test_another_study_does_not_overwrite_a_run(finished, tiny):

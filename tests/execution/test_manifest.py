@@ -1,0 +1,55 @@
+import hashlib
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+
+import saliency_stats
+from saliency_stats.execution.manifest import artefact_hashes, machine, sha256, versions
+
+
+def test_a_file_is_hashed(tmp_path):
+    content = bytes(range(256)) * 5000
+    (tmp_path / "a").write_bytes(content)
+    assert sha256(tmp_path / "a") == hashlib.sha256(content).hexdigest()
+
+
+def test_every_artefact_is_hashed_and_no_working_file(tmp_path):
+    inside = ["ledger.csv", "figures/a.png", "paper/work/b.tex", "weights/w.safetensors", "report.html"]
+    outside = ["manifest.json", "work/identity.json", "work/units/a/ledger.parquet", "explain/p.png"]
+    for name in inside + outside:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    hashes = artefact_hashes(tmp_path)
+    assert hashes == {name: hashlib.sha256(name.encode()).hexdigest() for name in sorted(inside)}
+    assert json.loads(json.dumps(hashes)) == hashes
+
+
+def test_what_is_left_half_written_is_no_artefact(tmp_path):
+    (tmp_path / ".ledger.csv.partial").write_text("half")
+    assert artefact_hashes(tmp_path) == {}
+
+
+def test_versions_are_those_in_use():
+    found = versions()
+    assert found["numpy"] == np.__version__
+    assert found["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert found["saliency-stats"] == saliency_stats.__version__
+    assert {"torch", "torchvision", "scipy", "pandas", "scikit-image", "statsmodels"} <= found.keys()
+    assert all(re.match(r"\d+\.\d+", version) for version in found.values())
+
+
+def test_versions_need_no_import_of_what_they_name():
+    script = (
+        "import sys; from saliency_stats.execution.manifest import versions; versions(); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert done.stdout == "False\n"
+
+
+def test_the_machine_is_described_without_its_name():
+    described = machine()
+    assert described.keys() == {"system", "machine", "processor"}
+    assert all(described.values())

@@ -1,0 +1,232 @@
+"""Files of a run: whole or not at all, and what is read is what was written."""
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from saliency_stats.compartments import Stains, stain_table, stains_from
+from saliency_stats.errors import StorageError
+from saliency_stats.execution.store import (
+    BIG_TABLE,
+    TEXT_COLUMNS,
+    Store,
+    atomic,
+    write_json,
+    write_table,
+    write_text,
+)
+
+NO_SPACE = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def names(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+# --- atomic -----------------------------------------------------------------------------------------
+
+
+def test_a_file_appears_when_the_block_ends(tmp_path):
+    path = tmp_path / "deep" / "er" / "a.txt"
+    with atomic(path) as partial:
+        partial.write_text("new")
+        assert partial.parent == path.parent  # a rename to another disk would not be atomic
+        assert not path.exists()
+    assert path.read_text() == "new"
+    assert names(path.parent) == ["a.txt"]
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt(), SystemExit(1), OSError("x"), NO_SPACE])
+def test_a_block_that_fails_leaves_what_was_there(tmp_path, error):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def write():
+        with atomic(path) as partial:
+            partial.write_text("half of the n")
+            raise error
+
+    with pytest.raises(StorageError if isinstance(error, OSError) else type(error)):
+        write()
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_what_a_killed_run_left_does_not_stand_in_the_way(tmp_path):
+    (tmp_path / ".a.txt.partial").write_text("left by a run that was killed, and longer than the new text")
+    write_text(tmp_path / "a.txt", "new")
+    assert names(tmp_path) == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "new"
+
+
+def test_killed_while_writing_the_old_file_stays(tmp_path):
+    """The writer kills itself, as `kill -9` would, with half the text on disk."""
+    (tmp_path / "a.txt").write_text("old")
+    script = (
+        "import os, signal, sys, pathlib\n"
+        "from saliency_stats.execution.store import atomic\n"
+        "with atomic(pathlib.Path(sys.argv[1])) as partial:\n"
+        "    partial.write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path / "a.txt"], check=False)
+    assert done.returncode == -9
+    assert (tmp_path / "a.txt").read_text() == "old"
+
+
+def test_no_space_is_said_with_its_remedy(tmp_path):
+    with pytest.raises(StorageError) as caught, atomic(tmp_path / "a.txt"):
+        raise NO_SPACE
+    message = str(caught.value)
+    assert message.startswith(f"no disk space left while writing {tmp_path / 'a.txt'}.")
+    assert "free some space and give the same command again" in message
+    assert "--out" in message
+
+
+def test_a_folder_that_cannot_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"a\.txt cannot be written \((File exists|Not a directory)\)"):
+        write_text(tmp_path / "file" / "a.txt", "x")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of one megabyte."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = shutil.which("mount")
+    if not sys.platform.startswith("linux") or os.geteuid() or mount is None:
+        pytest.skip("NOT TESTED: a full disk needs root on Linux, to mount a tmpfs of one megabyte")
+    if subprocess.run(
+        [mount, "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=False, capture_output=True
+    ).returncode:
+        pytest.skip("NOT TESTED: a full disk; this system does not let root mount a tmpfs")
+    yield disk
+    # lazily: a test that fails may leave a file open
+    subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+LARGE = pd.DataFrame({"number": np.random.default_rng(0).random(150_000)})
+
+
+def test_a_full_disk(small_disk):
+    write_text(small_disk / "a.csv", "old\n")
+    with pytest.raises(StorageError, match=r"no disk space left while writing .*a\.csv"):
+        write_table(small_disk / "a.csv", LARGE)
+    assert names(small_disk) == ["a.csv"]
+    assert (small_disk / "a.csv").read_text() == "old\n"
+
+
+def test_a_full_disk_while_a_unit_is_stored(small_disk):
+    store = Store(small_disk)
+    with pytest.raises(StorageError, match="no disk space left while writing"):
+        store.once("unit", lambda: {"ledger": LARGE.head(10), "profile": LARGE})
+    assert names(small_disk / "work" / "units") == []
+    # with space again the same run goes on
+    assert len(store.once("unit", lambda: {"ledger": LARGE.head(10)})["ledger"]) == 10
+
+
+def test_a_disk_too_small_for_the_run(small_disk):
+    opened = Store(small_disk / "run").opened({}, fresh=False, needed_bytes=50_000_000)
+    with pytest.raises(StorageError, match=r"the run needs about 50 MB and 1 MB are free.*--out"), opened:
+        pytest.fail("the folder was opened")
+
+
+# --- tables and JSON --------------------------------------------------------------------------------
+
+
+def stored(tmp_path, table):
+    write_table(tmp_path / "t.csv", table)
+    return Store(tmp_path).table("t")
+
+
+def test_ids_are_text_whatever_they_look_like(tmp_path):
+    words = ["007", "", "1e5", "NA", "nan", "None", "null", "True", "1.0", " x ", "a,b", 'say "ä"', "two\nlines"]
+    table = pd.DataFrame(dict.fromkeys(TEXT_COLUMNS, words)).astype("str")
+    pd.testing.assert_frame_equal(stored(tmp_path, table), table)
+
+
+def test_ids_that_are_all_numbers_or_all_empty_stay_text(tmp_path):
+    table = pd.DataFrame({"slide_id": ["012", "13"], "patient_id": ["", ""], "split": ["", ""]}).astype("str")
+    pd.testing.assert_frame_equal(stored(tmp_path, table), table)
+
+
+def test_missing_numbers_stay_missing_and_truths_stay_truths(tmp_path):
+    table = pd.DataFrame(
+        {"patch_id": ["1", "2"], "x_um": [np.nan, np.nan], "p": [0.5, np.nan], "n": [1, 2], "correct": [True, False]}
+    ).astype({"patch_id": "str"})
+    pd.testing.assert_frame_equal(stored(tmp_path, table), table)
+
+
+def test_a_table_without_rows_keeps_its_columns(tmp_path):
+    read = stored(tmp_path, pd.DataFrame(columns=["patch_id", "area_share"]))
+    assert list(read.columns) == ["patch_id", "area_share"]
+    assert read.empty
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.text("01eNAn. ", max_size=4), st.floats(allow_nan=True)), min_size=1, max_size=6))
+def test_numbers_and_ids_come_back_exactly(tmp_path, rows):
+    table = pd.DataFrame(rows, columns=["slide_id", "value"]).astype({"slide_id": "str", "value": float})
+    read = stored(tmp_path, table)
+    assert read["slide_id"].tolist() == table["slide_id"].tolist()
+    np.testing.assert_array_equal(read["value"].astype(float), table["value"])
+    known = table["value"].notna()
+    np.testing.assert_array_equal(np.signbit(read["value"][known].astype(float)), np.signbit(table["value"][known]))
+
+
+def test_a_table_is_written_the_same_wherever(tmp_path):
+    write_table(tmp_path / "t.csv", pd.DataFrame({"a": [0.1 + 0.2, 1e-300], "b": ["ä", ""]}))
+    assert (tmp_path / "t.csv").read_bytes() == "a,b\n0.30000000000000004,ä\n1e-300,\n".encode()
+    assert not (tmp_path / "t.parquet").exists()
+
+
+def test_a_big_table_is_written_as_parquet_too(tmp_path):
+    table = pd.DataFrame({"number": np.arange(BIG_TABLE + 1)})
+    write_table(tmp_path / "t.csv", table)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "t.parquet"), table)
+
+
+def test_a_table_that_is_not_there(tmp_path):
+    with pytest.raises(StorageError, match=r"holds no ledger\.csv; the run is not finished.*Run the study again"):
+        Store(tmp_path).table("ledger")
+
+
+def test_stains_of_numbered_slides_are_found_again(tmp_path):
+    stains = {"012": Stains(vectors=((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)), source="macenko")}
+    write_table(tmp_path / "stains.csv", stain_table(stains))
+    assert stains_from(Store(tmp_path).table("stains")) == stains
+
+
+def test_json_holds_plain_values(tmp_path):
+    content = {
+        "missing": float("nan"),
+        "numpy": [np.float64("nan"), np.float32(0.5), np.int64(3), np.bool_(1)],
+        "nested": {"path": Path("a") / "b", "none": None, "tuple": (1, "ä")},
+    }
+    write_json(tmp_path / "a.json", content)
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert json.loads(text) == {
+        "missing": None,
+        "numpy": [None, 0.5, 3, True],
+        "nested": {"path": "a/b", "none": None, "tuple": [1, "ä"]},
+    }
+    assert text.endswith("}\n")
+    assert "ä" in text
+
+
+@pytest.mark.parametrize("content", [float("inf"), object(), {"table": pd.DataFrame()}])
+def test_json_refuses_what_it_would_have_to_make_up(tmp_path, content):
+    with pytest.raises((TypeError, ValueError)):
+        write_json(tmp_path / "a.json", content)
+    assert names(tmp_path) == []
