@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import ndimage
+from scipy import ndimage, stats
 from skimage.color import rgb2hed
 from skimage.feature import peak_local_max
 from skimage.filters import gaussian, threshold_otsu
@@ -40,13 +40,17 @@ def cohort(signal: str, n: int = 96) -> tuple[PhantomPatch, ...]:
 
 
 def appearance(patch):
-    """Mean density and fine texture well inside each compartment, where the camera mixes in no neighbour."""
+    """Density, and strength and sign of the fine texture, well inside each compartment, where no neighbour mixes in.
+
+    The sign (skewness of the optical density) tells dark grains on a pale ground from pale holes in a dark one.
+    """
     grey = density(patch.image).mean(axis=2)
     fine = grey - ndimage.gaussian_filter(grey, 2)
     row = {}
     for name in TISSUE:
         inside = ndimage.binary_erosion(patch.truth == COMPARTMENT_CODES[name])
         row[f"{name} density"], row[f"{name} texture"] = grey[inside].mean(), fine[inside].std()
+        row[f"{name} sign"] = stats.skew(fine[inside])
     return row
 
 
@@ -88,7 +92,7 @@ def test_patch_is_the_image_and_truth_of_render():
 
 def test_composition_is_that_of_the_tissue_and_no_patch_lacks_a_compartment():
     rows = np.array([shares(patch.truth) for signal in SIGNALS for patch in cohort(signal)])
-    low, high = np.array([[0.20, 0.30, 0.20, 0.03], [0.30, 0.40, 0.35, 0.12]])
+    low, high = np.array([[0.15, 0.35, 0.20, 0.03], [0.25, 0.50, 0.35, 0.12]])
     assert (low <= rows.mean(axis=0)).all()
     assert (rows.mean(axis=0) <= high).all()
     assert rows[:, :3].min() >= 0.05
@@ -171,7 +175,7 @@ def test_a_nuclear_signal_keeps_the_layout():
 @pytest.mark.parametrize("signal", TISSUE)
 def test_the_planted_compartment_differs_between_the_classes_and_the_others_do_not(signal):
     d = effects([appearance(patch) for patch in cohort(signal)]).abs()
-    planted = d[[f"{signal} density", f"{signal} texture"]]
+    planted = d[[f"{signal} {what}" for what in ("density", "texture", "sign")]]
     assert planted.max() > 1.5
     # 48 patches a class: the standard error of d is 0.2.
     others = d[[column for column in d.index if not column.startswith(signal)]]
