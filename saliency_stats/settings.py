@@ -84,7 +84,7 @@ class ClassifierSection(Section):
     architecture: Literal["densenet121", "densenet169", "densenet201"] = "densenet201"
     weights: str = "none"
     trainable: Literal["all", "head", "none"] = "all"
-    epochs: int = Field(default=8, ge=1, le=10_000)
+    epochs: int = Field(default=12, ge=1, le=10_000)
     batch_size: int = Field(default=32, ge=2, le=4096)
     learning_rate: float = Field(default=2e-3, ge=1e-7, le=1.0)
     weight_decay: float = Field(default=0.01, ge=0, le=1)

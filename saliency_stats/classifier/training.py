@@ -54,7 +54,7 @@ class TrainingParameters:
         ``float32``; ``bfloat16`` (autocast); ``auto``: bfloat16 where the processor computes in it.
     """
 
-    epochs: int = 8
+    epochs: int = 12
     batch_size: int = 32
     learning_rate: float = 2e-3
     weight_decay: float = 0.01

@@ -84,14 +84,9 @@ def contrast_table(
     in_range("bootstrap_draws", bootstrap_draws, bootstrap_draws >= MIN_DRAWS, f"at least {MIN_DRAWS}")
     in_range("min_units", min_units, min_units >= MIN_UNITS, f"at least {MIN_UNITS}")
     in_range("seed", seed, seed >= 0, "zero or a positive integer")
-    units = independent_units(
-        table, value, slide=slide, patient=patient, assume_independent=assume_independent
-    )
+    units = independent_units(table, value, slide=slide, patient=patient, assume_independent=assume_independent)
     obstacle = _obstacle(units, min_units)
-    rows = [
-        _row(units, test, obstacle, alpha=alpha, draws=bootstrap_draws, seed=seed)
-        for test in _test_names(tests)
-    ]
+    rows = [_row(units, test, obstacle, alpha=alpha, draws=bootstrap_draws, seed=seed) for test in _test_names(tests)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

@@ -86,9 +86,7 @@ def study_contrasts(
     values = patch_values(restrict(ledger, population))
     present = ledger[["magnification", "model", "method", "reduction"]].drop_duplicates()
     if TRAINED not in set(present["model"]):
-        raise StatisticsError(
-            f"ledger: no rows of model {TRAINED!r}; found {sorted(present['model'].unique())}"
-        )
+        raise StatisticsError(f"ledger: no rows of model {TRAINED!r}; found {sorted(present['model'].unique())}")
     unlearned = _unlearned(present["magnification"].unique(), learned)
 
     own = [tuple(row) for row in present.itertuples(index=False)]
@@ -97,9 +95,7 @@ def study_contrasts(
     paired = [row for row in own if row[1] != TRAINED and (row[0], *row[2:]) in trained]
     strata = [Stratum(contrast, label, *row) for contrast in CONTRASTS for label in LABELS for row in own]
     strata += [
-        Stratum(PRIMARY, label, mag, f"{TRAINED}-{model}", *rest)
-        for label in LABELS
-        for mag, model, *rest in paired
+        Stratum(PRIMARY, label, mag, f"{TRAINED}-{model}", *rest) for label in LABELS for mag, model, *rest in paired
     ]
     samples = _samples(values, controls)
     nothing = values.iloc[:0]
@@ -120,9 +116,7 @@ def study_contrasts(
     muted = of_trained & contrasts["magnification"].isin(unlearned)
     contrasts.loc[muted, _NO_FINDING] = NAN
     contrasts.loc[muted, "status"] = "not_interpretable"
-    contrasts.loc[muted, "reason"] = (
-        "the classifier does not beat chance here, so where it looks means nothing"
-    )
+    contrasts.loc[muted, "reason"] = "the classifier does not beat chance here, so where it looks means nothing"
     contrasts["p_adjusted"] = adjust(contrasts, correction=settings.correction)
     return contrasts[list(COLUMNS)]
 

@@ -84,9 +84,7 @@ def primary_population(
         correct=correct.astype(int),
         confident=(correct & (p_true >= min_confidence)).astype(int),
     )
-    counts = judged.groupby(["magnification", "label"], as_index=False)[
-        ["evaluated", "correct", "confident"]
-    ].sum()
+    counts = judged.groupby(["magnification", "label"], as_index=False)[["evaluated", "correct", "confident"]].sum()
     patches = judged.loc[judged["confident"] == 1, [*PATCH_KEY, "label"]].reset_index(drop=True)
     return Population(patches, counts)
 
@@ -123,9 +121,7 @@ def learned_flags(metrics: pd.DataFrame, *, evaluation_split: str = "test") -> d
     require_columns("metrics", metrics.columns, ("magnification", "model", "split", "learned"))
     rows = metrics[(metrics["model"] == TRAINED) & (metrics["split"] == evaluation_split)]
     if rows["magnification"].duplicated().any():
-        raise StatisticsError(
-            f"metrics: two rows of the trained model on split {evaluation_split!r}, expected one"
-        )
+        raise StatisticsError(f"metrics: two rows of the trained model on split {evaluation_split!r}, expected one")
     flags = _booleans("metrics", rows["learned"])
     return {plain(mag): bool(flag) for mag, flag in zip(rows["magnification"], flags, strict=True)}
 

@@ -46,17 +46,13 @@ def chance_words(metric: Mapping[str, Any], settings: StatisticsSettings) -> str
     """State that a classifier is at chance, with its balanced accuracy."""
     low, high = metric["balanced_accuracy_low"], metric["balanced_accuracy_high"]
     # An interval that could not be estimated is said to be unknown, not left out.
-    interval = (
-        f"interval {low:.2f}{DASH}{high:.2f}" if pd.notna(low) and pd.notna(high) else "interval unknown"
-    )
+    interval = f"interval {low:.2f}{DASH}{high:.2f}" if pd.notna(low) and pd.notna(high) else "interval unknown"
     evidence = f"balanced accuracy {metric['balanced_accuracy']:.2f}, {interval}"
     where = f"on the {split_words(settings)} patches at {magnification_words(metric['magnification'])}"
     return f"the classifier is at chance {where} ({evidence})"
 
 
-def tested_sentence(
-    row: pd.Series, status: str, densest: Densest, settings: StatisticsSettings, saliency: str
-) -> str:
+def tested_sentence(row: pd.Series, status: str, densest: Densest, settings: StatisticsSettings, saliency: str) -> str:
     """Say what a hypothesis' test found, and which compartment is the densest."""
     interval = interval_words(row["ci_low"], row["ci_high"], settings.alpha, flip=row["estimate"] < 0)
     return (
@@ -143,9 +139,7 @@ def _sample_name(verdict: Mapping[str, Any], *, several: bool) -> str:
 
 
 def _densest_clause(verdicts: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
-    judged = [
-        (v["densest_compartment"], name) for v, name in zip(verdicts, names, strict=True) if v["learned"]
-    ]
+    judged = [(v["densest_compartment"], name) for v, name in zip(verdicts, names, strict=True) if v["learned"]]
     found = list(dict.fromkeys(k for k, _ in judged if k is not None))
     if not found:
         return ""

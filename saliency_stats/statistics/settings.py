@@ -76,9 +76,7 @@ class StatisticsSettings:
             0 <= self.min_confidence < 1,
             "from 0 up to, not including, 1",
         )
-        in_range(
-            "equivalence_margin", self.equivalence_margin, self.equivalence_margin > 0, "positive (log2)"
-        )
+        in_range("equivalence_margin", self.equivalence_margin, self.equivalence_margin > 0, "positive (log2)")
         in_range("min_slides", self.min_slides, self.min_slides >= MIN_UNITS, f"at least {MIN_UNITS}")
         in_range(
             "bootstrap_draws",
@@ -107,6 +105,5 @@ def require_columns(name: str, found: Iterable[object], needed: tuple[str, ...])
     missing = [column for column in needed if column not in have]
     if missing:
         raise StatisticsError(
-            f"{name}: no column {', '.join(missing)} (found: {', '.join(have) or 'none'}); "
-            "add the missing columns"
+            f"{name}: no column {', '.join(missing)} (found: {', '.join(have) or 'none'}); add the missing columns"
         )

@@ -107,9 +107,7 @@ def _numbers(column: pd.Series, value: str) -> NDArray[np.float64]:
     try:
         numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
-        raise StatisticsError(
-            f"table: column {value} holds {column.dtype}, expected numbers ({error})"
-        ) from error
+        raise StatisticsError(f"table: column {value} holds {column.dtype}, expected numbers ({error})") from error
     n_infinite = int(np.count_nonzero(np.isinf(numbers)))
     if n_infinite:
         raise StatisticsError(
@@ -131,9 +129,7 @@ def _refuse_shared_slides(slides: NDArray[np.intp], patients: NDArray[np.intp], 
     shared = owners[1:][owners[1:] == owners[:-1]]
     if shared.size:
         name = names.iloc[int(np.flatnonzero(slides == shared[0])[0])]
-        raise StatisticsError(
-            f"table: slide {name} belongs to more than one patient; correct its patient ids"
-        )
+        raise StatisticsError(f"table: slide {name} belongs to more than one patient; correct its patient ids")
 
 
 def _choose_unit(

@@ -59,9 +59,7 @@ def patch_values(ledger: pd.DataFrame) -> pd.DataFrame:
     )
     unknown = sorted(set(ledger["compartment"].dropna().unique()) - set(COMPARTMENTS))
     if unknown:
-        raise StatisticsError(
-            f"ledger: unknown compartment {unknown[0]!r}, expected {', '.join(COMPARTMENTS)}"
-        )
+        raise StatisticsError(f"ledger: unknown compartment {unknown[0]!r}, expected {', '.join(COMPARTMENTS)}")
     rows = ledger[ledger["compartment"].isin(TISSUE)]
     key_groups = rows.groupby(list(VALUE_KEY), sort=True, dropna=False)
     codes = key_groups.ngroup().to_numpy()
@@ -90,8 +88,7 @@ def patch_values(ledger: pd.DataFrame) -> pd.DataFrame:
     keys = rows.iloc[first][[*VALUE_KEY, *IDENTITY]].reset_index(drop=True)
     _require_one_identity(keys)
     tables = [
-        keys.assign(contrast=contrast, **_ratio(contrast, area, mass, density, present))
-        for contrast in CONTRASTS
+        keys.assign(contrast=contrast, **_ratio(contrast, area, mass, density, present)) for contrast in CONTRASTS
     ]
     return pd.concat(tables, ignore_index=True)
 
@@ -125,14 +122,10 @@ def model_difference(values: pd.DataFrame, control: str, *, trained: str = "trai
     for name in (trained, control):
         side = values[values["model"] == name]
         if side.empty:
-            raise StatisticsError(
-                f"values: no row of model {name!r}; found {', '.join(map(str, _models(values)))}"
-            )
+            raise StatisticsError(f"values: no row of model {name!r}; found {', '.join(map(str, _models(values)))}")
         twice = side.duplicated(pair_key)
         if twice.any():
-            raise StatisticsError(
-                f"values: {_name(side[twice].iloc[0], pair_key)} occurs twice for model {name!r}"
-            )
+            raise StatisticsError(f"values: {_name(side[twice].iloc[0], pair_key)} occurs twice for model {name!r}")
         sides[name] = side
     right = sides[control].set_index(pair_key)[["value", "missing"]].add_suffix("_control")
     paired = sides[trained].join(right, on=pair_key)
@@ -216,9 +209,7 @@ def _require_one_identity(keys: pd.DataFrame) -> None:
         if twice.any():
             patch = pairs.loc[twice, "patch_id"].iloc[0]
             found = pairs.loc[pairs["patch_id"] == patch, column].tolist()
-            raise StatisticsError(
-                f"ledger: patch {patch} has more than one {column}: {found}; patch ids are unique"
-            )
+            raise StatisticsError(f"ledger: patch {patch} has more than one {column}: {found}; patch ids are unique")
 
 
 def _models(values: pd.DataFrame) -> list[object]:

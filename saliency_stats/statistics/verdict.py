@@ -52,9 +52,7 @@ _METRIC: Final = (
 )
 
 
-def verdicts(
-    contrasts: pd.DataFrame, metrics: pd.DataFrame, settings: StatisticsSettings
-) -> list[dict[str, Any]]:
+def verdicts(contrasts: pd.DataFrame, metrics: pd.DataFrame, settings: StatisticsSettings) -> list[dict[str, Any]]:
     """Judge every primary hypothesis.
 
     Parameters
@@ -90,9 +88,7 @@ def verdicts(
     require_columns("metrics", metrics.columns, (*_METRIC, "learned_reason"))
     learned = learned_flags(metrics, evaluation_split=settings.evaluation_split)
     # An empty text comes back from a CSV file as NaN.
-    texts = contrasts.assign(
-        **{column: contrasts[column].astype(object).fillna("") for column in ("reason", "unit")}
-    )
+    texts = contrasts.assign(**{column: contrasts[column].astype(object).fillna("") for column in ("reason", "unit")})
     rows = texts[texts["test"] == settings.primary_test]
     primary = rows[rows["family"] == "primary"]
     several = len(primary[["method", "reduction"]].drop_duplicates()) > 1

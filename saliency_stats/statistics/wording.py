@@ -21,9 +21,7 @@ def magnification_words(magnification: Any) -> str:
     if isinstance(magnification, Real) and not isinstance(magnification, bool):
         return f"{float(magnification):g}{TIMES}"
     text = str(magnification)
-    return (
-        f"{text[:-1]}{TIMES}" if text[-1:] in {"x", "X"} and text[:-1].replace(".", "", 1).isdigit() else text
-    )
+    return f"{text[:-1]}{TIMES}" if text[-1:] in {"x", "X"} and text[:-1].replace(".", "", 1).isdigit() else text
 
 
 def ratio_words(log2_ratio: float) -> str:
@@ -61,9 +59,7 @@ def sizes_words(row: Any) -> str:
     return ", ".join(parts) + (" taken as independent" if row["unit"] == "patch" else "")
 
 
-def patches_words(
-    label: str, magnification: Any, settings: StatisticsSettings, *, number: str = "patches"
-) -> str:
+def patches_words(label: str, magnification: Any, settings: StatisticsSettings, *, number: str = "patches") -> str:
     """Return the name of a sample: class, split and magnification."""
     where = f"{split_words(settings)} {number} at {magnification_words(magnification)}"
     return f"correctly and confidently classified {label} {where}"

@@ -58,9 +58,7 @@ def test_neither_row_order_nor_slide_names_change_a_bit(random, n_slides):
     names = table["slide_id"].unique().tolist()
     renamed = names.copy()
     random.shuffle(renamed)
-    other = table.iloc[order].assign(
-        slide_id=lambda t: t["slide_id"].map(dict(zip(names, renamed, strict=True)))
-    )
+    other = table.iloc[order].assign(slide_id=lambda t: t["slide_id"].map(dict(zip(names, renamed, strict=True))))
     other["patient_id"] = "patient " + other["patient_id"]
     for patient in (None, "patient_id"):
         expected = contrast_table(table, "value", patient=patient, bootstrap_draws=2_000)
@@ -104,9 +102,7 @@ def test_one_unknown_slide_is_enough_for_no_inference(empty):
     found = contrast_table(table, "value")
     assert (found["status"] == "no_inference").all()
     assert found["estimate"].to_numpy() == pytest.approx(table["value"].mean())
-    assert (
-        found[["p_value", "ci_low", "ci_high", "statistic", "se", "effect_size", "icc"]].isna().all(axis=None)
-    )
+    assert found[["p_value", "ci_low", "ci_high", "statistic", "se", "effect_size", "icc"]].isna().all(axis=None)
     assert found["reason"].str.contains("the slide of 1 of 34 patches is unknown").all()
 
 
@@ -162,9 +158,7 @@ def test_what_cannot_be_tested_has_a_reason_and_no_p_value(table, reason):
 @settings(deadline=None, max_examples=40)
 @given(
     st.lists(
-        st.tuples(
-            st.sampled_from(["", "a", "b", "c", "d"]), st.sampled_from([np.nan, -1.0, 0.0, 0.5, 1e-13])
-        ),
+        st.tuples(st.sampled_from(["", "a", "b", "c", "d"]), st.sampled_from([np.nan, -1.0, 0.0, 0.5, 1e-13])),
         max_size=12,
     ),
     st.booleans(),

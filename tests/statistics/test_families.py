@@ -46,15 +46,11 @@ def test_a_row_is_the_contrast_table_of_its_patches(make_study):
     found = study_contrasts(ledger, predictions, settings=SETTINGS)
     values = patch_values(ledger)
     sample = values[
-        (values["contrast"] == "stroma_vs_rest")
-        & (values["label"] == "benign")
-        & (values["model"] == "randomised")
+        (values["contrast"] == "stroma_vs_rest") & (values["label"] == "benign") & (values["model"] == "randomised")
     ]
     expected = contrast_table(sample, "value", bootstrap_draws=2_000)
     rows = found[
-        (found["contrast"] == "stroma_vs_rest")
-        & (found["label"] == "benign")
-        & (found["model"] == "randomised")
+        (found["contrast"] == "stroma_vs_rest") & (found["label"] == "benign") & (found["model"] == "randomised")
     ]
     for column in ("estimate", "ci_low", "ci_high", "p_value", "icc", "n_slides", "n_patches", "n_missing"):
         np.testing.assert_array_equal(rows[column], expected[column])

@@ -17,9 +17,7 @@ def test_holm_and_benjamini_hochberg_by_hand():
 
 
 def test_families_and_tests_do_not_cost_each_other():
-    rows = pd.concat(
-        [table([0.02, 0.03]), table([0.02], family="b"), table([0.02], test="s")], ignore_index=True
-    )
+    rows = pd.concat([table([0.02, 0.03]), table([0.02], family="b"), table([0.02], test="s")], ignore_index=True)
     assert adjust(rows).tolist() == pytest.approx([0.04, 0.04, 0.02, 0.02])
 
 

@@ -102,9 +102,7 @@ def test_drawing_in_blocks_is_the_same_test(monkeypatch):
     whole = [test(means, alpha=0.05, draws=DRAWS, seed=1) for test in (sign_flip, cluster_bootstrap)]
     monkeypatch.setattr(resampling, "BLOCK", 1_000)
     in_parts = [test(means, alpha=0.05, draws=DRAWS, seed=1) for test in (sign_flip, cluster_bootstrap)]
-    assert [found.p_value for found in in_parts] == pytest.approx(
-        [found.p_value for found in whole], abs=0.01
-    )
+    assert [found.p_value for found in in_parts] == pytest.approx([found.p_value for found in whole], abs=0.01)
     assert all(np.isfinite(found.ci_low) for found in in_parts)
 
 

@@ -86,9 +86,7 @@ def test_pairs_add_up_and_the_background_does_not_matter(area, mass):
 
 
 def test_a_missing_compartment_is_missing_and_not_zero():
-    found = by_contrast(
-        rows([0.001, 0.4, 0.3, 0.299], [0.1, 0.4, 0.3, 0.2], status={"nucleus": "missing: small"})
-    )
+    found = by_contrast(rows([0.001, 0.4, 0.3, 0.299], [0.1, 0.4, 0.3, 0.2], status={"nucleus": "missing: small"}))
     assert found.loc[PRIMARY, "missing"] == "no nucleus"
     assert np.isnan(found.loc[PRIMARY, "value"])
     assert found.loc["stroma_vs_cytoplasm", "value"] == pytest.approx(np.log2(1.0))

@@ -109,10 +109,7 @@ def test_unknown_slides_give_the_estimate_and_the_reason_in_plain_words(judge):
         assert v["estimate"] < -0.5
         assert v["p_adjusted"] is None
         assert "times as dense in the nuclei" in v["sentence"]
-        assert (
-            "No p-value and no interval is given, because the slides of the patches are unknown"
-            in v["sentence"]
-        )
+        assert "No p-value and no interval is given, because the slides of the patches are unknown" in v["sentence"]
         assert "p =" not in v["sentence"]
         assert "p <" not in v["sentence"]
     assert "No test is possible" in headline(found)
@@ -142,9 +139,7 @@ def test_no_patches_are_not_testable(make_study, make_metrics):
     contrasts = study_contrasts(ledger, predictions.assign(correct=False), settings=SETTINGS)
     found = verdicts(contrasts, make_metrics(), SETTINGS)
     assert found[0]["estimate"] is None
-    assert found[0]["sentence"].startswith(
-        "No correctly and confidently classified malignant test patch at 20"
-    )
+    assert found[0]["sentence"].startswith("No correctly and confidently classified malignant test patch at 20")
     assert "nothing can be tested" in found[0]["sentence"]
     json.dumps([*found, headline(found)], allow_nan=False)
 
