@@ -71,11 +71,10 @@ def explain_patch(
     chosen = choose(device)
     make_deterministic(chosen)
     stages = Stages(settings, store, chosen, Progress(show=False), InProcess())
-    measurement = stages.again(table, float(row["magnification"]))
-    if model not in measurement.models[float(row["magnification"])]:
-        raise CohortError(
-            f"there is no model {model!r} in {folder}; it has {', '.join(measurement.models[float(row['magnification'])])}"
-        )
+    measurement = stages.again(table, int(found.index[0]))
+    models = measurement.models[float(row["magnification"])]
+    if model not in models:
+        raise CohortError(f"there is no model {model!r} in {folder}; it has {', '.join(models)}")
     unit = Unit("explain", (int(found.index[0]),), float(row["magnification"]), measured=True)
     examined = measurement.examine(unit)
     ledger = measurement.ledger_rows(examined)
@@ -88,5 +87,6 @@ def explain_patch(
         ledger[ledger["model"] == model],
         title=f"{patch_id} · {row['label']} · {row['magnification']:g}× · {model}",
         path=path,
+        mpp=float(row["mpp"]),
     )
     return path

@@ -121,18 +121,18 @@ class Stages:
         stains: dict[str, Stains] = {}
         with self._progress.stage("estimate stains", len(groups), "group") as bar:
             for name, part in groups.items():
-                # evenly spaced patches stand for the slide; the choice depends on the table alone
-                n = min(len(part), self.settings.compartments.stain_patches)
-                rows = part.index.to_numpy()[np.linspace(0, len(part) - 1, n).round().astype(int)]
-                stains[str(name)] = estimate_stains([self._cohort.read(int(row)).image for row in rows])
+                stains[str(name)] = self._estimate(part)
                 bar.update(1)
         write_table(self.store.folder / "stains.csv", stain_table(stains))
         return self._measurement(table, models, stains)
 
-    def again(self, table: pd.DataFrame, magnification: float) -> Measurement:
-        """Make the function of a unit from what a finished run has stored."""
+    def again(self, table: pd.DataFrame, row: int) -> Measurement:
+        """Make the function of a unit that holds this row of the table, from what a finished run has stored."""
         table = table.assign(stain_group=assembly.stain_groups(table))
         stains = stains_from(self.store.table("stains"))
+        group, magnification = str(table.loc[row, "stain_group"]), float(str(table.loc[row, "magnification"]))
+        if group not in stains:  # a patch of another split, whose slide was not measured
+            stains[group] = self._estimate(table[(table["stain_group"] == group) & (table["status"] == USED)])
         return self._measurement(table, {magnification: self.networks(magnification)}, stains)
 
     def measure(self, measurement: Measurement) -> None:
@@ -145,9 +145,9 @@ class Stages:
                 return self.store.once(unit.name, lambda: measurement(unit))
 
             for unit, tables in zip(units, self._engine.map(stored, units), strict=True):
-                for name in parts:
+                for name, collected in parts.items():
                     if name in tables:
-                        parts[name].append(tables[name])
+                        collected.append(tables[name])
                 if "maps" in tables:
                     self._write_maps(unit, tables["maps"])
                 bar.update(len(unit.rows))
@@ -197,6 +197,12 @@ class Stages:
             device=self.device,
             **assembly.measurement_parameters(self.settings),
         )
+
+    def _estimate(self, part: pd.DataFrame) -> Stains:
+        # evenly spaced patches stand for the slide; the choice depends on the table alone
+        n = min(len(part), self.settings.compartments.stain_patches)
+        rows = part.index.to_numpy()[np.linspace(0, len(part) - 1, n).round().astype(int)]
+        return estimate_stains([self._cohort.read(int(row)).image for row in rows])
 
     def _weights(self, magnification: float) -> Any:
         return self.store.folder / "weights" / f"trained-{magnification:g}x.safetensors"

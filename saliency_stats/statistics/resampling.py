@@ -42,7 +42,9 @@ def sign_flip(means: NDArray[np.float64], *, alpha: float, draws: int, seed: int
         ``statistic`` is the mean itself. The limits are NaN, with a note, where too few units (or draws)
         exist for any hypothesis to be rejected at this level.
 
-    Notes ----- Exact test: Fisher (1935), *The Design of Experiments*, section 21; Monte-Carlo p-value with
+    Notes
+    -----
+    Exact test: Fisher (1935), *The Design of Experiments*, section 21; Monte-Carlo p-value with
     the observed assignment counted: Phipson & Smyth (2010), *Stat. Appl. Genet. Mol. Biol.* 9, 39. Interval:
     flipping the units of a set F makes the mean of ``x - mu`` at least as large as observed exactly when
     ``mean(x_F) <= mu``, so the p-value at every ``mu`` follows from the subset means, and the limits are two
@@ -91,7 +93,9 @@ def cluster_bootstrap(means: NDArray[np.float64], *, alpha: float, draws: int, s
         ``statistic`` is ``mean / se``. A resample without spread has an infinite t, which is kept: with very
         few units the interval is therefore unbounded, and NaN with a note stands for it.
 
-    Notes ----- Whole units are resampled (Cameron, Gelbach & Miller 2008, *Rev. Econ. Stat.* 90, 414-427) and
+    Notes
+    -----
+    Whole units are resampled (Cameron, Gelbach & Miller 2008, *Rev. Econ. Stat.* 90, 414-427) and
     each resample is studentised by its own standard error (Efron & Tibshirani 1993, *An Introduction to the
     Bootstrap*, section 12.5). ``p = 2 min(p_low, p_high)``, each tail counted with the observed value (``+1``
     rule).

@@ -150,8 +150,8 @@ def test_the_report_is_redrawn_from_the_tables_alone(finished):
 def test_explain_draws_one_patch_whose_rows_are_those_of_the_ledger(finished, monkeypatch):
     drawn = {}
 
-    def keep(image, saliency, compartments, rows, title, path):
-        drawn.update(rows=rows, title=title)
+    def keep(image, saliency, compartments, rows, title, path, mpp):
+        drawn.update(rows=rows, title=title, mpp=mpp)
         path.write_bytes(b"picture")
 
     monkeypatch.setattr("saliency_stats.report.explain_figure", keep)
@@ -163,6 +163,13 @@ def test_explain_draws_one_patch_whose_rows_are_those_of_the_ledger(finished, mo
         drawn["rows"].reset_index(drop=True), expected.reset_index(drop=True), rtol=1e-3, check_dtype=False
     )
     assert patch in drawn["title"]
+
+
+def test_explain_draws_patches_of_other_splits_too(finished):
+    patch = finished.patches.query("split == 'train'")["patch_id"].iloc[0]
+    result = CliRunner().invoke(main, ["explain", str(finished.folder), patch])
+    assert result.exit_code == 0, result.output
+    assert (finished.folder / "explain" / f"{patch}.png").stat().st_size > 10_000
 
 
 def test_explain_suggests_the_nearest_patch(finished):
