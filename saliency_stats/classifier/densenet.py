@@ -17,8 +17,6 @@ from saliency_stats.errors import ClassifierError, StudyError
 from saliency_stats.vocabulary import LABELS
 
 ARCHITECTURES: Final = ("densenet121", "densenet169", "densenet201")
-#: DenseNet halves the image five times; below this size nothing is left to pool.
-MIN_SIZE_PX: Final = 32
 #: ImageNet's channel means and standard deviations, for inputs in [0, 1].
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
 IMAGENET_STD: Final = (0.229, 0.224, 0.225)

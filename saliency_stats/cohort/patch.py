@@ -1,6 +1,5 @@
 """What a patch is, the table that lists patches, and what every cohort offers."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -77,8 +76,3 @@ def nominal_magnification(mpp: float) -> float:
     nearest step (in log2) names the pixel size. The exact pixel size stays in the column ``mpp``.
     """
     return float(40.0 * 2.0 ** np.round(np.log2(0.25 / mpp)))
-
-
-def read_images(cohort: Cohort, rows: Sequence[int]) -> Image:
-    """Read patches of one size as one array (N, H, W, 3) uint8."""
-    return np.stack([cohort.read(int(row)).image for row in rows])

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saliency_stats.cohort.patch import Patch, nominal_magnification, read_images
+from saliency_stats.cohort.patch import Patch, nominal_magnification
 
 LADDER = {0.125: 80.0, 0.25: 40.0, 0.5: 20.0, 1.0: 10.0, 2.0: 5.0, 4.0: 2.5, 8.0: 1.25}
 SIZES = st.floats(0.05, 20.0)
@@ -38,15 +38,6 @@ def test_finer_pixels_never_have_the_smaller_name(first, second):
 @given(st.floats(0.1, 10.0))
 def test_half_the_pixel_size_is_twice_the_magnification(mpp):
     assert nominal_magnification(mpp / 2) == 2 * nominal_magnification(mpp)
-
-
-def test_images_are_stacked_in_the_order_asked_for(cohort_of):
-    cohort = cohort_of([(32, 40)] * 4)
-    stacked = read_images(cohort, [3, 0])
-    assert stacked.shape == (2, 32, 40, 3)
-    assert stacked.dtype == np.uint8
-    np.testing.assert_array_equal(stacked[0], cohort.read(3).image)
-    np.testing.assert_array_equal(stacked[1], cohort.read(0).image)
 
 
 def test_a_patch_without_a_known_truth_has_none():

@@ -4,15 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from saliency_stats.settings import StudySettings, parse
+from saliency_stats.settings import StudySettings, load
 
-TINY = {
-    "name": "tiny",
-    "cohort": {"kind": "phantom", "slides": 8, "patches_per_slide": 6, "size_px": 64},
-    "classifier": {"architecture": "densenet121", "epochs": 2, "batch_size": 8, "min_balanced_accuracy": 0.5},
-    "saliency": {"min_confidence": 0.5, "batch_size": 4},
-    "statistics": {"bootstrap_draws": 2000},
-}
 STUDY_YAML = """\
 name: tiny
 cohort: {kind: phantom, slides: 8, patches_per_slide: 6, size_px: 64}
@@ -23,12 +16,12 @@ statistics: {bootstrap_draws: 2000}
 
 
 @pytest.fixture(scope="session")
-def tiny() -> StudySettings:
-    return parse({key: dict(value) if isinstance(value, dict) else value for key, value in TINY.items()}, "test")
-
-
-@pytest.fixture(scope="session")
 def study_file(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("study") / "tiny.yaml"
     path.write_text(STUDY_YAML)
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny(study_file) -> StudySettings:
+    return load(study_file)
