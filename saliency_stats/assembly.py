@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 
 from saliency_stats.attribution import DistanceBins
 from saliency_stats.classifier.augmentation import Augmentation
@@ -12,7 +13,7 @@ from saliency_stats.classifier.routes import Recipe
 from saliency_stats.classifier.training import TrainingParameters
 from saliency_stats.cohort import Cohort, PatchFolder, Phantom, PhantomCohort, PhantomCohortSize
 from saliency_stats.cohort.cache import CachedCohort
-from saliency_stats.compartments import CompartmentParameters
+from saliency_stats.compartments import CompartmentParameters, NucleusFinder, nucleus_finder
 from saliency_stats.seeds import derive
 from saliency_stats.settings import PhantomSection, StudySettings
 from saliency_stats.statistics import StatisticsSettings
@@ -75,14 +76,19 @@ def measurement_parameters(settings: StudySettings) -> dict[str, Any]:
     return {
         "reduction": settings.saliency.reduction,
         "target": settings.saliency.target,
-        "nuclei": section.nuclei,
         "compartments": CompartmentParameters(
-            segmentation_mpp=section.segmentation_mpp, cytoplasm_um=section.cytoplasm_um
+            nuclei=section.nuclei, segmentation_mpp=section.segmentation_mpp, cytoplasm_um=section.cytoplasm_um
         ),
         "min_area": section.min_area,
         "bins": DistanceBins(),
         "keep": settings.saliency.keep,
     }
+
+
+def finder_of(settings: StudySettings, device: torch.device) -> NucleusFinder | None:
+    """Load what finds nuclei; None where the phantoms' own map is asked for."""
+    nuclei = settings.compartments.nuclei
+    return None if nuclei == "truth" else nucleus_finder(nuclei, str(device))
 
 
 def stain_groups(table: pd.DataFrame) -> "pd.Series[str]":

@@ -196,3 +196,65 @@ def explain(
     from saliency_stats.explanation import explain_patch
 
     click.echo(explain_patch(folder, patch_id, model=model, magnification=magnification, out=out, device=device))
+
+
+@main.command()
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--mpp", type=float, help="µm per pixel of all images; default: what each TIFF says of itself.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the results; files of the same names are overwritten.",
+)
+@click.option(
+    "--nuclei",
+    metavar="ROUTE",
+    help="How nuclei are found: builtin, classical, 2D_versatile_he, or the folder of a StarDist model.",
+)
+@click.option("--cytoplasm-um", type=float, help="Cytoplasm reaches this far from its nucleus.  [default: 5]")
+@click.option(
+    "--segmentation-mpp",
+    type=float,
+    help="Coarser images are enlarged until a pixel is at most this many µm.  [default: 0.5]",
+)
+@_device
+@_reported
+def segment(
+    images: tuple[Path, ...],
+    mpp: float | None,
+    out: Path,
+    nuclei: str | None,
+    cytoplasm_um: float | None,
+    segmentation_mpp: float | None,
+    device: str,
+) -> None:
+    """Divide H&E images (PNG, JPEG, TIFF) into nuclei, cytoplasm, stroma and background.
+
+    \b
+    saliency-stats segment tumour.png --mpp 0.25 --out segmented
+    saliency-stats segment scans/*.tif --out segmented
+    saliency-stats segment tumour.png --mpp 0.25 --out near --cytoplasm-um 2.5
+
+    Into the folder go, for each image at its own size:
+
+    \b
+    STEM_nuclei.tif        number of the nucleus at every pixel, 0 outside
+    STEM_compartments.tif  0 background, 1 nucleus, 2 cytoplasm, 3 stroma
+    STEM.geojson           cells with their nuclei: drag it onto the image in QuPath
+    STEM_overlay.png       outlines of nuclei; cytoplasm orange, stroma green
+
+    and for all of them nuclei.csv, one row per nucleus.
+    """
+    from saliency_stats.segmenting import parameters_of, segment_images
+
+    chosen = {"nuclei": nuclei, "cytoplasm_um": cytoplasm_um, "segmentation_mpp": segmentation_mpp}
+    table = segment_images(
+        images,
+        out,
+        mpp=mpp,
+        parameters=parameters_of(**{key: value for key, value in chosen.items() if value is not None}),
+        device=device,
+        note=lambda text: click.echo(text, err=True),
+    )
+    click.echo(table)

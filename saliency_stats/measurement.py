@@ -16,12 +16,14 @@ from saliency_stats.classifier.samples import targets_of, to_tensor
 from saliency_stats.cohort.patch import USED, Cohort, Patch
 from saliency_stats.compartments import (
     CompartmentParameters,
+    NucleusFinder,
     Segmentation,
     Stains,
     concentrations,
     from_truth,
     nuclei_table,
-    segment,
+    segment_batch,
+    view_of,
 )
 from saliency_stats.saliency import logits_and_gradient, reduce_channels
 from saliency_stats.vocabulary import COMPARTMENTS
@@ -95,8 +97,8 @@ class Measurement:
         Of the colour channels.
     target
         ``correct``: the logit of the label; ``predicted``: the logit the trained network chose.
-    nuclei
-        ``truth`` or the method named in ``compartments``.
+    finder
+        Finds nuclei; None takes the phantoms' own compartments.
     compartments
         Parameters of the segmentation.
     min_area
@@ -114,7 +116,7 @@ class Measurement:
     device: torch.device
     reduction: str
     target: str
-    nuclei: str
+    finder: NucleusFinder | None
     compartments: CompartmentParameters
     min_area: float
     bins: DistanceBins
@@ -155,11 +157,7 @@ class Measurement:
             scores, gradient = logits_and_gradient(model, images, target)
             logits[name] = _numpy(scores)
             maps[name] = reduce_channels(gradient, self.reduction).cpu().numpy()
-        segmentations = [
-            self._segment(patch, float(mpp), str(group))
-            for patch, mpp, group in zip(patches, rows["mpp"], rows["stain_group"], strict=True)
-        ]
-        return Examined(rows, patches, logits, maps, segmentations)
+        return Examined(rows, patches, logits, maps, self._segmentations(rows, patches))
 
     def ledger_rows(self, examined: Examined) -> pd.DataFrame:
         """Attribute the saliency of examined patches to their compartments, per model."""
@@ -179,12 +177,14 @@ class Measurement:
             parts.append(rows)
         return pd.concat(parts, ignore_index=True)
 
-    def _segment(self, patch: Patch, mpp: float, group: str) -> Segmentation:
-        if self.nuclei == "truth":
-            assert patch.truth is not None  # the study's settings allow `truth` for phantoms only
-            assert patch.instances is not None
-            return from_truth(patch.truth, patch.instances)
-        return segment(patch.image, mpp, parameters=self.compartments, stains=self.stains[group])
+    def _segmentations(self, rows: pd.DataFrame, patches: list[Patch]) -> list[Segmentation]:
+        if self.finder is None:
+            return [_true_segmentation(patch) for patch in patches]
+        views = [
+            view_of(patch.image, float(mpp), self.compartments, self.stains[str(group)])
+            for patch, mpp, group in zip(patches, rows["mpp"], rows["stain_group"], strict=True)
+        ]
+        return segment_batch(views, self.finder)
 
     def _profile_rows(self, examined: Examined) -> pd.DataFrame:
         parts = []
@@ -232,6 +232,12 @@ def units_of(table: pd.DataFrame, evaluation_split: str, size: int) -> list[Unit
                 )
             )
     return units
+
+
+def _true_segmentation(patch: Patch) -> Segmentation:
+    assert patch.truth is not None  # the study's settings allow `truth` for phantoms only
+    assert patch.instances is not None
+    return from_truth(patch.truth, patch.instances)
 
 
 def _map_rows(examined: Examined) -> pd.DataFrame:

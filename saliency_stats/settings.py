@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from saliency_stats import yaml_text
 from saliency_stats.errors import StudyError
-from saliency_stats.vocabulary import SPLITS
+from saliency_stats.vocabulary import NUCLEUS_FINDERS, SPLITS
 
 EvaluationSplit = Literal["test", "valid"]
 
@@ -111,11 +111,20 @@ class SaliencySection(Section):
 class CompartmentsSection(Section):
     """Nucleus, cytoplasm, stroma, background."""
 
-    nuclei: Literal["classical", "truth"] = "classical"
+    nuclei: str = Field(default="classical", min_length=1)
     segmentation_mpp: float = Field(default=0.5, ge=0.1, le=2.0)
     cytoplasm_um: float = Field(default=5.0, ge=0.5, le=50.0)
     min_area: float = Field(default=0.02, ge=0, lt=1)
     stain_patches: int = Field(default=64, ge=1)
+
+    @field_validator("nuclei")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        names = ("truth", *NUCLEUS_FINDERS)
+        if value in names or Path(value).is_dir():
+            return value
+        hint = _nearest(Path(value).name, names, f"Expected one of {', '.join(names)}, or the path of that folder.")
+        raise ValueError(f"there is no StarDist model folder {value}. {hint}")
 
 
 class StatisticsSection(Section):
@@ -153,7 +162,7 @@ class StudySettings(Section):
     @model_validator(mode="after")
     def _consistent(self) -> "StudySettings":
         if self.compartments.nuclei == "truth" and self.cohort.kind != "phantom":
-            raise ValueError("compartments.nuclei: truth is known for phantoms only; use classical")
+            raise ValueError("compartments.nuclei: truth is known for phantoms only; use builtin or classical")
         if self.cohort.evaluation_split == "valid" and self.classifier.stopping == "early":
             raise ValueError(
                 "classifier.stopping: early chooses the epoch on the valid split, which cohort.evaluation_split then "
@@ -164,6 +173,8 @@ class StudySettings(Section):
         return self
 
 
+#: Values of keys that otherwise hold a path.
+_NOT_PATHS: Final = frozenset({"", "imagenet", "none", "truth", *NUCLEUS_FINDERS})
 _COHORTS: Final[dict[str, type[CohortBase]]] = {"phantom": PhantomSection, "patches": PatchesSection}
 
 
@@ -225,12 +236,12 @@ def _merge(content: dict[str, Any], override: dict[str, Any]) -> None:
 
 def _anchor(content: dict[str, Any], folder: Path) -> None:
     """Make the paths of a study file independent of the working directory."""
-    for section, key in (("cohort", "table"), ("classifier", "weights")):
+    for section, key in (("cohort", "table"), ("classifier", "weights"), ("compartments", "nuclei")):
         part = content.get(section)
         if not isinstance(part, dict):
             continue
         value = part.get(key)
-        if isinstance(value, str) and value not in {"imagenet", "none", ""}:
+        if isinstance(value, str) and value not in _NOT_PATHS:
             part[key] = str((folder / value).resolve())
 
 

@@ -195,6 +195,7 @@ class Stages:
             models=models,
             stains=stains,
             device=self.device,
+            finder=assembly.finder_of(self.settings, self.device),
             **assembly.measurement_parameters(self.settings),
         )
 

@@ -1,35 +1,36 @@
 """What is there: every pixel of an H&E image as nucleus, cytoplasm, stroma and background."""
 
 from saliency_stats.compartments.cells import FibreParameters
+from saliency_stats.compartments.finders import nucleus_finder
 from saliency_stats.compartments.membership import downsample, from_codes, to_codes
 from saliency_stats.compartments.nuclei import NucleusParameters
-from saliency_stats.compartments.segmentation import (
-    NUCLEUS_ROUTES,
-    CompartmentParameters,
-    Segmentation,
-    from_truth,
-    segment,
-)
+from saliency_stats.compartments.segmentation import Segmentation, from_truth, segment, segment_batch
 from saliency_stats.compartments.stain import Stains, concentrations, estimate_stains, optical_density
 from saliency_stats.compartments.stain_table import stain_table, stains_from
 from saliency_stats.compartments.table import nuclei_table
+from saliency_stats.compartments.view import CompartmentParameters, Found, NucleusFinder, View, view_of
 
 __all__ = [
-    "NUCLEUS_ROUTES",
     "CompartmentParameters",
     "FibreParameters",
+    "Found",
+    "NucleusFinder",
     "NucleusParameters",
     "Segmentation",
     "Stains",
+    "View",
     "concentrations",
     "downsample",
     "estimate_stains",
     "from_codes",
     "from_truth",
     "nuclei_table",
+    "nucleus_finder",
     "optical_density",
     "segment",
+    "segment_batch",
     "stain_table",
     "stains_from",
     "to_codes",
+    "view_of",
 ]

@@ -1,116 +1,65 @@
-"""Cytoplasm: tissue that belongs to the nearest nucleus and is not fibre (pure NumPy and SciPy)."""
-
-from dataclasses import dataclass, fields
+"""Cytoplasm: tissue that belongs to a nucleus, no further than its cell can reach, and not fibre (pure NumPy)."""
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from skimage.measure import label
 
+from saliency_stats.compartments.fibre import FibreParameters, cell_evidence, log_odds, nuclear_shape
 from saliency_stats.errors import CompartmentError
+
+__all__ = ["CELL_SCALE", "FibreParameters", "cytoplasm", "reach_um"]
 
 FloatArray = npt.NDArray[np.floating]
 BoolArray = npt.NDArray[np.bool_]
 Instances = npt.NDArray[np.int32]
 
-#: Added to both stains before their ratio: pale pixels shall not decide by their noise.
-_PALE_OD = 0.02
+#: A cell reaches at most to this many radii of its nucleus: a bound on what stain and texture may decide, not the
+#: usual size. The cell of a quiet lymphocyte is 1.2 to 1.5 nuclear radii wide, that of cuboidal and columnar
+#: epithelium and of tumours 1.5 to 3. Below 3 the far cytoplasm of outlined breast epithelium and of phantoms is
+#: lost; above it nothing is gained.
+CELL_SCALE = 3.0
+
+_USUAL = FibreParameters()
 
 
-@dataclass(frozen=True)
-class FibreParameters:
-    """What counts as fibre rather than cytoplasm.
-
-    Parameters
-    ----------
-    fibre_ratio
-        Tissue without direction is fibre if its haematoxylin-to-eosin ratio is below this.
-    fibre_ratio_aligned
-        Added to ``fibre_ratio`` in proportion to the coherence of direction (0 to 1): collagen is pink *and*
-        drawn out, so the clearer its direction, the less pink it need be. Both chosen on phantoms, so that as
-        much stroma is taken for cytoplasm as cytoplasm for stroma.
-    stain_um
-        Standard deviation of the Gaussian over which the stains are averaged.
-    direction_um
-        Standard deviation of the Gaussian window of the structure tensor.
-    nuclear_margin_um
-        Pixels this close to a nucleus are no evidence: its blurred border is blue and has a direction.
-    """
-
-    fibre_ratio: float = 0.12
-    fibre_ratio_aligned: float = 0.50
-    stain_um: float = 1.0
-    direction_um: float = 4.0
-    nuclear_margin_um: float = 0.75
-
-    def __post_init__(self) -> None:
-        may_be_zero = ("fibre_ratio", "fibre_ratio_aligned", "nuclear_margin_um")
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not np.isfinite(value) or value < 0 or (value == 0 and field.name not in may_be_zero):
-                raise CompartmentError(f"{field.name} must be a finite number above 0, found {value!r}.")
+def _maxima(concentrations: FloatArray, tissue: BoolArray) -> tuple[float, float]:
+    """99th percentiles over the tissue of this image, for want of the slide's."""
+    if not tissue.any():
+        return (1.0, 0.5)
+    h, e = np.percentile(concentrations[:, tissue], 99.0, axis=1)
+    return (max(float(h), 0.05), max(float(e), 0.05))
 
 
-def coherence(image: FloatArray, evidence: BoolArray, sigma_px: float) -> FloatArray:
-    """Coherence of direction: 0 where structure has none, 1 where it is all parallel.
+def reach_um(instances: Instances, mpp: float, cytoplasm_um: float, cell_scale: float) -> FloatArray:
+    """How far the cell of each nucleus reaches from its border, by the number of the nucleus.
 
-    Bigun and Granlund (1987): with the eigenvalues l1 >= l2 of the structure tensor, (l1 - l2) / (l1 + l2).
+    ``cell_scale - 1`` of its own radii, that of the disc of equal area, and at most ``cytoplasm_um``.
 
     Parameters
     ----------
-    image
-        (H, W).
-    evidence
-        (H, W) mask of the pixels whose gradient counts.
-    sigma_px
-        Standard deviation of the tensor's Gaussian window.
-
-    Returns
-    -------
-    ndarray
-        (H, W) in [0, 1]; 0 where there is no evidence.
-    """
-    weight = evidence.astype(np.float32)
-    gy, gx = ndimage.sobel(image, axis=0), ndimage.sobel(image, axis=1)
-    yy, xx, xy = (
-        ndimage.gaussian_filter(product * weight, sigma_px, truncate=3.0) for product in (gy * gy, gx * gx, gx * gy)
-    )
-    energy = yy + xx
-    return np.asarray(np.hypot(yy - xx, 2 * xy) / np.where(energy > 0, energy, 1.0))
-
-
-def fibre(
-    concentrations: FloatArray,
-    evidence: BoolArray,
-    mpp: float,
-    parameters: FibreParameters = FibreParameters(),
-) -> BoolArray:
-    """Where the tissue is fibre: little haematoxylin for its eosin, the more so the less it has a direction.
-
-    Parameters
-    ----------
-    concentrations
-        (2, H, W) haematoxylin and eosin.
-    evidence
-        (H, W) mask of tissue away from nuclei.
+    instances
+        (H, W) int32 nuclei, 0 outside.
     mpp
         µm per pixel.
-    parameters
-        See ``FibreParameters``.
+    cytoplasm_um, cell_scale
+        See ``cytoplasm``.
 
     Returns
     -------
     ndarray
-        (H, W) bool, defined everywhere; meaningful in tissue outside nuclei.
+        (``instances.max() + 1``,) in µm; 0 for numbers not used.
     """
-    p = parameters
-    weight = evidence.astype(np.float32)
-    sigma = p.stain_um / mpp
-    share = np.maximum(ndimage.gaussian_filter(weight, sigma), 1e-3)
-    h, e = (ndimage.gaussian_filter(stain * weight, sigma) / share for stain in concentrations)
-    # eosin shows fibres best; its average stands in where a nucleus hides them
-    eosin = ndimage.gaussian_filter(np.where(evidence, concentrations[1], e), 0.4 / mpp)
-    aligned = coherence(eosin, evidence, p.direction_um / mpp)
-    return np.asarray((h + _PALE_OD) / (e + _PALE_OD) < p.fibre_ratio + p.fibre_ratio_aligned * aligned)
+    radius_um = np.sqrt(nuclear_shape(instances, mpp)[0] / np.pi)
+    return np.asarray(np.minimum((cell_scale - 1) * radius_um, cytoplasm_um))
+
+
+def _attached(cells: Instances, instances: Instances) -> Instances:
+    """Keep of every cell what is connected to its own nucleus through the cell itself (4 neighbours)."""
+    parts = label(np.where(instances > 0, instances, cells), connectivity=1)  # type: ignore[no-untyped-call]
+    rooted = np.zeros(int(parts.max()) + 1, dtype=np.bool_)
+    rooted[parts[instances > 0]] = True
+    return np.where(rooted[parts], cells, 0).astype(np.int32)
 
 
 def cytoplasm(
@@ -119,12 +68,17 @@ def cytoplasm(
     concentrations: FloatArray,
     mpp: float,
     cytoplasm_um: float = 5.0,
-    parameters: FibreParameters = FibreParameters(),
+    parameters: FibreParameters = _USUAL,
+    *,
+    cell_scale: float = CELL_SCALE,
+    maxima: tuple[float, float] | None = None,
 ) -> Instances:
     """Cytoplasm of every nucleus.
 
-    Tissue within ``cytoplasm_um`` of the border of the nearest nucleus, outside all nuclei, and not fibre.
-    The border lies half a pixel beyond the centre of the nucleus' outermost pixel.
+    Tissue outside all nuclei whose nearest nucleus is at most ``cytoplasm_um`` and at most ``cell_scale - 1`` of
+    its own radii away, that stain, texture and nuclei do not call fibre (``fibre.cell_evidence``), and that is
+    connected to that nucleus within its own cell: a gap ends the cell. Distances are measured from the border,
+    half a pixel beyond the centre of the nucleus' outermost pixel.
 
     Parameters
     ----------
@@ -137,20 +91,36 @@ def cytoplasm(
     mpp
         µm per pixel.
     cytoplasm_um
-        Cytoplasm reaches this far from the border of its nucleus.
+        Cytoplasm reaches no further than this from the border of its nucleus.
     parameters
         See ``FibreParameters``.
+    cell_scale
+        A cell reaches no further than this many radii of its nucleus, that of the disc of equal area; above 1.
+    maxima
+        The slide's 99th percentile of haematoxylin and eosin (``Stains.maxima``). Taken from this image if left out.
 
     Returns
     -------
     ndarray
         (H, W) int32: number of the nucleus whose cytoplasm this is, 0 elsewhere (nuclei included).
+
+    Raises
+    ------
+    CompartmentError
+        If ``cell_scale`` is not a finite number above 1.
     """
+    if not (np.isfinite(cell_scale) and cell_scale > 1):
+        raise CompartmentError(f"cell_scale must be a finite number above 1, found {cell_scale!r}; the usual is 3.")
     outside = instances == 0
     if outside.all():
         return np.zeros(instances.shape, dtype=np.int32)
     steps, nearest = ndimage.distance_transform_edt(outside, return_indices=True)
     distance_um = (steps - 0.5) * mpp
-    near = outside & tissue & (distance_um <= cytoplasm_um)
-    is_fibre = fibre(concentrations, tissue & (distance_um > parameters.nuclear_margin_um), mpp, parameters)
-    return np.where(near & ~is_fibre, instances[tuple(nearest)], 0).astype(np.int32)
+    owner = instances[tuple(nearest)]
+    reach = reach_um(instances, mpp, cytoplasm_um, cell_scale)
+    candidate = outside & tissue & (distance_um <= reach[owner])
+    away = tissue & (distance_um > parameters.nuclear_margin_um)
+    maxima = maxima or _maxima(concentrations, tissue)
+    found = cell_evidence(instances, owner, tissue, away, concentrations, maxima, mpp, parameters)
+    cells = np.where(candidate & (log_odds(found) > parameters.threshold), owner, 0)
+    return _attached(cells.astype(np.int32), instances)

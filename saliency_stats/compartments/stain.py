@@ -44,6 +44,10 @@ GLASS_SPREAD: Final = 12
 DARKEST: Final = 8
 #: The haematoxylin OD of a nuclear border lies in this range on every slide looked at.
 NUCLEAR_OD_RANGE: Final = (0.15, 0.60)
+#: Percentiles of intensity that stardist's own examples normalise by.
+LEVEL_PERCENTILES: Final = (1.0, 99.8)
+#: Grey levels. Any stained tissue spans more; an empty patch must not be stretched until its noise looks like nuclei.
+LEAST_CONTRAST: Final = 100.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,9 @@ class Stains:
         99th percentile of the concentration of each stain over stained pixels, for normalisation.
     nuclear_od
         Haematoxylin concentration that separates nuclei from the rest of this slide.
+    levels
+        1st and 99.8th percentile of the slide's intensities over all channels, at least ``LEAST_CONTRAST`` apart:
+        what StarDist's normalisation maps to 0 and 1.
     """
 
     vectors: tuple[tuple[float, float, float], tuple[float, float, float]]
@@ -69,6 +76,7 @@ class Stains:
     white: tuple[float, float, float] = (255.0, 255.0, 255.0)
     maxima: tuple[float, float] = (1.0, 0.5)
     nuclear_od: float = 0.25
+    levels: tuple[float, float] = (0.0, 255.0)
 
     def __post_init__(self) -> None:
         matrix = np.asarray(self.vectors, dtype=float)
@@ -92,6 +100,8 @@ class Stains:
             raise CompartmentError(
                 f"maxima and nuclear_od must be positive, found {self.maxima} and {self.nuclear_od}."
             )
+        if not self.levels[0] < self.levels[1]:
+            raise CompartmentError(f"levels must be a lower and a higher intensity, found {self.levels}.")
 
 
 def _unit(vector: FloatArray) -> FloatArray:
@@ -245,6 +255,7 @@ def estimate_stains(images: Iterable[UInt8Array]) -> Stains:
     """
     pixels = _pooled_pixels(images)
     white = _white(pixels)
+    levels = _levels(pixels)
     od = optical_density(pixels, white).astype(np.float64)
     stained = od[od.mean(axis=1) > STAINED_OD]
     found = _macenko(stained)
@@ -255,10 +266,15 @@ def estimate_stains(images: Iterable[UInt8Array]) -> Stains:
         vectors, source = found, "macenko"
     red, green = ((float(r), float(g), float(b)) for r, g, b in vectors)
     if not len(stained):
-        return Stains((red, green), source, white)
+        return Stains((red, green), source, white, levels=levels)
     amounts = np.maximum(stained @ unmixing_matrix(vectors)[:, :2], 0.0)
     h_max, e_max = (max(float(p), 0.05) for p in np.percentile(amounts, 99.0, axis=0))
-    return Stains((red, green), source, white, (h_max, e_max), nuclear_threshold(amounts[:, 0]))
+    return Stains((red, green), source, white, (h_max, e_max), nuclear_threshold(amounts[:, 0]), levels)
+
+
+def _levels(pixels: UInt8Array) -> tuple[float, float]:
+    low, high = (float(level) for level in np.percentile(pixels, LEVEL_PERCENTILES))
+    return min(low, high - LEAST_CONTRAST), high
 
 
 def nuclear_threshold(haematoxylin: FloatArray) -> float:

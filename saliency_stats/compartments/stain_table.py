@@ -15,7 +15,7 @@ def stain_table(stains: Mapping[str, Stains]) -> pd.DataFrame:
     """Write one row per slide (or other group of patches whose stains were estimated together).
 
     Columns: stain_group, source, the unit OD vectors ``haematoxylin_red`` … ``eosin_blue``, ``white_red`` …, the 99th
-    percentiles ``haematoxylin_max``, ``eosin_max``, and ``nuclear_od``.
+    percentiles ``haematoxylin_max``, ``eosin_max``, ``nuclear_od``, and the intensities ``level_low``, ``level_high``.
     """
     rows = []
     for group, found in stains.items():
@@ -24,7 +24,8 @@ def stain_table(stains: Mapping[str, Stains]) -> pd.DataFrame:
             row |= {f"{stain}_{channel}": value for channel, value in zip(_CHANNELS, vector, strict=True)}
         row |= {f"white_{channel}": value for channel, value in zip(_CHANNELS, found.white, strict=True)}
         row |= {f"{stain}_max": value for stain, value in zip(_STAINS, found.maxima, strict=True)}
-        rows.append(row | {"nuclear_od": found.nuclear_od})
+        low, high = found.levels
+        rows.append(row | {"nuclear_od": found.nuclear_od, "level_low": low, "level_high": high})
     return pd.DataFrame(rows)
 
 
@@ -42,5 +43,6 @@ def stains_from(table: pd.DataFrame) -> dict[str, Stains]:
             white=white,
             maxima=(float(row["haematoxylin_max"]), float(row["eosin_max"])),
             nuclear_od=float(row["nuclear_od"]),
+            levels=(float(row["level_low"]), float(row["level_high"])),
         )
     return found

@@ -30,7 +30,7 @@ def nuclei_table(segmentation: Segmentation, concentrations: npt.NDArray[np.floa
     -------
     DataFrame
         nucleus_id, y_um and x_um (centroid, from the outer corner of the image's first pixel), area_um2,
-        probability (NaN: the classical route has none), haematoxylin_od and eosin_od (means over the
+        probability (NaN where the finder gives none), haematoxylin_od and eosin_od (means over the
         nucleus), cytoplasm_area_um2; sorted by nucleus_id. No rows without nuclei.
 
     Raises
@@ -39,6 +39,7 @@ def nuclei_table(segmentation: Segmentation, concentrations: npt.NDArray[np.floa
         If the sizes differ.
     """
     instances, memberships = segmentation
+    known = segmentation.probabilities
     if concentrations.shape != (2, *instances.shape):
         raise CompartmentError(
             f"Concentrations have the shape {concentrations.shape}, expected {(2, *instances.shape)}: "
@@ -65,7 +66,7 @@ def nuclei_table(segmentation: Segmentation, concentrations: npt.NDArray[np.floa
             "y_um": (found["centroid-0"].to_numpy(dtype=float) + 0.5) * mpp,
             "x_um": (found["centroid-1"].to_numpy(dtype=float) + 0.5) * mpp,
             "area_um2": area["nucleus"],
-            "probability": np.nan,
+            "probability": np.append(known, np.nan)[np.minimum(numbers - 1, len(known))],
             "haematoxylin_od": found["intensity_mean-0"].to_numpy(dtype=float),
             "eosin_od": found["intensity_mean-1"].to_numpy(dtype=float),
             "cytoplasm_area_um2": area["cytoplasm"],

@@ -1,23 +1,24 @@
 import numpy as np
 import pytest
 
-from saliency_stats.compartments import FibreParameters
-from saliency_stats.compartments.cells import coherence, cytoplasm, fibre
+from saliency_stats.cohort import Phantom
+from saliency_stats.compartments import FibreParameters, concentrations, estimate_stains
+from saliency_stats.compartments.cells import CELL_SCALE, cytoplasm, reach_um
 from saliency_stats.errors import CompartmentError
 
 SHAPE = (64, 64)
 EVERYWHERE = np.ones(SHAPE, bool)
-#: Cytoplasm is as blue as pink: never fibre.
-CYTOPLASM = np.stack([np.full(SHAPE, 0.2), np.full(SHAPE, 0.2)])
+#: As blue as pink, without a direction.
+PLAIN = np.stack([np.full(SHAPE, 0.2), np.full(SHAPE, 0.2)])
+#: Everything within reach is cytoplasm: for what is not about fibre.
+ALL = FibreParameters(threshold=-1e6)
 
 
-def stripes(angle=0.0):
+def disc(radius, centre=(32, 32), number=1, instances=None):
+    instances = np.zeros(SHAPE, np.int32) if instances is None else instances
     y, x = np.indices(SHAPE)
-    return np.sin((x * np.cos(angle) + y * np.sin(angle)) * 0.9)
-
-
-def fibres():
-    return np.stack([np.full(SHAPE, 0.05), 0.3 + 0.1 * stripes(0.6)])
+    instances[np.hypot(y - centre[0], x - centre[1]) <= radius] = number
+    return instances
 
 
 def two_nuclei():
@@ -32,69 +33,162 @@ def two_nuclei():
 def test_cytoplasm_reaches_as_far_as_asked(mpp, reach):
     instances = np.zeros(SHAPE, np.int32)
     instances[:, :20] = 7
-    cells = cytoplasm(instances, EVERYWHERE, CYTOPLASM, mpp, reach)
+    cells = cytoplasm(instances, EVERYWHERE, PLAIN, mpp, reach, ALL)
     assert set(np.unique(cells)) == {0, 7}
     # the border lies at x = 20 px; a pixel belongs if its centre is within reach
     expected = np.flatnonzero((np.arange(64) + 0.5 - 20) * mpp <= reach)
     np.testing.assert_array_equal(np.flatnonzero(cells[0]), expected[expected >= 20])
 
 
+def test_small_nuclei_get_thin_rims_and_large_ones_wide_ones():
+    for radius in (3, 6, 14):
+        nucleus = disc(radius)
+        cells = cytoplasm(nucleus, EVERYWHERE, PLAIN, 0.5, 5.0, ALL, cell_scale=1.5)
+        rim_um = ((cells[32] > 0).sum() / 2) * 0.5
+        assert rim_um == pytest.approx(min(0.5 * radius * 0.5, 5.0), abs=0.5)
+    wide = cytoplasm(disc(3), EVERYWHERE, PLAIN, 0.5, 5.0, ALL, cell_scale=3.0)
+    assert (wide > 0).sum() > (cytoplasm(disc(3), EVERYWHERE, PLAIN, 0.5, 5.0, ALL, cell_scale=1.5) > 0).sum()
+
+
+def test_reach_is_that_of_the_disc_of_equal_area_and_bounded():
+    instances = disc(4, (12, 12), 2, disc(12))
+    area_um2 = np.bincount(instances.ravel()) * 0.25
+    reach = reach_um(instances, 0.5, 5.0, 2.0)
+    assert reach[0] == 0
+    assert reach[1] == 5.0
+    assert reach[2] == pytest.approx(np.sqrt(area_um2[2] / np.pi))
+
+
 def test_cytoplasm_belongs_to_the_nearest_nucleus_and_lies_outside_nuclei():
     instances = two_nuclei()
-    cells = cytoplasm(instances, EVERYWHERE, CYTOPLASM, 0.5, 10.0)
+    cells = cytoplasm(instances, EVERYWHERE, PLAIN, 0.5, 10.0, ALL, cell_scale=10.0)
     assert not cells[instances > 0].any()
     assert (cells[20:28, 28:32] == 1).all()
     assert (cells[20:28, 32:36] == 2).all()
 
 
+def test_touching_nuclei_keep_their_own_cells():
+    instances = np.zeros(SHAPE, np.int32)
+    instances[28:36, 24:32] = 5
+    instances[28:36, 32:40] = 3
+    cells = cytoplasm(instances, EVERYWHERE, PLAIN, 0.5, 3.0, ALL)
+    assert set(np.unique(cells)) == {0, 3, 5}
+    assert set(np.unique(cells[:, :32])) == {0, 5}
+    assert set(np.unique(cells[:, 32:])) == {0, 3}
+
+
 def test_cytoplasm_is_tissue():
     tissue = EVERYWHERE.copy()
     tissue[:24] = False
-    cells = cytoplasm(two_nuclei(), tissue, CYTOPLASM, 0.5)
+    cells = cytoplasm(two_nuclei(), tissue, PLAIN, 0.5, 5.0, ALL)
     assert not cells[:24].any()
     assert cells[24:].any()
 
 
+def test_a_gap_ends_the_cell():
+    tissue = EVERYWHERE.copy()
+    tissue[:, 42:44] = False
+    cells = cytoplasm(disc(8), tissue, PLAIN, 0.5, 5.0, ALL)
+    whole = cytoplasm(disc(8), EVERYWHERE, PLAIN, 0.5, 5.0, ALL)
+    assert whole[:, 44:].any()
+    assert not cells[:, 42:].any()
+    np.testing.assert_array_equal(cells[:, :42], whole[:, :42])
+
+
+def test_a_nucleus_alone_in_a_gap_gets_nothing_from_the_tissue_around():
+    cells = cytoplasm(disc(6), disc(8) == 0, PLAIN, 0.5, 5.0, ALL)
+    assert not cells.any()
+
+
+def test_a_cell_does_not_hang_on_to_another_nucleus():
+    # tissue nearest to nucleus 2, cut off from it, though connected to the cell of nucleus 1
+    tissue = EVERYWHERE.copy()
+    tissue[:, 34:36] = False
+    cells = cytoplasm(two_nuclei(), tissue, PLAIN, 0.5, 5.0, ALL)
+    assert not (cells[:, :34] == 2).any()
+    assert (cells[:, 36:] == 2).any()
+
+
 def test_no_nuclei_no_cytoplasm():
-    assert not cytoplasm(np.zeros(SHAPE, np.int32), EVERYWHERE, CYTOPLASM, 0.5).any()
+    assert not cytoplasm(np.zeros(SHAPE, np.int32), EVERYWHERE, PLAIN, 0.5).any()
 
 
-def test_distance_alone_does_not_decide():
-    instances = two_nuclei()
-    near = cytoplasm(instances, EVERYWHERE, CYTOPLASM, 0.5) > 0
-    stained = np.where(np.arange(64) < 32, CYTOPLASM, fibres())
-    cells = cytoplasm(instances, EVERYWHERE, stained, 0.5)
-    assert (cells[:, :28] > 0).sum() == near[:, :28].sum()
-    assert (cells[:, 36:] > 0).sum() < 0.1 * near[:, 36:].sum()
+def test_no_tissue_no_cytoplasm():
+    assert not cytoplasm(two_nuclei(), ~EVERYWHERE, PLAIN, 0.5).any()
 
 
-def test_collagen_needs_less_pink_the_clearer_its_direction():
+def test_only_nuclei_no_cytoplasm():
+    assert not cytoplasm(np.ones(SHAPE, np.int32), EVERYWHERE, PLAIN, 0.5).any()
+
+
+def test_a_nucleus_of_one_pixel_at_the_corner():
+    instances = np.zeros(SHAPE, np.int32)
+    instances[0, 0] = 1
+    cells = cytoplasm(instances, EVERYWHERE, PLAIN, 0.5, 5.0, ALL)
+    assert 0 < (cells > 0).sum() < 10
+
+
+def planted():
+    """Left: spindle nuclei between pink, drawn-out fibres. Right: round nuclei, crowded, in pale cytoplasm."""
     rng = np.random.default_rng(0)
-    pink = 0.3 + 0.05 * rng.standard_normal(SHAPE)
-    lines = 0.3 + 0.1 * stripes()
-    for h, no_direction, direction in ((0.005, True, True), (0.09, False, True), (0.3, False, False)):
-        blue = np.full(SHAPE, h)
-        plain, drawn = (fibre(np.stack([blue, e]), EVERYWHERE, 0.5)[16:48, 16:48] for e in (pink, lines))
-        assert plain.mean() == pytest.approx(float(no_direction), abs=0.1)
-        assert drawn.mean() == pytest.approx(float(direction), abs=0.1)
+    shape = (128, 128)
+    y, x = np.indices(shape)
+    left = x < 64
+    eosin = np.where(left, 0.35 + 0.15 * np.sin(y * 1.1), 0.25 + 0.03 * rng.standard_normal(shape))
+    haematoxylin = np.where(left, 0.05, 0.15 + 0.02 * rng.standard_normal(shape))
+    instances = np.zeros(shape, np.int32)
+    number = 0
+    for row in range(10, 128, 20):
+        for column in (20, 48):
+            number += 1
+            instances[((y - row) / 2.5) ** 2 + ((x - column) / 9) ** 2 < 1] = number
+    for row in range(8, 128, 15):
+        for column in range(74, 128, 15):
+            number += 1
+            instances[(y - row) ** 2 + (x - column) ** 2 < 5.5**2] = number
+    stained = np.stack([haematoxylin, eosin])
+    stained[0][instances > 0] = 0.6
+    return instances, np.ones(shape, bool), stained
 
 
-def test_coherence():
-    rng = np.random.default_rng(0)
-    assert coherence(stripes(0.4), EVERYWHERE, 6.0)[16:48, 16:48].min() > 0.95
-    assert np.median(coherence(rng.standard_normal(SHAPE), EVERYWHERE, 6.0)) < 0.3
-    assert (coherence(np.ones(SHAPE), EVERYWHERE, 6.0) == 0).all()
-    assert (coherence(stripes(), ~EVERYWHERE, 6.0) == 0).all()
+def test_a_nucleus_in_fibre_gets_no_cytoplasm_and_one_in_cytoplasm_does():
+    instances, tissue, stained = planted()
+    near = cytoplasm(instances, tissue, stained, 0.5, 5.0, ALL) > 0
+    cells = cytoplasm(instances, tissue, stained, 0.5) > 0
+    assert cells[:, :60].sum() < 0.05 * near[:, :60].sum()
+    assert cells[:, 68:].sum() > 0.95 * near[:, 68:].sum()
 
 
-def test_coherence_turns_with_the_image():
-    image = np.random.default_rng(1).standard_normal(SHAPE)
-    turned = coherence(np.rot90(image), EVERYWHERE, 4.0)
-    np.testing.assert_allclose(turned, np.rot90(coherence(image, EVERYWHERE, 4.0)), atol=1e-6)
+@pytest.mark.parametrize("flip", [np.flipud, np.fliplr, np.rot90])
+def test_a_flipped_image_gives_flipped_cells(flip):
+    instances, tissue, stained = planted()
+    cells = cytoplasm(instances, tissue, stained, 0.5) > 0
+    turned = cytoplasm(
+        np.ascontiguousarray(flip(instances)), tissue, np.stack([flip(stained[0]), flip(stained[1])]), 0.5
+    )
+    # a pixel as far from one nucleus as from another goes to either
+    assert (flip(cells) != (turned > 0)).mean() < 0.002
 
 
-def test_parameters_are_checked():
-    with pytest.raises(CompartmentError, match="direction_um"):
-        FibreParameters(direction_um=0)
-    with pytest.raises(CompartmentError, match="fibre_ratio"):
-        FibreParameters(fibre_ratio=-0.1)
+def test_phantoms_are_divided_better_than_by_distance():
+    rng = np.random.default_rng(5)
+    phantom = Phantom()
+    decided, distance = [], []
+    for _ in range(4):
+        patch = phantom.render(rng, "benign")
+        stains = estimate_stains([patch.image])
+        stained = concentrations(patch.image, stains)
+        tissue = patch.truth > 0
+        truth = (patch.truth == 2)[tissue & (patch.instances == 0)]
+        for found, rule in ((decided, FibreParameters()), (distance, ALL)):
+            cells = cytoplasm(patch.instances, tissue, stained, 0.5, 5.0, rule, maxima=stains.maxima)
+            found.append(((cells > 0)[tissue & (patch.instances == 0)] == truth).mean())
+    assert np.mean(decided) > 0.84
+    assert np.mean(decided) > np.mean(distance) + 0.1
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.0, float("nan"), float("inf")])
+def test_a_cell_is_larger_than_its_nucleus(scale):
+    assert CELL_SCALE > 1
+    with pytest.raises(CompartmentError, match="cell_scale"):
+        cytoplasm(two_nuclei(), EVERYWHERE, PLAIN, 0.5, cell_scale=scale)

@@ -206,7 +206,6 @@ def test_unusable_input_is_refused(image, mpp, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"nuclei": "clasical"}, "classical"),
         ({"segmentation_mpp": 0}, "segmentation_mpp"),
         ({"cytoplasm_um": float("nan")}, "cytoplasm_um"),
         ({"background_od": 2}, "background_od"),
@@ -215,6 +214,12 @@ def test_unusable_input_is_refused(image, mpp, message):
 def test_parameters_are_checked(change, message):
     with pytest.raises(CompartmentError, match=message):
         CompartmentParameters(**change)
+
+
+def test_an_unknown_finder_is_refused_by_name():
+    image = slide("none", 0)[0].image
+    with pytest.raises(CompartmentError, match=r"clasical.*classical"):
+        segment(image, 0.5, parameters=CompartmentParameters(nuclei="clasical"))
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="the real images of ../shared/data are not here")

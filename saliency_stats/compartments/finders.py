@@ -1,0 +1,67 @@
+"""What finds nuclei: haematoxylin and watershed, or a StarDist model; torch is imported only for the latter."""
+# ruff: noqa: PLC0415  (the StarDist imports bring torch, which the rest of this room does not need)
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from saliency_stats.compartments.nuclei import classical_nuclei
+from saliency_stats.compartments.view import Found, NucleusFinder, View
+from saliency_stats.errors import CompartmentError
+from saliency_stats.vocabulary import NUCLEUS_FINDERS
+
+
+@lru_cache(maxsize=4)
+def nucleus_finder(nuclei: str, device: str = "cpu") -> NucleusFinder:
+    """Make, or take from the last calls, what finds nuclei.
+
+    Parameters
+    ----------
+    nuclei
+        ``builtin``: the StarDist model of this package; ``2D_versatile_he``: the official one, downloaded once;
+        ``classical``: haematoxylin and watershed; anything else: the path of a StarDist model folder.
+    device
+        Where a network computes, in torch's words.
+
+    Returns
+    -------
+    callable
+        From views to the nuclei of each.
+
+    Raises
+    ------
+    CompartmentError
+        If there is no such model, or it cannot be read or downloaded.
+    """
+    if nuclei == "classical":
+        return _classical
+    from saliency_stats.compartments.stardist_files import read_builtin, read_folder
+    from saliency_stats.compartments.stardist_nuclei import StarDistNuclei
+
+    if nuclei == "builtin":
+        model = read_builtin()
+    elif nuclei == "2D_versatile_he":
+        from saliency_stats.compartments.stardist_download import official_folder
+
+        model = read_folder(official_folder(nuclei))
+    elif Path(nuclei).is_dir():
+        model = read_folder(Path(nuclei))
+    else:
+        raise CompartmentError(
+            f"compartments.nuclei is {nuclei!r}, which is neither a folder nor one of {', '.join(NUCLEUS_FINDERS)}; "
+            "give the path of a StarDist model folder, or one of these names."
+        )
+    model.network.to(device)
+    return StarDistNuclei(model)
+
+
+def _classical(views: Sequence[View]) -> list[Found]:
+    found = []
+    for view in views:
+        instances = classical_nuclei(
+            view.stained[0], view.tissue, view.mpp, view.stains.nuclear_od, view.parameters.nucleus
+        )
+        found.append(Found(instances, np.full(int(instances.max(initial=0)), np.nan)))
+    return found

@@ -1,0 +1,244 @@
+"""StarDist's 2D network in torch: a U-Net that gives an object probability and star-convex distances per grid point.
+
+Schmidt et al. (2018), "Cell Detection with Star-Convex Polygons", MICCAI. Layers, names and padding are those of
+the ``StarDist2D`` of the stardist package, so that its published weights give its predictions.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from saliency_stats.errors import CompartmentError
+
+#: Keras' default for BatchNormalization.
+_BATCH_NORM_EPSILON: Final = 1e-3
+_ACTIVATIONS: Final = {"relu": nn.ReLU, "elu": nn.ELU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "linear": nn.Identity}
+
+
+@dataclass(frozen=True)
+class StarDistConfig:
+    """Architecture of a 2D StarDist network, in the words of stardist's ``config.json``.
+
+    Parameters
+    ----------
+    n_rays
+        Radial directions of a polygon.
+    n_channel_in
+        Image channels.
+    grid
+        Subsampling of the prediction (y, x), powers of 2.
+    n_classes
+        Object classes, or None; the class head is read but not used here.
+    unet_n_depth, unet_kernel_size, unet_n_filter_base, unet_n_conv_per_depth, unet_pool, unet_expansion
+        Shape of the U-Net.
+    unet_activation, unet_last_activation
+        Names of Keras activations.
+    unet_batch_norm
+        Whether a batch normalisation follows every convolution of the U-Net.
+    unet_prefix
+        Before the names of the U-Net's layers.
+    net_conv_after_unet
+        Filters of the convolution after the U-Net; 0 for none.
+    """
+
+    n_rays: int = 32
+    n_channel_in: int = 1
+    grid: tuple[int, int] = (1, 1)
+    n_classes: int | None = None
+    unet_n_depth: int = 3
+    unet_kernel_size: tuple[int, int] = (3, 3)
+    unet_n_filter_base: int = 32
+    unet_n_conv_per_depth: int = 2
+    unet_pool: tuple[int, int] = (2, 2)
+    unet_activation: str = "relu"
+    unet_last_activation: str = "relu"
+    unet_batch_norm: bool = False
+    unet_prefix: str = ""
+    unet_expansion: float = 2
+    net_conv_after_unet: int = 128
+
+    def __post_init__(self) -> None:
+        for name in ("grid", "unet_kernel_size", "unet_pool"):
+            pair = getattr(self, name)
+            if len(pair) != 2 or any(int(v) != v or v < 1 for v in pair):  # noqa: PLR2004 - (y, x)
+                raise CompartmentError(f"{name} of a 2D StarDist network is two whole numbers (y, x), found {pair!r}.")
+            object.__setattr__(self, name, (int(pair[0]), int(pair[1])))
+        if any(g & (g - 1) for g in self.grid):
+            raise CompartmentError(f"grid must be powers of 2, found {self.grid}.")
+        if any(k % 2 == 0 for k in self.unet_kernel_size):
+            raise CompartmentError(f"unet_kernel_size must be odd, found {self.unet_kernel_size}.")
+        for name in ("unet_activation", "unet_last_activation"):
+            if getattr(self, name) not in _ACTIVATIONS:
+                raise CompartmentError(
+                    f"{name} {getattr(self, name)!r} is not known, expected one of {', '.join(_ACTIVATIONS)}."
+                )
+        for name, least in (
+            ("n_rays", 3),
+            ("n_channel_in", 1),
+            ("unet_n_depth", 1),
+            ("unet_n_filter_base", 1),
+            ("unet_n_conv_per_depth", 1),
+            ("net_conv_after_unet", 0),
+        ):
+            if getattr(self, name) < least:
+                raise CompartmentError(f"{name} must be at least {least}, found {getattr(self, name)!r}.")
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], where: str) -> "StarDistConfig":
+        """Take what matters of a ``config.json``; keys about training are left out.
+
+        Raises
+        ------
+        CompartmentError
+            If it describes another kind of network, naming ``where`` it was found.
+        """
+        for key, expected in (("n_dim", 2), ("backbone", "unet")):
+            if content.get(key, expected) != expected:
+                raise CompartmentError(
+                    f"{where}: {key} is {content[key]!r}, expected {expected!r}: only 2D StarDist models are read."
+                )
+        return cls(**{field.name: content[field.name] for field in fields(cls) if content.get(field.name) is not None})
+
+    @property
+    def divisor(self) -> tuple[int, int]:
+        """Multiples to which an image's height and width are padded."""
+        (gy, gx), (py, px), depth = self.grid, self.unet_pool, self.unet_n_depth
+        return gy * py**depth, gx * px**depth
+
+    @property
+    def margin(self) -> tuple[int, int]:
+        """Rows and columns of image around a grid point beyond which nothing reaches it: an upper bound."""
+        return self._reach(0), self._reach(1)
+
+    def _reach(self, axis: int) -> int:
+        half, pool, convolutions = self.unet_kernel_size[axis] // 2, self.unet_pool[axis], self.unet_n_conv_per_depth
+        reach, scale = 0, 1
+        while scale < self.grid[axis]:
+            reach, scale = reach + convolutions * half * scale, scale * 2
+        # down and up again at every level, and pooling and up-sampling see up to one coarser pixel further
+        for level in range(self.unet_n_depth):
+            reach += 2 * convolutions * half * scale * int(pool**level)
+        deepest = scale * int(pool**self.unet_n_depth)
+        return reach + convolutions * half * deepest + half * scale + 2 * deepest
+
+
+class _Convolution(nn.Module):
+    """Convolution of the same size, normalised where the model has it, then the activation."""
+
+    def __init__(self, inputs: int, outputs: int, config: StarDistConfig, activation: str, *, norm: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, config.unet_kernel_size, padding="same")
+        self.norm = nn.BatchNorm2d(outputs, eps=_BATCH_NORM_EPSILON, momentum=0.01) if norm else nn.Identity()
+        self.activation = _ACTIVATIONS[activation]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.activation(self.norm(self.conv(x)))
+        return result
+
+
+class StarDistNetwork(nn.Module):
+    """The network; ``steps`` holds its convolutions in order under stardist's layer names.
+
+    Parameters
+    ----------
+    config
+        See ``StarDistConfig``.
+    """
+
+    def __init__(self, config: StarDistConfig) -> None:
+        super().__init__()
+        self.config = config
+        steps, width = _unet_steps(config)
+        self.steps = nn.ModuleDict(steps)
+        features = config.net_conv_after_unet
+        if features:
+            self.features = _Convolution(width, features, config, config.unet_activation, norm=False)
+        self.prob = nn.Conv2d(features or width, 1, 1)
+        self.dist = nn.Conv2d(features or width, config.n_rays, 1)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict on the grid.
+
+        Parameters
+        ----------
+        images
+            (N, C, H, W) normalised intensities; H and W multiples of ``config.divisor``.
+
+        Returns
+        -------
+        logits
+            (N, H / gy, W / gx), of which the sigmoid is the object probability.
+        distances
+            (N, rays, H / gy, W / gx) in pixels of the image.
+        """
+        config = self.config
+        x, pooled = images, (1, 1)
+        for stage in self._named("pooled"):
+            for step in stage:
+                x = step(x)
+            pool = tuple(2 if g > p else 1 for g, p in zip(config.grid, pooled, strict=True))
+            pooled = (pooled[0] * pool[0], pooled[1] * pool[1])
+            x = functional.max_pool2d(x, pool)
+        skipped = []
+        for stage in self._named("down"):
+            for step in stage:
+                x = step(x)
+            skipped.append(x)
+            x = functional.max_pool2d(x, config.unet_pool)
+        for step in self._named("middle")[0]:
+            x = step(x)
+        for stage in self._named("up"):
+            x = functional.interpolate(x, scale_factor=tuple(float(p) for p in config.unet_pool), mode="nearest")
+            x = torch.cat([x, skipped.pop()], dim=1)
+            for step in stage:
+                x = step(x)
+        if config.net_conv_after_unet:
+            x = self.features(x)
+        return self.prob(x)[:, 0], self.dist(x)
+
+    def _named(self, part: str) -> list[list[nn.Module]]:
+        """Convolutions of a part of the network, level by level in order of execution."""
+        levels: dict[str, list[nn.Module]] = {}
+        for name, step in self.steps.items():
+            kind, level, _ = name.split("-")
+            if kind == part:
+                levels.setdefault(level, []).append(step)
+        return list(levels.values())
+
+
+def _unet_steps(config: StarDistConfig) -> tuple["OrderedDict[str, nn.Module]", int]:
+    """Convolutions in order of execution, named part-level-number, and the channels of the last one."""
+    steps: OrderedDict[str, nn.Module] = OrderedDict()
+    width, each = config.n_channel_in, config.unet_n_conv_per_depth
+
+    def add(name: str, filters: int, activation: str, *, norm: bool, extra: int = 0) -> None:
+        nonlocal width
+        steps[name] = _Convolution(width + extra, filters, config, activation, norm=norm)
+        width = filters
+
+    def filters(level: int) -> int:
+        return int(config.unet_n_filter_base * config.unet_expansion**level)
+
+    activation, norm = config.unet_activation, config.unet_batch_norm
+    for level in range(max(config.grid).bit_length() - 1):
+        for i in range(each):
+            add(f"pooled-{level}-{i}", config.unet_n_filter_base, activation, norm=False)
+    depth = config.unet_n_depth
+    for level in range(depth):
+        for i in range(each):
+            add(f"down-{level}-{i}", filters(level), activation, norm=norm)
+    for i in range(each - 1):
+        add(f"middle-0-{i}", filters(depth), activation, norm=norm)
+    add(f"middle-0-{each}", filters(depth - 1), activation, norm=norm)
+    for level in reversed(range(depth)):
+        skip = filters(level)
+        for i in range(each - 1):
+            add(f"up-{level}-{i}", filters(level), activation, norm=norm, extra=skip if i == 0 else 0)
+        last = activation if level > 0 else config.unet_last_activation
+        add(f"up-{level}-{each}", filters(max(0, level - 1)), last, norm=norm, extra=skip if each == 1 else 0)
+    return steps, width

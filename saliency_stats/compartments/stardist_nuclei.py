@@ -1,0 +1,94 @@
+"""Nuclei by StarDist: from views of images to instances, whatever their µm per pixel."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from stardist.geometry import polygons_to_label
+
+from saliency_stats.compartments.stain import Stains, concentrations
+from saliency_stats.compartments.stardist_files import StarDistModel
+from saliency_stats.compartments.stardist_predict import Polygons, find_polygons
+from saliency_stats.compartments.view import SAME_SCALE, Found, View, nothing_found
+
+FloatArray = npt.NDArray[np.float32]
+
+
+class StarDistNuclei:
+    """Finds nuclei in batches of views: a ``NucleusFinder``.
+
+    Parameters
+    ----------
+    model
+        Network and thresholds.
+    """
+
+    def __init__(self, model: StarDistModel) -> None:
+        self.model = model
+
+    def __call__(self, views: Sequence[View]) -> list[Found]:
+        """Find the nuclei of every view, at the size of the view."""
+        prepared = [_input(view, self.model.network.config.n_channel_in) for view in views]
+        polygons = find_polygons(self.model, [one.pixels for one in prepared])
+        return [
+            _rendered(found, one, view) if len(found.points) else nothing_found(view)
+            for found, one, view in zip(polygons, prepared, views, strict=True)
+        ]
+
+
+class _Input(NamedTuple):
+    """What the network looks at, and how many of its pixels make one of the view's (y, x)."""
+
+    pixels: FloatArray
+    scale: tuple[float, float]
+
+
+def normalised(pixels: npt.NDArray[np.floating] | npt.NDArray[np.uint8], levels: tuple[float, float]) -> FloatArray:
+    """Intensities scaled so that a slide's 1st and 99.8th percentile become 0 and 1, as stardist's examples do.
+
+    Parameters
+    ----------
+    pixels
+        Any shape.
+    levels
+        The two percentiles of the slide.
+
+    Returns
+    -------
+    ndarray
+        float32, not clipped.
+    """
+    low, high = levels
+    return ((pixels.astype(np.float32) - np.float32(low)) / np.float32(high - low)).astype(np.float32)
+
+
+def _input(view: View, channels: int) -> _Input:
+    height, width = view.image.shape[:2]
+    ratio = view.mpp / view.parameters.segmentation_mpp
+    image = view.image
+    if abs(ratio - 1) > SAME_SCALE:
+        size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
+        # when it shrinks, the kernel widens with the factor: an average over area, without aliasing
+        image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+    scale = image.shape[0] / height, image.shape[1] / width
+    return _Input(_channels(image, view.stains, channels), scale)
+
+
+def _channels(image: npt.NDArray[np.uint8], stains: Stains, channels: int) -> FloatArray:
+    if channels == 1:
+        # models of one channel were trained on bright nuclei before a dark ground: that is what haematoxylin is
+        return normalised(concentrations(image, stains)[0], (0.0, stains.maxima[0]))[..., None]
+    return normalised(image, stains.levels)
+
+
+def _rendered(found: Polygons, one: _Input, view: View) -> Found:
+    """Draw the polygons at the size of the view, the most probable on top."""
+    scale = np.asarray(one.scale)
+    # pixel centres of the two grids: (p + 1/2) / scale - 1/2
+    points = (found.points + 0.5) / scale - 0.5
+    labels = polygons_to_label(
+        found.distances, points, view.image.shape[:2], prob=found.probabilities, scale_dist=tuple(1 / scale)
+    )
+    return Found(labels.astype(np.int32), found.probabilities.astype(np.float64))

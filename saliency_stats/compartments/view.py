@@ -1,0 +1,195 @@
+"""What may be looked at to find nuclei: an image at a fine enough resolution, its tissue and its stains (pure)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from scipy import ndimage
+
+from saliency_stats.compartments.cells import FibreParameters
+from saliency_stats.compartments.nuclei import NucleusParameters, has_structure
+from saliency_stats.compartments.stain import Stains, concentrations, optical_density
+from saliency_stats.errors import CompartmentError
+
+FloatArray = npt.NDArray[np.floating]
+UInt8Array = npt.NDArray[np.uint8]
+Instances = npt.NDArray[np.int32]
+
+MIN_SIZE_PX: Final = 32
+#: An image whose µm per pixel exceeds the wanted one by no more than this share is not enlarged: scanners' 20x is
+#: anything from 0.49 to 0.52 µm per pixel, and nuclei vary more than that.
+SAME_SCALE: Final = 0.05
+
+
+@dataclass(frozen=True)
+class CompartmentParameters:
+    """How an image is divided.
+
+    Parameters
+    ----------
+    nuclei
+        What finds them: a name or a StarDist model folder, see ``finders.nucleus_finder``.
+    segmentation_mpp
+        Images coarser than this (by more than ``SAME_SCALE``) are up-sampled by the smallest whole factor that makes
+        them finer; finer images keep their own resolution. StarDist looks at images of this resolution.
+    cytoplasm_um
+        Cytoplasm reaches this far from the border of its nucleus.
+    background_od
+        Mean optical density, relative to the glass, below which there is no tissue.
+    tissue_smoothing_um
+        Standard deviation of the Gaussian applied to the optical density before that threshold.
+    nucleus, fibre
+        Details of the classical route and of the decision against fibre.
+    """
+
+    nuclei: str = "classical"
+    segmentation_mpp: float = 0.5
+    cytoplasm_um: float = 5.0
+    background_od: float = 0.05
+    tissue_smoothing_um: float = 0.5
+    nucleus: NucleusParameters = field(default_factory=NucleusParameters)
+    fibre: FibreParameters = field(default_factory=FibreParameters)
+
+    def __post_init__(self) -> None:
+        for key, low, high in (
+            ("segmentation_mpp", 0.1, 2.0),
+            ("cytoplasm_um", 0.5, 50.0),
+            ("background_od", 0.0, 0.5),
+            ("tissue_smoothing_um", 0.0, 10.0),
+        ):
+            value = getattr(self, key)
+            if not low <= value <= high:
+                raise CompartmentError(f"{key} is {value}, expected {low:g} to {high:g}.")
+
+
+class View(NamedTuple):
+    """What a finder of nuclei may look at; all arrays have the size of ``image``.
+
+    ``image`` (H, W, 3) uint8, ``tissue`` (H, W) bool, ``stained`` (2, H, W) haematoxylin and eosin, the slide's
+    ``stains``, ``mpp`` of this image, ``factor`` by which it was enlarged, whether there is any ``structure`` in
+    which nuclei could be found, and the ``parameters``.
+    """
+
+    image: UInt8Array
+    tissue: npt.NDArray[np.bool_]
+    stained: FloatArray
+    stains: Stains
+    mpp: float
+    factor: int
+    structure: bool
+    parameters: CompartmentParameters
+
+
+class Found(NamedTuple):
+    """Nuclei of a view: ``instances`` (H, W) int32, and of number i the ``probabilities[i - 1]`` (NaN: not known)."""
+
+    instances: Instances
+    probabilities: npt.NDArray[np.float64]
+
+
+#: Takes views and gives the nuclei of each; many at once, since networks are faster so.
+NucleusFinder = Callable[[Sequence[View]], list[Found]]
+
+
+def nothing_found(view: View) -> Found:
+    """No nuclei, at the size of a view."""
+    return Found(np.zeros(view.image.shape[:2], dtype=np.int32), np.zeros(0))
+
+
+def check_image(image: npt.NDArray[np.generic]) -> UInt8Array:
+    """Return ``image`` if it is 8-bit RGB of a usable size.
+
+    Raises
+    ------
+    CompartmentError
+        If it is not, with what was found and how to convert it.
+    """
+    if image.ndim != 3 or image.shape[-1] != 3:  # noqa: PLR2004 - (H, W, 3)
+        channels = image.shape[-1] if image.ndim == 3 else 1 if image.ndim == 2 else 0  # noqa: PLR2004
+        found = {1: " (a grey image)", 4: " (an image with an alpha channel)"}.get(channels, "")
+        raise CompartmentError(
+            f"Expected an RGB image (H, W, 3), found shape {image.shape}{found}. Convert it to 8-bit RGB; "
+            "an alpha channel must be removed, and grey images carry no stain."
+        )
+    if image.dtype != np.uint8:
+        looks = ""
+        if np.issubdtype(image.dtype, np.floating) and image.size and float(image.max()) <= 1:
+            looks = " It looks like float in [0, 1]: multiply by 255, round and convert to uint8."
+        raise CompartmentError(f"Expected a uint8 image, found {image.dtype}.{looks or ' Convert it to uint8.'}")
+    if min(image.shape[:2]) < MIN_SIZE_PX:
+        raise CompartmentError(
+            f"Expected an image of at least {MIN_SIZE_PX} x {MIN_SIZE_PX} pixels, found {image.shape[0]} x "
+            f"{image.shape[1]}; use larger patches."
+        )
+    return np.asarray(image, dtype=np.uint8)
+
+
+def tissue_mask(
+    image: UInt8Array, mpp: float, stains: Stains, parameters: CompartmentParameters
+) -> npt.NDArray[np.bool_]:
+    """Where there is tissue: mean optical density over the channels, slightly smoothed, above a threshold.
+
+    Parameters
+    ----------
+    image
+        (H, W, 3) uint8.
+    mpp
+        µm per pixel.
+    stains
+        The slide's stains, for the colour of its glass.
+    parameters
+        ``background_od`` and ``tissue_smoothing_um``.
+
+    Returns
+    -------
+    ndarray
+        (H, W) bool.
+    """
+    od = optical_density(image, stains.white).mean(axis=-1)
+    return np.asarray(ndimage.gaussian_filter(od, parameters.tissue_smoothing_um / mpp) > parameters.background_od)
+
+
+def _enlarged(image: UInt8Array, factor: int) -> UInt8Array:
+    """Bicubic enlargement by a whole factor; pixel edges stay where they are."""
+    if factor == 1:
+        return image
+    height, width = image.shape[:2]
+    size = (width * factor, height * factor)
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+
+
+def view_of(image: npt.NDArray[np.generic], mpp: float, parameters: CompartmentParameters, stains: Stains) -> View:
+    """Prepare an image for segmentation.
+
+    Parameters
+    ----------
+    image
+        (H, W, 3) uint8, at least 32 px wide and high.
+    mpp
+        µm per pixel.
+    parameters
+        ``segmentation_mpp`` decides about enlargement.
+    stains
+        Of the image's slide.
+
+    Returns
+    -------
+    View
+        At ``mpp`` or, enlarged by a whole factor, finer.
+
+    Raises
+    ------
+    CompartmentError
+        If the image is not 8-bit RGB of at least 32 x 32 px, or ``mpp`` is not a positive number.
+    """
+    checked = check_image(image)
+    if not (np.isfinite(mpp) and mpp > 0):
+        raise CompartmentError(f"mpp must be a positive number of µm per pixel, found {mpp}; give the scanner's value.")
+    factor = max(1, int(np.ceil(mpp / parameters.segmentation_mpp - SAME_SCALE)))
+    fine, fine_mpp = _enlarged(checked, factor), mpp / factor
+    tissue = tissue_mask(fine, fine_mpp, stains, parameters)
+    structure = bool(tissue.any()) and has_structure(concentrations(checked, stains)[0])
+    return View(fine, tissue, concentrations(fine, stains), stains, fine_mpp, factor, structure, parameters)

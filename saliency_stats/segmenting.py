@@ -1,0 +1,302 @@
+"""Segment images one by one and write what a pathologist, QuPath and Fiji can open."""
+
+import json
+import math
+import struct
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+
+from saliency_stats.cohort.image import read_rgb
+from saliency_stats.compartments import (
+    CompartmentParameters,
+    NucleusFinder,
+    Segmentation,
+    concentrations,
+    estimate_stains,
+    nuclei_table,
+    nucleus_finder,
+    segment_batch,
+    to_codes,
+    view_of,
+)
+from saliency_stats.errors import CompartmentError, PatchError, StudyError
+from saliency_stats.execution.device import choose
+from saliency_stats.execution.progress import Progress
+from saliency_stats.execution.store import atomic, write_table, write_text
+from saliency_stats.report.geojson import feature_collection
+from saliency_stats.report.overlay import overlay
+from saliency_stats.vocabulary import COMPARTMENTS, NUCLEUS_FINDERS
+
+#: Outside of this no microscope made the image: 0.05 µm/px would be 200x, 10 is coarser than any nucleus.
+MPP_RANGE: Final = (0.05, 10.0)
+#: What is written for an image, after the stem of its name.
+ENDINGS: Final = ("_nuclei.tif", "_compartments.tif", ".geojson", "_overlay.png")
+TABLE: Final = "nuclei.csv"
+
+_TIFF_ENDINGS: Final = (".tif", ".tiff")
+#: µm in the units of TIFF's tag ResolutionUnit: inch and centimetre.
+_UNIT_UM: Final = {2: 25_400.0, 3: 10_000.0}
+#: How ImageJ and Fiji spell µm in a file's description.
+_IMAGEJ_UM: Final = ("um", "µm", "micron", "microns", "\\u00B5m")
+#: Pixels whose sides differ by more than this share are not square.
+_SQUARE: Final = 0.01
+
+
+class _Job(NamedTuple):
+    """An image, µm per pixel, and what its outputs are called before their endings."""
+
+    image: Path
+    mpp: float
+    stem: Path
+
+    def path(self, ending: str) -> Path:
+        return self.stem.with_name(self.stem.name + ending)
+
+
+def segment_images(
+    images: Sequence[Path],
+    out: Path,
+    *,
+    mpp: float | None = None,
+    parameters: CompartmentParameters | None = None,
+    device: str = "auto",
+    note: Callable[[str], None] = lambda _: None,
+    progress: Progress | None = None,
+) -> Path:
+    """Divide images into nuclei, cytoplasm, stroma and background, and write the results.
+
+    Per image, at its own size: ``STEM_nuclei.tif`` (int32, 0 outside nuclei), ``STEM_compartments.tif`` (uint8, codes
+    of ``COMPARTMENT_CODES``; where several compartments share a pixel, the largest), ``STEM.geojson`` and
+    ``STEM_overlay.png``; for all of them ``nuclei.csv``. Stains are estimated from each image alone.
+
+    Parameters
+    ----------
+    images
+        8-bit RGB images: PNG, JPEG or TIFF.
+    out
+        Folder, made if it is not there. Files of the same names are overwritten, others stay.
+    mpp
+        µm per pixel of all images; without it, what each TIFF says of itself.
+    parameters
+        Defaults to ``CompartmentParameters()``.
+    device
+        Where a network that finds nuclei computes: ``auto``, ``cpu`` or ``cuda``.
+    note
+        Called with what a person must know, such as a pixel size that was taken from a file.
+    progress
+        Where the bar is drawn.
+
+    Returns
+    -------
+    Path
+        ``nuclei.csv``: one row per nucleus, with the columns ``image`` (file name) and ``mpp`` before those of
+        ``nuclei_table``.
+
+    Raises
+    ------
+    StudyError
+        Before anything is computed: if two images would be written under one name, an output would replace an image,
+        or µm per pixel of an image is unknown or impossible; or if there is no such device.
+    CompartmentError
+        Before anything is computed: if the model that ``parameters.nuclei`` names cannot be loaded.
+    PatchError
+        After everything else is done: if images could not be segmented; the message lists them.
+    StorageError
+        If a file cannot be written.
+    """
+    _check_names(images, out)
+    if mpp is not None:
+        _check_mpp(mpp)
+    jobs = [_Job(image, size, out / image.stem) for image, size in zip(images, _sizes(images, mpp, note), strict=True)]
+    parameters = parameters or CompartmentParameters()
+    finder = nucleus_finder(parameters.nuclei, str(choose(device)))
+    progress = progress or Progress()
+    tables: list[pd.DataFrame] = []
+    failed: list[str] = []
+    try:
+        with progress.stage("segment", len(jobs), unit="image") as bar:
+            for job in jobs:
+                try:
+                    segmentation, table = _segmented(job, parameters, finder)
+                except (PatchError, CompartmentError) as error:
+                    failed.append(f"{job.image}: {error}")
+                    progress.say(failed[-1])
+                else:
+                    tables.append(table)
+                    progress.say(_line(job, segmentation))
+                bar.update(1)
+    finally:
+        # also if the disk is full or the user has had enough: the images that are done have their rows
+        if tables:
+            write_table(out / TABLE, pd.concat(tables, ignore_index=True))
+    if failed:
+        raise PatchError(
+            f"{len(failed)} of {len(jobs)} images could not be segmented"
+            f"{f'; the other {len(tables)} are in {out}' if tables else ''}:\n  " + "\n  ".join(failed)
+        )
+    return out / TABLE
+
+
+def parameters_of(**chosen: Any) -> CompartmentParameters:
+    """Make parameters of what was chosen on the command line, the package's defaults for the rest.
+
+    Raises
+    ------
+    StudyError
+        If a value is none that it can have.
+    """
+    try:
+        parameters = CompartmentParameters(**chosen)
+    except CompartmentError as error:
+        raise StudyError(f"{error} Give another value to --{', --'.join(chosen).replace('_', '-')}") from error
+    if parameters.nuclei not in NUCLEUS_FINDERS and not Path(parameters.nuclei).is_dir():
+        raise StudyError(
+            f"--nuclei is {parameters.nuclei!r}, which is no folder; expected {', '.join(NUCLEUS_FINDERS)}, or the "
+            "folder of a StarDist model"
+        )
+    return parameters
+
+
+def pixel_size(path: Path) -> float:
+    """Read µm per pixel from a TIFF's resolution tags, or as ImageJ and Fiji write it.
+
+    Returns
+    -------
+    float
+        µm per pixel; NaN for a broken TIFF, of which reading the image says what is wrong.
+
+    Raises
+    ------
+    PatchError
+        If the file does not say, or says what cannot be (screens' 72 dpi, for example, are 353 µm); the message says
+        which.
+    """
+    if path.suffix.lower() not in _TIFF_ENDINGS:
+        raise PatchError("only a TIFF tells its µm per pixel")
+    try:
+        with tifffile.TiffFile(path) as file:
+            tags = file.pages.first.tags
+            unit = int(tags.valueof(296, default=2))
+            unit_um = _UNIT_UM.get(unit)
+            if str((file.imagej_metadata or {}).get("unit", "")) in _IMAGEJ_UM:
+                unit_um = 1.0
+            found = [tags.valueof(code) for code in (282, 283)]
+    except (OSError, ArithmeticError, LookupError, TypeError, ValueError, struct.error, tifffile.TiffFileError):
+        return math.nan
+    # each is a fraction, pixels over units, with which a broken file may do as it likes
+    fractions = [value for value in found if isinstance(value, tuple) and len(value) == 2 and all(value)]  # noqa: PLR2004
+    if unit_um is None or len(fractions) < len(found):
+        raise PatchError("the TIFF has no resolution in inches, centimetres or µm")
+    x_um, y_um = (unit_um * units / pixels for pixels, units in fractions)
+    if not math.isclose(x_um, y_um, rel_tol=_SQUARE):
+        raise PatchError(f"its pixels are not square ({x_um:.4g} x {y_um:.4g} µm)")
+    low, high = MPP_RANGE
+    if not low <= x_um <= high:
+        raise PatchError(f"its resolution tags say {x_um:.4g} µm per pixel, which no microscope gives")
+    # tags hold whole numbers: 0.346 is written as the nearest fraction
+    return float(f"{x_um:.6g}")
+
+
+def _check_names(images: Sequence[Path], out: Path) -> None:
+    stems: dict[str, Path] = {}
+    for image in images:
+        before = stems.setdefault(image.stem.casefold(), image)
+        if before is not image:
+            raise StudyError(
+                f"{before} and {image} would both be written as {out / image.stem}…; expected images of different "
+                "names. Rename one, or segment them into different folders with --out"
+            )
+    given = {image.resolve(): image for image in images}
+    for image in images:
+        for ending in ENDINGS:
+            replaced = given.get((out / f"{image.stem}{ending}").resolve())
+            if replaced is not None:
+                raise StudyError(
+                    f"the result of {image} would overwrite the image {replaced}; choose another folder with --out, "
+                    "or leave out what is no image of tissue"
+                )
+
+
+def _check_mpp(mpp: float) -> None:
+    low, high = MPP_RANGE
+    if not low <= mpp <= high:
+        raise StudyError(
+            f"--mpp is {mpp:g}; expected µm per pixel, {low:g} to {high:g}. A 40x scan has about 0.25, a 20x scan 0.5"
+        )
+
+
+def _sizes(images: Sequence[Path], mpp: float | None, note: Callable[[str], None]) -> list[float]:
+    """µm per pixel of every image; NaN for a file that is missing or broken, which reading it will name."""
+    if mpp is not None:
+        return [mpp] * len(images)
+    sizes, unknown = [], []
+    for image in images:
+        try:
+            sizes.append(pixel_size(image) if image.is_file() else math.nan)
+        except PatchError as error:
+            unknown.append(f"{image}: {error}")
+    if unknown:
+        raise StudyError(
+            f"µm per pixel is unknown for {len(unknown)} of {len(images)} images; give it with --mpp "
+            "(images of different scales one scale at a time):\n  " + "\n  ".join(unknown)
+        )
+    for size in sorted({size for size in sizes if not math.isnan(size)}):
+        named = [str(image) for image, its in zip(images, sizes, strict=True) if its == size]
+        more = f" and {len(named) - 1} more" if len(named) > 1 else ""
+        note(f"{size:g} µm per pixel, as the resolution of {named[0]}{more} says")
+    return sizes
+
+
+def _segmented(
+    job: _Job, parameters: CompartmentParameters, finder: NucleusFinder
+) -> tuple[Segmentation, pd.DataFrame]:
+    """Segment one image and write its files; returns also its rows of the table."""
+    image = read_rgb(job.image)
+    if math.isnan(job.mpp):
+        raise PatchError("µm per pixel cannot be read from the file, which is no sound TIFF; give it with --mpp")
+    stains = estimate_stains([image])
+    (segmentation,) = segment_batch([view_of(image, job.mpp, parameters, stains)], finder)
+    table = nuclei_table(segmentation, concentrations(image, stains), job.mpp)
+    nuclei, compartments, geojson, picture = (job.path(ending) for ending in ENDINGS)
+    _write_tiff(nuclei, segmentation.instances, job.mpp)
+    _write_tiff(compartments, to_codes(segmentation.memberships), job.mpp)
+    objects = feature_collection(segmentation, table)
+    write_text(geojson, json.dumps(objects, separators=(",", ":"), allow_nan=False) + "\n")
+    with atomic(picture) as partial:
+        PillowImage.fromarray(overlay(image, segmentation)).save(partial, format="PNG")
+    table.insert(0, "image", job.image.name)
+    table.insert(1, "mpp", job.mpp)
+    return segmentation, table
+
+
+def _write_tiff(path: Path, labels: NDArray[Any], mpp: float) -> None:
+    """Write a label image with its scale in pixels per cm, the finest unit of the standard; Fiji shows µm.
+
+    No predictor: ImageJ undoes one for LZW only.
+    """
+    per_cm = 10_000 / mpp
+    with atomic(path) as partial:
+        tifffile.imwrite(
+            partial,
+            labels,
+            photometric="minisblack",
+            compression="zlib",
+            resolution=(per_cm, per_cm),
+            resolutionunit="CENTIMETER",
+            software=False,
+            metadata=None,
+        )
+
+
+def _line(job: _Job, segmentation: Segmentation) -> str:
+    shares = segmentation.memberships.mean(axis=(1, 2), dtype=np.float64)
+    named = ", ".join(f"{name} {share:.0%}" for name, share in zip(COMPARTMENTS, shares, strict=True))
+    count = len(np.unique(segmentation.instances[segmentation.instances > 0]))
+    return f"{job.image.name}: {count} nuclei; {named}"

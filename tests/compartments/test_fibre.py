@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+from skimage.measure import regionprops_table
+
+from saliency_stats.compartments import FibreParameters
+from saliency_stats.compartments.fibre import COEFFICIENTS, cell_evidence, coherence, log_odds, nuclear_shape
+from saliency_stats.compartments.fibre import stain_evidence as judged
+from saliency_stats.errors import CompartmentError
+
+SHAPE = (64, 64)
+EVERYWHERE = np.ones(SHAPE, bool)
+
+
+def stripes(angle=0.0):
+    y, x = np.indices(SHAPE)
+    return np.sin((x * np.cos(angle) + y * np.sin(angle)) * 0.9)
+
+
+def test_coherence():
+    rng = np.random.default_rng(0)
+    assert coherence(stripes(0.4), EVERYWHERE, 6.0)[16:48, 16:48].min() > 0.95
+    assert np.median(coherence(rng.standard_normal(SHAPE), EVERYWHERE, 6.0)) < 0.3
+    assert (coherence(np.ones(SHAPE), EVERYWHERE, 6.0) == 0).all()
+    assert (coherence(stripes(), ~EVERYWHERE, 6.0) == 0).all()
+
+
+def test_coherence_turns_with_the_image():
+    image = np.random.default_rng(1).standard_normal(SHAPE)
+    turned = coherence(np.rot90(image), EVERYWHERE, 4.0)
+    np.testing.assert_allclose(turned, np.rot90(coherence(image, EVERYWHERE, 4.0)), atol=1e-6)
+
+
+def halves(fibre, cytoplasm):
+    """Left half: drawn out, of one log ratio; right half: not, of another."""
+    left = np.indices(SHAPE)[1] < 32
+    return np.where(left, fibre, cytoplasm).astype(float), np.where(left, 0.8, 0.1)
+
+
+@pytest.mark.parametrize("shift", [-0.8, 0.0, 0.8])
+def test_stain_is_judged_by_the_image_itself_not_by_a_colour_fixed_beforehand(shift):
+    ratio, direction = halves(-1.6 + shift, -0.8 + shift)
+    told = judged(ratio, direction, EVERYWHERE, 1.0)
+    assert (told[:, :32] < -1).all()
+    assert (told[:, 32:] > 1).all()
+    np.testing.assert_allclose(told, judged(*halves(-1.6, -0.8), EVERYWHERE, 1.0), atol=1e-9)
+
+
+def test_stain_says_nothing_without_two_stains_or_without_both_tissues():
+    ratio, direction = halves(-1.6, -0.8)
+    assert (judged(*halves(-1.0, -1.0), EVERYWHERE, 1.0) == 0).all()
+    assert (judged(*halves(-0.8, -1.6), EVERYWHERE, 1.0) == 0).all()
+    assert (judged(ratio, np.full(SHAPE, 0.1), EVERYWHERE, 1.0) == 0).all()
+    assert (judged(ratio, np.full(SHAPE, 0.9), EVERYWHERE, 1.0) == 0).all()
+    assert (judged(ratio, direction, ~EVERYWHERE, 1.0) == 0).all()
+
+
+def test_little_tissue_is_trusted_little():
+    small = np.abs(judged(*halves(-1.6, -0.8), EVERYWHERE, 0.1)).max()
+    assert 0 < small < 0.2 * np.abs(judged(*halves(-1.6, -0.8), EVERYWHERE, 1.0)).max()
+
+
+def test_shape_agrees_with_scikit_image():
+    rng = np.random.default_rng(3)
+    y, x = np.indices((80, 80))
+    instances = np.zeros((80, 80), np.int32)
+    for number, (row, column) in enumerate(((0, 10), (20, 50), (60, 20), (50, 70))):
+        a, b, t = rng.uniform(3, 12), rng.uniform(2, 5), rng.uniform(0, np.pi)
+        u = (x - column) * np.cos(t) + (y - row) * np.sin(t)
+        v = (y - row) * np.cos(t) - (x - column) * np.sin(t)
+        instances[(u / a) ** 2 + (v / b) ** 2 < 1] = 2 * number + 1
+    instances[79, 0] = 9
+    expected = regionprops_table(instances, properties=("label", "area", "axis_minor_length", "axis_major_length"))
+    area, minor, eccentricity = nuclear_shape(instances, 0.5)
+    assert area.shape == (10,)
+    assert area[2] == minor[2] == eccentricity[2] == 0
+    index = expected["label"]
+    np.testing.assert_allclose(area[index], expected["area"] * 0.25)
+    # the variance of a square pixel of side 1
+    short, long = ((expected[f"axis_{name}_length"] / 4) ** 2 + 1 / 12 for name in ("minor", "major"))
+    np.testing.assert_allclose(minor[index], 4 * np.sqrt(short) * 0.5)
+    np.testing.assert_allclose(eccentricity[index], np.sqrt(1 - short / long), atol=1e-6)
+
+
+def evidence(instances, owner=1):
+    stained = np.stack([np.where(instances > 0, 0.8, 0.1), np.full(SHAPE, 0.3)])
+    whose = np.full(SHAPE, owner, np.int32)
+    return cell_evidence(instances, whose, EVERYWHERE, instances == 0, stained, (0.8, 0.5), 0.5)
+
+
+def test_every_coefficient_has_its_evidence_and_speaks_for_what_it_should():
+    found = evidence(np.pad(np.ones((8, 8), np.int32), 28))
+    assert {*found, "constant"} == set(COEFFICIENTS)
+    signs = {"stain": 1, "direction": -1, "crowding": 1, "compactness": 1, "elongation": -1, "darkness": -1}
+    base = log_odds(found)
+    for name, sign in signs.items():
+        more = log_odds(found | {name: found[name] + 0.5})
+        np.testing.assert_allclose(more - base, 0.5 * COEFFICIENTS[name], atol=1e-6)
+        assert (sign * (more - base) > 0).all()
+
+
+def test_evidence_of_the_nucleus():
+    instances = np.zeros(SHAPE, np.int32)
+    instances[30:36, 10:34] = 1
+    instances[44:54, 44:54] = 2
+    spindle, round_ = evidence(instances, 1), evidence(instances, 2)
+    assert spindle["elongation"].min() > 0.9
+    assert round_["elongation"].max() < 1e-6
+    assert spindle["breadth_um"].max() < round_["breadth_um"].min()
+    np.testing.assert_allclose(spindle["darkness"], 1.0, rtol=1e-5)
+    assert spindle["crowding"][33, 20] > spindle["crowding"][5, 60]
+
+
+def test_parameters_are_checked():
+    with pytest.raises(CompartmentError, match="direction_um"):
+        FibreParameters(direction_um=0)
+    with pytest.raises(CompartmentError, match="crowding_um"):
+        FibreParameters(crowding_um=-0.1)
+    with pytest.raises(CompartmentError, match="threshold"):
+        FibreParameters(threshold=float("nan"))
+    assert FibreParameters(threshold=-1.0, nuclear_margin_um=0).threshold == -1
