@@ -232,7 +232,7 @@ def test_interrupted(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("saliency_stats.settings.load", interrupt)
-    assert "stopped; the same command goes on where it was" in refused(130, "run")
+    assert "stopped; nothing finished is lost" in refused(130, "run")
 
 
 def test_from_a_real_process_the_status_and_the_streams_are_the_same(tmp_path):

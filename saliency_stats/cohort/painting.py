@@ -104,9 +104,9 @@ def _cytoplasm(rng: np.random.Generator, anatomy: Anatomy, t: float) -> Field:
     # phenotype show something of their own, since a network has nothing to point at where its evidence is absence.
     density = np.exp(0.22 * rng.standard_normal())
     grain = np.clip(granule - 0.9, 0, 1.4)
-    vacuole = np.clip(froth - 0.45, 0, 0.9)
+    vacuole = np.clip(froth - 0.25, 0, 0.9)
     texture = 1 + 0.08 * granule + 0.05 * froth + _mix(1.9, 0.0, t) * (grain - grain.mean())
-    texture -= _mix(0.0, 1.15, t) * (vacuole - vacuole.mean())
+    texture -= _mix(0.0, 1.3, t) * (vacuole - vacuole.mean())
     stain = np.array([0.13 * density, 0.24 * density], dtype=np.float32)[:, None, None] * own
     # Membranes: where the nearest cell changes. The ink of a line does not depend on the size of the pixel.
     edge = np.zeros(shape, dtype=np.float32)

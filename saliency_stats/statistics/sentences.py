@@ -39,7 +39,9 @@ _HEADLINES: Final = {
 def density_words(estimate: float) -> str:
     """Return the primary contrast in words, the denser compartment first."""
     first, second = ("cytoplasm", "nucleus") if estimate >= 0 else ("nucleus", "cytoplasm")
-    return f"{ratio_words(abs(estimate))} times as dense in {NOUNS[first]} as in {NOUNS[second]}"
+    ratio = ratio_words(abs(estimate))
+    how = "about as" if ratio == "1" else f"{ratio} times as"
+    return f"{how} dense in {NOUNS[first]} as in {NOUNS[second]}"
 
 
 def chance_words(metric: Mapping[str, Any], settings: StatisticsSettings) -> str:
