@@ -37,13 +37,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--table", type=Path, required=True, help="CSV to write")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--signals", nargs="+", choices=SIGNALS, default=list(SIGNALS))
+    parser.add_argument("--nuclei", nargs="+", default=["classical", "truth"], help="the first one trains the network")
     arguments = parser.parse_args()
     parts = []
-    for signal in SIGNALS:
-        found = _run(arguments, signal, "classical", ())
-        weights = found.folder / "weights" / "trained-20x.safetensors"
-        true = _run(arguments, signal, "truth", (f"classifier.weights={weights}", "classifier.trainable=none"))
-        parts += [_summary(found, signal, "classical"), _summary(true, signal, "truth")]
+    for signal in arguments.signals:
+        first, *others = arguments.nuclei
+        trained = _run(arguments, signal, first, ())
+        parts.append(_summary(trained, signal, first))
+        weights = trained.folder / "weights" / "trained-20x.safetensors"
+        for nuclei in others:
+            again = _run(arguments, signal, nuclei, (f"classifier.weights={weights}", "classifier.trainable=none"))
+            parts.append(_summary(again, signal, nuclei))
     arguments.table.parent.mkdir(parents=True, exist_ok=True)
     table = pd.concat(parts, ignore_index=True)
     table.to_csv(arguments.table, index=False)

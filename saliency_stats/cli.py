@@ -29,7 +29,9 @@ def _reported(command: Callable[Parameters, None]) -> Callable[Parameters, None]
             click.secho(f"saliency-stats: {error}", err=True, fg="red")
             sys.exit(error.exit_status)
         except KeyboardInterrupt:
-            click.echo("\nsaliency-stats: stopped; nothing finished is lost, and the same command can be given again", err=True)
+            click.echo(
+                "\nsaliency-stats: stopped; nothing finished is lost, and the same command can be given again", err=True
+            )
             sys.exit(130)
 
     return wrapped

@@ -130,8 +130,8 @@ def _stroma(rng: np.random.Generator, anatomy: Anatomy, t: float) -> Field:
     bundle = fibre_noise(rng, along, across, 11.0, 1.6)
     grain = smooth_noise(rng, shape, px_um, 0.7)[anatomy.stroma]
     eosin = 1 + _mix(0.22, 0.18, t) * fine + _mix(0.06, 0.42, t) * bundle + 0.12 * grain
-    # Slits of mounting medium between the fibres.
-    eosin -= 0.9 * np.clip(-0.6 * bundle - 0.6 * fine - 0.9, 0, 1)
+    # Slits of mounting medium between the fibres; not white, or they would look like the vacuoles of a cytoplasm.
+    eosin -= 0.3 * np.clip(-0.6 * bundle - 0.6 * fine - 0.9, 0, 1)
     eosin *= _mix(0.18, 0.42, t)
     stain = np.zeros((2, *shape), dtype=np.float32)
     stain[1][anatomy.stroma] = np.clip(eosin, 0.03, None)
