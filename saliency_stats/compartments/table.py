@@ -31,7 +31,8 @@ def nuclei_table(segmentation: Segmentation, concentrations: npt.NDArray[np.floa
     DataFrame
         nucleus_id, y_um and x_um (centroid, from the outer corner of the image's first pixel), area_um2,
         probability (NaN where the finder gives none), haematoxylin_od and eosin_od (means over the
-        nucleus), cytoplasm_area_um2; sorted by nucleus_id. No rows without nuclei.
+        nucleus), cytoplasm_area_um2, and major_axis_um, minor_axis_um and eccentricity of the ellipse with the
+        nucleus' second moments; sorted by nucleus_id. No rows without nuclei.
 
     Raises
     ------
@@ -49,7 +50,14 @@ def nuclei_table(segmentation: Segmentation, concentrations: npt.NDArray[np.floa
         regionprops_table(  # type: ignore[no-untyped-call]  # scikit-image has no annotations
             instances,
             np.moveaxis(concentrations, 0, -1),
-            properties=("label", "centroid", "intensity_mean"),
+            properties=(
+                "label",
+                "centroid",
+                "intensity_mean",
+                "axis_major_length",
+                "axis_minor_length",
+                "eccentricity",
+            ),
         )
     )
     numbers = found["label"].to_numpy(dtype=np.int64)
@@ -70,5 +78,8 @@ def nuclei_table(segmentation: Segmentation, concentrations: npt.NDArray[np.floa
             "haematoxylin_od": found["intensity_mean-0"].to_numpy(dtype=float),
             "eosin_od": found["intensity_mean-1"].to_numpy(dtype=float),
             "cytoplasm_area_um2": area["cytoplasm"],
+            "major_axis_um": found["axis_major_length"].to_numpy(dtype=float) * mpp,
+            "minor_axis_um": found["axis_minor_length"].to_numpy(dtype=float) * mpp,
+            "eccentricity": found["eccentricity"].to_numpy(dtype=float),
         }
     )

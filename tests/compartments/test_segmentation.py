@@ -9,6 +9,7 @@ from skimage.measure import label
 from saliency_stats.cohort.phantom import Phantom
 from saliency_stats.compartments import (
     CompartmentParameters,
+    Segmentation,
     concentrations,
     estimate_stains,
     from_codes,
@@ -164,6 +165,19 @@ def test_the_table_of_one_square_nucleus():
     assert row["cytoplasm_area_um2"] == 12 * 0.25
     assert row["haematoxylin_od"] == pytest.approx(0.8)
     assert row["eosin_od"] == pytest.approx(0.3)
+    # n points in a row have the variance (n^2 - 1) / 12; an axis is four of its standard deviations
+    assert row["major_axis_um"] == pytest.approx(0.5 * 4 * np.sqrt(35 / 12))
+    assert row["minor_axis_um"] == pytest.approx(0.5 * 4 * np.sqrt(15 / 12))
+    assert row["eccentricity"] == pytest.approx(np.sqrt(1 - 15 / 35))
+    assert np.isnan(row["probability"])
+
+
+def test_the_table_takes_probabilities_by_the_number_of_the_nucleus():
+    instances = np.zeros((40, 40), np.int32)
+    instances[2:6, 2:6], instances[20:24, 20:24] = 1, 3
+    memberships = from_truth(np.where(instances > 0, 1, 0).astype(np.uint8), instances).memberships
+    found = Segmentation(instances, memberships, np.array([0.9, 0.8, 0.7]))
+    assert nuclei_table(found, np.zeros((2, 40, 40)), 0.5)["probability"].tolist() == [0.9, 0.7]
 
 
 def test_the_table_without_nuclei():
@@ -179,6 +193,9 @@ def test_the_table_without_nuclei():
         "haematoxylin_od",
         "eosin_od",
         "cytoplasm_area_um2",
+        "major_axis_um",
+        "minor_axis_um",
+        "eccentricity",
     ]
     with pytest.raises(CompartmentError, match="expected"):
         nuclei_table(empty, np.zeros((2, 20, 20)), 0.5)
