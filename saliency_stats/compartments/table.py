@@ -3,9 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.ndimage import distance_transform_edt
-from skimage.measure import regionprops_table
+from scipy.ndimage import distance_transform_edt, mean
 
+from saliency_stats.compartments.fibre import nuclear_shape
 from saliency_stats.compartments.segmentation import Segmentation
 from saliency_stats.errors import CompartmentError
 from saliency_stats.vocabulary import COMPARTMENTS
@@ -46,22 +46,14 @@ def nuclei_table(segmentation: Segmentation, concentrations: npt.NDArray[np.floa
             f"Concentrations have the shape {concentrations.shape}, expected {(2, *instances.shape)}: "
             "use those of the image that was segmented."
         )
-    found = pd.DataFrame(
-        regionprops_table(  # type: ignore[no-untyped-call]  # scikit-image has no annotations
-            instances,
-            np.moveaxis(concentrations, 0, -1),
-            properties=(
-                "label",
-                "centroid",
-                "intensity_mean",
-                "axis_major_length",
-                "axis_minor_length",
-                "eccentricity",
-            ),
-        )
+    numbers = np.unique(instances[instances > 0]).astype(np.int64)
+    # over all nuclei at once: a hundred times a second, the cost per nucleus of regionprops would be felt
+    rows, columns, haematoxylin, eosin = (
+        np.atleast_1d(mean(values, instances, numbers))
+        for values in (*np.indices(instances.shape, dtype=float), *concentrations.astype(float))
     )
-    numbers = found["label"].to_numpy(dtype=np.int64)
-    area = {name: np.zeros(len(numbers)) for name in ("nucleus", "cytoplasm")}
+    _, minor_um, eccentricity = (values[numbers] for values in nuclear_shape(instances, mpp))
+    area: dict[str, npt.NDArray[np.floating]] = {name: np.zeros(len(numbers)) for name in ("nucleus", "cytoplasm")}
     if len(numbers):
         nearest = distance_transform_edt(instances == 0, return_distances=False, return_indices=True)
         owner = instances[tuple(nearest)].ravel()
@@ -71,15 +63,15 @@ def nuclei_table(segmentation: Segmentation, concentrations: npt.NDArray[np.floa
     return pd.DataFrame(
         {
             "nucleus_id": numbers,
-            "y_um": (found["centroid-0"].to_numpy(dtype=float) + 0.5) * mpp,
-            "x_um": (found["centroid-1"].to_numpy(dtype=float) + 0.5) * mpp,
+            "y_um": (rows + 0.5) * mpp,
+            "x_um": (columns + 0.5) * mpp,
             "area_um2": area["nucleus"],
             "probability": np.append(known, np.nan)[np.minimum(numbers - 1, len(known))],
-            "haematoxylin_od": found["intensity_mean-0"].to_numpy(dtype=float),
-            "eosin_od": found["intensity_mean-1"].to_numpy(dtype=float),
+            "haematoxylin_od": haematoxylin,
+            "eosin_od": eosin,
             "cytoplasm_area_um2": area["cytoplasm"],
-            "major_axis_um": found["axis_major_length"].to_numpy(dtype=float) * mpp,
-            "minor_axis_um": found["axis_minor_length"].to_numpy(dtype=float) * mpp,
-            "eccentricity": found["eccentricity"].to_numpy(dtype=float),
+            "major_axis_um": minor_um / np.sqrt(1 - eccentricity**2),
+            "minor_axis_um": minor_um,
+            "eccentricity": eccentricity,
         }
     )

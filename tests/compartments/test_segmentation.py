@@ -165,10 +165,10 @@ def test_the_table_of_one_square_nucleus():
     assert row["cytoplasm_area_um2"] == 12 * 0.25
     assert row["haematoxylin_od"] == pytest.approx(0.8)
     assert row["eosin_od"] == pytest.approx(0.3)
-    # n points in a row have the variance (n^2 - 1) / 12; an axis is four of its standard deviations
-    assert row["major_axis_um"] == pytest.approx(0.5 * 4 * np.sqrt(35 / 12))
-    assert row["minor_axis_um"] == pytest.approx(0.5 * 4 * np.sqrt(15 / 12))
-    assert row["eccentricity"] == pytest.approx(np.sqrt(1 - 15 / 35))
+    # a side of length n has the variance n^2 / 12; an axis is four of its standard deviations
+    assert row["major_axis_um"] == pytest.approx(0.5 * 4 * np.sqrt(36 / 12))
+    assert row["minor_axis_um"] == pytest.approx(0.5 * 4 * np.sqrt(16 / 12))
+    assert row["eccentricity"] == pytest.approx(np.sqrt(1 - 16 / 36))
     assert np.isnan(row["probability"])
 
 
