@@ -212,7 +212,7 @@ def explain(
 @click.option(
     "--nuclei",
     metavar="ROUTE",
-    help="How nuclei are found: builtin, classical, 2D_versatile_he, or the folder of a StarDist model.",
+    help="How nuclei are found: classical, 2D_versatile_he, or the path of a StarDist model.",
 )
 @click.option("--cytoplasm-um", type=float, help="Cytoplasm reaches this far from its nucleus.  [default: 5]")
 @click.option(

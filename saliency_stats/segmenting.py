@@ -156,7 +156,7 @@ def parameters_of(**chosen: Any) -> CompartmentParameters:
         parameters = CompartmentParameters(**chosen)
     except CompartmentError as error:
         raise StudyError(f"{error} Give another value to --{', --'.join(chosen).replace('_', '-')}") from error
-    if parameters.nuclei not in NUCLEUS_FINDERS and not Path(parameters.nuclei).is_dir():
+    if parameters.nuclei not in NUCLEUS_FINDERS and not Path(parameters.nuclei).exists():
         raise StudyError(
             f"--nuclei is {parameters.nuclei!r}, which is no folder; expected {', '.join(NUCLEUS_FINDERS)}, or the "
             "folder of a StarDist model"

@@ -121,10 +121,10 @@ class CompartmentsSection(Section):
     @classmethod
     def _known(cls, value: str) -> str:
         names = ("truth", *NUCLEUS_FINDERS)
-        if value in names or Path(value).is_dir():
+        if value in names or Path(value).exists():
             return value
-        hint = _nearest(Path(value).name, names, f"Expected one of {', '.join(names)}, or the path of that folder.")
-        raise ValueError(f"there is no StarDist model folder {value}. {hint}")
+        hint = _nearest(Path(value).name, names, f"Expected one of {', '.join(names)}, or the path of a model.")
+        raise ValueError(f"there is no StarDist model {value}. {hint}")
 
 
 class StatisticsSection(Section):
@@ -162,7 +162,7 @@ class StudySettings(Section):
     @model_validator(mode="after")
     def _consistent(self) -> "StudySettings":
         if self.compartments.nuclei == "truth" and self.cohort.kind != "phantom":
-            raise ValueError("compartments.nuclei: truth is known for phantoms only; use builtin or classical")
+            raise ValueError("compartments.nuclei: truth is known for phantoms only; use classical")
         if self.cohort.evaluation_split == "valid" and self.classifier.stopping == "early":
             raise ValueError(
                 "classifier.stopping: early chooses the epoch on the valid split, which cohort.evaluation_split then "

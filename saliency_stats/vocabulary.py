@@ -14,5 +14,5 @@ SPLITS: Final = ("train", "valid", "test")
 #: A row of a patch-level table is identified by these columns.
 PATCH_KEY: Final = ("patch_id", "magnification")
 
-#: Ways to find nuclei that have a name; any other is the path of a StarDist model folder.
-NUCLEUS_FINDERS: Final = ("builtin", "classical", "2D_versatile_he")
+#: Ways to find nuclei that have a name; any other is the path of a StarDist model.
+NUCLEUS_FINDERS: Final = ("classical", "2D_versatile_he")

@@ -1,9 +1,9 @@
 """StarDist here against the reference on TensorFlow: patches per second, in one run, and the same instances.
 
     pip install tensorflow-cpu tf_keras
-    TF_USE_LEGACY_KERAS=1 python analyses/benchmarks/stardist_speed.py
+    TF_USE_LEGACY_KERAS=1 python analyses/benchmarks/stardist_speed.py --model MODEL.safetensors
 
-256 phantom patches of 256 px, the built-in model's weights in both, float32. The reference predicts patch by patch, as
+256 phantom patches of 256 px, the same weights in both, float32. The reference predicts patch by patch, as
 its documentation shows; here patches go in batches of 32, as in a study. Both include suppression and drawing.
 """
 
@@ -11,6 +11,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from torch import nn
 
 from saliency_stats.cohort import Phantom
 from saliency_stats.compartments import estimate_stains
-from saliency_stats.compartments.stardist_files import StarDistModel, read_builtin
+from saliency_stats.compartments.stardist_files import StarDistModel, read_safetensors
 from saliency_stats.compartments.stardist_nuclei import normalised
 from saliency_stats.compartments.stardist_predict import find_polygons
 
@@ -31,8 +32,9 @@ def main() -> None:
     """Measure both, twice in turn, and compare every label image."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--patches", type=int, default=256)
-    patches = images(parser.parse_args().patches)
-    model = read_builtin()
+    parser.add_argument("--model", type=Path, required=True, help="file that analyses/nuclei/train.py wrote")
+    arguments = parser.parse_args()
+    patches, model = images(arguments.patches), read_safetensors(arguments.model)
     reference = reference_of(model)
     runs: dict[str, Callable[[], list[npt.NDArray[Any]]]] = {
         "reference": lambda: [reference.predict_instances(patch, show_tile_progress=False)[0] for patch in patches],

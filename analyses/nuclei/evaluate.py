@@ -1,6 +1,6 @@
 """Measure how good the nuclei and the compartments are, on images with a known truth.
 
-    python analyses/nuclei/evaluate.py --nuclei builtin classical --out analyses/results/nuclei/evaluation.csv
+    python analyses/nuclei/evaluate.py --nuclei classical MODEL --out reports/evaluation.csv
 
 Writes FILE.csv (nuclei, one row per set, µm per pixel and route), FILE_images.csv (the same for every image),
 FILE_epithelium.csv (nucleus and cytoplasm against hand-drawn epithelium), FILE_phantoms.csv (all four compartments) and

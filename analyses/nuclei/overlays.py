@@ -1,6 +1,6 @@
 """Draw the nuclei found on 20 random patches of each real set, for a person to look at.
 
-    python analyses/nuclei/overlays.py --nuclei builtin --out reports/nuclei
+    python analyses/nuclei/overlays.py --nuclei classical --out reports/nuclei
 
 Writes one PNG per set. Every patch is shown twice, as it is and with the outlines of the nuclei found; beneath stand
 its name, its µm per pixel and the number of nuclei in view. Of images larger than 256 px a random window of 256 px is

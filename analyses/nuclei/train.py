@@ -1,4 +1,4 @@
-"""Train the nucleus model that comes with the package.
+"""Train a StarDist model for H&E nuclei.
 
     python analyses/nuclei/train.py --data ../shared/data --out reports/nuclei --steps 9000
 
@@ -70,7 +70,7 @@ def main() -> None:
     network = network.to(device).to(memory_format=torch.channels_last)
     average = train(network, Examples(sources, stain_vectors(arguments.data), arguments.seed), arguments, device)
     model, scores = with_thresholds(StarDistModel("trained", average, 0.5, 0.4), arguments.data)
-    write_safetensors(model, arguments.out / "builtin.safetensors")
+    write_safetensors(model, arguments.out / "nuclei.safetensors")
     record = {"steps": arguments.steps, "batch": arguments.batch, "rate": arguments.rate, "seed": arguments.seed}
     record |= {"prob": model.prob_threshold, "nms": model.nms_threshold, "validation": scores}
     (arguments.out / "training.json").write_text(json.dumps(record, indent=1))

@@ -20,8 +20,9 @@ def nucleus_finder(nuclei: str, device: str = "cpu") -> NucleusFinder:
     Parameters
     ----------
     nuclei
-        ``builtin``: the StarDist model of this package; ``2D_versatile_he``: the official one, downloaded once;
-        ``classical``: haematoxylin and watershed; anything else: the path of a StarDist model folder.
+        ``classical``: haematoxylin and watershed; ``2D_versatile_he``: the official StarDist model, downloaded once;
+        anything else: the path of a StarDist model, as a folder of the stardist package or as the ``.safetensors``
+        file of this one.
     device
         Where a network computes, in torch's words.
 
@@ -37,20 +38,20 @@ def nucleus_finder(nuclei: str, device: str = "cpu") -> NucleusFinder:
     """
     if nuclei == "classical":
         return _classical
-    from saliency_stats.compartments.stardist_files import read_builtin, read_folder
+    from saliency_stats.compartments.stardist_files import read_folder, read_safetensors
     from saliency_stats.compartments.stardist_nuclei import StarDistNuclei
 
-    if nuclei == "builtin":
-        model = read_builtin()
-    elif nuclei == "2D_versatile_he":
+    if nuclei == "2D_versatile_he":
         from saliency_stats.compartments.stardist_download import official_folder
 
         model = read_folder(official_folder(nuclei))
     elif Path(nuclei).is_dir():
         model = read_folder(Path(nuclei))
+    elif Path(nuclei).is_file():
+        model = read_safetensors(Path(nuclei))
     else:
         raise CompartmentError(
-            f"compartments.nuclei is {nuclei!r}, which is neither a folder nor one of {', '.join(NUCLEUS_FINDERS)}; "
+            f"compartments.nuclei is {nuclei!r}, which is neither a path nor one of {', '.join(NUCLEUS_FINDERS)}; "
             "give the path of a StarDist model folder, or one of these names."
         )
     model.network.to(device)

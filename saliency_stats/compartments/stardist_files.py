@@ -1,11 +1,10 @@
-"""StarDist models on disk: the folders that the stardist package writes, and the model that comes with this one."""
+"""StarDist models on disk: the folders that the stardist package writes, and one file without code in it."""
 
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import h5py
 import numpy as np
@@ -17,9 +16,6 @@ from torch import Tensor, nn
 from saliency_stats.compartments.stardist import StarDistConfig, StarDistNetwork
 from saliency_stats.errors import CompartmentError
 
-#: Name of the model that comes with the package, and its file.
-BUILTIN: Final = "builtin"
-_BUILTIN_FILE: Final = "builtin.safetensors"
 _CONFIG, _THRESHOLDS, _WEIGHTS = "config.json", "thresholds.json", "weights_best.h5"
 
 
@@ -82,19 +78,7 @@ def read_folder(folder: Path) -> StarDistModel:
     return StarDistModel(str(folder), network.eval(), prob, nms)
 
 
-def read_builtin() -> StarDistModel:
-    """Read the model that comes with the package; its card stands beside it.
-
-    Raises
-    ------
-    CompartmentError
-        If the installation lacks it.
-    """
-    with as_file(files("saliency_stats.compartments") / "models" / _BUILTIN_FILE) as path:
-        return read_safetensors(path, BUILTIN)
-
-
-def read_safetensors(path: Path, name: str | None = None) -> StarDistModel:
+def read_safetensors(path: Path) -> StarDistModel:
     """Read a model written by :func:`write_safetensors`.
 
     Raises
@@ -108,10 +92,10 @@ def read_safetensors(path: Path, name: str | None = None) -> StarDistModel:
         config = StarDistConfig.from_json(about["config"], str(path))
         network = StarDistNetwork(config)
         network.load_state_dict({key: value.float() for key, value in load_file(path).items()})
-        return StarDistModel(name or str(path), network.eval(), float(about["prob"]), float(about["nms"]))
+        return StarDistModel(str(path), network.eval(), float(about["prob"]), float(about["nms"]))
     except (OSError, KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
         raise CompartmentError(
-            f"{path} is not a StarDist model of this package ({error}); install the package again."
+            f"{path} is not a StarDist model of this package ({error}); give the file that training wrote."
         ) from error
 
 

@@ -16,7 +16,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from stardist.geometry import polygons_to_label
 
-from saliency_stats.compartments import stardist_predict
+from saliency_stats.compartments import nucleus_finder, stardist_predict
 from saliency_stats.compartments.stardist import StarDistConfig, StarDistNetwork
 from saliency_stats.compartments.stardist_files import (
     StarDistModel,
@@ -130,12 +130,13 @@ def test_what_is_written_is_read_again(tmp_path):
     again = read_safetensors(tmp_path / "model.safetensors")
     assert again.network.config == model.network.config
     assert (again.prob_threshold, again.nms_threshold) == (model.prob_threshold, model.nms_threshold)
+    assert nucleus_finder(str(tmp_path / "model.safetensors")).model.name.endswith("model.safetensors")
     image = picture(64, 64)
     # weights are kept in half precision
     np.testing.assert_allclose(predict(again, image).prob, predict(model, image).prob, atol=5e-3)
 
 
-def test_the_builtin_file_must_be_a_model(tmp_path):
+def test_a_file_that_is_no_model_is_named(tmp_path):
     (tmp_path / "x.safetensors").write_bytes(b"nonsense")
     with pytest.raises(CompartmentError, match=r"x\.safetensors is not a StarDist model"):
         read_safetensors(tmp_path / "x.safetensors")
