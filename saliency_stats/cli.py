@@ -47,6 +47,7 @@ def main() -> None:
     saliency-stats init study               a commented study file for your own patches
     saliency-stats check study/study.yaml   what it would do, without doing it
     saliency-stats run study/study.yaml     tables, figures, report
+    saliency-stats segment tumour.png --mpp 0.25 --out segmented
     """
     # cuBLAS reads this before its first call; without it CUDA kernels are not reproducible
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

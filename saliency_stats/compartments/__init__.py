@@ -1,6 +1,6 @@
 """What is there: every pixel of an H&E image as nucleus, cytoplasm, stroma and background."""
 
-from saliency_stats.compartments.cells import FibreParameters
+from saliency_stats.compartments.fibre import FibreParameters
 from saliency_stats.compartments.finders import nucleus_finder
 from saliency_stats.compartments.membership import downsample, from_codes, to_codes
 from saliency_stats.compartments.nuclei import NucleusParameters

@@ -8,8 +8,6 @@ from skimage.measure import label
 from saliency_stats.compartments.fibre import FibreParameters, cell_evidence, log_odds, nuclear_shape
 from saliency_stats.errors import CompartmentError
 
-__all__ = ["CELL_SCALE", "FibreParameters", "cytoplasm", "reach_um"]
-
 FloatArray = npt.NDArray[np.floating]
 BoolArray = npt.NDArray[np.bool_]
 Instances = npt.NDArray[np.int32]

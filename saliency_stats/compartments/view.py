@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
 
-from saliency_stats.compartments.cells import FibreParameters
+from saliency_stats.compartments.fibre import FibreParameters
 from saliency_stats.compartments.nuclei import NucleusParameters, has_structure
 from saliency_stats.compartments.stain import Stains, concentrations, optical_density
 from saliency_stats.errors import CompartmentError
@@ -191,5 +191,8 @@ def view_of(image: npt.NDArray[np.generic], mpp: float, parameters: CompartmentP
     factor = max(1, int(np.ceil(mpp / parameters.segmentation_mpp - SAME_SCALE)))
     fine, fine_mpp = _enlarged(checked, factor), mpp / factor
     tissue = tissue_mask(fine, fine_mpp, stains, parameters)
-    structure = bool(tissue.any()) and has_structure(concentrations(checked, stains)[0])
-    return View(fine, tissue, concentrations(fine, stains), stains, fine_mpp, factor, structure, parameters)
+    stained = concentrations(fine, stains)
+    # enlargement turns pixel noise into blobs, so structure is looked for in the image as it came
+    own = stained if factor == 1 else concentrations(checked, stains)
+    structure = bool(tissue.any()) and has_structure(own[0])
+    return View(fine, tissue, stained, stains, fine_mpp, factor, structure, parameters)
