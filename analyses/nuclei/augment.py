@@ -113,8 +113,12 @@ def _tinted(od: FloatArray, rng: np.random.Generator) -> UInt8Array:
 
 
 def _photographed(image: UInt8Array, rng: np.random.Generator) -> UInt8Array:
-    """Focus, light, sensor noise and JPEG."""
+    """Resolution, focus, light, sensor noise and JPEG."""
     shown = Image.fromarray(image)
+    if rng.random() < 0.2:  # a coarser picture, enlarged: 10x patches shown to a network of 20x
+        coarse = round(SIDE / rng.uniform(1.3, 2.3))
+        shown = shown.resize((coarse, coarse), Image.Resampling.BOX)
+        shown = shown.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
     chance = rng.random()
     if chance < 0.4:
         shown = shown.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 1.4))))

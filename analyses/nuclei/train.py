@@ -21,6 +21,7 @@ import numpy.typing as npt
 import torch
 from augment import Labelled, sample
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 from sets import read_set
 from stardist.geometry import star_dist
 from stardist.matching import matching_dataset
@@ -43,8 +44,19 @@ TEST_SLIDES: Final = ("2890103/1000000", "2890059/1000000")
 #: Every n-th image of dsb2018 is left out of training, to choose thresholds.
 _DSB_HELD_OUT: Final = 6
 #: Shares of the examples drawn from each source.
-SHARES: Final = {"scc-breast": 0.34, "dsb2018": 0.24, "scc-regions": 0.14, "phantoms": 0.14, "pseudo": 0.14}
+SHARES: Final = {
+    "scc-breast": 0.28,
+    "dsb2018": 0.25,
+    "scc-regions": 0.16,
+    "phantoms": 0.11,
+    "blanks": 0.02,
+    "pseudo": 0.18,
+}
 _PHANTOMS: Final = 160
+_BLANKS: Final = 60
+_DIAMETER_WITHOUT_NUCLEI_PX: Final = 14.0
+#: The running average forgets its past at this rate once it is warm.
+_AVERAGE_DECAY: Final = 0.998
 _REGULARISATION: Final = 1e-4  # stardist's train_background_reg
 _DISTANCE_WEIGHT: Final = 0.2  # stardist's train_loss_weights
 
@@ -66,7 +78,7 @@ def main() -> None:
     torch.manual_seed(arguments.seed)
     sources = training_sources(arguments.data, arguments.seed, arguments.pseudo)
     print({name: (len(images), sum(int(i.labels.max()) for i in images)) for name, images in sources.items()})
-    network = read_safetensors(arguments.start).network if arguments.start else StarDistNetwork(CONFIG)
+    network = read_safetensors(arguments.start).network if arguments.start else fresh_network()
     network = network.to(device).to(memory_format=torch.channels_last)
     average = train(network, Examples(sources, stain_vectors(arguments.data), arguments.seed), arguments, device)
     model, scores = with_thresholds(StarDistModel("trained", average, 0.5, 0.4), arguments.data)
@@ -83,7 +95,7 @@ def train(network: StarDistNetwork, examples: "Examples", arguments: Any, device
     optimiser = torch.optim.AdamW(network.parameters(), lr=arguments.rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, arguments.rate, arguments.steps, pct_start=0.1)
     average = torch.optim.swa_utils.AveragedModel(
-        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998), use_buffers=True
+        network, avg_fn=lambda old, new, n: old + (new - old) * max(1 - _AVERAGE_DECAY, 9 / (10 + float(n)))
     )
     began, running = time.perf_counter(), np.zeros(2)
     network.train()
@@ -110,6 +122,16 @@ def train(network: StarDistNetwork, examples: "Examples", arguments: Any, device
                 kept = StarDistModel("snapshot", average.module, 0.5, 0.4)
                 write_safetensors(kept, arguments.out / "snapshot.safetensors")
     return average.module.eval()
+
+
+def fresh_network() -> StarDistNetwork:
+    """Random weights whose activations keep their variance through the layers (He et al. 2015)."""
+    network = StarDistNetwork(CONFIG)
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            torch.nn.init.zeros_(layer.bias)
+    return network
 
 
 def loss_parts(logits: Tensor, distances: Tensor, prob: Tensor, dist: Tensor) -> tuple[Tensor, Tensor]:
@@ -163,6 +185,7 @@ def training_sources(data: Path, seed: int, pseudo: Path | None) -> dict[str, li
             for case in regions
         ],
         "phantoms": phantoms(seed),
+        "blanks": blanks(seed),
     }
     if pseudo:
         sources["pseudo"] = pseudo_labelled(data, pseudo)
@@ -174,7 +197,7 @@ def labelled(image: npt.NDArray[np.uint8], labels: Any, *, one_dye: bool = False
     numbers = np.asarray(labels, dtype=np.int32)
     areas = np.bincount(numbers.ravel())[1:]
     areas = areas[areas > 0]
-    diameter = float(np.sqrt(4 / np.pi * np.median(areas))) if len(areas) else 14.0
+    diameter = float(np.sqrt(4 / np.pi * np.median(areas))) if len(areas) else _DIAMETER_WITHOUT_NUCLEI_PX
     return Labelled(image, numbers, diameter, one_dye)
 
 
@@ -186,6 +209,20 @@ def phantoms(seed: int) -> list[Labelled]:
         mpp = float(rng.uniform(0.3, 0.6))
         drawn = Phantom(signal="none", size_px=256, mpp=mpp, stain_variation=1.5).render(rng, "benign")
         made.append(labelled(drawn.image, drawn.instances))
+    return made
+
+
+def blanks(seed: int) -> list[Labelled]:
+    """Glass, even stain, slow shading and noise: images without a nucleus."""
+    made = []
+    for number in range(_BLANKS):
+        rng = np.random.default_rng([seed, 1, number])
+        colour = rng.uniform([150, 90, 130], 255)
+        shade = gaussian_filter(rng.normal(0, 1, (256, 256)), float(np.exp(rng.uniform(0, 4))))
+        shade *= rng.uniform(0, 12) / shade.std()
+        noise = rng.normal(0, rng.uniform(0, 40), (256, 256, 3))
+        image = np.clip(colour + shade[..., None] + noise, 0, 255).astype(np.uint8)
+        made.append(Labelled(image, np.zeros((256, 256), np.int32), _DIAMETER_WITHOUT_NUCLEI_PX))
     return made
 
 
