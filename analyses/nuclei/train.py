@@ -22,7 +22,7 @@ import torch
 from augment import Labelled, sample
 from PIL import Image
 from scipy.ndimage import gaussian_filter
-from sets import read_set
+from sets import SIGNALS, read_set
 from stardist.geometry import star_dist
 from stardist.matching import matching_dataset
 from stardist.utils import edt_prob
@@ -37,6 +37,7 @@ from saliency_stats.compartments import CompartmentParameters, estimate_stains, 
 from saliency_stats.compartments.stardist import StarDistConfig, StarDistNetwork
 from saliency_stats.compartments.stardist_files import StarDistModel, read_safetensors, write_safetensors
 from saliency_stats.compartments.stardist_nuclei import StarDistNuclei
+from saliency_stats.vocabulary import LABELS
 
 CONFIG: Final = StarDistConfig(n_rays=32, n_channel_in=3, grid=(2, 2))
 VALIDATION_SLIDES: Final = ("2890139/1000000",)
@@ -45,14 +46,14 @@ TEST_SLIDES: Final = ("2890103/1000000", "2890059/1000000")
 _DSB_HELD_OUT: Final = 6
 #: Shares of the examples drawn from each source.
 SHARES: Final = {
-    "scc-breast": 0.28,
-    "dsb2018": 0.25,
-    "scc-regions": 0.16,
-    "phantoms": 0.11,
+    "scc-breast": 0.27,
+    "dsb2018": 0.24,
+    "scc-regions": 0.14,
+    "phantoms": 0.16,
     "blanks": 0.02,
-    "pseudo": 0.18,
+    "pseudo": 0.17,
 }
-_PHANTOMS: Final = 160
+_PHANTOMS: Final = 240
 _BLANKS: Final = 60
 _DIAMETER_WITHOUT_NUCLEI_PX: Final = 14.0
 #: The running average forgets its past at this rate once it is warm.
@@ -202,12 +203,14 @@ def labelled(image: npt.NDArray[np.uint8], labels: Any, *, one_dye: bool = False
 
 
 def phantoms(seed: int) -> list[Labelled]:
-    """Phantoms of many slides, stains and scales."""
+    """Phantoms of many slides, stains and scales, with every signal and both labels: their tissues look different."""
     made = []
     for number in range(_PHANTOMS):
         rng = np.random.default_rng([seed, number])
         mpp = float(rng.uniform(0.3, 0.6))
-        drawn = Phantom(signal="none", size_px=256, mpp=mpp, stain_variation=1.5).render(rng, "benign")
+        drawn = Phantom(signal=SIGNALS[number % 4], size_px=256, mpp=mpp, stain_variation=1.5).render(
+            rng, LABELS[number // 4 % 2]
+        )
         made.append(labelled(drawn.image, drawn.instances))
     return made
 
