@@ -1,0 +1,109 @@
+"""What a random-intercept model needs to know of the data: counts, means and cross products of each group."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from saliency_stats.errors import StatisticsError
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class GroupedSums:
+    """Sufficient statistics of ``y ~ X + (1 | group)``.
+
+    A million patches count as much as their slides: the likelihood depends on them through each slide's number, means
+    and, over all slides together, the cross products about those means.
+
+    Parameters
+    ----------
+    groups
+        (G,) names of the groups, sorted, each once.
+    sizes
+        (G,) rows of each.
+    means
+        (G, p + 1) means of the columns of X, and last of y.
+    within
+        (p + 1, p + 1) cross products of the same columns about the means of their group, summed over groups.
+    """
+
+    groups: NDArray[np.str_]
+    sizes: Array
+    means: Array
+    within: Array
+
+    @property
+    def n(self) -> int:
+        """Rows in all."""
+        return int(self.sizes.sum())
+
+    @classmethod
+    def from_rows(cls, y: Array, x: Array, groups: NDArray[np.generic]) -> Self:
+        """Sum up rows.
+
+        The order of the rows does not matter beyond rounding.
+
+        Parameters
+        ----------
+        y
+            (n,) outcomes.
+        x
+            (n, p) design, intercept included.
+        groups
+            (n,) names of the groups; numbers are read as text.
+
+        Returns
+        -------
+        GroupedSums
+            Of all rows.
+
+        Raises
+        ------
+        StatisticsError
+            If the lengths differ, there is no row, or a value is not finite.
+        """
+        y, x = np.asarray(y, dtype=np.float64), np.asarray(x, dtype=np.float64)
+        if y.ndim != 1 or x.ndim != 2 or not len(y) == len(x) == len(groups):  # noqa: PLR2004 - (n, p)
+            raise StatisticsError(
+                f"y, X and groups have the shapes {y.shape}, {x.shape} and {np.shape(groups)}; "
+                "expected (n,), (n, p), (n,)."
+            )
+        if not len(y):
+            raise StatisticsError("There is no row to fit a model to.")
+        both = np.column_stack([x, y])
+        bad = int(np.count_nonzero(~np.isfinite(both).all(axis=1)))
+        if bad:
+            raise StatisticsError(
+                f"{bad} of {len(y)} rows hold a value that is not finite: leave them out and count them."
+            )
+        codes, names = pd.factorize(np.asarray(groups), sort=True)
+        sizes = np.bincount(codes).astype(np.float64)
+        means = np.stack([np.bincount(codes, column) for column in both.T], axis=1) / sizes[:, None]
+        rest = both - means[codes]
+        return cls(names.astype(np.str_), sizes, means, rest.T @ rest)
+
+    def merge(self, other: Self) -> Self:
+        """Add the rows of another set, in which the same groups may occur.
+
+        Chan, Golub and LeVeque (1983), *The American Statistician* 37, 242-247, equation 1.5.
+
+        Raises
+        ------
+        StatisticsError
+            If the other set has another number of columns.
+        """
+        if self.means.shape[1] != other.means.shape[1]:
+            raise StatisticsError(
+                f"The two sets have {self.means.shape[1] - 1} and {other.means.shape[1] - 1} columns; they must agree."
+            )
+        names, codes = np.unique(np.concatenate([self.groups, other.groups]), return_inverse=True)
+        sizes, means = np.concatenate([self.sizes, other.sizes]), np.concatenate([self.means, other.means])
+        total = np.bincount(codes, sizes).astype(np.float64)
+        merged = np.stack([np.bincount(codes, sizes * column) for column in means.T], axis=1) / total[:, None]
+        rest = means - merged[codes]
+        between = (rest * sizes[:, None]).T @ rest
+        return type(self)(names, total, merged, self.within + other.within + between)

@@ -1,0 +1,300 @@
+"""The random-intercept model by (restricted) maximum likelihood, with small-sample degrees of freedom."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg, optimize, stats
+
+from saliency_stats.errors import StatisticsError
+from saliency_stats.statistics.grouped import GroupedSums
+
+Array = NDArray[np.float64]
+Method = Literal["reml", "ml"]
+Freedom = Literal["satterthwaite", "kenward_roger"]
+
+#: Ratios of the variance between groups to that within, among which the optimum is looked for before it is refined.
+_RATIOS: Final = np.geomspace(1e-8, 1e8, 129)
+
+
+@dataclass(frozen=True, eq=False)
+class MixedTest:
+    """A t test of one linear combination of the coefficients.
+
+    ``se`` is the standard error that the degrees of freedom belong to: Kenward and Roger's is the larger one.
+    """
+
+    estimate: float
+    se: float
+    df: float
+    statistic: float
+    p_value: float
+    ci_low: float
+    ci_high: float
+
+
+@dataclass(frozen=True, eq=False)
+class RandomIntercept:
+    """A fitted model ``y ~ X + (1 | group)``.
+
+    Parameters
+    ----------
+    sums
+        What it was fitted to.
+    coefficients
+        (p,) estimates.
+    covariance
+        (p, p) of the estimates, taking the variances for known.
+    between, within
+        Variances of the groups' intercepts and of the rows about them; ``between`` is 0 where the likelihood has its
+        maximum at the boundary.
+    deviance
+        -2 log (restricted) likelihood, as lme4 gives it.
+    method
+        "reml" or "ml".
+    """
+
+    sums: GroupedSums
+    coefficients: Array
+    covariance: Array
+    between: float
+    within: float
+    deviance: float
+    method: Method
+
+    @property
+    def icc(self) -> float:
+        """Share of the variance that lies between groups."""
+        return self.between / (self.between + self.within)
+
+    def test(
+        self, contrast: Array, *, null: float = 0.0, alpha: float = 0.05, df: Freedom = "satterthwaite"
+    ) -> MixedTest:
+        """Test ``contrast @ coefficients`` against ``null``, two-sided.
+
+        Parameters
+        ----------
+        contrast
+            (p,) weights.
+        null
+            Value under the null hypothesis.
+        alpha
+            The interval covers ``1 - alpha``.
+        df
+            "satterthwaite": Fai and Cornelius (1996), *Journal of Statistical Computation and Simulation* 54, 363-378,
+            with the observed information, as lmerTest; "kenward_roger": Kenward and Roger (1997), *Biometrics* 53,
+            983-997, with the expected information and their covariance, as pbkrtest.
+
+        Returns
+        -------
+        MixedTest
+            At the boundary (``between`` is 0) Satterthwaite's degrees of freedom are those of the residuals, as in
+            lmerTest; Kenward and Roger's are not.
+
+        Raises
+        ------
+        StatisticsError
+            If the contrast has another length than the coefficients.
+        """
+        weights = np.asarray(contrast, dtype=np.float64)
+        if weights.shape != self.coefficients.shape:
+            raise StatisticsError(f"A contrast of {weights.size} weights for {self.coefficients.size} coefficients.")
+        freedom, covariance = _satterthwaite(self, weights) if df == "satterthwaite" else _kenward_roger(self, weights)
+        estimate = float(weights @ self.coefficients)
+        se = float(np.sqrt(weights @ covariance @ weights))
+        statistic = (estimate - null) / se
+        half = float(stats.t.ppf(1 - alpha / 2, freedom)) * se
+        return MixedTest(
+            estimate,
+            se,
+            freedom,
+            statistic,
+            float(2 * stats.t.sf(abs(statistic), freedom)),
+            estimate - half,
+            estimate + half,
+        )
+
+
+def random_intercept(sums: GroupedSums, *, method: Method = "reml") -> RandomIntercept:
+    """Fit ``y ~ X + (1 | group)``.
+
+    Parameters
+    ----------
+    sums
+        The data, summed up.
+    method
+        "reml" or "ml".
+
+    Returns
+    -------
+    RandomIntercept
+        At the maximum of the profiled likelihood over all ratios of the variances from 0 on.
+
+    Raises
+    ------
+    StatisticsError
+        If the model cannot be told from the data: one group, one row in every group, columns of X that depend on each
+        other, no more rows than columns, or an outcome without spread within groups.
+    """
+    p = sums.means.shape[1] - 1
+    _refuse(sums, p)
+    profile = _Profile(sums, method)
+    ratio = profile.best()
+    variance = profile.variance(ratio)
+    weights = _weights(sums, ratio * variance, variance)
+    matrix, vector, _ = _normal_equations(sums, *weights)
+    covariance = linalg.inv(matrix)
+    return RandomIntercept(
+        sums,
+        linalg.solve(matrix, vector, assume_a="pos"),
+        (covariance + covariance.T) / 2,
+        ratio * variance,
+        variance,
+        profile.deviance(ratio),
+        method,
+    )
+
+
+def _refuse(sums: GroupedSums, p: int) -> None:
+    groups = len(sums.sizes)
+    if groups < 2:  # noqa: PLR2004 - nothing lies between the groups when there is one
+        raise StatisticsError(f"All {sums.n} rows are of one group: the spread between groups cannot be seen.")
+    if sums.n == groups:
+        raise StatisticsError(
+            f"Each of the {groups} groups has one row: spread within cannot be told from that between; use a t test."
+        )
+    if sums.n <= p:
+        raise StatisticsError(f"{sums.n} rows cannot tell {p} coefficients.")
+    total = _normal_equations(sums, 1.0, sums.sizes)[0]
+    scale = np.sqrt(np.diag(total))
+    if not (scale > 0).all() or np.linalg.matrix_rank(total / np.outer(scale, scale), hermitian=True) < p:
+        raise StatisticsError("Columns of X depend on each other: leave one out.")
+    spread = sums.within[-1, -1]
+    if spread <= 1e-24 * float(sums.sizes @ sums.means[:, -1] ** 2 + spread):
+        raise StatisticsError("The outcome is constant within every group: the model has no residual.")
+
+
+def _weights(sums: GroupedSums, between: float, within: float) -> tuple[float, Array]:
+    """Inverse variances: of a row about its group's mean, and of the groups' means."""
+    return 1 / within, sums.sizes / (within + sums.sizes * between)
+
+
+def _normal_equations(sums: GroupedSums, inside: float, outside: Array) -> tuple[Array, Array, float]:
+    """X'WX, X'Wy and y'Wy for given weights of the spread inside groups and of the groups' means."""
+    products = inside * sums.within + (sums.means * outside[:, None]).T @ sums.means
+    return products[:-1, :-1], products[:-1, -1], float(products[-1, -1])
+
+
+class _Profile:
+    """-2 log likelihood as a function of the ratio of the two variances alone (Bates et al. 2015, section 3.4)."""
+
+    def __init__(self, sums: GroupedSums, method: Method) -> None:
+        self.sums, self.method = sums, method
+        p = sums.means.shape[1] - 1
+        self.freedom = sums.n - p if method == "reml" else sums.n
+
+    def _parts(self, ratio: float) -> tuple[Array, float]:
+        matrix, vector, square = _normal_equations(self.sums, *_weights(self.sums, ratio, 1.0))
+        factor = linalg.cholesky(matrix, lower=True)
+        half = linalg.solve_triangular(factor, vector, lower=True)
+        return factor, square - float(half @ half)
+
+    def variance(self, ratio: float) -> float:
+        return self._parts(ratio)[1] / self.freedom
+
+    def deviance(self, ratio: float) -> float:
+        factor, rest = self._parts(ratio)
+        value = float(np.log1p(self.sums.sizes * ratio).sum())
+        value += self.freedom * (1 + float(np.log(2 * np.pi * rest / self.freedom)))
+        return value + 2 * float(np.log(np.diag(factor)).sum()) * (self.method == "reml")
+
+    def slope(self, ratio: float) -> float:
+        """Differentiate the deviance."""
+        sizes = self.sums.sizes
+        matrix, vector, square = _normal_equations(self.sums, *_weights(self.sums, ratio, 1.0))
+        change = -((sizes / (1 + sizes * ratio)) ** 2)
+        d_matrix, d_vector, d_square = _normal_equations(self.sums, 0.0, change)
+        beta = linalg.solve(matrix, vector, assume_a="pos")
+        rest = square - float(vector @ beta)
+        d_rest = d_square - 2 * float(d_vector @ beta) + float(beta @ d_matrix @ beta)
+        value = float((sizes / (1 + sizes * ratio)).sum()) + self.freedom * d_rest / rest
+        return value + float(np.trace(linalg.solve(matrix, d_matrix, assume_a="pos"))) * (self.method == "reml")
+
+    def best(self) -> float:
+        """Find the ratio of least deviance: 0, or a zero of the slope; several minima are compared."""
+        slopes = np.array([self.slope(ratio) for ratio in _RATIOS])
+        candidates = [0.0]
+        for left in np.flatnonzero((slopes[:-1] < 0) & (slopes[1:] >= 0)):
+            low, high = np.log(_RATIOS[left]), np.log(_RATIOS[left + 1])
+            root = optimize.brentq(lambda log: self.slope(float(np.exp(log))), low, high, xtol=1e-14, rtol=1e-14)
+            candidates.append(float(np.exp(root)))
+        return min(candidates, key=self.deviance)
+
+
+def _derivatives(fit: RandomIntercept) -> tuple[list[tuple[float, Array]], list[list[tuple[float, Array]]]]:
+    """First and second derivatives of the two weights with respect to (between, within)."""
+    sizes = fit.sums.sizes
+    v = fit.within + sizes * fit.between
+    a = 1 / fit.within
+    first = [(0.0, -(sizes**2) / v**2), (-(a**2), -sizes / v**2)]
+    mixed = (0.0, 2 * sizes**2 / v**3)
+    second = [[(0.0, 2 * sizes**3 / v**3), mixed], [mixed, (2 * a**3, 2 * sizes / v**3)]]
+    return first, second
+
+
+def _satterthwaite(fit: RandomIntercept, weights: Array) -> tuple[float, Array]:
+    """Degrees of freedom from the observed information, and the plain covariance."""
+    sums, c, beta = fit.sums, fit.covariance, fit.coefficients
+    p = beta.size
+    if fit.between == 0:
+        # as a function of the groups' standard deviation the deviance is flat at 0: only the residual variance counts
+        return float(sums.n - p if fit.method == "reml" else sums.n), c
+    sizes = sums.sizes
+    v = fit.within + sizes * fit.between
+    first, second = _derivatives(fit)
+    equations = [_normal_equations(sums, *weight) for weight in first]
+    # halves of the Hessian of the deviance with respect to (between, within)
+    hessian = np.empty((2, 2))
+    gradient = np.array([-(weights @ c @ m @ c @ weights) for m, _, _ in equations])
+    powers = [sizes, np.ones_like(sizes)]
+    for i, (m_i, q_i, _) in enumerate(equations):
+        for j, (m_j, q_j, _) in enumerate(equations):
+            m, q, s = _normal_equations(sums, *second[i][j])
+            value = -float((powers[i] * powers[j] / v**2).sum())
+            if i == j == 1:
+                value -= float((sizes - 1).sum()) / fit.within**2
+            value += s - 2 * float(beta @ q) + float(beta @ m @ beta)
+            value -= 2 * float((q_i - m_i @ beta) @ c @ (q_j - m_j @ beta))
+            if fit.method == "reml":
+                value += float(np.trace(c @ m) - np.trace(c @ m_i @ c @ m_j))
+            hessian[i, j] = value
+    spread = 2 * linalg.inv(hessian)
+    plain = float(weights @ c @ weights)
+    return 2 * plain**2 / float(gradient @ spread @ gradient), c
+
+
+def _kenward_roger(fit: RandomIntercept, weights: Array) -> tuple[float, Array]:
+    """Degrees of freedom and covariance of Kenward and Roger; for one contrast the scale of their F is 1."""
+    sums, c = fit.sums, fit.covariance
+    sizes = sums.sizes
+    v = fit.within + sizes * fit.between
+    first, second = _derivatives(fit)
+    p_i = [_normal_equations(sums, *weight)[0] for weight in first]
+    # second derivatives of an inverse are twice the product of inverses that Q stands for
+    q_ij = [[_normal_equations(sums, *weight)[0] / 2 for weight in row] for row in second]
+    powers = [sizes, np.ones_like(sizes)]
+    information = np.empty((2, 2))
+    for i in range(2):
+        for j in range(2):
+            value = float((powers[i] * powers[j] / v**2).sum())
+            if i == j == 1:
+                value += float((sizes - 1).sum()) / fit.within**2
+            value += float(-2 * np.trace(c @ q_ij[i][j]) + np.trace(c @ p_i[i] @ c @ p_i[j]))
+            information[i, j] = value / 2
+    spread = linalg.inv(information)
+    change = sum(spread[i, j] * (q_ij[i][j] - p_i[i] @ c @ p_i[j]) for i in range(2) for j in range(2))
+    adjusted = c + 2 * c @ change @ c
+    plain = float(weights @ c @ weights)
+    u = np.array([weights @ c @ p @ c @ weights for p in p_i]) / plain
+    return 2 / float(u @ spread @ u), (adjusted + adjusted.T) / 2
