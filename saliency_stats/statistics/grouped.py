@@ -1,4 +1,4 @@
-"""What a random-intercept model needs to know of the data: counts, means and cross products of each group."""
+"""What a model with groups needs to know of the data: counts, means and cross products of each group."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -14,10 +14,9 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class GroupedSums:
-    """Sufficient statistics of ``y ~ X + (1 | group)``.
+    """Sufficient statistics of ``y ~ X`` with groups, random (``1 | group``) or robustly treated.
 
-    A million patches count as much as their slides: the likelihood depends on them through each slide's number, means
-    and, over all slides together, the cross products about those means.
+    A million patches cost as much as their slides: likelihood and sandwich depend on them through these sums alone.
 
     Parameters
     ----------
@@ -28,7 +27,7 @@ class GroupedSums:
     means
         (G, p + 1) means of the columns of X, and last of y.
     within
-        (p + 1, p + 1) cross products of the same columns about the means of their group, summed over groups.
+        (G, p + 1, p + 1) cross products of the same columns about the means of their group.
     """
 
     groups: NDArray[np.str_]
@@ -40,6 +39,11 @@ class GroupedSums:
     def n(self) -> int:
         """Rows in all."""
         return int(self.sizes.sum())
+
+    @property
+    def products(self) -> Array:
+        """(G, p + 1, p + 1) cross products about 0."""
+        return self.within + self.sizes[:, None, None] * self.means[:, :, None] * self.means[:, None, :]
 
     @classmethod
     def from_rows(cls, y: Array, x: Array, groups: NDArray[np.generic]) -> Self:
@@ -84,7 +88,10 @@ class GroupedSums:
         sizes = np.bincount(codes).astype(np.float64)
         means = np.stack([np.bincount(codes, column) for column in both.T], axis=1) / sizes[:, None]
         rest = both - means[codes]
-        return cls(names.astype(np.str_), sizes, means, rest.T @ rest)
+        within = np.empty((len(names), rest.shape[1], rest.shape[1]))
+        for i, j in zip(*np.triu_indices(rest.shape[1]), strict=True):
+            within[:, i, j] = within[:, j, i] = np.bincount(codes, rest[:, i] * rest[:, j])
+        return cls(names.astype(np.str_), sizes, means, within)
 
     def merge(self, other: Self) -> Self:
         """Add the rows of another set, in which the same groups may occur.
@@ -105,5 +112,8 @@ class GroupedSums:
         total = np.bincount(codes, sizes).astype(np.float64)
         merged = np.stack([np.bincount(codes, sizes * column) for column in means.T], axis=1) / total[:, None]
         rest = means - merged[codes]
-        between = (rest * sizes[:, None]).T @ rest
-        return type(self)(names, total, merged, self.within + other.within + between)
+        parts = np.concatenate([self.within, other.within])
+        parts += sizes[:, None, None] * rest[:, :, None] * rest[:, None, :]
+        within = np.zeros((len(names), *parts.shape[1:]))
+        np.add.at(within, codes, parts)
+        return type(self)(names, total, merged, within)

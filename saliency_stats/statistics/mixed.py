@@ -9,6 +9,7 @@ from scipy import linalg, optimize, stats
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.grouped import GroupedSums
+from saliency_stats.statistics.robust import refuse_dependent
 
 Array = NDArray[np.float64]
 Method = Literal["reml", "ml"]
@@ -166,11 +167,8 @@ def _refuse(sums: GroupedSums, p: int) -> None:
         )
     if sums.n <= p:
         raise StatisticsError(f"{sums.n} rows cannot tell {p} coefficients.")
-    total = _normal_equations(sums, 1.0, sums.sizes)[0]
-    scale = np.sqrt(np.diag(total))
-    if not (scale > 0).all() or np.linalg.matrix_rank(total / np.outer(scale, scale), hermitian=True) < p:
-        raise StatisticsError("Columns of X depend on each other: leave one out.")
-    spread = sums.within[-1, -1]
+    refuse_dependent(_normal_equations(sums, 1.0, sums.sizes)[0])
+    spread = float(sums.within[:, -1, -1].sum())
     if spread <= 1e-24 * float(sums.sizes @ sums.means[:, -1] ** 2 + spread):
         raise StatisticsError("The outcome is constant within every group: the model has no residual.")
 
@@ -182,7 +180,7 @@ def _weights(sums: GroupedSums, between: float, within: float) -> tuple[float, A
 
 def _normal_equations(sums: GroupedSums, inside: float, outside: Array) -> tuple[Array, Array, float]:
     """X'WX, X'Wy and y'Wy for given weights of the spread inside groups and of the groups' means."""
-    products = inside * sums.within + (sums.means * outside[:, None]).T @ sums.means
+    products = inside * sums.within.sum(axis=0) + (sums.means * outside[:, None]).T @ sums.means
     return products[:-1, :-1], products[:-1, -1], float(products[-1, -1])
 
 
