@@ -213,7 +213,8 @@ def explain(
 @click.option(
     "--nuclei",
     metavar="ROUTE",
-    help="How nuclei are found: classical, 2D_versatile_he, or the path of a StarDist model.",
+    help="How nuclei are found: builtin, 2D_versatile_he, classical, or the path of a StarDist model."
+    "  [default: builtin]",
 )
 @click.option("--cytoplasm-um", type=float, help="Cytoplasm reaches this far from its nucleus.  [default: 5]")
 @click.option(

@@ -111,7 +111,7 @@ class SaliencySection(Section):
 class CompartmentsSection(Section):
     """Nucleus, cytoplasm, stroma, background."""
 
-    nuclei: str = Field(default="classical", min_length=1)
+    nuclei: str = Field(default="builtin", min_length=1)
     segmentation_mpp: float = Field(default=0.5, ge=0.1, le=2.0)
     cytoplasm_um: float = Field(default=5.0, ge=0.5, le=50.0)
     min_area: float = Field(default=0.02, ge=0, lt=1)
@@ -162,7 +162,7 @@ class StudySettings(Section):
     @model_validator(mode="after")
     def _consistent(self) -> "StudySettings":
         if self.compartments.nuclei == "truth" and self.cohort.kind != "phantom":
-            raise ValueError("compartments.nuclei: truth is known for phantoms only; use classical")
+            raise ValueError("compartments.nuclei: truth is known for phantoms only; use builtin")
         if self.cohort.evaluation_split == "valid" and self.classifier.stopping == "early":
             raise ValueError(
                 "classifier.stopping: early chooses the epoch on the valid split, which cohort.evaluation_split then "

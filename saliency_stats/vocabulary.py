@@ -15,4 +15,4 @@ SPLITS: Final = ("train", "valid", "test")
 PATCH_KEY: Final = ("patch_id", "magnification")
 
 #: Ways to find nuclei that have a name; any other is the path of a StarDist model.
-NUCLEUS_FINDERS: Final = ("classical", "2D_versatile_he")
+NUCLEUS_FINDERS: Final = ("builtin", "2D_versatile_he", "classical")

@@ -186,7 +186,7 @@ def test_a_wrong_value_is_named_with_what_was_found_and_expected(tmp_path, text,
 def test_truth_is_known_for_phantoms_only(tmp_path):
     text = "compartments: {nuclei: truth}\ncohort: {kind: patches, table: a.csv}"
     message = refused(study_file(tmp_path, text))
-    assert "compartments.nuclei: truth is known for phantoms only; use classical" in message
+    assert "compartments.nuclei: truth is known for phantoms only; use builtin" in message
     assert load(None, ("compartments.nuclei=truth",)).compartments.nuclei == "truth"
 
 

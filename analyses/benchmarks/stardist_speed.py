@@ -1,7 +1,7 @@
 """StarDist here against the reference on TensorFlow: patches per second, in one run, and the same instances.
 
     pip install tensorflow-cpu tf_keras
-    TF_USE_LEGACY_KERAS=1 python analyses/benchmarks/stardist_speed.py --model MODEL.safetensors
+    TF_USE_LEGACY_KERAS=1 python analyses/benchmarks/stardist_speed.py
 
 256 phantom patches of 256 px, the same weights in both, float32. The reference predicts patch by patch, as
 its documentation shows; here patches go in batches of 32, as in a study. Both include suppression and drawing.
@@ -21,6 +21,7 @@ from torch import nn
 
 from saliency_stats.cohort import Phantom
 from saliency_stats.compartments import estimate_stains
+from saliency_stats.compartments.finders import BUILTIN
 from saliency_stats.compartments.stardist_files import StarDistModel, read_safetensors
 from saliency_stats.compartments.stardist_nuclei import normalised
 from saliency_stats.compartments.stardist_predict import find_polygons
@@ -32,7 +33,7 @@ def main() -> None:
     """Measure both, twice in turn, and compare every label image."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--patches", type=int, default=256)
-    parser.add_argument("--model", type=Path, required=True, help="file that analyses/nuclei/train.py wrote")
+    parser.add_argument("--model", type=Path, default=BUILTIN, help="a .safetensors file; default: the built-in model")
     arguments = parser.parse_args()
     patches, model = images(arguments.patches), read_safetensors(arguments.model)
     reference = reference_of(model)

@@ -9,7 +9,8 @@ outside nuclei and within reach of one, from two sources of equal weight:
 - ``scc-regions``: inside against outside of the outlined epithelium, both classes alike. Slides are sorted by name;
   the first, third, ... are fitted, the others are kept to report on.
 
-Nuclei are those that come with each source, and those found by the classical route. About a minute.
+Nuclei are those that come with each source, those found by the built-in model and those found by
+the classical route. About a minute.
 """
 
 import argparse
@@ -32,6 +33,8 @@ from saliency_stats.compartments.view import tissue_mask
 from saliency_stats.vocabulary import COMPARTMENT_CODES
 
 PIXELS_PER_IMAGE = 3000
+USUAL = CompartmentParameters(nuclei="builtin")
+CLASSICAL = CompartmentParameters(nuclei="classical")
 
 
 class Example(NamedTuple):
@@ -46,6 +49,12 @@ class Example(NamedTuple):
     positive: NDArray[np.bool_]
 
 
+def found(image: NDArray[np.uint8], mpp: float, stains: Stains) -> Iterator[NDArray[np.int32]]:
+    """Nuclei of an image by each way to find them."""
+    for parameters in (USUAL, CLASSICAL):
+        yield segment(image, mpp, stains=stains, parameters=parameters).instances
+
+
 def breast(folder: Path) -> Iterator[Example]:
     """Images with outlined epithelium, once with each set of nuclei."""
     if not folder.is_dir():
@@ -57,7 +66,7 @@ def breast(folder: Path) -> Iterator[Example]:
         for image, name, mpp in zip(images, rows["id"], rows["mpp"], strict=True):
             epithelium = np.asarray(Image.open(folder / "epithelium" / f"{name}.png")) > 0
             given = np.asarray(Image.open(folder / "nuclei_machine" / f"{name}.png")).astype(np.int32)
-            for nuclei in (given, segment(image, mpp, stains=stains, parameters=CLASSICAL).instances):
+            for nuclei in (given, *found(image, mpp, stains)):
                 yield Example("breast", number % 2 == 0, image, mpp, stains, nuclei, epithelium)
 
 
@@ -69,8 +78,7 @@ def phantoms(seed: int, *, fitted: bool) -> Iterator[Example]:
             patches = [cohort.read(int(row)) for row in rows.index]
             stains = estimate_stains([patch.image for patch in patches])
             for patch in patches:
-                found = segment(patch.image, 0.5, stains=stains, parameters=CLASSICAL).instances
-                for nuclei in (patch.instances, found):
+                for nuclei in (patch.instances, *found(patch.image, 0.5, stains)):
                     truth = patch.truth != COMPARTMENT_CODES["stroma"]
                     yield Example("phantoms", fitted, patch.image, 0.5, stains, nuclei, truth)
 
@@ -78,22 +86,19 @@ def phantoms(seed: int, *, fitted: bool) -> Iterator[Example]:
 def sample(example: Example, rng: np.random.Generator) -> pd.DataFrame:
     """Evidence and truth of some pixels within reach of a nucleus."""
     image, mpp, nuclei = example.image, example.mpp, example.nuclei
-    tissue = tissue_mask(image, mpp, example.stains, CLASSICAL)
+    tissue = tissue_mask(image, mpp, example.stains, USUAL)
     steps, nearest = ndimage.distance_transform_edt(nuclei == 0, return_indices=True)
     distance, owner = (steps - 0.5) * mpp, nuclei[tuple(nearest)]
-    within = tissue & (nuclei == 0) & (distance <= reach_um(nuclei, mpp, CLASSICAL.cytoplasm_um, CELL_SCALE)[owner])
+    within = tissue & (nuclei == 0) & (distance <= reach_um(nuclei, mpp, USUAL.cytoplasm_um, CELL_SCALE)[owner])
     away = tissue & (distance > FibreParameters().nuclear_margin_um)
     stained = concentrations(image, example.stains)
-    found = cell_evidence(nuclei, owner, tissue, away, stained, example.stains.maxima, mpp)
+    evidence = cell_evidence(nuclei, owner, tissue, away, stained, example.stains.maxima, mpp)
     where = np.flatnonzero(within)
     where = rng.choice(where, min(len(where), PIXELS_PER_IMAGE), replace=False)
-    rows = pd.DataFrame({name: values.ravel()[where] for name, values in found.items()})
+    rows = pd.DataFrame({name: values.ravel()[where] for name, values in evidence.items()})
     return rows.assign(
         positive=example.positive.ravel()[where], source=example.source, fitted=example.fitted, weight=1.0
     )
-
-
-CLASSICAL = CompartmentParameters(nuclei="classical")
 
 
 def main() -> None:

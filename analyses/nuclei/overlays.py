@@ -1,6 +1,6 @@
 """Draw the nuclei found on 20 random patches of each real set, for a person to look at.
 
-    python analyses/nuclei/overlays.py --nuclei classical --out reports/nuclei
+    python analyses/nuclei/overlays.py --nuclei builtin --out reports/nuclei
 
 Writes one PNG per set. Every patch is shown twice, as it is and with the outlines of the nuclei found; beneath stand
 its name, its µm per pixel and the number of nuclei in view. Of images larger than 256 px a random window of 256 px is
@@ -126,7 +126,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder of the sheets")
     parser.add_argument("--data", type=Path, default=REPOSITORY / "../shared/data", help="folder of the sets")
-    parser.add_argument("--nuclei", default="classical", metavar="ROUTE", help="route or model folder")
+    parser.add_argument("--nuclei", default="builtin", metavar="ROUTE", help="route or model folder")
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS, metavar="SET", help=", ".join(SETS))
     parser.add_argument("--patches", type=int, default=20, help="patches per set")
     parser.add_argument("--seed", type=int, default=0)

@@ -52,6 +52,8 @@ class Case:
         (H, W) true nuclei, 0 outside.
     epithelium
         (H, W) bool, True in human epithelium.
+    machine
+        (H, W) nuclei outlined by the software of the set's authors: no truth, but independent of ours.
     codes
         (H, W) true compartments.
     n_lost
@@ -64,6 +66,7 @@ class Case:
     mpp: float
     labels: Instances | None = None
     epithelium: npt.NDArray[np.bool_] | None = None
+    machine: Instances | None = None
     codes: UInt8Array | None = None
     n_lost: int = 0
 
@@ -112,6 +115,7 @@ def read_set(data: Path, name: str, slides: Sequence[str] = ()) -> list[Case]:
                 mpp=GUESSED_DIAMETER_UM / median_diameter_px(truth) if pd.isna(row["mpp"]) else float(row["mpp"]),
                 labels=None if name == REGIONS else truth,
                 epithelium=truth > 0 if name == REGIONS else None,
+                machine=_read_numbers(folder / "nuclei_machine" / file) if name == REGIONS else None,
             )
         )
     return cases

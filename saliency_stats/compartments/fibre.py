@@ -17,14 +17,18 @@ Instances = npt.NDArray[np.int32]
 #: cytoplasm. Fitted by ``analyses/nuclei/fit_fibre.py`` on phantoms and on half of the slides of a public set of
 #: human breast with outlined epithelium.
 COEFFICIENTS: Final = {
-    "constant": 0.38,
-    "stain": 4.10,
-    "direction": -3.52,
-    "crowding": 6.46,
-    "compactness": 3.36,
-    "breadth_um": 0.15,
-    "elongation": -1.67,
-    "darkness": -5.55,
+    "constant": -1.20,
+    "stain": 4.96,
+    "direction": -2.84,
+    "crowding": 3.89,
+    "crowding_near": 4.01,
+    "texture": -23.50,
+    "compactness": 2.92,
+    "haematoxylin": 16.45,
+    "eosin": 3.37,
+    "breadth_um": 0.17,
+    "elongation": -1.62,
+    "darkness": -5.72,
 }
 
 #: Added to both stains, in units of the slide's maxima, before their ratio: pale pixels shall not decide by noise.
@@ -54,8 +58,12 @@ class FibreParameters:
         Standard deviation of the window of the structure tensor.
     nuclear_margin_um
         Pixels this close to a nucleus are no evidence: its blurred border is blue and has a direction.
+    texture_um
+        Standard deviation of the window in which the roughness of the stain is taken.
+    around_um
+        Standard deviation of the window of what is near: share of nuclei, haematoxylin of tissue and of nuclei.
     crowding_um
-        Standard deviation of the window in which the share of nuclei is taken.
+        Standard deviation of the wider window in which the share of nuclei is taken.
     compactness_um
         Standard deviation of the window in which the share of tissue is taken.
     threshold
@@ -65,6 +73,8 @@ class FibreParameters:
     stain_um: float = 1.0
     direction_um: float = 5.0
     nuclear_margin_um: float = 0.75
+    texture_um: float = 2.0
+    around_um: float = 4.0
     crowding_um: float = 8.0
     compactness_um: float = 3.0
     threshold: float = 0.0
@@ -89,6 +99,17 @@ def _blurred(image: FloatArray, sigma_px: float) -> FloatArray:
     half = round((np.sqrt(6 * sigma_px**2 + 1) - 1) / 2)
     size = 2 * half + 1
     return np.asarray(ndimage.uniform_filter(ndimage.uniform_filter(image, size), size))
+
+
+def _averaged(image: FloatArray, weight: FloatArray, sigma_px: float) -> FloatArray:
+    """Average the pixels around that have weight; towards 0 where none has."""
+    return _blurred(image * weight, sigma_px) / np.maximum(_blurred(weight, sigma_px), np.float32(1e-3))
+
+
+def _roughness(image: FloatArray, weight: FloatArray, sigma_px: float) -> FloatArray:
+    """Return the standard deviation about the local average, over the pixels that have weight."""
+    fine = image - _blurred(image, sigma_px)
+    return np.sqrt(np.maximum(_averaged(fine * fine, weight, sigma_px), 0.0))
 
 
 def coherence(image: FloatArray, evidence: BoolArray, sigma_px: float) -> FloatArray:
@@ -200,10 +221,12 @@ def cell_evidence(
     """Everything that tells cytoplasm from fibre, by the names of ``COEFFICIENTS``.
 
     ``stain`` (``stain_evidence``); ``direction`` (coherence of the optical density: fibres are drawn out);
-    ``crowding`` (share of nuclei around: epithelium and lymphoid tissue are crowded) and ``compactness`` (share of
-    tissue around: strands between gaps are rarely cells); and of the nearest nucleus its ``breadth_um`` (minor
-    axis), ``elongation`` (eccentricity: spindle nuclei lie in fibre) and ``darkness`` (haematoxylin against the
-    slide's: those of fibroblasts are dense).
+    ``crowding`` and ``crowding_near`` (share of nuclei around: epithelium and lymphoid tissue are crowded),
+    ``texture`` (standard deviation of the optical density, slow changes taken off: fibre is streaky) and
+    ``compactness`` (share of tissue around: strands between gaps are rarely cells); ``haematoxylin`` and ``eosin`` of
+    the tissue around, in units of the slide's maxima; of the nearest nucleus its ``breadth_um`` (minor axis) and
+    ``elongation`` (eccentricity: spindle nuclei lie in fibre); and ``darkness`` (haematoxylin of the nuclei around:
+    those of fibroblasts are dense).
 
     Parameters
     ----------
@@ -227,24 +250,27 @@ def cell_evidence(
     """
     p = parameters
     weight = evidence.astype(np.float32)
-    share = np.maximum(_blurred(weight, p.stain_um / mpp), 1e-3)
     stained = np.asarray(concentrations, np.float32) / np.asarray(maxima, np.float32)[:, None, None]
-    h, e = (_blurred(stain * weight, p.stain_um / mpp) / share for stain in stained)
+    h, e = (_averaged(stain, weight, p.stain_um / mpp) for stain in stained)
     # both stains show structure; their average stands in where a nucleus hides it
     total, average = concentrations.sum(axis=0), h * np.float32(maxima[0]) + e * np.float32(maxima[1])
     structure = ndimage.gaussian_filter(np.where(evidence, total, average), 0.4 / mpp, truncate=2.5)
     direction = coherence(structure, evidence, p.direction_um / mpp)
     ratio = np.log((h + _PALE) / (e + _PALE))
-    area, minor_um, eccentricity = nuclear_shape(instances, mpp)
-    ink = np.bincount(instances.ravel(), stained[0].ravel()) * mpp**2 / np.maximum(area, mpp**2)
+    minor_um, eccentricity = nuclear_shape(instances, mpp)[1:]
+    nuclear = (instances > 0).astype(np.float32)
     return {
         "stain": stain_evidence(ratio, direction, evidence, mpp),
         "direction": direction,
-        "crowding": _blurred((instances > 0).astype(np.float32), p.crowding_um / mpp),
+        "crowding_near": _blurred(nuclear, p.around_um / mpp),
+        "texture": _roughness(structure / np.float32(sum(maxima)), weight, p.texture_um / mpp),
+        "crowding": _blurred(nuclear, p.crowding_um / mpp),
         "compactness": _blurred(tissue.astype(np.float32), p.compactness_um / mpp),
+        "haematoxylin": _averaged(stained[0], weight, p.around_um / mpp),
+        "eosin": e,
         "breadth_um": np.minimum(minor_um, _BROAD_UM)[owner],
         "elongation": eccentricity[owner],
-        "darkness": ink[owner],
+        "darkness": _averaged(stained[0], nuclear, p.around_um / mpp),
     }
 
 

@@ -1,9 +1,10 @@
-"""What finds nuclei: haematoxylin and watershed, or a StarDist model; torch is imported only for the latter."""
+"""What finds nuclei: a StarDist model, or haematoxylin and watershed; torch is imported only for the former."""
 # ruff: noqa: PLC0415  (the StarDist imports bring torch, which the rest of this room does not need)
 
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from saliency_stats.compartments.nuclei import classical_nuclei
 from saliency_stats.compartments.view import Found, NucleusFinder, View
 from saliency_stats.errors import CompartmentError
 from saliency_stats.vocabulary import NUCLEUS_FINDERS
+
+#: Weights, thresholds and configuration of the model in the box; ``models/README.md`` is its card.
+BUILTIN: Final = Path(__file__).parent / "models" / "builtin.safetensors"
 
 
 @lru_cache(maxsize=4)
@@ -20,9 +24,9 @@ def nucleus_finder(nuclei: str, device: str = "cpu") -> NucleusFinder:
     Parameters
     ----------
     nuclei
-        ``classical``: haematoxylin and watershed; ``2D_versatile_he``: the official StarDist model, downloaded once;
-        anything else: the path of a StarDist model, as a folder of the stardist package or as the ``.safetensors``
-        file of this one.
+        ``builtin``: the StarDist model that comes with this package; ``2D_versatile_he``: the official one, downloaded
+        once; ``classical``: haematoxylin and watershed; anything else: the path of a StarDist model, as a folder of the
+        stardist package or as the ``.safetensors`` file of this one.
     device
         Where a network computes, in torch's words.
 
@@ -41,7 +45,9 @@ def nucleus_finder(nuclei: str, device: str = "cpu") -> NucleusFinder:
     from saliency_stats.compartments.stardist_files import read_folder, read_safetensors
     from saliency_stats.compartments.stardist_nuclei import StarDistNuclei
 
-    if nuclei == "2D_versatile_he":
+    if nuclei == "builtin":
+        model = read_safetensors(BUILTIN)
+    elif nuclei == "2D_versatile_he":
         from saliency_stats.compartments.stardist_download import official_folder
 
         model = read_folder(official_folder(nuclei))

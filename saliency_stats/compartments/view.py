@@ -38,14 +38,14 @@ class CompartmentParameters:
     cytoplasm_um
         Cytoplasm reaches this far from the border of its nucleus.
     background_od
-        Mean optical density, relative to the glass, below which there is no tissue.
+        Optical density of the most absorbing channel, relative to the glass, below which there is no tissue.
     tissue_smoothing_um
         Standard deviation of the Gaussian applied to the optical density before that threshold.
     nucleus, fibre
         Details of the classical route and of the decision against fibre.
     """
 
-    nuclei: str = "classical"
+    nuclei: str = "builtin"
     segmentation_mpp: float = 0.5
     cytoplasm_um: float = 5.0
     background_od: float = 0.05
@@ -130,7 +130,9 @@ def check_image(image: npt.NDArray[np.generic]) -> UInt8Array:
 def tissue_mask(
     image: UInt8Array, mpp: float, stains: Stains, parameters: CompartmentParameters
 ) -> npt.NDArray[np.bool_]:
-    """Where there is tissue: mean optical density over the channels, slightly smoothed, above a threshold.
+    """Where there is tissue: optical density of the most absorbing channel, slightly smoothed, above a threshold.
+
+    Pale collagen and cytoplasm absorb green and next to nothing else: a mean over the channels would call them glass.
 
     Parameters
     ----------
@@ -148,7 +150,7 @@ def tissue_mask(
     ndarray
         (H, W) bool.
     """
-    od = optical_density(image, stains.white).mean(axis=-1)
+    od = optical_density(image, stains.white).max(axis=-1)
     return np.asarray(ndimage.gaussian_filter(od, parameters.tissue_smoothing_um / mpp) > parameters.background_od)
 
 

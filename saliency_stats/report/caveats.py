@@ -223,6 +223,10 @@ def _cohort(run: RunTables) -> Iterator[Caveat]:
 def _segmentation(run: RunTables) -> Iterator[Caveat]:
     nuclei = str(run.setting("compartments.nuclei"))
     how = {
+        "builtin": (
+            "Nuclei were found by the StarDist model of this package, trained on little real tissue; the card beside it"
+            " says how well."
+        ),
         "classical": (
             "Nuclei were found by haematoxylin density and watershed, which misses pale nuclei and merges crowded ones."
         ),

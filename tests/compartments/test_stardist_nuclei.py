@@ -9,7 +9,7 @@ from saliency_stats.cohort import Phantom
 from saliency_stats.compartments import CompartmentParameters, estimate_stains, segment, stardist_nuclei, view_of
 from saliency_stats.compartments.stain import LEAST_CONTRAST
 from saliency_stats.compartments.stardist_files import read_folder
-from saliency_stats.compartments.stardist_nuclei import StarDistNuclei, normalised
+from saliency_stats.compartments.stardist_nuclei import MIRRORED_PX, StarDistNuclei, _whole, normalised
 from saliency_stats.compartments.stardist_predict import Polygons
 
 GOLDEN = Path(__file__).parent / "golden" / "stardist"
@@ -28,14 +28,14 @@ def test_a_circle_is_drawn_where_the_network_saw_it(mpp, monkeypatch):
 
     def one_circle(_, images):
         shown.append(images[0].shape)
-        px = 64.0 / images[0].shape[0]
+        px = 64.0 / (images[0].shape[0] - 2 * MIRRORED_PX)
         # centre at (20, 40) µm: the centre of pixel i lies at (i + 1/2) pixel sizes
-        centre = np.array([[20 / px - 0.5, 40 / px - 0.5]])
+        centre = np.array([[20 / px - 0.5, 40 / px - 0.5]]) + MIRRORED_PX
         return [Polygons(centre, np.full((1, 32), 4 / px, np.float32), np.array([0.9], np.float32))]
 
     monkeypatch.setattr(stardist_nuclei, "find_polygons", one_circle)
     found = StarDistNuclei(model)([seen])[0]
-    assert abs(64.0 / shown[0][0] - 0.5) <= 0.05 * 0.5
+    assert abs(64.0 / (shown[0][0] - 2 * MIRRORED_PX) - 0.5) <= 0.05 * 0.5
     y, x = np.nonzero(found.instances)
     assert (y.mean() + 0.5) * seen.mpp == pytest.approx(20, abs=0.15)
     assert (x.mean() + 0.5) * seen.mpp == pytest.approx(40, abs=0.15)
@@ -55,7 +55,21 @@ def test_views_of_several_sizes_keep_their_order(monkeypatch):
     monkeypatch.setattr(stardist_nuclei, "find_polygons", none)
     found = StarDistNuclei(model)([large, small, large])
     assert [one.instances.shape[0] for one in found] == [128, 64, 128]
-    assert sizes == [128, 64, 128]
+    assert sizes == [side + 2 * MIRRORED_PX for side in (128, 64, 128)]
+
+
+def test_nuclei_are_whole_and_numbered_without_gaps():
+    labels = np.zeros((60, 60), np.int32)
+    labels[10:20, 5:40] = 2  # lies over 1, of which a large and a small piece are left
+    labels[4:10, 10:30], labels[20:23, 10:20] = 1, 1
+    labels[50:52, 50:52] = 3  # a sliver
+    labels[30:36, 30:36], labels[36:40, 36:40] = 5, 5  # joined at a corner; 4 is hidden
+    instances, probabilities = _whole(labels, np.array([0.9, 0.8, 0.7, 0.6, 0.5], np.float32), 0.5)
+    expected = np.zeros_like(labels)
+    expected[4:10, 10:30], expected[10:20, 5:40] = 1, 2
+    expected[30:36, 30:36], expected[36:40, 36:40] = 3, 3
+    np.testing.assert_array_equal(instances, expected)
+    assert probabilities == pytest.approx([0.9, 0.8, 0.5])
 
 
 def test_intensities_are_normalised_by_the_slide():
@@ -79,8 +93,9 @@ def test_a_model_of_one_channel_is_shown_haematoxylin(monkeypatch):
 
     monkeypatch.setattr(stardist_nuclei, "find_polygons", keep)
     StarDistNuclei(model)([seen])
-    assert shown[0].shape == (128, 128, 1)
-    np.testing.assert_allclose(shown[0][..., 0], seen.stained[0] / seen.stains.maxima[0], rtol=1e-5)
+    inner = shown[0][MIRRORED_PX:-MIRRORED_PX, MIRRORED_PX:-MIRRORED_PX]
+    assert inner.shape == (128, 128, 1)
+    np.testing.assert_allclose(inner[..., 0], seen.stained[0] / seen.stains.maxima[0], rtol=1e-5)
 
 
 def test_a_folder_is_a_finder():
