@@ -2,7 +2,7 @@
 
     python analyses/recovery.py --out reports/recovery --table analyses/results/phantom/recovery.csv
 
-About 20 minutes on two cores. The runs with true nuclei take the classifier of the run with found nuclei, so that they
+About 30 minutes on two cores. The others take the classifier of the run with the built-in model, so that they
 differ in the segmentation alone; runs that are finished are not computed again.
 """
 
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, required=True, help="CSV to write")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--signals", nargs="+", choices=SIGNALS, default=list(SIGNALS))
-    parser.add_argument("--nuclei", nargs="+", default=["classical", "truth"], help="the first one trains the network")
+    parser.add_argument("--nuclei", nargs="+", default=["builtin", "classical", "truth"], help="the first trains")
     arguments = parser.parse_args()
     parts = []
     for signal in arguments.signals:

@@ -5,8 +5,9 @@ the ``StarDist2D`` of the stardist package, so that its published weights give i
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any, Final
 
 import torch
@@ -17,7 +18,13 @@ from saliency_stats.errors import CompartmentError
 
 #: Keras' default for BatchNormalization.
 _BATCH_NORM_EPSILON: Final = 1e-3
-_ACTIVATIONS: Final = {"relu": nn.ReLU, "elu": nn.ELU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "linear": nn.Identity}
+_ACTIVATIONS: Final[dict[str, Callable[[], nn.Module]]] = {
+    "relu": partial(nn.ReLU, inplace=True),
+    "elu": nn.ELU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "linear": nn.Identity,
+}
 
 
 @dataclass(frozen=True)
@@ -160,6 +167,8 @@ class StarDistNetwork(nn.Module):
             self.features = _Convolution(width, features, config, config.unet_activation, norm=False)
         self.prob = nn.Conv2d(features or width, 1, 1)
         self.dist = nn.Conv2d(features or width, config.n_rays, 1)
+        # images come with their channels last; weights in another order would be turned at every call
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Predict on the grid.
