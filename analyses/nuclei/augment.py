@@ -9,6 +9,7 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from saliency_stats.compartments.stain import LEAST_CONTRAST, LEVEL_PERCENTILES, RUIFROK_JOHNSTON, unmixing_matrix
+from saliency_stats.compartments.stardist_nuclei import MIRRORED_PX
 
 UInt8Array = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]
@@ -20,6 +21,8 @@ SIDE: Final = 256
 #: At 0.5 um per px nuclei of 3.5 to 14 um lie within two standard deviations.
 _DIAMETER_PX: Final = (13.0, 0.36)
 _DIAMETER_RANGE_PX: Final = (6.0, 30.0)
+#: Share of the crops that show their own mirror image at the border.
+_MIRRORED_SHARE: Final = 0.35
 #: Enlarging or shrinking an image more than this makes it unlike any tissue.
 _SCALE_RANGE: Final = (0.3, 2.5)
 
@@ -47,6 +50,8 @@ def sample(source: Labelled, vectors: FloatArray, rng: np.random.Generator) -> t
         Decides everything.
     """
     image, labels = _crop(source, rng)
+    if rng.random() < _MIRRORED_SHARE:
+        image, labels = _mirrored(image), _mirrored(labels)
     image = _restained(image, vectors, rng, one_dye=source.one_dye)
     image = _photographed(image, rng)
     return _normalised(image, rng), labels
@@ -73,6 +78,13 @@ def _crop(source: Labelled, rng: np.random.Generator) -> tuple[UInt8Array, Insta
     if flip:
         arrays = [a[:, ::-1] for a in arrays]
     return np.ascontiguousarray(arrays[0]), np.ascontiguousarray(arrays[1]).astype(np.int32)
+
+
+def _mirrored(cut: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Show a smaller crop with its mirror image around it, as at prediction; a cut nucleus and its image are one."""
+    m = MIRRORED_PX
+    around = [(m, m), (m, m), (0, 0)][: cut.ndim]
+    return np.ascontiguousarray(np.pad(cut[m:-m, m:-m], around, mode="reflect"))
 
 
 def _restained(image: UInt8Array, vectors: FloatArray, rng: np.random.Generator, *, one_dye: bool) -> UInt8Array:

@@ -46,12 +46,12 @@ TEST_SLIDES: Final = ("2890103/1000000", "2890059/1000000")
 _DSB_HELD_OUT: Final = 6
 #: Shares of the examples drawn from each source.
 SHARES: Final = {
-    "scc-breast": 0.27,
-    "dsb2018": 0.24,
-    "scc-regions": 0.14,
-    "phantoms": 0.16,
+    "scc-breast": 0.25,
+    "dsb2018": 0.21,
+    "scc-regions": 0.13,
+    "phantoms": 0.23,
     "blanks": 0.02,
-    "pseudo": 0.17,
+    "pseudo": 0.16,
 }
 _PHANTOMS: Final = 240
 _BLANKS: Final = 60

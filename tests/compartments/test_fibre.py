@@ -90,7 +90,8 @@ def evidence(instances, owner=1):
 def test_every_coefficient_has_its_evidence_and_speaks_for_what_it_should():
     found = evidence(np.pad(np.ones((8, 8), np.int32), 28))
     assert {*found, "constant"} == set(COEFFICIENTS)
-    signs = {"stain": 1, "direction": -1, "crowding": 1, "compactness": 1, "elongation": -1, "darkness": -1}
+    for_cells = ("stain", "crowding", "crowding_near", "compactness", "haematoxylin", "breadth_um")
+    signs = dict.fromkeys(for_cells, 1) | dict.fromkeys(("direction", "texture", "elongation", "darkness"), -1)
     base = log_odds(found)
     for name, sign in signs.items():
         more = log_odds(found | {name: found[name] + 0.5})
@@ -118,3 +119,26 @@ def test_parameters_are_checked():
     with pytest.raises(CompartmentError, match="threshold"):
         FibreParameters(threshold=float("nan"))
     assert FibreParameters(threshold=-1.0, nuclear_margin_um=0).threshold == -1
+
+
+def test_streaks_are_rough_and_even_tissue_is_not():
+    even = np.stack([np.full(SHAPE, 0.2), np.full(SHAPE, 0.3)])
+    streaks = even + 0.1 * (np.indices(SHAPE)[0] % 4 < 2)
+    nothing = np.zeros(SHAPE, np.int32)
+    rough, smooth = (
+        cell_evidence(nothing, nothing, EVERYWHERE, EVERYWHERE, stained, (0.8, 0.5), 0.5)["texture"]
+        for stained in (streaks, even)
+    )
+    assert smooth.max() < 1e-3
+    # twice an amplitude of 0.05, smoothed a little, over maxima that sum to 1.3
+    assert 0.03 < rough[16:-16, 16:-16].mean() < 0.1 / 1.3
+
+
+def test_what_is_near_is_averaged_over_the_tissue_alone():
+    stained = np.stack([np.full(SHAPE, 0.4), np.full(SHAPE, 0.25)])
+    half = np.zeros(SHAPE, bool)
+    half[:, :32] = True
+    nothing = np.zeros(SHAPE, np.int32)
+    found = cell_evidence(nothing, nothing, half, half, stained, (0.8, 0.5), 0.5)
+    np.testing.assert_allclose(found["haematoxylin"][:, :32], 0.5, rtol=1e-4)
+    np.testing.assert_allclose(found["eosin"][:, :32], 0.5, rtol=1e-4)

@@ -56,6 +56,16 @@ def test_phantom_truth_is_found(signal):
     assert np.mean(scores) > 0.85
 
 
+def test_pale_collagen_is_tissue():
+    # absorbs green only: 0.08 of optical density there, 0.03 on average
+    image = np.full((64, 64, 3), 243, np.uint8)
+    image[:, :40] = (236, 202, 238)
+    stains = estimate_stains([image])
+    _, memberships = segment(image, 0.5, stains=stains)
+    assert memberships[BACKGROUND][:, :38].max() == 0
+    assert memberships[BACKGROUND][:, 42:].min() == 1
+
+
 def test_coarse_images_are_segmented_finer_and_averaged_back():
     patches = slide("none", seed=1, size_px=64, mpp=1.0)
     stains = estimate_stains([patch.image for patch in patches])
