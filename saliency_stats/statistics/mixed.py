@@ -102,19 +102,19 @@ class RandomIntercept:
         if weights.shape != self.coefficients.shape:
             raise StatisticsError(f"A contrast of {weights.size} weights for {self.coefficients.size} coefficients.")
         freedom, covariance = _satterthwaite(self, weights) if df == "satterthwaite" else _kenward_roger(self, weights)
-        estimate = float(weights @ self.coefficients)
-        se = float(np.sqrt(weights @ covariance @ weights))
-        statistic = (estimate - null) / se
-        half = float(stats.t.ppf(1 - alpha / 2, freedom)) * se
-        return MixedTest(
-            estimate,
-            se,
-            freedom,
-            statistic,
-            float(2 * stats.t.sf(abs(statistic), freedom)),
-            estimate - half,
-            estimate + half,
-        )
+        return t_test(weights, self.coefficients, covariance, freedom, null=null, alpha=alpha)
+
+
+def t_test(
+    weights: Array, coefficients: Array, covariance: Array, df: float, *, null: float, alpha: float
+) -> MixedTest:
+    """Test a linear combination of coefficients against ``null``, two-sided."""
+    estimate = float(weights @ coefficients)
+    se = float(np.sqrt(weights @ covariance @ weights))
+    statistic = (estimate - null) / se
+    half = float(stats.t.ppf(1 - alpha / 2, df)) * se
+    p_value = float(2 * stats.t.sf(abs(statistic), df))
+    return MixedTest(estimate, se, df, statistic, p_value, estimate - half, estimate + half)
 
 
 def random_intercept(sums: GroupedSums, *, method: Method = "reml") -> RandomIntercept:
