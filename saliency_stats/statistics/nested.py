@@ -198,7 +198,7 @@ def _best(deviance: Callable[[NDArray[Any]], Any], spread: float) -> Array:
         return _gradient(deviance, theta)
 
     found = [optimize.minimize(deviance, one, jac=slope_at, bounds=[(0, None)] * 2) for one in starts]
-    theta = np.asarray(min(found, key=lambda result: float(result.fun)).x)
+    theta: Array = np.array(min(found, key=lambda result: float(result.fun)).x, dtype=np.float64)
     free = np.flatnonzero(theta > _BOUNDARY).tolist()
     theta[theta <= _BOUNDARY] = 0.0
     for _ in range(_NEWTON_STEPS if free else 0):
@@ -208,7 +208,7 @@ def _best(deviance: Callable[[NDArray[Any]], Any], spread: float) -> Array:
         theta[free] -= step
         if np.abs(step).max() < 1e-12 * max(1.0, float(np.abs(theta).max())):
             break
-    return np.abs(theta)
+    return np.asarray(np.abs(theta))
 
 
 def _satterthwaite(fit: NestedIntercepts, weights: Array) -> tuple[float, Array]:
