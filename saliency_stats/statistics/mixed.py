@@ -5,10 +5,11 @@ from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, optimize, stats
+from scipy import linalg, optimize
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.grouped import GroupedSums
+from saliency_stats.statistics.linear import LinearTest, contrast_weights, kenward_roger, satterthwaite, t_test
 from saliency_stats.statistics.robust import refuse_dependent
 
 Array = NDArray[np.float64]
@@ -17,22 +18,6 @@ Freedom = Literal["satterthwaite", "kenward_roger"]
 
 #: Ratios of the variance between groups to that within, among which the optimum is looked for before it is refined.
 _RATIOS: Final = np.geomspace(1e-8, 1e8, 129)
-
-
-@dataclass(frozen=True, eq=False)
-class MixedTest:
-    """A t test of one linear combination of the coefficients.
-
-    ``se`` is the standard error that the degrees of freedom belong to: Kenward and Roger's is the larger one.
-    """
-
-    estimate: float
-    se: float
-    df: float
-    statistic: float
-    p_value: float
-    ci_low: float
-    ci_high: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +56,7 @@ class RandomIntercept:
 
     def test(
         self, contrast: Array, *, null: float = 0.0, alpha: float = 0.05, df: Freedom = "satterthwaite"
-    ) -> MixedTest:
+    ) -> LinearTest:
         """Test ``contrast @ coefficients`` against ``null``, two-sided.
 
         Parameters
@@ -89,7 +74,7 @@ class RandomIntercept:
 
         Returns
         -------
-        MixedTest
+        LinearTest
             At the boundary (``between`` is 0) Satterthwaite's degrees of freedom are those of the residuals, as in
             lmerTest; Kenward and Roger's are not.
 
@@ -98,23 +83,9 @@ class RandomIntercept:
         StatisticsError
             If the contrast has another length than the coefficients.
         """
-        weights = np.asarray(contrast, dtype=np.float64)
-        if weights.shape != self.coefficients.shape:
-            raise StatisticsError(f"A contrast of {weights.size} weights for {self.coefficients.size} coefficients.")
+        weights = contrast_weights(contrast, self.coefficients)
         freedom, covariance = _satterthwaite(self, weights) if df == "satterthwaite" else _kenward_roger(self, weights)
         return t_test(weights, self.coefficients, covariance, freedom, null=null, alpha=alpha)
-
-
-def t_test(
-    weights: Array, coefficients: Array, covariance: Array, df: float, *, null: float, alpha: float
-) -> MixedTest:
-    """Test a linear combination of coefficients against ``null``, two-sided."""
-    estimate = float(weights @ coefficients)
-    se = float(np.sqrt(weights @ covariance @ weights))
-    statistic = (estimate - null) / se
-    half = float(stats.t.ppf(1 - alpha / 2, df)) * se
-    p_value = float(2 * stats.t.sf(abs(statistic), df))
-    return MixedTest(estimate, se, df, statistic, p_value, estimate - half, estimate + half)
 
 
 def random_intercept(sums: GroupedSums, *, method: Method = "reml") -> RandomIntercept:
@@ -241,58 +212,41 @@ def _derivatives(fit: RandomIntercept) -> tuple[list[tuple[float, Array]], list[
     return first, second
 
 
+def _traces(fit: RandomIntercept) -> Array:
+    """Traces of V^-1 V_i V^-1 V_j, for (between, within)."""
+    sizes = fit.sums.sizes
+    v = fit.within + sizes * fit.between
+    powers = np.stack([sizes, np.ones_like(sizes)]) / v
+    traces = np.asarray(powers @ powers.T)
+    traces[1, 1] += float((sizes - 1).sum()) / fit.within**2
+    return traces
+
+
 def _satterthwaite(fit: RandomIntercept, weights: Array) -> tuple[float, Array]:
     """Degrees of freedom from the observed information, and the plain covariance."""
     sums, c, beta = fit.sums, fit.covariance, fit.coefficients
-    p = beta.size
     if fit.between == 0:
         # as a function of the groups' standard deviation the deviance is flat at 0: only the residual variance counts
-        return float(sums.n - p if fit.method == "reml" else sums.n), c
-    sizes = sums.sizes
-    v = fit.within + sizes * fit.between
+        return float(sums.n - beta.size if fit.method == "reml" else sums.n), c
     first, second = _derivatives(fit)
     equations = [_normal_equations(sums, *weight) for weight in first]
-    # halves of the Hessian of the deviance with respect to (between, within)
-    hessian = np.empty((2, 2))
     gradient = np.array([-(weights @ c @ m @ c @ weights) for m, _, _ in equations])
-    powers = [sizes, np.ones_like(sizes)]
+    hessian = -_traces(fit)
     for i, (m_i, q_i, _) in enumerate(equations):
         for j, (m_j, q_j, _) in enumerate(equations):
             m, q, s = _normal_equations(sums, *second[i][j])
-            value = -float((powers[i] * powers[j] / v**2).sum())
-            if i == j == 1:
-                value -= float((sizes - 1).sum()) / fit.within**2
-            value += s - 2 * float(beta @ q) + float(beta @ m @ beta)
+            value = s - 2 * float(beta @ q) + float(beta @ m @ beta)
             value -= 2 * float((q_i - m_i @ beta) @ c @ (q_j - m_j @ beta))
             if fit.method == "reml":
                 value += float(np.trace(c @ m) - np.trace(c @ m_i @ c @ m_j))
-            hessian[i, j] = value
-    spread = 2 * linalg.inv(hessian)
-    plain = float(weights @ c @ weights)
-    return 2 * plain**2 / float(gradient @ spread @ gradient), c
+            hessian[i, j] += value
+    return satterthwaite(float(weights @ c @ weights), gradient, hessian), c
 
 
 def _kenward_roger(fit: RandomIntercept, weights: Array) -> tuple[float, Array]:
-    """Degrees of freedom and covariance of Kenward and Roger; for one contrast the scale of their F is 1."""
-    sums, c = fit.sums, fit.covariance
-    sizes = sums.sizes
-    v = fit.within + sizes * fit.between
+    """Degrees of freedom and covariance of Kenward and Roger."""
     first, second = _derivatives(fit)
-    p_i = [_normal_equations(sums, *weight)[0] for weight in first]
+    p_i = [_normal_equations(fit.sums, *weight)[0] for weight in first]
     # second derivatives of an inverse are twice the product of inverses that Q stands for
-    q_ij = [[_normal_equations(sums, *weight)[0] / 2 for weight in row] for row in second]
-    powers = [sizes, np.ones_like(sizes)]
-    information = np.empty((2, 2))
-    for i in range(2):
-        for j in range(2):
-            value = float((powers[i] * powers[j] / v**2).sum())
-            if i == j == 1:
-                value += float((sizes - 1).sum()) / fit.within**2
-            value += float(-2 * np.trace(c @ q_ij[i][j]) + np.trace(c @ p_i[i] @ c @ p_i[j]))
-            information[i, j] = value / 2
-    spread = linalg.inv(information)
-    change = sum(spread[i, j] * (q_ij[i][j] - p_i[i] @ c @ p_i[j]) for i in range(2) for j in range(2))
-    adjusted = c + 2 * c @ change @ c
-    plain = float(weights @ c @ weights)
-    u = np.array([weights @ c @ p @ c @ weights for p in p_i]) / plain
-    return 2 / float(u @ spread @ u), (adjusted + adjusted.T) / 2
+    q_ij = [[_normal_equations(fit.sums, *weight)[0] / 2 for weight in row] for row in second]
+    return kenward_roger(weights, fit.covariance, p_i, q_ij, _traces(fit))

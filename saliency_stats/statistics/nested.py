@@ -10,7 +10,8 @@ from scipy import linalg, optimize
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.grouped import GroupedSums
-from saliency_stats.statistics.mixed import Freedom, Method, MixedTest, random_intercept, t_test
+from saliency_stats.statistics.linear import LinearTest, contrast_weights, kenward_roger, satterthwaite, t_test
+from saliency_stats.statistics.mixed import Freedom, Method, random_intercept
 
 Array = NDArray[np.float64]
 
@@ -52,7 +53,7 @@ class NestedIntercepts:
 
     def test(
         self, contrast: Array, *, null: float = 0.0, alpha: float = 0.05, df: Freedom = "satterthwaite"
-    ) -> MixedTest:
+    ) -> LinearTest:
         """Test ``contrast @ coefficients`` against ``null``, two-sided; see :meth:`RandomIntercept.test`.
 
         Raises
@@ -60,9 +61,7 @@ class NestedIntercepts:
         StatisticsError
             If the contrast has another length than the coefficients.
         """
-        weights = np.asarray(contrast, dtype=np.float64)
-        if weights.shape != self.coefficients.shape:
-            raise StatisticsError(f"A contrast of {weights.size} weights for {self.coefficients.size} coefficients.")
+        weights = contrast_weights(contrast, self.coefficients)
         freedom, covariance = (_satterthwaite if df == "satterthwaite" else _kenward_roger)(self, weights)
         return t_test(weights, self.coefficients, covariance, freedom, null=null, alpha=alpha)
 
@@ -135,36 +134,36 @@ def nested_intercepts(sums: GroupedSums, patients: NDArray[np.generic], *, metho
     ratios = np.append(theta**2, 1.0)
     products = data.products(ratios)
     matrix, vector = products[:-1, :-1], products[:-1, -1]
-    freedom = sums.n - len(matrix) if method == "reml" else sums.n
+    _, rest, freedom = _parts(data, ratios, method)
+    within = float(rest) / freedom
     coefficients = linalg.solve(matrix, vector, assume_a="pos")
-    within = float(products[-1, -1] - vector @ coefficients) / freedom
     return NestedIntercepts(
         data, coefficients, linalg.inv(matrix) * within, ratios * within, float(deviance(theta)), method
     )
 
 
-def _deviance(data: NestedSums, variances: NDArray[Any], method: Method) -> Any:
-    """-2 log likelihood of the three variances; complex where they are."""
+def _parts(data: NestedSums, variances: NDArray[Any], method: Method) -> tuple[Any, Any, int]:
+    """Log determinants, squared residuals weighted by the inverse covariance, and how many rows they count for."""
     products = data.products(variances)
     matrix, vector = products[:-1, :-1], products[:-1, -1]
     rest = products[-1, -1] - vector @ np.linalg.solve(matrix, vector)
-    value = data.log_determinant(variances) + rest
     if method == "ml":
-        return value + data.sums.n * np.log(2 * np.pi)
-    return value + np.log(np.linalg.det(matrix)) + (data.sums.n - len(matrix)) * np.log(2 * np.pi)
+        return data.log_determinant(variances), rest, data.sums.n
+    return data.log_determinant(variances) + np.log(np.linalg.det(matrix)), rest, data.sums.n - len(matrix)
+
+
+def _deviance(data: NestedSums, variances: NDArray[Any], method: Method) -> Any:
+    """-2 log likelihood of the three variances; complex where they are."""
+    determinants, rest, freedom = _parts(data, variances, method)
+    return determinants + rest + freedom * np.log(2 * np.pi)
 
 
 def _profile(data: NestedSums, method: Method) -> Callable[[NDArray[Any]], Any]:
     """-2 log likelihood of the standard deviations of patients and slides, relative to that within slides."""
 
     def deviance(theta: NDArray[Any]) -> Any:
-        ratios = np.append(theta**2, 1.0)
-        products = data.products(ratios)
-        matrix, vector = products[:-1, :-1], products[:-1, -1]
-        freedom = data.sums.n - (len(matrix) if method == "reml" else 0)
-        rest = products[-1, -1] - vector @ np.linalg.solve(matrix, vector)
-        value = data.log_determinant(ratios) + freedom * (1 + np.log(2 * np.pi * rest / freedom))
-        return value + np.log(np.linalg.det(matrix)) if method == "reml" else value
+        determinants, rest, freedom = _parts(data, np.append(theta**2, 1.0), method)
+        return determinants + freedom * (1 + np.log(2 * np.pi * rest / freedom))
 
     return deviance
 
@@ -220,33 +219,19 @@ def _satterthwaite(fit: NestedIntercepts, weights: Array) -> tuple[float, Array]
 
     hessian = np.array([[_second(lambda v: _deviance(fit.data, v, fit.method), at, i, j) for j in free] for i in free])
     slope = _gradient(variance, at)[free]
-    plain = float(weights @ fit.covariance @ weights)
-    return 2 * plain**2 / float(slope @ np.linalg.solve((hessian + hessian.T) / 4, slope)), fit.covariance
+    return satterthwaite(float(weights @ fit.covariance @ weights), slope, hessian), fit.covariance
 
 
 def _kenward_roger(fit: NestedIntercepts, weights: Array) -> tuple[float, Array]:
-    """Degrees of freedom and covariance of Kenward and Roger; for one contrast the scale of their F is 1."""
-    at, c, pairs = fit.variances, fit.covariance, range(3)
+    """Degrees of freedom and covariance of Kenward and Roger."""
+    at, pairs = fit.variances, range(3)
 
     def matrix(variances: NDArray[Any]) -> NDArray[Any]:
         return fit.data.products(variances)[:-1, :-1]
 
     p_i = [np.imag(matrix(at + 1j * _IMAGINARY * row)) / _IMAGINARY for row in np.eye(3)]
-    # the covariance is linear in its variances: second derivatives of its inverse are twice the products Q
+    # the covariance is linear in its variances: second derivatives of its inverse are twice the products Q, those of
+    # its log determinant the traces
     q_ij = [[_second(matrix, at, i, j) / 2 for j in pairs] for i in pairs]
-    information = np.array(
-        [
-            [
-                -_second(fit.data.log_determinant, at, i, j)
-                - 2 * np.trace(c @ q_ij[i][j])
-                + np.trace(c @ p_i[i] @ c @ p_i[j])
-                for j in pairs
-            ]
-            for i in pairs
-        ]
-    )
-    spread = linalg.inv((information + information.T) / 4)
-    change = sum(spread[i, j] * (q_ij[i][j] - p_i[i] @ c @ p_i[j]) for i in pairs for j in pairs)
-    adjusted = c + 2 * c @ change @ c
-    u = np.array([weights @ c @ p @ c @ weights for p in p_i]) / float(weights @ c @ weights)
-    return 2 / float(u @ spread @ u), (adjusted + adjusted.T) / 2
+    traces = np.array([[-_second(fit.data.log_determinant, at, i, j) for j in pairs] for i in pairs])
+    return kenward_roger(weights, fit.covariance, p_i, q_ij, traces)

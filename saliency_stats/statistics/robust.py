@@ -5,11 +5,11 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, stats
+from scipy import linalg
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.grouped import GroupedSums
-from saliency_stats.statistics.inference import Inference
+from saliency_stats.statistics.linear import LinearTest, contrast_weights, t_test
 
 Array = NDArray[np.float64]
 
@@ -41,7 +41,7 @@ class ClusterRobust:
     bread: Array
     adjustments: Array
 
-    def test(self, contrast: Array, *, null: float = 0.0, alpha: float = 0.05) -> Inference:
+    def test(self, contrast: Array, *, null: float = 0.0, alpha: float = 0.05) -> LinearTest:
         """Test ``contrast @ coefficients`` against ``null``, two-sided.
 
         Parameters
@@ -55,7 +55,7 @@ class ClusterRobust:
 
         Returns
         -------
-        Inference
+        LinearTest
             With Satterthwaite's degrees of freedom under independent rows of one variance: Bell and McCaffrey (2002),
             *Survey Methodology* 28, 169-181.
 
@@ -64,11 +64,8 @@ class ClusterRobust:
         StatisticsError
             If the contrast has another length than the coefficients, or its variance is 0.
         """
-        weights = np.asarray(contrast, dtype=np.float64)
-        if weights.shape != self.coefficients.shape:
-            raise StatisticsError(f"A contrast of {weights.size} weights for {self.coefficients.size} coefficients.")
-        variance = float(weights @ self.covariance @ weights)
-        if not variance > 0:
+        weights = contrast_weights(contrast, self.coefficients)
+        if not weights @ self.covariance @ weights > 0:
             raise StatisticsError("The contrast does not vary between groups: it cannot be tested.")
         grams = self.sums.products[:, :-1, :-1]
         directions = np.einsum("gji,j->gi", self.adjustments, self.bread @ weights)
@@ -76,10 +73,7 @@ class ClusterRobust:
         kernel = -reach @ self.bread @ reach.T
         kernel[np.diag_indices_from(kernel)] += np.einsum("gi,gi->g", directions, reach)
         df = float(np.trace(kernel) ** 2 / (kernel**2).sum())
-        estimate, se = float(weights @ self.coefficients), variance**0.5
-        statistic = (estimate - null) / se
-        half = float(stats.t.ppf(1 - alpha / 2, df)) * se
-        return Inference(statistic, df, float(2 * stats.t.sf(abs(statistic), df)), estimate - half, estimate + half)
+        return t_test(weights, self.coefficients, self.covariance, df, null=null, alpha=alpha)
 
 
 def cluster_robust(sums: GroupedSums) -> ClusterRobust:
