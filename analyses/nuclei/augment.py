@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from saliency_stats.compartments.stain import LEAST_CONTRAST, LEVEL_PERCENTILES, RUIFROK_JOHNSTON, unmixing_matrix
-from saliency_stats.compartments.stardist_nuclei import MIRRORED_PX
+from saliency_stats.compartments.stardist_nuclei import MIRRORED_PX, mirrored
 
 UInt8Array = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]
@@ -51,7 +51,9 @@ def sample(source: Labelled, vectors: FloatArray, rng: np.random.Generator) -> t
     """
     image, labels = _crop(source, rng)
     if rng.random() < _MIRRORED_SHARE:
-        image, labels = _mirrored(image), _mirrored(labels)
+        # a smaller crop with its mirror image around it, as at prediction; a cut nucleus and its image are one
+        inner = slice(MIRRORED_PX, -MIRRORED_PX)
+        image, labels = mirrored(image[inner, inner]), mirrored(labels[inner, inner])
     image = _restained(image, vectors, rng, one_dye=source.one_dye)
     image = _photographed(image, rng)
     return _normalised(image, rng), labels
@@ -78,13 +80,6 @@ def _crop(source: Labelled, rng: np.random.Generator) -> tuple[UInt8Array, Insta
     if flip:
         arrays = [a[:, ::-1] for a in arrays]
     return np.ascontiguousarray(arrays[0]), np.ascontiguousarray(arrays[1]).astype(np.int32)
-
-
-def _mirrored(cut: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Show a smaller crop with its mirror image around it, as at prediction; a cut nucleus and its image are one."""
-    m = MIRRORED_PX
-    around = [(m, m), (m, m), (0, 0)][: cut.ndim]
-    return np.ascontiguousarray(np.pad(cut[m:-m, m:-m], around, mode="reflect"))
 
 
 def _restained(image: UInt8Array, vectors: FloatArray, rng: np.random.Generator, *, one_dye: bool) -> UInt8Array:

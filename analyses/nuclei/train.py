@@ -80,7 +80,7 @@ def main() -> None:
     sources = training_sources(arguments.data, arguments.seed, arguments.pseudo)
     print({name: (len(images), sum(int(i.labels.max()) for i in images)) for name, images in sources.items()})
     network = read_safetensors(arguments.start).network if arguments.start else fresh_network()
-    network = network.to(device).to(memory_format=torch.channels_last)
+    network = network.to(device)
     average = train(network, Examples(sources, stain_vectors(arguments.data), arguments.seed), arguments, device)
     model, scores = with_thresholds(StarDistModel("trained", average, 0.5, 0.4), arguments.data)
     write_safetensors(model, arguments.out / "nuclei.safetensors")

@@ -101,15 +101,15 @@ def _blurred(image: FloatArray, sigma_px: float) -> FloatArray:
     return np.asarray(ndimage.uniform_filter(ndimage.uniform_filter(image, size), size))
 
 
-def _averaged(image: FloatArray, weight: FloatArray, sigma_px: float) -> FloatArray:
-    """Average the pixels around that have weight; towards 0 where none has."""
-    return _blurred(image * weight, sigma_px) / np.maximum(_blurred(weight, sigma_px), np.float32(1e-3))
+def _averaged(image: FloatArray, weight: FloatArray, share: FloatArray, sigma_px: float) -> FloatArray:
+    """Average the pixels around that have weight; towards 0 where none has. ``share`` is the weight, blurred alike."""
+    return _blurred(image * weight, sigma_px) / np.maximum(share, np.float32(1e-3))
 
 
 def _roughness(image: FloatArray, weight: FloatArray, sigma_px: float) -> FloatArray:
     """Return the standard deviation about the local average, over the pixels that have weight."""
     fine = image - _blurred(image, sigma_px)
-    return np.sqrt(np.maximum(_averaged(fine * fine, weight, sigma_px), 0.0))
+    return np.sqrt(np.maximum(_averaged(fine * fine, weight, _blurred(weight, sigma_px), sigma_px), 0.0))
 
 
 def coherence(image: FloatArray, evidence: BoolArray, sigma_px: float) -> FloatArray:
@@ -251,7 +251,8 @@ def cell_evidence(
     p = parameters
     weight = evidence.astype(np.float32)
     stained = np.asarray(concentrations, np.float32) / np.asarray(maxima, np.float32)[:, None, None]
-    h, e = (_averaged(stain, weight, p.stain_um / mpp) for stain in stained)
+    share = _blurred(weight, p.stain_um / mpp)
+    h, e = (_averaged(stain, weight, share, p.stain_um / mpp) for stain in stained)
     # both stains show structure; their average stands in where a nucleus hides it
     total, average = concentrations.sum(axis=0), h * np.float32(maxima[0]) + e * np.float32(maxima[1])
     structure = ndimage.gaussian_filter(np.where(evidence, total, average), 0.4 / mpp, truncate=2.5)
@@ -259,18 +260,20 @@ def cell_evidence(
     ratio = np.log((h + _PALE) / (e + _PALE))
     minor_um, eccentricity = nuclear_shape(instances, mpp)[1:]
     nuclear = (instances > 0).astype(np.float32)
+    around = p.around_um / mpp
+    near = _blurred(nuclear, around)
     return {
         "stain": stain_evidence(ratio, direction, evidence, mpp),
         "direction": direction,
-        "crowding_near": _blurred(nuclear, p.around_um / mpp),
+        "crowding_near": near,
         "texture": _roughness(structure / np.float32(sum(maxima)), weight, p.texture_um / mpp),
         "crowding": _blurred(nuclear, p.crowding_um / mpp),
         "compactness": _blurred(tissue.astype(np.float32), p.compactness_um / mpp),
-        "haematoxylin": _averaged(stained[0], weight, p.around_um / mpp),
+        "haematoxylin": _averaged(stained[0], weight, _blurred(weight, around), around),
         "eosin": e,
         "breadth_um": np.minimum(minor_um, _BROAD_UM)[owner],
         "elongation": eccentricity[owner],
-        "darkness": _averaged(stained[0], nuclear, p.around_um / mpp),
+        "darkness": _averaged(stained[0], nuclear, near, around),
     }
 
 

@@ -1,7 +1,7 @@
 """Nuclei by StarDist: from views of images to instances, whatever their µm per pixel."""
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -71,6 +71,12 @@ def normalised(pixels: npt.NDArray[np.floating] | npt.NDArray[np.uint8], levels:
     return ((pixels.astype(np.float32) - np.float32(low)) / np.float32(high - low)).astype(np.float32)
 
 
+def mirrored(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Put ``MIRRORED_PX`` of the mirror image around an image (H, W, C) or a label image (H, W)."""
+    around = [(MIRRORED_PX, MIRRORED_PX), (MIRRORED_PX, MIRRORED_PX), (0, 0)]
+    return np.pad(pixels, around[: pixels.ndim], mode="reflect")
+
+
 def _input(view: View, channels: int) -> _Input:
     height, width = view.image.shape[:2]
     ratio = view.mpp / view.parameters.segmentation_mpp
@@ -80,8 +86,7 @@ def _input(view: View, channels: int) -> _Input:
         # when it shrinks, the kernel widens with the factor: an average over area, without aliasing
         image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
     scale = image.shape[0] / height, image.shape[1] / width
-    around = (MIRRORED_PX, MIRRORED_PX)
-    return _Input(np.pad(_channels(image, view.stains, channels), [around, around, (0, 0)], mode="reflect"), scale)
+    return _Input(mirrored(_channels(image, view.stains, channels)), scale)
 
 
 def _channels(image: npt.NDArray[np.uint8], stains: Stains, channels: int) -> FloatArray:

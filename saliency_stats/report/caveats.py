@@ -224,8 +224,8 @@ def _segmentation(run: RunTables) -> Iterator[Caveat]:
     nuclei = str(run.setting("compartments.nuclei"))
     how = {
         "builtin": (
-            "Nuclei were found by the StarDist model of this package, trained on little real tissue; the card beside it"
-            " says how well."
+            "Nuclei were found by the StarDist model of this package, trained on little real tissue: its outlines are"
+            " loose, and pale or crowded nuclei are partly missed."
         ),
         "classical": (
             "Nuclei were found by haematoxylin density and watershed, which misses pale nuclei and merges crowded ones."
