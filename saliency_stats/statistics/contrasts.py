@@ -5,11 +5,14 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics.inference import NAN, Inference, t_slide_means
-from saliency_stats.statistics.resampling import cluster_bootstrap, sign_flip
+from saliency_stats.statistics.differences import group_difference
+from saliency_stats.statistics.effects import NO_EFFECT, effect_sizes
+from saliency_stats.statistics.inference import NAN, Inference, equivalence_p
 from saliency_stats.statistics.settings import MAX_ALPHA, MIN_DRAWS, MIN_UNITS, TESTS, in_range
+from saliency_stats.statistics.testing import infer
 from saliency_stats.statistics.units import Units, independent_units
 
 #: Columns of ``contrasts.csv``; new ones are only ever added at the end.
@@ -18,11 +21,12 @@ COLUMNS: Final = (
     *("estimate", "ci_low", "ci_high", "ratio", "test", "statistic", "df", "p_value", "p_adjusted", "family"),
     *("effect_size", "icc", "n_slides", "n_patches"),
     *("se", "design_effect", "n_effective", "status", "reason", "unit", "n_units", "n_missing"),
+    *("effect_size_low", "effect_size_high", "superiority", "superiority_low", "superiority_high"),
+    *("p_equivalence", "ci_low_simultaneous", "ci_high_simultaneous", "n_tests", "n_agree", "versus", "skewness"),
 )
-#: More independent units than this are not resampled: the mean of so many is normal, and the t test says so.
-MAX_RESAMPLED_UNITS: Final = 20_000
 #: Unit means (log2) that differ by less than this differ by rounding only.
 ROUNDING: Final = 1e-12
+_EMPTY: Final = ("contrast", "label", "magnification", "model", "method", "reduction", "family", "versus")
 
 
 def contrast_table(
@@ -37,8 +41,11 @@ def contrast_table(
     assume_independent: bool = False,
     bootstrap_draws: int = 9_999,
     min_units: int = 3,
+    margin: float | None = None,
+    group: str | None = None,
+    pair: tuple[str, str] | None = None,
 ) -> pd.DataFrame:
-    """Test the mean of a patch value against 0 over slides, or over patients.
+    """Test the mean of a patch value, or the difference of two groups' means, against 0 over slides or patients.
 
     Parameters
     ----------
@@ -64,15 +71,25 @@ def contrast_table(
         Draws of the resampling tests.
     min_units : int
         Fewest units for a test.
+    margin : float, optional
+        Half-width (log2) of the range that counts as no difference, for ``p_equivalence``.
+    group, pair : str and (str, str), optional
+        Column and the two groups in it whose difference is tested, first minus second, instead of the mean; see
+        :func:`~saliency_stats.statistics.differences.group_difference`.
 
     Returns
     -------
     DataFrame
         One row per test with the columns :data:`COLUMNS`. ``estimate`` (log2) is the mean over units of their
-        means, ``effect_size`` is d_z, their mean over their standard deviation, ``df`` is empty for the
-        resampling tests. What the table does not know (contrast, label, …, family, and with it
-        ``p_adjusted``) is empty. ``status`` is "tested" or "no_inference"; the latter has a ``reason`` and
-        neither p-value nor interval. Where slides are unknown the estimate is the mean over patches.
+        means; for "wilcoxon" it is their pseudo-median, for the models it weighs units by their patches.
+        ``effect_size`` is d_z, their mean over their standard deviation, ``superiority`` the share of units above 0,
+        ``p_equivalence`` that of two one-sided t tests (empty without a margin), ``skewness`` that of the unit means;
+        these are the same for every test, and empty where two samples of different units are compared. ``df`` is empty
+        for the resampling tests. ``n_tests`` counts the tests that were possible, ``n_agree`` those that come to the
+        same decision as the row's at this level (rejected, in the same direction; or not). What the table does not know
+        (contrast, label, …, family, and with it ``p_adjusted`` and the simultaneous interval) is empty. ``status`` is
+        "tested" or "no_inference"; the latter has a ``reason`` and neither p-value nor interval. Where slides are
+        unknown the estimate is the mean over patches.
 
     Raises
     ------
@@ -84,10 +101,27 @@ def contrast_table(
     in_range("bootstrap_draws", bootstrap_draws, bootstrap_draws >= MIN_DRAWS, f"at least {MIN_DRAWS}")
     in_range("min_units", min_units, min_units >= MIN_UNITS, f"at least {MIN_UNITS}")
     in_range("seed", seed, seed >= 0, "zero or a positive integer")
-    units = independent_units(table, value, slide=slide, patient=patient, assume_independent=assume_independent)
+    in_range("margin", margin or 1.0, margin is None or margin > 0, "positive (log2), or None")
+    if (group is None) != (pair is None):
+        raise StatisticsError(f"group is {group!r} and pair is {pair!r}, expected both or neither")
+    names = _test_names(tests)
+    how: dict[str, Any] = {"slide": slide, "patient": patient, "assume_independent": assume_independent}
+    if group is not None and pair is not None:
+        units = group_difference(table, value, group, pair, **how)
+    else:
+        units = independent_units(table, value, **how)
     obstacle = _obstacle(units, min_units)
-    rows = [_row(units, test, obstacle, alpha=alpha, draws=bootstrap_draws, seed=seed) for test in _test_names(tests)]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    results = [infer(test, units, obstacle, alpha=alpha, draws=bootstrap_draws, seed=seed) for test in names]
+    shared = _of_all_tests(units, obstacle, alpha, margin)
+    rows = [{**shared, **_row(units, test, result)} for test, result in zip(names, results, strict=True)]
+    found = pd.DataFrame(rows, columns=list(COLUMNS))
+    decision = np.sign(found["estimate"]) * (found["p_value"] <= alpha)
+    tested = found["status"] == "tested"
+    found["n_tests"] = int(tested.sum())
+    found["n_agree"] = [
+        int((tested & (decision == own)).sum()) if done else 0 for own, done in zip(decision, tested, strict=True)
+    ]
+    return found
 
 
 def _test_names(tests: str | Sequence[str]) -> list[str]:
@@ -100,58 +134,71 @@ def _test_names(tests: str | Sequence[str]) -> list[str]:
 
 def _obstacle(units: Units, min_units: int) -> str:
     """Return why no test of these units is possible, "" where one is."""
-    n = units.means.size
     if units.n_patches == 0:
         return "no patch has a value in this contrast"
     if not units.unit:
         return units.reason
-    if n < min_units:
-        counted = f"there is only 1 {units.unit}" if n == 1 else f"there are only {n} {units.unit}s"
-        return f"{counted}, and a test needs at least {min_units}"
-    if np.ptp(units.means) <= ROUNDING * max(1.0, float(np.max(np.abs(units.means)))):
-        return f"the means of all {n} {units.unit}s are equal, and without spread nothing can be tested"
+    for means in (units.means,) if units.others is None else (units.means, units.others):
+        n = means.size
+        if n < min_units:
+            counted = f"there is only 1 {units.unit}" if n == 1 else f"there are only {n} {units.unit}s"
+            where = "" if units.others is None else f" in one of the two samples ({units.reason})"
+            return f"{counted}{where}, and a test needs at least {min_units}"
+        if np.ptp(means) <= ROUNDING * max(1.0, float(np.max(np.abs(means)))):
+            return f"the means of all {n} {units.unit}s are equal, and without spread nothing can be tested"
     return ""
 
 
-def _infer(test: str, units: Units, *, alpha: float, draws: int, seed: int) -> Inference:
-    if test == "t_slide_means":
-        return t_slide_means(units.means, alpha=alpha)
-    resampled = sign_flip if test == "sign_flip" else cluster_bootstrap
-    return resampled(units.means, alpha=alpha, draws=draws, seed=seed)
-
-
-def _row(units: Units, test: str, obstacle: str, *, alpha: float, draws: int, seed: int) -> dict[str, Any]:
-    n = units.means.size
-    if not obstacle and test != "t_slide_means" and n > MAX_RESAMPLED_UNITS:
-        obstacle = f"{n} {units.unit}s are too many to resample and enough for the t test"
-    spread = float(np.std(units.means, ddof=1)) if n > 1 else NAN
-    result = (
-        Inference(NAN, NAN, NAN, NAN, NAN, obstacle)
-        if obstacle
-        else _infer(test, units, alpha=alpha, draws=draws, seed=seed)
-    )
-    reasons = [obstacle] if obstacle else [units.reason, result.note]
+def _of_all_tests(units: Units, obstacle: str, alpha: float, margin: float | None) -> dict[str, Any]:
+    """Return what does not depend on the test."""
+    one_sample = units.others is None
+    effects = NO_EFFECT if obstacle or not one_sample else effect_sizes(units.means, alpha=alpha)
+    p_equivalence = NAN
+    if margin is not None and one_sample and not obstacle:
+        p_equivalence = equivalence_p(units.estimate, _standard_error(units), units.n, margin=margin)
     return {
-        **dict.fromkeys(("contrast", "label", "magnification", "model", "method", "reduction", "family"), ""),
-        "estimate": units.estimate,
+        **dict.fromkeys(_EMPTY, ""),
+        **dict.fromkeys(("p_adjusted", "ci_low_simultaneous", "ci_high_simultaneous"), NAN),
+        "effect_size": effects.d_z,
+        "effect_size_low": effects.d_z_low,
+        "effect_size_high": effects.d_z_high,
+        "superiority": effects.superiority,
+        "superiority_low": effects.superiority_low,
+        "superiority_high": effects.superiority_high,
+        "p_equivalence": p_equivalence,
+        "skewness": NAN if obstacle or not one_sample else float(stats.skew(units.means, bias=False)),
+        "icc": units.clustering.icc,
+        "design_effect": units.clustering.design_effect,
+        "n_effective": units.clustering.n_effective,
+        "n_slides": units.n_slides,
+        "n_patches": units.n_patches,
+        "unit": units.unit,
+        "n_units": units.n,
+        "n_missing": units.n_missing,
+    }
+
+
+def _standard_error(units: Units) -> float:
+    samples = (units.means,) if units.others is None else (units.means, units.others)
+    if min(means.size for means in samples) < MIN_UNITS:
+        return NAN
+    return float(np.sqrt(sum(np.var(means, ddof=1) / means.size for means in samples)))
+
+
+def _row(units: Units, test: str, result: Inference) -> dict[str, Any]:
+    tested = np.isfinite(result.p_value)
+    estimate = units.estimate if np.isnan(result.estimate) else result.estimate
+    reasons = (units.reason, result.note) if tested else (result.note,)
+    return {
+        "estimate": estimate,
         "ci_low": result.ci_low,
         "ci_high": result.ci_high,
-        "ratio": float(2.0**units.estimate),
+        "ratio": float(2.0**estimate),
         "test": test,
         "statistic": result.statistic,
         "df": result.df,
         "p_value": result.p_value,
-        "p_adjusted": NAN,
-        "effect_size": NAN if obstacle else units.estimate / spread,
-        "icc": units.clustering.icc,
-        "n_slides": units.n_slides,
-        "n_patches": units.n_patches,
-        "se": spread / float(np.sqrt(n)) if n > 1 else NAN,
-        "design_effect": units.clustering.design_effect,
-        "n_effective": units.clustering.n_effective,
-        "status": "no_inference" if obstacle else "tested",
+        "se": _standard_error(units) if np.isnan(result.se) else result.se,
+        "status": "tested" if tested else "no_inference",
         "reason": "; ".join(text for text in reasons if text),
-        "unit": units.unit,
-        "n_units": n,
-        "n_missing": units.n_missing,
     }

@@ -107,13 +107,35 @@ class GroupedSums:
             raise StatisticsError(
                 f"The two sets have {self.means.shape[1] - 1} and {other.means.shape[1] - 1} columns; they must agree."
             )
-        names, codes = np.unique(np.concatenate([self.groups, other.groups]), return_inverse=True)
-        sizes, means = np.concatenate([self.sizes, other.sizes]), np.concatenate([self.means, other.means])
-        total = np.bincount(codes, sizes).astype(np.float64)
-        merged = np.stack([np.bincount(codes, sizes * column) for column in means.T], axis=1) / total[:, None]
-        rest = means - merged[codes]
-        parts = np.concatenate([self.within, other.within])
-        parts += sizes[:, None, None] * rest[:, :, None] * rest[:, None, :]
-        within = np.zeros((len(names), *parts.shape[1:]))
+        both = type(self)(
+            np.concatenate([self.groups, other.groups]),
+            *(np.concatenate(pair) for pair in zip(self._arrays, other._arrays, strict=True)),
+        )
+        return both.regrouped(both.groups)
+
+    def regrouped(self, names: NDArray[np.generic]) -> Self:
+        """Give each group a new name, and make one group of those with the same.
+
+        Parameters
+        ----------
+        names
+            (G,) one for each group.
+
+        Returns
+        -------
+        GroupedSums
+            Sorted by name. Sums run in the order of the groups as they were.
+        """
+        found, codes = np.unique(np.asarray(names).astype(np.str_), return_inverse=True)
+        total = np.bincount(codes, self.sizes).astype(np.float64)
+        weighted = (self.sizes[:, None] * self.means).T
+        merged = np.stack([np.bincount(codes, column) for column in weighted], axis=1) / total[:, None]
+        rest = self.means - merged[codes]
+        parts = self.within + self.sizes[:, None, None] * rest[:, :, None] * rest[:, None, :]
+        within = np.zeros((len(found), *parts.shape[1:]))
         np.add.at(within, codes, parts)
-        return type(self)(names, total, merged, within)
+        return type(self)(found, total, merged, within)
+
+    @property
+    def _arrays(self) -> tuple[Array, Array, Array]:
+        return self.sizes, self.means, self.within

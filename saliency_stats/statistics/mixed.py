@@ -88,7 +88,7 @@ class RandomIntercept:
         return t_test(weights, self.coefficients, covariance, freedom, null=null, alpha=alpha)
 
 
-def random_intercept(sums: GroupedSums, *, method: Method = "reml") -> RandomIntercept:
+def fit_random_intercept(sums: GroupedSums, *, method: Method = "reml") -> RandomIntercept:
     """Fit ``y ~ X + (1 | group)``.
 
     Parameters
@@ -178,25 +178,31 @@ class _Profile:
         value += self.freedom * (1 + float(np.log(2 * np.pi * rest / self.freedom)))
         return value + 2 * float(np.log(np.diag(factor)).sum()) * (self.method == "reml")
 
-    def slope(self, ratio: float) -> float:
-        """Differentiate the deviance."""
-        sizes = self.sums.sizes
-        matrix, vector, square = _normal_equations(self.sums, *_weights(self.sums, ratio, 1.0))
-        change = -((sizes / (1 + sizes * ratio)) ** 2)
-        d_matrix, d_vector, d_square = _normal_equations(self.sums, 0.0, change)
-        beta = linalg.solve(matrix, vector, assume_a="pos")
-        rest = square - float(vector @ beta)
-        d_rest = d_square - 2 * float(d_vector @ beta) + float(beta @ d_matrix @ beta)
-        value = float((sizes / (1 + sizes * ratio)).sum()) + self.freedom * d_rest / rest
-        return value + float(np.trace(linalg.solve(matrix, d_matrix, assume_a="pos"))) * (self.method == "reml")
+    def slopes(self, ratios: Array) -> Array:
+        """Differentiate the deviance at each of (R,) ratios."""
+        sizes, means, within = self.sums.sizes, self.sums.means, self.sums.within.sum(axis=0)
+        share = sizes / (1 + np.multiply.outer(ratios, sizes))
+        outer = (means[:, :, None] * means[:, None, :]).reshape(len(sizes), -1)
+        products = (share @ outer).reshape(-1, *within.shape) + within
+        changes = -(share**2 @ outer).reshape(-1, *within.shape)
+        matrix, vector = products[:, :-1, :-1], products[:, :-1, -1]
+        d_matrix, d_vector = changes[:, :-1, :-1], changes[:, :-1, -1]
+        beta = np.linalg.solve(matrix, vector[..., None])[..., 0]
+        rest = products[:, -1, -1] - np.einsum("ri,ri->r", vector, beta)
+        d_rest = changes[:, -1, -1] - 2 * np.einsum("ri,ri->r", d_vector, beta)
+        d_rest += np.einsum("ri,rij,rj->r", beta, d_matrix, beta)
+        value = share.sum(axis=1) + self.freedom * d_rest / rest
+        if self.method == "reml":
+            value += np.trace(np.linalg.solve(matrix, d_matrix), axis1=1, axis2=2)
+        return np.asarray(value)
 
     def best(self) -> float:
         """Find the ratio of least deviance: 0, or a zero of the slope; several minima are compared."""
-        slopes = np.array([self.slope(ratio) for ratio in _RATIOS])
+        slopes = self.slopes(_RATIOS)
         candidates = [0.0]
         for left in np.flatnonzero((slopes[:-1] < 0) & (slopes[1:] >= 0)):
             low, high = np.log(_RATIOS[left]), np.log(_RATIOS[left + 1])
-            root = optimize.brentq(lambda log: self.slope(float(np.exp(log))), low, high, xtol=1e-14, rtol=1e-14)
+            root = optimize.brentq(lambda log: float(self.slopes(np.exp([log]))[0]), low, high, xtol=1e-14, rtol=1e-14)
             candidates.append(float(np.exp(root)))
         return min(candidates, key=self.deviance)
 

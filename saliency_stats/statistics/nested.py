@@ -11,7 +11,7 @@ from scipy import linalg, optimize
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.grouped import GroupedSums
 from saliency_stats.statistics.linear import LinearTest, contrast_weights, kenward_roger, satterthwaite, t_test
-from saliency_stats.statistics.mixed import Freedom, Method, random_intercept
+from saliency_stats.statistics.mixed import Freedom, Method, fit_random_intercept
 
 Array = NDArray[np.float64]
 
@@ -118,7 +118,8 @@ def nested_intercepts(sums: GroupedSums, patients: NDArray[np.generic], *, metho
     Raises
     ------
     StatisticsError
-        If the model cannot be told from the data: see :func:`random_intercept`; one patient, or one slide from each.
+        If the model cannot be told from the data: see :func:`fit_random_intercept`; one patient, or one slide
+        from each.
     """
     names, codes = np.unique(np.asarray(patients).astype(np.str_), return_inverse=True)
     if len(codes) != len(sums.sizes):
@@ -126,8 +127,8 @@ def nested_intercepts(sums: GroupedSums, patients: NDArray[np.generic], *, metho
     if len(names) < 2:  # noqa: PLR2004 - nothing lies between the patients when there is one
         raise StatisticsError("All slides are of one patient: the spread between patients cannot be seen.")
     if len(names) == len(codes):
-        raise StatisticsError("Each patient has one slide: slide and patient are the same, use random_intercept.")
-    simple = random_intercept(sums, method=method)
+        raise StatisticsError("Each patient has one slide: slide and patient are the same, use fit_random_intercept.")
+    simple = fit_random_intercept(sums, method=method)
     data = NestedSums(sums, codes)
     deviance = _profile(data, method)
     theta = _best(deviance, float(np.sqrt(simple.between / simple.within)))

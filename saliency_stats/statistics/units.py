@@ -7,12 +7,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from saliency_stats.errors import StatisticsError
+from saliency_stats.statistics.grouped import GroupedSums
 from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.settings import require_columns
 from saliency_stats.statistics.variance import Clustering, clustering
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Units:
     """One sample of values, reduced to its independent units.
 
@@ -20,6 +21,11 @@ class Units:
     ascending order (none where no unit is known), ``estimate`` their mean, or the mean over patches where no
     unit is known. ``n_slides`` counts the slides that are known by name, ``n_missing`` the patches without a
     value. ``reason`` says in plain words what is unusual about the unit.
+
+    ``sums`` are those of the patches in their slides (in their units where these are not patients), None where no unit
+    is known; ``owners`` (G,) the patients of those slides, None where the slides are the units; ``weights`` the
+    contrast of the models' coefficients. Where two samples of *different* units are compared, ``means`` are those of
+    the first and ``others`` those of the second.
     """
 
     unit: str
@@ -30,6 +36,60 @@ class Units:
     n_missing: int
     clustering: Clustering
     reason: str
+    sums: GroupedSums | None = None
+    owners: NDArray[np.intp] | None = None
+    weights: tuple[float, ...] = (1.0,)
+    others: NDArray[np.float64] | None = None
+
+    @property
+    def n(self) -> int:
+        """Independent units in all."""
+        return self.means.size + (0 if self.others is None else self.others.size)
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Values with their slides and units, in ascending order of the values.
+
+    ``codes`` (n,) are the independent units' and ``slides`` (n,) the slides' numbers, ``owners`` the unit of each slide
+    where patients are the units.
+    """
+
+    numbers: NDArray[np.float64]
+    unit: str
+    codes: NDArray[np.intp]
+    slides: NDArray[np.intp]
+    owners: NDArray[np.intp] | None
+    order: NDArray[np.intp]
+    n_slides: int
+    n_missing: int
+    reason: str
+
+    def unit_means(self, where: NDArray[np.bool_] | None = None) -> dict[int, float]:
+        """Return the mean of each unit, of some values alone if asked; patients' are the means of their slides'."""
+        values, slides = (self.numbers, self.slides) if where is None else (self.numbers[where], self.slides[where])
+        found, codes = np.unique(slides, return_inverse=True)
+        means = _group_means(values, codes) if values.size else np.empty(0)
+        if self.owners is not None:
+            owners = self.owners[found]
+            by_size = np.argsort(means, kind="stable")
+            found, codes = np.unique(owners[by_size], return_inverse=True)
+            means = _group_means(means[by_size], codes) if means.size else means
+        return dict(zip(found.tolist(), means.tolist(), strict=True))
+
+    def sums(self, x: NDArray[np.float64]) -> tuple[GroupedSums, NDArray[np.intp] | None]:
+        """Sum the values up by slide for a model with the design x (n, p), and name each slide's patient.
+
+        Slides come in an order that their names do not decide, so that renaming them changes no bit.
+        """
+        sums = GroupedSums.from_rows(self.numbers, x, self.slides.astype("U12"))
+        numbers = sums.groups.astype(np.intp)
+        order = np.lexsort((*sums.means.T, sums.within[:, -1, -1], sums.sizes))
+        names = np.array([f"{place:09d}" for place in range(len(order))])
+        ordered = GroupedSums(names, sums.sizes[order], sums.means[order], sums.within[order])
+        if self.owners is None:
+            return ordered, None
+        return ordered, pd.factorize(self.owners[numbers[order]])[0]
 
 
 def independent_units(
@@ -66,41 +126,45 @@ def independent_units(
     StatisticsError
         If a column is missing, a value is not a number or is infinite, or a slide belongs to two patients.
     """
+    sample = sample_of(table, value, slide=slide, patient=patient, assume_independent=assume_independent)
+    means = np.sort(np.array(list(sample.unit_means().values()))) if sample.unit else np.empty(0)
+    averaged = means if sample.unit else sample.numbers
+    known = bool(sample.unit and sample.numbers.size)
+    sums, owners = sample.sums(np.ones((sample.numbers.size, 1))) if known else (None, None)
+    return Units(
+        unit=sample.unit,
+        means=means,
+        estimate=float(np.mean(averaged)) if averaged.size else NAN,
+        n_slides=sample.n_slides,
+        n_patches=int(sample.numbers.size),
+        n_missing=sample.n_missing,
+        clustering=clustering(sample.numbers, sample.codes) if known else Clustering(NAN, NAN, NAN, NAN),
+        reason=sample.reason,
+        sums=sums,
+        owners=owners,
+    )
+
+
+def sample_of(table: pd.DataFrame, value: str, *, slide: str, patient: str | None, assume_independent: bool) -> Sample:
+    """Read values, slides and units out of a table; parameters and errors as of :func:`independent_units`."""
     require_columns("table", table.columns, (value, slide, *([patient] if patient else [])))
     numbers = _numbers(table[value], value)
     order = np.argsort(numbers, kind="stable")[: int(np.count_nonzero(~np.isnan(numbers)))]
     values = numbers[order]
     slides = _codes(table[slide].iloc[order])
+    n_slides = int(np.unique(slides[slides >= 0]).size)
     patients = None if patient is None else _codes(table[patient].iloc[order])
     if patients is not None:
         _refuse_shared_slides(slides, patients, table[slide].iloc[order])
-
     unit, reason = _choose_unit(slides, patients, assume_independent=assume_independent)
+    owners = None
+    codes = slides
     if unit == "patient" and patients is not None:
-        pairs = np.unique(np.stack([patients, slides]), axis=1, return_inverse=True)[1].reshape(-1)
-        slide_means = _group_means(values, pairs)
-        owner = np.empty(slide_means.size, dtype=np.intp)
-        owner[pairs] = patients
-        by_size = np.argsort(slide_means, kind="stable")
-        means, codes = _group_means(slide_means[by_size], owner[by_size]), patients
-    elif unit == "slide":
-        means, codes = _group_means(values, slides), slides
-    elif unit == "patch":
-        means, codes = values, np.arange(values.size)
-    else:
-        means, codes = np.empty(0), np.zeros(values.size, dtype=np.intp)
-    means = np.sort(means)
-    averaged = means if unit else values
-    return Units(
-        unit=unit,
-        means=means,
-        estimate=float(np.mean(averaged)) if averaged.size else NAN,
-        n_slides=int(np.unique(slides[slides >= 0]).size),
-        n_patches=int(values.size),
-        n_missing=int(len(table) - values.size),
-        clustering=clustering(values, codes) if values.size and unit else Clustering(NAN, NAN, NAN, NAN),
-        reason=reason,
-    )
+        pairs, slides = np.unique(np.stack([patients, slides]), axis=1, return_inverse=True)
+        slides, owners, codes = slides.reshape(-1), pairs[0], patients
+    elif unit != "slide":
+        codes = slides = np.arange(values.size) if unit == "patch" else np.zeros(values.size, dtype=np.intp)
+    return Sample(values, unit, codes, slides, owners, order, n_slides, int(len(table) - values.size), reason)
 
 
 def _numbers(column: pd.Series, value: str) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from scipy import stats
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.grouped import GroupedSums
-from saliency_stats.statistics.mixed import random_intercept
+from saliency_stats.statistics.mixed import fit_random_intercept
 
 GOLDEN = Path(__file__).parent / "golden"
 DATA = pd.read_csv(GOLDEN / "mixed_data.csv")
@@ -25,7 +25,7 @@ def sums_of(case, formula):
 
 @pytest.mark.parametrize("row", list(EXPECTED.itertuples()), ids=lambda r: f"{r.case}-{r.formula}-{r.method}-{r.term}")
 def test_it_agrees_with_r(row):
-    fit = random_intercept(sums_of(row.case, row.formula), method=row.method)
+    fit = fit_random_intercept(sums_of(row.case, row.formula), method=row.method)
     assert fit.between == pytest.approx(row.between, rel=1e-6, abs=1e-7)
     assert fit.within == pytest.approx(row.within, rel=1e-6)
     assert fit.deviance == pytest.approx(row.deviance, rel=1e-8)
@@ -52,7 +52,7 @@ def rows(seed=0, sizes=(4, 9, 1, 12, 6), between=1.0):
 
 def test_balanced_slides_give_the_t_test_of_their_means():
     y, _, slide = rows(sizes=(7,) * 9)
-    fit = random_intercept(GroupedSums.from_rows(y, np.ones((len(y), 1)), slide))
+    fit = fit_random_intercept(GroupedSums.from_rows(y, np.ones((len(y), 1)), slide))
     expected = stats.ttest_1samp(pd.Series(y).groupby(slide).mean(), 0)
     for df in ("satterthwaite", "kenward_roger"):
         found = fit.test(np.ones(1), df=df)
@@ -63,19 +63,19 @@ def test_balanced_slides_give_the_t_test_of_their_means():
 
 def test_order_names_and_shards_change_nothing():
     y, x, slide = rows()
-    whole = random_intercept(GroupedSums.from_rows(y, x, slide))
+    whole = fit_random_intercept(GroupedSums.from_rows(y, x, slide))
     order = np.random.default_rng(1).permutation(len(y))
     renamed = np.char.add("z", slide[order])
     parts = [GroupedSums.from_rows(y[part], x[part], slide[part]) for part in np.array_split(order, 3)]
     for sums in (GroupedSums.from_rows(y[order], x[order], renamed), parts[2].merge(parts[0]).merge(parts[1])):
-        again = random_intercept(sums)
+        again = fit_random_intercept(sums)
         np.testing.assert_allclose(again.coefficients, whole.coefficients, rtol=1e-9)
         assert again.between == pytest.approx(whole.between, rel=1e-7)
         assert again.test(np.array([0, 1])).p_value == pytest.approx(whole.test(np.array([0, 1])).p_value, rel=1e-6)
 
 
 def test_a_null_value_shifts_the_test_and_not_the_interval():
-    fit = random_intercept(GroupedSums.from_rows(*rows()))
+    fit = fit_random_intercept(GroupedSums.from_rows(*rows()))
     plain, shifted = (fit.test(np.array([0.0, 1.0]), null=null) for null in (0.0, 0.5))
     assert shifted.statistic == pytest.approx((plain.estimate - 0.5) / plain.se)
     assert (shifted.ci_low, shifted.ci_high) == (plain.ci_low, plain.ci_high)
@@ -95,9 +95,9 @@ def test_a_null_value_shifts_the_test_and_not_the_interval():
 )
 def test_what_cannot_be_fitted_is_refused(change, message):
     with pytest.raises(StatisticsError, match=message):
-        random_intercept(GroupedSums.from_rows(*change(*rows())))
+        fit_random_intercept(GroupedSums.from_rows(*change(*rows())))
 
 
 def test_a_contrast_of_the_wrong_length_is_refused():
     with pytest.raises(StatisticsError, match="3 weights for 2"):
-        random_intercept(GroupedSums.from_rows(*rows())).test(np.ones(3))
+        fit_random_intercept(GroupedSums.from_rows(*rows())).test(np.ones(3))

@@ -1,0 +1,109 @@
+"""Differences of two groups of patches, paired within the units that have both wherever there are enough of these."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from saliency_stats.errors import StatisticsError
+from saliency_stats.statistics.inference import NAN
+from saliency_stats.statistics.settings import require_columns
+from saliency_stats.statistics.units import Sample, Units, sample_of
+from saliency_stats.statistics.variance import Clustering, clustering
+
+
+def group_difference(
+    table: pd.DataFrame,
+    value: str,
+    group: str,
+    pair: tuple[str, str],
+    *,
+    slide: str = "slide_id",
+    patient: str | None = None,
+    assume_independent: bool = False,
+) -> Units:
+    """Reduce patches of two groups to what their units say about the difference, first minus second.
+
+    Units that have patches of both groups each give one difference of means. Where fewer units have both than have
+    one, the units with one form two independent samples. Nothing is paired by the order of rows. The patches
+    themselves all go into ``sums``, for the models.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per patch.
+    value : str
+        Column with the values; NaN where the patch has none.
+    group : str
+        Column with the groups.
+    pair : (str, str)
+        The two groups that are compared; rows of others are left out.
+    slide, patient : str
+        As of :func:`~saliency_stats.statistics.units.independent_units`.
+    assume_independent : bool
+        As there.
+
+    Returns
+    -------
+    Units
+        ``reason`` says whether units are compared with themselves and which are left out.
+
+    Raises
+    ------
+    StatisticsError
+        As there, and if the two groups are the same.
+    """
+    require_columns("table", table.columns, (group,))
+    first, second = pair
+    if first == second:
+        raise StatisticsError(f"the group {first!r} cannot be compared with itself; name two groups of {group!r}")
+    rows = table[table[group].isin(pair)]
+    sample = sample_of(rows, value, slide=slide, patient=patient, assume_independent=assume_independent)
+    is_first = (rows[group].iloc[sample.order] == first).to_numpy(dtype=bool)
+    counts: dict[str, Any] = {
+        "n_slides": sample.n_slides,
+        "n_patches": sample.numbers.size,
+        "n_missing": sample.n_missing,
+    }
+    if not sample.unit or not is_first.any() or is_first.all():
+        both = is_first.any() and not is_first.all()
+        estimate = float(sample.numbers[is_first].mean() - sample.numbers[~is_first].mean()) if both else NAN
+        absent = second if is_first.any() else first
+        reason = sample.reason if both else f"no patch of {absent} has a value in this contrast"
+        return Units("", np.empty(0), estimate, clustering=Clustering(NAN, NAN, NAN, NAN), reason=reason, **counts)
+    means, others, said = _compare(sample, is_first, pair)
+    centred = sample.numbers - np.where(is_first, sample.numbers[is_first].mean(), sample.numbers[~is_first].mean())
+    order = np.argsort(centred, kind="stable")
+    sums, owners = sample.sums(np.column_stack([np.ones(is_first.size), is_first]))
+    return Units(
+        unit=sample.unit,
+        means=means,
+        others=others,
+        estimate=float(means.mean()) - (0.0 if others is None else float(others.mean())),
+        clustering=clustering(centred[order], sample.codes[order]),
+        reason="; ".join(text for text in (sample.reason, said) if text),
+        sums=sums,
+        owners=owners,
+        weights=(0.0, 1.0),
+        **counts,
+    )
+
+
+def _compare(
+    sample: Sample, is_first: NDArray[np.bool_], pair: tuple[str, str]
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, str]:
+    """Return differences of the units with both groups, or the means of those with one; and say which."""
+    one, two = sample.unit_means(is_first), sample.unit_means(~is_first)
+    shared = one.keys() & two.keys()
+    only_one, only_two = sorted(one.keys() - shared), sorted(two.keys() - shared)
+    unit = sample.unit
+    if len(shared) >= len(only_one) + len(only_two) or not only_one or not only_two:
+        left_out = len(only_one) + len(only_two)
+        said = f"each {unit} compared with itself"
+        said += f"; {left_out} with patches of one group only left out of the tests on means" if left_out else ""
+        return np.sort(np.array([one[key] - two[key] for key in shared])), None, said
+    said = f"{len(only_one)} {unit}s of {pair[0]} compared with {len(only_two)} others of {pair[1]}"
+    said += f"; {len(shared)} with both left out of the tests on means" if shared else ""
+    means, others = ([side[key] for key in keys] for side, keys in ((one, only_one), (two, only_two)))
+    return np.sort(np.array(means)), np.sort(np.array(others)), said

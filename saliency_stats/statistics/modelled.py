@@ -1,0 +1,80 @@
+"""Tests that see the patches inside their units: the random-intercept model and the cluster-robust variance."""
+
+from typing import Final
+
+import numpy as np
+
+from saliency_stats.errors import StatisticsError
+from saliency_stats.statistics.inference import Inference
+from saliency_stats.statistics.linear import LinearTest
+from saliency_stats.statistics.mixed import Freedom, fit_random_intercept
+from saliency_stats.statistics.nested import nested_intercepts
+from saliency_stats.statistics.robust import cluster_robust
+from saliency_stats.statistics.units import Units
+
+_FREEDOM: Final[dict[str, Freedom]] = {
+    "mixed_satterthwaite": "satterthwaite",
+    "mixed_kenward_roger": "kenward_roger",
+}
+
+
+def mixed_model(units: Units, test: str, *, alpha: float) -> Inference:
+    """Test a contrast by REML with a random intercept per unit, or per patient and slide within patient.
+
+    Parameters
+    ----------
+    units : Units
+        With the sums of their patches.
+    test : {"mixed_satterthwaite", "mixed_kenward_roger"}
+        Whose degrees of freedom.
+    alpha : float
+        Level.
+
+    Returns
+    -------
+    Inference
+        ``estimate`` weighs a unit by how much its patches tell. The note says where the variance between units is 0.
+
+    Raises
+    ------
+    StatisticsError
+        If the model cannot be told from the data.
+    """
+    sums, owners = units.sums, units.owners
+    if sums is None:
+        raise StatisticsError("the patches of the units are not known")
+    weights = np.array(units.weights)
+    if owners is not None and np.unique(owners).size < owners.size:
+        nested = nested_intercepts(sums, owners)
+        at_zero = [
+            name for name, variance in zip(("patients", "slides"), nested.variances[:2], strict=True) if not variance
+        ]
+        found = nested.test(weights, alpha=alpha, df=_FREEDOM[test])
+    else:
+        fit = fit_random_intercept(sums)
+        at_zero = [] if fit.between else [f"{units.unit}s"]
+        found = fit.test(weights, alpha=alpha, df=_FREEDOM[test])
+    note = f"the model finds no variance between {' or '.join(at_zero)}" if at_zero else ""
+    return _inference(found, note)
+
+
+def robust_model(units: Units, *, alpha: float) -> Inference:
+    """Test a contrast by least squares over patches with the variance CR2 over units.
+
+    Raises
+    ------
+    StatisticsError
+        If one unit alone decides the contrast.
+    """
+    if units.sums is None:
+        raise StatisticsError("the patches of the units are not known")
+    sums = units.sums if units.owners is None else units.sums.regrouped(units.owners)
+    return _inference(cluster_robust(sums).test(np.array(units.weights), alpha=alpha))
+
+
+def _inference(found: LinearTest, note: str = "") -> Inference:
+    if not np.isfinite(found.p_value):
+        raise StatisticsError("the variance of the contrast is 0")
+    return Inference(
+        found.statistic, found.df, found.p_value, found.ci_low, found.ci_high, note, found.estimate, found.se
+    )
