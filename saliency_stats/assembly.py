@@ -67,6 +67,8 @@ def statistics_of(settings: StudySettings) -> StatisticsSettings:
         min_slides=section.min_slides,
         seed=derive(settings.seed, "statistics"),
         assume_independent=section.assume_independent,
+        families=section.families,
+        reference_magnification=section.reference_magnification,
     )
 
 

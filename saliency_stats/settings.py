@@ -8,7 +8,8 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from saliency_stats import yaml_text
-from saliency_stats.errors import StudyError
+from saliency_stats.errors import StatisticsError, StudyError
+from saliency_stats.statistics import FAMILIES, check_families
 from saliency_stats.vocabulary import NUCLEUS_FINDERS, SPLITS
 
 EvaluationSplit = Literal["test", "valid"]
@@ -133,11 +134,22 @@ class StatisticsSection(Section):
     unit: Literal["slide", "patient"] = "slide"
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
     correction: Literal["holm", "bh"] = "holm"
-    primary_test: Literal["t_slide_means", "sign_flip"] = "t_slide_means"
+    primary_test: Literal["sign_flip", "t_slide_means"] = "sign_flip"
     bootstrap_draws: int = Field(default=9999, ge=2000)
     equivalence_margin: float = Field(default=0.1, gt=0)
     min_slides: int = Field(default=3, ge=2)
     assume_independent: bool = False
+    reference_magnification: float = Field(default=20.0, gt=0)
+    families: dict[str, list[str]] = Field(default_factory=lambda: {name: list(of) for name, of in FAMILIES.items()})
+
+    @field_validator("families")
+    @classmethod
+    def _declared(cls, value: dict[str, list[str]]) -> dict[str, list[str]]:
+        try:
+            check_families(value)
+        except StatisticsError as error:
+            raise ValueError(str(error)) from error
+        return value
 
 
 class ReportSection(Section):

@@ -1,39 +1,89 @@
 """Statistics judge: patch values from the ledger, tested over slides or patients, put into words."""
 
-from saliency_stats.statistics.contrasts import COLUMNS, contrast_table
-from saliency_stats.statistics.families import FAMILIES, study_contrasts
-from saliency_stats.statistics.flow import STEPS, study_flow
-from saliency_stats.statistics.multiplicity import adjust
-from saliency_stats.statistics.selection import (
-    Population,
-    learned_flags,
-    primary_population,
-    restrict,
+from saliency_stats.statistics.compositional import (
+    COMPOSITIONAL_COLUMNS,
+    Composition,
+    composition,
+    compositional_table,
+    ilr,
+    ilr_values,
+    inverse_ilr,
 )
-from saliency_stats.statistics.settings import TESTS, StatisticsSettings
-from saliency_stats.statistics.values import CONTRASTS, PRIMARY, model_difference, patch_values
+from saliency_stats.statistics.contrasts import COLUMNS, contrast_table
+from saliency_stats.statistics.effects import EffectSizes, effect_sizes
+from saliency_stats.statistics.families import BOTH_LABELS, study_contrasts
+from saliency_stats.statistics.flow import STEPS, study_flow
+from saliency_stats.statistics.grouped import GroupedSums
+from saliency_stats.statistics.mixed import RandomIntercept, fit_random_intercept
+from saliency_stats.statistics.multiplicity import adjust
+from saliency_stats.statistics.multivariate import Hotelling, confidence_region, hotelling, sign_flip_rows
+from saliency_stats.statistics.nested import NestedIntercepts, nested_intercepts
+from saliency_stats.statistics.resampling import sign_flip_p
+from saliency_stats.statistics.robust import ClusterRobust, cluster_robust
+from saliency_stats.statistics.selection import Population, learned_flags, primary_population, restrict
+from saliency_stats.statistics.settings import (
+    DIFFERENCES,
+    FAMILIES,
+    HYPOTHESES,
+    PRIMARY,
+    PRIMARY_TESTS,
+    TESTS,
+    StatisticsSettings,
+    check_families,
+)
+from saliency_stats.statistics.testing import infer
+from saliency_stats.statistics.units import Units
+from saliency_stats.statistics.values import CONTRASTS, model_difference, patch_values
 from saliency_stats.statistics.variance import Clustering, clustering
 from saliency_stats.statistics.verdict import headline, verdicts
 
 __all__ = [
+    "BOTH_LABELS",
     "COLUMNS",
+    "COMPOSITIONAL_COLUMNS",
     "CONTRASTS",
+    "DIFFERENCES",
     "FAMILIES",
+    "HYPOTHESES",
     "PRIMARY",
+    "PRIMARY_TESTS",
     "STEPS",
     "TESTS",
+    "ClusterRobust",
     "Clustering",
+    "Composition",
+    "EffectSizes",
+    "GroupedSums",
+    "Hotelling",
+    "NestedIntercepts",
     "Population",
+    "RandomIntercept",
     "StatisticsSettings",
+    "Units",
     "adjust",
+    "check_families",
+    "cluster_robust",
     "clustering",
+    "composition",
+    "compositional_table",
+    "confidence_region",
     "contrast_table",
+    "effect_sizes",
+    "fit_random_intercept",
     "headline",
+    "hotelling",
+    "ilr",
+    "ilr_values",
+    "infer",
+    "inverse_ilr",
     "learned_flags",
     "model_difference",
+    "nested_intercepts",
     "patch_values",
     "primary_population",
     "restrict",
+    "sign_flip_p",
+    "sign_flip_rows",
     "study_contrasts",
     "study_flow",
     "verdicts",

@@ -1,7 +1,8 @@
 """All contrasts of a study: its strata, its declared families of hypotheses, and their corrected p-values."""
 
 from collections.abc import Hashable, Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Final
 
 import pandas as pd
 
@@ -9,14 +10,29 @@ from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.contrasts import COLUMNS, contrast_table
 from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.multiplicity import adjust
-from saliency_stats.statistics.selection import TRAINED, primary_population, restrict
-from saliency_stats.statistics.settings import StatisticsSettings
-from saliency_stats.statistics.values import CONTRASTS, PAIRS, PRIMARY, model_difference, patch_values
+from saliency_stats.statistics.selection import AT_CHANCE, TRAINED, primary_population, restrict, unlearned_of
+from saliency_stats.statistics.settings import DIFFERENCES, PRIMARY, StatisticsSettings
+from saliency_stats.statistics.values import CONTRASTS, model_difference, paired_difference, patch_values
 from saliency_stats.vocabulary import LABELS
 
+_BENIGN, _MALIGNANT = LABELS
+#: Label of the rows that compare the classes.
+BOTH_LABELS: Final = f"{_MALIGNANT}-{_BENIGN}"
+_NO_FINDING: Final = [
+    *("statistic", "df", "p_value", "ci_low", "ci_high", "effect_size", "effect_size_low", "effect_size_high"),
+    *("superiority", "superiority_low", "superiority_high", "p_equivalence", "skewness"),
+]
+_STRATUM: Final = ["label", "magnification", "model", "method", "reduction"]
+_SETTING: Final = ["magnification", "method", "reduction"]
 
-class Stratum(NamedTuple):
-    """What names one sample of patches."""
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """One sample of patches, what names it in the table, and what is asked of it.
+
+    ``hypothesis`` is its name in the families, ``group`` the column and the pair that are compared, if any,
+    ``n_selected`` how many patches could have been in it.
+    """
 
     contrast: str
     label: str
@@ -24,10 +40,11 @@ class Stratum(NamedTuple):
     model: str
     method: str
     reduction: str
-
-
-FAMILIES: Final = ("primary", "compartments", "compartment_pairs", "control", "control_reference")
-_NO_FINDING: Final = ["statistic", "df", "p_value", "ci_low", "ci_high", "effect_size"]
+    hypothesis: str
+    patches: pd.DataFrame
+    n_selected: int
+    versus: str = ""
+    group: tuple[str, tuple[str, str]] | None = None
 
 
 def study_contrasts(
@@ -40,18 +57,17 @@ def study_contrasts(
     """Build the whole of ``contrasts.csv``.
 
     For every magnification, method, reduction and label: every contrast of every model, and the primary
-    contrast of the trained model minus that of each control, all on the patches that the trained model
-    classified correctly and confidently (:func:`~saliency_stats.statistics.primary_population`).
+    contrast of the trained model minus that of each control, on the patches that the trained model
+    classified correctly and confidently (:func:`~saliency_stats.statistics.primary_population`). Then, of the trained
+    model's primary contrast, the differences
 
-    The families, each corrected for itself and test by test:
+    - ``malignant_vs_benign`` (its label is "malignant-benign"), within slides that have both classes where most have;
+    - ``confident_vs_unsure``: these patches against those that are correctly but not confidently classified;
+    - ``magnification_vs_reference`` (``versus`` names the reference), the same locations paired by their id.
 
-    - ``primary``: cytoplasm against nucleus, trained model;
-    - ``compartments``: one compartment against the rest of the tissue, trained model;
-    - ``compartment_pairs``: stroma against nucleus and against cytoplasm, trained model. They order the
-      compartments, which the contrasts with the rest do not: the rest of a large compartment is not that of a
-      small one;
-    - ``control``: trained minus control, primary contrast;
-    - ``control_reference``: the controls' own contrasts.
+    Which hypotheses are corrected together is declared in ``settings.families``; each family is corrected for itself
+    and test by test, and its simultaneous intervals cover all of it with probability ``1 - alpha`` (Dunn 1961,
+    *JASA* 56, 52-64).
 
     Parameters
     ----------
@@ -84,94 +100,157 @@ def study_contrasts(
         predictions, min_confidence=settings.min_confidence, evaluation_split=settings.evaluation_split
     )
     values = patch_values(restrict(ledger, population))
-    present = ledger[["magnification", "model", "method", "reduction"]].drop_duplicates()
-    if TRAINED not in set(present["model"]):
-        raise StatisticsError(f"ledger: no rows of model {TRAINED!r}; found {sorted(present['model'].unique())}")
-    unlearned = _unlearned(present["magnification"].unique(), learned)
-
-    own = [tuple(row) for row in present.itertuples(index=False)]
-    trained = {(mag, *rest) for mag, model, *rest in own if model == TRAINED}
-    controls = sorted({model for _, model, *_ in own if model != TRAINED})
-    paired = [row for row in own if row[1] != TRAINED and (row[0], *row[2:]) in trained]
-    strata = [Stratum(contrast, label, *row) for contrast in CONTRASTS for label in LABELS for row in own]
-    strata += [
-        Stratum(PRIMARY, label, mag, f"{TRAINED}-{model}", *rest) for label in LABELS for mag, model, *rest in paired
+    unsure = restrict(ledger[ledger["model"] == TRAINED], population, unsure=True)
+    strata = ledger[["magnification", "model", "method", "reduction"]].drop_duplicates()
+    if TRAINED not in set(strata["model"]):
+        raise StatisticsError(f"ledger: no rows of model {TRAINED!r}; found {sorted(strata['model'].unique())}")
+    unlearned = unlearned_of(strata["magnification"].unique(), learned)
+    questions = [
+        *_own(values, strata, population.patches),
+        *_controls(values, strata, population.patches),
+        *_classes(values, strata, population.patches),
+        *_confidence(values, patch_values(unsure), strata, population.patches, population.unsure),
+        *_magnifications(values, strata, population.patches, settings.reference_magnification),
     ]
-    samples = _samples(values, controls)
-    nothing = values.iloc[:0]
-    selected = population.patches.groupby(["label", "magnification"]).size().to_dict()
-    tables = []
-    for stratum in sorted(strata, key=_order):
-        table = _test(samples.get(stratum, nothing), settings)
-        n_selected = selected.get((stratum.label, stratum.magnification), 0)
-        fixed = {
-            **stratum._asdict(),
-            "family": _family(stratum),
-            "n_missing": n_selected - table["n_patches"],
-        }
-        tables.append(table.assign(**fixed))
-    contrasts = pd.concat(tables, ignore_index=True)
+    questions.sort(key=lambda question: _order(question, settings))
+    contrasts = pd.concat([_ask(question, settings, settings.alpha) for question in questions], ignore_index=True)
 
     of_trained = (contrasts["model"] == TRAINED) | contrasts["model"].str.startswith(f"{TRAINED}-")
-    muted = of_trained & contrasts["magnification"].isin(unlearned)
+    muted = of_trained & (contrasts["magnification"].isin(unlearned) | contrasts["versus"].isin(map(str, unlearned)))
     contrasts.loc[muted, _NO_FINDING] = NAN
+    contrasts.loc[muted, ["n_tests", "n_agree"]] = 0
     contrasts.loc[muted, "status"] = "not_interpretable"
-    contrasts.loc[muted, "reason"] = "the classifier does not beat chance here, so where it looks means nothing"
+    contrasts.loc[muted, "reason"] = AT_CHANCE
     contrasts["p_adjusted"] = adjust(contrasts, correction=settings.correction)
-    return contrasts[list(COLUMNS)]
+    return _with_simultaneous_intervals(contrasts, questions, settings)[list(COLUMNS)]
 
 
-def _test(sample: pd.DataFrame, settings: StatisticsSettings) -> pd.DataFrame:
-    return contrast_table(
-        sample,
+def _own(values: pd.DataFrame, strata: pd.DataFrame, judged: pd.DataFrame) -> Iterable[Question]:
+    samples = _by(values, ["contrast", *_STRATUM])
+    for mag, model, method, reduction in strata.itertuples(index=False, name=None):
+        for contrast in CONTRASTS:
+            hypothesis = contrast if model == TRAINED else "control_contrasts"
+            for label in LABELS:
+                fixed = (contrast, label, mag, model, method, reduction)
+                sample = samples.get(fixed, values.iloc[:0])
+                yield Question(*fixed, hypothesis, sample, _count(judged, mag, label))
+
+
+def _controls(values: pd.DataFrame, strata: pd.DataFrame, judged: pd.DataFrame) -> Iterable[Question]:
+    primary = values[values["contrast"] == PRIMARY]
+    trained = set(strata.loc[strata["model"] == TRAINED, _SETTING].itertuples(index=False, name=None))
+    for control, rows in strata[strata["model"] != TRAINED].groupby("model"):
+        comparable = {TRAINED, control} <= set(primary["model"])
+        samples = _by(model_difference(primary, str(control)), _STRATUM) if comparable else {}
+        name = f"{TRAINED}-{control}"
+        for mag, method, reduction in rows[_SETTING].itertuples(index=False, name=None):
+            for label in LABELS if (mag, method, reduction) in trained else ():
+                sample = samples.get((label, mag, name, method, reduction), values.iloc[:0])
+                fixed = (PRIMARY, label, mag, name, method, reduction)
+                yield Question(*fixed, "trained_vs_control", sample, _count(judged, mag, label))
+
+
+def _classes(values: pd.DataFrame, strata: pd.DataFrame, judged: pd.DataFrame) -> Iterable[Question]:
+    contrast = "malignant_vs_benign"
+    for mag, method, reduction, sample in _primary_of_trained(values, strata):
+        fixed = (contrast, BOTH_LABELS, mag, TRAINED, method, reduction, contrast)
+        yield Question(*fixed, sample, _count(judged, mag), group=("label", (_MALIGNANT, _BENIGN)))
+
+
+def _confidence(
+    values: pd.DataFrame, unsure_values: pd.DataFrame, strata: pd.DataFrame, judged: pd.DataFrame, unsure: pd.DataFrame
+) -> Iterable[Question]:
+    contrast = "confident_vs_unsure"
+    both = pd.concat([values.assign(confidence="confident"), unsure_values.assign(confidence="unsure")])
+    for mag, method, reduction, sample in _primary_of_trained(both, strata):
+        for label in LABELS:
+            n = _count(judged, mag, label) + _count(unsure, mag, label)
+            fixed = (contrast, label, mag, TRAINED, method, reduction, contrast)
+            group = ("confidence", ("confident", "unsure"))
+            yield Question(*fixed, sample[sample["label"] == label], n, group=group)
+
+
+def _magnifications(
+    values: pd.DataFrame, strata: pd.DataFrame, judged: pd.DataFrame, reference: float
+) -> Iterable[Question]:
+    contrast = "magnification_vs_reference"
+    trained = strata[strata["model"] == TRAINED]
+    if len(trained["magnification"].unique()) == 1:
+        return
+    primary = values[(values["contrast"] == PRIMARY) & (values["model"] == TRAINED)]
+    at_reference = primary[primary["magnification"] == reference]
+    for mag, method, reduction, sample in _primary_of_trained(values, trained):
+        if mag == reference:
+            continue
+        paired = paired_difference(sample, at_reference, ["patch_id", "method", "reduction"], f"{reference:g}×")
+        for label in LABELS:
+            fixed = (contrast, label, mag, TRAINED, method, reduction, contrast)
+            rows = paired[paired["label"] == label]
+            yield Question(*fixed, rows, _count(judged, mag, label), versus=f"{reference}")
+
+
+def _primary_of_trained(values: pd.DataFrame, strata: pd.DataFrame) -> Iterable[tuple[Any, str, str, pd.DataFrame]]:
+    primary = values[(values["contrast"] == PRIMARY) & (values["model"] == TRAINED)]
+    samples = _by(primary, _SETTING)
+    for key in strata.loc[strata["model"] == TRAINED, _SETTING].itertuples(index=False, name=None):
+        yield *key, samples.get(key, primary.iloc[:0])
+
+
+def _by(table: pd.DataFrame, columns: list[str]) -> dict[Hashable, pd.DataFrame]:
+    return dict(iter(table.groupby(columns, sort=False)))
+
+
+def _count(patches: pd.DataFrame, magnification: Any, label: str | None = None) -> int:
+    chosen = patches["magnification"] == magnification
+    return int((chosen if label is None else chosen & (patches["label"] == label)).sum())
+
+
+def _ask(question: Question, settings: StatisticsSettings, alpha: float) -> pd.DataFrame:
+    group, pair = question.group or (None, None)
+    table = contrast_table(
+        question.patches,
         "value",
         patient="patient_id" if settings.unit == "patient" else None,
-        alpha=settings.alpha,
+        alpha=alpha,
         seed=settings.seed,
         assume_independent=settings.assume_independent,
         bootstrap_draws=settings.bootstrap_draws,
         min_units=settings.min_slides,
+        margin=settings.equivalence_margin,
+        group=group,
+        pair=pair,
     )
+    names = {name: getattr(question, name) for name in ("contrast", *_STRATUM, "versus")}
+    family = settings.family_of(question.hypothesis)
+    return table.assign(**names, family=family, n_missing=question.n_selected - table["n_patches"])
 
 
-def _samples(values: pd.DataFrame, controls: list[str]) -> dict[Hashable, pd.DataFrame]:
-    """Return the patches of every stratum that has any, those of the differences among them."""
-    primary = values[values["contrast"] == PRIMARY]
-    have = set(primary["model"])
-    tables = [values]
-    if TRAINED in have:
-        tables += [model_difference(primary, control) for control in controls if control in have]
-    samples: dict[Hashable, pd.DataFrame] = {}
-    for table in tables:
-        samples.update(iter(table.groupby(list(Stratum._fields), sort=False)))
-    return samples
+def _with_simultaneous_intervals(
+    contrasts: pd.DataFrame, questions: list[Question], settings: StatisticsSettings
+) -> pd.DataFrame:
+    """Ask each question again at the level that its family leaves to one hypothesis."""
+    tested = contrasts["status"] == "tested"
+    sizes = tested.groupby([contrasts["family"], contrasts["test"]]).sum()
+    step = len(contrasts) // len(questions)
+    parts = []
+    for place, question in enumerate(questions):
+        rows = contrasts.iloc[place * step : (place + 1) * step].copy()
+        size = int(sizes[rows["family"].iloc[0]].max())
+        if (rows["status"] == "tested").any():
+            again = rows if size == 1 else _ask(question, settings, settings.alpha / size)
+            possible = rows["status"].to_numpy() == "tested"
+            for end in ("ci_low", "ci_high"):
+                rows.loc[possible, f"{end}_simultaneous"] = again[end].to_numpy()[possible]
+        parts.append(rows)
+    return pd.concat(parts, ignore_index=True)
 
 
-def _family(stratum: Stratum) -> str:
-    if stratum.model != TRAINED:
-        return "control" if stratum.model.startswith(f"{TRAINED}-") else "control_reference"
-    if stratum.contrast == PRIMARY:
-        return "primary"
-    return "compartment_pairs" if stratum.contrast in PAIRS else "compartments"
-
-
-def _order(stratum: Stratum) -> tuple[Any, ...]:
+def _order(question: Question, settings: StatisticsSettings) -> tuple[Any, ...]:
     """Return the sort key of rows: families, then contrasts, malignant before benign, then by name."""
+    labels = (BOTH_LABELS, _MALIGNANT, _BENIGN)
     return (
-        FAMILIES.index(_family(stratum)),
-        CONTRASTS.index(stratum.contrast),
-        -LABELS.index(stratum.label),
-        *stratum[2:],
+        settings.family_order.index(settings.family_of(question.hypothesis)),
+        (*CONTRASTS, *DIFFERENCES).index(question.contrast),
+        labels.index(question.label),
+        *(getattr(question, name) for name in _STRATUM[1:]),
     )
-
-
-def _unlearned(magnifications: Iterable[Hashable], learned: Mapping[Hashable, bool] | None) -> list[Hashable]:
-    if learned is None:
-        return []
-    missing = [mag for mag in magnifications if mag not in learned]
-    if missing:
-        raise StatisticsError(
-            f"learned: nothing is said about magnification {missing[0]} (found: {list(learned)}); state for "
-            "each magnification whether its classifier beats chance"
-        )
-    return [mag for mag in magnifications if not learned[mag]]

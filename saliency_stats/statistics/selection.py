@@ -1,6 +1,6 @@
 """Which patches are judged: those of the evaluation split that the trained model classified well."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,18 +11,22 @@ from saliency_stats.statistics.settings import require_columns
 from saliency_stats.vocabulary import LABELS, PATCH_KEY
 
 TRAINED = "trained"
+#: Why a network that learned nothing has no findings.
+AT_CHANCE = "the classifier does not beat chance here, so where it looks means nothing"
 
 
 @dataclass(frozen=True)
 class Population:
     """The patches that are judged, and how many there were before.
 
-    ``patches`` has the columns patch_id, magnification, label; ``counts`` one row per magnification and label
+    ``patches`` has the columns patch_id, magnification, label, and so has ``unsure``, the patches that are correctly
+    but not confidently classified; ``counts`` one row per magnification and label
     with the columns magnification, label, evaluated, correct, confident (correctly *and* confidently
     classified).
     """
 
     patches: pd.DataFrame
+    unsure: pd.DataFrame
     counts: pd.DataFrame
 
 
@@ -85,12 +89,15 @@ def primary_population(
         confident=(correct & (p_true >= min_confidence)).astype(int),
     )
     counts = judged.groupby(["magnification", "label"], as_index=False)[["evaluated", "correct", "confident"]].sum()
-    patches = judged.loc[judged["confident"] == 1, [*PATCH_KEY, "label"]].reset_index(drop=True)
-    return Population(patches, counts)
+    parts = [
+        judged.loc[(judged["correct"] == 1) & (judged["confident"] == flag), [*PATCH_KEY, "label"]] for flag in (1, 0)
+    ]
+    sure, unsure = (part.reset_index(drop=True) for part in parts)
+    return Population(sure, unsure, counts)
 
 
-def restrict(ledger: pd.DataFrame, population: Population) -> pd.DataFrame:
-    """Return the ledger's rows of the selected patches, of every model.
+def restrict(ledger: pd.DataFrame, population: Population, *, unsure: bool = False) -> pd.DataFrame:
+    """Return the ledger's rows of the selected patches, of every model; or those of the unsure ones.
 
     Raises
     ------
@@ -98,7 +105,7 @@ def restrict(ledger: pd.DataFrame, population: Population) -> pd.DataFrame:
         If a patch's label differs between the ledger and the predictions.
     """
     require_columns("ledger", ledger.columns, (*PATCH_KEY, "label"))
-    judged = population.patches.rename(columns={"label": "predicted_label"})
+    judged = (population.unsure if unsure else population.patches).rename(columns={"label": "predicted_label"})
     rows = ledger.merge(judged, on=list(PATCH_KEY), how="inner", validate="many_to_one")
     wrong = rows["label"] != rows["predicted_label"]
     if wrong.any():
@@ -124,6 +131,25 @@ def learned_flags(metrics: pd.DataFrame, *, evaluation_split: str = "test") -> d
         raise StatisticsError(f"metrics: two rows of the trained model on split {evaluation_split!r}, expected one")
     flags = _booleans("metrics", rows["learned"])
     return {plain(mag): bool(flag) for mag, flag in zip(rows["magnification"], flags, strict=True)}
+
+
+def unlearned_of(magnifications: Iterable[Hashable], learned: Mapping[Hashable, bool] | None) -> set[Hashable]:
+    """Return the magnifications whose classifier is known not to beat chance.
+
+    Raises
+    ------
+    StatisticsError
+        If nothing is said about one of them.
+    """
+    if learned is None:
+        return set()
+    missing = [mag for mag in magnifications if mag not in learned]
+    if missing:
+        raise StatisticsError(
+            f"learned: nothing is said about magnification {missing[0]} (found: {list(learned)}); state for "
+            "each magnification whether its classifier beats chance"
+        )
+    return {mag for mag in magnifications if not learned[mag]}
 
 
 def plain(value: Hashable) -> Hashable:

@@ -1,14 +1,42 @@
 """How a study's contrasts are tested: every choice in one place, fixed before the numbers are seen."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.vocabulary import SPLITS
 
 #: The tests of one contrast, in the order of their rows.
-TESTS: Final = ("t_slide_means", "sign_flip", "cluster_bootstrap")
+TESTS: Final = (
+    *("t_slide_means", "sign_flip", "cluster_bootstrap", "bootstrap_bca", "wilcoxon"),
+    *("mixed_satterthwaite", "mixed_kenward_roger", "cluster_robust"),
+)
+#: Those that may decide a verdict: their hypothesis is the mean over units, and their calibration is good enough.
+PRIMARY_TESTS: Final = ("sign_flip", "t_slide_means")
+#: The trained model's contrast that the verdicts are about.
+PRIMARY: Final = "cytoplasm_vs_nucleus"
+#: Differences of the primary contrast: between the classes, between confidently and otherwise correctly classified
+#: patches, between a magnification and the reference.
+DIFFERENCES: Final = ("malignant_vs_benign", "confident_vs_unsure", "magnification_vs_reference")
+#: Families of hypotheses, unless a study declares others: what is corrected together. The pairs with stroma order the
+#: compartments, which the contrasts with the rest do not: the rest of a large compartment is not that of a small one.
+#: "trained_vs_control" is the primary contrast of the trained model minus a control's, "control_contrasts" are all
+#: contrasts of the controls themselves.
+FAMILIES: Final[Mapping[str, tuple[str, ...]]] = {
+    "primary": (PRIMARY,),
+    "compartments": ("nucleus_vs_rest", "cytoplasm_vs_rest", "stroma_vs_rest"),
+    "compartment_pairs": ("stroma_vs_nucleus", "stroma_vs_cytoplasm"),
+    "classes": ("malignant_vs_benign",),
+    "confidence": ("confident_vs_unsure",),
+    "magnifications": ("magnification_vs_reference",),
+    "control": ("trained_vs_control",),
+    "control_reference": ("control_contrasts",),
+}
+#: Every hypothesis that a family may hold.
+HYPOTHESES: Final = tuple(name for names in FAMILIES.values() for name in names)
+#: The family of what a study's own families leave out.
+EXPLORATORY: Final = "exploratory"
 #: Fewer bootstrap draws than this leave the tails of a percentile-t interval to chance.
 MIN_DRAWS: Final = 2_000
 #: An interval covers more than it leaves out.
@@ -30,7 +58,7 @@ class StatisticsSettings:
     correction : {"holm", "bh"}
         Correction for multiplicity inside a family.
     primary_test : str
-        The test (of :data:`TESTS`) that decides the verdicts.
+        The test (of :data:`PRIMARY_TESTS`) that decides the verdicts.
     bootstrap_draws : int
         Draws of the cluster bootstrap, and of the sign-flip test where it is not exact.
     min_confidence : float
@@ -45,6 +73,11 @@ class StatisticsSettings:
         Seed of the resampling tests.
     assume_independent : bool
         Where slides are unknown, treat patches as independent.
+    families : mapping of str to sequence of str
+        Names of families and the :data:`HYPOTHESES` in each; hypotheses that none holds form the family
+        "exploratory".
+    reference_magnification : float
+        What the other magnifications are compared with.
 
     Raises
     ------
@@ -55,7 +88,7 @@ class StatisticsSettings:
     unit: Literal["slide", "patient"] = "slide"
     alpha: float = 0.05
     correction: Literal["holm", "bh"] = "holm"
-    primary_test: str = "t_slide_means"
+    primary_test: str = "sign_flip"
     bootstrap_draws: int = 9_999
     min_confidence: float = 0.9
     evaluation_split: str = "test"
@@ -63,11 +96,13 @@ class StatisticsSettings:
     min_slides: int = 3
     seed: int = 0
     assume_independent: bool = False
+    families: Mapping[str, Sequence[str]] = field(default_factory=lambda: FAMILIES)
+    reference_magnification: float = 20.0
 
     def __post_init__(self) -> None:
         one_of("unit", self.unit, ("slide", "patient"))
         one_of("correction", self.correction, ("holm", "bh"))
-        one_of("primary_test", self.primary_test, TESTS)
+        one_of("primary_test", self.primary_test, PRIMARY_TESTS)
         one_of("evaluation_split", self.evaluation_split, SPLITS)
         in_range("alpha", self.alpha, 0 < self.alpha < MAX_ALPHA, f"above 0 and below {MAX_ALPHA}")
         in_range(
@@ -85,6 +120,34 @@ class StatisticsSettings:
             f"at least {MIN_DRAWS}",
         )
         in_range("seed", self.seed, self.seed >= 0, "zero or a positive integer")
+        in_range("reference_magnification", self.reference_magnification, self.reference_magnification > 0, "positive")
+        check_families(self.families)
+
+    def family_of(self, hypothesis: str) -> str:
+        """Return the family that holds a hypothesis."""
+        return next((name for name, members in self.families.items() if hypothesis in members), EXPLORATORY)
+
+    @property
+    def family_order(self) -> tuple[str, ...]:
+        """Names of the families, the one of what is left out last."""
+        return (*self.families, *(() if EXPLORATORY in self.families else (EXPLORATORY,)))
+
+
+def check_families(families: Mapping[str, Sequence[str]]) -> None:
+    """Raise :class:`StatisticsError` unless every family is a list of known hypotheses, each in one family only."""
+    if not families:
+        raise StatisticsError("statistics: families is empty, expected at least one family of hypotheses")
+    seen: dict[str, str] = {}
+    for family, members in families.items():
+        if isinstance(members, str):
+            raise StatisticsError(f"statistics: family {family} is the text {members!r}, expected a list of hypotheses")
+        for name in members:
+            one_of(f"families: a hypothesis of {family}", name, HYPOTHESES)
+            if name in seen:
+                raise StatisticsError(
+                    f"statistics: families: {name} stands in {seen[name]} and in {family}; a hypothesis has one family"
+                )
+            seen[name] = family
 
 
 def one_of(name: str, found: object, allowed: tuple[str, ...]) -> None:

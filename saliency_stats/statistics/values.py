@@ -7,14 +7,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics.settings import require_columns
+from saliency_stats.statistics.settings import PRIMARY, require_columns
 from saliency_stats.vocabulary import COMPARTMENTS, TISSUE
 
 #: What a value belongs to; two models are compared patch by patch on the last four.
 VALUE_KEY: Final = ("model", "patch_id", "magnification", "method", "reduction")
 #: What a value carries along.
 IDENTITY: Final = ("slide_id", "patient_id", "label")
-PRIMARY: Final = "cytoplasm_vs_nucleus"
 #: Contrasts of one compartment with another.
 PAIRS: Final = {
     PRIMARY: ("cytoplasm", "nucleus"),
@@ -117,26 +116,48 @@ def model_difference(values: pd.DataFrame, control: str, *, trained: str = "trai
         If a key occurs twice, or a model has no rows.
     """
     require_columns("values", values.columns, (*VALUE_KEY, *IDENTITY, "contrast", "value", "missing"))
-    pair_key = ["contrast", *VALUE_KEY[1:]]
-    sides = {}
-    for name in (trained, control):
-        side = values[values["model"] == name]
+    first, second = (values[values["model"] == name] for name in (trained, control))
+    for name, side in ((trained, first), (control, second)):
         if side.empty:
             raise StatisticsError(f"values: no row of model {name!r}; found {', '.join(map(str, _models(values)))}")
-        twice = side.duplicated(pair_key)
+    return paired_difference(first, second, ["contrast", *VALUE_KEY[1:]], control).assign(model=f"{trained}-{control}")
+
+
+def paired_difference(first: pd.DataFrame, second: pd.DataFrame, key: list[str], name: str) -> pd.DataFrame:
+    """Subtract the values of one table from those of another, paired by a key.
+
+    Parameters
+    ----------
+    first, second : DataFrame
+        Rows as of :func:`patch_values`.
+    key : list of str
+        Columns that name a row in each of them.
+    name : str
+        What the second table is, for the reasons.
+
+    Returns
+    -------
+    DataFrame
+        The first table with ``value`` the difference, NaN where either value is missing; ``missing`` says in which.
+
+    Raises
+    ------
+    StatisticsError
+        If a key occurs twice in a table.
+    """
+    for side in (first, second):
+        twice = side.duplicated(key)
         if twice.any():
-            raise StatisticsError(f"values: {_name(side[twice].iloc[0], pair_key)} occurs twice for model {name!r}")
-        sides[name] = side
-    right = sides[control].set_index(pair_key)[["value", "missing"]].add_suffix("_control")
-    paired = sides[trained].join(right, on=pair_key)
-    absent = paired["missing_control"].isna()
-    reason_control = paired["missing_control"].mask(absent, "no such row")
-    missing = paired["missing"].mask(
-        (paired["missing"] == "") & (reason_control != ""), f"{control}: " + reason_control.astype(str)
+            row = side[twice].iloc[0]
+            raise StatisticsError(f"values: {_name(row, key)} occurs twice for model {row['model']!r}")
+    right = second.set_index(key)[["value", "missing"]].add_suffix("_of_second")
+    paired = first.join(right, on=key)
+    absent = paired["missing_of_second"].isna()
+    reason = paired["missing_of_second"].mask(absent, "no such row")
+    missing = paired["missing"].mask((paired["missing"] == "") & (reason != ""), f"{name}: " + reason.astype(str))
+    return paired.assign(value=paired["value"] - paired["value_of_second"], missing=missing).drop(
+        columns=["value_of_second", "missing_of_second"]
     )
-    return paired.assign(
-        model=f"{trained}-{control}", value=paired["value"] - paired["value_control"], missing=missing
-    ).drop(columns=["value_control", "missing_control"])
 
 
 def _ratio(

@@ -17,7 +17,7 @@ from saliency_stats.statistics.sentences import (
     tested_sentence,
     untested_sentence,
 )
-from saliency_stats.statistics.settings import StatisticsSettings, require_columns
+from saliency_stats.statistics.settings import PRIMARY, StatisticsSettings, require_columns
 from saliency_stats.statistics.wording import interval_words, magnification_words, p_words, ratio_words
 
 __all__ = ["headline", "verdicts"]
@@ -90,8 +90,9 @@ def verdicts(contrasts: pd.DataFrame, metrics: pd.DataFrame, settings: Statistic
     # An empty text comes back from a CSV file as NaN.
     texts = contrasts.assign(**{column: contrasts[column].astype(object).fillna("") for column in ("reason", "unit")})
     rows = texts[texts["test"] == settings.primary_test]
-    primary = rows[rows["family"] == "primary"]
+    primary = rows[(rows["contrast"] == PRIMARY) & (rows["model"] == TRAINED)]
     several = len(primary[["method", "reduction"]].drop_duplicates()) > 1
+    n_tested = int((primary["status"] == "tested").sum())
     found = []
     for _, row in primary.iterrows():
         if plain(row["magnification"]) not in learned:
@@ -100,7 +101,9 @@ def verdicts(contrasts: pd.DataFrame, metrics: pd.DataFrame, settings: Statistic
                 f"{settings.evaluation_split!r}; a verdict needs to know whether the classifier learned"
             )
         metric = _metric(metrics, row["magnification"], settings)
-        found.append(_verdict(row, _same_sample(texts, row), metric, settings, several=several))
+        verdict = _verdict(row, _same_sample(texts, row), metric, settings, several=several)
+        verdict["reasons"] += list(_discreteness(row, n_tested, settings))
+        found.append(verdict)
     return found
 
 
@@ -194,21 +197,48 @@ def _reasons(
         )
 
 
+def _discreteness(row: pd.Series, n_tested: int, settings: StatisticsSettings) -> Iterable[str]:
+    """Say where sign flips over so few units could not have been significant, whatever the saliency."""
+    if (
+        row["status"] != "tested"
+        or row["test"] != "sign_flip"
+        or n_tested * 2.0 ** (1 - row["n_units"]) < settings.alpha
+    ):
+        return
+    needed = 1 + int(np.floor(np.log2(n_tested / settings.alpha))) + 1
+    least = 2.0 ** (1 - row["n_units"])
+    yield (
+        f"sign flips over {row['n_units']} {row['unit']}s have no smaller p-value than {least:.4g}, and "
+        f"{n_tested} hypotheses are corrected together: nothing could have been significant; with {needed} "
+        f"{row['unit']}s something could"
+    )
+
+
 def _other_tests(row: pd.Series, sample: pd.DataFrame, settings: StatisticsSettings) -> Iterable[str]:
-    others = sample[(sample["family"] == "primary") & (sample["test"] != row["test"])]
+    own = (sample["contrast"] == PRIMARY) & (sample["model"] == TRAINED)
+    others = sample[own & (sample["test"] != row["test"])]
     significant = row["p_adjusted"] < settings.alpha
+    for_and_against: dict[bool, list[str]] = {True: [], False: []}
     for _, other in others.iterrows():
         name = str(other["test"]).replace("_", " ")
         if other["status"] != "tested":
             yield f"{name}: no test, because {other['reason']}"
             continue
-        agrees = (other["p_adjusted"] < settings.alpha) == significant
-        note = f"; {other['reason']}" if other["reason"] not in {"", row["reason"]} else ""
-        yield f"{name} {'agrees' if agrees else 'disagrees'} ({p_words(other['p_adjusted'], settings)}{note})"
+        same_side = other["estimate"] * row["estimate"] > 0 or not significant
+        agrees = (other["p_adjusted"] < settings.alpha) == significant and same_side
+        for_and_against[agrees].append(f"{name} ({p_words(other['p_adjusted'], settings)})")
+        note = str(other["reason"]).removeprefix(str(row["reason"])).removeprefix("; ")
+        if note:
+            yield f"{name}: {note}"
+    for agrees, names in for_and_against.items():
+        if names:
+            counted = f"{len(names)} of the {len(others)} other tests"
+            verb = {True: ("agrees", "agree"), False: ("disagrees", "disagree")}[agrees][len(names) > 1]
+            yield f"{counted} {verb}: {', '.join(names)}"
 
 
 def _controls(row: pd.Series, sample: pd.DataFrame, settings: StatisticsSettings) -> Iterable[str]:
-    rows = sample[(sample["family"] == "control") & (sample["test"] == row["test"])]
+    rows = sample[sample["model"].str.startswith(f"{TRAINED}-") & (sample["test"] == row["test"])]
     for _, other in rows.iterrows():
         control = str(other["model"]).removeprefix(f"{TRAINED}-")
         if pd.isna(other["estimate"]):

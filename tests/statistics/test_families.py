@@ -7,6 +7,7 @@ import pytest
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics import (
     COLUMNS,
+    DIFFERENCES,
     FAMILIES,
     TESTS,
     StatisticsSettings,
@@ -28,17 +29,24 @@ def test_every_stratum_has_every_test_in_its_family(make_study):
     assert list(found.columns) == list(COLUMNS)
     cells = 2 * 2 * 2  # labels, magnifications, methods
     expected = {
-        "primary": 1,
-        "compartments": 3,
-        "compartment_pairs": 2,
-        "control": 2,
-        "control_reference": 12,
+        "primary": cells,
+        "compartments": 3 * cells,
+        "compartment_pairs": 2 * cells,
+        "classes": cells // 2,  # both labels in one row
+        "confidence": cells,
+        "magnifications": cells // 2,  # 10x against 20x
+        "control": 2 * cells,
+        "control_reference": 12 * cells,
     }
     assert set(expected) == set(FAMILIES)
     counts = found.groupby("family").size().to_dict()
-    assert counts == {family: n * cells * len(TESTS) for family, n in expected.items()}
+    assert counts == {family: n * len(TESTS) for family, n in expected.items()}
     assert not found.duplicated(["contrast", "label", "magnification", "model", "method", "test"]).any()
-    assert (found["status"] == "tested").all()
+    assert (
+        found.loc[~found["contrast"].isin(["confident_vs_unsure", "malignant_vs_benign"]), "status"] == "tested"
+    ).all()
+    alone = found[found["contrast"] == "confident_vs_unsure"]
+    assert alone["reason"].str.contains("no patch of unsure").all()
 
 
 def test_a_row_is_the_contrast_table_of_its_patches(make_study):
@@ -82,8 +90,8 @@ def test_p_values_are_corrected_inside_family_and_test(make_study):
     ledger, predictions = make_study(planted="cytoplasm", effect=0.2)
     found = study_contrasts(ledger, predictions, settings=SETTINGS)
     for _, rows in found.groupby(["family", "test"]):
-        ranked = rows.sort_values("p_value")
-        factors = np.arange(len(rows), 0, -1)
+        ranked = rows[rows["status"] == "tested"].sort_values("p_value")
+        factors = np.arange(len(ranked), 0, -1)
         holm = np.minimum(np.maximum.accumulate(ranked["p_value"].to_numpy() * factors), 1)
         np.testing.assert_allclose(ranked["p_adjusted"], holm)
 
@@ -105,11 +113,11 @@ def test_a_classifier_at_chance_has_estimates_and_no_findings(make_study):
     found = study_contrasts(ledger, predictions, settings=SETTINGS, learned={10.0: False, 20.0: True})
     muted = found[(found["magnification"] == 10) & (found["family"] != "control_reference")]
     assert (muted["status"] == "not_interpretable").all()
-    assert muted["estimate"].notna().all()
+    assert muted.loc[muted["contrast"] != "confident_vs_unsure", "estimate"].notna().all()
     assert muted[["p_value", "p_adjusted", "ci_low", "ci_high"]].isna().all(axis=None)
     assert (muted["reason"] != "").all()
     others = found.drop(muted.index)
-    assert (others["status"] == "tested").all()
+    assert (others.loc[~others["contrast"].isin(DIFFERENCES), "status"] == "tested").all()
     alone = study_contrasts(
         ledger[ledger["magnification"] == 20],
         predictions[predictions["magnification"] == 20],
@@ -134,8 +142,10 @@ def test_a_class_without_patches_keeps_its_rows(make_study):
     ledger, predictions = make_study()
     keep = predictions["predicted"] == "benign"
     found = study_contrasts(ledger, predictions[keep], settings=SETTINGS)
-    statuses = found.groupby("label")["status"].unique().map(list).to_dict()
+    own = found[~found["contrast"].isin(DIFFERENCES)]
+    statuses = own.groupby("label")["status"].unique().map(list).to_dict()
     assert statuses == {"benign": ["tested"], "malignant": ["no_inference"]}
+    assert found.loc[found["contrast"] == "malignant_vs_benign", "reason"].str.contains("no patch of malignant").all()
 
 
 def test_image_only_controls_have_rows_but_no_difference_without_a_shared_method(make_study):
@@ -149,9 +159,10 @@ def test_image_only_controls_have_rows_but_no_difference_without_a_shared_method
 def test_the_patient_can_be_the_unit(make_study):
     ledger, predictions = make_study()
     found = study_contrasts(ledger, predictions, settings=replace(SETTINGS, unit="patient"))
-    assert set(found["unit"]) == {"patient"}
-    assert set(found["n_units"]) == {3}
-    assert set(found["n_slides"]) == {6}
+    own = found[~found["contrast"].isin(DIFFERENCES)]
+    assert set(own["unit"]) == {"patient"}
+    assert set(own["n_units"]) == {3}
+    assert set(own["n_slides"]) == {6}
 
 
 def test_unknown_slides_give_no_p_value_anywhere(make_study):
@@ -161,8 +172,9 @@ def test_unknown_slides_give_no_p_value_anywhere(make_study):
     assert found["p_value"].isna().all()
     assert (found["status"] == "no_inference").all()
     assumed = study_contrasts(unknown, predictions, settings=replace(SETTINGS, assume_independent=True))
-    assert assumed["p_value"].notna().all()
-    assert assumed["reason"].str.contains("assumed to be independent").all()
+    own = assumed[(~assumed["contrast"].isin(DIFFERENCES)) & ~assumed["test"].str.startswith("mixed")]
+    assert own["p_value"].notna().all()
+    assert own["reason"].str.contains("assumed to be independent").all()
 
 
 def test_wrong_input_is_named(make_study):
@@ -171,3 +183,86 @@ def test_wrong_input_is_named(make_study):
         study_contrasts(ledger, predictions, settings=SETTINGS, learned={10.0: True})
     with pytest.raises(StatisticsError, match="no rows of model 'trained'"):
         study_contrasts(ledger[ledger["model"] != "trained"], predictions, settings=SETTINGS)
+
+
+def test_families_can_be_declared_and_what_is_left_out_is_exploratory(make_study):
+    ledger, predictions = make_study(n_slides=10)
+    families = {"claim": ["cytoplasm_vs_nucleus", "trained_vs_control"], "rest": ["stroma_vs_rest"]}
+    found = study_contrasts(ledger, predictions, settings=replace(SETTINGS, families=families))
+    assert set(found["family"]) == {"claim", "rest", "exploratory"}
+    claim = found[(found["family"] == "claim") & (found["test"] == "sign_flip")]
+    assert set(claim["model"]) == {"trained", "trained-randomised"}
+    assert len(claim) == 4
+    ranked = claim.sort_values("p_value")
+    holm = np.minimum(np.maximum.accumulate(ranked["p_value"].to_numpy() * [4, 3, 2, 1]), 1)
+    np.testing.assert_allclose(ranked["p_adjusted"], holm)
+    assert found["family"].tolist() == sorted(found["family"], key=["claim", "rest", "exploratory"].index)
+
+
+def test_simultaneous_intervals_are_those_at_the_familys_share_of_the_level(make_study):
+    ledger, predictions = make_study(n_slides=10)
+    found = study_contrasts(ledger, predictions, settings=SETTINGS)
+    rows = found[found["family"] == "compartments"]
+    values = patch_values(ledger)
+    for contrast, label in rows[["contrast", "label"]].drop_duplicates().itertuples(index=False):
+        sample = values[(values["contrast"] == contrast) & (values["label"] == label) & (values["model"] == "trained")]
+        expected = contrast_table(sample, "value", alpha=0.05 / 6, bootstrap_draws=2_000)
+        own = rows[(rows["contrast"] == contrast) & (rows["label"] == label)]
+        np.testing.assert_array_equal(own["ci_low_simultaneous"], expected["ci_low"])
+        np.testing.assert_array_equal(own["ci_high_simultaneous"], expected["ci_high"])
+    finite = found["ci_low_simultaneous"].notna()
+    assert (found.loc[finite, "ci_low_simultaneous"] <= found.loc[finite, "ci_low"]).all()
+    assert found.loc[found["status"] != "tested", "ci_low_simultaneous"].isna().all()
+
+
+def test_confident_patches_are_compared_with_the_unsure_ones_of_the_same_slides(make_study):
+    ledger, predictions = make_study(n_slides=8, n_per_slide=12)
+    unsure = predictions["patch_id"].str.extract(r"-(\d+)$")[0].astype(int) % 3 == 0
+    malignant = predictions["predicted"] == "malignant"
+    predictions.loc[unsure, "p_malignant"] = np.where(malignant[unsure], 0.7, 0.3)
+    shifted = ledger["patch_id"].isin(predictions.loc[unsure, "patch_id"]) & (ledger["model"] == "trained")
+    ledger.loc[shifted & (ledger["compartment"] == "cytoplasm"), "density_ratio"] /= 2.0
+    found = study_contrasts(ledger, predictions, settings=SETTINGS)
+    rows = found[(found["contrast"] == "confident_vs_unsure") & (found["test"] == "t_slide_means")]
+    assert rows["estimate"].to_numpy() == pytest.approx(1.0, abs=0.15)
+    assert (rows["p_value"] < 0.001).all()
+    assert rows["n_patches"].tolist() == [96, 96]
+    assert rows["n_missing"].tolist() == [0, 0]
+
+
+def test_magnifications_are_paired_by_patch_and_not_by_row(make_study):
+    ledger, predictions = make_study(magnifications=(10.0, 20.0, 40.0), n_slides=7)
+    found = study_contrasts(ledger, predictions, settings=SETTINGS)
+    rows = found[(found["contrast"] == "magnification_vs_reference") & (found["test"] == "t_slide_means")]
+    assert rows[["magnification", "versus"]].drop_duplicates().to_numpy().tolist() == [[10.0, "20.0"], [40.0, "20.0"]]
+    values = patch_values(ledger).query(
+        "contrast == 'cytoplasm_vs_nucleus' and model == 'trained' and label == 'benign'"
+    )
+    wide = values.pivot_table(index=["slide_id", "patch_id"], columns="magnification", values="value")
+    expected = (wide[40.0] - wide[20.0]).groupby("slide_id").mean().mean()
+    found_at_40 = rows[(rows["magnification"] == 40.0) & (rows["label"] == "benign")]["estimate"].iloc[0]
+    assert found_at_40 == pytest.approx(expected)
+    unlearned = {10.0: True, 20.0: False, 40.0: True}
+    muted = study_contrasts(ledger, predictions, settings=SETTINGS, learned=unlearned)
+    assert (muted.loc[muted["contrast"] == "magnification_vs_reference", "status"] == "not_interpretable").all()
+
+
+def test_a_study_without_the_reference_magnification_says_so(make_study):
+    ledger, predictions = make_study(magnifications=(5.0, 10.0))
+    found = study_contrasts(ledger, predictions, settings=SETTINGS)
+    rows = found[found["contrast"] == "magnification_vs_reference"]
+    assert len(rows) == 2 * 2 * len(TESTS)
+    assert (rows["reason"] == "no patch has a value in this contrast").all()
+
+
+def test_the_scale_of_the_maps_and_shards_of_the_cohort_change_nothing(make_study):
+    ledger, predictions = make_study(n_slides=7)
+    expected = study_contrasts(ledger, predictions, settings=SETTINGS)
+    shards = [part for _, part in ledger.groupby(ledger["patch_id"].map(lambda name: sum(map(ord, name)) % 5))]
+    merged = study_contrasts(pd.concat(shards[::-1]), predictions, settings=SETTINGS)
+    pd.testing.assert_frame_equal(merged, expected, check_exact=True)
+    factors = ledger["patch_id"].map({name: 2.0 ** (k % 7 - 3) for k, name in enumerate(ledger["patch_id"].unique())})
+    scaled = ledger.assign(mass_share=ledger["mass_share"] * factors, density_ratio=ledger["density_ratio"] * factors)
+    found = study_contrasts(scaled, predictions, settings=SETTINGS)
+    numbers = ["estimate", "ci_low", "ci_high", "p_value", "p_adjusted", "icc"]
+    np.testing.assert_allclose(found[numbers], expected[numbers], rtol=1e-7, atol=1e-9)

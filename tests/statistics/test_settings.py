@@ -1,7 +1,7 @@
 import pytest
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics import StatisticsSettings
+from saliency_stats.statistics import FAMILIES, HYPOTHESES, StatisticsSettings
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,8 @@ from saliency_stats.statistics import StatisticsSettings
         ("equivalence_margin", 0.0),
         ("min_slides", 1),
         ("seed", -1),
+        ("reference_magnification", 0.0),
+        ("families", {}),
     ],
 )
 def test_a_value_out_of_range_is_named(key, value):
@@ -29,3 +31,29 @@ def test_a_value_out_of_range_is_named(key, value):
 
 def test_the_defaults_are_in_range():
     assert StatisticsSettings().unit == "slide"
+
+
+@pytest.mark.parametrize(
+    ("families", "message"),
+    [
+        ({"a": "cytoplasm_vs_nucleus"}, "family a is the text 'cytoplasm_vs_nucleus', expected a list"),
+        (
+            {"a": ["cytoplasm_vs_nuclei"]},
+            "a hypothesis of a is 'cytoplasm_vs_nuclei', expected one of cytoplasm_vs_nucl",
+        ),
+        ({"a": ["stroma_vs_rest"], "b": ["stroma_vs_rest"]}, "stroma_vs_rest stands in a and in b"),
+    ],
+)
+def test_families_that_cannot_be_are_named(families, message):
+    with pytest.raises(StatisticsError, match=message):
+        StatisticsSettings(families=families)
+
+
+def test_the_default_families_hold_every_hypothesis_once():
+    named = [name for members in FAMILIES.values() for name in members]
+    assert sorted(named) == sorted(HYPOTHESES)
+    assert len(set(named)) == len(named)
+    settings = StatisticsSettings(families={"mine": ["stroma_vs_rest"]})
+    assert settings.family_of("stroma_vs_rest") == "mine"
+    assert settings.family_of("cytoplasm_vs_nucleus") == "exploratory"
+    assert settings.family_order == ("mine", "exploratory")

@@ -21,7 +21,7 @@ CONTRACT = (
 @pytest.fixture
 def judge(make_study, make_metrics):
     def judged(settings=SETTINGS, *, learned=True, change=lambda ledger: ledger, **study):
-        ledger, predictions = make_study(**study)
+        ledger, predictions = make_study(**{"n_slides": 10, **study})
         magnifications = tuple(study.get("magnifications", (20.0,)))
         flags = dict.fromkeys(magnifications, learned)
         contrasts = study_contrasts(change(ledger), predictions, settings=settings, learned=flags)
@@ -56,7 +56,7 @@ def test_the_planted_compartment_decides_and_is_named(judge, planted, status, wo
         assert v["densest_compartment"] == planted
         assert words in v["sentence"]
         assert named in v["sentence"]
-        assert "6 slides, 48 patches" in v["sentence"]
+        assert "10 slides, 80 patches" in v["sentence"]
         assert "after Holm" in v["sentence"]
         assert f"classified {v['label']} test patches at 20\N{MULTIPLICATION SIGN}" in v["sentence"]
         towards = {"cytoplasm": "the cytoplasm", "nucleus": "the nuclei"}[planted]
@@ -74,7 +74,7 @@ def test_stroma_is_named_although_the_claim_is_about_others(judge):
 
 def test_the_verdict_of_the_numbers(judge):
     found, contrasts, _ = judge(planted="cytoplasm")
-    row = contrasts[(contrasts["family"] == "primary") & (contrasts["test"] == "t_slide_means")].iloc[0]
+    row = contrasts[(contrasts["family"] == "primary") & (contrasts["test"] == "sign_flip")].iloc[0]
     assert set(CONTRACT) <= set(found[0])
     for key in ("estimate", "ci_low", "ci_high", "p_adjusted", "n_slides", "n_patches"):
         assert found[0][key] == row[key]
@@ -124,7 +124,7 @@ def test_patches_assumed_to_be_independent_are_called_so(judge):
         change=lambda t: t.assign(slide_id="", patient_id=""),
     )
     assert {v["status"] for v in found} == {"contradicted"}
-    assert "48 patches taken as independent" in found[0]["sentence"]
+    assert "80 patches taken as independent" in found[0]["sentence"]
     assert any("assumed to be independent" in reason for reason in found[0]["reasons"])
 
 
@@ -162,11 +162,28 @@ def test_a_significant_but_small_difference_says_both(judge):
 
 def test_disagreement_of_the_other_tests_is_reported(judge):
     _, contrasts, metrics = judge(planted="cytoplasm")
-    flips = (contrasts["test"] == "sign_flip") & (contrasts["family"] == "primary")
-    contrasts.loc[flips, "p_adjusted"] = 0.2
+    changed = (contrasts["test"] == "t_slide_means") & (contrasts["family"] == "primary")
+    contrasts.loc[changed, "p_adjusted"] = 0.2
     reasons = verdicts(contrasts, metrics, SETTINGS)[0]["reasons"]
-    assert any(reason.startswith("sign flip disagrees") for reason in reasons)
-    assert any(reason.startswith("cluster bootstrap agrees") for reason in reasons)
+    assert any(reason.startswith("1 of the 7 other tests disagrees: t slide means (p = 0.2") for reason in reasons)
+    assert any(reason.startswith("6 of the 7 other tests agree: cluster bootstrap") for reason in reasons)
+
+
+def test_a_significant_test_in_the_other_direction_disagrees(judge):
+    _, contrasts, metrics = judge(planted="cytoplasm")
+    changed = (contrasts["test"] == "wilcoxon") & (contrasts["family"] == "primary")
+    contrasts.loc[changed, "estimate"] *= -1
+    reasons = verdicts(contrasts, metrics, SETTINGS)[0]["reasons"]
+    assert any("other tests disagrees: wilcoxon" in reason for reason in reasons)
+
+
+@pytest.mark.parametrize(("n_slides", "said"), [(5, True), (6, True), (7, False)])
+def test_too_few_slides_for_any_significance_are_named(judge, n_slides, said):
+    found, _, _ = judge(planted="cytoplasm", effect=3.0, slide_sd=0.0, n_slides=n_slides)
+    reasons = [reason for v in found for reason in v["reasons"] if "nothing could have been significant" in reason]
+    assert len(reasons) == 2 * said
+    assert all("with 7 slides something could" in reason for reason in reasons)
+    assert {v["status"] for v in found} == {"inconclusive" if said else "supported"}
 
 
 def test_missing_patches_and_the_design_effect_are_reported(judge):
@@ -176,7 +193,7 @@ def test_missing_patches_and_the_design_effect_are_reported(judge):
         return ledger
 
     reasons = judge(change=change, slide_sd=0.5)[0][0]["reasons"]
-    assert any(reason.startswith("2 patches of 48 selected left out") for reason in reasons)
+    assert any(reason.startswith("2 patches of 80 selected left out") for reason in reasons)
     assert any("design effect" in reason for reason in reasons)
 
 
