@@ -25,7 +25,14 @@ from saliency_stats.saliency import randomised
 from saliency_stats.seeds import derive
 from saliency_stats.settings import StudySettings
 from saliency_stats.showcase import chosen_examples, write_examples
-from saliency_stats.statistics import learned_flags, primary_population, study_contrasts, study_flow, verdicts
+from saliency_stats.statistics import (
+    compositional_table,
+    learned_flags,
+    primary_population,
+    study_contrasts,
+    study_flow,
+    verdicts,
+)
 from saliency_stats.vocabulary import PATCH_KEY
 
 
@@ -176,6 +183,8 @@ class Stages:
             learned = learned_flags(metrics, evaluation_split=split)
             contrasts = study_contrasts(ledger, predictions, settings=chosen, learned=learned)
             write_table(self.store.folder / "contrasts.csv", contrasts)
+            compositional = compositional_table(ledger, predictions, settings=chosen, learned=learned)
+            write_table(self.store.folder / "compositional.csv", compositional)
             write_json(self.store.folder / "verdict.json", verdicts(contrasts, metrics, chosen))
             bar.update(1)
         trained = predictions[predictions["model"] == TRAINED]

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from saliency_stats.report import (
     figures_classifier,
+    figures_compositional,
     figures_contrasts,
     figures_density,
     figures_examples,
@@ -81,6 +82,12 @@ FIGURES: Final = (
         "Shares of the area and of the saliency",
         figures_density.draw_area_vs_mass,
         figures_density.caption_area_vs_mass,
+    ),
+    FigureSpec(
+        "ternary",
+        "Nuclei, cytoplasm and stroma at once",
+        figures_compositional.draw_ternary,
+        figures_compositional.caption_ternary,
     ),
     FigureSpec(
         "roc_reliability",

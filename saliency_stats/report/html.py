@@ -2,24 +2,28 @@
 
 import base64
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from saliency_stats.report.calibration import Calibration
 from saliency_stats.report.caveats import caveats
 from saliency_stats.report.figures import DrawnFigure
-from saliency_stats.report.run import NOT_RECORDED, RunTables, canonical_magnification
+from saliency_stats.report.run import NOT_RECORDED, PRIMARY, TRAINED, RunTables, canonical_magnification, records
 from saliency_stats.report.tables import Table
+from saliency_stats.report.tables_contrasts import calibration_of
 from saliency_stats.report.wording import (
     NONE,
     STATUS_WORDS,
+    TEST_WORDS,
     architecture_words,
     count,
     magnification_words,
     p_sign,
+    percent,
     ratio,
     ratio_interval,
 )
@@ -30,10 +34,10 @@ _NAN: Final = float("nan")
 _SECTIONS: Final = (
     (
         "Where did the classifier look?",
-        ("examples", "density_ratio", "profile", "area_vs_mass"),
+        ("examples", "density_ratio", "profile", "area_vs_mass", "ternary"),
         ("composition",),
     ),
-    ("How sure is that?", ("forest",), ("contrasts", "compartments", "tests")),
+    ("How sure is that?", ("forest",), ("contrasts", "effects", "compartments", "differences", "tests")),
     ("Is the classifier any good?", ("roc_reliability", "training"), ("metrics",)),
     ("Which patches were judged?", ("flow",), ("selection", "exclusions")),
 )
@@ -142,6 +146,9 @@ def _badge(run: RunTables, verdict: Mapping[str, Any]) -> _Badge:
         parts.append(f"{run.confidence_percent} interval {ratio_interval(low, high)}")
     if p_sign(p_value):
         parts.append(f"adjusted {p_sign(p_value)}")
+    errs = _calibration(run, verdict)
+    if errs:
+        parts.append(f"the test errs in {percent(errs.normal)} of null studies like this")
     if verdict.get("n_slides"):
         parts.append(count(float(verdict["n_slides"]), "slide"))
     if verdict.get("n_patches") is not None:
@@ -157,8 +164,25 @@ def _badge(run: RunTables, verdict: Mapping[str, Any]) -> _Badge:
         words=STATUS_WORDS.get(status, status),
         numbers=" · ".join(parts),
         sentence=str(verdict.get("sentence", "")),
-        reasons=tuple(str(reason) for reason in verdict.get("reasons", ())),
+        reasons=(*(str(reason) for reason in verdict.get("reasons", ())), *_trust(run, errs)),
     )
+
+
+def _calibration(run: RunTables, verdict: Mapping[str, Any]) -> Calibration | None:
+    """Look up how often the verdict's test errs in studies of its size."""
+    magnification = canonical_magnification(verdict.get("magnification", ""))
+    rows = run.contrasts[(run.contrasts["contrast"] == PRIMARY) & (run.contrasts["model"] == TRAINED)]
+    named = {**verdict, "magnification": magnification, "test": run.primary_test}
+    for column in ("label", "magnification", "method", "reduction", "test"):
+        rows = rows[rows[column] == named.get(column)]
+    return calibration_of(run, records(rows)[0]) if len(rows) == 1 else None
+
+
+def _trust(run: RunTables, errs: Calibration | None) -> Iterator[str]:
+    if errs:
+        role = "confirmatory" if errs.confirmatory else "only supporting: it does not keep its level in all designs"
+        test = TEST_WORDS.get(run.primary_test, run.primary_test)
+        yield f"{test}, at this number of slides {role}; wrong findings at 5 % in simulated null studies: {errs.words}"
 
 
 def _reproduction(run: RunTables) -> dict[str, Any]:
