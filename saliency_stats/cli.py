@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 import click
 
@@ -199,6 +199,43 @@ def explain(
     from saliency_stats.explanation import explain_patch
 
     click.echo(explain_patch(folder, patch_id, model=model, magnification=magnification, out=out, device=device))
+
+
+@main.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--effect",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="RATIO",
+    help="Density in the cytoplasm over that in the nuclei that is to be found; 1.25 is as hard as 0.8."
+    "  [default: the run's own, and the limit of no preference]",
+)
+@click.option("--power", type=click.FloatRange(0.5, 1, max_open=True), default=0.9, show_default=True, help="Wanted.")
+@click.option(
+    "--alpha",
+    type=click.FloatRange(0, 0.5, min_open=True, max_open=True),
+    help="Level of the test.  [default: the study's]",
+)
+@click.option("--label", type=click.Choice(["benign", "malignant"]), help="Only this class.")
+@click.option("--magnification", type=click.FloatRange(min=0, min_open=True), help="Only this magnification.")
+@click.option("--simulations", type=click.IntRange(100, 100_000), default=2_000, show_default=True, help="Per size.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the simulation.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to write into.  [default: RUN]")
+@_reported
+def power(folder: Path, **options: Any) -> None:
+    """Say how many slides and patches the next study needs, from the variances of RUN.
+
+    \b
+    saliency-stats power reports/phantom
+    saliency-stats power reports/phantom --effect 1.25 --label malignant
+
+    Writes power.csv and figures/power.png and .pdf.
+    """
+    from saliency_stats.planning import plan_run
+
+    planned = plan_run(folder, **options)
+    click.echo(planned.advice, err=True)
+    click.echo(planned.table)
 
 
 @main.command()
