@@ -1,5 +1,6 @@
 """Statistics judge: patch values from the ledger, tested over slides or patients, put into words."""
 
+from saliency_stats.statistics.components import Components, variance_components
 from saliency_stats.statistics.compositional import (
     COMPOSITIONAL_COLUMNS,
     Composition,
@@ -10,14 +11,17 @@ from saliency_stats.statistics.compositional import (
     inverse_ilr,
 )
 from saliency_stats.statistics.contrasts import COLUMNS, contrast_table
+from saliency_stats.statistics.crossed import CrossedFit, crossed_intercepts
 from saliency_stats.statistics.effects import EffectSizes, effect_sizes
 from saliency_stats.statistics.families import BOTH_LABELS, study_contrasts
 from saliency_stats.statistics.flow import STEPS, study_flow
+from saliency_stats.statistics.formula import FormulaFit, random_intercept
 from saliency_stats.statistics.grouped import GroupedSums
 from saliency_stats.statistics.mixed import RandomIntercept, fit_random_intercept
 from saliency_stats.statistics.multiplicity import adjust
 from saliency_stats.statistics.multivariate import Hotelling, confidence_region, hotelling, sign_flip_rows
 from saliency_stats.statistics.nested import NestedIntercepts, nested_intercepts
+from saliency_stats.statistics.power import Aim, Plan, plan_study
 from saliency_stats.statistics.resampling import sign_flip_p
 from saliency_stats.statistics.robust import ClusterRobust, cluster_robust
 from saliency_stats.statistics.selection import Population, learned_flags, primary_population, restrict
@@ -49,13 +53,18 @@ __all__ = [
     "PRIMARY_TESTS",
     "STEPS",
     "TESTS",
+    "Aim",
     "ClusterRobust",
     "Clustering",
+    "Components",
     "Composition",
+    "CrossedFit",
     "EffectSizes",
+    "FormulaFit",
     "GroupedSums",
     "Hotelling",
     "NestedIntercepts",
+    "Plan",
     "Population",
     "RandomIntercept",
     "StatisticsSettings",
@@ -68,6 +77,7 @@ __all__ = [
     "compositional_table",
     "confidence_region",
     "contrast_table",
+    "crossed_intercepts",
     "effect_sizes",
     "fit_random_intercept",
     "headline",
@@ -80,11 +90,14 @@ __all__ = [
     "model_difference",
     "nested_intercepts",
     "patch_values",
+    "plan_study",
     "primary_population",
+    "random_intercept",
     "restrict",
     "sign_flip_p",
     "sign_flip_rows",
     "study_contrasts",
     "study_flow",
+    "variance_components",
     "verdicts",
 ]

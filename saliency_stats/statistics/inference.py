@@ -70,7 +70,8 @@ def wilcoxon_slide_means(means: NDArray[np.float64], *, alpha: float) -> Inferen
     exact = n <= _EXACT_WILCOXON and distinct and not zeros
     result = stats.wilcoxon(means, method="exact" if exact else "approx")
     pairs = np.sort(((means[:, None] + means) / 2)[np.triu_indices(n)])
-    positive = float(np.sum(stats.rankdata(np.abs(means))[means > 0]))
+    moved = means[means != 0]
+    positive = float(np.sum(stats.rankdata(np.abs(moved))[moved > 0]))
     rank = _exact_rank(n, alpha) if exact else _normal_rank(n, alpha)
     low, high = (float(pairs[rank - 1]), float(pairs[-rank])) if rank >= 1 else (NAN, NAN)
     note = "" if rank >= 1 else f"Wilcoxon's test over {n} units sets no finite interval at this level"

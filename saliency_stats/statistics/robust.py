@@ -17,6 +17,10 @@ Array = NDArray[np.float64]
 _NOTHING: Final = 1e-10
 
 
+#: A variance below this share of that of independent rows is rounding.
+_ROUNDING: Final = 1e-20
+
+
 @dataclass(frozen=True, eq=False)
 class ClusterRobust:
     """Least squares ``y ~ X`` whose rows may depend on each other within groups in any way.
@@ -65,7 +69,9 @@ class ClusterRobust:
             If the contrast has another length than the coefficients, or its variance is 0.
         """
         weights = contrast_weights(contrast, self.coefficients)
-        if not weights @ self.covariance @ weights > 0:
+        # the square of the standard error that independent rows without any fit would have
+        size = weights @ self.bread @ weights * self.sums.products[:, -1, -1].sum() / self.sums.n
+        if not weights @ self.covariance @ weights > _ROUNDING * size:
             raise StatisticsError("The contrast does not vary between groups: it cannot be tested.")
         grams = self.sums.products[:, :-1, :-1]
         directions = np.einsum("gji,j->gi", self.adjustments, self.bread @ weights)

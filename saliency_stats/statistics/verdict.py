@@ -233,6 +233,8 @@ def _other_tests(row: pd.Series, sample: pd.DataFrame, settings: StatisticsSetti
     for agrees, names in for_and_against.items():
         if names:
             counted = f"{len(names)} of the {len(others)} other tests"
+            if len(names) == len(others) > 1:
+                counted = f"all {len(others)} other tests"
             verb = {True: ("agrees", "agree"), False: ("disagrees", "disagree")}[agrees][len(names) > 1]
             yield f"{counted} {verb}: {', '.join(names)}"
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from saliency_stats.errors import StatisticsError
+from saliency_stats.statistics import likelihood
 from saliency_stats.statistics.grouped import GroupedSums
 from saliency_stats.statistics.nested import nested_intercepts
 
@@ -51,3 +52,20 @@ def test_what_cannot_be_fitted_is_refused():
         nested_intercepts(sums, patients[1:])
     with pytest.raises(StatisticsError, match="2 weights"):
         nested_intercepts(sums, patients).test(np.ones(2))
+
+
+def small_variances(seed):
+    rng = np.random.default_rng(seed)
+    patients = np.repeat(np.arange(8), 2)
+    slide = np.repeat(np.arange(16), rng.integers(5, 40, 16))
+    y = rng.normal(0, 0.05, 16)[slide] + rng.normal(size=len(slide))
+    return GroupedSums.from_rows(y, np.ones((len(y), 1)), np.char.zfill(slide.astype(str), 2)), patients
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_no_variance_near_0_is_missed(seed):
+    fit = nested_intercepts(*small_variances(seed))
+    for i in range(2):
+        more = fit.variances + 1e-4 * (np.arange(3) == i)
+        determinants, rest, freedom = likelihood._parts(fit.data, more, "reml")
+        assert determinants + rest + freedom * np.log(2 * np.pi) > fit.deviance
