@@ -10,9 +10,10 @@ A cohort is as many slides as the run judged, drawn from them with replacement, 
 it has, drawn with replacement; drawn twice they count as different. Its accuracy, contrasts and verdicts are those
 that the run itself would have made of it. Where no signal was planted the labels of a slide's patches are drawn anew
 as well, so that there truly is nothing; two rates are given there. "verdict": of cohorts with a verdict for or against
-the claim (a classifier at chance has none). "between the classes": of cohorts in which the difference of the primary
-contrast between malignant and benign patches is significant, the classifier taken to have learned; this one is not
-saved by the question whether it learned. Where a signal was planted, a verdict counts if it is the right one.
+the claim (a classifier at chance has none). "between the classes": of cohorts in which the primary contrast differs
+significantly between the classes over all patches of the split, however they were classified; this one is not saved by
+the question whether the classifier learned. (Among correctly classified patches the classes do differ: there they are
+what the network predicts.) Where a signal was planted, a verdict counts if it is the right one.
 """
 
 from pathlib import Path
@@ -28,7 +29,7 @@ from saliency_stats.assembly import evaluation_of, statistics_of
 from saliency_stats.classifier.evaluation import metrics_table
 from saliency_stats.execution.store import Store
 from saliency_stats.settings import load
-from saliency_stats.statistics import learned_flags, study_contrasts, verdicts
+from saliency_stats.statistics import PRIMARY, contrast_table, learned_flags, patch_values, study_contrasts, verdicts
 from saliency_stats.vocabulary import LABELS
 
 
@@ -85,8 +86,10 @@ def main(folder: Path, cohorts: int, seed: int, table: Path | None) -> None:
         for label in hits:
             counts[f"verdict {label}"] += 1
         if nothing:
-            forced = study_contrasts(rows, judged, settings=settings)
-            row = forced[(forced["contrast"] == "malignant_vs_benign") & (forced["test"] == settings.primary_test)]
+            values = patch_values(rows)
+            values = values[values["contrast"] == PRIMARY]
+            pair = (LABELS[1], LABELS[0])
+            row = contrast_table(values, "value", tests=settings.primary_test, group="label", pair=pair)
             counts["between the classes"] += bool((row["p_value"] <= settings.alpha).any())
     found_rows: list[dict[str, Any]] = []
     for what, n in counts.items():

@@ -62,7 +62,7 @@ def _run(arguments: argparse.Namespace, signal: str, nuclei: str, more: tuple[st
 
 def _summary(run: Run, signal: str, nuclei: str) -> pd.DataFrame:
     rows = run.contrasts
-    rows = rows[(rows["test"] == "t_slide_means") & rows["contrast"].isin(CONTRASTS)][COLUMNS].copy()
+    rows = rows[(rows["test"] == "sign_flip") & rows["contrast"].isin(CONTRASTS)][COLUMNS].copy()
     rows.insert(0, "signal", signal)
     rows.insert(1, "nuclei", nuclei)
     metrics = run.metrics.query("model == 'trained' and split == 'test'").iloc[0]

@@ -42,6 +42,8 @@ ARTEFACTS: Final = (
             "profile",
             "selection",
             "contrasts",
+            "compositional",
+            "power",
             "examples",
         )
         for ending in ("csv", "parquet")

@@ -71,11 +71,13 @@ _TABLES: Final[Mapping[str, _TableSpec]] = {
     "contrasts": _TableSpec(
         (
             *("contrast", "label", "magnification", "model", "method", "reduction"),
-            *("test", "family", "status", "reason"),
+            *("test", "family", "status", "reason", "versus"),
         ),
         (
             *("estimate", "ci_low", "ci_high", "ratio", "p_value", "p_adjusted", "effect_size", "icc"),
-            *("n_slides", "n_patches", "design_effect", "n_effective"),
+            *("n_slides", "n_patches", "design_effect", "n_effective", "n_units", "n_tests", "n_agree", "skewness"),
+            *("effect_size_low", "effect_size_high", "superiority", "superiority_low", "superiority_high"),
+            *("p_equivalence", "ci_low_simultaneous", "ci_high_simultaneous"),
         ),
     ),
     "selection": _TableSpec(("magnification", "label", "step"), ("n_patches", "n_slides")),

@@ -31,11 +31,19 @@ CONTRAST_WORDS: Final = {
     "stroma_vs_rest": "stroma : other tissue",
     "stroma_vs_nucleus": "stroma : nucleus",
     "stroma_vs_cytoplasm": "stroma : cytoplasm",
+    "malignant_vs_benign": "malignant against benign",
+    "confident_vs_unsure": "confident against unsure",
+    "magnification_vs_reference": "against the reference magnification",
 }
 TEST_WORDS: Final = {
     "t_slide_means": "t over slide means",
     "sign_flip": "sign-flip over slides",
-    "cluster_bootstrap": "cluster bootstrap",
+    "cluster_bootstrap": "cluster bootstrap (percentile-t)",
+    "bootstrap_bca": "cluster bootstrap (BCa)",
+    "wilcoxon": "Wilcoxon over slides",
+    "mixed_satterthwaite": "random intercept (Satterthwaite)",
+    "mixed_kenward_roger": "random intercept (Kenward–Roger)",
+    "cluster_robust": "cluster-robust (CR2, Bell–McCaffrey)",
 }
 STEP_WORDS: Final = {
     "listed": "Listed",

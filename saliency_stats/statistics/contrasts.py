@@ -50,7 +50,7 @@ def contrast_table(
     Parameters
     ----------
     table : DataFrame
-        One row per patch.
+        One row per patch; where it has a column patch_id, patches with two rows are refused.
     value : str
         Column with the value, a log2 ratio; NaN where a patch has none (left out and counted).
     slide : str
@@ -110,7 +110,7 @@ def contrast_table(
         units = group_difference(table, value, group, pair, **how)
     else:
         units = independent_units(table, value, **how)
-    obstacle = _obstacle(units, min_units)
+    obstacle = _duplicates(table) or _obstacle(units, min_units)
     results = [infer(test, units, obstacle, alpha=alpha, draws=bootstrap_draws, seed=seed) for test in names]
     shared = _of_all_tests(units, obstacle, alpha, margin)
     rows = [{**shared, **_row(units, test, result)} for test, result in zip(names, results, strict=True)]
@@ -130,6 +130,17 @@ def _test_names(tests: str | Sequence[str]) -> list[str]:
     if unknown or not names:
         raise StatisticsError(f"tests is {tests!r}, expected 'all' or names out of {', '.join(TESTS)}")
     return names
+
+
+def _duplicates(table: pd.DataFrame) -> str:
+    """Return which patch has two rows, "" where none has or patches have no names."""
+    if "patch_id" not in table:
+        return ""
+    twice = table["patch_id"].duplicated() & table["patch_id"].notna()
+    if not twice.any():
+        return ""
+    name = table.loc[twice, "patch_id"].iloc[0]
+    return f"{int(twice.sum())} rows repeat a patch ({name} is one): keep one model, magnification and method"
 
 
 def _obstacle(units: Units, min_units: int) -> str:

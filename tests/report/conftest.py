@@ -38,6 +38,7 @@ class Simulation:
     magnifications: tuple[float, ...] = (20.0,)
     control: bool = True
     learned: bool = True
+    chance: tuple[float, ...] = ()  # magnifications at which the classifier learned nothing, though it did elsewhere
     nothing_correct: bool = False
     manifest: bool = True
     examples: int = 1
@@ -46,6 +47,9 @@ class Simulation:
     @property
     def models(self) -> tuple[str, ...]:
         return ("trained", "randomised") if self.control else ("trained",)
+
+    def learned_at(self, magnification: float) -> bool:
+        return self.learned and magnification not in self.chance
 
 
 def write_run(folder: Path, sim: Simulation) -> Path:
@@ -59,7 +63,7 @@ def write_run(folder: Path, sim: Simulation) -> Path:
     ledger = _ledger(used[used["split"] == "test"], sim, rng)
     population = primary_population(predictions, min_confidence=MIN_CONFIDENCE)
     settings = StatisticsSettings(bootstrap_draws=2_000, min_confidence=MIN_CONFIDENCE)
-    learned = dict.fromkeys(sim.magnifications, sim.learned)
+    learned = {value: sim.learned_at(value) for value in sim.magnifications}
     contrasts = study_contrasts(ledger, predictions, settings=settings, learned=learned)
     tables = {
         "patches": patches,
@@ -116,7 +120,8 @@ def _predictions(used: pd.DataFrame, sim: Simulation, rng: np.random.Generator) 
     tables = []
     for model in sim.models:
         sign = np.where(used["label"] == "malignant", 1.0, -1.0)
-        gain = (3.5 if sim.learned else 0.4) if model == "trained" else 0.0
+        learned = used["magnification"].map(sim.learned_at)
+        gain = np.where(learned, 3.5, 0.4) if model == "trained" else 0.0
         noise = rng.normal(0, 2.0 if model == "trained" else 0.3, len(used))
         margin = -sign * 5 if sim.nothing_correct and model == "trained" else gain * sign + noise
         p = 1 / (1 + np.exp(-margin))
@@ -146,6 +151,7 @@ def _metrics(predictions: pd.DataFrame, used: pd.DataFrame, sim: Simulation) -> 
         p = table["p_malignant"].to_numpy()
         auc = (p[malignant][:, None] > p[~malignant]).mean() if both else np.nan
         names = slides.loc[keys]
+        learned = sim.learned_at(magnification)
         rows.append(
             {
                 "magnification": magnification,
@@ -160,8 +166,8 @@ def _metrics(predictions: pd.DataFrame, used: pd.DataFrame, sim: Simulation) -> 
                 "specificity": recall.get("benign", np.nan),
                 "auc": auc,
                 "brier": float(((table["p_malignant"] - (table["label"] == "malignant")) ** 2).mean()),
-                "learned": sim.learned and model == "trained",
-                "learned_reason": "" if sim.learned else "the interval of the balanced accuracy holds 0.5",
+                "learned": learned and model == "trained",
+                "learned_reason": "" if learned else "the interval of the balanced accuracy holds 0.5",
                 "interval": "cluster bootstrap over slides" if sim.known_slides else "bootstrap over patches",
             }
         )
@@ -285,7 +291,13 @@ def _study(sim: Simulation) -> dict[str, object]:
         },
         "compartments": {"nuclei": "classical", "segmentation_mpp": 0.5, "cytoplasm_um": 5.0},
         "controls": ["randomised"] if sim.control else [],
-        "statistics": {"unit": "slide", "alpha": 0.05, "correction": "holm", "equivalence_margin": 0.1},
+        "statistics": {
+            "unit": "slide",
+            "alpha": 0.05,
+            "correction": "holm",
+            "equivalence_margin": 0.1,
+            "primary_test": "sign_flip",
+        },
     }
 
 

@@ -106,7 +106,7 @@ def test_reasons_of_exclusion_lose_the_names_of_patches(run: RunTables) -> None:
 def test_the_forest_shows_every_primary_contrast_with_its_numbers(run: RunTables) -> None:
     rows = primary_rows(run)
     assert list(rows["model"]) == ["trained", "randomised", "trained-randomised"] * 2
-    assert set(rows["test"]) == {"t_slide_means"}
+    assert set(rows["test"]) == {"sign_flip"}
     words = _texts(draw_forest(run))
     for estimate in rows["estimate"]:
         assert ratio(estimate) in words

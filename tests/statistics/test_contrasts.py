@@ -148,6 +148,7 @@ def test_unknown_patients_give_no_inference_or_slides_by_assumption():
         (patches().assign(value=np.nan), "no patch"),
         (patches().iloc[:0], "no patch"),
         (patches(sizes=(9,)).assign(value=[*[np.nan] * 8, 1.0]), "only 1 slide"),
+        (patches().assign(patch_id=[*range(33), 7]), r"1 rows repeat a patch \(7 is one\)"),
     ],
 )
 def test_what_cannot_be_tested_has_a_reason_and_no_p_value(table, reason):
