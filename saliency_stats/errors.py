@@ -17,6 +17,10 @@ class CohortError(SaliencyStatsError):
     """The cohort as a whole cannot be used: its table, its labels, its splits."""
 
 
+class SlideError(CohortError):
+    """One slide cannot be opened or read, or does not know its pixel size; the other slides go on."""
+
+
 class PatchError(SaliencyStatsError):
     """One patch cannot be used; the run excludes it with this reason and goes on."""
 

@@ -15,6 +15,8 @@ SYMMETRIC: Final = (0.03, 0.065)
 #: … at most this often where they are skewed, and its intervals cover at least this often where they are symmetric.
 SKEWED: Final = 0.10
 COVERAGE: Final = 0.93
+#: Fewer simulations do not tell 6 % from 7 %: a test with so few is not judged, and supporting.
+MIN_SIMULATIONS: Final = 20_000
 #: With fewer slides than this no test is confirmatory.
 MIN_SLIDES: Final = 6
 #: A design is called unbalanced where a slide has this many times the patches of another.
@@ -97,14 +99,14 @@ def calibration(test: str, n_units: int, icc: float, *, patches_per_unit: tuple[
 
 
 def is_confirmatory(rows: pd.DataFrame) -> bool:
-    """Judge the rows of one test and number of slides; a rate is out of bounds where its whole interval is.
+    """Judge the rows of one test and number of slides; a rate is out of bounds where its whole 95 % interval is.
 
     Parameters
     ----------
     rows
         Of ``calibration.csv``: ``slides``, ``effects``, ``type_1_low``, ``type_1_high``, ``coverage``, ``simulations``.
     """
-    if int(rows["slides"].iloc[0]) < MIN_SLIDES:
+    if int(rows["slides"].iloc[0]) < MIN_SLIDES or int(rows["simulations"].min()) < MIN_SIMULATIONS:
         return False
     symmetric, skewed = rows[rows["effects"] != "skewed"], rows[rows["effects"] == "skewed"]
     low, high = SYMMETRIC

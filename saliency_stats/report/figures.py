@@ -14,6 +14,7 @@ from saliency_stats.report import (
     figures_density,
     figures_examples,
     figures_flow,
+    figures_magnification,
     figures_profile,
 )
 from saliency_stats.report.run import RunTables
@@ -32,12 +33,15 @@ class FigureSpec:
         Its heading.
     draw, caption
         From a run to the figure and to the text below it.
+    wanted
+        Whether a run has what the figure is about; where not, it is not drawn at all.
     """
 
     name: str
     title: str
     draw: Callable[[RunTables], Figure]
     caption: Callable[[RunTables], str]
+    wanted: Callable[[RunTables], bool] = lambda _run: True
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class DrawnFigure:
     pdf: Path
 
 
-#: In the order of the report: where it looked, how sure that is, the classifier, the patches.
+#: In the order of the report: where it looked, how sure that is, by magnification, the classifier, the patches.
 FIGURES: Final = (
     FigureSpec(
         "examples",
@@ -90,6 +94,20 @@ FIGURES: Final = (
         figures_compositional.caption_ternary,
     ),
     FigureSpec(
+        "magnification",
+        "Cytoplasm against nuclei by magnification",
+        figures_magnification.draw_magnification,
+        figures_magnification.caption_magnification,
+        figures_magnification.has_magnifications,
+    ),
+    FigureSpec(
+        "magnification_compartments",
+        "Each compartment's saliency density by magnification",
+        figures_magnification.draw_compartments,
+        figures_magnification.caption_compartments,
+        figures_magnification.has_magnifications,
+    ),
+    FigureSpec(
         "roc_reliability",
         "The classifier's diagnoses",
         figures_classifier.draw_roc_reliability,
@@ -106,7 +124,7 @@ FIGURES: Final = (
 
 
 def draw_figures(run: RunTables, progress: Callable[[str], None] | None = None) -> tuple[DrawnFigure, ...]:
-    """Draw every figure into ``figures/`` of the run's folder, as PNG and PDF.
+    """Draw every figure that the run wants into ``figures/`` of the run's folder, as PNG and PDF.
 
     Parameters
     ----------
@@ -123,6 +141,8 @@ def draw_figures(run: RunTables, progress: Callable[[str], None] | None = None) 
     drawn = []
     with house_style():
         for spec in FIGURES:
+            if not spec.wanted(run):
+                continue
             if progress is not None:
                 progress(f"figure {spec.name}")
             figure = spec.draw(run)

@@ -38,6 +38,11 @@ _SECTIONS: Final = (
         ("composition",),
     ),
     ("How sure is that?", ("forest",), ("contrasts", "effects", "compartments", "differences", "tests")),
+    (
+        "How does it change with magnification?",
+        ("magnification", "magnification_compartments"),
+        ("magnification_model",),
+    ),
     ("Is the classifier any good?", ("roc_reliability", "training"), ("metrics",)),
     ("Which patches were judged?", ("flow",), ("selection", "exclusions")),
 )
@@ -82,12 +87,13 @@ def render_html(run: RunTables, figures: Sequence[DrawnFigure], tables: Sequence
     by_name = {figure.name: figure for figure in figures}
     table_by_name = {table.name: table for table in tables}
     numbers = {figure.name: k for k, figure in enumerate(_in_order(by_name), start=1)}
+    sections = [_section(title, names, shown, by_name, numbers, table_by_name) for title, names, shown in _SECTIONS]
     return environment.get_template("report.html.j2").render(
         name=run.name,
         summary=_summary(run),
         headline=headline(list(run.verdicts)),
         badges=[_badge(run, verdict) for verdict in run.verdicts],
-        sections=[_section(title, names, shown, by_name, numbers, table_by_name) for title, names, shown in _SECTIONS],
+        sections=[section for section in sections if section["figures"] or section["tables"]],
         caveats=caveats(run),
         reproduction=_reproduction(run),
         study=yaml.safe_dump(dict(run.study), sort_keys=False, allow_unicode=True),

@@ -9,6 +9,7 @@ from saliency_stats.report.html import render_html
 from saliency_stats.report.paper import write_paper
 from saliency_stats.report.read import read_run
 from saliency_stats.report.tables_contrasts import contrast_tables
+from saliency_stats.report.tables_magnification import magnification_tables
 from saliency_stats.report.tables_patches import patch_tables
 
 
@@ -36,7 +37,7 @@ def write_report(run_dir: Path, *, progress: Callable[[str], None] | None = None
     """
     run = read_run(run_dir)
     figures = draw_figures(run, progress)
-    tables = (*contrast_tables(run), *patch_tables(run))
+    tables = (*contrast_tables(run), *magnification_tables(run), *patch_tables(run))
     if progress is not None:
         progress("tables for a paper")
     write_paper(run, figures, tables)

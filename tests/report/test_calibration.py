@@ -72,6 +72,7 @@ def rows(**changes):
         ({"coverage": [0.92, 0.95, 0.92]}, False),
         ({"coverage": [0.95, 0.95, 0.85]}, True),
         ({"slides": 5}, False),
+        ({"simulations": 2_000}, False),
     ],
 )
 def test_each_bound_counts(changes, expected):
