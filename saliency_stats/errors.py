@@ -47,3 +47,7 @@ class StorageError(SaliencyStatsError):
 
 class ReportError(SaliencyStatsError):
     """A report cannot be drawn from what the run's folder holds."""
+
+
+class DownloadError(SaliencyStatsError):
+    """Weights or public data cannot be fetched, or are not what was announced."""

@@ -14,11 +14,16 @@ class CachedCohort:
         The cohort behind.
     max_bytes
         Bytes of pixels that are kept at most.
+
+    Attributes
+    ----------
+    inner
+        The cohort behind.
     """
 
     def __init__(self, cohort: Cohort, max_bytes: int) -> None:
         self.kind, self.table, self.digests = cohort.kind, cohort.table, cohort.digests
-        self._cohort = cohort
+        self.inner = cohort
         self._left = max_bytes
         self._kept: dict[int, Patch] = {}
 
@@ -26,7 +31,7 @@ class CachedCohort:
         """Read a patch, from memory if it was kept."""
         if row in self._kept:
             return self._kept[row]
-        patch = self._cohort.read(row)
+        patch = self.inner.read(row)
         size = sum(array.nbytes for array in (patch.image, patch.truth, patch.instances) if array is not None)
         if size <= self._left:
             self._left -= size

@@ -147,7 +147,7 @@ class Phantom:
         binning = self._binning
         px_um = self.mpp / binning
         anatomy = build(layout, (self.size_px * binning,) * 2, px_um, look.spacing)
-        painting = paint(colour, anatomy, self._phenotype(phenotype, label))
+        painting = paint(colour, anatomy, self.phenotype(phenotype, label))
         image = photograph(camera, painting.stain, look, px_um, binning)
         truth, instances = _binned_truth(painting, binning)
         return PhantomPatch(image, truth, instances)
@@ -159,8 +159,8 @@ class Phantom:
         made = self.render(rng, label, slide)
         return made.image, made.truth
 
-    def _phenotype(self, rng: np.random.Generator, label: str) -> Phenotype:
-        """Draw the appearance of the three compartments."""
+    def phenotype(self, rng: np.random.Generator, label: str) -> Phenotype:
+        """Draw the appearance of the three compartments; the label only shifts the one that carries the signal."""
         drawn = dict(zip(TISSUE, rng.uniform(0, 1, len(TISSUE)).tolist(), strict=True))
         low, high = _NUISANCE
         value = {name: low + (high - low) * position for name, position in drawn.items()}

@@ -1,0 +1,202 @@
+"""Where a slide is tissue: glass, pen marks and specks told apart on an overview of the whole slide.
+
+All rules are about optical densities OD = -log10(I / 255) of the three channels (r, g, b) and their *colourfulness*,
+the largest minus the smallest, which is the saturation S of HSV as a density, -log10(1 - S). Grey has none, however
+dark it is: dust, the edge of the cover slip, a shadow.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt, label
+from skimage.filters import threshold_otsu
+
+from saliency_stats.cohort.patch import Image
+from saliency_stats.cohort.tissue import GLASS_OD
+
+Mask = NDArray[np.bool_]
+
+#: Otsu divides whatever it is given, an empty slide into brighter and darker noise. Glass, with its tint and the noise
+#: of compression, stays below this colourfulness (S = 7 %): 0.02 for 99 of 100 pixels in CAMELYON patches.
+MIN_COLOUR: Final = 0.03
+#: A slide full of tissue it divides into pale and dark tissue. Beyond this (S = 11 %) pale tissue would be lost: half
+#: of that of the palest CAMELYON17 centre lies below 0.08.
+MAX_COLOUR: Final = 0.05
+#: Pieces of tissue smaller than a square of 100 µm are debris; holes of that size are lumina and fat, part of it.
+MIN_TISSUE_UM2: Final = 10_000.0
+MIN_HOLE_UM2: Final = 10_000.0
+#: A pen draws lines of at least 200 µm; specks of ink-like colour are pigment, or nuclei seen from near.
+MIN_INK_UM2: Final = 40_000.0
+#: The rim of a line is so thin that its colour says nothing.
+INK_MARGIN_UM: Final = 50.0
+
+#: Mean optical density below which a hue says little, and above which a mark is strong.
+_FAINT, _STRONG = 0.15, 0.5
+
+
+@dataclass(frozen=True)
+class TissueMap:
+    """Tissue of a whole slide, at low resolution.
+
+    Parameters
+    ----------
+    mask
+        (H, W) bool, its upper left corner that of the slide.
+    mpp_y, mpp_x
+        µm per pixel of the mask.
+    """
+
+    mask: Mask
+    mpp_y: float
+    mpp_x: float
+
+    @classmethod
+    def from_overview(cls, image: Image, mpp_y: float, mpp_x: float) -> "TissueMap":
+        """Find the tissue on an overview as :meth:`Slide.read_overview` gives it."""
+        return cls(tissue_mask(image, mpp_y, mpp_x), mpp_y, mpp_x)
+
+    @property
+    def area_um2(self) -> float:
+        """Area of the tissue."""
+        return float(self.mask.sum()) * self.mpp_y * self.mpp_x
+
+    @cached_property
+    def _integral(self) -> NDArray[np.int64]:
+        """Number of tissue pixels above and to the left of each corner between pixels, (H + 1, W + 1)."""
+        return np.pad(self.mask.cumsum(axis=0, dtype=np.int64).cumsum(axis=1), ((1, 0), (1, 0)))
+
+    def share(self, centre_um: tuple[float, float], side_um: float) -> float:
+        """Share of tissue in one square; see :meth:`shares`."""
+        return float(self.shares(np.array([centre_um]), side_um)[0])
+
+    def shares(self, centres_um: NDArray[np.float64], side_um: float) -> NDArray[np.float64]:
+        """Share of tissue in squares, pixels counting by the part of them that lies inside.
+
+        Parameters
+        ----------
+        centres_um
+            (N, 2) middles (y, x) of the squares. What lies outside the slide is no tissue.
+        side_um
+            Their side.
+
+        Returns
+        -------
+        ndarray
+            (N,) shares between 0 and 1.
+        """
+        first, last = ((centres_um + half) / (self.mpp_y, self.mpp_x) for half in (-side_um / 2, side_um / 2))
+        inside = (
+            self._count(last[:, 0], last[:, 1])
+            - self._count(first[:, 0], last[:, 1])
+            - self._count(last[:, 0], first[:, 1])
+            + self._count(first[:, 0], first[:, 1])
+        )
+        shares: NDArray[np.float64] = np.clip(inside * self.mpp_y * self.mpp_x / side_um**2, 0.0, 1.0)
+        return shares
+
+    def _count(self, y_px: NDArray[np.float64], x_px: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Tissue pixels above and to the left of points; linear between corners, as a pixel is all tissue or none."""
+        height, width = self.mask.shape
+        y, x = np.clip(y_px, 0, height), np.clip(x_px, 0, width)
+        row, column = (np.minimum(p.astype(np.intp), n - 1) for p, n in ((y, height), (x, width)))
+        down, right = y - row, x - column
+        table = self._integral
+        upper = (1 - right) * table[row, column] + right * table[row, column + 1]
+        lower = (1 - right) * table[row + 1, column] + right * table[row + 1, column + 1]
+        count: NDArray[np.float64] = (1 - down) * upper + down * lower
+        return count
+
+
+def tissue_mask(image: Image, mpp_y: float, mpp_x: float) -> Mask:
+    """Find the tissue on an overview of a slide.
+
+    Tissue is colourful beyond Otsu's threshold (Otsu 1979, eq. 12), kept between :data:`MIN_COLOUR` and
+    :data:`MAX_COLOUR`, has a mean optical density above :data:`GLASS_OD`, and is no ink (:func:`ink_mask`). Small
+    holes are filled and small pieces dropped.
+
+    Parameters
+    ----------
+    image
+        (H, W, 3) uint8.
+    mpp_y, mpp_x
+        µm per pixel.
+
+    Returns
+    -------
+    ndarray
+        (H, W) bool; nothing of an empty slide.
+    """
+    density = _density(image)
+    colour = density.max(axis=2) - density.min(axis=2)
+    ink = _ink(density, mpp_y, mpp_x)
+    if ink.all():
+        return np.zeros_like(ink)
+    otsu = threshold_otsu(colour[~ink])  # type: ignore[no-untyped-call]  # no annotations
+    threshold = float(np.clip(otsu, MIN_COLOUR, MAX_COLOUR))
+    tissue = (colour > threshold) & (density.mean(axis=2) > GLASS_OD) & ~ink
+    pixel_um2 = mpp_y * mpp_x
+    filled = ~_without_small(~tissue, MIN_HOLE_UM2 / pixel_um2)
+    return _without_small(filled & ~ink, MIN_TISSUE_UM2 / pixel_um2)
+
+
+def ink_mask(image: Image, mpp_y: float, mpp_x: float) -> Mask:
+    """Find pen marks on an overview of a slide.
+
+    Haematoxylin and eosin both absorb green most (Ruifrok & Johnston 2001, table 1: OD (0.65, 0.70, 0.29) and
+    (0.07, 0.99, 0.11)), so no mixture of them absorbs red or blue as much as green. Ink does:
+
+    ============  ===================================================================
+    blue, green   r > 1.1 g
+    deep blue     r > 0.9 g and b < 0.3 r: bluer than haematoxylin, with little eosin
+    red           b > 0.75 g and r < 0.5 g: redder than eosin; and strong, g > 0.5
+    black         colourfulness below a quarter of the mean; and strong, mean > 0.5
+    ============  ===================================================================
+
+    each where the mean is above 0.15; then lines of at least :data:`MIN_INK_UM2`, widened by :data:`INK_MARGIN_UM`.
+    Large pools of fresh blood are as red as a red pen and go with it. A pen as violet as the stains is not told apart.
+
+    Parameters
+    ----------
+    image
+        (H, W, 3) uint8.
+    mpp_y, mpp_x
+        µm per pixel.
+
+    Returns
+    -------
+    ndarray
+        (H, W) bool.
+    """
+    return _ink(_density(image), mpp_y, mpp_x)
+
+
+def _density(image: Image) -> NDArray[np.float32]:
+    table = -np.log10(np.maximum(np.arange(256), 1) / 255).astype(np.float32)
+    density: NDArray[np.float32] = table[image]
+    return density
+
+
+def _ink(density: NDArray[np.float32], mpp_y: float, mpp_x: float) -> Mask:
+    red, green, blue = np.moveaxis(density, 2, 0)
+    mean = density.mean(axis=2)
+    colour = density.max(axis=2) - density.min(axis=2)
+    cold = (red > 1.1 * green) | ((red > 0.9 * green) & (blue < 0.3 * red))
+    warm = (blue > 0.75 * green) & (green > _STRONG) & (red < 0.5 * green)
+    black = (mean > _STRONG) & (colour < mean / 4)
+    ink = _without_small((mean > _FAINT) & (cold | warm | black), MIN_INK_UM2 / (mpp_y * mpp_x))
+    if not ink.any():
+        return ink
+    near: Mask = distance_transform_edt(~ink, sampling=(mpp_y, mpp_x)) <= INK_MARGIN_UM
+    return near
+
+
+def _without_small(mask: Mask, size_px: float) -> Mask:
+    """Drop pieces (connected by sides) of fewer pixels."""
+    pieces, _ = label(mask)
+    large = np.bincount(pieces.ravel()) >= size_px
+    large[0] = False
+    kept: Mask = large[pieces]
+    return kept
