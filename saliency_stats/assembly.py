@@ -13,13 +13,16 @@ from saliency_stats.classifier.routes import Recipe
 from saliency_stats.classifier.training import TrainingParameters
 from saliency_stats.cohort import Cohort, PatchFolder, Phantom, PhantomCohort, PhantomCohortSize
 from saliency_stats.cohort.cache import CachedCohort
+from saliency_stats.cohort.slides import SlideCohort
+from saliency_stats.cohort.tiling import TilingParameters
 from saliency_stats.compartments import CompartmentParameters, NucleusFinder, nucleus_finder
 from saliency_stats.seeds import derive
-from saliency_stats.settings import PhantomSection, StudySettings
+from saliency_stats.settings import StudySettings
+from saliency_stats.settings_cohort import PhantomSection, SlidesSection
 from saliency_stats.statistics import StatisticsSettings
 
 
-def cohort_of(settings: StudySettings) -> Cohort:
+def cohort_of(settings: StudySettings) -> CachedCohort:
     """Open the cohort a study names, keeping in memory what fits."""
     return CachedCohort(_cohort(settings), settings.cohort.cache_mb * 2**20)
 
@@ -114,4 +117,23 @@ def _cohort(settings: StudySettings) -> Cohort:
         )
         size = PhantomCohortSize(section.slides, section.patches_per_slide)
         return PhantomCohort(phantom, size, derive(settings.seed, "phantom"))
+    if isinstance(section, SlidesSection):
+        groups: dict[str, tuple[str, ...]] = {role: tuple(names) for role, names in section.annotation_groups.items()}
+        seed = derive(settings.seed, "tiling")
+        return SlideCohort(Path(section.table), tiling_of(section), seed, section.mpp_override, groups)
     return PatchFolder(Path(section.table), section.mpp)
+
+
+def tiling_of(section: SlidesSection) -> TilingParameters:
+    """Say where on a slide patches are taken."""
+    return TilingParameters(
+        size_px=section.size_px,
+        magnifications=tuple(section.magnifications),
+        per_slide=section.patches_per_slide,
+        min_tissue=section.min_place_tissue,
+        central_um=section.central_um,
+        min_tumour=section.min_tumour,
+        max_tumour=section.max_tumour,
+        sampling=section.sampling,
+        spacing_um=section.spacing_um,
+    )

@@ -1,40 +1,18 @@
 """The command line: thin, no science, and nothing heavy is imported before it is needed."""
 # ruff: noqa: PLC0415  (imports inside commands keep `--help` fast)
 
-import functools
 import os
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any
 
 import click
 
 from saliency_stats import __version__
-from saliency_stats.errors import SaliencyStatsError
-
-Parameters = ParamSpec("Parameters")
+from saliency_stats.cli_compare import compare
+from saliency_stats.cli_errors import reported
+from saliency_stats.cli_fetch import fetch
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-
-
-def _reported(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
-    """Turn the package's errors into one message on stderr and an exit status."""
-
-    @functools.wraps(command)
-    def wrapped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except SaliencyStatsError as error:
-            click.secho(f"saliency-stats: {error}", err=True, fg="red")
-            sys.exit(error.exit_status)
-        except KeyboardInterrupt:
-            click.echo(
-                "\nsaliency-stats: stopped; nothing finished is lost, and the same command can be given again", err=True
-            )
-            sys.exit(130)
-
-    return wrapped
 
 
 @click.group(context_settings=_CONTEXT)
@@ -54,6 +32,10 @@ def main() -> None:
     # GNU OpenMP reads this when torch is loaded: threads that wait spin only briefly. Where other work shares the
     # cores, spinning threads take the time from the ones they wait for, and saliency ran at a quarter of its speed.
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+
+
+main.add_command(compare)
+main.add_command(fetch)
 
 
 _study = click.argument("study", required=False, type=click.Path(path_type=Path, dir_okay=False))
@@ -88,7 +70,7 @@ _device = click.option(
     is_flag=True,
     help="Treat patches without a slide as independent of each other. Nothing supports this; the tables say so.",
 )
-@_reported
+@reported
 def run(
     study: Path | None,
     out: Path | None,
@@ -123,12 +105,12 @@ def run(
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
     "--kind",
-    type=click.Choice(["phantom", "patches"]),
+    type=click.Choice(["phantom", "patches", "slides"]),
     default="patches",
     show_default=True,
     help="What the cohort is made of.",
 )
-@_reported
+@reported
 def init(folder: Path, kind: str) -> None:
     """Write a commented study file (and, for patches, an example table) into FOLDER.
 
@@ -146,7 +128,7 @@ def init(folder: Path, kind: str) -> None:
 @_study
 @_set
 @_device
-@_reported
+@reported
 def check(study: Path | None, assignments: tuple[str, ...], device: str) -> None:
     """Validate STUDY, count its patches and slides, estimate time, memory and disk; computes no result.
 
@@ -164,7 +146,7 @@ def check(study: Path | None, assignments: tuple[str, ...], device: str) -> None
 
 @main.command()
 @click.argument("folder", metavar="RUN", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@_reported
+@reported
 def report(folder: Path) -> None:
     """Draw every figure, table and the report of RUN again from its CSVs.
 
@@ -187,7 +169,7 @@ def report(folder: Path) -> None:
     help="Picture.  [default: RUN/explain/PATCH_ID.png]",
 )
 @_device
-@_reported
+@reported
 def explain(
     folder: Path, patch_id: str, model: str, magnification: float | None, out: Path | None, device: str
 ) -> None:
@@ -221,7 +203,7 @@ def explain(
 @click.option("--simulations", type=click.IntRange(100, 100_000), default=2_000, show_default=True, help="Per size.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the simulation.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to write into.  [default: RUN]")
-@_reported
+@reported
 def power(folder: Path, **options: Any) -> None:
     """Say how many slides and patches the next study needs, from the variances of RUN.
 
@@ -260,7 +242,7 @@ def power(folder: Path, **options: Any) -> None:
     help="Coarser images are enlarged until a pixel is at most this many µm.  [default: 0.5]",
 )
 @_device
-@_reported
+@reported
 def segment(
     images: tuple[Path, ...],
     mpp: float | None,

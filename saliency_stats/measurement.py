@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from saliency_stats.attribution import DistanceBins, ledger, profile, signed_distance_um
+from saliency_stats.carrying import Carried
 from saliency_stats.classifier.densenet import PatchClassifier
 from saliency_stats.classifier.evaluation import predictions_table
 from saliency_stats.classifier.samples import targets_of, to_tensor
@@ -107,6 +108,8 @@ class Measurement:
         Distance bins of the profile.
     keep
         Return the maps as well.
+    carried
+        Compartments of slides, segmented once per location; None segments every patch by itself.
     """
 
     cohort: Cohort
@@ -121,6 +124,7 @@ class Measurement:
     min_area: float
     bins: DistanceBins
     keep: bool = False
+    carried: Carried | None = None
 
     def __call__(self, unit: Unit) -> dict[str, pd.DataFrame]:
         """Measure one unit: its rows of predictions, and of ledger, profile and nuclei where it is measured."""
@@ -180,6 +184,8 @@ class Measurement:
     def _segmentations(self, rows: pd.DataFrame, patches: list[Patch]) -> list[Segmentation]:
         if self.finder is None:
             return [_true_segmentation(patch) for patch in patches]
+        if self.carried is not None:
+            return self.carried.segmentations(rows)
         views = [
             view_of(patch.image, float(mpp), self.compartments, self.stains[str(group)])
             for patch, mpp, group in zip(patches, rows["mpp"], rows["stain_group"], strict=True)

@@ -5,71 +5,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from saliency_stats import yaml_text
 from saliency_stats.errors import StatisticsError, StudyError
+from saliency_stats.settings_cohort import CohortBase, PatchesSection, PhantomSection, Section, SlidesSection
 from saliency_stats.statistics import FAMILIES, check_families
-from saliency_stats.vocabulary import NUCLEUS_FINDERS, SPLITS
-
-EvaluationSplit = Literal["test", "valid"]
-
-
-class Section(BaseModel):
-    """A section of the study file: unknown keys are refused, values are not changed afterwards."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _empty(cls, content: Any) -> Any:
-        # "saliency:" with every key below it commented out is a section of defaults
-        return {} if content is None else content
-
-
-class Fractions(Section):
-    """Share of the slides (patients, where known) per split."""
-
-    train: float = Field(default=0.5, gt=0, lt=1)
-    valid: float = Field(default=0.1, ge=0, lt=1)
-    test: float = Field(default=0.4, ge=0, lt=1)
-
-    @model_validator(mode="after")
-    def _sum(self) -> "Fractions":
-        total = sum(getattr(self, split) for split in SPLITS)
-        if abs(total - 1.0) > 1e-9:  # noqa: PLR2004  (rounding)
-            raise ValueError(f"the fractions add up to {total:g}; expected 1")
-        return self
-
-
-class CohortBase(Section):
-    """What every kind of cohort has."""
-
-    fractions: Fractions = Fractions()
-    evaluation_split: EvaluationSplit = "test"
-    min_tissue: float = Field(default=0.05, ge=0, le=1)
-    cache_mb: int = Field(default=1024, ge=0)
-
-
-class PhantomSection(CohortBase):
-    """Synthetic tissue with a planted class signal."""
-
-    kind: Literal["phantom"] = "phantom"
-    signal: Literal["cytoplasm", "nucleus", "stroma", "none"] = "cytoplasm"
-    slides: int = Field(default=24, ge=3, le=100_000)
-    patches_per_slide: int = Field(default=24, ge=2, le=100_000)
-    size_px: int = Field(default=128, ge=32, le=4096)
-    mpp: float = Field(default=0.5, ge=0.2, le=2.5)
-    strength: float = Field(default=1.0, ge=0, le=1)
-    stain_variation: float = Field(default=1.0, ge=0, le=3)
-
-
-class PatchesSection(CohortBase):
-    """Patch images listed in a CSV."""
-
-    kind: Literal["patches"]
-    table: Path
-    mpp: float | None = Field(default=None, ge=0.05, le=20.0)
+from saliency_stats.vocabulary import NUCLEUS_FINDERS
 
 
 class AugmentationSection(Section):
@@ -163,11 +105,11 @@ class StudySettings(Section):
 
     name: str = Field(default="phantom", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
-    cohort: PhantomSection | PatchesSection = Field(default=PhantomSection(), discriminator="kind")
+    cohort: PhantomSection | PatchesSection | SlidesSection = Field(default=PhantomSection(), discriminator="kind")
     classifier: ClassifierSection = ClassifierSection()
     saliency: SaliencySection = SaliencySection()
     compartments: CompartmentsSection = CompartmentsSection()
-    controls: list[Literal["randomised"]] = ["randomised"]
+    controls: list[Literal["randomised"]] = Field(default=["randomised"])
     statistics: StatisticsSection = StatisticsSection()
     report: ReportSection = ReportSection()
 
@@ -187,7 +129,12 @@ class StudySettings(Section):
 
 #: Values of keys that otherwise hold a path.
 _NOT_PATHS: Final = frozenset({"", "imagenet", "none", "truth", *NUCLEUS_FINDERS})
-_COHORTS: Final[dict[str, type[CohortBase]]] = {"phantom": PhantomSection, "patches": PatchesSection}
+_COHORTS: Final[dict[str, type[CohortBase]]] = {
+    "phantom": PhantomSection,
+    "patches": PatchesSection,
+    "slides": SlidesSection,
+}
+_KINDS: Final = frozenset((1, kind) for kind in _COHORTS)
 
 
 def load(path: Path | None, assignments: tuple[str, ...] = ()) -> StudySettings:
@@ -226,7 +173,8 @@ def parse(content: dict[str, Any], where: str) -> StudySettings:
         return StudySettings.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        steps = [str(step) for step in first["loc"] if step not in {"phantom", "patches"}]
+        # below "cohort" pydantic names the kind before the key
+        steps = [str(step) for at, step in enumerate(first["loc"]) if (at, step) not in _KINDS]
         key = ".".join(steps) or "the study"
         message = first["msg"].removeprefix("Value error, ")
         found = "" if first["type"] in {"missing", "value_error"} else f" (found {first['input']!r})"
@@ -295,6 +243,6 @@ def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 def _section_of(annotation: Any, value: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    if annotation == PhantomSection | PatchesSection and isinstance(value, dict):
+    if annotation == PhantomSection | PatchesSection | SlidesSection and isinstance(value, dict):
         return _COHORTS[value["kind"]]
     return None

@@ -8,13 +8,15 @@ import torch
 
 from saliency_stats import assembly
 from saliency_stats.attribution import combine
+from saliency_stats.carrying import Carried
 from saliency_stats.classifier.densenet import PatchClassifier, build, save_weights
 from saliency_stats.classifier.evaluation import metrics_table
 from saliency_stats.classifier.routes import train_classifier
 from saliency_stats.cohort.inspection import inspect
 from saliency_stats.cohort.patch import USED
+from saliency_stats.cohort.slides import SlideCohort
 from saliency_stats.cohort.splits import check_splits, with_splits
-from saliency_stats.compartments import Stains, estimate_stains, stain_table, stains_from
+from saliency_stats.compartments import NucleusFinder, Stains, estimate_stains, stain_table, stains_from
 from saliency_stats.errors import StorageError
 from saliency_stats.execution.engine import Engine
 from saliency_stats.execution.manifest import sha256
@@ -24,6 +26,7 @@ from saliency_stats.measurement import TRAINED, Measurement, Unit, units_of
 from saliency_stats.saliency import randomised
 from saliency_stats.seeds import derive
 from saliency_stats.settings import StudySettings
+from saliency_stats.settings_cohort import SlidesSection
 from saliency_stats.showcase import chosen_examples, write_examples
 from saliency_stats.statistics import (
     compositional_table,
@@ -88,6 +91,8 @@ class Stages:
             table = inspect(self._cohort, self.settings.cohort.min_tissue, bar.update)
         table = with_splits(table, **assembly.split_fractions(self.settings))
         self._write_once("patches", table)
+        if isinstance(self._cohort.inner, SlideCohort):
+            self._write_slides(self._cohort.inner)
         excluded = int((table["status"] != USED).sum())
         if excluded:
             self._progress.say(f"{excluded} of {len(table)} patches are excluded; patches.csv says why")
@@ -198,15 +203,26 @@ class Stages:
     def _measurement(
         self, table: pd.DataFrame, models: dict[float, dict[str, PatchClassifier]], stains: dict[str, Stains]
     ) -> Measurement:
+        finder = assembly.finder_of(self.settings, self.device)
         return Measurement(
             cohort=self._cohort,
             table=table,
             models=models,
             stains=stains,
             device=self.device,
-            finder=assembly.finder_of(self.settings, self.device),
+            finder=finder,
+            carried=self._carried(finder, stains),
             **assembly.measurement_parameters(self.settings),
         )
+
+    def _carried(self, finder: NucleusFinder | None, stains: dict[str, Stains]) -> Carried | None:
+        section = self.settings.cohort
+        if finder is None or not isinstance(section, SlidesSection) or section.carry == "native":
+            return None
+        cohort = self._cohort.inner
+        assert isinstance(cohort, SlideCohort)
+        parameters = assembly.measurement_parameters(self.settings)["compartments"]
+        return Carried(cohort, self.store.work / "compartments", finder, parameters, stains)
 
     def _estimate(self, part: pd.DataFrame) -> Stains:
         # evenly spaced patches stand for the slide; the choice depends on the table alone
@@ -253,6 +269,16 @@ class Stages:
                 f"the patches have changed since the run in {self.store.folder} began (line {line + 1} of {name}.csv); "
                 f"expected the same images. Put them back, or give --fresh to start again"
             )
+
+    def _write_slides(self, cohort: SlideCohort) -> None:
+        """Write ``slides.csv`` and small pictures of the slides."""
+        self._write_once("slides", cohort.slides)
+        left_out = int((cohort.slides["status"] != USED).sum())
+        if left_out:
+            self._progress.say(f"{left_out} of {len(cohort.slides)} slides are excluded; slides.csv says why")
+        for slide_id, arrays in cohort.pictures.items():
+            with atomic(self.store.folder / "slides" / f"{slide_id}.npz") as partial, partial.open("wb") as file:
+                np.savez_compressed(file, **arrays)
 
     def _write_maps(self, unit: Unit, maps: pd.DataFrame) -> None:
         with atomic(self.store.folder / "maps" / f"{unit.name}.npz") as partial:

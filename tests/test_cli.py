@@ -147,7 +147,7 @@ def test_an_unknown_key(tmp_path, command, wrong):
         ["run", "--device", "tpu"],
         ["run", "a.yaml", "b.yaml"],
         ["init"],
-        ["init", "x", "--kind", "slides"],
+        ["init", "x", "--kind", "images"],
         ["report", "no/such/folder"],
         ["explain", "no/such/folder", "p"],
         ["explain", "."],

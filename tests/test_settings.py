@@ -59,7 +59,7 @@ class Number(NamedTuple):
         return [bound + step[word] * (1 if self.whole else 1e-6) for word, bound in self.bounds.items()]
 
     def load(self, value):
-        cohort = ("cohort.kind=patches", "cohort.table=a.csv") if self.kind == "patches" else ()
+        cohort = () if self.kind == "phantom" else (f"cohort.kind={self.kind}", "cohort.table=a.csv")
         return load(None, (*cohort, f"{self.key}={value:.7f}" if not self.whole else f"{self.key}={value}"))
 
 
@@ -72,7 +72,8 @@ def numbers(section=StudySettings, prefix="", kind="phantom"):
             yield Number(f"{prefix}{name}", bounds, int in kinds, kind)
         for nested in kinds:
             if isinstance(nested, type) and issubclass(nested, Section):
-                yield from numbers(nested, f"{prefix}{name}.", "patches" if nested is PatchesSection else kind)
+                kinds_of = {section: found for found, section in _COHORTS.items()}
+                yield from numbers(nested, f"{prefix}{name}.", kinds_of.get(nested, kind))
 
 
 BOUNDS = ("ge", "gt", "le", "lt")
@@ -135,7 +136,12 @@ def test_an_unknown_key_is_named_with_the_nearest_one(tmp_path, text, message):
 
 @pytest.mark.parametrize(
     ("kind", "hint"),
-    [("patchs", "Did you mean patches?"), ("phantoms", "Did you mean phantom?"), ("slides", "Expected")],
+    [
+        ("patchs", "Did you mean patches?"),
+        ("phantoms", "Did you mean phantom?"),
+        ("tiles", "Did you mean slides?"),
+        ("xyz", "Expected"),
+    ],
 )
 def test_an_unknown_kind_of_cohort_is_blamed_before_its_keys(tmp_path, kind, hint):
     message = refused(study_file(tmp_path, f"cohort: {{kind: {kind}, table: a.csv}}"))
@@ -146,7 +152,8 @@ def test_an_unknown_kind_of_cohort_is_blamed_before_its_keys(tmp_path, kind, hin
 def test_every_key_with_a_letter_missing_finds_its_way_back(key):
     section, _, name = key.rpartition(".")
     typo = f"{section}.{name[:-1]}" if len(name) > 3 else f"{section}.{name}{name[-1]}"
-    kind = "patches" if key in {"cohort.table", "cohort.mpp"} else "phantom"
+    name = key.split(".")[1]
+    kind = next((kind for kind, part in _COHORTS.items() if name in part.model_fields), "phantom")
     assert f"Did you mean {key}?" in refused(None, f"cohort.kind={kind}", f"{typo}=1")
 
 

@@ -9,10 +9,11 @@ import yaml
 from saliency_stats import settings as study_file
 from saliency_stats.cohort import PatchFolder
 from saliency_stats.errors import StorageError, StudyError
-from saliency_stats.settings import PatchesSection, PhantomSection, StudySettings
+from saliency_stats.settings import StudySettings
+from saliency_stats.settings_cohort import PatchesSection, PhantomSection, SlidesSection
 from saliency_stats.templates import write_template
 
-KINDS = {"phantom": PhantomSection, "patches": PatchesSection}
+KINDS = {"phantom": PhantomSection, "patches": PatchesSection, "slides": SlidesSection}
 #: What the template for patches sets on purpose: a pretrained network, of which only the head is trained, gently.
 DELIBERATE = {
     "phantom": {},
@@ -25,6 +26,7 @@ DELIBERATE = {
         "classifier.learning_rate": 0.001,
     },
 }
+DELIBERATE["slides"] = DELIBERATE["patches"] | {"name": "slides", "cohort.table": "slides.csv"}
 
 
 def flat(content, prefix=""):
@@ -39,7 +41,7 @@ def template(kind):
 
 
 def defaults(kind):
-    cohort = {} if kind == "phantom" else {"cohort": PatchesSection(kind="patches", table="patches.csv")}
+    cohort = {} if kind == "phantom" else {"cohort": KINDS[kind](kind=kind, table=f"{kind}.csv")}
     return flat(StudySettings(**cohort).model_dump(mode="json"))
 
 

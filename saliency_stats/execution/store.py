@@ -24,6 +24,7 @@ ARTEFACTS: Final = (
     "explain",
     "figures",
     "maps",
+    "slides",
     "paper",
     "study.yaml",
     "manifest.json",
@@ -43,6 +44,7 @@ ARTEFACTS: Final = (
             "selection",
             "contrasts",
             "compositional",
+            "slides",
             "power",
             "examples",
         )

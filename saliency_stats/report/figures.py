@@ -16,6 +16,7 @@ from saliency_stats.report import (
     figures_flow,
     figures_magnification,
     figures_profile,
+    figures_slides,
 )
 from saliency_stats.report.run import RunTables
 from saliency_stats.report.style import house_style, save
@@ -106,6 +107,13 @@ FIGURES: Final = (
         figures_magnification.draw_compartments,
         figures_magnification.caption_compartments,
         figures_magnification.has_magnifications,
+    ),
+    FigureSpec(
+        "slides",
+        "The slides, and where patches were taken",
+        figures_slides.draw_slides,
+        figures_slides.caption_slides,
+        wanted=figures_slides.has_slides,
     ),
     FigureSpec(
         "roc_reliability",

@@ -44,7 +44,7 @@ _SECTIONS: Final = (
         ("magnification_model",),
     ),
     ("Is the classifier any good?", ("roc_reliability", "training"), ("metrics",)),
-    ("Which patches were judged?", ("flow",), ("selection", "exclusions")),
+    ("Which patches were judged?", ("slides", "flow"), ("selection", "exclusions")),
 )
 
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from saliency_stats.errors import ReportError
-from saliency_stats.report.run import TRAINED, RunTables
+from saliency_stats.report.run import PRIMARY, TRAINED, RunTables
 from saliency_stats.report.wording import magnification_words
-from saliency_stats.statistics import primary_population
+from saliency_stats.statistics import patch_values, primary_population
 from saliency_stats.vocabulary import PATCH_KEY
 
 #: Fewest units for which an interval is drawn; the study may ask for more.
@@ -82,6 +82,27 @@ def selected_ledger(run: RunTables) -> pd.DataFrame:
     """Return the ledger's rows of the judged patches, for the method and reduction that the figures show."""
     rows = run.ledger[(run.ledger["method"] == run.method) & (run.ledger["reduction"] == run.reduction)]
     return rows.merge(selected_patches(run), on=[*PATCH_KEY, "label"], how="inner", validate="many_to_one")
+
+
+def primary_values(run: RunTables) -> pd.DataFrame:
+    """Return the primary contrast (log2) of the trained classifier for every judged patch and magnification."""
+    table = selected_ledger(run)
+    values = patch_values(table[table["model"] == TRAINED])
+    return values[values["contrast"] == PRIMARY].reset_index(drop=True)
+
+
+def unit_means(run: RunTables, values: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean value per unit (slide or patient), one column per magnification from coarse to fine.
+
+    A patient's mean is that of the patient's slides, as in the contrasts. There is no row where a unit is unknown.
+    """
+    known = values[values["value"].notna()].sort_values("patch_id")
+    if (known[run.unit_column] == "").any():
+        known = known.iloc[:0]
+    keys = ["magnification", run.unit_column]
+    slides = known.groupby([*dict.fromkeys([*keys, "slide_id"])])["value"].mean()
+    means = slides.groupby(level=keys).mean().unstack("magnification")  # noqa: PD010 - one value per cell
+    return means.reindex(columns=list(run.magnifications))
 
 
 def points(run: RunTables, rows: pd.DataFrame, column: str, *, log2: bool = False) -> Points:

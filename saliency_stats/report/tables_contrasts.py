@@ -105,7 +105,11 @@ def compartments_table(run: RunTables) -> Table:
 def differences_table(run: RunTables) -> Table:
     """Return how the primary contrast differs between classes, confidence and magnifications."""
     rows = one_test(run, run.contrasts[run.contrasts["contrast"].isin(DIFFERENCES)])
-    answered = _answered(run, rows[rows["n_patches"] > 0])
+    asked = (rows["label"] != BOTH_LABELS) | (len(run.labels) > 1)
+    answered = _answered(run, rows[(rows["n_patches"] > 0) & asked])
+    # one question after the other, each from coarse to fine: so a magnification stands beside its neighbours
+    question = [DIFFERENCES.index(name) for name in answered["contrast"]]
+    answered = answered.assign(question=question).sort_values(["question", "label"], kind="stable")
     cells = [
         (
             magnification_words(row.magnification) + (f" against {float(row.versus):g}×" if row.versus else ""),
@@ -119,12 +123,11 @@ def differences_table(run: RunTables) -> Table:
         )
         for row in records(answered)
     ]
-    reasons = [f"{CONTRAST_WORDS[row.contrast]}, {row.label}: {row.reason}." for row in records(answered) if row.reason]
     return Table(
         "differences",
         "Where the preference differs",
         "Ratio of two ratios cytoplasm : nucleus, trained network; 1 is no difference. Where the study's test is not"
-        f" possible because different slides are compared, the row is that of a test that is. {' '.join(reasons)}",
+        f" possible because different slides are compared, the row is that of a test that is.{_reasons(answered)}",
         (
             *("Magnification", "Class", "Difference", "Ratio", f"{run.confidence_percent} interval", "p"),
             *("Adjusted p", "Test"),
@@ -132,6 +135,18 @@ def differences_table(run: RunTables) -> Table:
         tuple(cells),
         n_text=3,
     )
+
+
+def _reasons(rows: pd.DataFrame) -> str:
+    """Say what is unusual about the rows, each reason once with the rows it is about."""
+    text = ""
+    for reason, of_reason in rows[rows["reason"] != ""].groupby("reason", sort=False):
+        where = []
+        for (contrast, label), found in of_reason.groupby(["contrast", "label"], sort=False):
+            at = ", ".join(magnification_words(value) for value in found["magnification"])
+            where.append(f"{CONTRAST_WORDS[str(contrast)]}, {'both' if label == BOTH_LABELS else label}, {at}")
+        text += f" {'All rows' if len(of_reason) == len(rows) else '; '.join(where).capitalize()}: {reason}."
+    return text
 
 
 def _answered(run: RunTables, rows: pd.DataFrame) -> pd.DataFrame:

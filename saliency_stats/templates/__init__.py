@@ -10,6 +10,7 @@ from saliency_stats.execution.store import write_text
 _FILES: Final = {
     "phantom": {"phantom.yaml": "study.yaml"},
     "patches": {"patches.yaml": "study.yaml", "patches.csv": "patches.csv"},
+    "slides": {"slides.yaml": "study.yaml", "slides.csv": "slides.csv"},
 }
 
 

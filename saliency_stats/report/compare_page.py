@@ -1,0 +1,153 @@
+"""The comparison of several runs as one page with everything inside."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from saliency_stats.report.figures_compare import caption_comparison
+from saliency_stats.report.run import PRIMARY, TRAINED, RunTables, records
+from saliency_stats.report.tables import Table
+from saliency_stats.report.wording import (
+    CONTRAST_WORDS,
+    NONE,
+    STATUS_WORDS,
+    TEST_WORDS,
+    count,
+    listing,
+    magnification_words,
+    model_words,
+    number,
+    p_words,
+    ratio,
+    ratio_interval,
+    whole,
+)
+
+_NUMBERS: Final = ("Ratio", "Interval", "p", "Adjusted p", "Slides", "Patches")
+
+
+def render_comparison(
+    runs: Mapping[str, RunTables],
+    table: pd.DataFrame,
+    sentences: Sequence[str],
+    differences: Sequence[tuple[str, ...]],
+    picture: Path,
+    level: str,
+) -> str:
+    """Write the page.
+
+    Parameters
+    ----------
+    runs
+        By their names.
+    table
+        As :func:`~saliency_stats.report.compare.comparison_table` returns it.
+    sentences
+        What the runs say of the claim.
+    differences
+        The keys in which the study files differ, as :func:`~saliency_stats.report.compare.study_differences` returns
+        them.
+    picture
+        The figure as PNG; it is put inside the page.
+    level
+        The intervals' level in words.
+
+    Returns
+    -------
+    str
+        HTML that loads nothing from anywhere else.
+    """
+    environment = Environment(
+        loader=PackageLoader("saliency_stats.report"),
+        autoescape=select_autoescape(enabled_extensions=("html.j2",), default=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("comparison.html.j2").render(
+        summary=f"{count(len(runs), 'run')}: {', '.join(runs)}.",
+        sentences=sentences,
+        data=base64.b64encode(picture.read_bytes()).decode("ascii"),
+        caption=caption_comparison(level),
+        tables=[made for made in (_primary(table, level), _networks(table), _compartments(table)) if made.rows],
+        differences=_studies(runs, differences),
+    )
+
+
+def _primary(table: pd.DataFrame, level: str) -> Table:
+    rows = table[(table["contrast"] == PRIMARY) & (table["model"] == TRAINED)]
+    cells = [
+        (
+            *_stratum(row),
+            STATUS_WORDS.get(row.verdict, NONE),
+            TEST_WORDS.get(row.test, row.test),
+            *_numbers(row),
+            number(row.balanced_accuracy, 3),
+        )
+        for row in records(rows)
+    ]
+    notes = []
+    for (reason, run), found in rows[rows["reason"] != ""].groupby(["reason", "run"], sort=False):
+        where = listing(f"{row.label} {magnification_words(row.magnification)}" for row in records(found))
+        notes.append(f"{run}, {where}: {reason}.")
+    return Table(
+        "primary",
+        "Saliency density in the cytoplasm against the nuclei, trained network",
+        f"Intervals: {level}. {' '.join(notes)}".strip(),
+        ("Class", "Magnification", "Run", "Verdict", "Test", *_NUMBERS, "Balanced accuracy"),
+        tuple(cells),
+        n_text=5,
+    )
+
+
+def _networks(table: pd.DataFrame) -> Table:
+    rows = table[(table["contrast"] == PRIMARY) & (table["model"] != TRAINED)]
+    return Table(
+        "networks",
+        "The same for the controls, and the trained network against them",
+        "A difference of networks is the ratio of the two ratios.",
+        ("Class", "Magnification", "Run", "Network", *_NUMBERS),
+        tuple((*_stratum(row), model_words(row.model), *_numbers(row)) for row in records(rows)),
+        n_text=4,
+    )
+
+
+def _compartments(table: pd.DataFrame) -> Table:
+    rows = table[(table["contrast"] != PRIMARY) & (table["model"] == TRAINED)]
+    return Table(
+        "compartments",
+        "The other compartments, trained network",
+        "",
+        ("Class", "Magnification", "Run", "Contrast", *_NUMBERS),
+        tuple(
+            (*_stratum(row), CONTRAST_WORDS.get(row.contrast, row.contrast), *_numbers(row)) for row in records(rows)
+        ),
+        n_text=4,
+    )
+
+
+def _studies(runs: Mapping[str, RunTables], differences: Sequence[tuple[str, ...]]) -> Table:
+    note = "" if differences else "The study files are the same in every key; the runs differ in nothing that they set."
+    return Table("studies", "Keys whose values differ", note, ("Key", *runs), tuple(differences), n_text=1 + len(runs))
+
+
+def _stratum(row: object) -> tuple[str, str, str]:
+    label, magnification, run = (str(getattr(row, name)) for name in ("label", "magnification", "run"))
+    return label, magnification_words(magnification), run
+
+
+def _numbers(row: object) -> tuple[str, ...]:
+    found = {name: float(getattr(row, name)) for name in ("estimate", "ci_low", "ci_high", "p_value", "p_adjusted")}
+    slides, patches = (float(getattr(row, name)) for name in ("n_slides", "n_patches"))
+    return (
+        ratio(found["estimate"]),
+        ratio_interval(found["ci_low"], found["ci_high"]),
+        p_words(found["p_value"]),
+        p_words(found["p_adjusted"]),
+        whole(slides) if slides else NONE,
+        whole(patches),
+    )

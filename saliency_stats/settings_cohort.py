@@ -1,0 +1,87 @@
+"""The cohort's part of the study file: phantoms, patch images or whole-slide images."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from saliency_stats.vocabulary import SPLITS
+
+Positive = Annotated[float, Field(gt=0)]
+EvaluationSplit = Literal["test", "valid"]
+
+
+class Section(BaseModel):
+    """A section of the study file: unknown keys are refused, values are not changed afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty(cls, content: Any) -> Any:
+        # "saliency:" with every key below it commented out is a section of defaults
+        return {} if content is None else content
+
+
+class Fractions(Section):
+    """Share of the slides (patients, where known) per split."""
+
+    train: float = Field(default=0.5, gt=0, lt=1)
+    valid: float = Field(default=0.1, ge=0, lt=1)
+    test: float = Field(default=0.4, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _sum(self) -> "Fractions":
+        total = sum(getattr(self, split) for split in SPLITS)
+        if abs(total - 1.0) > 1e-9:  # noqa: PLR2004  (rounding)
+            raise ValueError(f"the fractions add up to {total:g}; expected 1")
+        return self
+
+
+class CohortBase(Section):
+    """What every kind of cohort has."""
+
+    fractions: Fractions = Fractions()
+    evaluation_split: EvaluationSplit = "test"
+    min_tissue: float = Field(default=0.05, ge=0, le=1)
+    cache_mb: int = Field(default=1024, ge=0)
+
+
+class PhantomSection(CohortBase):
+    """Synthetic tissue with a planted class signal."""
+
+    kind: Literal["phantom"] = "phantom"
+    signal: Literal["cytoplasm", "nucleus", "stroma", "none"] = "cytoplasm"
+    slides: int = Field(default=24, ge=3, le=100_000)
+    patches_per_slide: int = Field(default=24, ge=2, le=100_000)
+    size_px: int = Field(default=128, ge=32, le=4096)
+    mpp: float = Field(default=0.5, ge=0.2, le=2.5)
+    strength: float = Field(default=1.0, ge=0, le=1)
+    stain_variation: float = Field(default=1.0, ge=0, le=3)
+
+
+class PatchesSection(CohortBase):
+    """Patch images listed in a CSV."""
+
+    kind: Literal["patches"]
+    table: Path
+    mpp: float | None = Field(default=None, ge=0.05, le=20.0)
+
+
+class SlidesSection(CohortBase):
+    """Whole-slide images listed in a CSV."""
+
+    kind: Literal["slides"]
+    table: Path
+    size_px: int = Field(default=256, ge=32, le=2048)
+    magnifications: list[Positive] = Field(default=[5.0, 10.0, 20.0, 40.0], min_length=1)
+    patches_per_slide: int = Field(default=50, ge=1, le=100_000)
+    sampling: Literal["poisson", "grid"] = "poisson"
+    spacing_um: float | None = Field(default=None, gt=0)
+    min_place_tissue: float = Field(default=0.5, ge=0, le=1)
+    central_um: float | None = Field(default=None, gt=0)
+    min_tumour: float = Field(default=0.75, gt=0, le=1)
+    max_tumour: float = Field(default=0.0, ge=0, lt=1)
+    carry: Literal["finest", "native"] = "finest"
+    mpp_override: dict[str, Positive] = {}
+    annotation_groups: dict[Literal["tumour", "exclude", "ignore"], list[str]] = {}

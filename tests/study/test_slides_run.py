@@ -1,0 +1,73 @@
+"""From slide files to the report: phantom slides, a slide that is broken, two magnifications."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from saliency_stats import Study
+from saliency_stats.cohort.phantom_slide import PhantomSlideSpec, write_phantom_slide
+
+STUDY_YAML = """\
+name: small
+cohort:
+  {kind: slides, table: slides.csv, size_px: 32, magnifications: [10, 20], patches_per_slide: 4, spacing_um: 20,
+  fractions: {train: 0.4, valid: 0.2, test: 0.4}}
+classifier: {architecture: densenet121, weights: none, trainable: all, epochs: 1, batch_size: 4,
+  min_balanced_accuracy: 0.5}
+saliency: {min_confidence: 0.5, batch_size: 4}
+statistics: {bootstrap_draws: 2000, min_slides: 2}
+report: {examples: 1}
+"""
+
+
+@pytest.fixture(scope="module")
+def study_file(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("slides")
+    lines = ["path,slide_id,patient_id,annotation"]
+    for number in range(5):
+        spec = PhantomSlideSpec(
+            f"slide-{number}",
+            width_px=512,
+            height_px=512,
+            mpp=0.5,
+            compression="jpeg" if number % 2 else "deflate",
+            seed=number,
+            tumour=True,
+        )
+        files = write_phantom_slide(folder, spec)
+        lines.append(f"{files.slide.name},{spec.slide_id},patient-{number},{files.xml.name}")
+    (folder / "broken.svs").write_bytes(b"not a slide")
+    (folder / "slides.csv").write_text("\n".join([*lines, "broken.svs,broken,,"]))
+    (folder / "study.yaml").write_text(STUDY_YAML)
+    return folder / "study.yaml"
+
+
+@pytest.fixture(scope="module")
+def run(study_file, tmp_path_factory):
+    return Study.from_yaml(study_file).run(tmp_path_factory.mktemp("run") / "out")
+
+
+def test_the_road_from_slides_to_the_report(run):
+    slides = pd.read_csv(run.folder / "slides.csv").set_index("slide_id")
+    assert slides.loc["broken", "status"].startswith("excluded")
+    assert (slides.drop(index="broken")["status"] == "used").all()
+    patches = pd.read_csv(run.folder / "patches.csv")
+    assert patches.groupby("patch_id").size().eq(2).all()
+    assert patches.groupby("slide_id")["split"].nunique().eq(1).all()
+    for name in ("slides", "magnification", "magnification_compartments"):
+        assert (run.folder / "figures" / f"{name}.png").is_file()
+    page = (run.folder / "report.html").read_text(encoding="utf-8")
+    assert "1 slide could not be used" in page
+    assert "How does it change with magnification?" in page
+    assert sorted(run.metrics["magnification"].unique()) == [10.0, 20.0]
+    assert (run.contrasts["contrast"] == "magnification_vs_reference").any()
+
+
+def test_compartments_are_those_of_the_finest_magnification(run):
+    tissue = run.ledger.groupby(["patch_id", "magnification", "model"])["area_share"].sum()
+    np.testing.assert_allclose(tissue, 1, atol=1e-6)
+    kept = sorted((run.folder / "work" / "compartments").glob("*.npz"))
+    assert {path.stem for path in kept} == set(run.ledger["patch_id"])
+    with np.load(kept[0]) as file:
+        # the field of the coarser patch at the pixel size of the finer one
+        assert file["shares"].shape == (4, 64, 64)
