@@ -9,16 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import tifffile
 from openslide import OpenSlide
 from PIL import Image
 from skimage.filters import gaussian
 
+from saliency_stats.cohort.pyramid import write_pyramid
 from saliency_stats.cohort.slide import Slide
 
 SIZE_PX = 8_000
 MPP = 0.25
-LEVELS = (1, 2, 4, 8, 16)
+LEVELS = 5
 PATCH_PX = 256
 PATCHES = 24
 MAGNIFICATIONS = {5: 2.0, 10: 1.0, 20: 0.5}
@@ -30,19 +30,16 @@ def write_slide(path: Path) -> None:
     tile = gaussian(rng.standard_normal((1000, 1000)), 3, mode="wrap")
     tile = np.clip(170 + 30 * tile / tile.std(), 0, 255)
     image = np.tile(np.stack([tile, 0.7 * tile, 0.9 * tile], axis=2).astype(np.uint8), (SIZE_PX // 1000,) * 2 + (1,))
-    with tifffile.TiffWriter(path) as file:
-        for level in LEVELS:
-            file.write(
-                np.asarray(Image.fromarray(image).reduce(level)),
-                tile=(256, 256),
-                photometric="rgb",
-                compression="jpeg",
-                compressionargs={"level": 85},
-                subfiletype=int(level > 1),
-                resolution=(1e4 / (MPP * level),) * 2,
-                resolutionunit="CENTIMETER",
-                metadata=None,
-            )
+    side = 256
+    write_pyramid(
+        path,
+        lambda row, column: image[side * row : side * (row + 1), side * column : side * (column + 1)],
+        image.shape[:2],
+        MPP,
+        tile_px=side,
+        compression="jpeg",
+        levels=LEVELS,
+    )
 
 
 def rate(read: Callable[[float, float], object], centres_um: np.ndarray) -> float:

@@ -70,7 +70,11 @@ def caption_slides(run: RunTables) -> str:
     if taken > shown:
         text += f" The first {shown} are drawn."
     table = run.folder / "slides.csv"
-    excluded = pd.read_csv(table, dtype=str, keep_default_na=False) if table.is_file() else pd.DataFrame({"status": []})
+    excluded = (
+        pd.read_csv(table, dtype=str, keep_default_na=False)
+        if table.is_file()
+        else pd.DataFrame({"status": pd.Series(dtype=str)})
+    )
     excluded = excluded[excluded["status"].str.startswith("excluded")]
     if len(excluded):
         reasons = [str(row.status).removeprefix("excluded: ") for row in records(excluded)]

@@ -10,6 +10,7 @@ import tifffile
 from skimage.registration import phase_cross_correlation
 
 from saliency_stats.cohort import slide as module
+from saliency_stats.cohort.pyramid import write_pyramid
 from saliency_stats.cohort.slide import Slide
 from saliency_stats.errors import SlideError
 
@@ -211,7 +212,10 @@ def test_a_closed_slide_opens_again(noise):
 
 
 def test_broken_tiles_are_refused_and_the_others_read(tmp_path):
-    path = write(tmp_path / "x.tif", NOISE, compression="jpeg")
+    path = tmp_path / "x.tif"
+    image = NOISE[:1000, :1500]
+    tiles = lambda row, column: image[256 * row : 256 * (row + 1), 256 * column : 256 * (column + 1)]  # noqa: E731
+    write_pyramid(path, tiles, image.shape[:2], MPP, tile_px=256, compression="jpeg", levels=1)
     with tifffile.TiffFile(path) as file:
         offset, length = file.pages[0].dataoffsets[0], file.pages[0].databytecounts[0]
     content = bytearray(path.read_bytes())
