@@ -15,6 +15,10 @@ SYMMETRIC: Final = (0.03, 0.065)
 #: … at most this often where they are skewed, and its intervals cover at least this often where they are symmetric.
 SKEWED: Final = 0.10
 COVERAGE: Final = 0.93
+#: Its power is at least this share of the t test's, where effects are normal and slides equally large.
+POWER: Final = 0.9
+#: Power of the t test there, by the choice of the simulated effect.
+POWER_OF_T: Final = 0.8
 #: Fewer simulations do not tell 6 % from 7 %: a test with so few is not judged, and supporting.
 MIN_SIMULATIONS: Final = 20_000
 #: With fewer slides than this no test is confirmatory.
@@ -104,7 +108,8 @@ def is_confirmatory(rows: pd.DataFrame) -> bool:
     Parameters
     ----------
     rows
-        Of ``calibration.csv``: ``slides``, ``effects``, ``type_1_low``, ``type_1_high``, ``coverage``, ``simulations``.
+        Of ``calibration.csv``: ``slides``, ``balance``, ``effects``, ``type_1_low``, ``type_1_high``, ``coverage``,
+        ``simulations``, ``power``, ``power_simulations``.
     """
     if int(rows["slides"].iloc[0]) < MIN_SLIDES or int(rows["simulations"].min()) < MIN_SIMULATIONS:
         return False
@@ -113,4 +118,7 @@ def is_confirmatory(rows: pd.DataFrame) -> bool:
     holds = (symmetric["type_1_high"] >= low) & (symmetric["type_1_low"] <= high)
     error = 1.96 * np.sqrt(COVERAGE * (1 - COVERAGE) / symmetric["simulations"])
     covers = symmetric["coverage"] + error >= COVERAGE
-    return bool(holds.all() and covers.all() and (skewed["type_1_low"] <= SKEWED).all())
+    plain = rows[(rows["effects"] == "normal") & (rows["balance"] == "balanced")]
+    wanted = POWER * POWER_OF_T
+    finds = plain["power"] + 1.96 * np.sqrt(wanted * (1 - wanted) / plain["power_simulations"]) >= wanted
+    return bool(holds.all() and covers.all() and finds.all() and (skewed["type_1_low"] <= SKEWED).all())

@@ -186,7 +186,7 @@ def _calibration(run: RunTables, verdict: Mapping[str, Any]) -> Calibration | No
 
 def _trust(run: RunTables, errs: Calibration | None) -> Iterator[str]:
     if errs:
-        role = "confirmatory" if errs.confirmatory else "only supporting: it does not keep its level in all designs"
+        role = "confirmatory" if errs.confirmatory else "only supporting (see the table of all tests)"
         test = TEST_WORDS.get(run.primary_test, run.primary_test)
         yield f"{test}, at this number of slides {role}; wrong findings at 5 % in simulated null studies: {errs.words}"
 

@@ -26,14 +26,15 @@ def test_a_test_over_patches_is_not_to_be_trusted():
     assert (rows["type_1_error"] > 0.3).all()
 
 
-@pytest.mark.parametrize("slides", [6, 8, 10, 20, 50])
-def test_the_sign_flip_test_is_confirmatory_from_six_slides_on(slides):
+@pytest.mark.parametrize("slides", [8, 10, 20, 50])
+def test_the_sign_flip_test_is_confirmatory_from_eight_slides_on(slides):
     assert is_confirmatory(TABLE[(TABLE["test"] == "sign_flip") & (TABLE["slides"] == slides)])
 
 
-def test_no_test_is_confirmatory_with_five_slides():
+@pytest.mark.parametrize("slides", [5, 6])
+def test_no_test_is_confirmatory_with_fewer(slides):
     for test in TESTS:
-        assert not is_confirmatory(TABLE[(TABLE["test"] == test) & (TABLE["slides"] == 5)])
+        assert not is_confirmatory(TABLE[(TABLE["test"] == test) & (TABLE["slides"] == slides)])
 
 
 def test_the_nearest_design_below_is_looked_up():
@@ -58,6 +59,9 @@ def rows(**changes):
         "type_1_high": [0.055, 0.055, 0.09],
         "coverage": [0.95, 0.95, 0.92],
         "simulations": 20_000,
+        "balance": "balanced",
+        "power": [0.79, 0.7, 0.7],
+        "power_simulations": 20_000,
     }
     return pd.DataFrame({**base, **changes})
 
@@ -73,6 +77,7 @@ def rows(**changes):
         ({"coverage": [0.95, 0.95, 0.85]}, True),
         ({"slides": 5}, False),
         ({"simulations": 2_000}, False),
+        ({"power": [0.7, 0.79, 0.79]}, False),
     ],
 )
 def test_each_bound_counts(changes, expected):
