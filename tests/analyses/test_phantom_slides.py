@@ -1,6 +1,7 @@
 """The script that writes a cohort of phantom slides: a study can read its list."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -12,9 +13,10 @@ from saliency_stats.cohort.slide_list import read_slide_list
 PATH = Path(__file__).parents[2] / "analyses" / "phantom_slides.py"
 
 
-def test_the_list_names_slides_and_annotations_that_are_there(tmp_path):
+def test_the_list_names_slides_and_annotations_that_are_there(tmp_path, monkeypatch):
     spec = importlib.util.spec_from_file_location("analyses_phantom_slides", PATH)
     script = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, script)  # worker processes look it up there
     spec.loader.exec_module(script)
     arguments = ["--out", tmp_path / "cohort", "--slides", 4, "--side", 512, "--mpp", 0.5, "--signal", "nucleus"]
     result = CliRunner().invoke(script.main, [str(argument) for argument in arguments], catch_exceptions=False)
