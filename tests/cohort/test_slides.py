@@ -4,9 +4,11 @@ import shutil
 
 import numpy as np
 import pytest
+import tifffile
 
 from saliency_stats.cohort.cache import CachedCohort
 from saliency_stats.cohort.phantom_slide import PhantomSlideSpec, write_phantom_slide
+from saliency_stats.cohort.pyramid import write_pyramid
 from saliency_stats.cohort.slides import SLIDE_COLUMNS, SlideCohort
 from saliency_stats.cohort.tiling import TilingParameters
 from saliency_stats.errors import CohortError
@@ -23,6 +25,9 @@ def folder(tmp_path_factory):
         write_phantom_slide(path, spec)
     (path / "broken.tif").write_bytes((path / "slide-1.tif").read_bytes()[:3000])
     shutil.copy(path / "slide-2.tif", path / "far.tif")
+    white = np.full((1024, 1024, 3), 244, np.uint8)
+    write_pyramid(path / "empty.tif", lambda *_: white[:512, :512], (1024, 1024), 0.25)
+    tifffile.imwrite(path / "unscaled.tif", white, tile=(256, 256), photometric="rgb", metadata=None)
     (path / "far.xml").write_text(
         '<ASAP_Annotations><Annotations><Annotation Name="a" Type="Polygon" PartOfGroup="_0"><Coordinates>'
         '<Coordinate Order="0" X="90000" Y="0"/><Coordinate Order="1" X="91000" Y="0"/>'
@@ -85,6 +90,8 @@ def test_the_table_depends_on_the_seed_and_the_slides_names_alone(folder):
         ("absent.tif,bad,,", "bad"),
         ("far.tif,bad,,far.xml", "outside"),
         ("slide-2.tif,bad,,absent.xml", "absent.xml"),
+        ("empty.tif,bad,,", "no place with 50% tissue"),
+        ("unscaled.tif,bad,,", "cohort.mpp_override"),
     ],
 )
 def test_a_bad_slide_is_counted_and_stops_no_other(folder, line, reason):
