@@ -24,7 +24,7 @@ ARTEFACTS: Final = (
     "explain",
     "figures",
     "maps",
-    "slides",
+    "slide_pictures",
     "paper",
     "study.yaml",
     "manifest.json",

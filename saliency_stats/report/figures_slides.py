@@ -25,7 +25,7 @@ _ARRAYS: Final = ("image", "tissue", "tumour", "mpp")
 
 def has_slides(run: RunTables) -> bool:
     """Tell whether the run is of whole-slide images."""
-    return (run.folder / "slides").is_dir()
+    return (run.folder / "slide_pictures").is_dir()
 
 
 def draw_slides(run: RunTables) -> Figure:
@@ -84,11 +84,11 @@ def caption_slides(run: RunTables) -> str:
 
 def _shown(run: RunTables) -> list[str]:
     taken = sorted(run.patches["slide_id"].unique())
-    return [slide_id for slide_id in taken if (run.folder / "slides" / f"{slide_id}.npz").is_file()][:MOST]
+    return [slide_id for slide_id in taken if (run.folder / "slide_pictures" / f"{slide_id}.npz").is_file()][:MOST]
 
 
 def _picture(run: RunTables, slide_id: str) -> dict[str, NDArray[Any]]:
-    path = run.folder / "slides" / f"{slide_id}.npz"
+    path = run.folder / "slide_pictures" / f"{slide_id}.npz"
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return {name: np.asarray(arrays[name]) for name in _ARRAYS}
