@@ -276,8 +276,9 @@ class Stages:
         left_out = int((cohort.slides["status"] != USED).sum())
         if left_out:
             self._progress.say(f"{left_out} of {len(cohort.slides)} slides are excluded; slides.csv says why")
+        folder = self.store.folder / "slide_pictures"
         for slide_id, arrays in cohort.pictures.items():
-            with atomic(self.store.folder / "slide_pictures" / f"{slide_id}.npz") as partial, partial.open("wb") as file:
+            with atomic(folder / f"{slide_id}.npz") as partial, partial.open("wb") as file:
                 np.savez_compressed(file, **arrays)
 
     def _write_maps(self, unit: Unit, maps: pd.DataFrame) -> None:
