@@ -127,7 +127,9 @@ def differences_table(run: RunTables) -> Table:
         "differences",
         "Where the preference differs",
         "Ratio of two ratios cytoplasm : nucleus, trained network; 1 is no difference. Where the study's test is not"
-        f" possible because different slides are compared, the row is that of a test that is.{_reasons(answered)}",
+        " possible because different slides are compared, the row is that of a test that is. Judged patches are"
+        " correctly classified, so the classes compared are those that the network predicts: they may differ although"
+        f" their tissue does not.{_reasons(answered)}",
         (
             *("Magnification", "Class", "Difference", "Ratio", f"{run.confidence_percent} interval", "p"),
             *("Adjusted p", "Test"),
