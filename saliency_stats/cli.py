@@ -112,7 +112,7 @@ def run(
 )
 @reported
 def init(folder: Path, kind: str) -> None:
-    """Write a commented study file (and, for patches, an example table) into FOLDER.
+    """Write a commented study file (and, for patches and slides, an example table) into FOLDER.
 
     \b
     saliency-stats init my-study

@@ -1,12 +1,13 @@
 """A cohort of whole-slide images: the same locations of each slide at every magnification."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from PIL import Image as PillowImage
 
 from saliency_stats.cohort.annotation import Annotation, read_annotation
 from saliency_stats.cohort.overview import TissueMap
@@ -45,8 +46,6 @@ class SlideCohort:
         µm per pixel by slide id or pattern.
     groups
         Names of annotation groups by role, ``tumour`` and ``exclude``; those that are left out are the usual ones.
-    tick
-        Called with 1 after each slide.
 
     Attributes
     ----------
@@ -63,7 +62,6 @@ class SlideCohort:
     seed: int
     mpp_override: Mapping[str, float] = field(default_factory=dict)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    tick: Callable[[int], object] = lambda _: None
     kind: str = "slides"
 
     def __post_init__(self) -> None:
@@ -75,7 +73,6 @@ class SlideCohort:
             row, table = self._look(slide)
             rows.append(row)
             patches.append(table)
-            self.tick(1)
         self.slides = pd.DataFrame(rows, columns=list(SLIDE_COLUMNS))
         self.table = pd.concat(patches, ignore_index=True)[list(PATCH_COLUMNS)]
 
@@ -111,10 +108,11 @@ class SlideCohort:
             row |= {"vendor": info.vendor, "width_px": info.width_px, "height_px": info.height_px, "mpp": info.mpp}
             for mpp in self.tiling.mpps:
                 slide.spec(mpp)
-            tissue = TissueMap.from_overview(*slide.read_overview())
+            overview, *scale = slide.read_overview()
+            tissue = TissueMap.from_overview(overview, *scale)
             row["tissue_mm2"] = tissue.area_um2 / 1e6
             tumour = self._annotation(listed, slide)
-            self.pictures[listed.slide_id] = _picture(slide, tumour)
+            self.pictures[listed.slide_id] = _picture(overview, tissue, tumour)
             row["tumour_mm2"] = tumour.tumour.area / 1e6 if tumour else 0.0
             row["notes"] = "; ".join(tumour.notes) if tumour else ""
             rng = np.random.default_rng(derive(self.seed, "tiling", listed.slide_id))
@@ -166,12 +164,13 @@ class SlideCohort:
         return pd.DataFrame(rows, columns=list(PATCH_COLUMNS))
 
 
-def _picture(slide: Slide, tumour: Annotation | None) -> dict[str, Any]:
+def _picture(overview: Image, tissue: TissueMap, tumour: Annotation | None) -> dict[str, Any]:
     """Return a small picture of a slide with its tissue and tumour: what the report draws."""
-    image, mpp_y, mpp_x = slide.read_overview(_PICTURE_PX)
-    tissue = TissueMap.from_overview(image, mpp_y, mpp_x).mask
-    outlined = np.zeros_like(tissue) if tumour is None else tumour.mask(tissue.shape, mpp_y, mpp_x)
-    return {"image": image, "tissue": tissue, "tumour": outlined, "mpp": np.array([mpp_y, mpp_x])}
+    factor = -(-max(overview.shape) // _PICTURE_PX)
+    image = np.asarray(PillowImage.fromarray(overview).reduce(factor))
+    mask, mpp = tissue.mask[::factor, ::factor], (tissue.mpp_y * factor, tissue.mpp_x * factor)
+    outlined = np.zeros_like(mask) if tumour is None else tumour.mask(mask.shape, *mpp)
+    return {"image": image, "tissue": mask, "tumour": outlined, "mpp": np.array(mpp)}
 
 
 def _nothing(found: Locations, tiling: TilingParameters) -> str:
