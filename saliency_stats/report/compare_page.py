@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Final
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from saliency_stats.report.figures_compare import caption_comparison
+from saliency_stats.report.page import page_template
 from saliency_stats.report.run import PRIMARY, TRAINED, RunTables, records
 from saliency_stats.report.tables import Table
 from saliency_stats.report.wording import (
@@ -61,14 +61,7 @@ def render_comparison(
     str
         HTML that loads nothing from anywhere else.
     """
-    environment = Environment(
-        loader=PackageLoader("saliency_stats.report"),
-        autoescape=select_autoescape(enabled_extensions=("html.j2",), default=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("comparison.html.j2").render(
+    return page_template("comparison.html.j2").render(
         summary=f"{count(len(runs), 'run')}: {', '.join(runs)}.",
         sentences=sentences,
         data=base64.b64encode(picture.read_bytes()).decode("ascii"),

@@ -10,12 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from saliency_stats.report.figures_contrasts import NOT_INTERPRETABLE, missing_reasons
+from saliency_stats.report.figures_contrasts import NOT_INTERPRETABLE, missing_reasons, row_places, write_headings
 from saliency_stats.report.run import PRIMARY, TRAINED, records
 from saliency_stats.report.style import CONTROL_COLOUR, QUIET, empty_figure, new_figure, ratio_axis
 from saliency_stats.report.wording import (
     NONE,
-    magnification_words,
     number,
     p_words,
     ratio,
@@ -48,7 +47,7 @@ def draw_comparison(table: pd.DataFrame, names: Sequence[str], level: str) -> Fi
     rows = primary[primary["model"] == TRAINED].reset_index(drop=True)
     if rows.empty:
         return empty_figure("no run has a judged patch with both nuclei and cytoplasm")
-    places = _places(rows)
+    places = row_places(rows)
     figure = new_figure(1.35 + 0.21 * (places[-1] + 1.0))
     axes, numbers = figure.subplots(1, 2, sharey=True, width_ratios=[1.0, 1.12])
     numbers.set_axis_off()
@@ -64,7 +63,7 @@ def draw_comparison(table: pd.DataFrame, names: Sequence[str], level: str) -> Fi
         _write_numbers(numbers, place, row)
         shown += [row.estimate, row.ci_low, row.ci_high, control]
     axes.set_yticks(places, [_short(name) for name in rows["run"]])
-    _write_strata(axes, rows, places)
+    write_headings(axes, rows, places)
     heads = ("ratio", "interval" if "(" in level else f"{level} interval", "adj. p", "slides", "patches", "accuracy")
     for left, word in zip(_COLUMNS, heads, strict=True):
         numbers.text(left, -0.8, word, color=QUIET, ha="right", va="center", fontsize=6.5)
@@ -106,33 +105,6 @@ def _short(name: str) -> str:
 def _style(k: int) -> dict[str, Any]:
     """Return one run's colour and marker: no two of the first 56 runs share both."""
     return {"color": _COLOURS[k % len(_COLOURS)], "marker": _MARKERS[k % len(_MARKERS)]}
-
-
-def _places(rows: pd.DataFrame) -> list[float]:
-    """Give each row its height: the runs of one class and magnification stand together under a heading line."""
-    places: list[float] = []
-    at, before = -1.0, None
-    for stratum in zip(rows["label"], rows["magnification"], strict=True):
-        at += 1.0 if stratum == before else 2.2
-        before = stratum
-        places.append(at)
-    return places
-
-
-def _write_strata(axes: Axes, rows: pd.DataFrame, places: list[float]) -> None:
-    first = rows.assign(place=places).drop_duplicates(["label", "magnification"])
-    for row in records(first):
-        axes.annotate(
-            f"{row.label}, {magnification_words(row.magnification)}",
-            (0.0, row.place - 0.95),
-            xycoords=axes.get_yaxis_transform(),
-            xytext=(-4, 0),
-            textcoords="offset points",
-            ha="right",
-            va="center",
-            fontweight="bold",
-            annotation_clip=False,
-        )
 
 
 def _draw_estimate(axes: Axes, place: float, row: Any, k: int, control: float) -> None:

@@ -65,14 +65,15 @@ def draw_forest(run: RunTables) -> Figure:
     rows = rows[np.isfinite(rows["estimate"])].reset_index(drop=True)
     if rows.empty:
         return empty_figure("no judged patch has both nuclei and cytoplasm")
-    places = _places(rows)
+    places = row_places(rows)
     figure = new_figure(1.15 + 0.23 * (places[-1] + 1.0))
     axes, numbers = _two_panels(figure, run.confidence_percent)
     axes.axvline(0.0, color=QUIET, linestyle="--", linewidth=0.9, zorder=0)
     for place, row in zip(places, records(rows), strict=True):
         _draw_estimate(axes, place, row)
         _write_numbers(numbers, place, row)
-    _write_strata(axes, rows, places)
+    axes.set_yticks(places, [model_words(str(model)) for model in rows["model"]])
+    write_headings(axes, rows, places)
     limits = rows[["estimate", "ci_low", "ci_high"]].to_numpy(np.float64)
     reach = max(0.3, float(np.nanmax(np.abs(limits))))
     ratio_axis(axes, "x", -reach, reach)
@@ -141,8 +142,8 @@ def _two_panels(figure: Figure, level: str) -> tuple[Any, Any]:
 _COLUMNS: Final = (0.12, 0.42, 0.64, 0.8, 0.97)
 
 
-def _places(rows: pd.DataFrame) -> list[float]:
-    """Give each row its height: rows of one stratum stand together under a heading line."""
+def row_places(rows: pd.DataFrame) -> list[float]:
+    """Give each row its height: rows of one class and magnification stand together under a heading line."""
     places: list[float] = []
     at, before = -1.0, None
     for stratum in zip(rows["magnification"], rows["label"], strict=True):
@@ -152,24 +153,20 @@ def _places(rows: pd.DataFrame) -> list[float]:
     return places
 
 
-def _write_strata(axes: Any, rows: pd.DataFrame, places: list[float]) -> None:
-    labels = [model_words(str(model)) for model in rows["model"]]
-    axes.set_yticks(places, labels)
-    seen: set[tuple[str, str]] = set()
-    for place, magnification, label in zip(places, rows["magnification"], rows["label"], strict=True):
-        if (magnification, label) not in seen:
-            seen.add((magnification, label))
-            axes.annotate(
-                f"{label}, {magnification_words(magnification)}",
-                (0.0, place - 0.95),
-                xycoords=axes.get_yaxis_transform(),
-                xytext=(-4, 0),
-                textcoords="offset points",
-                ha="right",
-                va="center",
-                fontweight="bold",
-                annotation_clip=False,
-            )
+def write_headings(axes: Any, rows: pd.DataFrame, places: list[float]) -> None:
+    """Write each class and magnification above the first of its rows."""
+    for row in records(rows.assign(place=places).drop_duplicates(["magnification", "label"])):
+        axes.annotate(
+            f"{row.label}, {magnification_words(row.magnification)}",
+            (0.0, row.place - 0.95),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(-4, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            fontweight="bold",
+            annotation_clip=False,
+        )
 
 
 def _draw_estimate(axes: Any, place: float, row: Any) -> None:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from saliency_stats.report.calibration import Calibration
 from saliency_stats.report.caveats import caveats
 from saliency_stats.report.figures import DrawnFigure
+from saliency_stats.report.page import page_template
+from saliency_stats.report.population import patches_per_unit
 from saliency_stats.report.run import NOT_RECORDED, PRIMARY, TRAINED, RunTables, canonical_magnification, records
 from saliency_stats.report.tables import Table
 from saliency_stats.report.tables_contrasts import calibration_of
@@ -77,22 +78,16 @@ def render_html(run: RunTables, figures: Sequence[DrawnFigure], tables: Sequence
     str
         HTML that loads nothing from anywhere else.
     """
-    environment = Environment(
-        loader=PackageLoader("saliency_stats.report"),
-        autoescape=select_autoescape(enabled_extensions=("html.j2",), default=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    per_unit = patches_per_unit(run)
     by_name = {figure.name: figure for figure in figures}
     table_by_name = {table.name: table for table in tables}
     numbers = {figure.name: k for k, figure in enumerate(_in_order(by_name), start=1)}
     sections = [_section(title, names, shown, by_name, numbers, table_by_name) for title, names, shown in _SECTIONS]
-    return environment.get_template("report.html.j2").render(
+    return page_template("report.html.j2").render(
         name=run.name,
         summary=_summary(run),
         headline=headline(list(run.verdicts)),
-        badges=[_badge(run, verdict) for verdict in run.verdicts],
+        badges=[_badge(run, verdict, per_unit) for verdict in run.verdicts],
         sections=[section for section in sections if section["figures"] or section["tables"]],
         caveats=caveats(run),
         reproduction=_reproduction(run),
@@ -140,7 +135,7 @@ def _summary(run: RunTables) -> str:
     )
 
 
-def _badge(run: RunTables, verdict: Mapping[str, Any]) -> _Badge:
+def _badge(run: RunTables, verdict: Mapping[str, Any], per_unit: Mapping[tuple[str, str], tuple[int, int]]) -> _Badge:
     estimate, low, high, p_value = (
         _number(verdict.get(key)) for key in ("estimate", "ci_low", "ci_high", "p_adjusted")
     )
@@ -152,7 +147,7 @@ def _badge(run: RunTables, verdict: Mapping[str, Any]) -> _Badge:
         parts.append(f"{run.confidence_percent} interval {ratio_interval(low, high)}")
     if p_sign(p_value):
         parts.append(f"adjusted {p_sign(p_value)}")
-    errs = _calibration(run, verdict)
+    errs = _calibration(run, verdict, per_unit)
     if errs:
         parts.append(f"the test errs in {percent(errs.normal)} of null studies like this")
     if verdict.get("n_slides"):
@@ -174,14 +169,16 @@ def _badge(run: RunTables, verdict: Mapping[str, Any]) -> _Badge:
     )
 
 
-def _calibration(run: RunTables, verdict: Mapping[str, Any]) -> Calibration | None:
+def _calibration(
+    run: RunTables, verdict: Mapping[str, Any], per_unit: Mapping[tuple[str, str], tuple[int, int]]
+) -> Calibration | None:
     """Look up how often the verdict's test errs in studies of its size."""
     magnification = canonical_magnification(verdict.get("magnification", ""))
     rows = run.contrasts[(run.contrasts["contrast"] == PRIMARY) & (run.contrasts["model"] == TRAINED)]
     named = {**verdict, "magnification": magnification, "test": run.primary_test}
     for column in ("label", "magnification", "method", "reduction", "test"):
         rows = rows[rows[column] == named.get(column)]
-    return calibration_of(run, records(rows)[0]) if len(rows) == 1 else None
+    return calibration_of(records(rows)[0], per_unit) if len(rows) == 1 else None
 
 
 def _trust(run: RunTables, errs: Calibration | None) -> Iterator[str]:

@@ -157,9 +157,20 @@ def stratum_words(run: RunTables, magnification: str, label: str) -> str:
     return words if learned(run, magnification) else f"{words} (classifier at chance)"
 
 
+def patches_per_unit(run: RunTables) -> dict[tuple[str, str], tuple[int, int]]:
+    """Return, by magnification and class, the fewest and the most judged patches of a slide (or patient)."""
+    sizes = _judged(run).groupby(["magnification", "label", run.unit_column]).size()
+    limits = sizes.groupby(["magnification", "label"]).agg(["min", "max"])
+    return {(str(mag), str(label)): (int(low), int(high)) for (mag, label), low, high in limits.itertuples()}
+
+
+def _judged(run: RunTables) -> pd.DataFrame:
+    return selected_patches(run).merge(run.patches, on=[*PATCH_KEY, "label"], validate="one_to_one")
+
+
 def judged_counts(run: RunTables, magnification: str, label: str) -> tuple[int, int]:
     """Return the numbers of judged patches and of their known slides in one stratum."""
-    rows = selected_patches(run).merge(run.patches, on=[*PATCH_KEY, "label"], validate="one_to_one")
+    rows = _judged(run)
     rows = rows[(rows["magnification"] == magnification) & (rows["label"] == label)]
     slides = rows.loc[rows[run.unit_column] != "", run.unit_column]
     return len(rows), int(slides.nunique())

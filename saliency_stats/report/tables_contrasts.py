@@ -1,5 +1,6 @@
 """The contrasts as tables: trained network, controls, their difference, and every test."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 
 from saliency_stats.report.calibration import Calibration, calibration
 from saliency_stats.report.figures_contrasts import missing_reasons, one_test
-from saliency_stats.report.population import selected_patches
+from saliency_stats.report.population import patches_per_unit
 from saliency_stats.report.run import PRIMARY, TRAINED, RunTables, records
 from saliency_stats.report.tables import Table, of_labels, place_of
 from saliency_stats.report.wording import (
@@ -27,7 +28,6 @@ from saliency_stats.report.wording import (
     whole,
 )
 from saliency_stats.statistics import BOTH_LABELS, DIFFERENCES
-from saliency_stats.vocabulary import PATCH_KEY
 
 _STATUS: Final = {"tested": "tested", "no_inference": "not tested", "not_interpretable": "not interpretable"}
 
@@ -170,9 +170,10 @@ def tests_table(run: RunTables) -> Table:
     rows = rows.assign(order=[place_of(run, value) for value in rows["magnification"]])
     rows = rows.sort_values(["order", "label", "method", "reduction"], kind="stable")
     several = _several_methods(rows)
+    per_unit = patches_per_unit(run)
     cells = []
     for row in records(rows):
-        errs = calibration_of(run, row)
+        errs = calibration_of(row, per_unit)
         cells.append(
             (
                 *_stratum(row, several=several),
@@ -189,7 +190,7 @@ def tests_table(run: RunTables) -> Table:
     return Table(
         "tests",
         "The same hypotheses by every test",
-        _tests_note(run, rows),
+        _tests_note(run, rows, per_unit),
         (
             *(*_stratum_heads(several), "Test", "Ratio", f"{run.confidence_percent} interval", "p", "Adjusted p"),
             *("Errs in", "Role", "Agree"),
@@ -199,27 +200,30 @@ def tests_table(run: RunTables) -> Table:
     )
 
 
-def calibration_of(run: RunTables, row: Any) -> Calibration | None:
-    """Look up how often the test of a contrast's row errs in studies of this size; None where there is no test."""
-    if not np.isfinite(row.p_value):
+def calibration_of(row: Any, per_unit: Mapping[tuple[str, str], tuple[int, int]]) -> Calibration | None:
+    """Look up how often the test of a contrast's row errs in studies of this size; None where there is no test.
+
+    Parameters
+    ----------
+    row
+        Of the contrasts.
+    per_unit
+        As :func:`~saliency_stats.report.population.patches_per_unit` returns it.
+    """
+    sizes = per_unit.get((row.magnification, row.label))
+    if sizes is None or not np.isfinite(row.p_value):
         return None
-    rows = selected_patches(run).merge(run.patches, on=[*PATCH_KEY, "label"], validate="one_to_one")
-    rows = rows[(rows["magnification"] == row.magnification) & (rows["label"] == row.label)]
-    sizes = rows.groupby(run.unit_column).size()
-    if sizes.empty:
-        return None
-    per_unit = (int(sizes.min()), int(sizes.max()))
-    return calibration(row.test, int(row.n_units), float(row.icc), patches_per_unit=per_unit)
+    return calibration(row.test, int(row.n_units), float(row.icc), patches_per_unit=sizes)
 
 
 def _rates(errs: Calibration) -> str:
     return f"{100 * errs.normal:.1f} / {100 * errs.heavy_tailed:.1f} / {percent(errs.skewed)}"
 
 
-def _tests_note(run: RunTables, rows: pd.DataFrame) -> str:
+def _tests_note(run: RunTables, rows: pd.DataFrame, per_unit: Mapping[tuple[str, str], tuple[int, int]]) -> str:
     text = "A finding that depends on the choice of the test is no finding."
     decided = records(rows[rows["test"] == run.primary_test])
-    designs = {errs.words.split(" with ")[1] for errs in (calibration_of(run, row) for row in decided) if errs}
+    designs = {errs.words.split(" with ")[1] for errs in (calibration_of(row, per_unit) for row in decided) if errs}
     if not designs:
         return text
     skews = [f"{row.label} {number(row.skewness, 1)}" for row in decided if np.isfinite(row.skewness)]
