@@ -235,7 +235,7 @@ def power(folder: Path, **options: Any) -> None:
     help="How nuclei are found: builtin, 2D_versatile_he, classical, or the path of a StarDist model."
     "  [default: builtin]",
 )
-@click.option("--cytoplasm-um", type=float, help="Cytoplasm reaches this far from its nucleus.  [default: 5]")
+@click.option("--cytoplasm-um", type=float, help="Cytoplasm reaches at most this far.  [default: 15]")
 @click.option(
     "--segmentation-mpp",
     type=float,

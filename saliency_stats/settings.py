@@ -56,7 +56,7 @@ class CompartmentsSection(Section):
 
     nuclei: str = Field(default="builtin", min_length=1)
     segmentation_mpp: float = Field(default=0.5, ge=0.1, le=2.0)
-    cytoplasm_um: float = Field(default=5.0, ge=0.5, le=50.0)
+    cytoplasm_um: float = Field(default=15.0, ge=0.5, le=50.0)
     min_area: float = Field(default=0.02, ge=0, lt=1)
     stain_patches: int = Field(default=64, ge=1)
 

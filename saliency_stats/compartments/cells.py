@@ -5,7 +5,8 @@ import numpy.typing as npt
 from scipy import ndimage
 from skimage.measure import label
 
-from saliency_stats.compartments.fibre import FibreParameters, cell_evidence, log_odds, nuclear_shape
+from saliency_stats.compartments.cell_rule import fitted_rule
+from saliency_stats.compartments.fibre import FibreParameters, cell_evidence, nuclear_shape
 from saliency_stats.errors import CompartmentError
 
 FloatArray = npt.NDArray[np.floating]
@@ -14,9 +15,8 @@ Instances = npt.NDArray[np.int32]
 
 #: A cell reaches at most to this many radii of its nucleus: a bound on what stain and texture may decide, not the
 #: usual size. The cell of a quiet lymphocyte is 1.2 to 1.5 nuclear radii wide, that of cuboidal and columnar
-#: epithelium and of tumours 1.5 to 3. Below 3 the far cytoplasm of outlined breast epithelium and of phantoms is
-#: lost; above it nothing is gained.
-CELL_SCALE = 3.0
+#: epithelium and of tumours 1.5 to 3, that of squamous epithelium 4 and more.
+CELL_SCALE = 5.0
 
 _USUAL = FibreParameters()
 
@@ -65,7 +65,7 @@ def cytoplasm(
     tissue: BoolArray,
     concentrations: FloatArray,
     mpp: float,
-    cytoplasm_um: float = 5.0,
+    cytoplasm_um: float = 15.0,
     parameters: FibreParameters = _USUAL,
     *,
     cell_scale: float = CELL_SCALE,
@@ -74,8 +74,8 @@ def cytoplasm(
     """Cytoplasm of every nucleus.
 
     Tissue outside all nuclei whose nearest nucleus is at most ``cytoplasm_um`` and at most ``cell_scale - 1`` of
-    its own radii away, that stain, texture and nuclei do not call fibre (``fibre.cell_evidence``), and that is
-    connected to that nucleus within its own cell: a gap ends the cell. Distances are measured from the border,
+    its own radii away, that stain, texture and nuclei do not call fibre (``fibre.cell_evidence``,
+    ``cell_rule``), and that is connected to that nucleus within its own cell: a gap ends the cell. Distances are measured from the border,
     half a pixel beyond the centre of the nucleus' outermost pixel.
 
     Parameters
@@ -108,7 +108,7 @@ def cytoplasm(
         If ``cell_scale`` is not a finite number above 1.
     """
     if not (np.isfinite(cell_scale) and cell_scale > 1):
-        raise CompartmentError(f"cell_scale must be a finite number above 1, found {cell_scale!r}; the usual is 3.")
+        raise CompartmentError(f"cell_scale must be a finite number above 1, found {cell_scale!r}; the usual is 5.")
     outside = instances == 0
     if outside.all():
         return np.zeros(instances.shape, dtype=np.int32)
@@ -119,6 +119,6 @@ def cytoplasm(
     candidate = outside & tissue & (distance_um <= reach[owner])
     away = tissue & (distance_um > parameters.nuclear_margin_um)
     maxima = maxima or _maxima(concentrations, tissue)
-    found = cell_evidence(instances, owner, tissue, away, concentrations, maxima, mpp, parameters)
-    cells = np.where(candidate & (log_odds(found) > parameters.threshold), owner, 0)
+    found = cell_evidence(instances, owner, distance_um, tissue, away, concentrations, maxima, mpp, parameters)
+    cells = np.where(fitted_rule().log_odds(found, candidate) > parameters.threshold, owner, 0)
     return _attached(cells.astype(np.int32), instances)

@@ -1,4 +1,4 @@
-"""Cytoplasm or fibre: stain, texture and the nuclei around, weighed by a logistic rule (pure NumPy and SciPy)."""
+"""Cytoplasm or fibre: what stain, texture and the nuclei around say for either (pure NumPy and SciPy)."""
 
 from dataclasses import dataclass, fields
 from typing import Final
@@ -7,29 +7,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from saliency_stats.compartments.surroundings import surroundings
+from saliency_stats.compartments.windows import averaged, blurred, roughness
 from saliency_stats.errors import CompartmentError
 
 FloatArray = npt.NDArray[np.floating]
 BoolArray = npt.NDArray[np.bool_]
 Instances = npt.NDArray[np.int32]
-
-#: Log-odds of cytoplasm against fibre: this much for each unit of the evidence of that name. Positive speaks for
-#: cytoplasm. Fitted by ``analyses/nuclei/fit_fibre.py`` on phantoms and on half of the slides of a public set of
-#: human breast with outlined epithelium.
-COEFFICIENTS: Final = {
-    "constant": -1.20,
-    "stain": 4.96,
-    "direction": -2.84,
-    "crowding": 3.89,
-    "crowding_near": 4.01,
-    "texture": -23.50,
-    "compactness": 2.92,
-    "haematoxylin": 16.45,
-    "eosin": 3.37,
-    "breadth_um": 0.17,
-    "elongation": -1.62,
-    "darkness": -5.72,
-}
 
 #: Added to both stains, in units of the slide's maxima, before their ratio: pale pixels shall not decide by noise.
 _PALE: Final = 0.03
@@ -40,8 +24,6 @@ _ENOUGH_UM2: Final = 100.0
 #: Variance of the log ratio added to what an image shows, and the most that stain may say.
 _RATIO_VARIANCE: Final = 0.05
 _STAIN_LIMIT: Final = 4.0
-#: Windows at least this wide are computed at half the resolution.
-_WIDE_PX: Final = 5.0
 #: Nuclei broader than this are no better evidence of a cell than one of this minor axis.
 _BROAD_UM: Final = 8.0
 
@@ -89,29 +71,6 @@ class FibreParameters:
                 raise CompartmentError(f"{field.name} must be a finite number above 0, found {value!r}.")
 
 
-def _blurred(image: FloatArray, sigma_px: float) -> FloatArray:
-    """Two box filters of the variance of a Gaussian: as smooth as needed here, at a cost that is not its width's."""
-    height, width = image.shape
-    if sigma_px >= _WIDE_PX and height % 2 == width % 2 == 0:
-        # nothing so smooth needs every pixel; blocks of an odd image would shift when it is flipped
-        quarter = image[::2, ::2] + image[1::2, ::2] + image[::2, 1::2] + image[1::2, 1::2]
-        return np.repeat(np.repeat(_blurred(quarter / 4, sigma_px / 2), 2, axis=0), 2, axis=1)
-    half = round((np.sqrt(6 * sigma_px**2 + 1) - 1) / 2)
-    size = 2 * half + 1
-    return np.asarray(ndimage.uniform_filter(ndimage.uniform_filter(image, size), size))
-
-
-def _averaged(image: FloatArray, weight: FloatArray, share: FloatArray, sigma_px: float) -> FloatArray:
-    """Average the pixels around that have weight; towards 0 where none has. ``share`` is the weight, blurred alike."""
-    return _blurred(image * weight, sigma_px) / np.maximum(share, np.float32(1e-3))
-
-
-def _roughness(image: FloatArray, weight: FloatArray, sigma_px: float) -> FloatArray:
-    """Return the standard deviation about the local average, over the pixels that have weight."""
-    fine = image - _blurred(image, sigma_px)
-    return np.sqrt(np.maximum(_averaged(fine * fine, weight, _blurred(weight, sigma_px), sigma_px), 0.0))
-
-
 def coherence(image: FloatArray, evidence: BoolArray, sigma_px: float) -> FloatArray:
     """Coherence of direction: 0 where structure has none, 1 where it is all parallel.
 
@@ -133,7 +92,7 @@ def coherence(image: FloatArray, evidence: BoolArray, sigma_px: float) -> FloatA
     """
     weight = evidence.astype(image.dtype)
     gy, gx = ndimage.sobel(image, axis=0) * weight, ndimage.sobel(image, axis=1) * weight
-    yy, xx, xy = (_blurred(product, sigma_px) for product in (gy * gy, gx * gx, gx * gy))
+    yy, xx, xy = (blurred(product, sigma_px) for product in (gy * gy, gx * gx, gx * gy))
     energy = yy + xx
     # running sums leave a rounding error where there is nothing; it must not count as a direction
     seen = energy > 1e-6 * max(float(energy.max()), 1e-12)
@@ -211,6 +170,7 @@ def nuclear_shape(instances: Instances, mpp: float) -> tuple[FloatArray, FloatAr
 def cell_evidence(
     instances: Instances,
     owner: Instances,
+    distance_um: FloatArray,
     tissue: BoolArray,
     evidence: BoolArray,
     concentrations: FloatArray,
@@ -218,7 +178,7 @@ def cell_evidence(
     mpp: float,
     parameters: FibreParameters = FibreParameters(),
 ) -> dict[str, FloatArray]:
-    """Everything that tells cytoplasm from fibre, by the names of ``COEFFICIENTS``.
+    """Everything that tells cytoplasm from fibre, by the names of ``cell_rule.fitted_rule``.
 
     ``stain`` (``stain_evidence``); ``direction`` (coherence of the optical density: fibres are drawn out);
     ``crowding`` and ``crowding_near`` (share of nuclei around: epithelium and lymphoid tissue are crowded),
@@ -226,12 +186,15 @@ def cell_evidence(
     ``compactness`` (share of tissue around: strands between gaps are rarely cells); ``haematoxylin`` and ``eosin`` of
     the tissue around, in units of the slide's maxima; of the nearest nucleus its ``breadth_um`` (minor axis) and
     ``elongation`` (eccentricity: spindle nuclei lie in fibre); and ``darkness`` (haematoxylin of the nuclei around:
-    those of fibroblasts are dense).
+    those of fibroblasts are dense); ``distance_um`` to the border of that nucleus, and its ``radius_um``, that of the
+    disc of equal area: far from a small nucleus there is rarely cytoplasm; and all of ``surroundings``.
 
     Parameters
     ----------
     instances, owner
         (H, W) int32: nuclei, and the number of the nearest one for every pixel.
+    distance_um
+        (H, W) distance to the border of the nearest nucleus.
     tissue, evidence
         (H, W) masks: tissue, and tissue away from nuclei.
     concentrations
@@ -251,36 +214,33 @@ def cell_evidence(
     p = parameters
     weight = evidence.astype(np.float32)
     stained = np.asarray(concentrations, np.float32) / np.asarray(maxima, np.float32)[:, None, None]
-    share = _blurred(weight, p.stain_um / mpp)
-    h, e = (_averaged(stain, weight, share, p.stain_um / mpp) for stain in stained)
+    share = blurred(weight, p.stain_um / mpp)
+    h, e = (averaged(stain, weight, share, p.stain_um / mpp) for stain in stained)
     # both stains show structure; their average stands in where a nucleus hides it
     total, average = concentrations.sum(axis=0), h * np.float32(maxima[0]) + e * np.float32(maxima[1])
     structure = ndimage.gaussian_filter(np.where(evidence, total, average), 0.4 / mpp, truncate=2.5)
     direction = coherence(structure, evidence, p.direction_um / mpp)
     ratio = np.log((h + _PALE) / (e + _PALE))
-    minor_um, eccentricity = nuclear_shape(instances, mpp)[1:]
+    area_um2, minor_um, eccentricity = nuclear_shape(instances, mpp)
     nuclear = (instances > 0).astype(np.float32)
     around = p.around_um / mpp
-    near = _blurred(nuclear, around)
-    return {
+    near = blurred(nuclear, around)
+    texture = roughness(structure / np.float32(sum(maxima)), weight, p.texture_um / mpp)
+    around_cells = surroundings(
+        instances, (area_um2, eccentricity), tissue, evidence, stained, (direction, texture), mpp
+    )
+    return around_cells | {
         "stain": stain_evidence(ratio, direction, evidence, mpp),
         "direction": direction,
         "crowding_near": near,
-        "texture": _roughness(structure / np.float32(sum(maxima)), weight, p.texture_um / mpp),
-        "crowding": _blurred(nuclear, p.crowding_um / mpp),
-        "compactness": _blurred(tissue.astype(np.float32), p.compactness_um / mpp),
-        "haematoxylin": _averaged(stained[0], weight, _blurred(weight, around), around),
+        "texture": texture,
+        "crowding": blurred(nuclear, p.crowding_um / mpp),
+        "compactness": blurred(tissue.astype(np.float32), p.compactness_um / mpp),
+        "haematoxylin": averaged(stained[0], weight, blurred(weight, around), around),
         "eosin": e,
         "breadth_um": np.minimum(minor_um, _BROAD_UM)[owner],
         "elongation": eccentricity[owner],
-        "darkness": _averaged(stained[0], nuclear, near, around),
+        "darkness": averaged(stained[0], nuclear, near, around),
+        "distance_um": distance_um,
+        "radius_um": np.sqrt(area_um2 / np.pi)[owner],
     }
-
-
-def log_odds(evidence: dict[str, FloatArray]) -> FloatArray:
-    """Log-odds of cytoplasm against fibre (H, W): the evidence times ``COEFFICIENTS``."""
-    shape = evidence["stain"].shape
-    total = np.full(shape, COEFFICIENTS["constant"])
-    for name, values in evidence.items():
-        total += COEFFICIENTS[name] * values
-    return total

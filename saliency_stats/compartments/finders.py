@@ -18,7 +18,7 @@ BUILTIN: Final = Path(__file__).parent / "models" / "builtin.safetensors"
 
 
 @lru_cache(maxsize=4)
-def nucleus_finder(nuclei: str, device: str = "cpu") -> NucleusFinder:
+def nucleus_finder(nuclei: str, device: str = "cpu", *, probability_offset: float = 0.0) -> NucleusFinder:
     """Make, or take from the last calls, what finds nuclei.
 
     Parameters
@@ -29,6 +29,8 @@ def nucleus_finder(nuclei: str, device: str = "cpu") -> NucleusFinder:
         stardist package or as the ``.safetensors`` file of this one.
     device
         Where a network computes, in torch's words.
+    probability_offset
+        Added to the StarDist model's threshold of the probability, see ``StarDistNuclei``.
 
     Returns
     -------
@@ -38,9 +40,14 @@ def nucleus_finder(nuclei: str, device: str = "cpu") -> NucleusFinder:
     Raises
     ------
     CompartmentError
-        If there is no such model, or it cannot be read or downloaded.
+        If there is no such model, or it cannot be read or downloaded, or the offset does not suit it.
     """
     if nuclei == "classical":
+        if probability_offset:
+            raise CompartmentError(
+                f"The classical finder of nuclei gives no probabilities, so its threshold cannot be moved by "
+                f"{probability_offset:g}: choose a StarDist model, or leave the threshold as it is."
+            )
         return _classical
     from saliency_stats.compartments.stardist_files import read_folder, read_safetensors
     from saliency_stats.compartments.stardist_nuclei import StarDistNuclei
@@ -61,7 +68,7 @@ def nucleus_finder(nuclei: str, device: str = "cpu") -> NucleusFinder:
             "give the path of a StarDist model folder, or one of these names."
         )
     model.network.to(device)
-    return StarDistNuclei(model)
+    return StarDistNuclei(model, probability_offset)
 
 
 def _classical(views: Sequence[View]) -> list[Found]:

@@ -98,7 +98,7 @@ def segment(
             f"instances have the shape {instances.shape}, the image {image.shape[:2]}: they must agree."
         )
     fine = np.repeat(np.repeat(instances, view.factor, axis=0), view.factor, axis=1).astype(np.int32)
-    return _divided(view, Found(fine, np.zeros(0)))
+    return divided(view, Found(fine, np.zeros(0)))
 
 
 def segment_batch(views: Sequence[View], finder: NucleusFinder) -> list[Segmentation]:
@@ -117,11 +117,35 @@ def segment_batch(views: Sequence[View], finder: NucleusFinder) -> list[Segmenta
         In the order of ``views``, each at the size of its image before enlargement.
     """
     asked = iter(finder([view for view in views if view.structure]))
-    return [_divided(view, next(asked) if view.structure else nothing_found(view)) for view in views]
+    return [divided(view, next(asked) if view.structure else nothing_found(view)) for view in views]
 
 
-def _divided(view: View, found: Found) -> Segmentation:
-    parameters = view.parameters
+def divided(
+    view: View,
+    found: Found,
+    parameters: CompartmentParameters | None = None,
+    *,
+    left_out: npt.NDArray[np.bool_] | None = None,
+) -> Segmentation:
+    """Divide a view whose nuclei are known.
+
+    Parameters
+    ----------
+    view
+        See :func:`view_of`.
+    found
+        Its nuclei.
+    parameters
+        Of the cytoplasm, in place of the view's own.
+    left_out
+        (H, W) pixels of the view that belong to no compartment of the tissue: they become background.
+
+    Returns
+    -------
+    Segmentation
+        At the size of the image before enlargement.
+    """
+    parameters = parameters or view.parameters
     nuclei, tissue = found.instances, view.tissue
     cells = cytoplasm(
         nuclei,
@@ -135,6 +159,8 @@ def _divided(view: View, found: Found) -> Segmentation:
     codes = np.where(tissue, COMPARTMENT_CODES["stroma"], COMPARTMENT_CODES["background"]).astype(np.uint8)
     codes[cells > 0] = COMPARTMENT_CODES["cytoplasm"]
     codes[nuclei > 0] = COMPARTMENT_CODES["nucleus"]
+    if left_out is not None:
+        codes[left_out] = COMPARTMENT_CODES["background"]
     # back to the image's pixels: areas are averaged, a number cannot be and is read next to the centre
     centre = slice(view.factor // 2, None, view.factor)
     memberships = downsample(from_codes(codes), view.factor).astype(np.float32)

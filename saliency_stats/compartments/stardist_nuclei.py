@@ -1,6 +1,7 @@
 """Nuclei by StarDist: from views of images to instances, whatever their µm per pixel."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from saliency_stats.compartments.stain import Stains, concentrations
 from saliency_stats.compartments.stardist_files import StarDistModel
 from saliency_stats.compartments.stardist_predict import Polygons, find_polygons
 from saliency_stats.compartments.view import SAME_SCALE, Found, View, nothing_found
+from saliency_stats.errors import CompartmentError
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -30,19 +32,37 @@ class StarDistNuclei:
     ----------
     model
         Network and thresholds.
+    probability_offset
+        Added to the model's threshold of the probability. Nuclei above a higher threshold are those of a lower one
+        whose probability is above it, for the more probable suppress the less probable and never the other way
+        round: to know the nuclei at several thresholds, find them once at the lowest.
+
+    Raises
+    ------
+    CompartmentError
+        If the threshold would not lie between 0 and 1.
     """
 
-    def __init__(self, model: StarDistModel) -> None:
-        self.model = model
+    def __init__(self, model: StarDistModel, probability_offset: float = 0.0) -> None:
+        lowest = model.prob_threshold + probability_offset
+        if probability_offset and not 0 < lowest < 1:
+            raise CompartmentError(
+                f"The StarDist model {model.name} has the probability threshold {model.prob_threshold:g}; with the "
+                f"offset {probability_offset:g} it would be {lowest:g}, expected between 0 and 1: give a smaller one."
+            )
+        self.model = replace(model, prob_threshold=lowest)
+        self._threshold = model.prob_threshold
 
     def __call__(self, views: Sequence[View]) -> list[Found]:
         """Find the nuclei of every view, at the size of the view."""
         prepared = [_input(view, self.model.network.config.n_channel_in) for view in views]
         polygons = find_polygons(self.model, [one.pixels for one in prepared])
-        return [
+        rendered = [
             _rendered(found, one, view) if len(found.points) else nothing_found(view)
             for found, one, view in zip(polygons, prepared, views, strict=True)
         ]
+        lowest = self.model.prob_threshold
+        return [found._replace(threshold=self._threshold, lowest=lowest) for found in rendered]
 
 
 class _Input(NamedTuple):

@@ -36,7 +36,8 @@ class CompartmentParameters:
         Images coarser than this (by more than ``SAME_SCALE``) are up-sampled by the smallest whole factor that makes
         them finer; finer images keep their own resolution. StarDist looks at images of this resolution.
     cytoplasm_um
-        Cytoplasm reaches this far from the border of its nucleus.
+        Cytoplasm reaches no further than this from the border of its nucleus; how far it does is told from stain,
+        texture and the nuclei around.
     background_od
         Optical density of the most absorbing channel, relative to the glass, below which there is no tissue.
     tissue_smoothing_um
@@ -47,7 +48,7 @@ class CompartmentParameters:
 
     nuclei: str = "builtin"
     segmentation_mpp: float = 0.5
-    cytoplasm_um: float = 5.0
+    cytoplasm_um: float = 15.0
     background_od: float = 0.05
     tissue_smoothing_um: float = 0.5
     nucleus: NucleusParameters = field(default_factory=NucleusParameters)
@@ -84,10 +85,16 @@ class View(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Nuclei of a view: ``instances`` (H, W) int32, and of number i the ``probabilities[i - 1]`` (NaN: not known)."""
+    """Nuclei of a view: ``instances`` (H, W) int32, and of number i the ``probabilities[i - 1]`` (NaN: not known).
+
+    The finder usually counts nuclei above the probability ``threshold``; here it counted those above ``lowest``. Both
+    are NaN where it knows no probabilities.
+    """
 
     instances: Instances
     probabilities: npt.NDArray[np.float64]
+    threshold: float = float("nan")
+    lowest: float = float("nan")
 
 
 #: Takes views and gives the nuclei of each; many at once, since networks are faster so.

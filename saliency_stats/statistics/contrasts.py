@@ -110,10 +110,10 @@ def contrast_table(
         units = group_difference(table, value, group, pair, **how)
     else:
         units = independent_units(table, value, **how)
-    obstacle = _duplicates(table) or _obstacle(units, min_units)
+    obstacle = _duplicates(table) or obstacle_of(units, min_units)
     results = [infer(test, units, obstacle, alpha=alpha, draws=bootstrap_draws, seed=seed) for test in names]
     shared = _of_all_tests(units, obstacle, alpha, margin)
-    rows = [{**shared, **_row(units, test, result)} for test, result in zip(names, results, strict=True)]
+    rows = [{**shared, **row_of_test(units, test, result)} for test, result in zip(names, results, strict=True)]
     found = pd.DataFrame(rows, columns=list(COLUMNS))
     decision = np.sign(found["estimate"]) * (found["p_value"] <= alpha)
     tested = found["status"] == "tested"
@@ -143,7 +143,7 @@ def _duplicates(table: pd.DataFrame) -> str:
     return f"{int(twice.sum())} rows repeat a patch ({name} is one): keep one model, magnification and method"
 
 
-def _obstacle(units: Units, min_units: int) -> str:
+def obstacle_of(units: Units, min_units: int) -> str:
     """Return why no test of these units is possible, "" where one is."""
     if units.n_patches == 0:
         return "no patch has a value in this contrast"
@@ -196,7 +196,8 @@ def _standard_error(units: Units) -> float:
     return float(np.sqrt(sum(np.var(means, ddof=1) / means.size for means in samples)))
 
 
-def _row(units: Units, test: str, result: Inference) -> dict[str, Any]:
+def row_of_test(units: Units, test: str, result: Inference) -> dict[str, Any]:
+    """Return what depends on the test, by the columns of the table."""
     tested = np.isfinite(result.p_value)
     estimate = units.estimate if np.isnan(result.estimate) else result.estimate
     reasons = (units.reason, result.note) if tested else (result.note,)

@@ -3,11 +3,13 @@ import pytest
 from skimage.measure import regionprops_table
 
 from saliency_stats.compartments import FibreParameters
-from saliency_stats.compartments.fibre import COEFFICIENTS, cell_evidence, coherence, log_odds, nuclear_shape
+from saliency_stats.compartments.cell_rule import fitted_rule
+from saliency_stats.compartments.fibre import cell_evidence, coherence, nuclear_shape
 from saliency_stats.compartments.fibre import stain_evidence as judged
 from saliency_stats.errors import CompartmentError
 
 SHAPE = (64, 64)
+FAR = np.full(SHAPE, 2.0)
 EVERYWHERE = np.ones(SHAPE, bool)
 
 
@@ -84,19 +86,20 @@ def test_shape_agrees_with_scikit_image():
 def evidence(instances, owner=1):
     stained = np.stack([np.where(instances > 0, 0.8, 0.1), np.full(SHAPE, 0.3)])
     whose = np.full(SHAPE, owner, np.int32)
-    return cell_evidence(instances, whose, EVERYWHERE, instances == 0, stained, (0.8, 0.5), 0.5)
+    return cell_evidence(instances, whose, FAR, EVERYWHERE, instances == 0, stained, (0.8, 0.5), 0.5)
 
 
-def test_every_coefficient_has_its_evidence_and_speaks_for_what_it_should():
+def test_the_fitted_rule_knows_all_evidence_and_what_stain_direction_and_distance_speak_for():
     found = evidence(np.pad(np.ones((8, 8), np.int32), 28))
-    assert {*found, "constant"} == set(COEFFICIENTS)
-    for_cells = ("stain", "crowding", "crowding_near", "compactness", "haematoxylin", "breadth_um")
-    signs = dict.fromkeys(for_cells, 1) | dict.fromkeys(("direction", "texture", "elongation", "darkness"), -1)
-    base = log_odds(found)
-    for name, sign in signs.items():
-        more = log_odds(found | {name: found[name] + 0.5})
-        np.testing.assert_allclose(more - base, 0.5 * COEFFICIENTS[name], atol=1e-6)
-        assert (sign * (more - base) > 0).all()
+    rule = fitted_rule()
+    assert set(found) == set(rule.names)
+    middle = {name: np.full(SHAPE, value) for name, value in zip(rule.names, rule.mean, strict=True)}
+    deviation = dict(zip(rule.names, rule.deviation, strict=True))
+    for name, sign in {"stain": 1, "direction": -1, "distance_um": -1, "crowding_near": 1}.items():
+        low, high = (
+            rule.log_odds(middle | {name: middle[name] + step * deviation[name]}, EVERYWHERE).mean() for step in (-1, 1)
+        )
+        assert sign * (high - low) > 0, name
 
 
 def test_evidence_of_the_nucleus():
@@ -126,7 +129,7 @@ def test_streaks_are_rough_and_even_tissue_is_not():
     streaks = even + 0.1 * (np.indices(SHAPE)[0] % 4 < 2)
     nothing = np.zeros(SHAPE, np.int32)
     rough, smooth = (
-        cell_evidence(nothing, nothing, EVERYWHERE, EVERYWHERE, stained, (0.8, 0.5), 0.5)["texture"]
+        cell_evidence(nothing, nothing, FAR, EVERYWHERE, EVERYWHERE, stained, (0.8, 0.5), 0.5)["texture"]
         for stained in (streaks, even)
     )
     assert smooth.max() < 1e-3
@@ -139,6 +142,6 @@ def test_what_is_near_is_averaged_over_the_tissue_alone():
     half = np.zeros(SHAPE, bool)
     half[:, :32] = True
     nothing = np.zeros(SHAPE, np.int32)
-    found = cell_evidence(nothing, nothing, half, half, stained, (0.8, 0.5), 0.5)
+    found = cell_evidence(nothing, nothing, FAR, half, half, stained, (0.8, 0.5), 0.5)
     np.testing.assert_allclose(found["haematoxylin"][:, :32], 0.5, rtol=1e-4)
     np.testing.assert_allclose(found["eosin"][:, :32], 0.5, rtol=1e-4)

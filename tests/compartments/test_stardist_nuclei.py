@@ -64,12 +64,12 @@ def test_nuclei_are_whole_and_numbered_without_gaps():
     labels[4:10, 10:30], labels[20:23, 10:20] = 1, 1
     labels[50:52, 50:52] = 3  # a sliver
     labels[30:36, 30:36], labels[36:40, 36:40] = 5, 5  # joined at a corner; 4 is hidden
-    instances, probabilities = _whole(labels, np.array([0.9, 0.8, 0.7, 0.6, 0.5], np.float32), 0.5)
+    found = _whole(labels, np.array([0.9, 0.8, 0.7, 0.6, 0.5], np.float32), 0.5)
     expected = np.zeros_like(labels)
     expected[4:10, 10:30], expected[10:20, 5:40] = 1, 2
     expected[30:36, 30:36], expected[36:40, 36:40] = 3, 3
-    np.testing.assert_array_equal(instances, expected)
-    assert probabilities == pytest.approx([0.9, 0.8, 0.5])
+    np.testing.assert_array_equal(found.instances, expected)
+    assert found.probabilities == pytest.approx([0.9, 0.8, 0.5])
 
 
 def test_intensities_are_normalised_by_the_slide():

@@ -1,0 +1,186 @@
+"""Fit the rule that tells cytoplasm from fibre, and say how well it does on slides that it has not seen.
+
+    python analyses/nuclei/fit_cells.py --data ../shared/data/nuclei --out saliency_stats/compartments/models/cells.npz
+
+A network with one hidden layer over the evidence of ``fibre.cell_evidence``, fitted to pixels of tissue outside nuclei
+and within reach of one, from two sources of equal weight:
+
+- phantoms, whose truth is known: cytoplasm against stroma, all pixels alike; others than
+  ``evaluate.py`` draws;
+- ``scc-regions``: inside against outside of the outlined epithelium, both classes alike.
+
+Nuclei are those that come with each source, those found by the built-in model and those found by the classical route.
+Slides are sorted by name; the first, third, ... and the others are fitted in turn and the rest asked, then all are
+fitted together and written. Evidence is dropped and disturbed at random while fitting, so that no single one decides.
+About three minutes.
+"""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+from torch import nn
+from torch.nn import functional
+
+from saliency_stats.cohort import Phantom, PhantomCohort, PhantomCohortSize
+from saliency_stats.compartments import (
+    CompartmentParameters,
+    Stains,
+    concentrations,
+    estimate_stains,
+    nucleus_finder,
+    view_of,
+)
+from saliency_stats.compartments.cell_rule import LIMIT, CellRule
+from saliency_stats.compartments.cells import CELL_SCALE, reach_um
+from saliency_stats.compartments.fibre import FibreParameters, cell_evidence
+from saliency_stats.vocabulary import COMPARTMENT_CODES
+
+PIXELS_PER_IMAGE = 3000
+HIDDEN, STEPS, BATCH, RATE, DECAY = 16, 3000, 1024, 3e-3, 0.01
+#: Chance that a piece of evidence is hidden, and the noise added to it, in standard deviations.
+HIDE, DISTURB = 0.1, 0.1
+#: Not the seed of the phantoms that ``evaluate.py`` measures on.
+PHANTOM_SEED = 1234
+USUAL = CompartmentParameters(nuclei="builtin")
+
+
+class Example(NamedTuple):
+    """An image, its half, its nuclei, and where the truth says cytoplasm or epithelium."""
+
+    source: str
+    half: int
+    image: NDArray[np.uint8]
+    mpp: float
+    stains: Stains
+    nuclei: NDArray[np.int32]
+    positive: NDArray[np.bool_]
+
+
+def found(image: NDArray[np.uint8], mpp: float, stains: Stains) -> Iterator[NDArray[np.int32]]:
+    """Nuclei of an image by each way to find them."""
+    view = view_of(image, mpp, USUAL, stains)
+    for name in ("builtin", "classical"):
+        yield nucleus_finder(name)([view])[0].instances
+
+
+def breast(folder: Path) -> Iterator[Example]:
+    """Images with outlined epithelium, once with each set of nuclei."""
+    if not folder.is_dir():
+        raise SystemExit(f"{folder} is missing: name the folder that holds scc-regions with --data.")
+    table = pd.read_csv(folder / "index.csv")
+    for number, (_, rows) in enumerate(table.groupby("slide", sort=True)):
+        images = [np.asarray(Image.open(folder / "images" / f"{name}.png").convert("RGB")) for name in rows["id"]]
+        stains = estimate_stains(images)
+        for image, name, mpp in zip(images, rows["id"], rows["mpp"], strict=True):
+            epithelium = np.asarray(Image.open(folder / "epithelium" / f"{name}.png")) > 0
+            given = np.asarray(Image.open(folder / "nuclei_machine" / f"{name}.png")).astype(np.int32)
+            for nuclei in (given, *found(image, mpp, stains)):
+                yield Example("breast", number % 2, image, mpp, stains, nuclei, epithelium)
+
+
+def phantoms() -> Iterator[Example]:
+    """Phantoms of every planted signal, once with each set of nuclei."""
+    for signal in ("cytoplasm", "nucleus", "stroma"):
+        cohort = PhantomCohort(
+            Phantom(signal=signal), PhantomCohortSize(slides=16, patches_per_slide=2), seed=PHANTOM_SEED
+        )
+        for number, (_, rows) in enumerate(cohort.table.groupby("slide_id")):
+            patches = [cohort.read(int(row)) for row in rows.index]
+            stains = estimate_stains([patch.image for patch in patches])
+            for patch in patches:
+                for nuclei in (patch.instances, *found(patch.image, 0.5, stains)):
+                    truth = patch.truth != COMPARTMENT_CODES["stroma"]
+                    yield Example("phantoms", number % 2, patch.image, 0.5, stains, nuclei, truth)
+
+
+def sample(example: Example, rng: np.random.Generator) -> pd.DataFrame:
+    """Evidence and truth of some pixels within reach of a nucleus."""
+    image, mpp, nuclei = example.image, example.mpp, example.nuclei
+    tissue = view_of(image, mpp, USUAL, example.stains).tissue
+    steps, nearest = ndimage.distance_transform_edt(nuclei == 0, return_indices=True)
+    distance, owner = (steps - 0.5) * mpp, nuclei[tuple(nearest)]
+    within = tissue & (nuclei == 0) & (distance <= reach_um(nuclei, mpp, USUAL.cytoplasm_um, CELL_SCALE)[owner])
+    away = tissue & (distance > FibreParameters().nuclear_margin_um)
+    stained = concentrations(image, example.stains)
+    evidence = cell_evidence(nuclei, owner, distance, tissue, away, stained, example.stains.maxima, mpp)
+    where = np.flatnonzero(within)
+    where = rng.choice(where, min(len(where), PIXELS_PER_IMAGE), replace=False)
+    rows = pd.DataFrame({name: values.ravel()[where] for name, values in evidence.items()})
+    return rows.assign(positive=example.positive.ravel()[where], source=example.source, half=example.half)
+
+
+def weights(pixels: pd.DataFrame) -> NDArray[np.float32]:
+    """Weigh the sources alike, and in the breast both classes alike; 1 on average."""
+    breast_pixels = pixels["source"] == "breast"
+    sizes = pixels.groupby(["source", "positive"])["half"].transform("size")
+    share = np.where(breast_pixels, 0.25 / sizes, 0.5 / (~breast_pixels).sum())
+    return (share * len(pixels)).astype(np.float32)
+
+
+def fit(pixels: pd.DataFrame) -> CellRule:
+    """Fit the rule to sampled pixels."""
+    names = tuple(sorted(set(pixels.columns) - {"positive", "source", "half"}))
+    values = pixels[list(names)].to_numpy(dtype=np.float32)
+    mean, deviation = values.mean(axis=0), values.std(axis=0)
+    standard = torch.from_numpy(np.clip((values - mean) / deviation, -LIMIT, LIMIT))
+    truth, weight = torch.from_numpy(pixels["positive"].to_numpy(np.float32)), torch.from_numpy(weights(pixels))
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(len(names), HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 1))
+    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
+    for _ in range(STEPS):
+        chosen = torch.randint(len(standard), (BATCH,))
+        shown = standard[chosen]
+        shown = shown * (torch.rand_like(shown) > HIDE) + DISTURB * torch.randn_like(shown)
+        losses = functional.binary_cross_entropy_with_logits(network(shown)[:, 0], truth[chosen], reduction="none")
+        optimiser.zero_grad()
+        (losses * weight[chosen]).mean().backward()
+        optimiser.step()
+        schedule.step()
+    hidden, output = network[0], network[2]
+    arrays = [layer.detach().numpy() for layer in (hidden.weight, hidden.bias, output.weight[0])]
+    return CellRule(names, mean, deviation, *arrays, output_bias=float(output.bias))
+
+
+def judged(rule: CellRule, pixels: pd.DataFrame, title: str) -> None:
+    """Print the balanced accuracy of a rule on pixels, per source."""
+    for source, rows in pixels.groupby("source"):
+        evidence = {name: rows[name].to_numpy(dtype=np.float32) for name in rule.names}
+        found = rule.log_odds(evidence, np.ones(len(rows), dtype=bool)) > 0
+        positive = rows["positive"].to_numpy(dtype=bool)
+        sensitivity, specificity = found[positive].mean(), (~found[~positive]).mean()
+        print(
+            f"{source:9s} {title}: balanced accuracy {(sensitivity + specificity) / 2:.3f} "
+            f"(sensitivity {sensitivity:.3f}, specificity {specificity:.3f})"
+        )
+
+
+def main() -> None:
+    """Fit both halves and all, print the balanced accuracies, write the rule of all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data/nuclei"))
+    parser.add_argument("--out", type=Path, required=True, help="file to write the rule to, .npz")
+    parser.add_argument("--half", type=int, choices=(0, 1), help="write the rule fitted to this half of the slides")
+    arguments = parser.parse_args()
+    rng = np.random.default_rng(0)
+    examples = (*breast(arguments.data / "scc-regions"), *phantoms())
+    pixels = pd.concat([sample(example, rng) for example in examples], ignore_index=True)
+    rules = {half: fit(pixels[pixels["half"] == half]) for half in (0, 1)}
+    for half, rule in rules.items():
+        judged(rule, pixels[pixels["half"] != half], f"fitted to half {half}, asked about the other")
+    rule = fit(pixels)
+    judged(rule, pixels, "fitted to all, asked about all")
+    written = rule if arguments.half is None else rules[arguments.half]
+    np.savez(arguments.out, **{name: np.asarray(value) for name, value in vars(written).items()})
+
+
+if __name__ == "__main__":
+    main()

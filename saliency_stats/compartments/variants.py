@@ -1,0 +1,184 @@
+"""Segmentations as they could also have been: other nuclei, borders left out, other cells (pure)."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from skimage.segmentation import expand_labels
+
+from saliency_stats.compartments.segmentation import Segmentation, divided
+from saliency_stats.compartments.view import SAME_SCALE, Found, Instances, View
+from saliency_stats.errors import CompartmentError
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to segment differently, on purpose.
+
+    Parameters
+    ----------
+    name
+        What tables call it.
+    grow_um
+        Nuclei grow by this much over the tissue, or shrink where it is negative.
+    band_um
+        Pixels this close to the border of a nucleus, on either side, are left out of every compartment.
+    probability
+        Added to the threshold of the finder's probabilities: nuclei below the sum are dropped.
+    cytoplasm_um
+        In place of the parameter of this name; None keeps it.
+
+    Raises
+    ------
+    CompartmentError
+        If a value is out of range or the name is empty.
+    """
+
+    name: str
+    grow_um: float = 0.0
+    band_um: float = 0.0
+    probability: float = 0.0
+    cytoplasm_um: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise CompartmentError("A variant of the segmentation has no name: give it one, tables know it by that.")
+        for key, low, high in (
+            ("grow_um", -5.0, 5.0),
+            ("band_um", 0.0, 5.0),
+            ("probability", -1.0, 1.0),
+            ("cytoplasm_um", 0.5, 50.0),
+        ):
+            value = getattr(self, key)
+            if value is not None and not low <= value <= high:
+                raise CompartmentError(f"Variant {self.name}: {key} is {value}, expected {low:g} to {high:g}.")
+
+
+#: The segmentation as it is, then each of its choices moved alone. At 0.5 µm per pixel, 0.5 µm is one pixel.
+VARIANTS: Final[tuple[Variant, ...]] = (
+    Variant("usual"),
+    Variant("nuclei-1um", grow_um=-1.0),
+    Variant("nuclei-0.5um", grow_um=-0.5),
+    Variant("nuclei+0.5um", grow_um=0.5),
+    Variant("nuclei+1um", grow_um=1.0),
+    Variant("band0.5um", band_um=0.5),
+    Variant("band1um", band_um=1.0),
+    Variant("probability-0.1", probability=-0.1),
+    Variant("probability+0.1", probability=0.1),
+    Variant("cytoplasm2um", cytoplasm_um=2.0),
+    Variant("cytoplasm3um", cytoplasm_um=3.0),
+    Variant("cytoplasm8um", cytoplasm_um=8.0),
+)
+
+
+def varied(view: View, found: Found, variant: Variant) -> Segmentation:
+    """Divide a view as a variant has it.
+
+    Nuclei are dropped, then grown or shrunk; cells are sought anew around what is left, so that they begin where the
+    nuclei now end. A band at the borders is taken out of the finished division and becomes background: shares of the
+    area change with it, and so do contrasts with the rest of the tissue, but the density ratio of nucleus and
+    cytoplasm, each its saliency over its own area, is simply that of their parts away from the borders.
+
+    Parameters
+    ----------
+    view
+        What was looked at.
+    found
+        Its nuclei, found at the usual threshold or at a lower one: those below the usual one are dropped wherever the
+        variant does not say otherwise. Greedy suppression keeps a nucleus or not by more probable ones alone, so this
+        equals finding them anew at the variant's threshold.
+    variant
+        How to segment; distances are those between the centres of pixels, so that one pixel grown is the next pixel.
+        They are taken as the nearest whole number of pixels where that is off by no more than ``SAME_SCALE``.
+
+    Returns
+    -------
+    Segmentation
+        That of :func:`~saliency_stats.compartments.segmentation.divided` where the variant changes nothing.
+
+    Raises
+    ------
+    CompartmentError
+        If the variant moves the threshold and probabilities are not known or nuclei were not sought that far down, or
+        if a distance is less than one pixel of the view.
+    """
+    nuclei = _resized(_probable(found, variant), view, variant)
+    parameters = view.parameters
+    if variant.cytoplasm_um is not None:
+        parameters = replace(parameters, cytoplasm_um=variant.cytoplasm_um)
+    band = _at_borders(nuclei.instances, _pixels(variant, "band_um", view.mpp)) if variant.band_um else None
+    return divided(view, nuclei, parameters, left_out=band)
+
+
+def _probable(found: Found, variant: Variant) -> Found:
+    """Keep the nuclei above the variant's threshold."""
+    if not found.instances.any():
+        return found
+    if np.isnan(found.threshold) or np.isnan(found.probabilities).any():
+        if variant.probability:
+            raise CompartmentError(
+                f"Variant {variant.name} moves the threshold of the probability by {variant.probability:g}, but these "
+                "nuclei have no probabilities: find them with a StarDist model, or leave the variant out."
+            )
+        return found
+    threshold = found.threshold + variant.probability
+    if threshold < found.lowest:
+        raise CompartmentError(
+            f"Variant {variant.name} wants the nuclei above the probability {threshold:g}, found are those above "
+            f"{found.lowest:g}: find them with probability_offset={variant.probability:g} or less."
+        )
+    # as the network gave them: what a float32 is compared with is rounded to a float32
+    return _kept(found, found.probabilities.astype(np.float32) > threshold)
+
+
+def _resized(found: Found, view: View, variant: Variant) -> Found:
+    if not (variant.grow_um and found.instances.any()):
+        return found
+    radius = _pixels(variant, "grow_um", view.mpp)
+    nuclei = found.instances
+    if variant.grow_um > 0:
+        grown = expand_labels(nuclei, distance=radius)  # type: ignore[no-untyped-call]
+        return found._replace(instances=np.where(view.tissue, grown, nuclei).astype(np.int32))
+    shrunk = np.where(_at_borders(nuclei, radius), 0, nuclei).astype(np.int32)
+    left = np.bincount(shrunk.ravel(), minlength=int(nuclei.max()) + 1)[1:] > 0
+    return _kept(found._replace(instances=shrunk), left)
+
+
+def _kept(found: Found, kept: npt.NDArray[np.bool_]) -> Found:
+    """Renumber the nuclei that are kept, with their probabilities."""
+    number = np.zeros(len(kept) + 1, dtype=np.int32)
+    number[1:][kept] = np.arange(1, np.count_nonzero(kept) + 1)
+    # where no probabilities are known there may be none at all
+    known = found.probabilities[: len(kept)]
+    return found._replace(instances=number[found.instances], probabilities=known[kept[: len(known)]])
+
+
+def _at_borders(instances: Instances, radius: float) -> npt.NDArray[np.bool_]:
+    """Where a disc holds more than one nucleus, or nucleus and ground: pixels this close to a border, on either side.
+
+    The image's own edge is no border: a pixel beyond it counts as the nearest one inside, which the disc also holds.
+    """
+    reach = int(radius)
+    y, x = np.ogrid[-reach : reach + 1, -reach : reach + 1]
+    disc = y**2 + x**2 <= radius**2
+    least, most = (
+        of(instances, footprint=disc, mode="nearest") for of in (ndimage.minimum_filter, ndimage.maximum_filter)
+    )
+    return np.asarray(least != most)
+
+
+def _pixels(variant: Variant, key: str, mpp: float) -> float:
+    """Length of a variant in pixels."""
+    length_um = abs(float(getattr(variant, key)))
+    exact = length_um / mpp
+    whole = float(round(exact))
+    if abs(exact - whole) <= SAME_SCALE * whole:
+        return whole
+    if exact < 1:
+        raise CompartmentError(
+            f"Variant {variant.name}: {key} is {length_um:g} µm, less than a pixel of {mpp:g} µm, and would change "
+            f"nothing: set segmentation_mpp to {length_um:g} or less, or leave the variant out."
+        )
+    return exact
