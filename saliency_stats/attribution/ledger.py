@@ -28,7 +28,14 @@ class Shares(NamedTuple):
     density: Float64Array
 
 
-def _names(patch_ids: Sequence[object] | None, n: int) -> list[object]:
+def patch_names(patch_ids: Sequence[object] | None, n: int) -> list[object]:
+    """Give the names of n patches, their indices if there are none.
+
+    Raises
+    ------
+    AttributionError
+        If there is another number of names.
+    """
     if patch_ids is None:
         return list(range(n))
     if len(patch_ids) != n:
@@ -59,7 +66,7 @@ def checked_saliency(saliency: npt.ArrayLike, patch_ids: Sequence[object] | None
     maps = np.asarray(saliency, dtype=np.float64)
     if maps.ndim != 3 or not maps[0:1].size:  # noqa: PLR2004 - (N, H, W)
         raise AttributionError(f"Saliency has the shape (N, H, W) with N >= 1, found {maps.shape}.")
-    names = _names(patch_ids, len(maps))
+    names = patch_names(patch_ids, len(maps))
     for problem, bad in (("NaN or infinite", ~np.isfinite(maps)), ("negative", maps < 0)):
         counts = np.count_nonzero(bad, axis=(1, 2))
         if counts.any():
@@ -72,7 +79,23 @@ def checked_saliency(saliency: npt.ArrayLike, patch_ids: Sequence[object] | None
     return maps
 
 
-def _checked_memberships(memberships: npt.ArrayLike, like: Float64Array, names: list[object]) -> Float64Array:
+def checked_memberships(memberships: npt.ArrayLike, like: Float64Array, names: list[object]) -> Float64Array:
+    """Memberships in float64 that sum to 1 to the last digits, if they fit the maps.
+
+    Parameters
+    ----------
+    memberships
+        (N, K, H, W), not negative, summing to 1 over K within ``MEMBERSHIP_TOLERANCE``.
+    like
+        Checked saliency maps (N, H, W).
+    names
+        N names for the message.
+
+    Raises
+    ------
+    AttributionError
+        If shapes disagree, or memberships are NaN, negative or do not sum to 1.
+    """
     weights = np.asarray(memberships, dtype=np.float64)
     n, height, width = like.shape
     if weights.ndim != 4 or weights[:, 0].shape != like.shape or not weights.shape[1]:  # noqa: PLR2004
@@ -120,7 +143,7 @@ def shares(saliency: npt.ArrayLike, memberships: npt.ArrayLike, patch_ids: Seque
         If shapes disagree, saliency is NaN, infinite or negative, or memberships do not sum to 1.
     """
     maps = checked_saliency(saliency, patch_ids)
-    weights = _checked_memberships(memberships, maps, _names(patch_ids, len(maps)))
+    weights = checked_memberships(memberships, maps, patch_names(patch_ids, len(maps)))
     # scaled by the largest value first: a map of tiny gradients must not underflow
     peak = maps.max(axis=(1, 2), keepdims=True)
     maps = maps / np.where(peak > 0, peak, 1.0)
@@ -181,7 +204,7 @@ def ledger(
     status[silent] = "no saliency: the map is zero everywhere"
     return pd.DataFrame(
         {
-            "patch": np.repeat(np.asarray(_names(patch_ids, n)), k),
+            "patch": np.repeat(np.asarray(patch_names(patch_ids, n)), k),
             "compartment": np.tile(np.asarray(compartments, dtype=object), n),
             "area_share": area,
             "mass_share": mass,

@@ -10,6 +10,24 @@ from saliency_stats.errors import AttributionError
 REDUCTIONS: Final = ("l2", "l1", "max")
 
 
+def check(model: nn.Module, images: Tensor, target: Tensor) -> None:
+    """Refuse what no method can explain.
+
+    Raises
+    ------
+    AttributionError
+        If the model is in training mode (batch statistics would mix the images of a batch), or shapes differ.
+    """
+    if model.training:
+        raise AttributionError(
+            "the model is in training mode; saliency needs model.eval(), or images would influence each other"
+        )
+    if images.ndim != 4 or target.shape != images.shape[:1]:  # noqa: PLR2004  (N, 3, H, W)
+        raise AttributionError(
+            f"images have shape {tuple(images.shape)} and target {tuple(target.shape)}; expected (N, 3, H, W) and (N,)"
+        )
+
+
 def logits_and_gradient(model: nn.Module, images: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Classify images and differentiate each one's target logit with respect to its pixels, in one pass.
 
@@ -33,14 +51,7 @@ def logits_and_gradient(model: nn.Module, images: Tensor, target: Tensor) -> tup
     AttributionError
         If the model is in training mode (batch statistics would mix the images of a batch), or shapes differ.
     """
-    if model.training:
-        raise AttributionError(
-            "the model is in training mode; saliency needs model.eval(), or images would influence each other"
-        )
-    if images.ndim != 4 or target.shape != images.shape[:1]:  # noqa: PLR2004  (N, 3, H, W)
-        raise AttributionError(
-            f"images have shape {tuple(images.shape)} and target {tuple(target.shape)}; expected (N, 3, H, W) and (N,)"
-        )
+    check(model, images, target)
     pixels = images.detach().clone().requires_grad_()
     with torch.enable_grad():
         logits = model(pixels)

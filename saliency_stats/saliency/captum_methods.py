@@ -1,0 +1,205 @@
+"""Methods that Captum computes, on the same pixels and the same logit as ours.
+
+Captum is imported when a method is used, not before: it takes seconds, and the rest of the package needs none of it.
+"""
+
+import importlib
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from saliency_stats.errors import AttributionError
+from saliency_stats.saliency.batched import Batched, at_least
+from saliency_stats.saliency.gradient_methods import GLASS
+from saliency_stats.saliency.unfolded import unfolded, without_pooling
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntegratedGradients(Batched):
+    """The gradient integrated along the straight line from white glass to the image (Sundararajan et al. 2017, eq. 1).
+
+    With enough steps the attributions of an image sum to z_c(image) - z_c(white glass).
+
+    Parameters
+    ----------
+    n_steps
+        Points of the Gauss-Legendre quadrature.
+
+    Raises
+    ------
+    AttributionError
+        For less than one step.
+    """
+
+    name: ClassVar[str] = "integrated_gradients"
+    n_steps: int = 24
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least("n_steps", self.n_steps, 1)
+
+    def _explain(self, model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
+        found: Tensor = (
+            _captum()
+            .IntegratedGradients(model)
+            .attribute(
+                images,
+                baselines=GLASS,
+                target=target,
+                n_steps=self.n_steps,
+                method="gausslegendre",
+                internal_batch_size=self.in_flight,
+            )
+        )
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuidedBackprop(Batched):
+    """The gradient with its negative part cut off at every ReLU on the way back (Springenberg et al. 2015).
+
+    Known to depend little on the weights (Adebayo et al. 2018): of use only beside the randomised networks.
+    """
+
+    name: ClassVar[str] = "guided_backprop"
+
+    def _explain(self, model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
+        with _hooking("Setting backward hooks on ReLU activations"):
+            found: Tensor = (
+                _captum().GuidedBackprop(unfolded(model)).attribute(images.clone().requires_grad_(), target=target)
+            )
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeepLift(Batched):
+    """DeepLIFT with the rescale rule (Shrikumar et al. 2017, section 3.5.1) from white glass.
+
+    The attributions of an image sum to z_c(image) - z_c(white glass). Captum's rule for max pooling breaks this
+    where windows overlap, as DenseNet's do: it keeps one of the shares that a pixel has in several windows. The
+    pooling is therefore written with ReLUs (:class:`~saliency_stats.saliency.unfolded.PoolOfReLUs`).
+    """
+
+    name: ClassVar[str] = "deeplift"
+    # the baseline travels with its image, and each ReLU keeps a copy of its input and output beside autograd's own
+    _seen_each: ClassVar[int] = 4
+
+    def _explain(self, model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
+        with _hooking(r"Setting forward, backward hooks and attributes on non-linear"):
+            found: Tensor = (
+                _captum()
+                .DeepLift(without_pooling(unfolded(model)))
+                .attribute(images.clone().requires_grad_(), baselines=GLASS, target=target)
+            )
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradCam(Batched):
+    """Grad-CAM (Selvaraju et al. 2017, eq. 1 and 2): a layer's channels, weighted by their mean gradient, and ReLU.
+
+    Parameters
+    ----------
+    layer
+        Name of the layer in the network. The default is the output of DenseNet's third dense block, with a stride
+        of 16 px: the fourth has 32, which leaves a patch of 96 to 256 px with 3 to 8 values a side.
+
+    Raises
+    ------
+    AttributionError
+        If the network has no such layer, or its output is no image.
+    """
+
+    name: ClassVar[str] = "grad_cam"
+    layer: str = "backbone.features.denseblock3"
+
+    def _explain(self, model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
+        captum = _captum()
+        network = unfolded(model)
+        layer = dict(network.named_modules()).get(self.layer)
+        if layer is None or not self.layer:
+            raise AttributionError(
+                f"grad_cam: the network has no layer {self.layer!r}; expected a name such as {GradCam.layer!r}"
+            )
+        found = captum.LayerGradCam(network, layer).attribute(images, target=target, relu_attributions=True)
+        if found.ndim != images.ndim:
+            raise AttributionError(
+                f"grad_cam: layer {self.layer!r} returns no image for a patch; "
+                f"choose a layer before the pooling, such as {GradCam.layer!r}"
+            )
+        # bilinear, align_corners=False: each value stands for the middle of its cell
+        enlarged: Tensor = captum.LayerAttribution.interpolate(found, tuple(images.shape[-2:]), "bilinear")
+        return enlarged
+
+
+@dataclass(frozen=True, kw_only=True)
+class Occlusion(Batched):
+    """How far the logit drops when a square is painted over (Zeiler & Fergus 2014), mean over the squares of a pixel.
+
+    The paint is the image's own mean colour, which takes the structure away but leaves the stain and brightness
+    of the slide. Channels are painted together, so there is one map (N, 1, H, W).
+
+    Parameters
+    ----------
+    window_px
+        Side of the square.
+    stride_px
+        Step between squares, at most ``window_px``: every pixel is covered.
+
+    Raises
+    ------
+    AttributionError
+        If the stride is not in 1 to ``window_px``, or an image is smaller than a window.
+    """
+
+    name: ClassVar[str] = "occlusion"
+    window_px: int = 16
+    stride_px: int = 8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least("stride_px", self.stride_px, 1)
+        at_least("window_px", self.window_px, self.stride_px)
+
+    def _explain(self, model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
+        height, width = images.shape[-2:]
+        if self.window_px > min(height, width):
+            raise AttributionError(
+                f"occlusion: the window of {self.window_px} px does not fit into images of {height} × {width} px; "
+                f"choose a smaller window_px"
+            )
+        drop: Tensor = (
+            _captum()
+            .Occlusion(model)
+            .attribute(
+                images,
+                sliding_window_shapes=(3, self.window_px, self.window_px),
+                strides=(3, self.stride_px, self.stride_px),
+                baselines=images.mean(dim=(2, 3), keepdim=True).expand_as(images),
+                target=target,
+                perturbations_per_eval=max(1, self.in_flight // len(images)),
+            )
+        )
+        return drop[:, :1]
+
+
+def _captum() -> Any:
+    try:
+        return importlib.import_module("captum.attr")
+    except ImportError as error:
+        raise AttributionError(
+            "this attribution method is computed by Captum, which is not installed; pip install captum, or choose "
+            "among gradient, gradient_x_input, shifted_gradient and smoothgrad"
+        ) from error
+
+
+@contextmanager
+def _hooking(message: str) -> Iterator[None]:
+    """Silence Captum's announcement, one a call, that it sets hooks: they are set on a copy that is thrown away."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=message, category=UserWarning)
+        yield

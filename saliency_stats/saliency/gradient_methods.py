@@ -1,0 +1,133 @@
+"""Methods made of plain input gradients: the abstract's own, two averages of it, and gradient × input."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import ClassVar, Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from saliency_stats.saliency.batched import IN_FLIGHT, Batched, at_least, check_seeds
+from saliency_stats.saliency.gradient import check, logits_and_gradient
+
+#: The baseline of every method that needs one: a raw pixel of 1 is white glass, light that met no stain. Black, the
+#: usual baseline of photographs, would be the darkest stain there is, and would credit the empty glass most of all.
+GLASS: Final = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gradient(Batched):
+    """The derivative of the logit with respect to the raw pixel (Simonyan et al. 2014, eq. 4)."""
+
+    name: ClassVar[str] = "gradient"
+
+    def _explain(self, model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
+        return logits_and_gradient(model, images, target)[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientTimesInput(Batched):
+    """Gradient × input (Shrikumar et al. 2016), the input measured from white glass: (x - 1) dz_c / dx.
+
+    It is the first-order estimate of z_c(x) - z_c(white), pixel by pixel, and so the one-step counterpart of
+    integrated gradients and DeepLIFT from the same baseline; a pixel of clear glass receives nothing.
+    """
+
+    name: ClassVar[str] = "gradient_x_input"
+
+    def _explain(self, model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
+        return (images - GLASS) * logits_and_gradient(model, images, target)[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShiftedGradient(Batched):
+    """The mean gradient over shifts of the image by 0 to ``shifts`` - 1 px down and right, shifted back.
+
+    A stem of stride 2 reads even and odd pixels with different weights, which prints a checkerboard into the
+    gradient. Each pixel here takes its turn in every phase, so the checkerboard cancels. The image is shifted on
+    a canvas ``shifts`` - 1 px larger than itself, filled by reflection, so that no pixel is lost at the border.
+    One shift is the gradient itself.
+
+    Parameters
+    ----------
+    shifts
+        Phases per direction; costs ``shifts`` ** 2 gradients. 2 evens out one stride of 2; DenseNet's first
+        convolution and its pooling make a stride of 4 together, which takes 4.
+
+    Raises
+    ------
+    AttributionError
+        For less than one shift.
+    """
+
+    name: ClassVar[str] = "shifted_gradient"
+    shifts: int = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least("shifts", self.shifts, 1)
+
+    def _explain(self, model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
+        height, width = images.shape[-2:]
+        most = self.shifts - 1
+        total = torch.zeros_like(images)
+        for down, right in product(range(self.shifts), repeat=2):
+            canvas = functional.pad(images, (right, most - right, down, most - down), mode="reflect")
+            found = logits_and_gradient(model, canvas, target)[1]
+            total += found[..., down : down + height, right : right + width]
+        return total / self.shifts**2
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmoothGrad:
+    """The mean gradient over copies of the image with Gaussian noise (Smilkov et al. 2017, eq. 1), signed.
+
+    One sample without noise is the gradient itself.
+
+    Parameters
+    ----------
+    n_samples
+        Noisy copies per image.
+    noise
+        Standard deviation of the noise over the image's range (its largest minus its smallest value).
+    in_flight
+        Most images that the network sees at once.
+
+    Raises
+    ------
+    AttributionError
+        For less than one sample, negative noise, or no image in flight.
+    """
+
+    name: ClassVar[str] = "smoothgrad"
+    n_samples: int = 16
+    noise: float = 0.1
+    in_flight: int = IN_FLIGHT
+
+    def __post_init__(self) -> None:
+        at_least("n_samples", self.n_samples, 1)
+        at_least("noise", self.noise, 0.0)
+        at_least("in_flight", self.in_flight, 1)
+
+    def attribute(self, model: nn.Module, images: Tensor, target: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Average the gradients of noisy copies; see :meth:`Method.attribute`."""
+        check(model, images, target)
+        check_seeds(images, seeds)
+        images = images.detach()
+        sigma = self.noise * (images.amax(dim=(1, 2, 3)) - images.amin(dim=(1, 2, 3)))
+        # drawn on the CPU, image by image, so that neither the device nor the batch changes the noise
+        chances = [torch.Generator().manual_seed(seed) for seed in seeds]
+        copies = torch.arange(len(images)).repeat_interleave(self.n_samples)
+        total = torch.zeros_like(images)
+        for some in torch.split(copies, self.in_flight):
+            which = some.to(images.device)
+            noisy = torch.empty_like(images[:1].expand(len(some), -1, -1, -1))
+            for place, image in enumerate(some.tolist()):
+                drawn = torch.randn(images.shape[1:], generator=chances[image], dtype=images.dtype)
+                noisy[place] = images[image] + sigma[image] * drawn.to(images.device)
+            found = logits_and_gradient(model, noisy, target[which])[1]
+            for place, image in enumerate(some.tolist()):  # one by one: the order of the sum is always the same
+                total[image] += found[place]
+        return (total / self.n_samples).to(torch.float32)

@@ -1,0 +1,216 @@
+"""The causal companion judged: what replacing a compartment does to the decision, and whether saliency foretells it."""
+
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from saliency_stats.statistics.contrasts import COLUMNS, contrast_table
+from saliency_stats.statistics.drops import CARRIED, KEY, effects
+from saliency_stats.statistics.inference import NAN
+from saliency_stats.statistics.multiplicity import adjust
+from saliency_stats.statistics.prediction import slide_correlations
+from saliency_stats.statistics.selection import AT_CHANCE, TRAINED, Population, restrict, unlearned_of
+from saliency_stats.statistics.settings import StatisticsSettings
+from saliency_stats.statistics.units import independent_units
+from saliency_stats.statistics.values import PAIRS
+from saliency_stats.vocabulary import LABELS, TISSUE
+
+#: Columns of ``causal.csv``.
+CAUSAL_COLUMNS: Final = (
+    *COLUMNS,
+    *("replacement", "drop_per_area", "random_drop_per_area", "rho", "rho_low", "rho_high"),
+)
+_FAMILIES: Final = {"drop": "causal", "pair": "causal_pairs", "prediction": "causal_prediction"}
+#: What is corrected together. A replacement is one way to ask, and a study reads one method and one reduction, named
+#: beforehand: its hypotheses do not pay for the others that stand beside it for comparison. Whoever picks the method
+#: that predicts best must correct for that choice.
+_TOGETHER: Final = ("family", "test", "replacement", "method", "reduction")
+_NO_FINDING: Final = [
+    *("statistic", "df", "p_value", "ci_low", "ci_high", "effect_size", "effect_size_low", "effect_size_high"),
+    *("superiority", "superiority_low", "superiority_high", "skewness"),
+]
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """One sample, what names it in the table, and how many judged patches could have been in it."""
+
+    kind: str
+    names: dict[str, Any]
+    sample: pd.DataFrame
+    n_selected: int
+
+    @property
+    def family(self) -> str:
+        """The trained network's hypotheses are not corrected for those of its controls."""
+        return _FAMILIES[self.kind] + ("" if self.names["model"] == TRAINED else "_reference")
+
+
+def causal_table(
+    ablation: pd.DataFrame,
+    ledger: pd.DataFrame,
+    population: Population,
+    settings: StatisticsSettings,
+    *,
+    learned: Mapping[Hashable, bool] | None = None,
+) -> pd.DataFrame:
+    """Build the whole of ``causal.csv``, on the judged patches, for every label, magnification, model and replacement.
+
+    - ``drop:nucleus`` (cytoplasm, stroma): does replacing the compartment lower the logit of the patch's class, per
+      area, by more than replacing a random region of the same area and shape? Family "causal".
+    - ``drop:cytoplasm_vs_nucleus`` and the two pairs with stroma: the difference of the drops per area within a patch.
+      Family "causal_pairs".
+    - ``prediction``: does a compartment's density of saliency predict its drop per area, over patches and
+      compartments, and ``prediction:nucleus`` (…) over patches within one? The mean over slides of Fisher's z of the
+      rank correlation within a slide (:func:`~saliency_stats.statistics.prediction.slide_correlations`), for each
+      method and reduction of the ledger. Family "causal_prediction".
+
+    Parameters
+    ----------
+    ablation : DataFrame
+        As :func:`~saliency_stats.statistics.drops.effects` reads it.
+    ledger : DataFrame
+        As :func:`~saliency_stats.statistics.prediction.slide_correlations` reads it.
+    population : Population
+        The judged patches.
+    settings : StatisticsSettings
+        Unit, level, correction and the rest.
+    learned : mapping, optional
+        As :func:`~saliency_stats.statistics.study_contrasts` reads it.
+
+    Returns
+    -------
+    DataFrame
+        Columns :data:`CAUSAL_COLUMNS`, those of ``contrasts.csv`` and six more, one row per stratum and test, in a
+        fixed order. ``estimate`` is in logits per area, of the predictions in Fisher's z; ``ratio`` is empty, as
+        neither is a logarithm. ``drop_per_area`` and ``random_drop_per_area`` are the means over units that the
+        estimate of a drop is the difference of (of patches that have both); ``rho`` and its limits are the predictions'
+        estimate and interval as correlations. Each family is corrected for itself, test by test, and for each
+        replacement, method and reduction apart. Controls have families of their own, named "…_reference". Predictions
+        have one value per slide, so that nothing is known of clustering within slides.
+
+    Raises
+    ------
+    StatisticsError
+        If a table does not have the form described, or ``learned`` lacks a magnification.
+    """
+    found = effects(restrict(ablation, population))
+    strata = ablation[["magnification", "model", "replacement"]].drop_duplicates()
+    unlearned = unlearned_of(strata["magnification"].unique(), learned)
+    asked = sorted([*_drops(found, strata), *_predictions(found, ledger, strata)], key=lambda one: _order(one.names))
+    sizes = population.patches.groupby(["label", "magnification"]).size().to_dict()
+    asked = [
+        _Asked(one.kind, one.names, one.sample, int(sizes.get((one.names["label"], one.names["magnification"]), 0)))
+        for one in asked
+    ]
+    if not asked:
+        return pd.DataFrame(columns=list(CAUSAL_COLUMNS))
+    table = pd.concat([_ask(one, settings, settings.alpha) for one in asked], ignore_index=True)
+    muted = (table["model"] == TRAINED) & table["magnification"].isin(unlearned)
+    table.loc[muted, _NO_FINDING] = NAN
+    table.loc[muted, ["n_tests", "n_agree"]] = 0
+    table.loc[muted, ["status", "reason"]] = ["not_interpretable", AT_CHANCE]
+    table["p_adjusted"] = adjust(table, correction=settings.correction, family=_TOGETHER)
+    table = _with_simultaneous_intervals(table, asked, settings)
+    of_slides = table["contrast"].str.startswith("prediction")
+    for name, source in (("rho", "estimate"), ("rho_low", "ci_low"), ("rho_high", "ci_high")):
+        table[name] = np.tanh(table[source]).where(of_slides)
+    return table[list(CAUSAL_COLUMNS)]
+
+
+def _drops(found: pd.DataFrame, strata: pd.DataFrame) -> Iterator[_Asked]:
+    # effects are sorted and have one row for every compartment of the tissue
+    each = found["drop_per_area"].to_numpy(dtype=np.float64).reshape(-1, len(TISSUE))
+    patches = found.iloc[:: len(TISSUE)][[*KEY, *CARRIED]]
+    samples = [("drop", f"drop:{name}", found[found["compartment"] == name]) for name in TISSUE]
+    samples += [
+        ("pair", f"drop:{name}", patches.assign(value=each[:, TISSUE.index(a)] - each[:, TISSUE.index(b)]))
+        for name, (a, b) in PAIRS.items()
+    ]
+    for kind, contrast, rows in samples:
+        for names, sample in _stratified(rows, strata):
+            yield _Asked(kind, {"contrast": contrast, "method": "", "reduction": "", **names}, sample, 0)
+
+
+def _predictions(found: pd.DataFrame, ledger: pd.DataFrame, strata: pd.DataFrame) -> Iterator[_Asked]:
+    slides = slide_correlations(found, ledger)
+    looked = ledger[["model", "magnification", "method", "reduction"]].drop_duplicates()
+    for contrast in ("prediction", *(f"prediction:{name}" for name in TISSUE)):
+        rows = slides[slides["contrast"] == contrast]
+        for names, sample in _stratified(rows, strata.merge(looked, on=["model", "magnification"])):
+            yield _Asked("prediction", {"contrast": contrast, **names}, sample, 0)
+
+
+def _stratified(rows: pd.DataFrame, strata: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    columns = ["label", *strata.columns]
+    samples: dict[Hashable, pd.DataFrame] = dict(iter(rows.groupby(columns, sort=False)))
+    for label in LABELS:
+        for stratum in strata.itertuples(index=False, name=None):
+            fixed = (label, *stratum)
+            yield dict(zip(columns, fixed, strict=True)), samples.get(fixed, rows.iloc[:0])
+
+
+def _ask(one: _Asked, settings: StatisticsSettings, alpha: float) -> pd.DataFrame:
+    of_slides = one.kind == "prediction"
+    patient = "patient_id" if settings.unit == "patient" else None
+    # a value of a slide that nobody knows cannot be independent of the others
+    how: dict[str, Any] = {
+        "patient": patient,
+        "assume_independent": settings.assume_independent and not of_slides,
+    }
+    table = contrast_table(
+        one.sample,
+        "value",
+        alpha=alpha,
+        seed=settings.seed,
+        bootstrap_draws=settings.bootstrap_draws,
+        min_units=settings.min_slides,
+        **how,
+    )
+    table = table.assign(**one.names, family=one.family, ratio=NAN)
+    means = dict.fromkeys(("drop_per_area", "random_drop_per_area"), NAN)
+    if one.kind == "drop":
+        kept = one.sample[one.sample["value"].notna()]
+        means = {name: independent_units(kept, name, **how).estimate for name in means}
+    if of_slides:
+        n_patches = int(one.sample.loc[one.sample["value"].notna(), "n_patches"].sum())
+        table = table.assign(n_patches=n_patches, icc=NAN, design_effect=NAN, n_effective=NAN)
+    return table.assign(**means, n_missing=one.n_selected - table["n_patches"])
+
+
+def _with_simultaneous_intervals(
+    table: pd.DataFrame, asked: list[_Asked], settings: StatisticsSettings
+) -> pd.DataFrame:
+    """Ask each question again at the level that its family leaves to one hypothesis (Dunn 1961)."""
+    together = list(_TOGETHER)
+    tested = (table["status"] == "tested").groupby([table[name] for name in together]).transform("sum")
+    step = len(table) // len(asked)
+    parts = []
+    for place, one in enumerate(asked):
+        rows = table.iloc[place * step : (place + 1) * step].copy()
+        possible = rows["status"].to_numpy() == "tested"
+        size = int(tested.iloc[place * step : (place + 1) * step].max())
+        if possible.any():
+            again = rows if size == 1 else _ask(one, settings, settings.alpha / size)
+            for end in ("ci_low", "ci_high"):
+                rows.loc[possible, f"{end}_simultaneous"] = again[end].to_numpy()[possible]
+        parts.append(rows)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _order(names: dict[str, Any]) -> tuple[Any, ...]:
+    """Return the sort key of rows: contrasts, malignant before benign, the trained model first, then by name."""
+    contrasts = (
+        *(f"drop:{name}" for name in (*TISSUE, *PAIRS)),
+        *("prediction", *(f"prediction:{name}" for name in TISSUE)),
+    )
+    return (
+        contrasts.index(names["contrast"]),
+        LABELS[::-1].index(names["label"]),
+        names["magnification"],
+        names["model"] != TRAINED,
+        *(names[name] for name in ("model", "method", "reduction", "replacement")),
+    )

@@ -1,0 +1,224 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import distance_transform_edt, gaussian_filter
+
+from saliency_stats.attribution.ablation import DIRECTIONS, REGIONS, ablated, curves, progressive, random_region
+from saliency_stats.attribution.replacement import REPLACEMENTS, composed, replacement
+from saliency_stats.errors import AttributionError
+from saliency_stats.vocabulary import COMPARTMENTS, TISSUE
+
+seeds = st.integers(0, 2**32 - 1)
+MPP = 0.5
+
+
+def picture(rng, h=24, w=30):
+    return rng.integers(20, 256, (h, w, 3)).astype(np.uint8)
+
+
+def members(rng, h=24, w=30, softness=1.0):
+    """Blobs of four compartments with soft borders, float32, summing to 1."""
+    fields = gaussian_filter(rng.normal(size=(4, h, w)), (0, 3, 3))
+    hard = (fields.argmax(axis=0) == np.arange(4)[:, None, None]).astype(np.float64)
+    return gaussian_filter(hard, (0, softness, softness), truncate=2.0).astype(np.float32)
+
+
+@settings(deadline=None)
+@given(seeds, seeds)
+def test_a_random_region_has_the_compartments_area_and_values(seed, draw):
+    weight = members(np.random.default_rng(seed))[1].astype(np.float64)
+    moved = random_region(weight, np.random.default_rng(draw))
+    assert moved.sum() == pytest.approx(weight.sum(), abs=1e-6)
+    np.testing.assert_array_equal(np.sort(moved, axis=None), np.sort(weight, axis=None))
+    # shape: a shift or flip keeps the size of the spectrum at every pair of frequencies
+    sizes = [np.sort(np.abs(np.fft.fft2(w)), axis=None) for w in (weight, moved)]
+    np.testing.assert_allclose(sizes[0], sizes[1], atol=1e-9)
+
+
+@settings(deadline=None)
+@given(seeds, seeds)
+def test_a_region_on_the_tissue_has_the_same_area_and_stays_there(seed, draw):
+    w = members(np.random.default_rng(seed)).astype(np.float64)
+    allowed = w[:3].sum(axis=0) > 0.01
+    weight = np.where(allowed, w[0], 0)
+    moved = random_region(weight, np.random.default_rng(draw), allowed)
+    assert moved.sum() == pytest.approx(weight.sum(), abs=1e-6)
+    assert not moved[~allowed].any()
+    np.testing.assert_array_equal(np.sort(moved[allowed]), np.sort(weight[allowed]))
+
+
+def test_where_everything_is_allowed_the_shape_is_kept():
+    weight = members(np.random.default_rng(0))[0]
+    for draw in range(5):
+        one, other = (random_region(weight, np.random.default_rng(draw), where) for where in (None, np.ones((24, 30))))
+        np.testing.assert_allclose(one, other, atol=1e-9)
+
+
+def test_what_is_cut_off_grows_back_at_the_regions_rim():
+    weight = np.zeros((40, 40))
+    weight[10:16, 10:16] = 1
+    allowed = np.zeros((40, 40), dtype=bool)
+    allowed[:, :20] = True
+    cut = []
+    for draw in range(50):
+        rng = np.random.default_rng(draw)
+        free = random_region(weight, np.random.default_rng(draw))
+        moved = random_region(weight, rng, allowed)
+        assert set(np.unique(moved)) == {0.0, 1.0}
+        assert (moved[allowed] >= free[allowed]).all()
+        distance = distance_transform_edt(free == 0)
+        grown, left = distance[(moved > free) & allowed], distance[(moved == 0) & allowed]
+        assert grown.max(initial=0) <= left.min()
+        cut.append(grown.size > 0)
+    assert 0.3 < np.mean(cut) < 0.9  # both happen
+
+
+def test_regions_lie_everywhere_alike():
+    weight = np.zeros((8, 10))
+    weight[:2, :3] = 1
+    rng = np.random.default_rng(0)
+    mean = np.mean([random_region(weight, rng) for _ in range(4000)], axis=0)
+    np.testing.assert_allclose(mean, weight.mean(), atol=0.03)
+
+
+def test_no_compartment_no_region():
+    assert not random_region(np.zeros((5, 6)), np.random.default_rng(0), np.zeros((5, 6))).any()
+
+
+def test_a_region_needs_room():
+    with pytest.raises(AttributionError, match=r"covers 30 pixels .* and 2 of"):
+        random_region(np.ones((5, 6)), np.random.default_rng(0), np.arange(30).reshape(5, 6) < 2)
+    with pytest.raises(AttributionError, match="allow at least"):
+        random_region(np.ones((5, 6)), np.random.default_rng(0), np.ones((6, 6)))
+
+
+def test_every_compartment_is_replaced_in_every_way():
+    rng = np.random.default_rng(0)
+    image, w = picture(rng), members(rng)
+    found = ablated(image, w, MPP, np.random.default_rng(1))
+    assert [one[:3] for one in found] == [
+        (name, kind, region) for name in TISSUE for region in REGIONS for kind in REPLACEMENTS
+    ]
+    plain = image / np.float32(255)
+    tissue = np.minimum(w[:3].astype(np.float64).sum(axis=0), 1)
+    for compartment, kind, region, altered in found:
+        own = w[COMPARTMENTS.index(compartment)]
+        assert altered.dtype == np.float32
+        assert altered.shape == image.shape
+        assert (altered != plain).any()
+        if region == "compartment":
+            np.testing.assert_array_equal(altered[own == 0], plain[own == 0])
+            expected = composed(image, own, replacement(image, own, kind, MPP, tissue=tissue))
+            np.testing.assert_array_equal(altered, expected)
+        np.testing.assert_array_equal(altered[tissue == 0], plain[tissue == 0])
+
+
+def test_a_small_compartment_is_left_out():
+    w = np.zeros((4, 20, 20))
+    w[2] = 1
+    w[:, :2, :2] = np.array([1, 0, 0, 0])[:, None, None]  # 1 %
+    found = ablated(picture(np.random.default_rng(0), 20, 20), w, MPP, np.random.default_rng(0))
+    assert {one.compartment for one in found} == {"stroma"}
+    found = ablated(picture(np.random.default_rng(0), 20, 20), w, MPP, np.random.default_rng(0), min_area=0)
+    assert {one.compartment for one in found} == {"nucleus", "stroma"}  # never one that is not there
+
+
+def test_the_generator_alone_decides():
+    rng = np.random.default_rng(0)
+    image, w = picture(rng), members(rng)
+    one, same, other = (ablated(image, w, MPP, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    for first, second, third in zip(one, same, other, strict=True):
+        np.testing.assert_array_equal(first.image, second.image)
+        assert (first.region == "random") == (first.image != third.image).any()
+
+
+def test_fewer_kinds_give_the_same_images():
+    rng = np.random.default_rng(0)
+    image, w = picture(rng), members(rng)
+    everything = {one[:3]: one.image for one in ablated(image, w, MPP, np.random.default_rng(1))}
+    some = ablated(image, w, MPP, np.random.default_rng(1), kinds=["stain"])
+    assert len(some) == 6
+    for one in some:
+        np.testing.assert_array_equal(one.image, everything[one[:3]])
+
+
+@settings(deadline=None)
+@given(seeds)
+def test_a_curve_goes_from_the_image_to_the_replaced_one(seed):
+    rng = np.random.default_rng(seed)
+    image, weight, stand_in = picture(rng), members(rng)[0], rng.random((24, 30, 3))
+    found = progressive(image, weight, stand_in, 5, rng)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found[0], image / np.float32(255))
+    np.testing.assert_array_equal(found[-1], composed(image, weight, stand_in))
+
+
+def test_shares_are_exact_and_only_grow():
+    rng = np.random.default_rng(0)
+    weight = members(rng)[0]
+    found = progressive(np.zeros((24, 30, 3)), weight, np.ones((24, 30, 3)), 11, rng)[..., 0].astype(np.float64)
+    np.testing.assert_allclose(found.sum(axis=(1, 2)), np.linspace(0, 1, 11) * weight.sum(), rtol=1e-6)
+    assert (np.diff(found, axis=0) >= 0).all()
+    assert (found <= weight + 1e-7).all()
+
+
+def test_a_curve_takes_blobs():
+    weight = np.ones((64, 64))
+    half = progressive(np.zeros((64, 64, 3)), weight, np.ones((64, 64, 3)), 3, np.random.default_rng(0), 6.0)[1, ..., 0]
+    borders = np.abs(np.diff(half, axis=0)).sum() + np.abs(np.diff(half, axis=1)).sum()
+    assert borders < 0.2 * half.size  # single pixels would have one border each
+
+
+def test_insertion_starts_from_bare_tissue():
+    rng = np.random.default_rng(0)
+    image, w = picture(rng), members(rng)
+    found = curves(image, w, MPP, np.random.default_rng(3), steps=4)
+    shares = np.linspace(0, 1, 4).tolist()
+    assert [one[:3] for one in found] == [(n, d, s) for n in TISSUE for d in DIRECTIONS for s in shares]
+    images = {one[:3]: one.image for one in found}
+    plain, tissue = image / np.float32(255), np.minimum(w[:3].astype(np.float64).sum(axis=0), 1)
+    bare = composed(image, tissue, replacement(image, tissue, "mean", MPP, tissue=tissue))
+    for k, name in enumerate(TISSUE):
+        np.testing.assert_array_equal(images[name, "deletion", 0.0], plain)
+        np.testing.assert_array_equal(images[name, "insertion", 0.0], bare)
+        whole = w[k] == 1
+        np.testing.assert_array_equal(images[name, "insertion", 1.0][whole], plain[whole])
+        np.testing.assert_array_equal(images[name, "insertion", 1.0][w[k] == 0], bare[w[k] == 0])
+        # the same blobs are taken away and put back
+        gone = (images[name, "deletion", shares[1]] != plain).any(axis=-1)
+        back = (images[name, "insertion", shares[1]] != bare).any(axis=-1)
+        assert (gone & whole == back & whole).mean() > 0.99
+    # what is taken away in three steps is what insertion starts from
+    hard = (w.argmax(axis=0) == np.arange(4)[:, None, None]).astype(np.float64)
+    start = {
+        one.compartment: one.image for one in curves(image, hard, MPP, rng, steps=2) if one[1:3] == ("insertion", 0)
+    }
+    stand_in = replacement(image, hard[0], "mean", MPP, tissue=hard[:3].sum(axis=0))
+    step = plain
+    for k in range(3):
+        step = composed(step, hard[k], stand_in)
+    np.testing.assert_array_equal(step, start["nucleus"])
+    again = curves(image, w, MPP, np.random.default_rng(3), steps=4)
+    for one, other in zip(found, again, strict=True):
+        np.testing.assert_array_equal(one.image, other.image)
+
+
+def test_curves_leave_small_compartments_out():
+    w = np.zeros((4, 20, 20))
+    w[1] = 1
+    found = curves(picture(np.random.default_rng(0), 20, 20), w, MPP, np.random.default_rng(0), steps=2)
+    assert {one.compartment for one in found} == {"cytoplasm"}
+
+
+def test_what_does_not_fit_says_why():
+    rng = np.random.default_rng(0)
+    image, w = picture(rng), members(rng)
+    with pytest.raises(AttributionError, match=r"expected \(4, H, W\) in the order nucleus, cytoplasm"):
+        ablated(image, w[:3], MPP, rng)
+    with pytest.raises(AttributionError, match="expected that of the image"):
+        ablated(image, w[:, :5], MPP, rng)
+    with pytest.raises(AttributionError, match="'noise' is unknown"):
+        ablated(image, w, MPP, rng, kinds=["noise"])
+    with pytest.raises(AttributionError, match="at least 2 steps, its ends; found 1"):
+        progressive(image, w[0], image, 1, rng)

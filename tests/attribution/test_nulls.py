@@ -1,0 +1,275 @@
+"""The spatial null is what rolling the map by hand gives, and its p-values are uniform under it."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
+
+from saliency_stats.attribution.ledger import ledger
+from saliency_stats.attribution.nulls import _masses, shift_null, shift_table, shifted
+from saliency_stats.errors import AttributionError
+
+seeds = st.integers(0, 2**32 - 1)
+COLUMNS = [
+    *("patch_id", "delta", "null_mean", "null_sd", "z", "p_greater", "p_less", "p_two_sided", "n_shifts", "status"),
+]
+
+
+def soft(rng, k=4, h=6, w=7):
+    return rng.dirichlet(np.ones(k), (h, w)).transpose(2, 0, 1)
+
+
+def hard(rng, k=4, h=6, w=7):
+    labels = rng.permutation(np.arange(h * w) % k).reshape(h, w)
+    return (labels == np.arange(k)[:, None, None]).astype(np.float64)
+
+
+def smooth(rng, h, w):
+    return np.exp(2 * gaussian_filter(rng.normal(size=(h, w)), 1.5, mode="wrap"))
+
+
+def rolled(saliency, memberships, pair=(1, 0)):
+    """Deltas (H, W) by moving the map, one shift after the other."""
+    height, width = saliency.shape
+    deltas = np.empty((height, width))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for y in range(height):
+            for x in range(width):
+                moved = np.roll(saliency, (y, x), axis=(0, 1))
+                a, b = ((memberships[k] * moved).sum() / memberships[k].sum() for k in pair)
+                deltas[y, x] = np.log2(a / b)
+    return deltas
+
+
+def shares_of(deltas):
+    """The three p-values by counting."""
+    observed = deltas[0, 0]
+    return (
+        (deltas >= observed - 1e-9).mean(),
+        (deltas <= observed + 1e-9).mean(),
+        (abs(deltas) >= abs(observed) - 1e-9).mean(),
+    )
+
+
+@settings(deadline=None, max_examples=40)
+@given(seeds, st.booleans(), st.permutations(range(4)), st.floats(-200, 200))
+def test_it_is_what_rolling_by_hand_gives(seed, masks, order, exponent):
+    rng = np.random.default_rng(seed)
+    maps, memberships = rng.exponential(size=(6, 7)) ** 3, (hard if masks else soft)(rng)
+    pair = tuple(order[:2])
+    found = shift_null(maps * 10.0**exponent, memberships, pair)
+    deltas = rolled(maps, memberships, pair)
+    assert found.delta == pytest.approx(deltas[0, 0], abs=1e-9)
+    assert found.null_mean == pytest.approx(deltas.mean(), abs=1e-9)
+    assert found.null_sd == pytest.approx(deltas.std(), abs=1e-9)
+    assert found.z == pytest.approx((deltas[0, 0] - deltas.mean()) / deltas.std(), abs=1e-6)
+    assert (found.p_greater, found.p_less, found.p_two_sided) == shares_of(deltas)
+    assert found.n_shifts == 42
+    assert found.status == "measured"
+
+
+def test_odd_even_and_prime_sizes():
+    rng = np.random.default_rng(0)
+    for size in [(1, 8), (8, 1), (13, 11), (16, 5)]:
+        maps, memberships = rng.exponential(size=size), soft(rng, 2, *size)
+        found, deltas = shift_null(maps, memberships), rolled(maps, memberships)
+        assert found.null_mean == pytest.approx(deltas.mean(), abs=1e-9)
+        assert (found.p_greater, found.p_less, found.p_two_sided) == shares_of(deltas)
+
+
+def test_the_mass_under_each_shift():
+    rng = np.random.default_rng(0)
+    maps, memberships = rng.exponential(size=(6, 7)), soft(rng)
+    masses = _masses(maps, memberships)
+    for y, x in [(0, 0), (1, 0), (0, 1), (4, 5)]:
+        moved = np.roll(maps, (y, x), axis=(0, 1))
+        np.testing.assert_allclose(masses[:, y, x], (memberships * moved).sum(axis=(1, 2)), rtol=1e-12)
+
+
+@settings(deadline=None)
+@given(seeds)
+def test_on_average_over_the_shifts_mass_goes_by_area(seed):
+    rng = np.random.default_rng(seed)
+    maps, memberships = rng.exponential(size=(6, 7)) ** 3, soft(rng)
+    average = _masses(maps, memberships).mean(axis=(1, 2))
+    np.testing.assert_allclose(average, memberships.mean(axis=(1, 2)) * maps.sum(), rtol=1e-12)
+
+
+@settings(deadline=None)
+@given(seeds)
+def test_the_contrast_is_that_of_the_ledger(seed):
+    rng = np.random.default_rng(seed)
+    maps, memberships = rng.exponential(size=(6, 7)) ** 3, soft(rng).astype(np.float32)
+    densities = ledger(maps[None], memberships[None]).set_index("compartment")["density_ratio"]
+    assert shift_null(maps, memberships).delta == pytest.approx(
+        np.log2(densities["cytoplasm"] / densities["nucleus"]), abs=1e-12
+    )
+
+
+@settings(deadline=None, max_examples=25)
+@given(seeds)
+def test_under_the_null_the_p_values_are_uniform(seed):
+    """Every shift of one map taken as the observed one: the share with p <= i / n is i / n at most, by counting."""
+    rng = np.random.default_rng(seed)
+    maps, memberships = smooth(rng, 5, 6), hard(rng, 4, 5, 6)
+    shifts = [shift_null(np.roll(maps, (y, x), axis=(0, 1)), memberships) for y in range(5) for x in range(6)]
+    levels = np.arange(1, 31) / 30
+    for name in ("p_greater", "p_less", "p_two_sided"):
+        found = np.sort([getattr(one, name) for one in shifts])
+        assert (found >= levels - 1e-12).all(), name
+    # nothing ties here, so the one-sided ones are exactly uniform
+    np.testing.assert_allclose(np.sort([one.p_greater for one in shifts]), levels)
+
+
+def test_tied_shifts_make_the_test_conservative_and_never_liberal():
+    rng = np.random.default_rng(1)
+    maps, memberships = np.tile(smooth(rng, 6, 4), (1, 2)), hard(rng, 2, 6, 8)
+    found = [shift_null(np.roll(maps, (y, x), axis=(0, 1)), memberships) for y in range(6) for x in range(8)]
+    p = np.sort([one.p_greater for one in found])
+    assert (p >= np.arange(1, 49) / 48 - 1e-12).all()
+    assert p[0] == pytest.approx(2 / 48)  # two shifts give the same map, and both count
+
+
+def test_random_shifts_of_smooth_maps_reject_at_the_level():
+    rng = np.random.default_rng(0)
+    p = []
+    for _ in range(400):
+        memberships = (smooth(rng, 24, 20) > 1).astype(float)
+        p.append(shift_null(smooth(rng, 24, 20), np.stack([memberships, 1 - memberships])).p_two_sided)
+    assert np.mean(np.array(p) <= 0.05) == pytest.approx(0.05, abs=0.03)  # 0.011 is one standard error
+    assert np.mean(p) == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_planted_preference_is_found():
+    rng = np.random.default_rng(0)
+    nucleus = (smooth(rng, 64, 64) > 1.2).astype(float)
+    memberships = np.stack([nucleus, 1 - nucleus])
+    found = shift_null(smooth(rng, 64, 64) * (1 + nucleus), memberships)
+    assert found.delta < -0.8
+    assert found.p_less == found.p_two_sided == 1 / 4096
+    assert found.p_greater == 1
+    assert found.z < -5
+    other = shift_null(smooth(rng, 64, 64) * (2 - nucleus), memberships)
+    assert other.p_greater == 1 / 4096
+    assert other.z > 5
+
+
+@pytest.mark.parametrize("value", [1e-300, 1.0, 1e300])
+def test_a_constant_map_prefers_nothing(value):
+    found = shift_null(np.full((6, 7), value), soft(np.random.default_rng(0)))
+    assert found.delta == pytest.approx(0, abs=1e-12)
+    assert found.null_mean == pytest.approx(0, abs=1e-12)
+    assert found.p_greater == found.p_less == found.p_two_sided == 1
+    assert np.isnan(found.z)  # every shift is a tie: there is no scale to measure it by
+    assert found.status == "measured"
+
+
+def test_turning_the_pair_around_turns_the_test_around():
+    rng = np.random.default_rng(0)
+    maps, memberships = rng.exponential(size=(6, 7)), soft(rng)
+    one, other = shift_null(maps, memberships, (1, 0)), shift_null(maps, memberships, (0, 1))
+    assert one.delta == pytest.approx(-other.delta)
+    assert (one.p_greater, one.p_less, one.p_two_sided) == (other.p_less, other.p_greater, other.p_two_sided)
+
+
+def test_where_there_is_nothing_to_compare():
+    rng = np.random.default_rng(0)
+    maps, memberships = rng.exponential(size=(6, 7)), hard(rng)
+    no_nucleus = memberships.copy()
+    no_nucleus[2] += no_nucleus[0]
+    no_nucleus[0] = 0
+    neither = no_nucleus.copy()
+    neither[2] += neither[1]
+    neither[1] = 0
+    for found, status in [
+        (shift_null(maps, no_nucleus), "missing: no nucleus in the patch"),
+        (shift_null(maps, neither), "missing: no cytoplasm and no nucleus in the patch"),
+        (shift_null(maps * 0, memberships), "no saliency: the map is zero everywhere"),
+        (shift_null(maps * (1 - memberships[0]), memberships), "no saliency: none in nucleus"),
+        (shift_null(maps * memberships[2], memberships), "no saliency: none in cytoplasm and no nucleus"),
+    ]:
+        assert found.status == status
+        assert np.isnan([found.delta, found.null_mean, found.null_sd, found.z]).all()
+        assert np.isnan([found.p_greater, found.p_less, found.p_two_sided]).all()
+        assert found.n_shifts == 42
+
+
+def test_shifts_that_leave_a_compartment_dark_are_counted_as_extreme():
+    """A map of three pixels: most shifts miss the nucleus, the cytoplasm or both; zeros are zeros, not rounding."""
+    memberships = np.zeros((2, 5, 5))
+    memberships[0, :2, :3] = 1
+    memberships[1] = 1 - memberships[0]
+    maps = np.zeros((5, 5))
+    maps[1, 1:4] = [1.0, 2.0, 3.0]
+    deltas = rolled(maps, memberships)
+    assert np.isposinf(deltas).any()
+    assert np.isneginf(deltas).any()
+    found = shift_null(maps, memberships)
+    assert (found.p_greater, found.p_less, found.p_two_sided) == shares_of(deltas)
+    infinite = np.isinf(deltas).sum()
+    assert (
+        found.status == f"measured: no mean of the null, {infinite} of 25 shifts leave a compartment without saliency"
+    )
+    assert np.isnan([found.null_mean, found.null_sd, found.z]).all()
+
+
+def test_shifts_without_a_contrast_count_against_a_finding():
+    memberships = np.zeros((3, 4, 4))
+    memberships[0, 0, 0] = memberships[1, 0, 1] = 1
+    memberships[2] = 1 - memberships[:2].sum(axis=0)
+    maps = np.zeros((4, 4))
+    maps[0, :2] = [1.0, 3.0]
+    found = shift_null(maps, memberships)
+    deltas = rolled(maps, memberships)
+    assert np.isnan(deltas).sum() == 13
+    assert found.delta == pytest.approx(np.log2(3))
+    assert found.p_greater == (13 + 1 + 1) / 16  # no contrast, the nucleus dark, and the map where it is
+    assert found.p_less == (13 + 1 + 1) / 16
+    assert found.p_two_sided == 1
+
+
+def test_the_table_holds_the_same_numbers():
+    rng = np.random.default_rng(0)
+    maps = rng.exponential(size=(3, 6, 7)).astype(np.float32)
+    memberships = np.stack([soft(rng) for _ in range(3)]).astype(np.float32)
+    maps[1] = 0
+    table = shift_table(maps, memberships, ["a", "b", "c"])
+    assert list(table) == COLUMNS
+    assert list(table["patch_id"]) == ["a", "b", "c"]
+    for row, one, weights in zip(table.to_dict("records"), maps, memberships, strict=True):
+        found = shift_null(one, weights)
+        for name in COLUMNS[1:]:
+            np.testing.assert_equal(row[name], getattr(found, name))
+    assert table["p_greater"].isna().tolist() == [False, True, False]
+
+
+def test_impossible_input_is_refused():
+    rng = np.random.default_rng(0)
+    maps, memberships = rng.exponential(size=(2, 6, 7)), np.stack([soft(rng), soft(rng)])
+    with pytest.raises(AttributionError, match="'b' has 1 negative"):
+        shift_table(np.where(np.arange(84).reshape(2, 6, 7) == 50, -1, maps), memberships, ["a", "b"])
+    with pytest.raises(AttributionError, match="sum to 1"):
+        shift_table(maps, memberships / 2, ["a", "b"])
+    with pytest.raises(AttributionError, match="1 patch ids for 2"):
+        shift_table(maps, memberships, ["a"])
+    with pytest.raises(AttributionError, match=r"\(1, 6, 8\)"):
+        shift_null(np.ones((6, 8)), memberships[0])
+    for pair in [(1, 1), (0, 4), (-1, 0), (0, 1, 2)]:
+        with pytest.raises(AttributionError, match="pair must be two different indices of 4"):
+            shift_null(maps[0], memberships[0], pair)
+
+
+def test_a_random_shift_is_a_shift_and_every_one_occurs():
+    maps = np.arange(12, dtype=np.float32).reshape(3, 4)
+    rng = np.random.default_rng(0)
+    found = [shifted(maps, rng) for _ in range(600)]
+    corners = [tuple(int(i) for i in np.argwhere(one == 0)[0]) for one in found]
+    for one, corner in zip(found, corners, strict=True):
+        np.testing.assert_array_equal(one, np.roll(maps, corner, axis=(0, 1)))
+        assert one.dtype == np.float32
+    counts = np.array([corners.count((y, x)) for y in range(3) for x in range(4)])
+    assert counts.min() > 25  # 50 expected of each of the 12
+    np.testing.assert_array_equal(shifted(maps, np.random.default_rng(3)), shifted(maps, np.random.default_rng(3)))
+    with pytest.raises(AttributionError, match=r"found \(2, 3, 4\)"):
+        shifted(np.stack([maps, maps]), rng)

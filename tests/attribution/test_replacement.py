@@ -1,0 +1,191 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
+
+from saliency_stats.attribution.replacement import REPLACEMENTS, composed, replacement
+from saliency_stats.errors import AttributionError
+
+seeds = st.integers(0, 2**32 - 1)
+MPP = 0.5
+
+
+def picture(rng, h=20, w=24):
+    return rng.integers(20, 256, (h, w, 3)).astype(np.uint8)
+
+
+def soft(rng, h=20, w=24):
+    return np.clip(rng.normal(0.3, 0.5, (h, w)), 0, 1)
+
+
+def od(image):
+    return -np.log10(np.asarray(image, dtype=np.float64))
+
+
+@settings(deadline=None)
+@given(seeds)
+def test_nothing_changes_where_the_weight_is_zero_and_all_where_it_is_one(seed):
+    rng = np.random.default_rng(seed)
+    image, weight, other = picture(rng), soft(rng), rng.random((20, 24, 3), dtype=np.float32)
+    found = composed(image, weight, other)
+    plain = image / np.float32(255)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found[weight == 0], plain[weight == 0])
+    np.testing.assert_array_equal(found[weight == 1], other[weight == 1])
+    np.testing.assert_array_equal(composed(image, np.zeros((20, 24)), other), plain)
+    np.testing.assert_array_equal(composed(plain, weight, other), found)  # uint8 and float are one image
+    between = (found - plain) * (found - other)
+    assert between.max() <= 1e-6
+
+
+@pytest.mark.parametrize("kind", REPLACEMENTS)
+@pytest.mark.parametrize("colour", [(200, 120, 180), (255, 255, 255), (30, 30, 30)])
+@pytest.mark.parametrize("area", [0.0, 0.2, 1.0])
+def test_a_constant_image_stands_in_for_itself(kind, colour, area):
+    image = np.full((20, 24, 3), colour, dtype=np.uint8)
+    weight = np.zeros((20, 24))
+    weight[:, : round(24 * area)] = 1
+    found = replacement(image, weight, kind, MPP)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, image / 255, atol=1e-6)
+
+
+def halves(left, right, h=40, w=200):
+    image = np.empty((h, w, 3), dtype=np.uint8)
+    image[:, : w // 2], image[:, w // 2 :] = left, right
+    return image
+
+
+def test_the_mean_is_local():
+    found = replacement(halves(100, 200), np.ones((40, 200)), "mean", MPP)
+    assert found[20, 5] == pytest.approx(100 / 255, abs=1e-3)
+    assert found[20, 195] == pytest.approx(200 / 255, abs=1e-3)
+    assert 120 / 255 < found[20, 100].mean() < 180 / 255
+
+
+def test_glass_has_no_part_in_the_mean():
+    image = halves((200, 100, 180), 255)
+    tissue = np.zeros((40, 200))
+    tissue[:, :100] = 1
+    colour = np.broadcast_to(np.array([200, 100, 180]) / 255, image.shape)
+    # far out on the glass too, where no tissue is near
+    np.testing.assert_allclose(replacement(image, tissue, "mean", MPP, tissue=tissue), colour, atol=1e-6)
+    assert replacement(image, tissue, "mean", MPP)[20, 98].min() > 0.5
+
+
+@given(seeds)
+@settings(deadline=None)
+def test_one_colour_stands_in_for_all_compartments(seed):
+    rng = np.random.default_rng(seed)
+    image, tissue = picture(rng), soft(rng)
+    one, other = (replacement(image, soft(rng), "mean", MPP, tissue=tissue) for _ in range(2))
+    np.testing.assert_array_equal(one, other)
+
+
+def test_a_blur_of_everything_is_the_gaussian():
+    image = picture(np.random.default_rng(0))
+    found = replacement(image, np.ones((20, 24)), "blur", MPP, blur_um=1.5)
+    expected = gaussian_filter(image / 255, (3, 3, 0), mode="nearest")
+    np.testing.assert_allclose(found, expected, atol=1e-3)  # the mean over the patch has a weight of 0.001
+
+
+def test_a_blur_keeps_the_compartments_own_colour():
+    rng = np.random.default_rng(1)
+    image = np.full((40, 40, 3), 230, dtype=np.uint8)
+    weight = np.zeros((40, 40))
+    weight[15:21, 15:21] = 1  # narrower than the blur
+    image[15:21, 15:21] = rng.integers(60, 100, (6, 6, 3))
+    inside = weight == 1
+    found = replacement(image, weight, "blur", MPP)[inside]
+    before = image[inside] / 255
+    np.testing.assert_allclose(found.mean(axis=0), before.mean(axis=0), atol=0.01)
+    assert (found.std(axis=0) < before.std(axis=0) / 3).all()
+    # the mean, in contrast, is the surroundings' almost alone
+    assert replacement(image, weight, "mean", MPP)[inside].min() > 210 / 255
+
+
+def stained(rng, amount):
+    """An image of one stain with structure, and its compartment in another."""
+    pink, blue = np.array([0.15, 0.5, 0.2]), np.array([0.55, 0.5, 0.2])
+    left = np.arange(60)[None, :, None] < 30
+    return 10.0 ** -(amount[..., None] * np.where(left, blue, pink)), left[..., 0] & np.ones((60, 60), dtype=bool)
+
+
+def test_one_stain_replaces_the_colour_and_keeps_the_structure():
+    rng = np.random.default_rng(2)
+    amount = 1 + 0.2 * gaussian_filter(rng.normal(size=(60, 60)), 0.7)
+    image, nucleus = stained(rng, amount)
+    found = od(replacement(image, nucleus, "stain", MPP))[nucleus]
+    mean = od(image).mean(axis=(0, 1))
+    np.testing.assert_allclose(  # one direction of optical density
+        found / np.linalg.norm(found, axis=1, keepdims=True),
+        np.broadcast_to(mean / np.linalg.norm(mean), found.shape),
+        atol=1e-4,
+    )
+    assert found.mean() == pytest.approx(mean.mean(), rel=0.01)
+    own = amount - gaussian_filter(amount, 4)
+    assert np.corrcoef(found.sum(axis=1), own[nucleus])[0, 1] > 0.98
+    gone = od(replacement(image, nucleus, "blur", MPP))[nucleus]
+    assert gone.sum(axis=1).std() < found.sum(axis=1).std() / 3
+
+
+def test_what_no_stain_can_be_measured_in_stays():
+    white = np.full((8, 8, 3), 255, dtype=np.uint8)
+    np.testing.assert_array_equal(replacement(white, np.ones((8, 8)), "stain", MPP), 1.0)
+
+
+@settings(deadline=None)
+@given(seeds, st.sampled_from(REPLACEMENTS), st.floats(0.1, 4))
+def test_stand_ins_are_images(seed, kind, mpp):
+    rng = np.random.default_rng(seed)
+    found = replacement(rng.random((12, 9, 3)), soft(rng, 12, 9), kind, mpp, tissue=soft(rng, 12, 9))
+    assert found.shape == (12, 9, 3)
+    assert np.isfinite(found).all()
+    assert found.min() >= 0
+    assert found.max() <= 1
+
+
+@settings(deadline=None)
+@given(seeds, st.sampled_from(REPLACEMENTS))
+def test_turning_everything_turns_the_stand_in(seed, kind):
+    rng = np.random.default_rng(seed)
+    image, weight, tissue = picture(rng), soft(rng), soft(rng)
+    plain = replacement(image, weight, kind, MPP, tissue=tissue)
+    turned = replacement(np.rot90(image), np.rot90(weight), kind, MPP, tissue=np.rot90(tissue))
+    np.testing.assert_allclose(np.rot90(turned, -1), plain, atol=1e-5)
+
+
+def test_lengths_are_in_um():
+    image, weight = picture(np.random.default_rng(3)), np.ones((20, 24))
+    np.testing.assert_array_equal(
+        replacement(image, weight, "blur", 0.25, blur_um=1.0), replacement(image, weight, "blur", 0.5, blur_um=2.0)
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "noise"}, "'noise' is unknown, expected one of mean, blur, stain"),
+        ({"mpp": 0.0}, "mpp must be a positive"),
+        ({"mpp": np.nan}, "mpp must be a positive"),
+        ({"weight": np.ones((5, 5))}, r"\(5, 5\), expected that of the image, \(4, 5\)"),
+        ({"weight": np.full((4, 5), np.nan)}, r"lies in \[0, 1\]"),
+        ({"weight": np.full((4, 5), 1.5)}, r"lies in \[0, 1\]"),
+        ({"image": np.full((4, 5, 3), 128.0)}, "Divide 8-bit levels by 255"),
+        ({"image": np.zeros((4, 5, 3), dtype=np.int64)}, "uint8, or float"),
+        ({"image": np.zeros((4, 5), dtype=np.uint8)}, r"\(H, W, 3\), found \(4, 5\)"),
+    ],
+)
+def test_what_cannot_be_replaced_says_why(change, message):
+    arguments = {"image": np.ones((4, 5, 3)), "weight": np.ones((4, 5)), "kind": "mean", "mpp": 0.5} | change
+    with pytest.raises(AttributionError, match=message):
+        replacement(**arguments)
+    if "mpp" not in change and "kind" not in change:
+        with pytest.raises(AttributionError, match=message):
+            composed(arguments["image"], arguments["weight"], arguments["image"])
+
+
+def test_a_stand_in_has_the_images_shape():
+    with pytest.raises(AttributionError, match=r"\(4, 5, 3\), what stands in for it \(5, 4, 3\)"):
+        composed(np.ones((4, 5, 3)), np.ones((4, 5)), np.ones((5, 4, 3)))

@@ -1,0 +1,228 @@
+"""Specifications: one is the study's own contrast, and the summary counts what was planted."""
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from saliency_stats.errors import StatisticsError
+from saliency_stats.statistics import (
+    StatisticsSettings,
+    contrast_table,
+    patch_values,
+    primary_population,
+    restrict,
+)
+from saliency_stats.statistics.multiverse import (
+    DIMENSIONS,
+    MULTIVERSE_COLUMNS,
+    SUMMARY_COLUMNS,
+    Specification,
+    multiverse_summary,
+    multiverse_table,
+)
+from saliency_stats.vocabulary import LABELS
+
+SETTINGS = StatisticsSettings(bootstrap_draws=2_000, min_confidence=0.9)
+USUAL = Specification("gradient", "l2", "correct")
+IDENTITY = ["patch_id", "slide_id", "patient_id", "label", "split", "magnification", "model"]
+LEVELS = {
+    "method": ("gradient", "occlusion"),
+    "reduction": ("l2", "max"),
+    "target": ("correct", "predicted"),
+    "segmentation": ("usual", "band1um"),
+}
+
+
+def shares_of(ledger, effect=lambda **_: 0.0, levels=LEVELS):
+    """Shares of the trained model's ledger, the cytoplasm's raised by an effect (log2) of the choices.
+
+    The two targets are alike, as they are in patches that are classified correctly.
+    """
+    rows = ledger[ledger["model"] == "trained"]
+    wide = rows.pivot_table(index=IDENTITY, columns="compartment", values=["area_share", "mass_share"]).reset_index()
+    base = wide[IDENTITY].droplevel(1, axis=1)
+    for short, name in (("area", "area_share"), ("mass", "mass_share")):
+        for compartment in ("nucleus", "cytoplasm"):
+            base[f"{short}_{compartment}"] = wide[name, compartment]
+    rng = np.random.default_rng(0)
+    noise = {
+        key: rng.normal(0, 0.01, len(base))
+        for key in product(*(levels[name] for name in DIMENSIONS[:4] if name != "target"))
+    }
+    parts = []
+    for values in product(*levels.values()):
+        choice = dict(zip(levels, values, strict=True))
+        key = tuple(value for name, value in choice.items() if name != "target")
+        exponent = effect(**choice) + (0 if key == ("gradient", "l2", "usual") else noise[key])
+        parts.append(base.assign(**choice, cytoplasm_um=5.0, mass_cytoplasm=base["mass_cytoplasm"] * 2.0**exponent))
+    return pd.concat(parts, ignore_index=True)
+
+
+def table_of(
+    shares, predictions, *, settings=SETTINGS, min_confidences=(0.9, 0.93), min_area=0.02, usual=USUAL, **more
+):
+    return multiverse_table(
+        shares, predictions, settings=settings, min_confidences=min_confidences, min_area=min_area, usual=usual, **more
+    )
+
+
+@pytest.mark.parametrize("primary_test", ["sign_flip", "t_slide_means"])
+@pytest.mark.parametrize("unit", ["slide", "patient"])
+def test_the_usual_specification_is_the_studys_own_contrast(make_study, primary_test, unit):
+    ledger, predictions = make_study(planted="cytoplasm", effect=0.3, n_slides=12)
+    settings = replace(SETTINGS, primary_test=primary_test, unit=unit)
+    values = patch_values(restrict(ledger, primary_population(predictions, min_confidence=0.9)))
+    values = values[(values["contrast"] == "cytoplasm_vs_nucleus") & (values["model"] == "trained")]
+    patient = "patient_id" if unit == "patient" else None
+    found = table_of(shares_of(ledger), predictions, settings=settings)
+    found = found[found["usual"]]
+    assert found["label"].tolist() == list(LABELS)
+    for _, row in found.iterrows():
+        sample = values[values["label"] == row["label"]]
+        own = contrast_table(sample, "value", patient=patient, tests=primary_test, bootstrap_draws=2_000).iloc[0]
+        for name in ("estimate", "ci_low", "ci_high", "p_value", "n_slides", "n_patches", "n_missing"):
+            assert row[name] == pytest.approx(own[name], rel=0, abs=1e-12)
+    assert found["test"].tolist() == [primary_test] * 2
+
+
+def test_every_specification_is_tested_on_its_own_patches(make_study):
+    ledger, predictions = make_study(n_slides=7)
+    shares = shares_of(ledger, lambda method, **_: 0.4 * (method == "occlusion"))
+    table = table_of(shares, predictions)
+    assert list(table.columns) == list(MULTIVERSE_COLUMNS)
+    assert len(table) == 2 * 2**4 * 2
+    assert table["usual"].sum() == 2
+    row = table[(table["method"] == "occlusion") & (table["min_confidence"] == 0.93)].iloc[-1]
+    sure = predictions[
+        (predictions["model"] == "trained")
+        & (
+            predictions["p_malignant"].where(predictions["predicted"] == "malignant", 1 - predictions["p_malignant"])
+            >= 0.93
+        )
+    ]
+    sample = shares[shares["patch_id"].isin(sure["patch_id"])]
+    for name in ("label", "method", "reduction", "target", "segmentation"):
+        sample = sample[sample[name] == row[name]]
+    sample = sample.assign(
+        value=np.log2(
+            sample["mass_cytoplasm"] / sample["area_cytoplasm"] / (sample["mass_nucleus"] / sample["area_nucleus"])
+        )
+    )
+    expected = contrast_table(sample, "value", tests="sign_flip", bootstrap_draws=2_000).iloc[0]
+    for name in ("estimate", "ci_low", "ci_high", "p_value", "n_patches"):
+        assert row[name] == pytest.approx(expected[name], abs=1e-12)
+    assert row["n_patches"] < 56
+
+
+def test_a_constant_effect_is_agreed_on_by_all(make_study):
+    ledger, predictions = make_study(planted="cytoplasm", effect=1.5, n_slides=8)
+    summary = multiverse_summary(table_of(shares_of(ledger), predictions))
+    assert list(summary.columns) == list(SUMMARY_COLUMNS)
+    assert (summary["share_above"] == 1).all()
+    assert (summary["share_above_significant"] == 1).all()
+    assert (summary["share_below_significant"] == 0).all()
+    whole = summary[summary["dimension"] == "all"]
+    assert whole["n_specifications"].tolist() == whole["n_tested"].tolist() == [32, 32]
+    assert whole["n_distinct"].tolist() == [16, 16]  # the two targets are one
+    assert (summary.groupby("dimension").size() == [2, 4, 4, 4, 4, 4]).all()
+    assert np.allclose(whole["median"], 1.5, atol=0.3)
+
+
+def test_a_sign_that_hangs_on_the_method_is_seen(make_study):
+    ledger, predictions = make_study(slide_sd=0.05, n_slides=8)
+    summary = multiverse_summary(
+        table_of(shares_of(ledger, lambda method, **_: -1.0 if method == "occlusion" else 1.0), predictions)
+    ).set_index(["label", "dimension", "level"])
+    for label in LABELS:
+        whole = summary.loc[(label, "all", "")]
+        assert whole[["share_above", "share_above_significant", "share_below_significant"]].tolist() == [0.5] * 3
+        assert whole["minimum"] < -0.8 < 0.8 < whole["maximum"]
+        assert summary.loc[(label, "method", "gradient"), "share_above"] == 1
+        assert summary.loc[(label, "method", "occlusion"), "share_above"] == 0
+        assert summary.loc[(label, "method", "occlusion"), "median"] < -0.8
+        assert summary.loc[(label, "reduction", "max"), "share_above"] == 0.5
+        assert summary.loc[(label, "min_confidence", "0.93"), "n_specifications"] == 16
+
+
+def test_the_order_of_the_rows_changes_no_bit(make_study):
+    ledger, predictions = make_study(magnifications=(10.0, 20.0))
+    shares = shares_of(ledger)
+    first = table_of(shares, predictions)
+    second = table_of(shares.sample(frac=1, random_state=1), predictions.sample(frac=1, random_state=2))
+    pd.testing.assert_frame_equal(first, second, check_exact=True)
+    pd.testing.assert_frame_equal(multiverse_summary(first), multiverse_summary(second.iloc[::-1]), check_exact=True)
+
+
+def test_the_studys_own_confidence_is_always_among_them(make_study):
+    ledger, predictions = make_study()
+    table = table_of(shares_of(ledger), predictions, min_confidences=(0.93,))
+    assert sorted(table["min_confidence"].unique()) == [0.9, 0.93]
+
+
+def test_without_slides_there_are_estimates_only(make_study):
+    ledger, predictions = make_study()
+    table = table_of(shares_of(ledger).assign(slide_id="", patient_id=""), predictions)
+    assert table["estimate"].notna().all()
+    assert table[["ci_low", "ci_high", "p_value"]].isna().all(axis=None)
+    assert set(table["status"]) == {"no_inference"}
+    assert table["reason"].str.contains("slides of the patches are unknown").all()
+    summary = multiverse_summary(table)
+    assert (summary["n_tested"] == 0).all()
+    assert summary["share_above"].notna().all()
+    assert summary["share_above_significant"].isna().all()
+
+
+def test_a_classifier_at_chance_has_no_finding(make_study):
+    ledger, predictions = make_study()
+    table = table_of(shares_of(ledger), predictions, learned={20.0: False})
+    assert set(table["status"]) == {"not_interpretable"}
+    assert table["p_value"].isna().all()
+    assert not table["significant"].any()
+
+
+def test_missing_compartments_are_counted_and_a_specification_may_have_no_patch(make_study):
+    ledger, predictions = make_study()
+    shares = shares_of(ledger)
+    small = shares["patch_id"].isin(["benign-0", "benign-1"])
+    shares.loc[small, "area_nucleus"] = 0.019
+    silent = shares["patch_id"] == "benign-2"
+    shares.loc[silent, ["mass_nucleus", "mass_cytoplasm"]] = np.nan
+    shares.loc[shares["patch_id"] == "benign-3", "mass_nucleus"] = 0.0
+    table = table_of(shares, predictions, min_confidences=(0.9, 0.9999))
+    benign = table[(table["label"] == "benign") & (table["min_confidence"] == 0.9)]
+    assert (benign["n_missing"] == 4).all()
+    assert (benign["n_patches"] == 44).all()
+    none = table[table["min_confidence"] == 0.9999]
+    assert (none["n_patches"] == 0).all()
+    assert none["estimate"].isna().all()
+    assert none["reason"].str.contains("no patch").all()
+    summary = multiverse_summary(table)
+    assert (summary.loc[summary["level"] == "0.9999", "n_tested"] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.drop(columns="cytoplasm_um"), "no column cytoplasm_um"),
+        (lambda t: t.assign(model="randomised"), "rows of model 'randomised'"),
+        (lambda t: pd.concat([t, t.iloc[:1]]), "occurs twice"),
+        (lambda t: t.assign(mass_nucleus=-1.0), "mass_nucleus has negative"),
+        (lambda t: t[t["segmentation"] != "usual"], "usual segmentation is 'usual', but there are only band1um"),
+        (lambda t: t.assign(target=None), "column target is empty"),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_named(make_study, change, message):
+    ledger, predictions = make_study()
+    with pytest.raises(StatisticsError, match=message):
+        table_of(change(shares_of(ledger)), predictions)
+
+
+def test_parameters_out_of_range_are_named(make_study):
+    ledger, predictions = make_study()
+    with pytest.raises(StatisticsError, match="min_area is 1"):
+        table_of(shares_of(ledger), predictions, min_area=1.0)
+    with pytest.raises(StatisticsError, match="multiverse: no column"):
+        multiverse_summary(pd.DataFrame({"label": []}))
