@@ -15,10 +15,15 @@ from saliency_stats.cohort import Cohort, PatchFolder, Phantom, PhantomCohort, P
 from saliency_stats.cohort.cache import CachedCohort
 from saliency_stats.cohort.slides import SlideCohort
 from saliency_stats.cohort.tiling import TilingParameters
+from saliency_stats.companion import Companion
 from saliency_stats.compartments import CompartmentParameters, NucleusFinder, nucleus_finder
+from saliency_stats.compartments.variants import VARIANTS
+from saliency_stats.crossing import Crossing
+from saliency_stats.mapping import MapPlan
 from saliency_stats.seeds import derive
 from saliency_stats.settings import StudySettings
 from saliency_stats.settings_cohort import PhantomSection, SlidesSection
+from saliency_stats.settings_maps import IMAGE_CONTROLS
 from saliency_stats.statistics import StatisticsSettings
 
 
@@ -79,7 +84,7 @@ def measurement_parameters(settings: StudySettings) -> dict[str, Any]:
     """Say how saliency is measured and attributed: the keyword arguments of ``Measurement`` a study decides."""
     section = settings.compartments
     return {
-        "reduction": settings.saliency.reduction,
+        "plan": plan_of(settings),
         "target": settings.saliency.target,
         "compartments": CompartmentParameters(
             nuclei=section.nuclei, segmentation_mpp=section.segmentation_mpp, cytoplasm_um=section.cytoplasm_um
@@ -87,7 +92,49 @@ def measurement_parameters(settings: StudySettings) -> dict[str, Any]:
         "min_area": section.min_area,
         "bins": DistanceBins(),
         "keep": settings.saliency.keep,
+        "scores": settings.saliency.scores,
+        "companion": _companion(settings),
     }
+
+
+def plan_of(settings: StudySettings) -> MapPlan:
+    """Say which maps are made; the study's own method and reduction come first."""
+    saliency, multiverse = settings.saliency, settings.multiverse
+    crossed = (multiverse.methods, multiverse.reductions) if multiverse.enabled else ([], [])
+    return MapPlan(
+        methods=tuple(dict.fromkeys([*saliency.methods, *crossed[0]])),
+        reductions=tuple(dict.fromkeys([saliency.reduction, *saliency.more_reductions, *crossed[1]])),
+        images=tuple(name for name in settings.controls if name in IMAGE_CONTROLS),
+        shift="shift" in settings.controls,
+        seed=derive(settings.seed, "maps"),
+    )
+
+
+def _companion(settings: StudySettings) -> Companion | None:
+    section = settings.causal
+    if not section.replacements:
+        return None
+    return Companion(
+        replacements=tuple(section.replacements),
+        curve_steps=section.curve_steps,
+        min_confidence=settings.saliency.min_confidence,
+        min_area=settings.compartments.min_area,
+        seed=derive(settings.seed, "causal"),
+    )
+
+
+def crossing_of(settings: StudySettings, device: torch.device) -> Crossing | None:
+    """Say which segmentations are crossed with the maps; None where the study crosses nothing."""
+    section, compartments = settings.multiverse, settings.compartments
+    if not section.enabled:
+        return None
+    wanted = [variant for variant in VARIANTS if not section.segmentations or variant.name in section.segmentations]
+    if compartments.nuclei == "classical":  # gives no probabilities whose threshold could be moved
+        wanted = [variant for variant in wanted if not variant.probability]
+    wanted = [VARIANTS[0], *(variant for variant in wanted if variant != VARIANTS[0])]
+    lowest = min(variant.probability for variant in wanted)
+    finder = nucleus_finder(compartments.nuclei, str(device), probability_offset=lowest)
+    return Crossing(finder, tuple(wanted), compartments.cytoplasm_um)
 
 
 def finder_of(settings: StudySettings, device: torch.device) -> NucleusFinder | None:

@@ -66,6 +66,11 @@ _device = click.option(
 @_device
 @click.option("--fresh", is_flag=True, help="Start again; otherwise a stopped run is resumed.")
 @click.option(
+    "--multiverse",
+    is_flag=True,
+    help="Cross methods, reductions, targets, segmentations and confidences, and draw the specification curve.",
+)
+@click.option(
     "--assume-independent",
     is_flag=True,
     help="Treat patches without a slide as independent of each other. Nothing supports this; the tables say so.",
@@ -78,6 +83,7 @@ def run(
     device: str,
     *,
     fresh: bool,
+    multiverse: bool,
     assume_independent: bool,
 ) -> None:
     """Run STUDY (default: the built-in phantom study) and write tables, figures and a report.
@@ -91,6 +97,8 @@ def run(
 
     if assume_independent:
         assignments = (*assignments, "statistics.assume_independent=true")
+    if multiverse:
+        assignments = (*assignments, "multiverse.enabled=true")
     loaded = settings.load(study, assignments)
 
     from saliency_stats.statistics import headline

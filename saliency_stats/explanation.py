@@ -82,9 +82,9 @@ def explain_patch(
     path.parent.mkdir(parents=True, exist_ok=True)
     explain_figure(
         examined.patches[0].image,
-        examined.maps[model][0],
+        examined.own(measurement.plan)[model][0],
         examined.segmentations[0].memberships,
-        ledger[ledger["model"] == model],
+        ledger[(ledger[["model", "method", "reduction"]] == measurement.plan.own(model)).all(axis=1)],
         title=f"{patch_id} · {row['label']} · {row['magnification']:g}× · {model}",
         path=path,
         mpp=float(row["mpp"]),

@@ -9,27 +9,29 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from saliency_stats.attribution import DistanceBins, ledger, profile, signed_distance_um
+from saliency_stats.attribution import DistanceBins, ledger, profile, relevance, shift_table, signed_distance_um
 from saliency_stats.carrying import Carried
 from saliency_stats.classifier.densenet import PatchClassifier
 from saliency_stats.classifier.evaluation import predictions_table
 from saliency_stats.classifier.samples import targets_of, to_tensor
 from saliency_stats.cohort.patch import USED, Cohort, Patch
+from saliency_stats.companion import Companion
 from saliency_stats.compartments import (
     CompartmentParameters,
     NucleusFinder,
     Segmentation,
     Stains,
+    View,
     concentrations,
     from_truth,
     nuclei_table,
     segment_batch,
     view_of,
 )
-from saliency_stats.saliency import logits_and_gradient, reduce_channels
-from saliency_stats.vocabulary import COMPARTMENTS
+from saliency_stats.crossing import Crossing
+from saliency_stats.mapping import SHIFT, FloatMaps, MapKey, MapPlan, control_maps, network_maps
+from saliency_stats.vocabulary import COMPARTMENTS, TRAINED
 
-TRAINED = "trained"
 _IDENTITY = ["patch_id", "slide_id", "patient_id", "label", "split", "magnification"]
 
 
@@ -67,8 +69,10 @@ class Examined:
         As read.
     logits
         Per model (N, 2).
+    target
+        (N,) class whose logit is explained; empty where nothing is.
     maps
-        Per model, raw saliency (N, H, W), float32.
+        Raw saliency (N, H, W), float32.
     segmentations
         Per patch.
     """
@@ -76,8 +80,13 @@ class Examined:
     table: pd.DataFrame
     patches: list[Patch]
     logits: dict[str, NDArray[np.float64]]
-    maps: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    target: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    maps: dict[MapKey, FloatMaps] = field(default_factory=dict)
     segmentations: list[Segmentation] = field(default_factory=list)
+
+    def own(self, plan: MapPlan) -> dict[str, FloatMaps]:
+        """Return the maps that the study judges by, of every network."""
+        return {model: self.maps[plan.own(model)] for model in self.logits}
 
 
 @dataclass(frozen=True)
@@ -94,8 +103,8 @@ class Measurement:
         Per stain group of the table (column ``stain_group``).
     device
         Where the networks are.
-    reduction
-        Of the colour channels.
+    plan
+        Which maps are made.
     target
         ``correct``: the logit of the label; ``predicted``: the logit the trained network chose.
     finder
@@ -107,9 +116,15 @@ class Measurement:
     bins
         Distance bins of the profile.
     keep
-        Return the maps as well.
+        Return the networks' own maps as well.
+    scores
+        Whether the ledger also holds relevance rank, top share, pointing game and AUC.
     carried
         Compartments of slides, segmented once per location; None segments every patch by itself.
+    companion
+        Replaces compartments; None replaces nothing.
+    crossing
+        Crosses maps and segmentations; None crosses nothing.
     """
 
     cohort: Cohort
@@ -117,14 +132,17 @@ class Measurement:
     models: Mapping[float, Mapping[str, PatchClassifier]]
     stains: Mapping[str, Stains]
     device: torch.device
-    reduction: str
+    plan: MapPlan
     target: str
     finder: NucleusFinder | None
     compartments: CompartmentParameters
     min_area: float
     bins: DistanceBins
     keep: bool = False
+    scores: bool = False
     carried: Carried | None = None
+    companion: Companion | None = None
+    crossing: Crossing | None = None
 
     def __call__(self, unit: Unit) -> dict[str, pd.DataFrame]:
         """Measure one unit: its rows of predictions, and of ledger, profile and nuclei where it is measured."""
@@ -139,8 +157,33 @@ class Measurement:
             tables["ledger"] = self.ledger_rows(examined)
             tables["profile"] = self._profile_rows(examined)
             tables["nuclei"] = self._nucleus_rows(examined)
+            tables |= self._further(examined, unit.magnification)
             if self.keep:
-                tables["maps"] = _map_rows(examined)
+                tables["maps"] = _map_rows(examined, self.plan)
+        return tables
+
+    def _further(self, examined: Examined, magnification: float) -> dict[str, pd.DataFrame]:
+        """Measure what only some studies ask for: the spatial null, replaced compartments, other segmentations."""
+        tables: dict[str, pd.DataFrame] = {}
+        identity = examined.table[_IDENTITY].reset_index(drop=True)
+        if self.plan.shift:
+            memberships = np.stack([segmentation.memberships for segmentation in examined.segmentations])
+            null = shift_table(examined.maps[self.plan.own()], memberships, list(identity["patch_id"]))
+            tables[SHIFT] = identity.merge(null, on="patch_id", validate="one_to_one")
+        if self.companion is not None:
+            tables |= self.companion.tables(
+                identity.assign(mpp=examined.table["mpp"].to_numpy()),
+                examined.patches,
+                examined.segmentations,
+                examined.logits[TRAINED],
+                examined.target,
+                self.models[magnification][TRAINED],
+                self.device,
+            )
+        if self.crossing is not None:
+            tables["crossed"] = self.crossing.rows(
+                identity, self._views(examined.table, examined.patches), examined.maps
+            )
         return tables
 
     def examine(self, unit: Unit) -> Examined:
@@ -156,28 +199,33 @@ class Measurement:
         if self.target == "predicted":
             with torch.no_grad():
                 target = models[TRAINED](images).argmax(dim=1)
-        logits, maps = {}, {}
-        for name, model in models.items():
-            scores, gradient = logits_and_gradient(model, images, target)
-            logits[name] = _numpy(scores)
-            maps[name] = reduce_channels(gradient, self.reduction).cpu().numpy()
-        return Examined(rows, patches, logits, maps, self._segmentations(rows, patches))
+        patch_ids = [str(name) for name in rows["patch_id"]]
+        logits, maps = network_maps(models, images, target, patch_ids, self.plan)
+        own = maps[self.plan.own()]
+        stained = [
+            concentrations(patch.image, self.stains[str(group)]) if self.plan.images else np.empty(0)
+            for patch, group in zip(patches, rows["stain_group"], strict=True)
+        ]
+        maps |= control_maps(own, [patch.image for patch in patches], stained, patch_ids, self.plan)
+        return Examined(rows, patches, logits, target.cpu().numpy(), maps, self._segmentations(rows, patches))
 
     def ledger_rows(self, examined: Examined) -> pd.DataFrame:
         """Attribute the saliency of examined patches to their compartments, per model."""
         memberships = np.stack([segmentation.memberships for segmentation in examined.segmentations])
         identity = examined.table[_IDENTITY].reset_index(drop=True)
         parts = []
-        for model, maps in examined.maps.items():
-            rows = ledger(maps, memberships, patch_ids=list(identity["patch_id"]), min_area=self.min_area)
+        ids = list(identity["patch_id"])
+        for key, maps in examined.maps.items():
+            rows = ledger(maps, memberships, patch_ids=ids, min_area=self.min_area)
+            if self.scores:
+                rows = rows.join(relevance(maps, memberships, ids).drop(columns=["patch", "compartment"]))
             rows = (
                 identity.loc[np.repeat(identity.index, len(COMPARTMENTS))]
                 .reset_index(drop=True)
                 .join(rows.drop(columns="patch"))
             )
-            rows.insert(len(_IDENTITY), "model", model)
-            rows.insert(len(_IDENTITY) + 1, "method", "gradient")
-            rows.insert(len(_IDENTITY) + 2, "reduction", self.reduction)
+            for place, (name, value) in enumerate(key._asdict().items()):
+                rows.insert(len(_IDENTITY) + place, name, value)
             parts.append(rows)
         return pd.concat(parts, ignore_index=True)
 
@@ -186,11 +234,13 @@ class Measurement:
             return [_true_segmentation(patch) for patch in patches]
         if self.carried is not None:
             return self.carried.segmentations(rows)
-        views = [
+        return segment_batch(self._views(rows, patches), self.finder)
+
+    def _views(self, rows: pd.DataFrame, patches: list[Patch]) -> list[View]:
+        return [
             view_of(patch.image, float(mpp), self.compartments, self.stains[str(group)])
             for patch, mpp, group in zip(patches, rows["mpp"], rows["stain_group"], strict=True)
         ]
-        return segment_batch(views, self.finder)
 
     def _profile_rows(self, examined: Examined) -> pd.DataFrame:
         parts = []
@@ -199,9 +249,9 @@ class Measurement:
         ):
             distance = signed_distance_um(segmentation.instances > 0, float(row["mpp"]))
             identity = {name: row[name] for name in _IDENTITY}
-            for model, maps in examined.maps.items():
+            for model, maps in examined.own(self.plan).items():
                 bins = profile(maps[position], distance, self.bins)
-                parts.append(bins.assign(**identity, model=model, method="gradient", reduction=self.reduction))
+                parts.append(bins.assign(**identity, **self.plan.own(model)._asdict()))
         return pd.concat(parts, ignore_index=True)
 
     def _nucleus_rows(self, examined: Examined) -> pd.DataFrame:
@@ -246,9 +296,9 @@ def _true_segmentation(patch: Patch) -> Segmentation:
     return from_truth(patch.truth, patch.instances)
 
 
-def _map_rows(examined: Examined) -> pd.DataFrame:
+def _map_rows(examined: Examined, plan: MapPlan) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
-    for model, maps in examined.maps.items():
+    for model, maps in examined.own(plan).items():
         rows.extend(
             {
                 "patch_id": patch_id,

@@ -16,6 +16,7 @@ from saliency_stats.execution.device import choose
 from saliency_stats.execution.progress import Progress
 from saliency_stats.saliency import logits_and_gradient
 from saliency_stats.settings import StudySettings
+from saliency_stats.settings_maps import NETWORK_CONTROLS
 
 _TRIAL = 8
 
@@ -88,7 +89,9 @@ def _costs(settings: StudySettings, used: pd.DataFrame, device: torch.device, re
         "head": n_train * forward,
         "none": 0.0,
     }[settings.classifier.trainable]
-    networks = 1 + len(settings.controls)
+    networks = 1 + sum(NETWORK_CONTROLS.get(name, 0) for name in settings.controls)
+    if "shuffled" in settings.controls:
+        training *= 2
     seconds = reading + training + n_measured * networks * explained + (len(used) - n_measured) * forward
     pixels = float((used["height_px"] * used["width_px"]).max())
     batch = max(settings.classifier.batch_size, settings.saliency.batch_size)

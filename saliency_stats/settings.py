@@ -8,8 +8,10 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from saliency_stats import yaml_text
+from saliency_stats.compartments.variants import VARIANTS
 from saliency_stats.errors import StatisticsError, StudyError
 from saliency_stats.settings_cohort import CohortBase, PatchesSection, PhantomSection, Section, SlidesSection
+from saliency_stats.settings_maps import CausalSection, ControlName, MultiverseSection, SaliencySection
 from saliency_stats.statistics import FAMILIES, check_families
 from saliency_stats.vocabulary import NUCLEUS_FINDERS
 
@@ -38,17 +40,6 @@ class ClassifierSection(Section):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     augmentation: AugmentationSection = AugmentationSection()
     min_balanced_accuracy: float = Field(default=0.65, ge=0.5, lt=1)
-
-
-class SaliencySection(Section):
-    """The map: where the classifier looked."""
-
-    methods: list[Literal["gradient"]] = Field(default=["gradient"], min_length=1, max_length=1)
-    reduction: Literal["l2", "l1", "max"] = "l2"
-    target: Literal["correct", "predicted"] = "correct"
-    min_confidence: float = Field(default=0.8, ge=0.5, lt=1)
-    batch_size: int = Field(default=32, ge=1, le=1024)
-    keep: bool = False
 
 
 class CompartmentsSection(Section):
@@ -109,7 +100,9 @@ class StudySettings(Section):
     classifier: ClassifierSection = ClassifierSection()
     saliency: SaliencySection = SaliencySection()
     compartments: CompartmentsSection = CompartmentsSection()
-    controls: list[Literal["randomised"]] = Field(default=["randomised"])
+    controls: list[ControlName] = Field(default=["randomised", "sobel", "haematoxylin", "eosin", "shift"])
+    causal: CausalSection = CausalSection()
+    multiverse: MultiverseSection = MultiverseSection()
     statistics: StatisticsSection = StatisticsSection()
     report: ReportSection = ReportSection()
 
@@ -124,7 +117,21 @@ class StudySettings(Section):
             )
         if len(set(self.controls)) < len(self.controls):
             raise ValueError("controls names a control twice")
+        self._check_multiverse()
         return self
+
+    def _check_multiverse(self) -> None:
+        if not self.multiverse.enabled:
+            return
+        if self.compartments.nuclei == "truth":
+            raise ValueError("multiverse needs nuclei that are found; set compartments.nuclei to builtin")
+        if isinstance(self.cohort, SlidesSection) and self.cohort.carry == "finest":
+            raise ValueError("multiverse segments every patch anew; set cohort.carry to native")
+        known = [variant.name for variant in VARIANTS]
+        for name in self.multiverse.segmentations:
+            if name not in known:
+                hint = _nearest(name, known, f"Known are {', '.join(known)}.")
+                raise ValueError(f"multiverse.segmentations: there is no {name}. {hint}")
 
 
 #: Values of keys that otherwise hold a path.
@@ -217,6 +224,8 @@ def _refuse_unknown(content: dict[str, Any], model: type[BaseModel], where: str,
 
 def _hint(key: str, fields: Iterable[str], prefix: str) -> str:
     """Name the key that was probably meant: one of the same section, or the same key of another section."""
+    if difflib.get_close_matches(key, fields, n=1, cutoff=0.9):
+        return _nearest(key, fields, "", prefix)
     elsewhere = [name for name in _keys(StudySettings) if name.rpartition(".")[2] == key]
     if f"{prefix}{key}" in elsewhere:
         kind = next(kind for kind, section in _COHORTS.items() if key in section.model_fields)

@@ -75,7 +75,7 @@ def write_examples(store: Store, measurement: Measurement, chosen: pd.DataFrame,
         for example in chosen.to_dict("records"):
             unit = Unit("example", (int(example["row"]),), float(example["magnification"]), measured=True)
             examined = measurement.examine(unit)
-            for model, maps in examined.maps.items():
+            for model, maps in examined.own(measurement.plan).items():
                 name = f"{example['magnification']:g}x-{example['label']}-{example['rank']}-{model}.npz"
                 with atomic(store.folder / "examples" / name) as partial, partial.open("wb") as file:
                     np.savez_compressed(
@@ -84,6 +84,8 @@ def write_examples(store: Store, measurement: Measurement, chosen: pd.DataFrame,
                         saliency=maps[0],
                         compartments=to_codes(examined.segmentations[0].memberships),
                     )
-                rows.append(example | {"file": f"examples/{name}", "model": model, "method": "gradient"})
+                rows.append(
+                    example | {"file": f"examples/{name}", "model": model, "method": measurement.plan.methods[0]}
+                )
             bar.update(1)
     write_table(store.folder / "examples.csv", pd.DataFrame(rows, columns=list(_COLUMNS)))

@@ -1,42 +1,37 @@
 """The stages of a study, each from the tables of the one before to the next."""
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import torch
 
 from saliency_stats import assembly
-from saliency_stats.attribution import combine
 from saliency_stats.carrying import Carried
 from saliency_stats.classifier.densenet import PatchClassifier, build, save_weights
-from saliency_stats.classifier.evaluation import metrics_table
 from saliency_stats.classifier.routes import train_classifier
 from saliency_stats.cohort.inspection import inspect
 from saliency_stats.cohort.patch import USED
 from saliency_stats.cohort.slides import SlideCohort
 from saliency_stats.cohort.splits import check_splits, with_splits
 from saliency_stats.compartments import NucleusFinder, Stains, estimate_stains, stain_table, stains_from
+from saliency_stats.conclusions import conclude
 from saliency_stats.errors import StorageError
 from saliency_stats.execution.engine import Engine
 from saliency_stats.execution.manifest import sha256
 from saliency_stats.execution.progress import Progress
-from saliency_stats.execution.store import Store, atomic, write_json, write_table
-from saliency_stats.measurement import TRAINED, Measurement, Unit, units_of
-from saliency_stats.saliency import randomised
+from saliency_stats.execution.store import Store, atomic, write_table
+from saliency_stats.measurement import Measurement, Unit, units_of
+from saliency_stats.saliency import CASCADE, cascading, permuted_labels, randomised
 from saliency_stats.seeds import derive
 from saliency_stats.settings import StudySettings
 from saliency_stats.settings_cohort import SlidesSection
 from saliency_stats.showcase import chosen_examples, write_examples
-from saliency_stats.statistics import (
-    compositional_table,
-    learned_flags,
-    primary_population,
-    study_contrasts,
-    study_flow,
-    verdicts,
-)
-from saliency_stats.vocabulary import PATCH_KEY
+from saliency_stats.vocabulary import TRAINED
+
+#: The control that is trained on permuted labels.
+SHUFFLED: Final = "shuffled"
 
 
 class Stages:
@@ -106,8 +101,9 @@ class Stages:
         models: dict[float, dict[str, PatchClassifier]] = {}
         logs = []
         for magnification in sorted(used["magnification"].unique().tolist()):
-            log = self._train(magnification, used[used["magnification"] == magnification])
-            logs.append(log.assign(magnification=magnification, model=TRAINED))
+            for model in (TRAINED, *(name for name in self.settings.controls if name == SHUFFLED)):
+                log = self._train(magnification, used[used["magnification"] == magnification], model)
+                logs.append(log.assign(magnification=magnification, model=model))
             models[magnification] = self.networks(magnification)
         training = pd.concat(logs, ignore_index=True)
         columns = ["magnification", "model"]
@@ -118,8 +114,17 @@ class Stages:
         """Load the trained network of a magnification, and make its controls."""
         section = self.settings.classifier
         models = {TRAINED: build(section.architecture, str(self._weights(magnification)), seed=0)}
+        seed = derive(self.settings.seed, "randomised", magnification)
         for control in self.settings.controls:
-            models[control] = randomised(section.architecture, derive(self.settings.seed, control, magnification))
+            if control == "randomised":
+                models[control] = randomised(section.architecture, seed)
+            elif control == "cascading":
+                models |= {
+                    f"{control}_{depth}": cascading(models[TRAINED], depth, seed)
+                    for depth in range(1, len(CASCADE) + 1)
+                }
+            elif control == SHUFFLED:
+                models[control] = build(section.architecture, str(self._weights(magnification, SHUFFLED)), seed=0)
         # gradients are taken with respect to the pixels alone; frozen weights keep fewer activations in memory
         return {
             name: model.to(self.device).to(memory_format=torch.channels_last).eval().requires_grad_(requires_grad=False)
@@ -150,48 +155,31 @@ class Stages:
     def measure(self, measurement: Measurement) -> None:
         """Measure every unit that is not stored yet, and put the tables together."""
         units = units_of(measurement.table, self.settings.cohort.evaluation_split, self.settings.saliency.batch_size)
-        parts: dict[str, list[pd.DataFrame]] = {name: [] for name in ("predictions", "ledger", "profile", "nuclei")}
+        parts: dict[str, list[pd.DataFrame]] = {}
         with self._progress.stage("saliency, compartments", sum(len(unit.rows) for unit in units)) as bar:
 
             def stored(unit: Unit) -> dict[str, pd.DataFrame]:
                 return self.store.once(unit.name, lambda: measurement(unit))
 
             for unit, tables in zip(units, self._engine.map(stored, units), strict=True):
-                for name, collected in parts.items():
-                    if name in tables:
-                        collected.append(tables[name])
-                if "maps" in tables:
-                    self._write_maps(unit, tables["maps"])
+                for name, table in tables.items():
+                    if name == "maps":
+                        self._write_maps(unit, table)
+                    else:
+                        parts.setdefault(name, []).append(table)
                 bar.update(len(unit.rows))
         for name, collected in parts.items():
             if name != "profile":
-                write_table(self.store.folder / f"{name}.csv", pd.concat(collected, ignore_index=True))
+                full = [table for table in collected if not table.empty] or collected[:1]
+                write_table(self.store.folder / f"{name}.csv", pd.concat(full, ignore_index=True))
         self._profile_parts = pd.concat(parts["profile"], ignore_index=True)
 
     def conclude(self, measurement: Measurement) -> None:
-        """Judge: metrics, selection, profile, contrasts, verdicts, and the examples that are shown."""
+        """Judge, and write the examples that are shown."""
         with self._progress.stage("statistics", 1, "study") as bar:
-            split = self.settings.cohort.evaluation_split
-            chosen = assembly.statistics_of(self.settings)
-            predictions, ledger = self.store.table("predictions"), self.store.table("ledger")
-            metrics = metrics_table(predictions, assembly.evaluation_of(self.settings))
-            write_table(self.store.folder / "metrics.csv", metrics)
-            population = primary_population(
-                predictions, min_confidence=chosen.min_confidence, evaluation_split=split, model=TRAINED
-            )
-            patches = self.store.table("patches")
-            flow = study_flow(patches, predictions, ledger, population, evaluation_split=split)
-            write_table(self.store.folder / "selection.csv", flow)
-            keys = list(PATCH_KEY)
-            judged = self._profile_parts.merge(population.patches[keys], on=keys)
-            write_table(self.store.folder / "profile.csv", combine(judged))
-            learned = learned_flags(metrics, evaluation_split=split)
-            contrasts = study_contrasts(ledger, predictions, settings=chosen, learned=learned)
-            write_table(self.store.folder / "contrasts.csv", contrasts)
-            compositional = compositional_table(ledger, predictions, settings=chosen, learned=learned)
-            write_table(self.store.folder / "compositional.csv", compositional)
-            write_json(self.store.folder / "verdict.json", verdicts(contrasts, metrics, chosen))
+            population = conclude(self.settings, self.store, self._profile_parts)
             bar.update(1)
+        predictions = self.store.table("predictions")
         trained = predictions[predictions["model"] == TRAINED]
         shown = chosen_examples(measurement.table, population.patches, trained, self.settings.report.examples)
         write_examples(self.store, measurement, shown, self._progress)
@@ -212,6 +200,7 @@ class Stages:
             device=self.device,
             finder=finder,
             carried=self._carried(finder, stains),
+            crossing=assembly.crossing_of(self.settings, self.device),
             **assembly.measurement_parameters(self.settings),
         )
 
@@ -230,29 +219,42 @@ class Stages:
         rows = part.index.to_numpy()[np.linspace(0, len(part) - 1, n).round().astype(int)]
         return estimate_stains([self._cohort.read(int(row)).image for row in rows])
 
-    def _weights(self, magnification: float) -> Any:
-        return self.store.folder / "weights" / f"trained-{magnification:g}x.safetensors"
+    def _weights(self, magnification: float, model: str = TRAINED) -> Path:
+        return self.store.folder / "weights" / f"{model}-{magnification:g}x.safetensors"
 
-    def _train(self, magnification: float, part: pd.DataFrame) -> pd.DataFrame:
-        log_path = self.store.work / f"training-{magnification:g}x.parquet"
+    def _train(self, magnification: float, part: pd.DataFrame, model_name: str) -> pd.DataFrame:
+        stem = f"training-{magnification:g}x" if model_name == TRAINED else f"training-{model_name}-{magnification:g}x"
+        log_path = self.store.work / f"{stem}.parquet"
         if log_path.is_file():
             return pd.read_parquet(log_path)
         recipe = assembly.recipe_of(self.settings, magnification)
+        if model_name == SHUFFLED:
+            part = self._permuted(part, magnification)
         train, valid = part[part["split"] == "train"], part[part["split"] == "valid"]
         if self.settings.cohort.evaluation_split == "valid":
             # the split that judges the classifier must not be looked at while it is trained
             valid = valid.iloc[:0]
-        checkpoint = self.store.work / f"training-{magnification:g}x.checkpoint"
-        with self._progress.stage(f"train at {magnification:g}×", recipe.training.epochs * len(train)) as bar:
+        checkpoint = self.store.work / f"{stem}.checkpoint"
+        title = f"train at {magnification:g}×" if model_name == TRAINED else f"train {model_name} at {magnification:g}×"
+        with self._progress.stage(title, recipe.training.epochs * len(train)) as bar:
             model, log = train_classifier(
                 recipe, self._cohort, train, valid, self.device, checkpoint=checkpoint, tick=bar.update
             )
-        with atomic(self._weights(magnification)) as partial:
+        with atomic(self._weights(magnification, model_name)) as partial:
             save_weights(model, partial)
         with atomic(log_path) as partial:
             log.to_parquet(partial, index=False)
         checkpoint.unlink(missing_ok=True)
         return log
+
+    def _permuted(self, part: pd.DataFrame, magnification: float) -> pd.DataFrame:
+        """Give the patches of each split that is learned from each other's labels."""
+        permuted = part.copy()
+        for split in ("train", "valid"):
+            rows = part.index[part["split"] == split]
+            order = permuted_labels(np.arange(len(rows)), derive(self.settings.seed, SHUFFLED, split, magnification))
+            permuted.loc[rows, "label"] = part.loc[rows, "label"].to_numpy()[order]
+        return permuted
 
     def _write_once(self, name: str, table: pd.DataFrame) -> None:
         """Write a table of the inputs; an interrupted run must find the same inputs when it goes on."""

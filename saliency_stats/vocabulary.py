@@ -16,3 +16,10 @@ PATCH_KEY: Final = ("patch_id", "magnification")
 
 #: Ways to find nuclei that have a name; any other is the path of a StarDist model.
 NUCLEUS_FINDERS: Final = ("builtin", "2D_versatile_he", "classical")
+
+#: Name of the network under study in the column ``model``.
+TRAINED: Final = "trained"
+#: Stands in the column ``reduction`` where a map has no colour channels to reduce.
+NO_REDUCTION: Final = "none"
+#: Methods whose maps have no colour channels.
+ONE_CHANNEL: Final = frozenset({"grad_cam", "occlusion"})

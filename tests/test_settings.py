@@ -171,7 +171,7 @@ def test_every_key_with_a_letter_missing_finds_its_way_back(key):
         ("classifier: 5", "classifier: "),
         ("cohort: [1]", "cohort: "),
         ("controls: randomised", "controls: Input should be a valid list (found 'randomised')"),
-        ("controls: [randomized]", "controls.0: Input should be 'randomised' (found 'randomized')"),
+        ("controls: [randomized]", "controls.0: Input should be 'randomised', 'cascading', 'shuffled'"),
         ("controls: [randomised, randomised]", "controls names a control twice"),
         ("saliency: {methods: []}", "saliency.methods: "),
         ("cohort: {kind: patches}", "cohort.table: Field required"),

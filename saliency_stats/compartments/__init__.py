@@ -8,7 +8,7 @@ from saliency_stats.compartments.segmentation import Segmentation, from_truth, s
 from saliency_stats.compartments.stain import Stains, concentrations, estimate_stains, optical_density
 from saliency_stats.compartments.stain_table import stain_table, stains_from
 from saliency_stats.compartments.table import nuclei_table
-from saliency_stats.compartments.view import CompartmentParameters, Found, NucleusFinder, View, view_of
+from saliency_stats.compartments.view import CompartmentParameters, Found, NucleusFinder, View, nothing_found, view_of
 
 __all__ = [
     "CompartmentParameters",
@@ -24,6 +24,7 @@ __all__ = [
     "estimate_stains",
     "from_codes",
     "from_truth",
+    "nothing_found",
     "nuclei_table",
     "nucleus_finder",
     "optical_density",

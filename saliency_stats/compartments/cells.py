@@ -75,8 +75,8 @@ def cytoplasm(
 
     Tissue outside all nuclei whose nearest nucleus is at most ``cytoplasm_um`` and at most ``cell_scale - 1`` of
     its own radii away, that stain, texture and nuclei do not call fibre (``fibre.cell_evidence``,
-    ``cell_rule``), and that is connected to that nucleus within its own cell: a gap ends the cell. Distances are measured from the border,
-    half a pixel beyond the centre of the nucleus' outermost pixel.
+    ``cell_rule``), and that is connected to that nucleus within its own cell: a gap ends the cell. Distances are
+    measured from the border, half a pixel beyond the centre of the nucleus' outermost pixel.
 
     Parameters
     ----------

@@ -8,13 +8,18 @@ from typing import Final
 from matplotlib.figure import Figure
 
 from saliency_stats.report import (
+    figures_causal,
     figures_classifier,
     figures_compositional,
     figures_contrasts,
+    figures_controls,
+    figures_curves,
     figures_density,
     figures_examples,
     figures_flow,
     figures_magnification,
+    figures_methods,
+    figures_multiverse,
     figures_profile,
     figures_slides,
 )
@@ -75,6 +80,48 @@ FIGURES: Final = (
         "Cytoplasm against nuclei: estimates and intervals",
         figures_contrasts.draw_forest,
         figures_contrasts.caption_forest,
+    ),
+    FigureSpec(
+        "causal",
+        "Replacing one compartment at a time",
+        lambda run: figures_causal.draw_causal(run, run.ablation, run.causal),
+        lambda run: figures_causal.caption_causal(run, run.ablation, run.causal),
+        lambda run: figures_causal.has_ablation(run.ablation),
+    ),
+    FigureSpec(
+        "ablation_curves",
+        "Taking a compartment away, and putting it back",
+        lambda run: figures_curves.draw_curves(run, run.ablation_curves),
+        lambda run: figures_curves.caption_curves(run, run.ablation_curves),
+        lambda run: figures_causal.has_ablation(run.ablation_curves),
+    ),
+    FigureSpec(
+        "controls",
+        "The claim against every control",
+        figures_controls.draw_controls,
+        figures_controls.caption_controls,
+        figures_controls.has_controls,
+    ),
+    FigureSpec(
+        "methods",
+        "The same question by other methods",
+        figures_methods.draw_methods,
+        figures_methods.caption_methods,
+        figures_methods.has_methods,
+    ),
+    FigureSpec(
+        "multiverse",
+        "The contrast under every choice of analysis",
+        figures_multiverse.draw_multiverse,
+        figures_multiverse.caption_multiverse,
+        figures_multiverse.has_multiverse,
+    ),
+    FigureSpec(
+        "segmentations",
+        "The contrast over segmentations",
+        figures_multiverse.draw_segmentation,
+        figures_multiverse.caption_segmentation,
+        figures_multiverse.has_multiverse,
     ),
     FigureSpec(
         "profile",

@@ -38,6 +38,8 @@ _SECTIONS: Final = (
         ("examples", "density_ratio", "profile", "area_vs_mass", "ternary"),
         ("composition",),
     ),
+    ("Does the decision depend on it?", ("causal", "ablation_curves"), ()),
+    ("Is it the network, or the method?", ("controls", "methods", "segmentations", "multiverse"), ()),
     ("How sure is that?", ("forest",), ("contrasts", "effects", "compartments", "differences", "tests")),
     (
         "How does it change with magnification?",

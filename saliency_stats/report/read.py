@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ import pandas as pd
 import yaml
 
 from saliency_stats.errors import ReportError
-from saliency_stats.report.run import RunTables, canonical_magnification
+from saliency_stats.report.run import TRAINED, RunTables, canonical_magnification
 
 _TRUE: Final = frozenset({"true", "1", "1.0"})
 _FALSE: Final = frozenset({"false", "0", "0.0", ""})
@@ -80,6 +80,33 @@ _TABLES: Final[Mapping[str, _TableSpec]] = {
             *("p_equivalence", "ci_low_simultaneous", "ci_high_simultaneous"),
         ),
     ),
+    "ablation": _TableSpec(
+        (
+            *("patch_id", "slide_id", "patient_id", "label", "split", "magnification"),
+            *("model", "compartment", "replacement", "region"),
+        ),
+        ("area_share", "logit", "logit_ablated"),
+        optional=True,
+    ),
+    "ablation_curves": _TableSpec(
+        (
+            *("patch_id", "slide_id", "patient_id", "label", "split", "magnification"),
+            *("model", "compartment", "direction"),
+        ),
+        ("share", "logit"),
+        optional=True,
+    ),
+    "causal": _TableSpec(
+        (
+            *("contrast", "label", "magnification", "model", "method", "reduction", "replacement"),
+            *("test", "family", "status", "reason"),
+        ),
+        (
+            *("estimate", "ci_low", "ci_high", "p_value", "p_adjusted", "n_slides", "n_patches", "n_units"),
+            *("drop_per_area", "random_drop_per_area", "rho", "rho_low", "rho_high"),
+        ),
+        optional=True,
+    ),
     "selection": _TableSpec(("magnification", "label", "step"), ("n_patches", "n_slides")),
     "examples": _TableSpec(
         ("file", "patch_id", "slide_id", "label", "magnification", "model", "method"),
@@ -111,13 +138,37 @@ def read_run(folder: Path) -> RunTables:
     if not folder.is_dir():
         raise ReportError(f"{folder}: no such folder; give the folder that `saliency-stats run` wrote")
     tables = {name: _read_table(folder, name, spec) for name, spec in _TABLES.items()}
-    return RunTables(
+    everything = RunTables(
         folder=folder,
         study=_read_mapping(folder / "study.yaml", required=True),
         manifest=_read_manifest(folder),
         verdicts=_read_verdicts(folder / "verdict.json"),
+        all_contrasts=tables["contrasts"],
         **tables,
     )
+    return replace(
+        everything,
+        ledger=_shown(everything.ledger, everything),
+        contrasts=_shown(everything.contrasts, everything),
+        profile=_of_shown_models(everything.profile),
+        predictions=_of_shown_models(everything.predictions),
+        metrics=_of_shown_models(everything.metrics),
+        training=_of_shown_models(everything.training),
+    )
+
+
+def _shown(table: pd.DataFrame, run: RunTables) -> pd.DataFrame:
+    """Keep the study's own method and reduction; what stands beside them has figures of its own."""
+    own = (table["method"] == run.method) & (table["reduction"] == run.reduction)
+    return _of_shown_models(table[own])
+
+
+def _of_shown_models(table: pd.DataFrame) -> pd.DataFrame:
+    """Leave out what has the figure of all controls: half re-initialised networks, images alone, shifted maps."""
+    beside = (
+        table["model"].str.removeprefix(f"{TRAINED}-").str.fullmatch(r"cascading_\d+|shift|sobel|haematoxylin|eosin")
+    )
+    return table[~beside].reset_index(drop=True)
 
 
 def _read_table(folder: Path, name: str, spec: _TableSpec) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from saliency_stats.errors import ReportError
-from saliency_stats.vocabulary import LABELS, SPLITS
+from saliency_stats.vocabulary import LABELS, NO_REDUCTION, ONE_CHANNEL, SPLITS
 
 NOT_RECORDED: Final = "not recorded"
 TRAINED: Final = "trained"
@@ -42,7 +42,13 @@ class RunTables:
     verdicts
         ``verdict.json``: one mapping per primary hypothesis.
     patches, predictions, metrics, training, ledger, profile, contrasts, selection, examples
-        The tables of the same names. ``magnification`` is spelt canonically in all of them.
+        The tables of the same names. ``magnification`` is spelt canonically in all of them. ``ledger`` and
+        ``contrasts`` hold the study's own method and reduction, of the trained network and of the control networks
+        that it is shown beside.
+    all_contrasts
+        ``contrasts`` of every method and control.
+    ablation, ablation_curves, causal
+        Tables of the causal companion; empty where the study replaced nothing.
     """
 
     folder: Path
@@ -56,6 +62,10 @@ class RunTables:
     ledger: pd.DataFrame
     profile: pd.DataFrame
     contrasts: pd.DataFrame
+    all_contrasts: pd.DataFrame
+    ablation: pd.DataFrame
+    ablation_curves: pd.DataFrame
+    causal: pd.DataFrame
     selection: pd.DataFrame
     examples: pd.DataFrame
 
@@ -97,7 +107,7 @@ class RunTables:
     def reduction(self) -> str:
         """The channel reduction that the figures show: the study's, else the ledger's first."""
         found = sorted(set(self.ledger["reduction"])) or [NOT_RECORDED]
-        return str(self.setting("saliency.reduction", found[0]))
+        return NO_REDUCTION if self.method in ONE_CHANNEL else str(self.setting("saliency.reduction", found[0]))
 
     @cached_property
     def evaluation_split(self) -> str:

@@ -1,6 +1,17 @@
 """Saliency: where a classifier looked, as one non-negative map per patch."""
 
-from saliency_stats.saliency.controls import randomised
+from saliency_stats.saliency.controls import CASCADE, cascading, permuted_labels, randomised
 from saliency_stats.saliency.gradient import REDUCTIONS, gradient, logits_and_gradient, reduce_channels
+from saliency_stats.saliency.methods import METHODS
 
-__all__ = ["REDUCTIONS", "gradient", "logits_and_gradient", "randomised", "reduce_channels"]
+__all__ = [
+    "CASCADE",
+    "METHODS",
+    "REDUCTIONS",
+    "cascading",
+    "gradient",
+    "logits_and_gradient",
+    "permuted_labels",
+    "randomised",
+    "reduce_channels",
+]

@@ -138,10 +138,21 @@ def _own(values: pd.DataFrame, strata: pd.DataFrame, judged: pd.DataFrame) -> It
 
 def _controls(values: pd.DataFrame, strata: pd.DataFrame, judged: pd.DataFrame) -> Iterable[Question]:
     primary = values[values["contrast"] == PRIMARY]
+    own = strata.loc[strata["model"] == TRAINED, _SETTING].drop_duplicates()
     trained = set(strata.loc[strata["model"] == TRAINED, _SETTING].itertuples(index=False, name=None))
-    for control, rows in strata[strata["model"] != TRAINED].groupby("model"):
+    for control, found in strata[strata["model"] != TRAINED].groupby("model"):
+        rows, compared = found, primary
+        if set(found["method"]) == {control} and len(own[["method", "reduction"]].drop_duplicates()) == 1:
+            # a map of the image alone has no method of its own: it is compared with the trained model's only one
+            method, reduction = own.iloc[0][["method", "reduction"]]
+            rows = found.assign(method=method, reduction=reduction)
+            of_control = primary["model"] == control
+            compared = primary.assign(
+                method=primary["method"].mask(of_control, method),
+                reduction=primary["reduction"].mask(of_control, reduction),
+            )
         comparable = {TRAINED, control} <= set(primary["model"])
-        samples = _by(model_difference(primary, str(control)), _STRATUM) if comparable else {}
+        samples = _by(model_difference(compared, str(control)), _STRATUM) if comparable else {}
         name = f"{TRAINED}-{control}"
         for mag, method, reduction in rows[_SETTING].itertuples(index=False, name=None):
             for label in LABELS if (mag, method, reduction) in trained else ():

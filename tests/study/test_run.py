@@ -119,7 +119,7 @@ def test_the_ledger_adds_up_and_covers_trained_and_control(finished):
     keys = ["patch_id", "magnification", "model", "method", "reduction"]
     sums = ledger.groupby(keys)[["area_share", "mass_share"]].sum()
     np.testing.assert_allclose(sums, 1.0, atol=1e-9)
-    assert set(ledger["model"]) == {"trained", "randomised"}
+    assert set(ledger["model"]) == {"trained", "randomised", "sobel", "haematoxylin", "eosin", "shift"}
     assert set(ledger["split"]) == {"test"}
     areas = ledger.pivot_table(index=["patch_id", "compartment"], columns="model", values="area_share")
     assert (areas["trained"] == areas["randomised"]).all()

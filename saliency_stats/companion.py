@@ -1,0 +1,127 @@
+"""The causal companion of the maps: what the trained network says when one compartment is replaced."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from saliency_stats.attribution.ablation import ablated, curves
+from saliency_stats.attribution.replacement import FloatImage
+from saliency_stats.classifier.densenet import PatchClassifier
+from saliency_stats.cohort.patch import Patch
+from saliency_stats.compartments import Segmentation
+from saliency_stats.seeds import derive
+from saliency_stats.vocabulary import COMPARTMENTS, TRAINED
+
+#: Altered images that the network sees at once.
+_IN_FLIGHT: Final = 32
+_EFFECT: Final = ("replacement", "region", "area_share", "logit", "logit_ablated")
+_STEP: Final = ("direction", "share", "logit")
+
+
+@dataclass(frozen=True)
+class Companion:
+    """Replaces compartments of patches and asks the network again.
+
+    Parameters
+    ----------
+    replacements
+        What stands in, of ``attribution.replacement.REPLACEMENTS``.
+    curve_steps
+        Images of each deletion and insertion curve; 0 draws none.
+    min_confidence
+        Patches whose class has a lower probability are not asked about: nobody judges them.
+    min_area
+        Area share below which a compartment is missing from a patch.
+    seed
+        Of the random regions.
+    """
+
+    replacements: tuple[str, ...]
+    curve_steps: int
+    min_confidence: float
+    min_area: float
+    seed: int
+
+    def tables(
+        self,
+        rows: pd.DataFrame,
+        patches: Sequence[Patch],
+        segmentations: Sequence[Segmentation],
+        logits: NDArray[np.float64],
+        target: NDArray[np.int64],
+        network: PatchClassifier,
+        device: torch.device,
+    ) -> dict[str, pd.DataFrame]:
+        """Measure the effects on one batch.
+
+        Parameters
+        ----------
+        rows
+            N rows of identity.
+        patches, segmentations
+            N patches and their compartments.
+        logits
+            (N, 2) of the intact patches.
+        target
+            (N,) class whose logit is watched.
+        network
+            The trained network.
+        device
+            Where it is.
+
+        Returns
+        -------
+        dict of DataFrame
+            ``ablation`` (a row per patch, compartment, replacement and region) and, where curves are asked for,
+            ``ablation_curves`` (per patch, compartment, direction and share).
+        """
+        each = np.arange(len(target))
+        margin = logits[each, target] - logits[each, 1 - target]
+        judged = np.flatnonzero(margin >= np.log(self.min_confidence / (1 - self.min_confidence)))
+        ablations: list[dict[str, Any]] = []
+        curve_rows: list[dict[str, Any]] = []
+        for at in judged.tolist():
+            identity: dict[str, Any] = {str(name): value for name, value in rows.iloc[at].items()}
+            image, members, mpp = patches[at].image, segmentations[at].memberships, float(identity.pop("mpp"))
+            named = (str(identity["patch_id"]), float(identity["magnification"]))
+            identity["model"] = TRAINED
+            ask = partial(_logits, network, device, int(target[at]))
+            altered = ablated(image, members, mpp, _rng(self.seed, "ablation", named), self.replacements, self.min_area)
+            area = dict(zip(COMPARTMENTS, members.mean(axis=(1, 2)).tolist(), strict=True))
+            known = identity | {"logit": float(logits[at, target[at]])}
+            for one, logit in zip(altered, ask([one.image for one in altered]), strict=True):
+                what = {"compartment": one.compartment, "replacement": one.kind, "region": one.region}
+                ablations.append(known | what | {"area_share": area[one.compartment], "logit_ablated": logit})
+            if self.curve_steps:
+                rng = _rng(self.seed, "curves", named)
+                drawn = curves(image, members, mpp, rng, self.curve_steps, self.replacements[0], self.min_area)
+                for step, logit in zip(drawn, ask([step.image for step in drawn]), strict=True):
+                    what = {"compartment": step.compartment, "direction": step.direction}
+                    curve_rows.append(identity | what | {"share": step.share, "logit": logit})
+        # with their columns also where nothing was judged
+        keys = [*(str(name) for name in rows.columns if name != "mpp"), "model", "compartment"]
+        tables = {"ablation": pd.DataFrame(ablations, columns=[*keys, *_EFFECT])}
+        if self.curve_steps:
+            tables["ablation_curves"] = pd.DataFrame(curve_rows, columns=[*keys, *_STEP])
+        return tables
+
+
+def _rng(seed: int, use: str, name: tuple[str, float]) -> np.random.Generator:
+    return np.random.default_rng(derive(seed, use, *name))
+
+
+def _logits(network: PatchClassifier, device: torch.device, target: int, images: Sequence[FloatImage]) -> list[float]:
+    """Return the target's logit of every image, few at a time."""
+    found: list[float] = []
+    for start in range(0, len(images), _IN_FLIGHT):
+        batch = torch.from_numpy(np.stack(images[start : start + _IN_FLIGHT])).to(device).permute(0, 3, 1, 2)
+        with torch.no_grad():
+            scores = network(batch.contiguous(memory_format=torch.channels_last))
+        found.extend(scores[:, target].double().cpu().tolist())
+    return found

@@ -1,0 +1,151 @@
+"""The saliency maps of a batch of patches: of every network, by every method, and those of the controls."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from saliency_stats.attribution.nulls import shifted
+from saliency_stats.classifier.densenet import PatchClassifier
+from saliency_stats.saliency import METHODS, logits_and_gradient, reduce_channels
+from saliency_stats.saliency.image_maps import IMAGE_MAPS
+from saliency_stats.seeds import derive
+from saliency_stats.vocabulary import NO_REDUCTION, ONE_CHANNEL, TRAINED
+
+FloatMaps = NDArray[np.float32]
+
+SHIFT: Final = "shift"
+#: Networks that every method explains; other controls have the study's own method alone.
+_COMPARED: Final = (TRAINED, "randomised")
+
+
+class MapKey(NamedTuple):
+    """What a map is of: the ledger's columns."""
+
+    model: str
+    method: str
+    reduction: str
+
+
+@dataclass(frozen=True)
+class MapPlan:
+    """Which maps are made.
+
+    Parameters
+    ----------
+    methods
+        Of ``METHODS``; the first is the study's own, the others are for comparison.
+    reductions
+        Of the colour channels, the study's own first.
+    images
+        Image-only controls, of ``IMAGE_MAPS``.
+    shift
+        Whether the trained network's own map is also shifted at random.
+    seed
+        From which every random number is derived.
+    """
+
+    methods: tuple[str, ...] = ("gradient",)
+    reductions: tuple[str, ...] = ("l2",)
+    images: tuple[str, ...] = ()
+    shift: bool = False
+    seed: int = 0
+
+    def own(self, model: str = TRAINED) -> MapKey:
+        """Name the map of a network that the study judges by."""
+        method = self.methods[0]
+        return MapKey(model, method, NO_REDUCTION if method in ONE_CHANNEL else self.reductions[0])
+
+
+def network_maps(
+    models: Mapping[str, PatchClassifier], images: Tensor, target: Tensor, patch_ids: Sequence[str], plan: MapPlan
+) -> tuple[dict[str, NDArray[np.float64]], dict[MapKey, FloatMaps]]:
+    """Classify and explain a batch.
+
+    Parameters
+    ----------
+    models
+        Networks by name.
+    images
+        (N, 3, H, W) in [0, 1].
+    target
+        (N,) class whose logit is explained.
+    patch_ids
+        N names, from which noise is drawn.
+    plan
+        Which maps are wanted.
+
+    Returns
+    -------
+    tuple of dict
+        Logits (N, 2) by network, and maps (N, H, W).
+    """
+    logits: dict[str, NDArray[np.float64]] = {}
+    maps: dict[MapKey, FloatMaps] = {}
+    for model, network in models.items():
+        methods = plan.methods if model in _COMPARED else plan.methods[:1]
+        if "gradient" not in methods:
+            with torch.no_grad():
+                logits[model] = _numpy(network(images))
+        for method in methods:
+            if method == "gradient":
+                scores, attribution = logits_and_gradient(network, images, target)
+                logits[model] = _numpy(scores)
+            else:
+                seeds = [derive(plan.seed, method, patch_id) for patch_id in patch_ids]
+                attribution = METHODS[method].attribute(network, images, target, seeds)
+            channels = method not in ONE_CHANNEL
+            for reduction in plan.reductions if channels else (NO_REDUCTION,):
+                reduced = reduce_channels(attribution, reduction if channels else "l1")
+                maps[MapKey(model, method, reduction)] = reduced.cpu().numpy()
+    return logits, maps
+
+
+def control_maps(
+    trained: FloatMaps,
+    images: Sequence[NDArray[np.uint8]],
+    stained: Sequence[NDArray[np.floating]],
+    patch_ids: Sequence[str],
+    plan: MapPlan,
+) -> dict[MapKey, FloatMaps]:
+    """Make the maps that need no network: from the image alone, and the trained map at a random place.
+
+    Parameters
+    ----------
+    trained
+        (N, H, W), the trained network's own map.
+    images
+        N images (H, W, 3).
+    stained
+        Of each, haematoxylin and eosin (2, H, W).
+    patch_ids
+        N names, from which shifts are drawn.
+    plan
+        Which maps are wanted.
+
+    Returns
+    -------
+    dict
+        Maps (N, H, W).
+    """
+    maps = {
+        MapKey(name, name, NO_REDUCTION): np.stack(
+            [IMAGE_MAPS[name](image, stain) for image, stain in zip(images, stained, strict=True)]
+        )
+        for name in plan.images
+    }
+    if plan.shift:
+        moved = [
+            shifted(saliency, np.random.default_rng(derive(plan.seed, SHIFT, patch_id)))
+            for saliency, patch_id in zip(trained, patch_ids, strict=True)
+        ]
+        maps[plan.own(SHIFT)] = np.stack(moved)
+    return maps
+
+
+def _numpy(tensor: Tensor) -> NDArray[np.float64]:
+    return tensor.double().cpu().numpy()
