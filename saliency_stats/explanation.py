@@ -84,7 +84,7 @@ def explain_patch(
         examined.patches[0].image,
         examined.own(measurement.plan)[model][0],
         examined.segmentations[0].memberships,
-        ledger[(ledger[["model", "method", "reduction"]] == measurement.plan.own(model)).all(axis=1)],
+        ledger[(ledger[["model", "method", "reduction"]] == list(measurement.plan.own(model))).all(axis=1)],
         title=f"{patch_id} · {row['label']} · {row['magnification']:g}× · {model}",
         path=path,
         mpp=float(row["mpp"]),
