@@ -6,7 +6,8 @@
 Takes the classifiers of ``recovery.py`` and explains half of the patches of its slides. SmoothGrad, integrated
 gradients and occlusion cost 15, 25 and 90 gradients a patch; name them with ``--methods`` where there is time for them.
 About 15 minutes on two cores without them. Writes ``methods.csv`` (contrasts of every method and
-reduction) and ``causal.csv`` (which compartment's replacement lowers the logit most); runs that are finished are not
+reduction), ``methods_summary.csv`` (whether each finds what was planted, with the power of a t test over as many slides
+if the effect were as estimated: power after the fact, no more than the p-value in other words) and ``causal.csv`` (which compartment's replacement lowers the logit most); runs that are finished are not
 computed again.
 """
 
@@ -14,12 +15,21 @@ import argparse
 from pathlib import Path
 
 import pandas as pd
+from statsmodels.stats.power import TTestPower
 
 from saliency_stats import Run, Study
 from saliency_stats.settings import load
 from saliency_stats.statistics.largest import largest
 
 SIGNALS = ("cytoplasm", "nucleus", "stroma", "none")
+#: By planted signal: the contrast that should find it, and the sign it should have.
+PLANTED = {
+    "cytoplasm": ("cytoplasm_vs_nucleus", 1),
+    "nucleus": ("cytoplasm_vs_nucleus", -1),
+    "stroma": ("stroma_vs_rest", 1),
+    "none": ("cytoplasm_vs_nucleus", 0),
+}
+ALPHA = 0.05
 METHODS = ("gradient", "shifted_gradient", "gradient_x_input", "guided_backprop", "deeplift", "grad_cam")
 COLUMNS = [
     *("contrast", "label", "model", "method", "reduction", "ratio", "estimate", "ci_low", "ci_high"),
@@ -43,8 +53,26 @@ def main() -> None:
         methods.append(contrasts[COLUMNS].assign(signal=signal))
         causal.append(largest(run.table("causal")).assign(signal=signal))
     arguments.results.mkdir(parents=True, exist_ok=True)
-    pd.concat(methods, ignore_index=True).to_csv(arguments.results / "methods.csv", index=False)
+    table = pd.concat(methods, ignore_index=True)
+    table.to_csv(arguments.results / "methods.csv", index=False)
+    summary(table).to_csv(arguments.results / "methods_summary.csv", index=False)
     pd.concat(causal, ignore_index=True).to_csv(arguments.results / "causal.csv", index=False)
+
+
+def summary(contrasts: pd.DataFrame) -> pd.DataFrame:
+    """Say for every signal, method and class whether the planted compartment was found."""
+    parts = []
+    for signal, (contrast, sign) in PLANTED.items():
+        rows = contrasts[(contrasts["signal"] == signal) & (contrasts["contrast"] == contrast)]
+        rows = rows[(rows["model"] == "trained") & rows["reduction"].isin(["l2", "none"])]
+        found = (rows["p_adjusted"] <= ALPHA) & ((rows["estimate"] * sign > 0) | (sign == 0))
+        power = [
+            TTestPower().power(abs(effect), nobs=n, alpha=ALPHA) if pd.notna(effect) else float("nan")
+            for effect, n in zip(rows["effect_size"], rows["n_slides"], strict=True)
+        ]
+        parts.append(rows.assign(found=found, power=power))
+    shown = ["signal", "method", "label", "contrast", "ratio", "p_adjusted", "found", "power", "status", "n_slides"]
+    return pd.concat(parts, ignore_index=True)[shown]
 
 
 def _run(arguments: argparse.Namespace, signal: str) -> Run:
