@@ -5,10 +5,12 @@
 
 Takes the classifiers of ``recovery.py`` and explains half of the patches of its slides. SmoothGrad, integrated
 gradients and occlusion cost 15, 25 and 90 gradients a patch; name them with ``--methods`` where there is time for them.
-About 15 minutes on two cores without them. Writes ``methods.csv`` (contrasts of every method and
-reduction), ``methods_summary.csv`` (whether each finds what was planted, with the power of a t test over as many slides
-if the effect were as estimated: power after the fact, no more than the p-value in other words) and ``causal.csv`` (which compartment's replacement lowers the logit most); runs that are finished are not
-computed again.
+About 15 minutes on two cores without them.
+
+Writes ``methods.csv`` (contrasts of every method and reduction), ``methods_summary.csv`` (whether each finds what was
+planted, with the power of a t test over as many slides if the effect were as estimated: power after the fact, no more
+than the p-value in other words) and ``causal.csv`` (which compartment's replacement lowers the logit most); runs that
+are finished are not computed again.
 """
 
 import argparse
