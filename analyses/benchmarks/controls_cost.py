@@ -2,7 +2,7 @@
 
     python analyses/benchmarks/controls_cost.py
 
-Phantom patches of 128 px, a DenseNet-201 that was not trained, the built-in nuclei. The stage reads, classifies, explains,
+Phantom patches of 128 px, an untrained DenseNet-201, the built-in nuclei. The stage reads, classifies, explains,
 segments and attributes. Prints seconds of every round and the ratio of the best.
 """
 
