@@ -37,10 +37,9 @@ def main() -> None:
     study = yaml.safe_load((arguments.trained / "study.yaml").read_text(encoding="utf-8"))
     split = study["cohort"]["evaluation_split"]
     table = _drawn(arguments.trained, split, arguments.n)
-    table["path"] = [str((Path(study["cohort"]["table"]).parent / name).resolve()) for name in table["path"]]
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    path = arguments.out.with_name(f"{arguments.out.name}-patches.csv")
-    table.to_csv(path, index=False)
+    path = _copied(
+        table, Path(study["cohort"]["table"]).parent, arguments.out.with_name(f"{arguments.out.name}-patches")
+    )
     (weights,) = (arguments.trained / "weights").glob("trained-*.safetensors")
     run = Study(
         load(
@@ -71,6 +70,15 @@ def main() -> None:
     one_test[shown].to_csv(arguments.results / "contrasts.csv", index=False)
     null = run.table("shift")
     print(null.assign(found=null["p_two_sided"] <= 0.05).groupby("label")["found"].mean())
+
+
+def _copied(table: pd.DataFrame, source: Path, folder: Path) -> Path:
+    """Put the drawn patches into a folder with their table, since a table lies above its images."""
+    for name in table["path"]:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source / name, folder / name)
+    table.to_csv(folder / "patches.csv", index=False)
+    return folder / "patches.csv"
 
 
 def _drawn(trained: Path, split: str, n: int) -> pd.DataFrame:
