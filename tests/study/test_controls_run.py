@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from saliency_stats import Study
+from saliency_stats.execution.store import ARTEFACTS
 from saliency_stats.settings import load
 from saliency_stats.vocabulary import TISSUE
 
@@ -45,6 +46,11 @@ def test_every_control_has_its_rows_and_they_add_up(run):
     areas = ledger.groupby(["patch_id", "compartment"])["area_share"]
     assert (areas.max() - areas.min()).max() < 1e-12
     assert ledger.loc[ledger["relevance_status"] == "measured", "auc"].between(0, 1).all()
+
+
+def test_a_fresh_start_would_delete_all_that_was_written(run):
+    written = {path.name for path in run.folder.iterdir() if not path.name.startswith(".")}
+    assert written <= set(ARTEFACTS)
 
 
 def test_controls_are_not_the_trained_network(run):
