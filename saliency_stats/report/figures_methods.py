@@ -126,7 +126,10 @@ def caption_methods(run: RunTables) -> str:
         f" {_REDUCTION_WORDS.get(run.reduction, run.reduction)}); the vertical line is its estimate."
     )
     if np.isfinite(rows["ci_low"]).any():
-        text += f" Lines are {run.confidence_percent} intervals over {run.unit}s."
+        text += (
+            f" Lines are {run.confidence_percent} intervals over {run.unit}s; p-values are corrected over the classes,"
+            " not over the methods."
+        )
     magnifications, labels = strata(run, rows)
     trained = rows[rows["model"] == TRAINED]
     for magnification in magnifications:
