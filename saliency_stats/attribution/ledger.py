@@ -43,6 +43,12 @@ def patch_names(patch_ids: Sequence[object] | None, n: int) -> list[object]:
     return list(patch_ids)
 
 
+def check_compartments(compartments: Sequence[str], k: int) -> None:
+    """Refuse another number of names than of memberships (AttributionError)."""
+    if k != len(compartments):
+        raise AttributionError(f"{len(compartments)} names of compartments {tuple(compartments)} for {k} memberships.")
+
+
 def checked_saliency(saliency: npt.ArrayLike, patch_ids: Sequence[object] | None = None) -> Float64Array:
     """Saliency maps in float64, if they can be compared with areas at all.
 
@@ -194,8 +200,7 @@ def ledger(
         raise AttributionError(f"min_area is a share of the patch and must lie in [0, 1), found {min_area}.")
     found = shares(saliency, memberships, patch_ids)
     n, k = found.area.shape
-    if k != len(compartments):
-        raise AttributionError(f"{len(compartments)} names of compartments {tuple(compartments)} for {k} memberships.")
+    check_compartments(compartments, k)
     area, mass, density = (array.ravel() for array in found)
     silent = np.isnan(mass)
     missing = ~silent & ((area < min_area) | (area == 0))

@@ -13,7 +13,13 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.integrate import trapezoid
 
-from saliency_stats.attribution.ledger import Float64Array, checked_memberships, checked_saliency, patch_names
+from saliency_stats.attribution.ledger import (
+    Float64Array,
+    check_compartments,
+    checked_memberships,
+    checked_saliency,
+    patch_names,
+)
 from saliency_stats.errors import AttributionError
 from saliency_stats.vocabulary import COMPARTMENTS
 
@@ -78,8 +84,7 @@ def relevance(
     names = patch_names(patch_ids, len(maps))
     weights = checked_memberships(memberships, maps, names)
     n, k = weights.shape[:2]
-    if k != len(compartments):
-        raise AttributionError(f"{len(compartments)} names of compartments {tuple(compartments)} for {k} memberships.")
+    check_compartments(compartments, k)
     pixels = maps[0].size
     top = max(1, int(_rounded(top_share * pixels)))
     areas = weights.sum(axis=(2, 3))

@@ -237,8 +237,8 @@ def _segmentation(run: RunTables) -> Iterator[Caveat]:
     reach = run.setting("compartments.cytoplasm_um")
     yield Caveat(
         "The compartments are measured, not given",
-        f"{how} Cytoplasm is tissue up to {reach} µm from a nucleus that is not fibre; cell borders are not"
-        " seen. The distance profile does without that choice.",
+        f"{how} Cytoplasm is tissue at most {reach} µm from a nucleus that stain, texture and the nuclei"
+        " around do not call fibre; cell borders are not seen. The distance profile does without that choice.",
     )
 
 

@@ -73,7 +73,7 @@ def caption_profile(run: RunTables) -> str:
         else ("The slides are unknown, so there is one line over all patches and no measure of its uncertainty.")
     )
     reach = run.setting("compartments.cytoplasm_um", None)
-    band = f" The tinted band outside reaches as far as cytoplasm is counted ({reach:g} µm)." if reach else ""
+    band = f" The tinted band outside reaches as far as cytoplasm can be counted ({reach:g} µm)." if reach else ""
     controls = [model_words(model) for model in _models(table) if model != TRAINED]
     beside = f" Grey, broken: the {listing(controls)}." if controls else ""
     return (

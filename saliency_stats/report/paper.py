@@ -192,9 +192,10 @@ def _compartments(run: RunTables) -> str:
         return f"The compartments are the known truth of the synthetic tissue. {density}"
     return (
         f"Nuclei were segmented (method: {run.setting('compartments.nuclei')}) at"
-        f" {run.setting('compartments.segmentation_mpp')} µm per pixel or finer; cytoplasm is tissue within"
-        f" {run.setting('compartments.cytoplasm_um')} µm of the nearest nucleus that is not fibre, stroma the"
-        f" rest of the tissue, background what is not tissue. {density}"
+        f" {run.setting('compartments.segmentation_mpp')} µm per pixel or finer; cytoplasm is tissue at most"
+        f" {run.setting('compartments.cytoplasm_um')} µm and four nuclear radii from the nearest nucleus that stain,"
+        " texture and the nuclei around do not call fibre, stroma the rest of the tissue, background what is not"
+        f" tissue. {density}"
     )
 
 
