@@ -1,7 +1,7 @@
 """From the study file's sections to the parameters of each room."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 import torch
@@ -23,8 +23,15 @@ from saliency_stats.mapping import MapPlan
 from saliency_stats.seeds import derive
 from saliency_stats.settings import StudySettings
 from saliency_stats.settings_cohort import PhantomSection, SlidesSection
-from saliency_stats.settings_maps import IMAGE_CONTROLS
+from saliency_stats.settings_maps import IMAGE_CONTROLS, NETWORK_CONTROLS, SHUFFLED
 from saliency_stats.statistics import StatisticsSettings
+from saliency_stats.vocabulary import TRAINED
+
+#: Bytes on disk, from above: what a network weighs; per patch, the rows of its nuclei, of a network (predictions and
+#: profile), of a map (ledger), of a map under another segmentation and of a replaced image. Rows are there twice until
+#: a run is finished.
+_WEIGHTS: Final = 85_000_000
+_NUCLEI, _NETWORK, _MAP, _CROSSED, _REPLACED = 30_000, 6_000, 2_000, 400, 400
 
 
 def cohort_of(settings: StudySettings) -> CachedCohort:
@@ -110,6 +117,30 @@ def plan_of(settings: StudySettings) -> MapPlan:
     )
 
 
+def networks_of(settings: StudySettings) -> tuple[str, ...]:
+    """Name the networks that see every measured patch: the trained one, and the controls that are networks."""
+    names = [TRAINED]
+    for control in settings.controls:
+        n = NETWORK_CONTROLS.get(control, 0)
+        names += [control] if n == 1 else [f"{control}_{depth}" for depth in range(1, n + 1)]
+    return tuple(names)
+
+
+def needed_bytes(settings: StudySettings, table: pd.DataFrame) -> int:
+    """Estimate the disk space of a run from above: weights and optimiser state, tables, maps, pictures."""
+    networks, crossing, causal = networks_of(settings), crossing_of(settings), settings.causal
+    weights = _WEIGHTS * table["magnification"].nunique() * (1 + (SHUFFLED in networks))
+    checkpoint = 3 * _WEIGHTS if settings.classifier.trainable == "all" else 10_000_000
+    keys = plan_of(settings).keys(networks)
+    crossed = len(crossing.variants) * sum(key.model == TRAINED for key in keys) if crossing else 0
+    # three compartments, each with a random region beside it, or curves in two directions
+    replaced = 6 * (len(causal.replacements) + causal.curve_steps)
+    rows = _NUCLEI + _NETWORK * len(networks) + _MAP * len(keys) + _CROSSED * crossed + _REPLACED * replaced
+    side = getattr(settings.cohort, "size_px", 256)
+    maps = 4 * side**2 * len(networks) if settings.saliency.keep else 0
+    return weights + checkpoint + len(table) * (rows + maps) + 30_000_000
+
+
 def _companion(settings: StudySettings) -> Companion | None:
     section = settings.causal
     if not section.replacements:
@@ -123,7 +154,7 @@ def _companion(settings: StudySettings) -> Companion | None:
     )
 
 
-def crossing_of(settings: StudySettings, device: torch.device) -> Crossing | None:
+def crossing_of(settings: StudySettings) -> Crossing | None:
     """Say which segmentations are crossed with the maps; None where the study crosses nothing."""
     section, compartments = settings.multiverse, settings.compartments
     if not section.enabled:
@@ -132,15 +163,16 @@ def crossing_of(settings: StudySettings, device: torch.device) -> Crossing | Non
     if compartments.nuclei == "classical":  # gives no probabilities whose threshold could be moved
         wanted = [variant for variant in wanted if not variant.probability]
     wanted = [VARIANTS[0], *(variant for variant in wanted if variant != VARIANTS[0])]
-    lowest = min(variant.probability for variant in wanted)
-    finder = nucleus_finder(compartments.nuclei, str(device), probability_offset=lowest)
-    return Crossing(finder, tuple(wanted), compartments.cytoplasm_um)
+    return Crossing(tuple(wanted), compartments.cytoplasm_um)
 
 
 def finder_of(settings: StudySettings, device: torch.device) -> NucleusFinder | None:
-    """Load what finds nuclei; None where the phantoms' own map is asked for."""
-    nuclei = settings.compartments.nuclei
-    return None if nuclei == "truth" else nucleus_finder(nuclei, str(device))
+    """Load what finds nuclei, down to the lowest threshold of a crossing; None for the phantoms' own map."""
+    nuclei, crossing = settings.compartments.nuclei, crossing_of(settings)
+    if nuclei == "truth":
+        return None
+    lowest = 0.0 if crossing is None else min(variant.probability for variant in crossing.variants)
+    return nucleus_finder(nuclei, str(device), probability_offset=lowest)
 
 
 def stain_groups(table: pd.DataFrame) -> "pd.Series[str]":

@@ -1,6 +1,7 @@
 """One patch of a finished run, computed again and drawn."""
 
 import re
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from saliency_stats.execution.device import choose, make_deterministic
 from saliency_stats.execution.engine import InProcess
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store
-from saliency_stats.measurement import Unit
 from saliency_stats.stages import Stages
+from saliency_stats.units import Unit
+from saliency_stats.vocabulary import TRAINED
 
 
 def explain_patch(
@@ -75,6 +77,10 @@ def explain_patch(
     models = measurement.models[float(row["magnification"])]
     if model not in models:
         raise CohortError(f"there is no model {model!r} in {folder}; it has {', '.join(models)}")
+    # the trained network may choose which logit is explained
+    models = {name: models[name] for name in (TRAINED, model)}
+    plan = measurement.plan.alone()
+    measurement = replace(measurement, plan=plan, models={float(row["magnification"]): models})
     unit = Unit("explain", (int(found.index[0]),), float(row["magnification"]), measured=True)
     examined = measurement.examine(unit)
     ledger = measurement.ledger_rows(examined)
@@ -82,9 +88,9 @@ def explain_patch(
     path.parent.mkdir(parents=True, exist_ok=True)
     explain_figure(
         examined.patches[0].image,
-        examined.own(measurement.plan)[model][0],
+        examined.own(plan)[model][0],
         examined.segmentations[0].memberships,
-        ledger[(ledger[["model", "method", "reduction"]] == list(measurement.plan.own(model))).all(axis=1)],
+        ledger[(ledger[["model", "method", "reduction"]] == list(plan.own(model))).all(axis=1)],
         title=f"{patch_id} · {row['label']} · {row['magnification']:g}× · {model}",
         path=path,
         mpp=float(row["mpp"]),

@@ -1,7 +1,7 @@
 """The saliency maps of a batch of patches: of every network, by every method, and those of the controls."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -57,8 +57,29 @@ class MapPlan:
 
     def own(self, model: str = TRAINED) -> MapKey:
         """Name the map of a network that the study judges by."""
-        method = self.methods[0]
-        return MapKey(model, method, NO_REDUCTION if method in ONE_CHANNEL else self.reductions[0])
+        return MapKey(model, self.methods[0], self.reductions_of(self.methods[0])[0])
+
+    def keys(self, networks: Iterable[str]) -> list[MapKey]:
+        """Name every map that is made, of these networks and of the controls that need none."""
+        made = [
+            MapKey(model, method, reduction)
+            for model in networks
+            for method in self.methods_of(model)
+            for reduction in self.reductions_of(method)
+        ]
+        return [*made, *(MapKey(name, name, NO_REDUCTION) for name in self.images), *[self.own(SHIFT)] * self.shift]
+
+    def methods_of(self, model: str) -> tuple[str, ...]:
+        """Say which methods explain a network."""
+        return self.methods if model in _COMPARED else self.methods[:1]
+
+    def reductions_of(self, method: str) -> tuple[str, ...]:
+        """Say how the channels of a method's maps are reduced."""
+        return (NO_REDUCTION,) if method in ONE_CHANNEL else self.reductions
+
+    def alone(self) -> "MapPlan":
+        """Plan for the maps that the study judges by, and no others."""
+        return replace(self, methods=self.methods[:1], reductions=self.reductions[:1], images=(), shift=False)
 
 
 def network_maps(
@@ -87,7 +108,7 @@ def network_maps(
     logits: dict[str, NDArray[np.float64]] = {}
     maps: dict[MapKey, FloatMaps] = {}
     for model, network in models.items():
-        methods = plan.methods if model in _COMPARED else plan.methods[:1]
+        methods = plan.methods_of(model)
         if "gradient" not in methods:
             with torch.no_grad():
                 logits[model] = _numpy(network(images))
@@ -98,9 +119,8 @@ def network_maps(
             else:
                 seeds = [derive(plan.seed, method, patch_id) for patch_id in patch_ids]
                 attribution = METHODS[method].attribute(network, images, target, seeds)
-            channels = method not in ONE_CHANNEL
-            for reduction in plan.reductions if channels else (NO_REDUCTION,):
-                reduced = reduce_channels(attribution, reduction if channels else "l1")
+            for reduction in plan.reductions_of(method):
+                reduced = reduce_channels(attribution, "l1" if method in ONE_CHANNEL else reduction)
                 maps[MapKey(model, method, reduction)] = reduced.cpu().numpy()
     return logits, maps
 

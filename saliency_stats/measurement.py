@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,52 +10,44 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from saliency_stats.attribution import DistanceBins, ledger, profile, relevance, shift_table, signed_distance_um
+from saliency_stats.attribution import (
+    DistanceBins,
+    Maps,
+    Memberships,
+    checked_memberships,
+    checked_saliency,
+    ledger,
+    profiles,
+    relevance,
+    shift_table,
+    signed_distance_um,
+)
 from saliency_stats.carrying import Carried
 from saliency_stats.classifier.densenet import PatchClassifier
 from saliency_stats.classifier.evaluation import predictions_table
 from saliency_stats.classifier.samples import targets_of, to_tensor
-from saliency_stats.cohort.patch import USED, Cohort, Patch
+from saliency_stats.cohort.patch import Cohort, Patch
 from saliency_stats.companion import Companion
 from saliency_stats.compartments import (
     CompartmentParameters,
+    Found,
     NucleusFinder,
     Segmentation,
     Stains,
     View,
     concentrations,
+    find_nuclei,
     from_truth,
     nuclei_table,
-    segment_batch,
     view_of,
 )
+from saliency_stats.compartments.variants import VARIANTS, varied
 from saliency_stats.crossing import Crossing
 from saliency_stats.mapping import SHIFT, FloatMaps, MapKey, MapPlan, control_maps, network_maps
+from saliency_stats.units import Unit
 from saliency_stats.vocabulary import COMPARTMENTS, TRAINED
 
 _IDENTITY = ["patch_id", "slide_id", "patient_id", "label", "split", "magnification"]
-
-
-@dataclass(frozen=True)
-class Unit:
-    """A batch of patches of one slide, one split, one magnification and one image size.
-
-    Parameters
-    ----------
-    name
-        Name under which its tables are stored.
-    rows
-        Rows of the cohort's table.
-    magnification
-        Which network looks at them.
-    measured
-        Whether saliency is measured, or only the trained network's predictions.
-    """
-
-    name: str
-    rows: tuple[int, ...]
-    magnification: float
-    measured: bool
 
 
 @dataclass(frozen=True)
@@ -72,7 +65,11 @@ class Examined:
     target
         (N,) class whose logit is explained; empty where nothing is.
     maps
-        Raw saliency (N, H, W), float32.
+        Raw saliency (N, H, W), float32, checked.
+    unmixed
+        Per patch, haematoxylin and eosin (2, H, W).
+    views, found
+        Per patch, what nuclei were sought in, and those that were found; empty where the compartments are known.
     segmentations
         Per patch.
     """
@@ -81,12 +78,26 @@ class Examined:
     patches: list[Patch]
     logits: dict[str, NDArray[np.float64]]
     target: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    maps: dict[MapKey, FloatMaps] = field(default_factory=dict)
+    maps: dict[MapKey, Maps] = field(default_factory=dict)
+    unmixed: list[NDArray[np.float32]] = field(default_factory=list)
+    views: list[View] = field(default_factory=list)
+    found: list[Found] = field(default_factory=list)
     segmentations: list[Segmentation] = field(default_factory=list)
+
+    @cached_property
+    def identity(self) -> pd.DataFrame:
+        """The columns by which rows of tables say whose they are, N rows."""
+        return self.table[_IDENTITY].reset_index(drop=True)
+
+    @cached_property
+    def memberships(self) -> Memberships:
+        """Of all patches, checked."""
+        stack = np.stack([segmentation.memberships for segmentation in self.segmentations])
+        return checked_memberships(stack, list(self.identity["patch_id"]))
 
     def own(self, plan: MapPlan) -> dict[str, FloatMaps]:
         """Return the maps that the study judges by, of every network."""
-        return {model: self.maps[plan.own(model)] for model in self.logits}
+        return {model: self.maps[plan.own(model)].raw for model in self.logits}
 
 
 @dataclass(frozen=True)
@@ -108,7 +119,7 @@ class Measurement:
     target
         ``correct``: the logit of the label; ``predicted``: the logit the trained network chose.
     finder
-        Finds nuclei; None takes the phantoms' own compartments.
+        Finds nuclei, as far down as a crossing wants them; None takes the phantoms' own compartments.
     compartments
         Parameters of the segmentation.
     min_area
@@ -165,10 +176,9 @@ class Measurement:
     def _further(self, examined: Examined, magnification: float) -> dict[str, pd.DataFrame]:
         """Measure what only some studies ask for: the spatial null, replaced compartments, other segmentations."""
         tables: dict[str, pd.DataFrame] = {}
-        identity = examined.table[_IDENTITY].reset_index(drop=True)
+        identity = examined.identity
         if self.plan.shift:
-            memberships = np.stack([segmentation.memberships for segmentation in examined.segmentations])
-            null = shift_table(examined.maps[self.plan.own()], memberships, list(identity["patch_id"]))
+            null = shift_table(examined.maps[self.plan.own()], examined.memberships)
             tables[SHIFT] = identity.merge(null, on="patch_id", validate="one_to_one")
         if self.companion is not None:
             tables |= self.companion.tables(
@@ -182,7 +192,7 @@ class Measurement:
             )
         if self.crossing is not None:
             tables["crossed"] = self.crossing.rows(
-                identity, self._views(examined.table, examined.patches), examined.maps
+                identity, examined.views, examined.found, examined.segmentations, examined.maps
             )
         return tables
 
@@ -194,100 +204,74 @@ class Measurement:
         models = self.models[unit.magnification]
         if not unit.measured:
             with torch.no_grad():
-                return Examined(rows, patches, {TRAINED: _numpy(models[TRAINED](images))})
+                return Examined(rows, patches, {TRAINED: models[TRAINED](images).double().cpu().numpy()})
         target = torch.from_numpy(targets_of(rows)).to(self.device)
         if self.target == "predicted":
             with torch.no_grad():
                 target = models[TRAINED](images).argmax(dim=1)
         patch_ids = [str(name) for name in rows["patch_id"]]
         logits, maps = network_maps(models, images, target, patch_ids, self.plan)
-        own = maps[self.plan.own()]
-        stained = [
-            concentrations(patch.image, self.stains[str(group)]) if self.plan.images else np.empty(0)
+        unmixed = [
+            concentrations(patch.image, self.stains[str(group)])
             for patch, group in zip(patches, rows["stain_group"], strict=True)
         ]
-        maps |= control_maps(own, [patch.image for patch in patches], stained, patch_ids, self.plan)
-        return Examined(rows, patches, logits, target.cpu().numpy(), maps, self._segmentations(rows, patches))
+        images_rgb = [patch.image for patch in patches]
+        maps |= control_maps(maps[self.plan.own()], images_rgb, unmixed, patch_ids, self.plan)
+        checked = {key: checked_saliency(values, patch_ids) for key, values in maps.items()}
+        seen = self._seen(rows, patches, unmixed)
+        return Examined(rows, patches, logits, target.cpu().numpy(), checked, unmixed, *seen)
 
     def ledger_rows(self, examined: Examined) -> pd.DataFrame:
         """Attribute the saliency of examined patches to their compartments, per model."""
-        memberships = np.stack([segmentation.memberships for segmentation in examined.segmentations])
-        identity = examined.table[_IDENTITY].reset_index(drop=True)
         parts = []
-        ids = list(identity["patch_id"])
         for key, maps in examined.maps.items():
-            rows = ledger(maps, memberships, patch_ids=ids, min_area=self.min_area)
+            rows = ledger(maps, examined.memberships, min_area=self.min_area)
             if self.scores:
-                rows = rows.join(relevance(maps, memberships, ids).drop(columns=["patch", "compartment"]))
-            rows = (
-                identity.loc[np.repeat(identity.index, len(COMPARTMENTS))]
-                .reset_index(drop=True)
-                .join(rows.drop(columns="patch"))
-            )
-            for place, (name, value) in enumerate(key._asdict().items()):
-                rows.insert(len(_IDENTITY) + place, name, value)
-            parts.append(rows)
-        return pd.concat(parts, ignore_index=True)
+                rows = rows.join(relevance(maps, examined.memberships).drop(columns=["patch", "compartment"]))
+            parts.append(rows.drop(columns="patch").assign(**key._asdict()))
+        rows, named = pd.concat(parts, ignore_index=True), list(MapKey._fields)
+        each = np.tile(np.repeat(examined.identity.index, len(COMPARTMENTS)), len(parts))
+        identity = examined.identity.loc[each].reset_index(drop=True)
+        return pd.concat([identity, rows[named], rows.drop(columns=named)], axis=1)
 
-    def _segmentations(self, rows: pd.DataFrame, patches: list[Patch]) -> list[Segmentation]:
+    def _seen(
+        self, rows: pd.DataFrame, patches: list[Patch], unmixed: list[NDArray[np.float32]]
+    ) -> tuple[list[View], list[Found], list[Segmentation]]:
+        """Find nuclei, once, and divide the patches."""
         if self.finder is None:
-            return [_true_segmentation(patch) for patch in patches]
+            return [], [], [_true_segmentation(patch) for patch in patches]
         if self.carried is not None:
-            return self.carried.segmentations(rows)
-        return segment_batch(self._views(rows, patches), self.finder)
-
-    def _views(self, rows: pd.DataFrame, patches: list[Patch]) -> list[View]:
-        return [
-            view_of(patch.image, float(mpp), self.compartments, self.stains[str(group)])
-            for patch, mpp, group in zip(patches, rows["mpp"], rows["stain_group"], strict=True)
+            return [], [], self.carried.segmentations(rows)
+        views = [
+            view_of(patch.image, float(mpp), self.compartments, self.stains[str(group)], stained)
+            for patch, mpp, group, stained in zip(patches, rows["mpp"], rows["stain_group"], unmixed, strict=True)
         ]
+        found = find_nuclei(views, self.finder)
+        # a crossing also wants nuclei below the usual threshold, which do not count here
+        usual = [varied(view, nuclei, VARIANTS[0]) for view, nuclei in zip(views, found, strict=True)]
+        return views, found, usual
 
     def _profile_rows(self, examined: Examined) -> pd.DataFrame:
-        parts = []
-        for position, (row, segmentation) in enumerate(
-            zip(examined.table.to_dict("records"), examined.segmentations, strict=True)
-        ):
-            distance = signed_distance_um(segmentation.instances > 0, float(row["mpp"]))
-            identity = {name: row[name] for name in _IDENTITY}
-            for model, maps in examined.own(self.plan).items():
-                bins = profile(maps[position], distance, self.bins)
-                parts.append(bins.assign(**identity, **self.plan.own(model)._asdict()))
-        return pd.concat(parts, ignore_index=True)
+        own = {key: examined.maps[key] for key in map(self.plan.own, examined.logits)}
+        distances = (
+            signed_distance_um(segmentation.instances > 0, float(mpp))
+            for segmentation, mpp in zip(examined.segmentations, examined.table["mpp"], strict=True)
+        )
+        rows = profiles(list(own.values()), distances, self.bins)
+        identity = examined.identity.loc[rows["patch"]].reset_index(drop=True)
+        keys = pd.DataFrame(list(own), columns=list(MapKey._fields)).loc[rows["map"]].reset_index(drop=True)
+        return pd.concat([rows.drop(columns=["patch", "map"]), identity, keys], axis=1)
 
     def _nucleus_rows(self, examined: Examined) -> pd.DataFrame:
         parts = []
-        for row, patch, segmentation in zip(
-            examined.table.to_dict("records"), examined.patches, examined.segmentations, strict=True
+        for row, unmixed, segmentation in zip(
+            examined.table.to_dict("records"), examined.unmixed, examined.segmentations, strict=True
         ):
-            od = concentrations(patch.image, self.stains[row["stain_group"]])
-            nuclei = nuclei_table(segmentation, od, float(row["mpp"]))
+            nuclei = nuclei_table(segmentation, unmixed, float(row["mpp"]))
             nuclei.insert(0, "patch_id", row["patch_id"])
             nuclei.insert(1, "magnification", row["magnification"])
             parts.append(nuclei)
         return pd.concat(parts, ignore_index=True)
-
-
-def units_of(table: pd.DataFrame, evaluation_split: str, size: int) -> list[Unit]:
-    """Divide the usable patches into units: one magnification, split, slide and image size each.
-
-    The division depends on the table alone, so that every run of a study computes the same batches.
-    """
-    used = table[table["status"] == USED]
-    keys = ["magnification", "split", "slide_id", "height_px", "width_px"]
-    units: list[Unit] = []
-    for (magnification, split, *_), part in used.groupby(keys, sort=True):
-        scale = float(str(magnification))
-        rows = [int(row) for row in part.index]
-        for start in range(0, len(rows), size):
-            units.append(
-                Unit(
-                    name=f"{len(units):06d}",
-                    rows=tuple(rows[start : start + size]),
-                    magnification=scale,
-                    measured=split == evaluation_split,
-                )
-            )
-    return units
 
 
 def _true_segmentation(patch: Patch) -> Segmentation:
@@ -313,7 +297,3 @@ def _map_rows(examined: Examined, plan: MapPlan) -> pd.DataFrame:
             )
         )
     return pd.DataFrame(rows)
-
-
-def _numpy(tensor: torch.Tensor) -> NDArray[np.float64]:
-    return tensor.double().cpu().numpy()

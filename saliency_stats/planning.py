@@ -18,8 +18,8 @@ from saliency_stats.report.wording import DASH, count, listing, magnification_wo
 from saliency_stats.statistics import PRIMARY, StatisticsSettings, patch_values, primary_population, restrict
 from saliency_stats.statistics.components import variance_components
 from saliency_stats.statistics.power import MOST_SLIDES, PATCHES, Aim, Need, Plan, plan_study
-from saliency_stats.statistics.selection import TRAINED
 from saliency_stats.statistics.units import independent_units
+from saliency_stats.vocabulary import TRAINED
 
 
 class Planned(NamedTuple):

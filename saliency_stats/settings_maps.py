@@ -21,8 +21,10 @@ ReductionName = Literal["l2", "l1", "max"]
 ControlName = Literal["randomised", "cascading", "shuffled", "sobel", "haematoxylin", "eosin", "shift"]
 #: Controls that are made from the image alone.
 IMAGE_CONTROLS: Final = ("sobel", "haematoxylin", "eosin")
+#: The control that is trained, on permuted labels.
+SHUFFLED: Final = "shuffled"
 #: Controls that are networks, by what each costs: passes over the patches as the trained network's.
-NETWORK_CONTROLS: Final = {"randomised": 1, "cascading": 6, "shuffled": 1}
+NETWORK_CONTROLS: Final = {"randomised": 1, "cascading": 6, SHUFFLED: 1}
 
 
 class SaliencySection(Section):

@@ -1,5 +1,6 @@
 """The patches that are shown: chosen by rule, examined once more, kept as pictures for the report."""
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -9,7 +10,8 @@ from saliency_stats.cohort.patch import USED
 from saliency_stats.compartments import to_codes
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store, atomic, write_table
-from saliency_stats.measurement import Measurement, Unit
+from saliency_stats.measurement import Measurement
+from saliency_stats.units import Unit
 from saliency_stats.vocabulary import PATCH_KEY
 
 _COLUMNS: Final = (
@@ -71,6 +73,7 @@ def chosen_examples(table: pd.DataFrame, population: pd.DataFrame, predictions: 
 def write_examples(store: Store, measurement: Measurement, chosen: pd.DataFrame, progress: Progress) -> None:
     """Write ``examples.csv``, and per example and model a file with image, raw saliency and compartment codes."""
     rows = []
+    measurement = replace(measurement, plan=measurement.plan.alone())
     with progress.stage("example patches", len(chosen)) as bar:
         for example in chosen.to_dict("records"):
             unit = Unit("example", (int(example["row"]),), float(example["magnification"]), measured=True)

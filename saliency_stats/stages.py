@@ -1,7 +1,7 @@
 """The stages of a study, each from the tables of the one before to the next."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,16 +22,15 @@ from saliency_stats.execution.engine import Engine
 from saliency_stats.execution.manifest import sha256
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store, atomic, write_table
-from saliency_stats.measurement import Measurement, Unit, units_of
+from saliency_stats.measurement import Measurement
 from saliency_stats.saliency import CASCADE, cascading, permuted_labels, randomised
 from saliency_stats.seeds import derive
 from saliency_stats.settings import StudySettings
 from saliency_stats.settings_cohort import SlidesSection
+from saliency_stats.settings_maps import SHUFFLED
 from saliency_stats.showcase import chosen_examples, write_examples
+from saliency_stats.units import Unit, units_of
 from saliency_stats.vocabulary import TRAINED
-
-#: The control that is trained on permuted labels.
-SHUFFLED: Final = "shuffled"
 
 
 class Stages:
@@ -64,13 +63,7 @@ class Stages:
 
     def needed_bytes(self) -> int:
         """Estimate the disk space of a run from above: weights and optimiser state, tables, pictures."""
-        n = len(self._cohort.table)
-        networks = self._cohort.table["magnification"].nunique()
-        weights = 85_000_000 * networks
-        checkpoint = 3 * 85_000_000 if self.settings.classifier.trainable == "all" else 10_000_000
-        rows = 12_000 * n * (1 + len(self.settings.controls))
-        maps = 4 * 65_536 * n * (1 + len(self.settings.controls)) if self.settings.saliency.keep else 0
-        return weights + checkpoint + rows + maps + 30_000_000
+        return assembly.needed_bytes(self.settings, self._cohort.table)
 
     def run(self) -> None:
         """Compute everything that the report is drawn from."""
@@ -200,7 +193,7 @@ class Stages:
             device=self.device,
             finder=finder,
             carried=self._carried(finder, stains),
-            crossing=assembly.crossing_of(self.settings, self.device),
+            crossing=assembly.crossing_of(self.settings),
             **assembly.measurement_parameters(self.settings),
         )
 

@@ -1,23 +1,32 @@
 """Where the saliency lies: the ledger of compartments and the profile around nuclei."""
 
-from saliency_stats.attribution.ledger import Shares, ledger, shares
+from saliency_stats.attribution.checked import Maps, Memberships, checked_memberships, checked_saliency
+from saliency_stats.attribution.ledger import CrossedShares, Shares, crossed_shares, ledger, shares
 from saliency_stats.attribution.nulls import shift_table
 from saliency_stats.attribution.profile import (
     PROFILE_KEY,
     DistanceBins,
     combine,
     profile,
+    profiles,
     signed_distance_um,
 )
 from saliency_stats.attribution.relevance import relevance
 
 __all__ = [
     "PROFILE_KEY",
+    "CrossedShares",
     "DistanceBins",
+    "Maps",
+    "Memberships",
     "Shares",
+    "checked_memberships",
+    "checked_saliency",
     "combine",
+    "crossed_shares",
     "ledger",
     "profile",
+    "profiles",
     "relevance",
     "shares",
     "shift_table",

@@ -1,19 +1,22 @@
 """The ledger: which share of a patch's saliency lies in which compartment (pure NumPy and pandas)."""
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from saliency_stats.attribution.checked import (
+    Float64Array,
+    Maps,
+    Memberships,
+    check_compartments,
+    checked_saliency,
+    fitting,
+)
 from saliency_stats.errors import AttributionError
 from saliency_stats.vocabulary import COMPARTMENTS
-
-Float64Array = npt.NDArray[np.float64]
-
-#: Memberships of a pixel must sum to 1 within this; float32 averages do.
-MEMBERSHIP_TOLERANCE: Final = 1e-6
 
 
 class Shares(NamedTuple):
@@ -28,101 +31,18 @@ class Shares(NamedTuple):
     density: Float64Array
 
 
-def patch_names(patch_ids: Sequence[object] | None, n: int) -> list[object]:
-    """Give the names of n patches, their indices if there are none.
+class CrossedShares(NamedTuple):
+    """Shares of several divisions of N patches: ``area`` (N, V, K), and of their maps ``mass`` (N, V, M, K)."""
 
-    Raises
-    ------
-    AttributionError
-        If there is another number of names.
-    """
-    if patch_ids is None:
-        return list(range(n))
-    if len(patch_ids) != n:
-        raise AttributionError(f"{len(patch_ids)} patch ids for {n} saliency maps: give one id per map.")
-    return list(patch_ids)
+    area: Float64Array
+    mass: Float64Array
 
 
-def check_compartments(compartments: Sequence[str], k: int) -> None:
-    """Refuse another number of names than of memberships (AttributionError)."""
-    if k != len(compartments):
-        raise AttributionError(f"{len(compartments)} names of compartments {tuple(compartments)} for {k} memberships.")
-
-
-def checked_saliency(saliency: npt.ArrayLike, patch_ids: Sequence[object] | None = None) -> Float64Array:
-    """Saliency maps in float64, if they can be compared with areas at all.
-
-    Parameters
-    ----------
-    saliency
-        (N, H, W), finite and not negative.
-    patch_ids
-        Names for the message; the index if left out.
-
-    Returns
-    -------
-    ndarray
-        (N, H, W) float64.
-
-    Raises
-    ------
-    AttributionError
-        If the shape is another, or a map holds NaN, infinite or negative values.
-    """
-    maps = np.asarray(saliency, dtype=np.float64)
-    if maps.ndim != 3 or not maps[0:1].size:  # noqa: PLR2004 - (N, H, W)
-        raise AttributionError(f"Saliency has the shape (N, H, W) with N >= 1, found {maps.shape}.")
-    names = patch_names(patch_ids, len(maps))
-    for problem, bad in (("NaN or infinite", ~np.isfinite(maps)), ("negative", maps < 0)):
-        counts = np.count_nonzero(bad, axis=(1, 2))
-        if counts.any():
-            first = int(np.argmax(counts > 0))
-            raise AttributionError(
-                f"The saliency of patch {names[first]!r} has {counts[first]} {problem} values "
-                f"({np.count_nonzero(counts)} of {len(maps)} patches have such); expected finite ones >= 0. "
-                "Reduce signed gradients over channels first (l2, l1 or max); check the model for overflow."
-            )
-    return maps
-
-
-def checked_memberships(memberships: npt.ArrayLike, like: Float64Array, names: list[object]) -> Float64Array:
-    """Memberships in float64 that sum to 1 to the last digits, if they fit the maps.
-
-    Parameters
-    ----------
-    memberships
-        (N, K, H, W), not negative, summing to 1 over K within ``MEMBERSHIP_TOLERANCE``.
-    like
-        Checked saliency maps (N, H, W).
-    names
-        N names for the message.
-
-    Raises
-    ------
-    AttributionError
-        If shapes disagree, or memberships are NaN, negative or do not sum to 1.
-    """
-    weights = np.asarray(memberships, dtype=np.float64)
-    n, height, width = like.shape
-    if weights.ndim != 4 or weights[:, 0].shape != like.shape or not weights.shape[1]:  # noqa: PLR2004
-        raise AttributionError(
-            f"Memberships have the shape {weights.shape}, saliency {like.shape}: expected "
-            f"({n}, K, {height}, {width}). Compute both at the same magnification."
-        )
-    total = weights.sum(axis=1)
-    # written so that NaN fails too
-    wrong = ~((np.abs(total - 1.0) <= MEMBERSHIP_TOLERANCE) & (weights.min(axis=1) >= 0))
-    if wrong.any():
-        patch, y, x = (int(i) for i in np.argwhere(wrong)[0])
-        raise AttributionError(
-            f"The memberships of patch {names[patch]!r} are {weights[patch, :, y, x].tolist()} at pixel "
-            f"({y}, {x}), expected values >= 0 that sum to 1 ({np.count_nonzero(wrong)} pixels are wrong)."
-        )
-    # float32 memberships sum to 1 within 1e-7 only; the shares must do so within 1e-9
-    return np.asarray(weights / total[:, None])
-
-
-def shares(saliency: npt.ArrayLike, memberships: npt.ArrayLike, patch_ids: Sequence[object] | None = None) -> Shares:
+def shares(
+    saliency: npt.ArrayLike | Maps,
+    memberships: npt.ArrayLike | Memberships,
+    patch_ids: Sequence[object] | None = None,
+) -> Shares:
     """Area share, mass share and density ratio of every compartment.
 
     With n pixels, memberships w_k and saliency S: ``area_k = sum(w_k) / n``,
@@ -132,9 +52,9 @@ def shares(saliency: npt.ArrayLike, memberships: npt.ArrayLike, patch_ids: Seque
     Parameters
     ----------
     saliency
-        (N, H, W), finite and not negative. Any positive factor cancels.
+        (N, H, W), finite and not negative, or as ``checked_saliency`` gives them. Any positive factor cancels.
     memberships
-        (N, K, H, W), not negative, summing to 1 over K in every pixel.
+        (N, K, H, W), not negative, summing to 1 over K in every pixel, or as ``checked_memberships`` gives them.
     patch_ids
         Names of the patches for messages.
 
@@ -149,21 +69,57 @@ def shares(saliency: npt.ArrayLike, memberships: npt.ArrayLike, patch_ids: Seque
         If shapes disagree, saliency is NaN, infinite or negative, or memberships do not sum to 1.
     """
     maps = checked_saliency(saliency, patch_ids)
-    weights = checked_memberships(memberships, maps, patch_names(patch_ids, len(maps)))
-    # scaled by the largest value first: a map of tiny gradients must not underflow
+    members = fitting(memberships, maps)
+    scaled, total = _scaled(maps.exact)
+    mass = _over(np.einsum("nkhw,nhw->nk", members.weights, scaled), total[:, None])
+    return Shares(members.area, mass, _over(mass, members.area))
+
+
+def crossed_shares(
+    maps: Sequence[Maps], divisions: Iterable[Memberships], compartments: Sequence[str]
+) -> CrossedShares:
+    """Area and mass shares of every division of a patch under every map of it.
+
+    Parameters
+    ----------
+    maps
+        M times (N, H, W).
+    divisions
+        Of each of the N patches, (V, K, H, W) in the order of ``COMPARTMENTS``; asked for one after the other.
+    compartments
+        Names of those that are wanted.
+
+    Returns
+    -------
+    CrossedShares
+        As ``shares`` has them, of the compartments that are wanted.
+    """
+    wanted = [COMPARTMENTS.index(name) for name in compartments]
+    areas, masses = [], []
+    for patch, members in enumerate(divisions):
+        scaled, total = _scaled(np.stack([one.raw[patch] for one in maps]).astype(np.float64))
+        weights = members.weights.take(wanted, axis=1)
+        # map by map: all at once is no faster, and adds up in another order than ``shares``
+        mass = np.stack([np.einsum("vkhw,hw->vk", weights, one) for one in scaled], axis=1)
+        areas.append(members.area[:, wanted])
+        masses.append(_over(mass, total[:, None]))
+    return CrossedShares(np.stack(areas), np.stack(masses))
+
+
+def _scaled(maps: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Divide maps by their largest value, so that tiny gradients do not underflow; also the sums of what results."""
     peak = maps.max(axis=(1, 2), keepdims=True)
-    maps = maps / np.where(peak > 0, peak, 1.0)
-    area = weights.mean(axis=(2, 3))
-    mass = np.einsum("nkhw,nhw->nk", weights, maps)
-    total = maps.sum(axis=(1, 2))[:, None]
-    mass = np.divide(mass, total, out=np.full_like(mass, np.nan), where=total > 0)
-    density = np.divide(mass, area, out=np.full_like(mass, np.nan), where=area > 0)
-    return Shares(area, mass, density)
+    scaled = maps / np.where(peak > 0, peak, 1.0)
+    return scaled, scaled.sum(axis=(1, 2))
+
+
+def _over(part: Float64Array, whole: Float64Array) -> Float64Array:
+    return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
 
 
 def ledger(
-    saliency: npt.ArrayLike,
-    memberships: npt.ArrayLike,
+    saliency: npt.ArrayLike | Maps,
+    memberships: npt.ArrayLike | Memberships,
     *,
     patch_ids: Sequence[object] | None = None,
     min_area: float = 0.02,
@@ -173,12 +129,10 @@ def ledger(
 
     Parameters
     ----------
-    saliency
-        (N, H, W), finite and not negative.
-    memberships
-        (N, K, H, W), in the order of ``compartments``, summing to 1 over K.
+    saliency, memberships
+        As for ``shares``; memberships in the order of ``compartments``.
     patch_ids
-        N names; 0 to N - 1 if left out.
+        N names; those that checked maps have, or 0 to N - 1, if left out.
     min_area
         A compartment with a smaller area share is missing from the patch: its density ratio is NaN, not 0.
     compartments
@@ -198,7 +152,8 @@ def ledger(
     """
     if not 0 <= min_area < 1:
         raise AttributionError(f"min_area is a share of the patch and must lie in [0, 1), found {min_area}.")
-    found = shares(saliency, memberships, patch_ids)
+    maps = checked_saliency(saliency, patch_ids)
+    found = shares(maps, memberships)
     n, k = found.area.shape
     check_compartments(compartments, k)
     area, mass, density = (array.ravel() for array in found)
@@ -209,7 +164,7 @@ def ledger(
     status[silent] = "no saliency: the map is zero everywhere"
     return pd.DataFrame(
         {
-            "patch": np.repeat(np.asarray(patch_names(patch_ids, n)), k),
+            "patch": np.repeat(np.asarray(maps.names), k),
             "compartment": np.tile(np.asarray(compartments, dtype=object), n),
             "area_share": area,
             "mass_share": mass,

@@ -11,7 +11,7 @@ that the unshifted map has not.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import fft
 
-from saliency_stats.attribution.ledger import Float64Array, checked_memberships, checked_saliency, patch_names
+from saliency_stats.attribution.checked import Float64Array, Maps, Memberships, checked_saliency, fitting
 from saliency_stats.errors import AttributionError
 from saliency_stats.vocabulary import COMPARTMENTS
 
@@ -90,13 +90,12 @@ def shift_null(saliency: npt.ArrayLike, memberships: npt.ArrayLike, pair: tuple[
         If the shapes disagree, saliency or memberships are impossible, or ``pair`` is not two compartments.
     """
     maps = checked_saliency(np.asarray(saliency)[None])
-    weights = checked_memberships(np.asarray(memberships)[None], maps, patch_names(None, 1))
-    return _null(maps[0], weights[0], pair)
+    return _null(maps.exact[0], fitting(np.asarray(memberships)[None], maps).weights[0], pair)
 
 
 def shift_table(
-    maps: npt.ArrayLike,
-    memberships: npt.ArrayLike,
+    maps: npt.ArrayLike | Maps,
+    memberships: npt.ArrayLike | Memberships,
     patch_ids: Sequence[object] | None = None,
     pair: tuple[int, int] = (1, 0),
 ) -> pd.DataFrame:
@@ -105,11 +104,11 @@ def shift_table(
     Parameters
     ----------
     maps
-        (N, H, W), finite and not negative.
+        (N, H, W), finite and not negative, or as ``checked_saliency`` gives them.
     memberships
-        (N, K, H, W), not negative, summing to 1 over K in every pixel.
+        (N, K, H, W), not negative, summing to 1 over K in every pixel, or as ``checked_memberships`` gives them.
     patch_ids
-        N names; 0 to N - 1 if left out.
+        N names; those that checked maps have, or 0 to N - 1, if left out.
     pair
         As in ``shift_null``.
 
@@ -125,26 +124,12 @@ def shift_table(
         As ``shift_null``; the message names the patch.
     """
     values = checked_saliency(maps, patch_ids)
-    names = patch_names(patch_ids, len(values))
-    weights = checked_memberships(memberships, values, names)
-    rows = []
-    for name, value, weight in zip(names, values, weights, strict=True):
-        found = _null(value, weight, pair)
-        rows.append(
-            {
-                "patch_id": name,
-                "delta": found.delta,
-                "null_mean": found.null_mean,
-                "null_sd": found.null_sd,
-                "z": found.z,
-                "p_greater": found.p_greater,
-                "p_less": found.p_less,
-                "p_two_sided": found.p_two_sided,
-                "n_shifts": found.n_shifts,
-                "status": found.status,
-            }
-        )
-    return pd.DataFrame(rows)
+    weights = fitting(memberships, values).weights
+    found = [_null(value, weight, pair) for value, weight in zip(values.exact, weights, strict=True)]
+    table = pd.DataFrame([asdict(null) for null in found])
+    table.insert(0, "patch_id", list(values.names))
+    table.insert(list(table).index("p_greater"), "z", [null.z for null in found])
+    return table
 
 
 def shifted(saliency: npt.NDArray[Any], rng: np.random.Generator) -> npt.NDArray[Any]:

@@ -1,6 +1,6 @@
 """The profile: saliency against the distance to the nearest nuclear border (pure NumPy, SciPy and pandas)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,10 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.ndimage import distance_transform_edt
 
-from saliency_stats.attribution.ledger import checked_saliency
+from saliency_stats.attribution.checked import Float64Array, Maps, checked_saliency
 from saliency_stats.errors import AttributionError
-
-Float64Array = npt.NDArray[np.float64]
 
 #: The columns by which ``combine`` averages, besides the bin.
 PROFILE_KEY: Final = ("slide_id", "label", "magnification", "model", "method", "reduction")
@@ -127,24 +125,58 @@ def profile(saliency: npt.ArrayLike, distance_um: npt.ArrayLike, bins: DistanceB
     AttributionError
         If the shapes differ, or saliency is NaN, infinite or negative.
     """
-    bins = bins or DistanceBins()
-    values, distance = np.asarray(saliency, dtype=np.float64), np.asarray(distance_um, dtype=np.float64)
+    values, distance = np.asarray(saliency), np.asarray(distance_um, dtype=np.float64)
     if values.ndim != 2 or values.shape != distance.shape:  # noqa: PLR2004 - (H, W)
         raise AttributionError(f"Saliency {values.shape} and distance {distance.shape} must have one shape (H, W).")
-    values = checked_saliency(values[None])[0]
+    rows = profiles([checked_saliency(values[None])], [distance], bins)
+    return rows.drop(columns=["patch", "map"])
+
+
+def profiles(
+    maps: Sequence[Maps], distances_um: Iterable[Float64Array], bins: DistanceBins | None = None
+) -> pd.DataFrame:
+    """Saliency of patches by distance to the nearest nuclear border, under several maps of each.
+
+    Parameters
+    ----------
+    maps
+        M times (N, H, W).
+    distances_um
+        Of each of the N patches, (H, W) as from ``signed_distance_um``; asked for one after the other.
+    bins
+        ``DistanceBins()`` if left out.
+
+    Returns
+    -------
+    DataFrame
+        One row per patch, map and bin: distance_um, ratio_sum and n_pixels as ``profile`` has them, and ``patch`` and
+        ``map``, their places in what was given.
+    """
+    bins = bins or DistanceBins()
     edges = bins.edges_um
     n_bins = len(edges) - 1
-    which = np.searchsorted(edges, distance.ravel(), side="right") - 1
-    # scaled by the largest value first: a map of tiny gradients must not underflow
-    peak = float(values.max())
-    inside = (which >= 0) & (which < n_bins) & (peak > 0)
-    values = values / (peak or 1.0)
-    ratio = values.ravel()[inside] / (values.mean() or 1.0)
+    sums, counts = [], []
+    for patch, distance in enumerate(distances_um):
+        which = np.searchsorted(edges, distance.ravel(), side="right") - 1
+        inside = (which >= 0) & (which < n_bins)
+        which = which[inside]
+        pixels = np.bincount(which, minlength=n_bins).astype(np.int64)
+        for one in maps:
+            values = one.raw[patch].astype(np.float64)
+            # scaled by the largest value first: a map of tiny gradients must not underflow
+            peak = float(values.max())
+            values = values / (peak or 1.0)
+            ratio = values.ravel()[inside] / (values.mean() or 1.0)
+            sums.append(np.bincount(which, weights=ratio, minlength=n_bins))
+            counts.append(pixels if peak > 0 else np.zeros_like(pixels))
+    each = np.arange(len(sums))
     return pd.DataFrame(
         {
-            "distance_um": bins.centres_um,
-            "ratio_sum": np.bincount(which[inside], weights=ratio, minlength=n_bins).astype(np.float64),
-            "n_pixels": np.bincount(which[inside], minlength=n_bins).astype(np.int64),
+            "patch": np.repeat(each // len(maps), n_bins),
+            "map": np.repeat(each % len(maps), n_bins),
+            "distance_um": np.tile(bins.centres_um, len(sums)),
+            "ratio_sum": np.concatenate(sums),
+            "n_pixels": np.concatenate(counts),
         }
     )
 

@@ -13,12 +13,13 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.integrate import trapezoid
 
-from saliency_stats.attribution.ledger import (
+from saliency_stats.attribution.checked import (
     Float64Array,
+    Maps,
+    Memberships,
     check_compartments,
-    checked_memberships,
     checked_saliency,
-    patch_names,
+    fitting,
 )
 from saliency_stats.errors import AttributionError
 from saliency_stats.vocabulary import COMPARTMENTS
@@ -29,8 +30,8 @@ _HALF: Final = 0.5
 
 
 def relevance(
-    saliency: npt.ArrayLike,
-    memberships: npt.ArrayLike,
+    saliency: npt.ArrayLike | Maps,
+    memberships: npt.ArrayLike | Memberships,
     patch_ids: Sequence[object] | None = None,
     top_share: float = 0.05,
     compartments: Sequence[str] = COMPARTMENTS,
@@ -54,11 +55,11 @@ def relevance(
     Parameters
     ----------
     saliency
-        (N, H, W), finite and not negative.
+        (N, H, W), finite and not negative, or as ``checked_saliency`` gives them.
     memberships
-        (N, K, H, W), in the order of ``compartments``, summing to 1 over K.
+        (N, K, H, W), in the order of ``compartments``, summing to 1 over K, or as ``checked_memberships`` gives them.
     patch_ids
-        N names; 0 to N - 1 if left out.
+        N names; those that checked maps have, or 0 to N - 1, if left out.
     top_share
         Share of the pixels that ``top_k`` looks at, in (0, 1].
     compartments
@@ -80,14 +81,13 @@ def relevance(
     """
     if not 0 < top_share <= 1:
         raise AttributionError(f"top_share is a share of the patch and must lie in (0, 1], found {top_share}.")
-    maps = checked_saliency(saliency, patch_ids)
-    names = patch_names(patch_ids, len(maps))
-    weights = checked_memberships(memberships, maps, names)
-    n, k = weights.shape[:2]
+    checked = checked_saliency(saliency, patch_ids)
+    members = fitting(memberships, checked)
+    maps, weights, areas = checked.exact, members.weights, members.pixels
+    n, k = areas.shape
     check_compartments(compartments, k)
     pixels = maps[0].size
     top = max(1, int(_rounded(top_share * pixels)))
-    areas = weights.sum(axis=(2, 3))
     status = np.full((n, k), "measured", dtype=object)
     status[areas < _HALF] = "missing: less than half a pixel of the compartment"
     status[pixels - areas < _HALF] = "full: less than half a pixel outside the compartment"
@@ -100,7 +100,7 @@ def relevance(
             scores[patch, defined] = _scores(maps[patch].ravel(), flat, _rounded(areas[patch, defined]), top)
     return pd.DataFrame(
         {
-            "patch": np.repeat(np.asarray(names), k),
+            "patch": np.repeat(np.asarray(checked.names), k),
             "compartment": np.tile(np.asarray(compartments, dtype=object), n),
             **{name: scores[..., column].ravel() for column, name in enumerate(_SCORES)},
             "relevance_status": status.ravel(),

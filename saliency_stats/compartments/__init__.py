@@ -4,7 +4,7 @@ from saliency_stats.compartments.fibre import FibreParameters
 from saliency_stats.compartments.finders import nucleus_finder
 from saliency_stats.compartments.membership import downsample, from_codes, to_codes
 from saliency_stats.compartments.nuclei import NucleusParameters
-from saliency_stats.compartments.segmentation import Segmentation, from_truth, segment, segment_batch
+from saliency_stats.compartments.segmentation import Segmentation, find_nuclei, from_truth, segment, segment_batch
 from saliency_stats.compartments.stain import Stains, concentrations, estimate_stains, optical_density
 from saliency_stats.compartments.stain_table import stain_table, stains_from
 from saliency_stats.compartments.table import nuclei_table
@@ -22,6 +22,7 @@ __all__ = [
     "concentrations",
     "downsample",
     "estimate_stains",
+    "find_nuclei",
     "from_codes",
     "from_truth",
     "nothing_found",

@@ -109,15 +109,34 @@ def segment_batch(views: Sequence[View], finder: NucleusFinder) -> list[Segmenta
     views
         See :func:`view_of`.
     finder
-        See :func:`nucleus_finder`. It is not asked about views without tissue or structure: they have no nuclei.
+        See :func:`find_nuclei`.
 
     Returns
     -------
     list of Segmentation
         In the order of ``views``, each at the size of its image before enlargement.
     """
+    return [divided(view, found) for view, found in zip(views, find_nuclei(views, finder), strict=True)]
+
+
+def find_nuclei(views: Sequence[View], finder: NucleusFinder) -> list[Found]:
+    """Find the nuclei of many images at once.
+
+    Parameters
+    ----------
+    views
+        See :func:`view_of`.
+    finder
+        See :func:`nucleus_finder`. It is asked once, and not about views without tissue or structure: they have no
+        nuclei.
+
+    Returns
+    -------
+    list of Found
+        In the order of ``views``, each at the size of its view.
+    """
     asked = iter(finder([view for view in views if view.structure]))
-    return [divided(view, next(asked) if view.structure else nothing_found(view)) for view in views]
+    return [next(asked) if view.structure else nothing_found(view) for view in views]
 
 
 def divided(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saliency_stats.attribution import ledger, shares
+from saliency_stats.attribution import checked_memberships, checked_saliency, crossed_shares, ledger, shares
 from saliency_stats.errors import AttributionError
 from saliency_stats.vocabulary import COMPARTMENTS
 
@@ -177,3 +177,22 @@ def test_shapes_are_named():
         ledger(saliency(rng), soft(rng, k=3))
     with pytest.raises(AttributionError, match="min_area"):
         ledger(saliency(rng), soft(rng), min_area=1.0)
+
+
+@settings(deadline=None, max_examples=20)
+@given(seeds, st.sampled_from([7, 101]))
+def test_crossed_shares_are_those_of_every_map_with_every_division(seed, side):
+    rng = np.random.default_rng(seed)
+    maps = [checked_saliency(saliency(rng, h=side, w=side).astype(np.float32)) for _ in range(3)]
+    maps[1].raw[0] = 0
+    divisions = [soft(rng, h=side, w=side).astype(np.float32) for _ in range(2)]
+    by_patch = (checked_memberships(np.stack([one[patch] for one in divisions])) for patch in range(3))
+    found = crossed_shares(maps, by_patch, ("cytoplasm", "nucleus"))
+    assert found.area.shape == (3, 2, 2)
+    assert found.mass.shape == (3, 2, 3, 2)
+    for way, members in enumerate(divisions):
+        for which, one in enumerate(maps):
+            area, mass, _ = shares(one, members)
+            # to the last bit: the usual segmentation stands in the ledger too
+            np.testing.assert_array_equal(found.area[:, way], area[:, [1, 0]])
+            np.testing.assert_array_equal(found.mass[:, way, which], mass[:, [1, 0]])

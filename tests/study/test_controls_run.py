@@ -5,7 +5,11 @@ import pandas as pd
 import pytest
 
 from saliency_stats import Study
+from saliency_stats.assembly import needed_bytes, networks_of, plan_of
 from saliency_stats.execution.store import ARTEFACTS
+from saliency_stats.explanation import explain_patch
+from saliency_stats.mapping import MapKey
+from saliency_stats.measurement import Measurement
 from saliency_stats.settings import load
 from saliency_stats.vocabulary import TISSUE
 
@@ -136,3 +140,35 @@ def test_the_report_shows_them(run):
     page = (run.folder / "report.html").read_text()
     assert "Is it the network, or the method?" in page
     assert "Does the decision depend on it?" in page
+
+
+def test_explaining_a_patch_makes_one_map_alone(run, tmp_path, monkeypatch):
+    made = []
+    examine = Measurement.examine
+
+    def remembered(self, unit):
+        found = examine(self, unit)
+        made.append(found.maps)
+        return found
+
+    monkeypatch.setattr(Measurement, "examine", remembered)
+    patch = run.ledger["patch_id"].iloc[0]
+    for model in ("trained", "cascading_2"):
+        path = explain_patch(run.folder, patch, model=model, out=tmp_path / f"{model}.png", device="cpu")
+        assert path.stat().st_size > 10_000
+    assert [set(maps) for maps in made] == [
+        {MapKey(name, "gradient", "l2") for name in names} for names in (["trained"], ["trained", "cascading_2"])
+    ]
+
+
+def test_a_run_takes_no_more_room_than_it_asked_for(run):
+    settings = load(run.folder / "study.yaml")
+    assert set(networks_of(settings)) == set(run.predictions["model"])
+    assert set(plan_of(settings).keys(networks_of(settings))) == set(
+        run.ledger[["model", "method", "reduction"]].itertuples(index=False, name=None)
+    )
+    tables = sum(
+        run.folder.joinpath(f"{name}.csv").stat().st_size for name in ("ledger", "nuclei", "crossed", "profile")
+    )
+    fixed = needed_bytes(settings, run.patches.iloc[:0])
+    assert needed_bytes(settings, run.patches) - fixed > tables

@@ -1,0 +1,52 @@
+"""The division of a study's patches into units of work."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from saliency_stats.cohort.patch import USED
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A batch of patches of one slide, one split, one magnification and one image size.
+
+    Parameters
+    ----------
+    name
+        Name under which its tables are stored.
+    rows
+        Rows of the cohort's table.
+    magnification
+        Which network looks at them.
+    measured
+        Whether saliency is measured, or only the trained network's predictions.
+    """
+
+    name: str
+    rows: tuple[int, ...]
+    magnification: float
+    measured: bool
+
+
+def units_of(table: pd.DataFrame, evaluation_split: str, size: int) -> list[Unit]:
+    """Divide the usable patches into units: one magnification, split, slide and image size each.
+
+    The division depends on the table alone, so that every run of a study computes the same batches.
+    """
+    used = table[table["status"] == USED]
+    keys = ["magnification", "split", "slide_id", "height_px", "width_px"]
+    units: list[Unit] = []
+    for (magnification, split, *_), part in used.groupby(keys, sort=True):
+        scale = float(str(magnification))
+        rows = [int(row) for row in part.index]
+        for start in range(0, len(rows), size):
+            units.append(
+                Unit(
+                    name=f"{len(units):06d}",
+                    rows=tuple(rows[start : start + size]),
+                    magnification=scale,
+                    measured=split == evaluation_split,
+                )
+            )
+    return units
