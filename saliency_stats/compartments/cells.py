@@ -5,14 +5,18 @@ import numpy.typing as npt
 from scipy import ndimage
 from skimage.measure import label
 
-from saliency_stats.compartments.cell_rule import fitted_rule
+from saliency_stats.compartments.cell_rule import CellRule, fitted_rule
 from saliency_stats.compartments.fibre import FibreParameters, cell_evidence, nuclear_shape
+from saliency_stats.compartments.surroundings import relative
 from saliency_stats.errors import CompartmentError
 
 FloatArray = npt.NDArray[np.floating]
 BoolArray = npt.NDArray[np.bool_]
 Instances = npt.NDArray[np.int32]
 
+#: Pixels up to this far from a nucleus are weighed against each other, however little of them ``cytoplasm_um`` then
+#: takes: a smaller reach gives a part of the same cells.
+ASKED_UM = 15.0
 #: A cell reaches at most to this many radii of its nucleus: a bound on what stain and texture may decide, not the
 #: usual size. The cell of a quiet lymphocyte is 1.2 to 1.5 nuclear radii wide, that of cuboidal and columnar
 #: epithelium and of tumours 1.5 to 3, that of squamous epithelium 4 and more.
@@ -70,13 +74,14 @@ def cytoplasm(
     *,
     cell_scale: float = CELL_SCALE,
     maxima: tuple[float, float] | None = None,
+    rule: CellRule | None = None,
 ) -> Instances:
     """Cytoplasm of every nucleus.
 
     Tissue outside all nuclei whose nearest nucleus is at most ``cytoplasm_um`` and at most ``cell_scale - 1`` of
     its own radii away, that stain, texture and nuclei do not call fibre (``fibre.cell_evidence``,
-    ``cell_rule``), and that is connected to that nucleus within its own cell: a gap ends the cell. Distances are
-    measured from the border, half a pixel beyond the centre of the nucleus' outermost pixel.
+    ``surroundings.relative``, ``cell_rule``), and that is connected to that nucleus within its own cell: a gap ends
+    the cell. Distances are measured from the border, half a pixel beyond the centre of the nucleus' outermost pixel.
 
     Parameters
     ----------
@@ -96,6 +101,8 @@ def cytoplasm(
         A cell reaches no further than this many radii of its nucleus, that of the disc of equal area; above 1.
     maxima
         The slide's 99th percentile of haematoxylin and eosin (``Stains.maxima``). Taken from this image if left out.
+    rule
+        Weighs the evidence. The fitted one that comes with the package if left out.
 
     Returns
     -------
@@ -115,10 +122,11 @@ def cytoplasm(
     steps, nearest = ndimage.distance_transform_edt(outside, return_indices=True)
     distance_um = (steps - 0.5) * mpp
     owner = instances[tuple(nearest)]
-    reach = reach_um(instances, mpp, cytoplasm_um, cell_scale)
-    candidate = outside & tissue & (distance_um <= reach[owner])
+    reach, widest = (reach_um(instances, mpp, um, cell_scale) for um in (cytoplasm_um, max(cytoplasm_um, ASKED_UM)))
+    asked = outside & tissue & (distance_um <= widest[owner])
     away = tissue & (distance_um > parameters.nuclear_margin_um)
     maxima = maxima or _maxima(concentrations, tissue)
     found = cell_evidence(instances, owner, distance_um, tissue, away, concentrations, maxima, mpp, parameters)
-    cells = np.where(fitted_rule().log_odds(found, candidate) > parameters.threshold, owner, 0)
+    odds = (rule or fitted_rule()).log_odds(found | relative(found, asked, mpp), asked)
+    cells = np.where((odds > parameters.threshold) & (distance_um <= reach[owner]), owner, 0)
     return _attached(cells.astype(np.int32), instances)

@@ -23,6 +23,12 @@ FloatArray = npt.NDArray[np.float32]
 MIRRORED_PX: Final = 16
 #: What is seen of a nucleus behind others or beyond the border counts from this area (µm²): a disc 1.6 µm wide.
 SLIVER_UM2: Final = 2.0
+#: Of the stain of a nucleus, each in units of the slide's maximum, at least this share is haematoxylin: bundles of
+#: collagen have the shape of nuclei, and the network takes some for such. Chosen on ``scc-breast``, where 27 of 253
+#: false nuclei lie below and 4 of 1,245 true ones; in lymph nodes at most 0.3 % of all do.
+LEAST_HAEMATOXYLIN: Final = 0.2
+#: Added to the stains before their share is taken: what is hardly stained at all shall not decide by noise.
+_PALE: Final = 0.05
 
 
 class StarDistNuclei:
@@ -58,7 +64,7 @@ class StarDistNuclei:
         prepared = [_input(view, self.model.network.config.n_channel_in) for view in views]
         polygons = find_polygons(self.model, [one.pixels for one in prepared])
         rendered = [
-            _rendered(found, one, view) if len(found.points) else nothing_found(view)
+            _haematoxylin(_rendered(found, one, view), view) if len(found.points) else nothing_found(view)
             for found, one, view in zip(polygons, prepared, views, strict=True)
         ]
         lowest = self.model.prob_threshold
@@ -144,3 +150,15 @@ def _whole(labels: npt.NDArray[np.integer], probabilities: FloatArray, mpp: floa
     number = np.zeros(len(area), dtype=np.int32)
     number[largest[kept]] = np.arange(1, len(kept) + 1)
     return Found(number[pieces], probabilities[kept - 1].astype(np.float64))
+
+
+def _haematoxylin(found: Found, view: View) -> Found:
+    """Keep the nuclei that hold haematoxylin."""
+    n = int(found.instances.max(initial=0)) + 1
+    numbers = found.instances.ravel()
+    pixels = np.maximum(np.bincount(numbers, minlength=n), 1)
+    blue, pink = (
+        np.bincount(numbers, stain.ravel(), n) / pixels / most
+        for stain, most in zip(view.stained, view.stains.maxima, strict=True)
+    )
+    return found.kept((blue / (blue + pink + _PALE) >= LEAST_HAEMATOXYLIN)[1:])

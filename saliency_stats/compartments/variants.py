@@ -130,7 +130,7 @@ def _probable(found: Found, variant: Variant) -> Found:
             f"{found.lowest:g}: find them with probability_offset={variant.probability:g} or less."
         )
     # as the network gave them: what a float32 is compared with is rounded to a float32
-    return _kept(found, found.probabilities.astype(np.float32) > threshold)
+    return found.kept(found.probabilities.astype(np.float32) > threshold)
 
 
 def _resized(found: Found, view: View, variant: Variant) -> Found:
@@ -143,16 +143,7 @@ def _resized(found: Found, view: View, variant: Variant) -> Found:
         return found._replace(instances=np.where(view.tissue, grown, nuclei).astype(np.int32))
     shrunk = np.where(_at_borders(nuclei, radius), 0, nuclei).astype(np.int32)
     left = np.bincount(shrunk.ravel(), minlength=int(nuclei.max()) + 1)[1:] > 0
-    return _kept(found._replace(instances=shrunk), left)
-
-
-def _kept(found: Found, kept: npt.NDArray[np.bool_]) -> Found:
-    """Renumber the nuclei that are kept, with their probabilities."""
-    number = np.zeros(len(kept) + 1, dtype=np.int32)
-    number[1:][kept] = np.arange(1, np.count_nonzero(kept) + 1)
-    # where no probabilities are known there may be none at all
-    known = found.probabilities[: len(kept)]
-    return found._replace(instances=number[found.instances], probabilities=known[kept[: len(known)]])
+    return found._replace(instances=shrunk).kept(left)
 
 
 def _at_borders(instances: Instances, radius: float) -> npt.NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -96,6 +96,14 @@ class Found(NamedTuple):
     threshold: float = float("nan")
     lowest: float = float("nan")
 
+    def kept(self, these: npt.NDArray[np.bool_]) -> Self:
+        """Keep the nuclei number i for which ``these[i - 1]``, numbered anew, with their probabilities."""
+        number = np.zeros(len(these) + 1, dtype=np.int32)
+        number[1:][these] = np.arange(1, np.count_nonzero(these) + 1)
+        # where no probabilities are known there may be none at all
+        known = self.probabilities[: len(these)]
+        return self._replace(instances=number[self.instances], probabilities=known[these[: len(known)]])
+
 
 #: Takes views and gives the nuclei of each; many at once, since networks are faster so.
 NucleusFinder = Callable[[Sequence[View]], list[Found]]
@@ -170,7 +178,13 @@ def _enlarged(image: UInt8Array, factor: int) -> UInt8Array:
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
 
 
-def view_of(image: npt.NDArray[np.generic], mpp: float, parameters: CompartmentParameters, stains: Stains) -> View:
+def view_of(
+    image: npt.NDArray[np.generic],
+    mpp: float,
+    parameters: CompartmentParameters,
+    stains: Stains,
+    unmixed: FloatArray | None = None,
+) -> View:
     """Prepare an image for segmentation.
 
     Parameters
@@ -183,6 +197,8 @@ def view_of(image: npt.NDArray[np.generic], mpp: float, parameters: CompartmentP
         ``segmentation_mpp`` decides about enlargement.
     stains
         Of the image's slide.
+    unmixed
+        (2, H, W) ``concentrations(image, stains)``; computed if left out.
 
     Returns
     -------
@@ -192,16 +208,21 @@ def view_of(image: npt.NDArray[np.generic], mpp: float, parameters: CompartmentP
     Raises
     ------
     CompartmentError
-        If the image is not 8-bit RGB of at least 32 x 32 px, or ``mpp`` is not a positive number.
+        If the image is not 8-bit RGB of at least 32 x 32 px, ``mpp`` is not a positive number, or ``unmixed`` has
+        another size.
     """
     checked = check_image(image)
     if not (np.isfinite(mpp) and mpp > 0):
         raise CompartmentError(f"mpp must be a positive number of µm per pixel, found {mpp}; give the scanner's value.")
+    own = concentrations(checked, stains) if unmixed is None else unmixed
+    if own.shape != (2, *checked.shape[:2]):
+        raise CompartmentError(
+            f"unmixed has the shape {own.shape}, the image {checked.shape}: give its own concentrations, or none."
+        )
     factor = max(1, int(np.ceil(mpp / parameters.segmentation_mpp - SAME_SCALE)))
     fine, fine_mpp = _enlarged(checked, factor), mpp / factor
     tissue = tissue_mask(fine, fine_mpp, stains, parameters)
-    stained = concentrations(fine, stains)
+    stained = own if factor == 1 else concentrations(fine, stains)
     # enlargement turns pixel noise into blobs, so structure is looked for in the image as it came
-    own = stained if factor == 1 else concentrations(checked, stains)
     structure = bool(tissue.any()) and has_structure(own[0])
     return View(fine, tissue, stained, stains, fine_mpp, factor, structure, parameters)

@@ -6,6 +6,7 @@ from saliency_stats.compartments import FibreParameters
 from saliency_stats.compartments.cell_rule import fitted_rule
 from saliency_stats.compartments.fibre import cell_evidence, coherence, nuclear_shape
 from saliency_stats.compartments.fibre import stain_evidence as judged
+from saliency_stats.compartments.surroundings import relative
 from saliency_stats.errors import CompartmentError
 
 SHAPE = (64, 64)
@@ -92,14 +93,35 @@ def evidence(instances, owner=1):
 def test_the_fitted_rule_knows_all_evidence_and_what_stain_direction_and_distance_speak_for():
     found = evidence(np.pad(np.ones((8, 8), np.int32), 28))
     rule = fitted_rule()
-    assert set(found) == set(rule.names)
+    assert set(found | relative(found, EVERYWHERE, 0.5)) == set(rule.names)
     middle = {name: np.full(SHAPE, value) for name, value in zip(rule.names, rule.mean, strict=True)}
     deviation = dict(zip(rule.names, rule.deviation, strict=True))
     for name, sign in {"stain": 1, "direction": -1, "distance_um": -1, "crowding_near": 1}.items():
+        # a pixel that has more of it has more than its neighbours, too
+        both = (name, f"relative_{name}")
         low, high = (
-            rule.log_odds(middle | {name: middle[name] + step * deviation[name]}, EVERYWHERE).mean() for step in (-1, 1)
+            rule.log_odds(middle | {one: middle[one] + step * deviation[one] for one in both}, EVERYWHERE).mean()
+            for step in (-1, 1)
         )
         assert sign * (high - low) > 0, name
+
+
+def test_relative_evidence_is_what_differs_from_the_neighbourhood_that_is_asked_about():
+    rng = np.random.default_rng(5)
+    values = rng.standard_normal((96, 96)).astype(np.float32)
+    where = rng.random((96, 96)) < 0.7
+    told = relative({"stain": values}, where, 0.5)["relative_stain"]
+    # a slide stained more all over says nothing, nor does what is not asked about
+    np.testing.assert_allclose(
+        relative({"stain": values + 3}, where, 0.5)["relative_stain"][where], told[where], atol=1e-4
+    )
+    hidden = np.where(where, values, 99).astype(np.float32)
+    np.testing.assert_array_equal(relative({"stain": hidden}, where, 0.5)["relative_stain"][where], told[where])
+    halves = np.where(np.indices((96, 96))[1] < 48, 1.0, 2.0).astype(np.float32)
+    left, right = (relative({"stain": halves}, where, 0.5)["relative_stain"][:, side] for side in (47, 48))
+    assert (left < -0.3).all()
+    assert (right > 0.3).all()
+    assert (relative({"stain": halves}, np.zeros_like(where), 0.5)["relative_stain"] == halves).all()
 
 
 def test_evidence_of_the_nucleus():

@@ -9,8 +9,9 @@ from saliency_stats.cohort import Phantom
 from saliency_stats.compartments import CompartmentParameters, estimate_stains, segment, stardist_nuclei, view_of
 from saliency_stats.compartments.stain import LEAST_CONTRAST
 from saliency_stats.compartments.stardist_files import read_folder
-from saliency_stats.compartments.stardist_nuclei import MIRRORED_PX, StarDistNuclei, _whole, normalised
+from saliency_stats.compartments.stardist_nuclei import MIRRORED_PX, StarDistNuclei, _haematoxylin, _whole, normalised
 from saliency_stats.compartments.stardist_predict import Polygons
+from saliency_stats.compartments.view import Found
 
 GOLDEN = Path(__file__).parent / "golden" / "stardist"
 PARAMETERS = CompartmentParameters(nuclei="classical", segmentation_mpp=0.5)
@@ -70,6 +71,25 @@ def test_nuclei_are_whole_and_numbered_without_gaps():
     expected[30:36, 30:36], expected[36:40, 36:40] = 3, 3
     np.testing.assert_array_equal(found.instances, expected)
     assert found.probabilities == pytest.approx([0.9, 0.8, 0.5])
+
+
+def test_a_nucleus_holds_haematoxylin():
+    seen, _ = view()
+    instances = np.zeros(seen.image.shape[:2], np.int32)
+    instances[10:20, 10:20], instances[40:50, 40:50], instances[70:80, 70:80] = 1, 2, 3
+    blue, pink = seen.stains.maxima
+    stained = np.zeros_like(seen.stained)
+    stained[:, instances == 1] = [[0.1 * blue], [0.8 * pink]]  # a bundle of collagen
+    stained[:, instances == 2] = [[0.3 * blue], [0.8 * pink]]
+    stained[:, instances == 3] = [[0.1 * blue], [0.1 * pink]]  # pale, but blue
+    kept = _haematoxylin(Found(instances, np.array([0.9, 0.8, 0.7])), seen._replace(stained=stained))
+    np.testing.assert_array_equal(kept.instances, np.maximum(instances - 1, 0))
+    np.testing.assert_array_equal(kept.probabilities, [0.8, 0.7])
+    none = _haematoxylin(
+        Found(np.minimum(instances, 1) * (instances < 2), np.array([0.9])), seen._replace(stained=stained)
+    )
+    assert none.instances.max() == 0
+    assert none.probabilities.size == 0
 
 
 def test_intensities_are_normalised_by_the_slide():
