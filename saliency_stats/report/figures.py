@@ -21,6 +21,7 @@ from saliency_stats.report import (
     figures_methods,
     figures_multiverse,
     figures_profile,
+    figures_separation,
     figures_slides,
 )
 from saliency_stats.report.run import RunTables
@@ -87,6 +88,13 @@ FIGURES: Final = (
         lambda run: figures_causal.draw_causal(run, run.ablation, run.causal),
         lambda run: figures_causal.caption_causal(run, run.ablation, run.causal),
         lambda run: figures_causal.has_ablation(run.ablation),
+    ),
+    FigureSpec(
+        "separation",
+        "What tells the classes apart",
+        lambda run: figures_separation.draw_separation(run, run.causal),
+        lambda run: figures_separation.caption_separation(run, run.causal),
+        lambda run: figures_separation.has_separation(run.causal),
     ),
     FigureSpec(
         "ablation_curves",

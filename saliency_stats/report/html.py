@@ -13,7 +13,7 @@ from saliency_stats.report.caveats import caveats
 from saliency_stats.report.figures import DrawnFigure
 from saliency_stats.report.page import page_template
 from saliency_stats.report.population import patches_per_unit
-from saliency_stats.report.run import NOT_RECORDED, PRIMARY, TRAINED, RunTables, canonical_magnification, records
+from saliency_stats.report.run import NOT_RECORDED, PRIMARY, RunTables, canonical_magnification, records
 from saliency_stats.report.tables import Table
 from saliency_stats.report.tables_contrasts import calibration_of
 from saliency_stats.report.wording import (
@@ -29,6 +29,7 @@ from saliency_stats.report.wording import (
     ratio_interval,
 )
 from saliency_stats.statistics import headline
+from saliency_stats.vocabulary import TRAINED
 
 _NAN: Final = float("nan")
 #: Figures and tables by the question they answer; what is named nowhere here would not be shown.
@@ -38,7 +39,7 @@ _SECTIONS: Final = (
         ("examples", "density_ratio", "profile", "area_vs_mass", "ternary"),
         ("composition",),
     ),
-    ("Does the decision depend on it?", ("causal", "ablation_curves"), ()),
+    ("Does the decision depend on it?", ("causal", "separation", "ablation_curves"), ()),
     ("Is it the network, or the method?", ("controls", "methods", "segmentations", "multiverse"), ()),
     ("How sure is that?", ("forest",), ("contrasts", "effects", "compartments", "differences", "tests")),
     (

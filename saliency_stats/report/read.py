@@ -10,7 +10,8 @@ import pandas as pd
 import yaml
 
 from saliency_stats.errors import ReportError
-from saliency_stats.report.run import TRAINED, RunTables, canonical_magnification
+from saliency_stats.report.run import RunTables, canonical_magnification
+from saliency_stats.vocabulary import TRAINED
 
 _TRUE: Final = frozenset({"true", "1", "1.0"})
 _FALSE: Final = frozenset({"false", "0", "0.0", ""})
@@ -103,6 +104,7 @@ _TABLES: Final[Mapping[str, _TableSpec]] = {
         ),
         (
             *("estimate", "ci_low", "ci_high", "p_value", "p_adjusted", "n_slides", "n_patches", "n_units"),
+            *("ci_low_simultaneous", "ci_high_simultaneous"),
             *("drop_per_area", "random_drop_per_area", "rho", "rho_low", "rho_high"),
         ),
         optional=True,

@@ -1,33 +1,46 @@
 """The causal companion judged: what replacing a compartment does to the decision, and whether saliency foretells it."""
 
-from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from saliency_stats.statistics.contrasts import COLUMNS, contrast_table
+from saliency_stats.statistics.differences import group_difference
 from saliency_stats.statistics.drops import CARRIED, KEY, effects
 from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.multiplicity import adjust
 from saliency_stats.statistics.prediction import slide_correlations
-from saliency_stats.statistics.selection import AT_CHANCE, TRAINED, Population, restrict, unlearned_of
+from saliency_stats.statistics.selection import AT_CHANCE, Population, restrict, unlearned_of
 from saliency_stats.statistics.settings import StatisticsSettings
 from saliency_stats.statistics.units import independent_units
 from saliency_stats.statistics.values import PAIRS
-from saliency_stats.vocabulary import LABELS, TISSUE
+from saliency_stats.vocabulary import LABELS, TISSUE, TRAINED
 
 #: Columns of ``causal.csv``.
 CAUSAL_COLUMNS: Final = (
     *COLUMNS,
     *("replacement", "drop_per_area", "random_drop_per_area", "rho", "rho_low", "rho_high"),
 )
-_FAMILIES: Final = {"drop": "causal", "pair": "causal_pairs", "prediction": "causal_prediction"}
+_FAMILIES: Final = {
+    "drop": "causal",
+    "pair": "causal_pairs",
+    "separation": "causal_separation",
+    "separation_pair": "causal_separation_pairs",
+    "prediction": "causal_prediction",
+}
+_BENIGN, _MALIGNANT = LABELS
+_CLASSES: Final = (_MALIGNANT, _BENIGN)
+#: Label of the rows that add what both classes lose.
+SUM_OF_LABELS: Final = f"{_MALIGNANT}+{_BENIGN}"
 #: What is corrected together. A replacement is one way to ask, and a study reads one method and one reduction, named
 #: beforehand: its hypotheses do not pay for the others that stand beside it for comparison. Whoever picks the method
 #: that predicts best must correct for that choice.
 _TOGETHER: Final = ("family", "test", "replacement", "method", "reduction")
+_MEANS: Final = ("drop_per_area", "random_drop_per_area")
+_EFFECTS: Final = (*_MEANS, "value")
 _NO_FINDING: Final = [
     *("statistic", "df", "p_value", "ci_low", "ci_high", "effect_size", "effect_size_low", "effect_size_high"),
     *("superiority", "superiority_low", "superiority_high", "skewness"),
@@ -63,6 +76,11 @@ def causal_table(
       area, by more than replacing a random region of the same area and shape? Family "causal".
     - ``drop:cytoplasm_vs_nucleus`` and the two pairs with stroma: the difference of the drops per area within a patch.
       Family "causal_pairs".
+    - ``separation:nucleus`` (…) and its pairs, of both classes together (label "malignant+benign"): the drop of the
+      malignant plus that of the benign patches, which is by how much the classes come closer. A replacement that makes
+      any patch look malignant, or benign, raises the drop of one class by what it takes from the other's: of the
+      sum nothing is left of it, and what is left is what tells the classes apart. Families "causal_separation" and
+      "causal_separation_pairs". Within slides that have both classes where most have.
     - ``prediction``: does a compartment's density of saliency predict its drop per area, over patches and
       compartments, and ``prediction:nucleus`` (…) over patches within one? The mean over slides of Fisher's z of the
       rank correlation within a slide (:func:`~saliency_stats.statistics.prediction.slide_correlations`), for each
@@ -86,11 +104,12 @@ def causal_table(
     DataFrame
         Columns :data:`CAUSAL_COLUMNS`, those of ``contrasts.csv`` and six more, one row per stratum and test, in a
         fixed order. ``estimate`` is in logits per area, of the predictions in Fisher's z; ``ratio`` is empty, as
-        neither is a logarithm. ``drop_per_area`` and ``random_drop_per_area`` are the means over units that the
-        estimate of a drop is the difference of (of patches that have both); ``rho`` and its limits are the predictions'
-        estimate and interval as correlations. Each family is corrected for itself, test by test, and for each
-        replacement, method and reduction apart. Controls have families of their own, named "…_reference". Predictions
-        have one value per slide, so that nothing is known of clustering within slides.
+        neither is a logarithm. ``drop_per_area`` and ``random_drop_per_area`` are the means over units (of a
+        separation, the sums of the two classes' means) that the estimate is the difference of, over patches that have
+        both; ``rho`` and its limits are the predictions' estimate and interval as correlations. Each family is
+        corrected for itself, test by test, and for each replacement, method and reduction apart. Controls have
+        families of their own, named "…_reference". Predictions have one value per slide, so that nothing is known of
+        clustering within slides.
 
     Raises
     ------
@@ -102,10 +121,7 @@ def causal_table(
     unlearned = unlearned_of(strata["magnification"].unique(), learned)
     asked = sorted([*_drops(found, strata), *_predictions(found, ledger, strata)], key=lambda one: _order(one.names))
     sizes = population.patches.groupby(["label", "magnification"]).size().to_dict()
-    asked = [
-        _Asked(one.kind, one.names, one.sample, int(sizes.get((one.names["label"], one.names["magnification"]), 0)))
-        for one in asked
-    ]
+    asked = [replace(one, n_selected=_selected(sizes, one.names)) for one in asked]
     if not asked:
         return pd.DataFrame(columns=list(CAUSAL_COLUMNS))
     table = pd.concat([_ask(one, settings, settings.alpha) for one in asked], ignore_index=True)
@@ -130,9 +146,28 @@ def _drops(found: pd.DataFrame, strata: pd.DataFrame) -> Iterator[_Asked]:
         ("pair", f"drop:{name}", patches.assign(value=each[:, TISSUE.index(a)] - each[:, TISSUE.index(b)]))
         for name, (a, b) in PAIRS.items()
     ]
+    of_maps = {"method": "", "reduction": ""}
     for kind, contrast, rows in samples:
         for names, sample in _stratified(rows, strata):
-            yield _Asked(kind, {"contrast": contrast, "method": "", "reduction": "", **names}, sample, 0)
+            yield _Asked(kind, {"contrast": contrast, **of_maps, **names}, sample, 0)
+        together = contrast.replace("drop", "separation")
+        both = "separation" if kind == "drop" else "separation_pair"
+        for names, sample in _stratified(_signed(rows), strata, (SUM_OF_LABELS,)):
+            yield _Asked(both, {"contrast": together, **of_maps, **names}, sample, 0)
+
+
+def _signed(rows: pd.DataFrame) -> pd.DataFrame:
+    """Turn the benign patches' effects round: the difference of the classes is then the sum of their effects."""
+    numbers = [name for name in _EFFECTS if name in rows]
+    sign = np.where(rows["label"] == _BENIGN, -1.0, 1.0)
+    signed = rows[numbers].mul(sign, axis=0)
+    return rows.assign(**{name: signed[name] for name in numbers}, of_class=rows["label"], label=SUM_OF_LABELS)
+
+
+def _selected(sizes: Mapping[Hashable, int], names: Mapping[str, Any]) -> int:
+    """Count the judged patches that could be in a sample."""
+    labels = LABELS if names["label"] == SUM_OF_LABELS else (names["label"],)
+    return sum(int(sizes.get((label, names["magnification"]), 0)) for label in labels)
 
 
 def _predictions(found: pd.DataFrame, ledger: pd.DataFrame, strata: pd.DataFrame) -> Iterator[_Asked]:
@@ -144,10 +179,12 @@ def _predictions(found: pd.DataFrame, ledger: pd.DataFrame, strata: pd.DataFrame
             yield _Asked("prediction", {"contrast": contrast, **names}, sample, 0)
 
 
-def _stratified(rows: pd.DataFrame, strata: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+def _stratified(
+    rows: pd.DataFrame, strata: pd.DataFrame, labels: Sequence[str] = LABELS
+) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
     columns = ["label", *strata.columns]
     samples: dict[Hashable, pd.DataFrame] = dict(iter(rows.groupby(columns, sort=False)))
-    for label in LABELS:
+    for label in labels:
         for stratum in strata.itertuples(index=False, name=None):
             fixed = (label, *stratum)
             yield dict(zip(columns, fixed, strict=True)), samples.get(fixed, rows.iloc[:0])
@@ -161,6 +198,7 @@ def _ask(one: _Asked, settings: StatisticsSettings, alpha: float) -> pd.DataFram
         "patient": patient,
         "assume_independent": settings.assume_independent and not of_slides,
     }
+    of_both = one.kind.startswith("separation")
     table = contrast_table(
         one.sample,
         "value",
@@ -168,13 +206,20 @@ def _ask(one: _Asked, settings: StatisticsSettings, alpha: float) -> pd.DataFram
         seed=settings.seed,
         bootstrap_draws=settings.bootstrap_draws,
         min_units=settings.min_slides,
+        group="of_class" if of_both else None,
+        pair=_CLASSES if of_both else None,
         **how,
     )
     table = table.assign(**one.names, family=one.family, ratio=NAN)
-    means = dict.fromkeys(("drop_per_area", "random_drop_per_area"), NAN)
-    if one.kind == "drop":
+    means = dict.fromkeys(_MEANS, NAN)
+    if one.kind in ("drop", "separation"):
         kept = one.sample[one.sample["value"].notna()]
-        means = {name: independent_units(kept, name, **how).estimate for name in means}
+        means = {
+            name: group_difference(kept, name, "of_class", _CLASSES, **how).estimate
+            if of_both
+            else independent_units(kept, name, **how).estimate
+            for name in _MEANS
+        }
     if of_slides:
         n_patches = int(one.sample.loc[one.sample["value"].notna(), "n_patches"].sum())
         table = table.assign(n_patches=n_patches, icc=NAN, design_effect=NAN, n_effective=NAN)
@@ -204,12 +249,12 @@ def _with_simultaneous_intervals(
 def _order(names: dict[str, Any]) -> tuple[Any, ...]:
     """Return the sort key of rows: contrasts, malignant before benign, the trained model first, then by name."""
     contrasts = (
-        *(f"drop:{name}" for name in (*TISSUE, *PAIRS)),
+        *(f"{kind}:{name}" for kind in ("drop", "separation") for name in (*TISSUE, *PAIRS)),
         *("prediction", *(f"prediction:{name}" for name in TISSUE)),
     )
     return (
         contrasts.index(names["contrast"]),
-        LABELS[::-1].index(names["label"]),
+        (SUM_OF_LABELS, *_CLASSES).index(names["label"]),
         names["magnification"],
         names["model"] != TRAINED,
         *(names[name] for name in ("model", "method", "reduction", "replacement")),

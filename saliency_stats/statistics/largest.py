@@ -26,7 +26,8 @@ def largest(causal: pd.DataFrame, *, test: str = PRIMARY_TESTS[0], alpha: float 
     Returns
     -------
     DataFrame
-        One row per label, magnification, model and replacement, in the order of the table: compartment and second,
+        One row per label (both classes together as well: the separation), magnification, model and replacement, in the
+        order of the table: compartment and second,
         with drop_per_area and drop_per_area_second (means over units); difference between the two within patches, with
         ci_low, ci_high and p_adjusted (of "causal_pairs"), and whether it is significant; excess (over the random
         region) with excess_p_adjusted (of "causal"), whether the compartment is above_random, and which compartment has
@@ -51,7 +52,8 @@ def largest(causal: pd.DataFrame, *, test: str = PRIMARY_TESTS[0], alpha: float 
 
 
 def _largest(rows: pd.DataFrame, alpha: float) -> dict[str, Any]:
-    own = rows.loc[[f"drop:{name}" for name in TISSUE]].set_axis(list(TISSUE)).dropna(subset="drop_per_area")
+    effect = "separation" if f"separation:{TISSUE[0]}" in rows.index else "drop"
+    own = rows.loc[[f"{effect}:{name}" for name in TISSUE]].set_axis(list(TISSUE)).dropna(subset="drop_per_area")
     if len(own) < 2:  # noqa: PLR2004 - nothing to compare
         numbers = ("drop_per_area", "drop_per_area_second", "difference", "ci_low", "ci_high", "p_adjusted")
         return {
@@ -65,7 +67,7 @@ def _largest(rows: pd.DataFrame, alpha: float) -> dict[str, Any]:
     first, second = own["drop_per_area"].sort_values(ascending=False, kind="stable").index[:2]
     turned = (first, second) not in PAIRS.values()
     pair = next(name for name, both in PAIRS.items() if set(both) == {first, second})
-    row = rows.loc[f"drop:{pair}"]
+    row = rows.loc[f"{effect}:{pair}"]
     ends = [-row["ci_high"], -row["ci_low"]] if turned else [row["ci_low"], row["ci_high"]]
     difference = -row["estimate"] if turned else row["estimate"]
     excess, p_excess = own.loc[first, ["estimate", "p_adjusted"]]

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from saliency_stats.report import read_run
 from saliency_stats.report.figures_causal import caption_causal, draw_causal, has_ablation, shown_effects
 from saliency_stats.report.figures_curves import caption_curves, draw_curves, shown_curves
+from saliency_stats.report.figures_separation import caption_separation, draw_separation, has_separation
 from saliency_stats.report.population import selected_patches
 from saliency_stats.report.run import RunTables
 from saliency_stats.report.style import house_style, save
@@ -153,3 +154,30 @@ def test_without_slides_there_are_no_intervals(tmp_path: Path, make_run: Callabl
     assert "slides unknown" in _texts(figure)
     assert "without intervals" in caption_causal(run, ablation, causal)
     assert "no intervals" in caption_curves(run, curves)
+
+
+def test_what_tells_the_classes_apart_is_drawn_and_named(run: RunTables, tables: Tables, tmp_path: Path) -> None:
+    _, causal, _ = tables
+    assert has_separation(causal)
+    with house_style():
+        figure = draw_separation(run, causal)
+        save(figure, tmp_path / "separation.png")
+    text = _texts(figure)
+    for kind in ("local mean colour", "blur"):
+        assert f"{kind}: cytoplasm more than" in text
+    rows = causal[(causal["label"] == "malignant+benign") & (causal["test"] == "t_slide_means")]
+    rows = rows[(rows["model"] == "trained") & rows["contrast"].isin([f"separation:{name}" for name in TISSUE])]
+    drops, excess = figure.axes
+    for axes, column, marker in ((drops, "drop_per_area", "D"), (drops, "random_drop_per_area", "_")):
+        drawn = sorted(line.get_ydata()[0] for line in axes.lines if line.get_marker() == marker)
+        np.testing.assert_allclose(drawn, sorted(rows[column]))
+    ends = sorted(
+        line.get_ydata()[0] for line in excess.lines if len(line.get_ydata()) == 2 and line.get_linewidth() > 1
+    )
+    np.testing.assert_allclose(ends, sorted(rows["ci_low_simultaneous"]))
+    assert "Test: t_slide_means" in caption_separation(run, causal)
+    one_class = causal[causal["label"] != "malignant+benign"]
+    assert not has_separation(one_class)
+    assert caption_separation(run, one_class).startswith("Nothing could be drawn")
+    with house_style():
+        assert "both classes" in _texts(draw_separation(run, one_class))

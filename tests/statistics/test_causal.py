@@ -181,7 +181,7 @@ def test_saliency_that_follows_the_effect_predicts_it(study, causal):
     assert row(causal, "prediction:nucleus")["rho"] < over_all["rho"]
     away = causal_table(*build(follows=-1.0, labels=ONE), SETTINGS)
     assert row(away, "prediction")["rho_high"] < -0.4
-    drops = causal["contrast"].str.startswith("drop")
+    drops = ~causal["contrast"].str.startswith("prediction")
     assert causal.loc[drops, ["rho", "rho_low", "rho_high"]].isna().all(axis=None)
     assert causal.loc[~drops, ["drop_per_area", "icc"]].isna().all(axis=None)
 
@@ -291,7 +291,9 @@ def test_one_slide_or_none_gives_estimates_without_p_values():
     assert row(table, "drop:cytoplasm")["reason"] == "there is only 1 slide, and a test needs at least 3"
     assert row(table, "prediction")["rho"] > 0.3
     assert table[["p_value", "p_adjusted", "ci_low", "rho_low", "ci_low_simultaneous"]].isna().all(axis=None)
-    assert largest(table)["label"].tolist() == ["malignant", "benign"]  # a class without patches has its row
+    # a class without patches has its row, and nothing is said of both together
+    assert largest(table)["label"].tolist() == ["malignant", "benign", "malignant+benign"]
+    assert largest(table).iloc[2]["compartment"] == ""
     first = largest(table).iloc[0]
     assert first["compartment"] == "cytoplasm"
     assert not first["significant"]
@@ -329,11 +331,13 @@ def test_families_are_corrected_apart():
     methods = pd.concat([ledger, ledger.assign(method="occlusion")])
     table = causal_table(ablation, methods, population, SETTINGS)
     assert set(table["family"]) == {
-        f"{name}{end}" for name in ("causal", "causal_pairs", "causal_prediction") for end in ("", "_reference")
+        f"causal{name}{end}"
+        for name in ("", "_pairs", "_separation", "_separation_pairs", "_prediction")
+        for end in ("", "_reference")
     }
     sizes = table.groupby(["family", "test", "replacement", "method", "reduction"]).size()
     for (family, *_), size in sizes.items():
-        assert size == (8 if "prediction" in family else 6)
+        assert size == (8 if "prediction" in family else 3 if "separation" in family else 6)
     mean = row(table, "drop:cytoplasm", replacement="mean", model="trained")
     alone = causal_table(
         ablation[(ablation["replacement"] == "mean") & (ablation["model"] == "trained")], ledger, population, SETTINGS
@@ -354,6 +358,43 @@ def test_the_largest_is_the_planted_compartment(planted):
     assert (found["ci_low"] <= found["difference"]).all()
     assert (found["difference"] <= found["ci_high"]).all()
     np.testing.assert_allclose(found["difference"], found["drop_per_area"] - found["drop_per_area_second"], atol=1e-9)
+
+
+def test_what_shifts_both_classes_alike_does_not_separate_them():
+    ablation, ledger, population = build(planted="cytoplasm", effect=4.0, n_slides=8)
+    ablation, ledger = (one.assign(slide_id=one["slide_id"].str.split("-").str[1]) for one in (ablation, ledger))
+    # whatever it is, a patch without its nuclei looks malignant
+    shift = np.where(ablation["label"] == "malignant", 9.0, -9.0) * ablation["area_share"]
+    without = (ablation["compartment"] == "nucleus") & (ablation["region"] == "compartment")
+    shifted = ablation.assign(logit_ablated=ablation["logit_ablated"] + shift.where(without, 0.0))
+    table = causal_table(shifted, ledger, population, SETTINGS)
+    found = largest(table).set_index("label")
+    assert found["compartment"].to_dict() == {
+        "malignant": "cytoplasm",
+        "benign": "nucleus",
+        "malignant+benign": "cytoplasm",
+    }
+    both = found.loc["malignant+benign"]
+    assert both["largest_excess"] == "cytoplasm"
+    assert both["significant"]
+    assert both["above_random"]
+    before = causal_table(ablation, ledger, population, SETTINGS)
+    for contrast in ("separation:nucleus", "separation:cytoplasm_vs_nucleus"):
+        now, then = (row(one, contrast, "malignant+benign") for one in (table, before))
+        assert now["estimate"] == pytest.approx(then["estimate"], abs=1e-9)
+        assert now["n_patches"] == 96
+        assert now["n_missing"] == 0
+
+
+def test_the_separation_is_the_sum_of_what_the_classes_lose(causal):
+    for name in TISSUE:
+        both = row(causal, f"separation:{name}", "malignant+benign")
+        for column in ("estimate", "drop_per_area", "random_drop_per_area"):
+            own = sum(row(causal, f"drop:{name}", label, "t_slide_means")[column] for label in LABELS)
+            assert row(causal, f"separation:{name}", "malignant+benign", "t_slide_means")[column] == pytest.approx(own)
+        # each class has slides of its own here: no signs to flip
+        assert both["status"] == "no_inference"
+        assert both["drop_per_area"] - both["random_drop_per_area"] == pytest.approx(both["estimate"])
 
 
 def test_nothing_planted_is_no_significant_largest():
