@@ -9,7 +9,7 @@ import pandas as pd
 
 from saliency_stats.report.figures_contrasts import NOT_INTERPRETABLE, primary_rows
 from saliency_stats.report.population import exclusions, min_confidence, selected_ledger
-from saliency_stats.report.run import TRAINED, RunTables, records
+from saliency_stats.report.run import RunTables, records
 from saliency_stats.report.wording import (
     NONE,
     TIMES,
@@ -23,6 +23,7 @@ from saliency_stats.report.wording import (
     ratio,
     ratio_interval,
 )
+from saliency_stats.vocabulary import TRAINED
 
 #: Fewer units than this leave a t interval wide and its assumption of normal means unchecked.
 _FEW_UNITS: Final = 10

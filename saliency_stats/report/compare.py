@@ -12,11 +12,11 @@ from saliency_stats.report.compare_page import render_comparison
 from saliency_stats.report.figures_compare import draw_comparison
 from saliency_stats.report.figures_contrasts import one_test
 from saliency_stats.report.read import read_run
-from saliency_stats.report.run import PRIMARY, TRAINED, RunTables, canonical_magnification, records
+from saliency_stats.report.run import PRIMARY, RunTables, canonical_magnification, records
 from saliency_stats.report.style import house_style, save
 from saliency_stats.report.wording import count, listing, magnification_words
 from saliency_stats.statistics import CONTRASTS
-from saliency_stats.vocabulary import LABELS
+from saliency_stats.vocabulary import LABELS, TRAINED
 
 #: Columns of ``comparison.csv``; new ones are only ever added at the end.
 COMPARISON_COLUMNS: Final = (

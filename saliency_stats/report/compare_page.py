@@ -9,7 +9,7 @@ import pandas as pd
 
 from saliency_stats.report.figures_compare import caption_comparison
 from saliency_stats.report.page import page_template
-from saliency_stats.report.run import PRIMARY, TRAINED, RunTables, records
+from saliency_stats.report.run import PRIMARY, RunTables, records
 from saliency_stats.report.tables import Table
 from saliency_stats.report.wording import (
     CONTRAST_WORDS,
@@ -26,6 +26,7 @@ from saliency_stats.report.wording import (
     ratio_interval,
     whole,
 )
+from saliency_stats.vocabulary import TRAINED
 
 _NUMBERS: Final = ("Ratio", "Interval", "p", "Adjusted p", "Slides", "Patches")
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from saliency_stats.errors import ReportError
 from saliency_stats.report.panels import DISPLAY_PERCENTILE, outline, show_image, show_saliency, tint
-from saliency_stats.report.run import TRAINED
 from saliency_stats.report.style import (
     COMPARTMENT_COLOURS,
     CONTROL_COLOUR,
@@ -22,7 +21,7 @@ from saliency_stats.report.style import (
     save,
 )
 from saliency_stats.report.wording import model_words, number
-from saliency_stats.vocabulary import COMPARTMENT_CODES, COMPARTMENTS
+from saliency_stats.vocabulary import COMPARTMENT_CODES, COMPARTMENTS, TRAINED
 
 _COLUMNS: Final = ("compartment", "area_share", "mass_share", "density_ratio", "status")
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from saliency_stats.report.population import points, selected_ledger, selected_patches, stratum_words
-from saliency_stats.report.run import TRAINED, RunTables
+from saliency_stats.report.run import RunTables
 from saliency_stats.report.style import (
     COMPARTMENT_COLOURS,
     CONTROL_COLOUR,
@@ -22,7 +22,7 @@ from saliency_stats.report.style import (
 )
 from saliency_stats.report.wording import count, interval, number, p_sign
 from saliency_stats.statistics.drops import effects
-from saliency_stats.vocabulary import PATCH_KEY, TISSUE
+from saliency_stats.vocabulary import PATCH_KEY, TISSUE, TRAINED
 
 #: Said where there is nothing to draw.
 NOTHING: Final = "no judged patch had a compartment replaced"

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from saliency_stats.report.run import TRAINED, RunTables, records
+from saliency_stats.report.run import RunTables, records
 from saliency_stats.report.style import (
     CONTROL_COLOUR,
     QUIET,
@@ -17,6 +17,7 @@ from saliency_stats.report.style import (
     new_figure,
 )
 from saliency_stats.report.wording import count, magnification_words, model_words, number
+from saliency_stats.vocabulary import TRAINED
 
 _BINS: Final = 10
 _NO_PREDICTIONS: Final = "there is no prediction on the evaluation split"

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from saliency_stats.report.figures_contrasts import NOT_INTERPRETABLE, missing_reasons, row_places, write_headings
-from saliency_stats.report.run import PRIMARY, TRAINED, records
+from saliency_stats.report.run import PRIMARY, records
 from saliency_stats.report.style import CONTROL_COLOUR, QUIET, empty_figure, new_figure, ratio_axis
 from saliency_stats.report.wording import (
     NONE,
@@ -21,6 +21,7 @@ from saliency_stats.report.wording import (
     ratio_interval,
     whole,
 )
+from saliency_stats.vocabulary import TRAINED
 
 #: Okabe and Ito's palette without its yellow, which is too pale for a mark on white.
 _COLOURS: Final = ("#1A1A1A", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

@@ -11,7 +11,7 @@ from matplotlib.patches import Polygon
 from numpy.typing import NDArray
 
 from saliency_stats.report.population import learned, min_confidence, selected_ledger
-from saliency_stats.report.run import TRAINED, RunTables, records
+from saliency_stats.report.run import RunTables, records
 from saliency_stats.report.style import (
     COMPARTMENT_COLOURS,
     DIFFERENCE_COLOUR,
@@ -24,7 +24,7 @@ from saliency_stats.report.wording import count, listing, magnification_words, m
 from saliency_stats.statistics import StatisticsSettings
 from saliency_stats.statistics.compositional import ILR, composition, compositional_table, ilr_values, inverse_ilr
 from saliency_stats.statistics.multivariate import confidence_region, hotelling
-from saliency_stats.vocabulary import TISSUE
+from saliency_stats.vocabulary import TISSUE, TRAINED
 
 _NO_PATCH: Final = "no patch of the evaluation split was classified correctly and confidently"
 _NOT_ALL_THREE: Final = "no judged patch has saliency in nuclei, cytoplasm and stroma alike"

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from saliency_stats.report.run import PRIMARY, TRAINED, RunTables, records
+from saliency_stats.report.run import PRIMARY, RunTables, records
 from saliency_stats.report.style import (
     CONTROL_COLOUR,
     DIFFERENCE_COLOUR,
@@ -28,6 +28,7 @@ from saliency_stats.report.wording import (
     ratio_interval,
     whole,
 )
+from saliency_stats.vocabulary import TRAINED
 
 NOT_INTERPRETABLE: Final = "not_interpretable"
 

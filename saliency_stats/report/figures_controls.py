@@ -13,7 +13,7 @@ from matplotlib.patches import Patch as ColourPatch
 
 from saliency_stats.report.figures_contrasts import NOT_INTERPRETABLE, missing_reasons, one_test
 from saliency_stats.report.population import stratum_words
-from saliency_stats.report.run import PRIMARY, TRAINED, RunTables, records
+from saliency_stats.report.run import PRIMARY, RunTables, records
 from saliency_stats.report.style import (
     CONTROL_COLOUR,
     DIFFERENCE_COLOUR,
@@ -24,6 +24,7 @@ from saliency_stats.report.style import (
     ratio_axis,
 )
 from saliency_stats.report.wording import count, listing, magnification_words, ratio, ratio_interval
+from saliency_stats.vocabulary import TRAINED
 
 #: Said where there is nothing to draw.
 NOTHING: Final = "no judged patch has both nuclei and cytoplasm"

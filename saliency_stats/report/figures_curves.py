@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 
 from saliency_stats.report.figures_causal import NOTHING, strata_of, units_known
 from saliency_stats.report.population import points, selected_patches, stratum_words
-from saliency_stats.report.run import TRAINED, RunTables
+from saliency_stats.report.run import RunTables
 from saliency_stats.report.style import COMPARTMENT_COLOURS, empty_figure, line_handle, new_figure
-from saliency_stats.vocabulary import PATCH_KEY, TISSUE
+from saliency_stats.vocabulary import PATCH_KEY, TISSUE, TRAINED
 
 DIRECTION_WORDS: Final = {"deletion": "taken away", "insertion": "put back alone"}
 

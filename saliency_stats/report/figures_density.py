@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from saliency_stats.report.population import judged_counts, points, selected_ledger, stratum_words
-from saliency_stats.report.run import TRAINED, RunTables
+from saliency_stats.report.run import RunTables
 from saliency_stats.report.style import (
     COMPARTMENT_COLOURS,
     CONTROL_COLOUR,
@@ -21,7 +21,7 @@ from saliency_stats.report.style import (
     spread,
 )
 from saliency_stats.report.wording import count, model_words
-from saliency_stats.vocabulary import COMPARTMENTS
+from saliency_stats.vocabulary import COMPARTMENTS, TRAINED
 
 _NOTHING: Final = "no patch of the evaluation split was classified correctly and confidently"
 #: Bars narrower than this share carry no number.

@@ -6,9 +6,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from saliency_stats.report.panels import DISPLAY_PERCENTILE, outline, show_image, show_saliency
-from saliency_stats.report.run import TRAINED, RunTables, records
+from saliency_stats.report.run import RunTables, records
 from saliency_stats.report.style import COMPARTMENT_COLOURS, WIDTH_IN, empty_figure, line_handle
 from saliency_stats.report.wording import control_words, magnification_words, model_words, shorten
+from saliency_stats.vocabulary import TRAINED
 
 #: Most rows per class where this many magnifications share the page; with more of them, one.
 _MOST_ROWS: Final = {1: 20, 2: 2}

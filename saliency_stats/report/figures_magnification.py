@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from saliency_stats.report.figures_contrasts import NOT_INTERPRETABLE, missing_reasons, primary_rows
 from saliency_stats.report.population import learned, points, primary_values, selected_ledger, unit_means
-from saliency_stats.report.run import TRAINED, RunTables, records
+from saliency_stats.report.run import RunTables, records
 from saliency_stats.report.style import (
     COMPARTMENT_COLOURS,
     CONTROL_COLOUR,
@@ -23,7 +23,7 @@ from saliency_stats.report.style import (
     ratio_axis,
 )
 from saliency_stats.report.wording import control_words, listing, magnification_words, model_words
-from saliency_stats.vocabulary import TISSUE
+from saliency_stats.vocabulary import TISSUE, TRAINED
 
 _NOTHING: Final = "no judged patch has both nuclei and cytoplasm"
 _NOTHING_JUDGED: Final = "no patch of the evaluation split was classified correctly and confidently"

@@ -19,10 +19,10 @@ from saliency_stats.report.figures_controls import (
     strata,
 )
 from saliency_stats.report.population import stratum_words
-from saliency_stats.report.run import TRAINED, RunTables, records
+from saliency_stats.report.run import RunTables, records
 from saliency_stats.report.style import CONTROL_COLOUR, QUIET, TRAINED_COLOUR, empty_figure, new_figure
 from saliency_stats.report.wording import TIMES, control_words, count, listing, magnification_words, ratio
-from saliency_stats.vocabulary import NO_REDUCTION
+from saliency_stats.vocabulary import NO_REDUCTION, TRAINED
 
 _RANDOMISED: Final = "randomised"
 #: Every method in the order of its row.

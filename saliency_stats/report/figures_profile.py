@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
 from saliency_stats.report.population import stratum_words
-from saliency_stats.report.run import TRAINED, RunTables
+from saliency_stats.report.run import RunTables
 from saliency_stats.report.style import (
     COMPARTMENT_COLOURS,
     CONTROL_COLOUR,
@@ -19,6 +19,7 @@ from saliency_stats.report.style import (
     new_figure,
 )
 from saliency_stats.report.wording import count, listing, model_words
+from saliency_stats.vocabulary import TRAINED
 
 _CONTROL_STYLES: Final = ("--", ":", "-.")
 #: A mean over slides is drawn where at least this share of them reaches the distance.

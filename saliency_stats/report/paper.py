@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from saliency_stats.execution.store import write_text
 from saliency_stats.report.figures import DrawnFigure
 from saliency_stats.report.population import min_confidence, selected_patches
-from saliency_stats.report.run import NOT_RECORDED, TRAINED, RunTables, records
+from saliency_stats.report.run import NOT_RECORDED, RunTables, records
 from saliency_stats.report.tables import Table
 from saliency_stats.report.wording import (
     TEST_WORDS,
@@ -21,6 +21,7 @@ from saliency_stats.report.wording import (
     magnification_words,
     number,
 )
+from saliency_stats.vocabulary import TRAINED
 
 #: What LaTeX reads as a command, and what its default fonts lack.
 _TEX: Final = {

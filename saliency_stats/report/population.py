@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from saliency_stats.errors import ReportError
-from saliency_stats.report.run import PRIMARY, TRAINED, RunTables
+from saliency_stats.report.run import PRIMARY, RunTables
 from saliency_stats.report.wording import magnification_words
 from saliency_stats.statistics import patch_values, primary_population
-from saliency_stats.vocabulary import PATCH_KEY
+from saliency_stats.vocabulary import PATCH_KEY, TRAINED
 
 #: Fewest units for which an interval is drawn; the study may ask for more.
 _MIN_UNITS: Final = 3

@@ -11,10 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from saliency_stats.errors import ReportError
-from saliency_stats.vocabulary import LABELS, NO_REDUCTION, ONE_CHANNEL, SPLITS
+from saliency_stats.vocabulary import LABELS, NO_REDUCTION, ONE_CHANNEL, SPLITS, TRAINED
 
 NOT_RECORDED: Final = "not recorded"
-TRAINED: Final = "trained"
 PRIMARY: Final = "cytoplasm_vs_nucleus"
 
 

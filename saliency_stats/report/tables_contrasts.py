@@ -9,7 +9,7 @@ import pandas as pd
 from saliency_stats.report.calibration import Calibration, calibration
 from saliency_stats.report.figures_contrasts import missing_reasons, one_test
 from saliency_stats.report.population import patches_per_unit
-from saliency_stats.report.run import PRIMARY, TRAINED, RunTables, records
+from saliency_stats.report.run import PRIMARY, RunTables, records
 from saliency_stats.report.tables import Table, of_labels, place_of
 from saliency_stats.report.wording import (
     CONTRAST_WORDS,
@@ -28,6 +28,7 @@ from saliency_stats.report.wording import (
     whole,
 )
 from saliency_stats.statistics import BOTH_LABELS, DIFFERENCES
+from saliency_stats.vocabulary import TRAINED
 
 _STATUS: Final = {"tested": "tested", "no_inference": "not tested", "not_interpretable": "not interpretable"}
 

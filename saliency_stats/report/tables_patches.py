@@ -1,7 +1,7 @@
 """The classifier's performance, the judged patches and those left out, as tables."""
 
 from saliency_stats.report.population import exclusions, points, selected_ledger
-from saliency_stats.report.run import TRAINED, RunTables, records
+from saliency_stats.report.run import RunTables, records
 from saliency_stats.report.tables import Table, of_labels, place_of
 from saliency_stats.report.wording import (
     NONE,
@@ -15,7 +15,7 @@ from saliency_stats.report.wording import (
     ratio_interval,
     whole,
 )
-from saliency_stats.vocabulary import COMPARTMENTS, SPLITS
+from saliency_stats.vocabulary import COMPARTMENTS, SPLITS, TRAINED
 
 
 def patch_tables(run: RunTables) -> tuple[Table, ...]:

@@ -20,12 +20,12 @@ from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.multiplicity import adjust
 from saliency_stats.statistics.multivariate import hotelling, sign_flip_rows
-from saliency_stats.statistics.selection import AT_CHANCE, TRAINED, primary_population, restrict, unlearned_of
+from saliency_stats.statistics.selection import AT_CHANCE, primary_population, restrict, unlearned_of
 from saliency_stats.statistics.settings import PRIMARY, StatisticsSettings, require_columns
 from saliency_stats.statistics.testing import MAX_RESAMPLED_UNITS
 from saliency_stats.statistics.units import independent_units
 from saliency_stats.statistics.values import IDENTITY, VALUE_KEY, patch_values
-from saliency_stats.vocabulary import LABELS, TISSUE
+from saliency_stats.vocabulary import LABELS, TISSUE, TRAINED
 
 #: The coordinates' columns.
 ILR: Final = ("ilr_1", "ilr_2")

@@ -10,10 +10,10 @@ from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.contrasts import COLUMNS, contrast_table
 from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.multiplicity import adjust
-from saliency_stats.statistics.selection import AT_CHANCE, TRAINED, primary_population, restrict, unlearned_of
+from saliency_stats.statistics.selection import AT_CHANCE, primary_population, restrict, unlearned_of
 from saliency_stats.statistics.settings import DIFFERENCES, PRIMARY, StatisticsSettings
 from saliency_stats.statistics.values import CONTRASTS, model_difference, paired_difference, patch_values
-from saliency_stats.vocabulary import LABELS
+from saliency_stats.vocabulary import LABELS, TRAINED
 
 _BENIGN, _MALIGNANT = LABELS
 #: Label of the rows that compare the classes.

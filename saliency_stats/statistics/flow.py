@@ -4,8 +4,8 @@ from typing import Final
 
 import pandas as pd
 
-from saliency_stats.statistics.selection import TRAINED, Population, restrict
-from saliency_stats.vocabulary import PATCH_KEY
+from saliency_stats.statistics.selection import Population, restrict
+from saliency_stats.vocabulary import PATCH_KEY, TRAINED
 
 #: Steps in order; each is a subset of the one before.
 STEPS: Final = (

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.contrasts import obstacle_of, row_of_test
-from saliency_stats.statistics.selection import AT_CHANCE, TRAINED, primary_population, restrict, unlearned_of
+from saliency_stats.statistics.selection import AT_CHANCE, primary_population, restrict, unlearned_of
 from saliency_stats.statistics.settings import StatisticsSettings, in_range, require_columns
 from saliency_stats.statistics.testing import infer
 from saliency_stats.statistics.units import independent_units
+from saliency_stats.vocabulary import TRAINED
 
 #: What may be chosen otherwise; ``cytoplasm_um`` goes with the segmentation.
 DIMENSIONS: Final = ("method", "reduction", "target", "segmentation", "min_confidence")

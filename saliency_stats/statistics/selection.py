@@ -8,9 +8,8 @@ import pandas as pd
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.settings import require_columns
-from saliency_stats.vocabulary import LABELS, PATCH_KEY
+from saliency_stats.vocabulary import LABELS, PATCH_KEY, TRAINED
 
-TRAINED = "trained"
 #: Why a network that learned nothing has no findings.
 AT_CHANCE = "the classifier does not beat chance here, so where it looks means nothing"
 

@@ -9,7 +9,7 @@ import pandas as pd
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.densest import Densest, densest_compartment
 from saliency_stats.statistics.inference import equivalence_interval
-from saliency_stats.statistics.selection import TRAINED, learned_flags, plain
+from saliency_stats.statistics.selection import learned_flags, plain
 from saliency_stats.statistics.sentences import (
     chance_words,
     headline,
@@ -19,6 +19,7 @@ from saliency_stats.statistics.sentences import (
 )
 from saliency_stats.statistics.settings import PRIMARY, StatisticsSettings, require_columns
 from saliency_stats.statistics.wording import interval_words, magnification_words, p_words, ratio_words
+from saliency_stats.vocabulary import TRAINED
 
 __all__ = ["headline", "verdicts"]
 
