@@ -21,7 +21,7 @@ from saliency_stats import Study
 from saliency_stats.settings import load
 
 TABLES = ("causal.csv", "multiverse_summary.csv", "metrics.csv")
-FIGURES = ("controls.png", "methods.png", "causal.png", "multiverse.png", "segmentations.png")
+FIGURES = ("controls.png", "methods.png", "causal.png", "separation.png", "multiverse.png", "segmentations.png")
 #: Training patches that the table keeps: they are not used, but a study has some.
 KEPT_TRAIN = 8
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from saliency_stats.attribution import Maps, Memberships, checked_memberships, crossed_shares
 from saliency_stats.compartments import Found, Segmentation, View
-from saliency_stats.compartments.variants import VARIANTS, Variant, varied
+from saliency_stats.compartments.variants import VARIANTS, Variant, variations
 from saliency_stats.mapping import MapKey
 from saliency_stats.vocabulary import TRAINED
 
@@ -82,7 +82,8 @@ class Crossing:
     ) -> Iterator[Memberships]:
         """Divide one patch after the other in every way: (V, K, H, W) each."""
         for patch_id, view, nuclei, known in zip(identity["patch_id"], views, found, usual, strict=True):
-            ways = [known if variant == VARIANTS[0] else varied(view, nuclei, variant) for variant in self.variants]
+            others = iter(variations(view, nuclei, [one for one in self.variants if one != VARIANTS[0]]))
+            ways = [known if variant == VARIANTS[0] else next(others) for variant in self.variants]
             names = [f"{patch_id} ({variant.name})" for variant in self.variants]
             yield checked_memberships(np.stack([way.memberships for way in ways]), names)
 

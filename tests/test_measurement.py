@@ -72,7 +72,7 @@ def counted(monkeypatch):
         (unit_of_work, "concentrations"),
         (view, "concentrations"),
         (unit_of_work, "view_of"),
-        (segmentation, "cytoplasm"),
+        (segmentation, "weighed"),
     ):
         count(module, name)
     return calls
@@ -93,7 +93,9 @@ def test_nuclei_views_stains_and_cells_are_computed_once(counted, mpp):
     assert counted["view_of"] == len(UNIT.rows)
     # an enlarged view has stains of its own
     assert counted["concentrations"] == len(UNIT.rows) * (1 if mpp == 0.5 else 2)
-    assert counted["cytoplasm"] == len(UNIT.rows) * len(CHOSEN)
+    # once for the study and once for each way to have other nuclei
+    others = {(variant.probability, variant.grow_um) for variant in CROSSING.variants if variant != VARIANTS[0]}
+    assert counted["weighed"] == len(UNIT.rows) * (1 + len(others))
 
 
 def test_each_map_and_the_memberships_are_looked_at_once(monkeypatch):

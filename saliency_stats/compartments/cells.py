@@ -1,5 +1,7 @@
 """Cytoplasm: tissue that belongs to a nucleus, no further than its cell can reach, and not fibre (pure NumPy)."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
@@ -52,7 +54,19 @@ def reach_um(instances: Instances, mpp: float, cytoplasm_um: float, cell_scale: 
     ndarray
         (``instances.max() + 1``,) in µm; 0 for numbers not used.
     """
-    radius_um = np.sqrt(nuclear_shape(instances, mpp)[0] / np.pi)
+    return _reach_um(_radius_um(instances, mpp), cytoplasm_um, cell_scale)
+
+
+def asked_um(cytoplasm_um: float) -> float:
+    """Give how far from nuclei the tissue is weighed for a reach."""
+    return max(cytoplasm_um, ASKED_UM)
+
+
+def _radius_um(instances: Instances, mpp: float) -> FloatArray:
+    return np.asarray(np.sqrt(nuclear_shape(instances, mpp)[0] / np.pi))
+
+
+def _reach_um(radius_um: FloatArray, cytoplasm_um: float, cell_scale: float) -> FloatArray:
     return np.asarray(np.minimum((cell_scale - 1) * radius_um, cytoplasm_um))
 
 
@@ -62,6 +76,72 @@ def _attached(cells: Instances, instances: Instances) -> Instances:
     rooted = np.zeros(int(parts.max()) + 1, dtype=np.bool_)
     rooted[parts[instances > 0]] = True
     return np.where(rooted[parts], cells, 0).astype(np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class Weighed:
+    """What is around nuclei, weighed: made by ``weighed``, once for whatever reach is then asked for.
+
+    Parameters
+    ----------
+    instances, owner
+        (H, W) int32: nuclei, and the number of the nearest one for every pixel.
+    distance_um
+        (H, W) distance to its border.
+    odds
+        (H, W) log-odds of cytoplasm against fibre; minus infinity where nobody asked.
+    radius_um
+        Of every nucleus, by its number: that of the disc of equal area.
+    cell_scale
+        See ``cytoplasm``.
+    """
+
+    instances: Instances
+    owner: Instances
+    distance_um: FloatArray
+    odds: FloatArray
+    radius_um: FloatArray
+    cell_scale: float
+
+    def within(self, cytoplasm_um: float, threshold: float) -> Instances:
+        """Give the cytoplasm up to a reach, (H, W) int32 as ``cytoplasm`` does."""
+        reach = _reach_um(self.radius_um, cytoplasm_um, self.cell_scale)
+        cells = np.where((self.odds > threshold) & (self.distance_um <= reach[self.owner]), self.owner, 0)
+        return _attached(cells.astype(np.int32), self.instances)
+
+
+def weighed(
+    instances: Instances,
+    tissue: BoolArray,
+    concentrations: FloatArray,
+    mpp: float,
+    cytoplasm_um: float = 15.0,
+    parameters: FibreParameters = _USUAL,
+    *,
+    cell_scale: float = CELL_SCALE,
+    maxima: tuple[float, float] | None = None,
+    rule: CellRule | None = None,
+) -> Weighed:
+    """Weigh what is around nuclei, as far as any reach up to ``cytoplasm_um``, or ``ASKED_UM``, needs it.
+
+    Parameters, and what is raised, are those of ``cytoplasm``.
+    """
+    if not (np.isfinite(cell_scale) and cell_scale > 1):
+        raise CompartmentError(f"cell_scale must be a finite number above 1, found {cell_scale!r}; the usual is 5.")
+    radius_um = _radius_um(instances, mpp)
+    outside = instances == 0
+    if outside.all():
+        nowhere = np.full(instances.shape, np.inf, dtype=np.float32)
+        return Weighed(instances, instances, nowhere, -nowhere, radius_um, cell_scale)
+    steps, nearest = ndimage.distance_transform_edt(outside, return_indices=True)
+    distance_um = (steps - 0.5) * mpp
+    owner = instances[tuple(nearest)]
+    asked = outside & tissue & (distance_um <= _reach_um(radius_um, asked_um(cytoplasm_um), cell_scale)[owner])
+    away = tissue & (distance_um > parameters.nuclear_margin_um)
+    maxima = maxima or _maxima(concentrations, tissue)
+    found = cell_evidence(instances, owner, distance_um, tissue, away, concentrations, maxima, mpp, parameters)
+    odds = (rule or fitted_rule()).log_odds(found | relative(found, asked, mpp), asked)
+    return Weighed(instances, owner, distance_um, odds, radius_um, cell_scale)
 
 
 def cytoplasm(
@@ -114,19 +194,15 @@ def cytoplasm(
     CompartmentError
         If ``cell_scale`` is not a finite number above 1.
     """
-    if not (np.isfinite(cell_scale) and cell_scale > 1):
-        raise CompartmentError(f"cell_scale must be a finite number above 1, found {cell_scale!r}; the usual is 5.")
-    outside = instances == 0
-    if outside.all():
-        return np.zeros(instances.shape, dtype=np.int32)
-    steps, nearest = ndimage.distance_transform_edt(outside, return_indices=True)
-    distance_um = (steps - 0.5) * mpp
-    owner = instances[tuple(nearest)]
-    reach, widest = (reach_um(instances, mpp, um, cell_scale) for um in (cytoplasm_um, max(cytoplasm_um, ASKED_UM)))
-    asked = outside & tissue & (distance_um <= widest[owner])
-    away = tissue & (distance_um > parameters.nuclear_margin_um)
-    maxima = maxima or _maxima(concentrations, tissue)
-    found = cell_evidence(instances, owner, distance_um, tissue, away, concentrations, maxima, mpp, parameters)
-    odds = (rule or fitted_rule()).log_odds(found | relative(found, asked, mpp), asked)
-    cells = np.where((odds > parameters.threshold) & (distance_um <= reach[owner]), owner, 0)
-    return _attached(cells.astype(np.int32), instances)
+    around = weighed(
+        instances,
+        tissue,
+        concentrations,
+        mpp,
+        cytoplasm_um,
+        parameters,
+        cell_scale=cell_scale,
+        maxima=maxima,
+        rule=rule,
+    )
+    return around.within(cytoplasm_um, parameters.threshold)

@@ -6,7 +6,7 @@ from typing import NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from saliency_stats.compartments.cells import cytoplasm
+from saliency_stats.compartments.cells import Weighed, weighed
 from saliency_stats.compartments.finders import nucleus_finder
 from saliency_stats.compartments.membership import downsample, from_codes
 from saliency_stats.compartments.stain import Stains, estimate_stains
@@ -139,12 +139,33 @@ def find_nuclei(views: Sequence[View], finder: NucleusFinder) -> list[Found]:
     return [next(asked) if view.structure else nothing_found(view) for view in views]
 
 
+def weighed_around(view: View, found: Found, parameters: CompartmentParameters | None = None) -> Weighed:
+    """Weigh the tissue around the nuclei of a view, which :func:`divided` then divides.
+
+    Parameters
+    ----------
+    view, found, parameters
+        As for :func:`divided`.
+    """
+    parameters = parameters or view.parameters
+    return weighed(
+        found.instances,
+        view.tissue,
+        view.stained,
+        view.mpp,
+        parameters.cytoplasm_um,
+        parameters.fibre,
+        maxima=view.stains.maxima,
+    )
+
+
 def divided(
     view: View,
     found: Found,
     parameters: CompartmentParameters | None = None,
     *,
     left_out: npt.NDArray[np.bool_] | None = None,
+    around: Weighed | None = None,
 ) -> Segmentation:
     """Divide a view whose nuclei are known.
 
@@ -158,6 +179,9 @@ def divided(
         Of the cytoplasm, in place of the view's own.
     left_out
         (H, W) pixels of the view that belong to no compartment of the tissue: they become background.
+    around
+        What is around its nuclei, :func:`weighed_around` them for this reach or another up to ``cells.ASKED_UM``.
+        Weighed anew if left out.
 
     Returns
     -------
@@ -166,15 +190,8 @@ def divided(
     """
     parameters = parameters or view.parameters
     nuclei, tissue = found.instances, view.tissue
-    cells = cytoplasm(
-        nuclei,
-        tissue,
-        view.stained,
-        view.mpp,
-        parameters.cytoplasm_um,
-        parameters.fibre,
-        maxima=view.stains.maxima,
-    )
+    around = around or weighed_around(view, found, parameters)
+    cells = around.within(parameters.cytoplasm_um, parameters.fibre.threshold)
     codes = np.where(tissue, COMPARTMENT_CODES["stroma"], COMPARTMENT_CODES["background"]).astype(np.uint8)
     codes[cells > 0] = COMPARTMENT_CODES["cytoplasm"]
     codes[nuclei > 0] = COMPARTMENT_CODES["nucleus"]

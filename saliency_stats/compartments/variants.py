@@ -1,5 +1,6 @@
 """Segmentations as they could also have been: other nuclei, borders left out, other cells (pure)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -8,7 +9,8 @@ import numpy.typing as npt
 from scipy import ndimage
 from skimage.segmentation import expand_labels
 
-from saliency_stats.compartments.segmentation import Segmentation, divided
+from saliency_stats.compartments.cells import Weighed, asked_um
+from saliency_stats.compartments.segmentation import Segmentation, divided, weighed_around
 from saliency_stats.compartments.view import SAME_SCALE, Found, Instances, View
 from saliency_stats.errors import CompartmentError
 
@@ -104,12 +106,45 @@ def varied(view: View, found: Found, variant: Variant) -> Segmentation:
         If the variant moves the threshold and probabilities are not known or nuclei were not sought that far down, or
         if a distance is less than one pixel of the view.
     """
-    nuclei = _resized(_probable(found, variant), view, variant)
-    parameters = view.parameters
-    if variant.cytoplasm_um is not None:
-        parameters = replace(parameters, cytoplasm_um=variant.cytoplasm_um)
-    band = _at_borders(nuclei.instances, _pixels(variant, "band_um", view.mpp)) if variant.band_um else None
-    return divided(view, nuclei, parameters, left_out=band)
+    return variations(view, found, [variant])[0]
+
+
+def variations(view: View, found: Found, variants: Sequence[Variant]) -> list[Segmentation]:
+    """Divide a view as each of many variants has it, what they have in common once.
+
+    Parameters
+    ----------
+    view, found
+        As for :func:`varied`.
+    variants
+        How to segment.
+
+    Returns
+    -------
+    list of Segmentation
+        Each that of :func:`varied`.
+
+    Raises
+    ------
+    CompartmentError
+        As :func:`varied`.
+    """
+    nuclei: dict[tuple[float, float], Found] = {}
+    around: dict[tuple[float, float, float], Weighed] = {}
+    made = []
+    for variant in variants:
+        parameters = view.parameters
+        if variant.cytoplasm_um is not None:
+            parameters = replace(parameters, cytoplasm_um=variant.cytoplasm_um)
+        which = (variant.probability, variant.grow_um)
+        if which not in nuclei:
+            nuclei[which] = _resized(_probable(found, variant), view, variant)
+        far = (*which, asked_um(parameters.cytoplasm_um))
+        if far not in around:
+            around[far] = weighed_around(view, nuclei[which], parameters)
+        band = _at_borders(nuclei[which].instances, _pixels(variant, "band_um", view.mpp)) if variant.band_um else None
+        made.append(divided(view, nuclei[which], parameters, left_out=band, around=around[far]))
+    return made
 
 
 def _probable(found: Found, variant: Variant) -> Found:

@@ -9,9 +9,17 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from saliency_stats.cohort import Phantom
-from saliency_stats.compartments import CompartmentParameters, Found, estimate_stains, nucleus_finder, view_of
+from saliency_stats.compartments import (
+    CompartmentParameters,
+    Found,
+    estimate_stains,
+    nucleus_finder,
+    segmentation,
+    variants,
+    view_of,
+)
 from saliency_stats.compartments.segmentation import divided
-from saliency_stats.compartments.variants import VARIANTS, Variant, varied
+from saliency_stats.compartments.variants import VARIANTS, Variant, variations, varied
 from saliency_stats.errors import CompartmentError
 
 NUCLEUS, CYTOPLASM, STROMA, BACKGROUND = range(4)
@@ -49,6 +57,22 @@ def assert_same(first, second):
     np.testing.assert_array_equal(first.instances, second.instances)
     np.testing.assert_array_equal(first.memberships, second.memberships)
     np.testing.assert_array_equal(first.probabilities, second.probabilities)
+
+
+def test_many_variants_are_each_what_they_are_alone(phantom, monkeypatch):
+    view, found = phantom
+    weighed = []
+    monkeypatch.setattr(
+        variants, "weighed_around", lambda *args: weighed.append(args) or segmentation.weighed_around(*args)
+    )
+    far = (Variant("wide", cytoplasm_um=20.0), Variant("wider", grow_um=0.5, cytoplasm_um=25.0))
+    together = variations(view, found, (*VARIANTS, *far))
+    # seven sets of nuclei, and the two that look further than usual
+    assert len(weighed) == 9
+    for variant, made in zip((*VARIANTS, *far), together, strict=True):
+        assert_same(made, varied(view, found, variant))
+    wide = replace(view.parameters, cytoplasm_um=20.0)
+    assert_same(together[-2], varied(view._replace(parameters=wide), found, VARIANTS[0]))
 
 
 @pytest.mark.parametrize("mpp", [0.5, 1.0])
