@@ -16,6 +16,7 @@ from saliency_stats.settings import load
 
 SIGNALS = ("cytoplasm", "nucleus", "stroma", "none")
 CONTRASTS = ("cytoplasm_vs_nucleus", "nucleus_vs_rest", "cytoplasm_vs_rest", "stroma_vs_rest")
+MODELS = ("trained", "randomised", "trained-randomised")
 COLUMNS = [
     "contrast",
     "label",
@@ -56,13 +57,19 @@ def main() -> None:
 
 
 def _run(arguments: argparse.Namespace, signal: str, nuclei: str, more: tuple[str, ...]) -> Run:
-    chosen = (f"seed={arguments.seed}", f"cohort.signal={signal}", f"compartments.nuclei={nuclei}", *more)
+    chosen = (
+        *(f"seed={arguments.seed}", f"cohort.signal={signal}", f"compartments.nuclei={nuclei}"),
+        # what the other controls and replaced compartments say is methods.py's question
+        *("controls=[randomised]", "causal.replacements=[]"),
+        *more,
+    )
     return Study(load(None, chosen)).run(arguments.out / f"{signal}-{nuclei}")
 
 
 def _summary(run: Run, signal: str, nuclei: str) -> pd.DataFrame:
     rows = run.contrasts
-    rows = rows[(rows["test"] == "sign_flip") & rows["contrast"].isin(CONTRASTS)][COLUMNS].copy()
+    rows = rows[(rows["test"] == "sign_flip") & rows["contrast"].isin(CONTRASTS) & rows["model"].isin(MODELS)]
+    rows = rows[COLUMNS].copy()
     rows.insert(0, "signal", signal)
     rows.insert(1, "nuclei", nuclei)
     metrics = run.metrics.query("model == 'trained' and split == 'test'").iloc[0]
