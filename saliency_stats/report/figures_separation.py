@@ -60,16 +60,22 @@ def draw_separation(run: RunTables, causal: pd.DataFrame) -> Figure:
         own = rows[rows["magnification"] == magnification]
         words = magnification_words(magnification)
         drops.set_title(words if learned(run, magnification) else f"{words} (classifier at chance)", loc="left")
-        drops.set_ylabel("both classes' drop ÷ area share")
-        excess.set_ylabel("more than the random region")
+        drops.set_ylabel("drop of the logits of both classes")
+        excess.set_ylabel("÷ area, more than a random region")
         for axes in (drops, excess):
             _ground(axes, kinds)
         for place, kind in enumerate(kinds):
             of_kind = own[own["replacement"] == kind].set_index("contrast")
             for position, compartment in enumerate(TISSUE):
                 _mark(drops, excess, of_kind, compartment, place + (position - 1) * 0.24)
-        named = largest(own, test=own["test"].iloc[0], alpha=run.alpha)
-        excess.set_title("\n".join(_says(row) for row in records(named)), fontsize=6.5, loc="left")
+        named = records(largest(own, test=own["test"].iloc[0], alpha=run.alpha))
+        for axes, said in (
+            (drops, [f"{REPLACEMENT_WORDS[row.replacement]}: most by {row.largest_drop or 'none'}" for row in named]),
+            (excess, [_says(row) for row in named]),
+        ):
+            axes.set_title("\n".join(said), fontsize=6.5, fontweight="normal", loc="left")
+        where = words if learned(run, magnification) else f"{words} (classifier at chance)"
+        drops.set_title(where, loc="right")
     figure.legend(
         handles=[
             *compartment_handles(TISSUE),
@@ -87,12 +93,12 @@ def caption_separation(run: RunTables, causal: pd.DataFrame) -> str:
     if rows.empty:
         return f"Nothing could be drawn: {_NOTHING}."
     text = (
-        "What tells the classes apart. The drop of the logit of the right class when one compartment is replaced, per"
-        " area, of malignant plus that of benign patches: by so much the classes come closer. What a replacement does"
-        " to both alike (a patch without its nuclei may look malignant, whatever it was) raises the one drop and lowers"
-        " the other, and of the sum nothing is left of it; the figure before shows the classes apart. Right: what"
-        f" exceeds the same operation on random regions of equal area, with {run.confidence_percent} intervals"
-        " that hold for the family of compartments together."
+        "What tells the classes apart. Left: the drop of the logit of the right class when one compartment is replaced,"
+        " of malignant plus that of benign patches: by so much the classes come closer. What a replacement does to both"
+        " alike (a patch without its nuclei may look malignant, whatever it was) raises the one drop and lowers the"
+        " other, and of the sum nothing is left of it; the figure before shows the classes apart. Right: the same per"
+        " area, which does not favour large compartments but makes much of small ones, less that of random regions of"
+        f" equal area, with {run.confidence_percent} intervals that hold for the family of compartments together."
     )
     if rows["ci_low_simultaneous"].isna().all():
         return text.replace(
@@ -122,8 +128,8 @@ def _ground(axes: Any, kinds: list[str]) -> None:
 def _mark(drops: Any, excess: Any, rows: pd.DataFrame, compartment: str, at: float) -> None:
     row = rows.loc[f"separation:{compartment}"]
     colour = COMPARTMENT_COLOURS[compartment]
-    drops.plot([at], [row["drop_per_area"]], marker="D", color=colour, markersize=5.5, linestyle="")
-    drops.plot([at], [row["random_drop_per_area"]], marker="_", color=CONTROL_COLOUR, markersize=9, linestyle="")
+    drops.plot([at], [row["drop"]], marker="D", color=colour, markersize=5.5, linestyle="")
+    drops.plot([at], [row["random_drop"]], marker="_", color=CONTROL_COLOUR, markersize=9, linestyle="")
     low, high = row["ci_low_simultaneous"], row["ci_high_simultaneous"]
     if np.isfinite(low):
         excess.plot([at, at], [low, high], color=colour, linewidth=1.8)

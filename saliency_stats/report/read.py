@@ -105,7 +105,7 @@ _TABLES: Final[Mapping[str, _TableSpec]] = {
         (
             *("estimate", "ci_low", "ci_high", "p_value", "p_adjusted", "n_slides", "n_patches", "n_units"),
             *("ci_low_simultaneous", "ci_high_simultaneous"),
-            *("drop_per_area", "random_drop_per_area", "rho", "rho_low", "rho_high"),
+            *("drop_per_area", "random_drop_per_area", "rho", "rho_low", "rho_high", "drop", "random_drop"),
         ),
         optional=True,
     ),

@@ -22,7 +22,7 @@ from saliency_stats.vocabulary import LABELS, TISSUE, TRAINED
 #: Columns of ``causal.csv``.
 CAUSAL_COLUMNS: Final = (
     *COLUMNS,
-    *("replacement", "drop_per_area", "random_drop_per_area", "rho", "rho_low", "rho_high"),
+    *("replacement", "drop_per_area", "random_drop_per_area", "rho", "rho_low", "rho_high", "drop", "random_drop"),
 )
 _FAMILIES: Final = {
     "drop": "causal",
@@ -39,7 +39,7 @@ SUM_OF_LABELS: Final = f"{_MALIGNANT}+{_BENIGN}"
 #: beforehand: its hypotheses do not pay for the others that stand beside it for comparison. Whoever picks the method
 #: that predicts best must correct for that choice.
 _TOGETHER: Final = ("family", "test", "replacement", "method", "reduction")
-_MEANS: Final = ("drop_per_area", "random_drop_per_area")
+_MEANS: Final = ("drop_per_area", "random_drop_per_area", "drop", "random_drop")
 _EFFECTS: Final = (*_MEANS, "value")
 _NO_FINDING: Final = [
     *("statistic", "df", "p_value", "ci_low", "ci_high", "effect_size", "effect_size_low", "effect_size_high"),
@@ -102,14 +102,14 @@ def causal_table(
     Returns
     -------
     DataFrame
-        Columns :data:`CAUSAL_COLUMNS`, those of ``contrasts.csv`` and six more, one row per stratum and test, in a
+        Columns :data:`CAUSAL_COLUMNS`, those of ``contrasts.csv`` and eight more, one row per stratum and test, in a
         fixed order. ``estimate`` is in logits per area, of the predictions in Fisher's z; ``ratio`` is empty, as
         neither is a logarithm. ``drop_per_area`` and ``random_drop_per_area`` are the means over units (of a
         separation, the sums of the two classes' means) that the estimate is the difference of, over patches that have
-        both; ``rho`` and its limits are the predictions' estimate and interval as correlations. Each family is
-        corrected for itself, test by test, and for each replacement, method and reduction apart. Controls have
-        families of their own, named "…_reference". Predictions have one value per slide, so that nothing is known of
-        clustering within slides.
+        both; ``drop`` and ``random_drop`` are the same in logits, not divided by the area; ``rho`` and its limits are
+        the predictions' estimate and interval as correlations. Each family is corrected for itself, test by test, and
+        for each replacement, method and reduction apart. Controls have families of their own, named "…_reference".
+        Predictions have one value per slide, so that nothing is known of clustering within slides.
 
     Raises
     ------

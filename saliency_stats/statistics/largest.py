@@ -32,6 +32,9 @@ def largest(causal: pd.DataFrame, *, test: str = PRIMARY_TESTS[0], alpha: float 
         ci_low, ci_high and p_adjusted (of "causal_pairs"), and whether it is significant; excess (over the random
         region) with excess_p_adjusted (of "causal"), whether the compartment is above_random, and which compartment has
         the largest_excess; the two disagree where a small compartment does much per area because it is small. Then
+        which has the largest_drop in logits, not divided by the area, and the largest_drop_excess of it over the random
+        region of the same area: dividing by a small area makes much of noise, not dividing makes much of what is large.
+        Then
         status and reason of the difference. Both names are empty where fewer than two compartments were replaced.
 
     Raises
@@ -40,7 +43,7 @@ def largest(causal: pd.DataFrame, *, test: str = PRIMARY_TESTS[0], alpha: float 
         If columns are missing, or there are no rows of this test.
     """
     stratum = ["label", "magnification", "model", "replacement"]
-    require_columns("causal", causal.columns, (*stratum, "contrast", "test", "drop_per_area", "p_adjusted"))
+    require_columns("causal", causal.columns, (*stratum, "contrast", "test", "drop_per_area", "drop", "p_adjusted"))
     rows = causal[causal["test"] == test]
     if rows.empty:
         raise StatisticsError(f"causal: no rows of test {test!r} (found: {', '.join(sorted(set(causal['test'])))})")
@@ -60,7 +63,7 @@ def _largest(rows: pd.DataFrame, alpha: float) -> dict[str, Any]:
             **dict.fromkeys(("compartment", "second"), ""),
             **dict.fromkeys((*numbers, "excess", "excess_p_adjusted"), NAN),
             **dict.fromkeys(("significant", "above_random"), False),
-            "largest_excess": "",
+            **dict.fromkeys(("largest_excess", "largest_drop", "largest_drop_excess"), ""),
             "status": "no_inference",
             "reason": "fewer than two compartments were replaced",
         }
@@ -85,6 +88,8 @@ def _largest(rows: pd.DataFrame, alpha: float) -> dict[str, Any]:
         "excess_p_adjusted": p_excess,
         "above_random": bool(excess > 0 and p_excess <= alpha),
         "largest_excess": own["estimate"].idxmax(),
+        "largest_drop": own["drop"].idxmax(),
+        "largest_drop_excess": (own["drop"] - own["random_drop"]).idxmax(),
         "status": row["status"],
         "reason": row["reason"],
     }

@@ -64,7 +64,7 @@ def tables(run: RunTables) -> Tables:
 
 def _texts(figure: Figure) -> str:
     parts = [text.get_text() for axes in figure.axes for text in axes.texts]
-    parts += [axes.get_title(loc=side) for axes in figure.axes for side in ("left", "center")]
+    parts += [axes.get_title(loc=side) for axes in figure.axes for side in ("left", "center", "right")]
     return "\n".join([*parts, *(text.get_text() for text in figure.texts)])
 
 
@@ -168,13 +168,14 @@ def test_what_tells_the_classes_apart_is_drawn_and_named(run: RunTables, tables:
     rows = causal[(causal["label"] == "malignant+benign") & (causal["test"] == "t_slide_means")]
     rows = rows[(rows["model"] == "trained") & rows["contrast"].isin([f"separation:{name}" for name in TISSUE])]
     drops, excess = figure.axes
-    for axes, column, marker in ((drops, "drop_per_area", "D"), (drops, "random_drop_per_area", "_")):
+    for axes, column, marker in ((drops, "drop", "D"), (drops, "random_drop", "_")):
         drawn = sorted(line.get_ydata()[0] for line in axes.lines if line.get_marker() == marker)
         np.testing.assert_allclose(drawn, sorted(rows[column]))
     ends = sorted(
         line.get_ydata()[0] for line in excess.lines if len(line.get_ydata()) == 2 and line.get_linewidth() > 1
     )
     np.testing.assert_allclose(ends, sorted(rows["ci_low_simultaneous"]))
+    assert "blur: most by cytoplasm" in text
     assert "Test: t_slide_means" in caption_separation(run, causal)
     one_class = causal[causal["label"] != "malignant+benign"]
     assert not has_separation(one_class)

@@ -183,7 +183,7 @@ def test_saliency_that_follows_the_effect_predicts_it(study, causal):
     assert row(away, "prediction")["rho_high"] < -0.4
     drops = ~causal["contrast"].str.startswith("prediction")
     assert causal.loc[drops, ["rho", "rho_low", "rho_high"]].isna().all(axis=None)
-    assert causal.loc[~drops, ["drop_per_area", "icc"]].isna().all(axis=None)
+    assert causal.loc[~drops, ["drop_per_area", "drop", "icc"]].isna().all(axis=None)
 
 
 def test_rank_correlations_are_scipys(study):
@@ -352,6 +352,7 @@ def test_the_largest_is_the_planted_compartment(planted):
     assert found["label"].tolist() == ["malignant"]
     assert (found["compartment"] == planted).all()
     assert (found["largest_excess"] == planted).all()
+    assert (found["largest_drop_excess"] == planted).all()
     assert found["significant"].all()
     assert found["above_random"].all()
     assert (found["ci_low"] > 0).all()
@@ -389,7 +390,7 @@ def test_what_shifts_both_classes_alike_does_not_separate_them():
 def test_the_separation_is_the_sum_of_what_the_classes_lose(causal):
     for name in TISSUE:
         both = row(causal, f"separation:{name}", "malignant+benign")
-        for column in ("estimate", "drop_per_area", "random_drop_per_area"):
+        for column in ("estimate", "drop_per_area", "random_drop_per_area", "drop", "random_drop"):
             own = sum(row(causal, f"drop:{name}", label, "t_slide_means")[column] for label in LABELS)
             assert row(causal, f"separation:{name}", "malignant+benign", "t_slide_means")[column] == pytest.approx(own)
         # each class has slides of its own here: no signs to flip
