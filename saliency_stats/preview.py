@@ -124,7 +124,7 @@ def _costs(settings: StudySettings, used: pd.DataFrame, device: torch.device, re
             f"estimated on this machine ({device.type}): {seconds / 60:.0f} min, of which training "
             f"{training / 60:.0f} min; segmentation and figures come on top"
         ),
-        f"memory about {memory / 1e9:.1f} GB",
+        f"memory about {memory / 1e9:.1f} GB, disk at most {assembly.needed_bytes(settings, used) / 1e9:.1f} GB",
     ]
 
 

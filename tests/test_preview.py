@@ -21,6 +21,7 @@ def test_check_counts_patches_and_slides_and_estimates_costs(tmp_path, monkeypat
     assert "40 of 40 patches" in result.output
     assert "min, of which training" in result.output
     assert "memory about" in result.output
+    assert "GB, disk at most 0." in result.output
     assert not list(tmp_path.iterdir())
 
 
