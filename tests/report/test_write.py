@@ -23,7 +23,7 @@ HOSTILE = '<script>alert("x")</script>'
 #: Figures of every run; others are drawn where a run has what they are about.
 OPTIONAL = [
     *("magnification", "magnification_compartments", "slides"),
-    *("causal", "ablation_curves", "controls", "methods", "segmentations", "multiverse"),
+    *("causal", "separation", "ablation_curves", "controls", "methods", "segmentations", "multiverse"),
 ]
 NAMES = [spec.name for spec in figures.FIGURES if spec.name not in OPTIONAL]
 
