@@ -178,7 +178,7 @@ def cell_evidence(
     mpp: float,
     parameters: FibreParameters = FibreParameters(),
 ) -> dict[str, FloatArray]:
-    """Everything that tells cytoplasm from fibre, by the names of ``cell_rule.fitted_rule``.
+    """Everything that tells cytoplasm from fibre; the fitted rule asks for it also as ``surroundings.relative`` has it.
 
     ``stain`` (``stain_evidence``); ``direction`` (coherence of the optical density: fibres are drawn out);
     ``crowding`` and ``crowding_near`` (share of nuclei around: epithelium and lymphoid tissue are crowded),
