@@ -15,7 +15,7 @@ from saliency_stats.cohort import Cohort, PatchFolder, Phantom, PhantomCohort, P
 from saliency_stats.cohort.cache import CachedCohort
 from saliency_stats.cohort.slides import SlideCohort
 from saliency_stats.cohort.tiling import TilingParameters
-from saliency_stats.companion import Companion
+from saliency_stats.companion import Companion, drawn
 from saliency_stats.compartments import CompartmentParameters, NucleusFinder, nucleus_finder
 from saliency_stats.compartments.variants import VARIANTS
 from saliency_stats.crossing import Crossing
@@ -152,6 +152,11 @@ def _companion(settings: StudySettings) -> Companion | None:
         min_area=settings.compartments.min_area,
         seed=derive(settings.seed, "causal"),
     )
+
+
+def replaced_of(settings: StudySettings, measured: pd.DataFrame) -> "pd.Series[bool]":
+    """Say of which measured patches compartments are replaced, if they are judged."""
+    return drawn(measured, settings.causal.patches_per_class, derive(settings.seed, "causal"))
 
 
 def crossing_of(settings: StudySettings) -> Crossing | None:

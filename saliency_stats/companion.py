@@ -63,7 +63,7 @@ class Companion:
         Parameters
         ----------
         rows
-            N rows of identity.
+            N rows of identity, with their ``mpp`` and whether they are ``replaced`` (:func:`drawn`).
         patches, segmentations
             N patches and their compartments.
         logits
@@ -83,10 +83,11 @@ class Companion:
         """
         each = np.arange(len(target))
         margin = logits[each, target] - logits[each, 1 - target]
-        judged = np.flatnonzero(margin >= np.log(self.min_confidence / (1 - self.min_confidence)))
+        judged = margin >= np.log(self.min_confidence / (1 - self.min_confidence))
+        rows, asked = rows.drop(columns="replaced"), np.flatnonzero(judged & rows["replaced"].to_numpy(dtype=bool))
         ablations: list[dict[str, Any]] = []
         curve_rows: list[dict[str, Any]] = []
-        for at in judged.tolist():
+        for at in asked.tolist():
             identity: dict[str, Any] = {str(name): value for name, value in rows.iloc[at].items()}
             image, members, mpp = patches[at].image, segmentations[at].memberships, float(identity.pop("mpp"))
             named = (str(identity["patch_id"]), float(identity["magnification"]))
@@ -110,6 +111,33 @@ class Companion:
         if self.curve_steps:
             tables["ablation_curves"] = pd.DataFrame(curve_rows, columns=[*keys, *_STEP])
         return tables
+
+
+def drawn(table: pd.DataFrame, most: int, seed: int) -> "pd.Series[bool]":
+    """Draw the patches whose compartments are replaced.
+
+    A replaced patch costs many passes of the network, and tests compare slides: from a few patches on, more of one
+    slide add little. Before it is known which of them are judged, so that the draw depends on the table alone.
+
+    Parameters
+    ----------
+    table
+        Columns patch_id, slide_id, label and magnification.
+    most
+        Patches of each slide and class; 0 takes all. Where slides are not known, all patches are taken.
+    seed
+        From which the order is derived; of a place seen at several magnifications all patches are drawn, or none.
+
+    Returns
+    -------
+    Series
+        Boolean, with the table's index.
+    """
+    if not most:
+        return pd.Series(data=True, index=table.index)
+    order = table["patch_id"].map(lambda patch_id: derive(seed, "drawn", patch_id))
+    place = order.groupby([table[key] for key in ("magnification", "slide_id", "label")]).rank(method="first")
+    return (place <= most) | (table["slide_id"] == "")
 
 
 def _rng(seed: int, use: str, name: tuple[str, float]) -> np.random.Generator:

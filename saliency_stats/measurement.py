@@ -182,7 +182,7 @@ class Measurement:
             tables[SHIFT] = identity.merge(null, on="patch_id", validate="one_to_one")
         if self.companion is not None:
             tables |= self.companion.tables(
-                identity.assign(mpp=examined.table["mpp"].to_numpy()),
+                identity.assign(**{name: examined.table[name].to_numpy() for name in ("mpp", "replaced")}),
                 examined.patches,
                 examined.segmentations,
                 examined.logits[TRAINED],

@@ -95,7 +95,8 @@ def _costs(settings: StudySettings, used: pd.DataFrame, device: torch.device, re
     with torch.no_grad():
         forward = _seconds(lambda: model(images), device) / _TRIAL
     n_train = int((used["split"] == "train").sum())
-    n_measured = int((used["split"] == settings.cohort.evaluation_split).sum())
+    measured = used[used["split"] == settings.cohort.evaluation_split]
+    n_measured, n_replaced = len(measured), int(assembly.replaced_of(settings, measured).sum())
     training = {
         "all": settings.classifier.epochs * n_train * step,
         "head": n_train * forward,
@@ -112,7 +113,8 @@ def _costs(settings: StudySettings, used: pd.DataFrame, device: torch.device, re
     seconds = (
         reading
         + training
-        + n_measured * ((own + further) * explained + replaced * forward)
+        + n_measured * (own + further) * explained
+        + n_replaced * replaced * forward
         + (len(used) - n_measured) * forward
     )
     pixels = float((used["height_px"] * used["width_px"]).max())

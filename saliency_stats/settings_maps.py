@@ -51,6 +51,7 @@ class CausalSection(Section):
     """What is replaced, to see whether the decision depends on it."""
 
     replacements: list[Literal["mean", "blur", "stain"]] = Field(default=["mean", "blur", "stain"])
+    patches_per_class: int = Field(default=6, ge=0)
     curve_steps: int = Field(default=0, ge=0, le=50)
 
     @field_validator("curve_steps")

@@ -134,7 +134,8 @@ class Stages:
                 stains[str(name)] = self._estimate(part)
                 bar.update(1)
         write_table(self.store.folder / "stains.csv", stain_table(stains))
-        return self._measurement(table, models, stains)
+        replaced = assembly.replaced_of(self.settings, measured)
+        return self._measurement(table.assign(replaced=replaced.reindex(table.index, fill_value=False)), models, stains)
 
     def again(self, table: pd.DataFrame, row: int) -> Measurement:
         """Make the function of a unit that holds this row of the table, from what a finished run has stored."""

@@ -18,6 +18,7 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from saliency_stats.attribution.replacement import (
     REPLACEMENTS,
+    SHARED,
     FloatImage,
     Weights,
     as_floats,
@@ -148,6 +149,7 @@ def ablated(
     """
     pixels = as_floats(image)
     members, tissue = _members(memberships, pixels.shape)
+    shared = {kind: replacement(pixels, tissue, kind, mpp, tissue=tissue) for kind in kinds if kind in SHARED}
     found = []
     for compartment in TISSUE:
         own = members[compartment]
@@ -156,7 +158,9 @@ def ablated(
             continue
         for name, weight in zip(REGIONS, (own, region), strict=True):
             for kind in kinds:
-                stand_in = replacement(pixels, weight, kind, mpp, tissue=tissue)
+                stand_in = shared.get(kind)
+                if stand_in is None:
+                    stand_in = replacement(pixels, weight, kind, mpp, tissue=tissue)
                 found.append(Ablation(compartment, kind, name, composed(pixels, weight, stand_in)))
     return found
 

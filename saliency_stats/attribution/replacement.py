@@ -21,6 +21,8 @@ Weights = npt.NDArray[np.float64]
 
 #: What may stand in for a compartment.
 REPLACEMENTS: Final = ("mean", "blur", "stain")
+#: Those that are the same whatever is replaced, so that a patch needs them once.
+SHARED: Final = ("mean",)
 #: Structure finer than this is removed by ``blur`` and kept by ``stain``: chromatin, granules, single fibres.
 BLUR_UM: Final = 2.0
 #: ``mean`` averages colour over a few cells.

@@ -118,6 +118,7 @@ def caption_causal(run: RunTables, ablation: pd.DataFrame, causal: pd.DataFrame)
         f" only what exceeds it speaks for the compartment. {means}. Right: how densely the saliency lies in a"
         f" compartment against what replacing it does ({REPLACEMENT_WORDS.get(kind, kind)}); a pale dot is a"
         " compartment of one patch."
+        f" {found['patch_id'].nunique():,} judged patches were asked."
     )
     tested = causal[(causal["contrast"] == "prediction") & np.isfinite(causal["rho_low"])]
     if not tested.empty:

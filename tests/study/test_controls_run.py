@@ -28,6 +28,7 @@ def run(study_file, tmp_path_factory):
         "saliency.scores=true",
         "saliency.min_confidence=0.5",
         "causal.curve_steps=3",
+        "causal.patches_per_class=2",
         "multiverse.enabled=true",
         "multiverse.methods=[gradient]",
         "multiverse.segmentations=[nuclei+1um, cytoplasm3um, probability-0.1]",
@@ -116,6 +117,8 @@ def test_replaced_compartments_start_from_the_intact_logit(run):
         own = np.where(table["label"] == "malignant", rows["logit_malignant"], rows["logit_benign"])
         np.testing.assert_allclose(table[column], own, atol=1e-3)
     assert not np.allclose(ablation["logit"], ablation["logit_ablated"])
+    for table in (ablation, curves):
+        assert table.groupby(["slide_id", "label"])["patch_id"].nunique().max() == 2  # of three
     assert {"drop:cytoplasm", "prediction"} <= set(run.table("causal")["contrast"])
 
 
