@@ -136,7 +136,7 @@ def caption_controls(run: RunTables) -> str:
     every = control_rows(run)
     rows = every[np.isfinite(every["estimate"])]
     text = (
-        "The claim against every control. Wide panels: how much denser the saliency is in the cytoplasm than in the"
+        "Wide panels: how much denser the saliency is in the cytoplasm than in the"
         " nuclei (log axis; right of the dashed line the cytoplasm is denser, the claim under test); the vertical line"
         " and band are the trained network’s estimate and interval. Narrow panels: the trained network against the"
         " control of that row in the same patches, as a ratio of the two ratios (right of the dashed line: the trained"

@@ -18,7 +18,7 @@ from saliency_stats.report.style import (
     empty_figure,
     new_figure,
 )
-from saliency_stats.report.wording import count, magnification_words, p_sign
+from saliency_stats.report.wording import TEST_WORDS, count, magnification_words, p_sign
 from saliency_stats.statistics.causal import SUM_OF_LABELS
 from saliency_stats.statistics.largest import largest
 from saliency_stats.vocabulary import TISSUE, TRAINED
@@ -93,7 +93,7 @@ def caption_separation(run: RunTables, causal: pd.DataFrame) -> str:
     if rows.empty:
         return f"Nothing could be drawn: {_NOTHING}."
     text = (
-        "What tells the classes apart. Left: the drop of the logit of the right class when one compartment is replaced,"
+        "Left: the drop of the logit of the right class when one compartment is replaced,"
         " of malignant plus that of benign patches: by so much the classes come closer. What a replacement does to both"
         " alike (a patch without its nuclei may look malignant, whatever it was) raises the one drop and lowers the"
         " other, and of the sum nothing is left of it; the figure before shows the classes apart. Right: the same per"
@@ -105,7 +105,7 @@ def caption_separation(run: RunTables, causal: pd.DataFrame) -> str:
             f", with {run.confidence_percent} intervals that hold", ", without intervals, which hold", 1
         )
     n = int(rows["n_units"].max())
-    return f"{text} Test: {test}, over {count(n, run.unit)}."
+    return f"{text} Test: {TEST_WORDS.get(test, test)}, {count(n, run.unit)}."
 
 
 def _shown(run: RunTables, causal: pd.DataFrame) -> tuple[pd.DataFrame, str]:

@@ -176,7 +176,7 @@ def test_what_tells_the_classes_apart_is_drawn_and_named(run: RunTables, tables:
     )
     np.testing.assert_allclose(ends, sorted(rows["ci_low_simultaneous"]))
     assert "blur: most by cytoplasm" in text
-    assert "Test: t_slide_means" in caption_separation(run, causal)
+    assert "Test: t over slide means, " in caption_separation(run, causal)
     one_class = causal[causal["label"] != "malignant+benign"]
     assert not has_separation(one_class)
     assert caption_separation(run, one_class).startswith("Nothing could be drawn")
