@@ -43,7 +43,7 @@ from saliency_stats.compartments import (
     view_of,
 )
 from saliency_stats.compartments.cell_rule import LIMIT, CellRule
-from saliency_stats.compartments.cells import ASKED_UM, CELL_SCALE, cytoplasm, reach_um
+from saliency_stats.compartments.cells import ASKED_UM, CELL_SCALE, reach_um, weighed
 from saliency_stats.compartments.fibre import FibreParameters, cell_evidence
 from saliency_stats.compartments.surroundings import relative
 from saliency_stats.vocabulary import COMPARTMENT_CODES
@@ -183,7 +183,8 @@ def asked(rule: CellRule, examples: Sequence[Example]) -> NDArray[np.int64]:
     for example in examples:
         tissue = view_of(example.image, example.mpp, USUAL, example.stains).tissue
         stained, nuclear = concentrations(example.image, example.stains), example.nuclei > 0
-        cells = cytoplasm(example.nuclei, tissue, stained, example.mpp, maxima=example.stains.maxima, rule=rule)
+        around = weighed(example.nuclei, tissue, stained, example.mpp, maxima=example.stains.maxima, rule=rule)
+        cells = around.within(ASKED_UM, FibreParameters().threshold)
         counted = tissue & ~nuclear if example.source == "phantoms" else tissue | nuclear
         called = (cells > 0) | nuclear
         for row, truth in enumerate((example.positive, ~example.positive)):

@@ -47,7 +47,7 @@ def reach_um(instances: Instances, mpp: float, cytoplasm_um: float, cell_scale: 
     mpp
         µm per pixel.
     cytoplasm_um, cell_scale
-        See ``cytoplasm``.
+        See ``weighed``.
 
     Returns
     -------
@@ -93,7 +93,7 @@ class Weighed:
     radius_um
         Of every nucleus, by its number: that of the disc of equal area.
     cell_scale
-        See ``cytoplasm``.
+        See ``weighed``.
     """
 
     instances: Instances
@@ -104,7 +104,23 @@ class Weighed:
     cell_scale: float
 
     def within(self, cytoplasm_um: float, threshold: float) -> Instances:
-        """Give the cytoplasm up to a reach, (H, W) int32 as ``cytoplasm`` does."""
+        """Give the cytoplasm of every nucleus.
+
+        What is weighed above the threshold, and connected to its nucleus within its own cell: a gap ends the cell.
+
+        Parameters
+        ----------
+        cytoplasm_um
+            Cytoplasm reaches no further than this from the border of its nucleus; at most ``asked_um`` of what was
+            asked for.
+        threshold
+            Log-odds (``FibreParameters.threshold``).
+
+        Returns
+        -------
+        ndarray
+            (H, W) int32: number of the nucleus whose cytoplasm this is, 0 elsewhere (nuclei included).
+        """
         reach = _reach_um(self.radius_um, cytoplasm_um, self.cell_scale)
         cells = np.where((self.odds > threshold) & (self.distance_um <= reach[self.owner]), self.owner, 0)
         return _attached(cells.astype(np.int32), self.instances)
@@ -124,7 +140,41 @@ def weighed(
 ) -> Weighed:
     """Weigh what is around nuclei, as far as any reach up to ``cytoplasm_um``, or ``ASKED_UM``, needs it.
 
-    Parameters, and what is raised, are those of ``cytoplasm``.
+    Cytoplasm may be tissue outside all nuclei whose nearest nucleus is at most ``cytoplasm_um`` and at most
+    ``cell_scale - 1`` of its own radii away; whether stain, texture and nuclei call it fibre is weighed
+    (``fibre.cell_evidence``, ``surroundings.relative``, ``cell_rule``). Distances are measured from the border, half a
+    pixel beyond the centre of the nucleus' outermost pixel.
+
+    Parameters
+    ----------
+    instances
+        (H, W) int32 nuclei, 0 outside.
+    tissue
+        (H, W) mask.
+    concentrations
+        (2, H, W) haematoxylin and eosin.
+    mpp
+        µm per pixel.
+    cytoplasm_um
+        The longest reach that will be asked for.
+    parameters
+        See ``FibreParameters``.
+    cell_scale
+        A cell reaches no further than this many radii of its nucleus, that of the disc of equal area; above 1.
+    maxima
+        The slide's 99th percentile of haematoxylin and eosin (``Stains.maxima``). Taken from this image if left out.
+    rule
+        Weighs the evidence. The fitted one that comes with the package if left out.
+
+    Returns
+    -------
+    Weighed
+        Gives the cytoplasm within any such reach.
+
+    Raises
+    ------
+    CompartmentError
+        If ``cell_scale`` is not a finite number above 1.
     """
     if not (np.isfinite(cell_scale) and cell_scale > 1):
         raise CompartmentError(f"cell_scale must be a finite number above 1, found {cell_scale!r}; the usual is 5.")
@@ -142,67 +192,3 @@ def weighed(
     found = cell_evidence(instances, owner, distance_um, tissue, away, concentrations, maxima, mpp, parameters)
     odds = (rule or fitted_rule()).log_odds(found | relative(found, asked, mpp), asked)
     return Weighed(instances, owner, distance_um, odds, radius_um, cell_scale)
-
-
-def cytoplasm(
-    instances: Instances,
-    tissue: BoolArray,
-    concentrations: FloatArray,
-    mpp: float,
-    cytoplasm_um: float = 15.0,
-    parameters: FibreParameters = _USUAL,
-    *,
-    cell_scale: float = CELL_SCALE,
-    maxima: tuple[float, float] | None = None,
-    rule: CellRule | None = None,
-) -> Instances:
-    """Cytoplasm of every nucleus.
-
-    Tissue outside all nuclei whose nearest nucleus is at most ``cytoplasm_um`` and at most ``cell_scale - 1`` of
-    its own radii away, that stain, texture and nuclei do not call fibre (``fibre.cell_evidence``,
-    ``surroundings.relative``, ``cell_rule``), and that is connected to that nucleus within its own cell: a gap ends
-    the cell. Distances are measured from the border, half a pixel beyond the centre of the nucleus' outermost pixel.
-
-    Parameters
-    ----------
-    instances
-        (H, W) int32 nuclei, 0 outside.
-    tissue
-        (H, W) mask.
-    concentrations
-        (2, H, W) haematoxylin and eosin.
-    mpp
-        µm per pixel.
-    cytoplasm_um
-        Cytoplasm reaches no further than this from the border of its nucleus.
-    parameters
-        See ``FibreParameters``.
-    cell_scale
-        A cell reaches no further than this many radii of its nucleus, that of the disc of equal area; above 1.
-    maxima
-        The slide's 99th percentile of haematoxylin and eosin (``Stains.maxima``). Taken from this image if left out.
-    rule
-        Weighs the evidence. The fitted one that comes with the package if left out.
-
-    Returns
-    -------
-    ndarray
-        (H, W) int32: number of the nucleus whose cytoplasm this is, 0 elsewhere (nuclei included).
-
-    Raises
-    ------
-    CompartmentError
-        If ``cell_scale`` is not a finite number above 1.
-    """
-    around = weighed(
-        instances,
-        tissue,
-        concentrations,
-        mpp,
-        cytoplasm_um,
-        parameters,
-        cell_scale=cell_scale,
-        maxima=maxima,
-        rule=rule,
-    )
-    return around.within(cytoplasm_um, parameters.threshold)

@@ -4,7 +4,7 @@ from skimage.transform import resize
 
 from saliency_stats.cohort import Phantom
 from saliency_stats.compartments import FibreParameters, concentrations, estimate_stains
-from saliency_stats.compartments.cells import CELL_SCALE, cytoplasm, reach_um
+from saliency_stats.compartments.cells import CELL_SCALE, reach_um, weighed
 from saliency_stats.errors import CompartmentError
 
 SHAPE = (64, 64)
@@ -13,6 +13,10 @@ EVERYWHERE = np.ones(SHAPE, bool)
 PLAIN = np.stack([np.full(SHAPE, 0.2), np.full(SHAPE, 0.2)])
 #: Everything within reach is cytoplasm: for what is not about fibre.
 ALL = FibreParameters(threshold=-1e6)
+
+
+def cytoplasm(instances, tissue, stained, mpp, reach=15.0, parameters=FibreParameters(), **more):  # noqa: B008 - frozen
+    return weighed(instances, tissue, stained, mpp, reach, parameters, **more).within(reach, parameters.threshold)
 
 
 def disc(radius, centre=(32, 32), number=1, instances=None):
