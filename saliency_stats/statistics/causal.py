@@ -49,7 +49,7 @@ _NO_FINDING: Final = [
 
 @dataclass(frozen=True, eq=False)
 class _Asked:
-    """One sample, what names it in the table, and how many judged patches could have been in it."""
+    """One sample, what names it in the table, and how many judged and altered patches could be in it."""
 
     kind: str
     names: dict[str, Any]
@@ -109,6 +109,7 @@ def causal_table(
         both; ``drop`` and ``random_drop`` are the same in logits, not divided by the area; ``rho`` and its limits are
         the predictions' estimate and interval as correlations. Each family is corrected for itself, test by test, and
         for each replacement, method and reduction apart. Controls have families of their own, named "…_reference".
+        ``n_missing`` counts judged patches of which something was replaced, but not this compartment.
         Predictions have one value per slide, so that nothing is known of clustering within slides.
 
     Raises
@@ -120,7 +121,8 @@ def causal_table(
     strata = ablation[["magnification", "model", "replacement"]].drop_duplicates()
     unlearned = unlearned_of(strata["magnification"].unique(), learned)
     asked = sorted([*_drops(found, strata), *_predictions(found, ledger, strata)], key=lambda one: _order(one.names))
-    sizes = population.patches.groupby(["label", "magnification"]).size().to_dict()
+    patches = found[["patch_id", "label", "magnification"]].drop_duplicates()
+    sizes = patches.groupby(["label", "magnification"]).size().to_dict()
     asked = [replace(one, n_selected=_selected(sizes, one.names)) for one in asked]
     if not asked:
         return pd.DataFrame(columns=list(CAUSAL_COLUMNS))
@@ -165,7 +167,7 @@ def _signed(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _selected(sizes: Mapping[Hashable, int], names: Mapping[str, Any]) -> int:
-    """Count the judged patches that could be in a sample."""
+    """Count the patches that could be in a sample."""
     labels = LABELS if names["label"] == SUM_OF_LABELS else (names["label"],)
     return sum(int(sizes.get((label, names["magnification"]), 0)) for label in labels)
 
@@ -198,7 +200,7 @@ def _ask(one: _Asked, settings: StatisticsSettings, alpha: float) -> pd.DataFram
         "patient": patient,
         "assume_independent": settings.assume_independent and not of_slides,
     }
-    of_both = one.kind.startswith("separation")
+    of_both = one.names["label"] == SUM_OF_LABELS
     table = contrast_table(
         one.sample,
         "value",

@@ -271,6 +271,13 @@ def test_a_missing_compartment_is_counted(study):
     assert largest(only)["reason"].eq("fewer than two compartments were replaced").all()
 
 
+def test_a_patch_that_was_not_asked_is_not_missing(study):
+    ablation, ledger, population = study
+    table = causal_table(ablation[~ablation["patch_id"].str.endswith("-0")], ledger, population, SETTINGS)
+    assert row(table, "drop:nucleus")[["n_patches", "n_missing"]].tolist() == [35, 0]
+    assert row(table, "prediction")[["n_patches", "n_missing"]].tolist() == [35, 0]
+
+
 def test_only_judged_patches_count(study):
     ablation, ledger, population = study
     few = population.patches[population.patches["patch_id"].str.endswith(("-0", "-1"))]
