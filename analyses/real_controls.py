@@ -16,12 +16,11 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
+from committed import keep
 
 from saliency_stats import Study
 from saliency_stats.settings import load
 
-TABLES = ("causal.csv", "multiverse_summary.csv", "metrics.csv")
-FIGURES = ("controls.png", "methods.png", "causal.png", "separation.png", "multiverse.png", "segmentations.png")
 #: Training patches that the table keeps: they are not used, but a study has some.
 KEPT_TRAIN = 8
 
@@ -59,15 +58,7 @@ def main() -> None:
             ),
         )
     ).run(arguments.out)
-    arguments.results.mkdir(parents=True, exist_ok=True)
-    for name in TABLES:
-        shutil.copy(run.folder / name, arguments.results / name)
-    for name in FIGURES:
-        shutil.copy(run.folder / "figures" / name, arguments.results / name)
-    contrasts = run.contrasts
-    one_test = contrasts[(contrasts["test"] == "sign_flip") & (contrasts["contrast"] == "cytoplasm_vs_nucleus")]
-    shown = ["label", "magnification", "model", "method", "reduction", "estimate", "ratio", "status", "n_patches"]
-    one_test[shown].to_csv(arguments.results / "contrasts.csv", index=False)
+    keep(run, arguments.results)
     null = run.table("shift")
     print(null.assign(found=null["p_two_sided"] <= 0.05).groupby("label")["found"].mean())
 
