@@ -126,7 +126,8 @@ def drawn(table: pd.DataFrame, most: int, seed: int) -> "pd.Series[bool]":
     most
         Patches of each slide and class; 0 takes all. Where slides are not known, all patches are taken.
     seed
-        From which the order is derived; of a place seen at several magnifications all patches are drawn, or none.
+        From which the order is derived: the same at every magnification, so that the same places are drawn, as far as
+        they can be used at all of them.
 
     Returns
     -------
