@@ -9,7 +9,7 @@ random region of the same area and shape.
 Images are (H, W, 3), uint8 or float in [0, 1]; all images that come back are float32 in [0, 1], as networks read them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -149,7 +149,7 @@ def ablated(
     """
     pixels = as_floats(image)
     members, tissue = _members(memberships, pixels.shape)
-    shared = {kind: replacement(pixels, tissue, kind, mpp, tissue=tissue) for kind in kinds if kind in SHARED}
+    stand_in = _stand_ins(pixels, tissue, mpp)
     found = []
     for compartment in TISSUE:
         own = members[compartment]
@@ -157,11 +157,8 @@ def ablated(
         if own.mean() < min_area or not own.any():
             continue
         for name, weight in zip(REGIONS, (own, region), strict=True):
-            for kind in kinds:
-                stand_in = shared.get(kind)
-                if stand_in is None:
-                    stand_in = replacement(pixels, weight, kind, mpp, tissue=tissue)
-                found.append(Ablation(compartment, kind, name, composed(pixels, weight, stand_in)))
+            images = (composed(pixels, weight, stand_in(kind, weight)) for kind in kinds)
+            found += [Ablation(compartment, kind, name, one) for kind, one in zip(kinds, images, strict=True)]
     return found
 
 
@@ -250,19 +247,35 @@ def curves(
     """
     pixels = as_floats(image)
     members, tissue = _members(memberships, pixels.shape)
-    bare = composed(pixels, tissue, replacement(pixels, tissue, kind, mpp, tissue=tissue))
+    stand_in = _stand_ins(pixels, tissue, mpp)
+    bare = composed(pixels, tissue, stand_in(kind, tissue))
     found = []
     for compartment in TISSUE:
         own, seed = members[compartment], int(rng.integers(2**63))
         if own.mean() < min_area or not own.any():
             continue
-        ends = (pixels, replacement(pixels, own, kind, mpp, tissue=tissue)), (bare, pixels)
+        ends = (pixels, stand_in(kind, own)), (bare, pixels)
         for direction, (start, over) in zip(DIRECTIONS, ends, strict=True):
             # one order for both: the same blobs are taken away and put back
             images = progressive(start, own, over, steps, np.random.default_rng(seed), BLOB_UM / mpp)
             shares = np.linspace(0.0, 1.0, steps).tolist()
             found += [CurveImage(compartment, direction, share, one) for share, one in zip(shares, images, strict=True)]
     return found
+
+
+def _stand_ins(pixels: FloatImage, tissue: Weights, mpp: float) -> Callable[[str, Weights], FloatImage]:
+    """Give what builds the stand-ins of one patch: those that are the same whatever is replaced, only once."""
+    once: dict[str, FloatImage] = {}
+
+    def built(kind: str, weight: Weights) -> FloatImage:
+        if kind in once:
+            return once[kind]
+        image = replacement(pixels, weight, kind, mpp, tissue=tissue)
+        if kind in SHARED:
+            once[kind] = image
+        return image
+
+    return built
 
 
 def _members(memberships: npt.ArrayLike, like: tuple[int, ...]) -> tuple[dict[str, Weights], Weights]:
