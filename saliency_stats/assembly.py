@@ -20,6 +20,7 @@ from saliency_stats.compartments import CompartmentParameters, NucleusFinder, nu
 from saliency_stats.compartments.variants import VARIANTS
 from saliency_stats.crossing import Crossing
 from saliency_stats.mapping import MapPlan
+from saliency_stats.saliency import DIFFERENTIATED_PX
 from saliency_stats.seeds import derive
 from saliency_stats.settings import StudySettings
 from saliency_stats.settings_cohort import PhantomSection, SlidesSection
@@ -32,6 +33,8 @@ from saliency_stats.vocabulary import TRAINED
 #: a run is finished.
 _WEIGHTS: Final = 85_000_000
 _NUCLEI, _NETWORK, _MAP, _CROSSED, _REPLACED = 30_000, 6_000, 2_000, 400, 400
+#: Bytes in memory that DenseNet-201 keeps of an input pixel for its backward pass, in float32.
+_ACTIVATIONS: Final = 4_000
 
 
 def cohort_of(settings: StudySettings) -> CachedCohort:
@@ -124,6 +127,22 @@ def networks_of(settings: StudySettings) -> tuple[str, ...]:
         n = NETWORK_CONTROLS.get(control, 0)
         names += [control] if n == 1 else [f"{control}_{depth}" for depth in range(1, n + 1)]
     return tuple(names)
+
+
+def unit_bytes(settings: StudySettings, used: pd.DataFrame) -> float:
+    """Estimate the memory that a unit of work takes, of the largest patches of an inspected table."""
+    pixels = float((used["height_px"] * used["width_px"]).max())
+    # maps and compartments of all its patches, and what the network keeps of those that it sees at once
+    arrays = 100 + 4 * len(plan_of(settings).keys(networks_of(settings)))
+    return settings.saliency.batch_size * pixels * arrays + _ACTIVATIONS * max(pixels, DIFFERENTIATED_PX["cpu"])
+
+
+def training_bytes(settings: StudySettings, used: pd.DataFrame, *, bfloat16: bool) -> float:
+    """Estimate the memory that training takes, of the largest patches of an inspected table."""
+    if settings.classifier.trainable != "all":
+        return 0.0
+    pixels = settings.classifier.batch_size * float((used["height_px"] * used["width_px"]).max())
+    return pixels * _ACTIVATIONS * (0.6 if bfloat16 else 1.2)
 
 
 def needed_bytes(settings: StudySettings, table: pd.DataFrame) -> int:

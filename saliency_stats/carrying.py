@@ -1,8 +1,9 @@
 """Segment once, carry down: a location's compartments at its finest resolution, averaged for every magnification."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import pandas as pd
@@ -45,14 +46,17 @@ class Carried:
     finder: NucleusFinder
     parameters: CompartmentParameters
     stains: Mapping[str, Stains]
+    _locks: dict[str, Lock] = field(default_factory=dict, init=False, repr=False)
 
     def segmentations(self, rows: pd.DataFrame) -> list[Segmentation]:
         """Return the compartments of patches, those of locations not seen before after segmenting them."""
         found = []
         for index, row in rows.iterrows():
             path = self.folder / f"{row['patch_id']}.npz"
-            if not path.is_file():
-                self._segment(int(str(index)), row, path)
+            # another worker may want the same place, at another magnification
+            with self._locks.setdefault(path.name, Lock()):
+                if not path.is_file():
+                    self._segment(int(str(index)), row, path)
             with np.load(path, allow_pickle=False) as file:
                 shares, instances, probabilities = (file[name] for name in ("shares", "instances", "probabilities"))
             finest = min(self.cohort.tiling.mpps)

@@ -64,6 +64,12 @@ _device = click.option(
 )
 @_set
 @_device
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Batches of patches that are measured at a time; any number gives the same results."
+    "  [default: as many as threads, where memory allows it; 1 on a GPU]",
+)
 @click.option("--fresh", is_flag=True, help="Start again; otherwise a stopped run is resumed.")
 @click.option(
     "--multiverse",
@@ -81,6 +87,7 @@ def run(
     out: Path | None,
     assignments: tuple[str, ...],
     device: str,
+    workers: int | None,
     *,
     fresh: bool,
     multiverse: bool,
@@ -104,7 +111,7 @@ def run(
     from saliency_stats.statistics import headline
     from saliency_stats.study import Study
 
-    finished = Study(loaded).run(out, device=device, fresh=fresh)
+    finished = Study(loaded).run(out, device=device, workers=workers, fresh=fresh)
     click.echo(headline(finished.verdict), err=True)
     click.echo(finished.folder / "report.html")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from saliency_stats import settings as study_file
 from saliency_stats.errors import CohortError, StorageError
 from saliency_stats.execution.device import choose, make_deterministic
-from saliency_stats.execution.engine import InProcess
+from saliency_stats.execution.engine import Threads
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store
 from saliency_stats.stages import Stages
@@ -72,7 +72,7 @@ def explain_patch(
         raise CohortError(f"patch {patch_id!r} was not used in {folder}: {row['status']}")
     chosen = choose(device)
     make_deterministic(chosen)
-    stages = Stages(settings, store, chosen, Progress(show=False), InProcess())
+    stages = Stages(settings, store, chosen, Progress(show=False))
     measurement = stages.again(table, int(found.index[0]))
     models = measurement.models[float(row["magnification"])]
     if model not in models:
@@ -82,7 +82,7 @@ def explain_patch(
     plan = measurement.plan.alone()
     measurement = replace(measurement, plan=plan, models={float(row["magnification"]): models})
     unit = Unit("explain", (int(found.index[0]),), float(row["magnification"]), measured=True)
-    examined = measurement.examine(unit)
+    (examined,) = Threads(1).map(measurement.examine, [unit])
     ledger = measurement.ledger_rows(examined)
     path = out or folder / "explain" / f"{re.sub(r'[^A-Za-z0-9._-]+', '_', patch_id)}.png"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,8 @@ from saliency_stats.classifier.training import uses_bfloat16
 from saliency_stats.cohort.inspection import inspect
 from saliency_stats.cohort.patch import USED
 from saliency_stats.cohort.splits import check_splits, with_splits
-from saliency_stats.execution.device import choose
+from saliency_stats.execution.device import choose, usual_workers
+from saliency_stats.execution.engine import Threads
 from saliency_stats.execution.progress import Progress
 from saliency_stats.saliency import logits_and_gradient
 from saliency_stats.settings import StudySettings
@@ -91,9 +92,14 @@ def _costs(settings: StudySettings, used: pd.DataFrame, device: torch.device, re
     step = _seconds(lambda: _train_step(settings, model, images), device) / _TRIAL
     model.eval()
     target = torch.zeros(_TRIAL, dtype=torch.long, device=device)
-    explained = _seconds(lambda: logits_and_gradient(model, images, target), device) / _TRIAL
-    with torch.no_grad():
-        forward = _seconds(lambda: model(images), device) / _TRIAL
+    unit = assembly.unit_bytes(settings, used)
+    workers = usual_workers(device, unit)
+    # units are measured each on one thread, side by side
+    alone = Threads(1).map(
+        lambda work: _seconds(work, device) / _TRIAL / workers,
+        [lambda: logits_and_gradient(model, images, target), torch.no_grad()(lambda: model(images))],
+    )
+    explained, forward = alone
     n_train = int((used["split"] == "train").sum())
     measured = used[used["split"] == settings.cohort.evaluation_split]
     n_measured, n_replaced = len(measured), int(assembly.replaced_of(settings, measured).sum())
@@ -118,9 +124,8 @@ def _costs(settings: StudySettings, used: pd.DataFrame, device: torch.device, re
         + (len(used) - n_measured) * forward
     )
     pixels = float((used["height_px"] * used["width_px"]).max())
-    batch = max(settings.classifier.batch_size, settings.saliency.batch_size)
-    # DenseNet-201 keeps about 1.4 kB of activations per input pixel for its backward pass, in float32
-    memory = 1.5e9 + batch * pixels * 1400 + min(settings.cohort.cache_mb * 2**20, 8 * pixels * len(used))
+    trained = assembly.training_bytes(settings, used, bfloat16=uses_bfloat16(settings.classifier.precision, device))
+    memory = 1.5e9 + max(trained, workers * unit) + min(settings.cohort.cache_mb * 2**20, 8 * pixels * len(used))
     return [
         (
             f"estimated on this machine ({device.type}): {seconds / 60:.0f} min, of which training "

@@ -8,6 +8,7 @@ import pandas as pd
 
 from saliency_stats.cohort.patch import USED
 from saliency_stats.compartments import to_codes
+from saliency_stats.execution.engine import Engine
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store, atomic, write_table
 from saliency_stats.measurement import Measurement
@@ -70,14 +71,19 @@ def chosen_examples(table: pd.DataFrame, population: pd.DataFrame, predictions: 
     return chosen[chosen["rank"] <= n].reset_index(drop=True)
 
 
-def write_examples(store: Store, measurement: Measurement, chosen: pd.DataFrame, progress: Progress) -> None:
+def write_examples(
+    store: Store, measurement: Measurement, chosen: pd.DataFrame, progress: Progress, engine: Engine
+) -> None:
     """Write ``examples.csv``, and per example and model a file with image, raw saliency and compartment codes."""
     rows = []
     measurement = replace(measurement, plan=measurement.plan.alone())
     with progress.stage("example patches", len(chosen)) as bar:
-        for example in chosen.to_dict("records"):
-            unit = Unit("example", (int(example["row"]),), float(example["magnification"]), measured=True)
-            examined = measurement.examine(unit)
+        examples = chosen.to_dict("records")
+        units = [
+            Unit("example", (int(example["row"]),), float(example["magnification"]), measured=True)
+            for example in examples
+        ]
+        for example, examined in zip(examples, engine.map(measurement.examine, units), strict=True):
             for model, maps in examined.own(measurement.plan).items():
                 name = f"{example['magnification']:g}x-{example['label']}-{example['rank']}-{model}.npz"
                 with atomic(store.folder / "examples" / name) as partial, partial.open("wb") as file:

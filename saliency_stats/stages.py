@@ -18,7 +18,8 @@ from saliency_stats.cohort.splits import check_splits, with_splits
 from saliency_stats.compartments import NucleusFinder, Stains, estimate_stains, stain_table, stains_from
 from saliency_stats.conclusions import conclude
 from saliency_stats.errors import StorageError
-from saliency_stats.execution.engine import Engine
+from saliency_stats.execution.device import usual_workers
+from saliency_stats.execution.engine import Engine, Threads
 from saliency_stats.execution.manifest import sha256
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store, atomic, write_table
@@ -47,14 +48,20 @@ class Stages:
     progress
         Where progress is shown.
     engine
-        Maps the units of work.
+        Maps the units of work, or how many workers do; None for as many as is usual.
     """
 
     def __init__(
-        self, settings: StudySettings, store: Store, device: torch.device, progress: Progress, engine: Engine
+        self,
+        settings: StudySettings,
+        store: Store,
+        device: torch.device,
+        progress: Progress,
+        engine: Engine | int | None = None,
     ) -> None:
         self.settings, self.store, self.device = settings, store, device
-        self._progress, self._engine = progress, engine
+        self._progress = progress
+        self._engine = Threads(engine) if isinstance(engine, int) else engine
         self._cohort = assembly.cohort_of(settings)
 
     def inputs(self) -> dict[str, str]:
@@ -70,8 +77,12 @@ class Stages:
         table = self.patches()
         models = self.classifiers(table)
         measurement = self.measurement(table, models)
-        self.measure(measurement)
-        self.conclude(measurement)
+        engine = self._engine
+        if engine is None:
+            unit = assembly.unit_bytes(self.settings, table[table["status"] == USED])
+            engine = Threads(usual_workers(self.device, unit))
+        self.measure(measurement, engine)
+        self.conclude(measurement, engine)
 
     def patches(self) -> pd.DataFrame:
         """Look at every patch, assign the splits, write ``patches.csv``; returns the inspected table."""
@@ -146,7 +157,7 @@ class Stages:
             stains[group] = self._estimate(table[(table["stain_group"] == group) & (table["status"] == USED)])
         return self._measurement(table, {magnification: self.networks(magnification)}, stains)
 
-    def measure(self, measurement: Measurement) -> None:
+    def measure(self, measurement: Measurement, engine: Engine) -> None:
         """Measure every unit that is not stored yet, and put the tables together."""
         units = units_of(measurement.table, self.settings.cohort.evaluation_split, self.settings.saliency.batch_size)
         parts: dict[str, list[pd.DataFrame]] = {}
@@ -155,7 +166,7 @@ class Stages:
             def stored(unit: Unit) -> dict[str, pd.DataFrame]:
                 return self.store.once(unit.name, lambda: measurement(unit))
 
-            for unit, tables in zip(units, self._engine.map(stored, units), strict=True):
+            for unit, tables in zip(units, engine.map(stored, units), strict=True):
                 for name, table in tables.items():
                     if name == "maps":
                         self._write_maps(unit, table)
@@ -168,7 +179,7 @@ class Stages:
                 write_table(self.store.folder / f"{name}.csv", pd.concat(full, ignore_index=True))
         self._profile_parts = pd.concat(parts["profile"], ignore_index=True)
 
-    def conclude(self, measurement: Measurement) -> None:
+    def conclude(self, measurement: Measurement, engine: Engine) -> None:
         """Judge, and write the examples that are shown."""
         with self._progress.stage("statistics", 1, "study") as bar:
             population = conclude(self.settings, self.store, self._profile_parts)
@@ -176,7 +187,7 @@ class Stages:
         predictions = self.store.table("predictions")
         trained = predictions[predictions["model"] == TRAINED]
         shown = chosen_examples(measurement.table, population.patches, trained, self.settings.report.examples)
-        write_examples(self.store, measurement, shown, self._progress)
+        write_examples(self.store, measurement, shown, self._progress, engine)
 
     def weight_hashes(self) -> dict[str, str]:
         """Hashes of the trained networks."""

@@ -11,7 +11,7 @@ import pandas as pd
 from saliency_stats import settings as study_file
 from saliency_stats.execution import manifest
 from saliency_stats.execution.device import choose, make_deterministic
-from saliency_stats.execution.engine import Engine, InProcess
+from saliency_stats.execution.engine import Engine
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store, write_json, write_text
 from saliency_stats.settings import StudySettings
@@ -99,6 +99,7 @@ class Study:
         *,
         device: str = "auto",
         fresh: bool = False,
+        workers: int | None = None,
         progress: Progress | None = None,
         engine: Engine | None = None,
     ) -> Run:
@@ -112,10 +113,13 @@ class Study:
             ``auto``, ``cpu`` or ``cuda``.
         fresh
             Delete what an earlier run left in the folder first.
+        workers
+            Units of patches that are measured at a time, each on one thread; any number gives the same results. By
+            default as many as torch has threads, where memory allows it, and 1 on a GPU.
         progress
             Where progress is shown; by default on stderr if it is a terminal.
         engine
-            Maps the units of work; by default one after the other in this process.
+            Maps the units of work instead of these workers.
 
         Returns
         -------
@@ -131,7 +135,7 @@ class Study:
         progress = Progress() if progress is None else progress
         chosen = choose(device)
         flags = make_deterministic(chosen)
-        stages = Stages(self.settings, Store(folder), chosen, progress, InProcess() if engine is None else engine)
+        stages = Stages(self.settings, Store(folder), chosen, progress, workers if engine is None else engine)
         identity = {
             "study": self.settings.model_dump(mode="json"),
             "inputs": stages.inputs(),

@@ -1,11 +1,17 @@
 """Compartments carried down: areas are kept, memberships sum to 1, the middle is the middle."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saliency_stats.carrying import carried_down
+from saliency_stats.carrying import Carried, carried_down
+from saliency_stats.compartments import CompartmentParameters
 
 
 def field(seed, side):
@@ -51,3 +57,22 @@ def test_shares_of_enlarged_pixels_are_kept():
     shares[1], shares[2] = 128, 127
     found = carried_down(shares, np.zeros((2, 2), dtype=np.int32), np.zeros(0), 1, 2)
     assert found.memberships[1, 0, 0] == pytest.approx(128 / 255)
+
+
+def test_a_place_that_two_workers_want_at_once_is_segmented_once(tmp_path, monkeypatch):
+    begun = []
+
+    def slowly(self, index, row, path):
+        begun.append(index)
+        time.sleep(0.05)
+        shares, instances = field(1, 32)
+        np.savez(path, shares=shares, instances=instances, probabilities=np.zeros(9))
+
+    monkeypatch.setattr(Carried, "_segment", slowly)
+    tiling = SimpleNamespace(mpps=(0.5, 1.0), size_px=16)
+    carried = Carried(SimpleNamespace(tiling=tiling), tmp_path, None, CompartmentParameters(), {})
+    rows = [pd.DataFrame({"patch_id": ["p1"], "mpp": [mpp]}, index=[place]) for place, mpp in enumerate(tiling.mpps)]
+    with ThreadPoolExecutor(2) as pool:
+        fine, coarse = pool.map(carried.segmentations, rows)
+    assert len(begun) == 1
+    assert fine[0].memberships.shape == coarse[0].memberships.shape == (4, 16, 16)

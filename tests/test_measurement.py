@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from saliency_stats.cohort import Phantom, PhantomCohort, PhantomCohortSize
 from saliency_stats.compartments import CompartmentParameters, estimate_stains, nucleus_finder, segmentation, view
 from saliency_stats.compartments.variants import VARIANTS
 from saliency_stats.crossing import Crossing
+from saliency_stats.execution.engine import Threads
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store
 from saliency_stats.mapping import MapKey, MapPlan
@@ -151,10 +153,10 @@ def test_examples_are_shown_under_the_studys_own_map_alone(tmp_path, monkeypatch
 
     monkeypatch.setattr(Measurement, "examine", remembered)
     chosen = measured.table.iloc[:1].assign(row=0, rank=1, p_true=0.9)
-    write_examples(Store(tmp_path), measured, chosen, Progress(show=False))
+    write_examples(Store(tmp_path), measured, chosen, Progress(show=False), Threads(1))
     (maps,) = made
     assert set(maps) == {MapKey(model, "gradient", "l2") for model in ("trained", "randomised")}
-    whole = examine(measured, replace(UNIT, rows=(0,)))
+    (whole,) = Threads(1).map(partial(examine, measured), [replace(UNIT, rows=(0,))])
     assert set(whole.maps) == set(PLAN.keys(["trained", "randomised"]))
     for key, one in maps.items():
         np.testing.assert_array_equal(one.raw, whole.maps[key].raw)

@@ -172,7 +172,8 @@ def fit(
             "balanced_accuracy_valid": float("nan"),
         }
         if valid is not None:
-            row["loss_valid"], row["balanced_accuracy_valid"] = _score(module, valid, parameters, loss_of)
+            with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
+                row["loss_valid"], row["balanced_accuracy_valid"] = _score(module, valid, parameters, loss_of)
         log.append(row)
         if parameters.stopping == "early" and _best_epoch(log, parameters) == epoch:
             best = {key: value.detach().cpu().clone() for key, value in module.state_dict().items()}

@@ -1,5 +1,7 @@
 """Patches that fit into memory are read once."""
 
+from threading import Lock
+
 from saliency_stats.cohort.patch import Cohort, Patch
 
 
@@ -26,6 +28,7 @@ class CachedCohort:
         self.inner = cohort
         self._left = max_bytes
         self._kept: dict[int, Patch] = {}
+        self._lock = Lock()
 
     def read(self, row: int) -> Patch:
         """Read a patch, from memory if it was kept."""
@@ -33,7 +36,8 @@ class CachedCohort:
             return self._kept[row]
         patch = self.inner.read(row)
         size = sum(array.nbytes for array in (patch.image, patch.truth, patch.instances) if array is not None)
-        if size <= self._left:
-            self._left -= size
-            self._kept[row] = patch
+        with self._lock:
+            if size <= self._left and row not in self._kept:
+                self._left -= size
+                self._kept[row] = patch
         return patch

@@ -2,6 +2,8 @@
 
 import warnings
 from pathlib import Path
+from threading import Lock
+from typing import Final
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -9,6 +11,9 @@ from PIL import ImageFile, UnidentifiedImageError
 
 from saliency_stats.cohort.patch import Image
 from saliency_stats.errors import PatchError
+
+#: What is done with warnings is the whole process's, not a thread's.
+_WARNINGS: Final = Lock()
 
 
 def read_rgb(path: Path) -> Image:
@@ -28,7 +33,7 @@ def read_rgb(path: Path) -> Image:
     try:
         if not path.is_file():
             raise PatchError("the image file is missing")
-        with warnings.catch_warnings():
+        with _WARNINGS, warnings.catch_warnings():
             # Pillow warns of odd tags, which scanners write; whether the pixels can be decoded is what counts
             warnings.simplefilter("ignore", UserWarning)
             return _decode(path)

@@ -8,6 +8,7 @@ import math
 import os
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Final, Self
 
 import numpy as np
@@ -31,8 +32,8 @@ _BLOCK_PX = 2048
 class Slide:
     """One whole-slide image in any format that OpenSlide reads.
 
-    The file is opened at the first use, once per process; a pickled slide carries its path, not its handle. Not for
-    several threads at once.
+    The file is opened at the first use, once per process; a pickled slide carries its path, not its handle. Threads
+    read one after the other.
 
     Parameters
     ----------
@@ -54,6 +55,7 @@ class Slide:
         self._mpp = checked_override(mpp, slide_id)
         self._handle: OpenSlide | None = None
         self._pid = 0
+        self._lock = Lock()
         self._info: SlideInfo | None = None
 
     def __reduce__(self) -> tuple[type["Slide"], tuple[Path, str, float | None]]:
@@ -191,6 +193,17 @@ class Slide:
     def _block(
         self, level: int, start: tuple[float, float], step: tuple[float, float], shape: tuple[int, int]
     ) -> Image:
+        # an error closes the file, which another thread must not be reading then
+        with self._lock:
+            region, origin = self._region(level, start, step, shape)
+        begin = (start[0] - origin[0], start[1] - origin[1])
+        averaged: Image = np.rint(area_average(_on_white(region), begin, step, shape)).astype(np.uint8)
+        return averaged
+
+    def _region(
+        self, level: int, start: tuple[float, float], step: tuple[float, float], shape: tuple[int, int]
+    ) -> tuple[PillowImage.Image, list[float]]:
+        """Read the pixels of a level that a block is averaged from; also returns where they begin."""
         handle = self._open()
         try:
             factor = handle.level_downsamples[level]
@@ -200,14 +213,11 @@ class Slide:
                 math.ceil(first + n * length - begin - ROUNDING_PX)
                 for first, n, length, begin in zip(start, shape, step, origin, strict=True)
             ]
-            region = handle.read_region((corner[1], corner[0]), level, (size[1], size[0]))
+            return handle.read_region((corner[1], corner[0]), level, (size[1], size[0])), origin
         except OpenSlideError as error:
             # OpenSlide refuses everything after an error; the next read starts afresh
             self.close()
             raise self._failed(f"cannot be read at level {level}", error) from error
-        begin = (start[0] - origin[0], start[1] - origin[1])
-        averaged: Image = np.rint(area_average(_on_white(region), begin, step, shape)).astype(np.uint8)
-        return averaged
 
     def _open(self) -> OpenSlide:
         if self._handle is None or self._pid != os.getpid():

@@ -25,6 +25,18 @@ def choose(name: str) -> torch.device:
     return torch.device(name)
 
 
+def usual_workers(device: torch.device, unit_bytes: float) -> int:
+    """Say how many units are worked on at a time if nobody says: as many as threads, in half of the memory.
+
+    One on a GPU, which a single unit keeps busy. Results do not depend on it.
+    """
+    if device.type == "cuda":
+        return 1
+    # Windows does not say; what it has is enough for one
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
+    return max(1, min(torch.get_num_threads(), int(memory / 2 / unit_bytes)))
+
+
 def make_deterministic(device: torch.device) -> dict[str, Any]:
     """Ask torch for deterministic kernels; returns what was set, for the manifest."""
     if device.type == "cuda":

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from saliency_stats.errors import AttributionError
-from saliency_stats.saliency.gradient import check
+from saliency_stats.saliency.gradient import check, fitting
 
-#: Images a network sees at once; bounds the memory whatever the number of samples, steps or patches.
+#: Images a network sees at once, if they are small; bounds the memory whatever the number of samples, steps or patches.
 IN_FLIGHT: Final = 32
 
 
@@ -61,7 +61,7 @@ class Batched(ABC):
     Parameters
     ----------
     in_flight
-        Most images that the network sees at once.
+        Most images that the network sees at once; fewer where they would not fit.
     """
 
     in_flight: int = IN_FLIGHT
@@ -75,7 +75,7 @@ class Batched(ABC):
         """Attribute each image's target logit to its pixels; see :meth:`Method.attribute`."""
         check(model, images, target)
         check_seeds(images, seeds)
-        size = max(1, self.in_flight // self._seen_each)
+        size = max(1, min(self.in_flight, fitting(images)) // self._seen_each)
         parts = [
             self._explain(model, some, wanted)
             for some, wanted in zip(torch.split(images.detach(), size), torch.split(target, size), strict=True)

@@ -5,8 +5,6 @@ Captum is imported when a method is used, not before: it takes seconds, and the 
 
 import importlib
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,6 +12,7 @@ from torch import Tensor, nn
 
 from saliency_stats.errors import AttributionError
 from saliency_stats.saliency.batched import Batched, at_least
+from saliency_stats.saliency.gradient import fitting
 from saliency_stats.saliency.gradient_methods import GLASS
 from saliency_stats.saliency.unfolded import unfolded, without_pooling
 
@@ -52,7 +51,7 @@ class IntegratedGradients(Batched):
                 target=target,
                 n_steps=self.n_steps,
                 method="gausslegendre",
-                internal_batch_size=self.in_flight,
+                internal_batch_size=min(self.in_flight, fitting(images)),
             )
         )
         return found
@@ -68,10 +67,10 @@ class GuidedBackprop(Batched):
     name: ClassVar[str] = "guided_backprop"
 
     def _explain(self, model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
-        with _hooking("Setting backward hooks on ReLU activations"):
-            found: Tensor = (
-                _captum().GuidedBackprop(unfolded(model)).attribute(images.clone().requires_grad_(), target=target)
-            )
+        _expect("Setting backward hooks on ReLU activations")
+        found: Tensor = (
+            _captum().GuidedBackprop(unfolded(model)).attribute(images.clone().requires_grad_(), target=target)
+        )
         return found
 
 
@@ -89,12 +88,12 @@ class DeepLift(Batched):
     _seen_each: ClassVar[int] = 4
 
     def _explain(self, model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
-        with _hooking(r"Setting forward, backward hooks and attributes on non-linear"):
-            found: Tensor = (
-                _captum()
-                .DeepLift(without_pooling(unfolded(model)))
-                .attribute(images.clone().requires_grad_(), baselines=GLASS, target=target)
-            )
+        _expect("Setting forward, backward hooks and attributes on non-linear")
+        found: Tensor = (
+            _captum()
+            .DeepLift(without_pooling(unfolded(model)))
+            .attribute(images.clone().requires_grad_(), baselines=GLASS, target=target)
+        )
         return found
 
 
@@ -197,9 +196,9 @@ def _captum() -> Any:
         ) from error
 
 
-@contextmanager
-def _hooking(message: str) -> Iterator[None]:
-    """Silence Captum's announcement, one a call, that it sets hooks: they are set on a copy that is thrown away."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=message, category=UserWarning)
-        yield
+def _expect(message: str) -> None:
+    """Silence Captum's announcement, one a call, that it sets hooks: they are set on a copy that is thrown away.
+
+    For good: to silence it for a while is not safe where several threads explain.
+    """
+    warnings.filterwarnings("ignore", message=message, category=UserWarning)

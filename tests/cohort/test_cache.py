@@ -1,3 +1,6 @@
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import numpy as np
 import pytest
 
@@ -57,6 +60,24 @@ def test_a_patch_that_does_not_fit_leaves_room_for_one_that_does(cohort_of):
     cached = CachedCohort(counting, SIZE)
     read_twice(cached)
     assert counting.reads == {0: 2, 1: 1, 2: 2}
+
+
+def test_a_patch_that_two_threads_read_at_once_takes_its_room_once(cohort_of):
+    class Meeting(Counting):
+        meeting = Barrier(2, timeout=10)
+
+        def read(self, row):
+            if row == 0:
+                self.meeting.wait()
+            return super().read(row)
+
+    counting = Meeting(cohort_of([(32, 32)] * 5))
+    cached = CachedCohort(counting, 2 * SIZE)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(cached.read, [0, 0]))
+    for _ in range(2):
+        cached.read(1)
+    assert counting.reads == {0: 2, 1: 1, 2: 0, 3: 0, 4: 0}
 
 
 def test_a_broken_patch_is_broken_each_time(counting):

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -211,7 +212,9 @@ def test_a_closed_slide_opens_again(noise):
     np.testing.assert_array_equal(slide.read((100.0, 200.0), 32, 1.0), read)
 
 
-def test_broken_tiles_are_refused_and_the_others_read(tmp_path):
+@pytest.fixture
+def damaged(tmp_path):
+    """A slide whose first tile is broken."""
     path = tmp_path / "x.tif"
     image = NOISE[:1000, :1500]
     tiles = lambda row, column: image[256 * row : 256 * (row + 1), 256 * column : 256 * (column + 1)]  # noqa: E731
@@ -221,13 +224,36 @@ def test_broken_tiles_are_refused_and_the_others_read(tmp_path):
     content = bytearray(path.read_bytes())
     content[offset : offset + length] = bytes(length)
     path.write_bytes(content)
-    with Slide(path, "s7") as slide:
+    return path
+
+
+def test_broken_tiles_are_refused_and_the_others_read(damaged):
+    with Slide(damaged, "s7") as slide:
         for _ in range(2):
             with pytest.raises(
                 SlideError, match=r"slide 's7' \(x.tif\) cannot be read at level 0.*Copy the file again"
             ):
                 slide.read((20.0, 20.0), 32, MPP)
         assert slide.read((150.0, 200.0), 32, MPP).std() > 10
+
+
+def test_several_threads_read_one_slide_while_some_of_its_tiles_are_broken(damaged):
+    with Slide(damaged, "s7") as slide:
+        expected = slide.read((150.0, 200.0), 64, MPP)
+
+        def read(turn):
+            try:
+                return slide.read((20.0, 20.0) if turn % 3 == 0 else (150.0, 200.0), 64, MPP)
+            except SlideError:
+                return None
+
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(read, range(120)))
+    for turn, image in enumerate(found):
+        if turn % 3:
+            np.testing.assert_array_equal(image, expected)
+        else:
+            assert image is None
 
 
 # --- refusals ---------------------------------------------------------------------------------------

@@ -1,14 +1,71 @@
-from saliency_stats.execution.engine import InProcess
+import threading
+import time
+
+import pytest
+import torch
+
+from saliency_stats.errors import StudyError
+from saliency_stats.execution.engine import Threads
 
 
-def test_results_come_in_the_order_of_the_units():
-    assert list(InProcess().map(lambda unit: unit * 2, [3, 1, 2])) == [6, 2, 4]
+@pytest.mark.parametrize("workers", [1, 3])
+def test_results_come_in_the_order_of_the_units(workers):
+    def slow_first(unit):
+        time.sleep(0.05 if unit == 3 else 0)
+        return unit * 2
+
+    assert list(Threads(workers).map(slow_first, [3, 1, 2])) == [6, 2, 4]
 
 
-def test_a_unit_is_worked_on_when_its_result_is_asked_for():
-    """Results are stored one by one, so that a run that is stopped keeps those it had."""
+def test_units_are_worked_on_side_by_side():
+    meeting = threading.Barrier(2, timeout=10)
+    assert len(list(Threads(2).map(lambda _: meeting.wait(), range(4)))) == 4
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_unit_has_one_thread_of_torch_and_the_others_come_back(workers):
+    """Otherwise the sums, and with them the bytes of the tables, depend on how many there are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        assert set(Threads(workers).map(lambda _: torch.get_num_threads(), range(5))) == {1}
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_ends_the_work_and_is_passed_on(workers):
     done = []
-    results = InProcess().map(done.append, [1, 2, 3])
-    assert done == []
+
+    def fail_at_two(unit):
+        if unit == 2:
+            raise ValueError("unit 2")
+        time.sleep(0.01)
+        done.append(unit)
+
+    with pytest.raises(ValueError, match="unit 2"):
+        list(Threads(workers).map(fail_at_two, range(1000)))
+    # what was finished is kept, what had not begun is not begun
+    assert {0, 1} <= set(done)
+    assert len(done) < 20
+
+
+def test_no_further_unit_is_begun_once_nobody_asks():
+    done = []
+
+    def note(unit):
+        time.sleep(0.01)
+        done.append(unit)
+
+    results = Threads(2).map(note, range(1000))
     next(results)
-    assert done == [1]
+    results.close()
+    seen = len(done)
+    time.sleep(0.1)
+    assert len(done) == seen < 20
+
+
+def test_no_workers():
+    with pytest.raises(StudyError, match="--workers is 0; expected at least 1"):
+        Threads(0)

@@ -6,7 +6,8 @@ from torch import nn
 
 from saliency_stats.classifier.densenet import initialise
 from saliency_stats.errors import AttributionError
-from saliency_stats.saliency import gradient, logits_and_gradient, randomised, reduce_channels
+from saliency_stats.saliency import DIFFERENTIATED_PX, gradient, logits_and_gradient, randomised, reduce_channels
+from saliency_stats.saliency.gradient import fitting
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,23 @@ def test_the_derivative_is_that_of_the_raw_pixel(network, images):
         with torch.no_grad():
             quotient = (network(up) - network(down))[0, TARGET[index]] / (2 * step)
         assert found[index, channel, y, x].item() == pytest.approx(quotient.item(), rel=1e-3, abs=1e-7)
+
+
+def test_no_more_images_are_differentiated_at_once_than_fit(network, images, monkeypatch):
+    logits, found = logits_and_gradient(network, images, TARGET)
+    seen = []
+    monkeypatch.setitem(DIFFERENTIATED_PX, "cpu", 3 * 48 * 64 + 1)
+    with network.backbone.features.conv0.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0]))):
+        few_logits, few = logits_and_gradient(network, images, TARGET)
+    assert seen == [3, 1]
+    torch.testing.assert_close(few, found, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(few_logits, logits)
+
+
+def test_fewer_large_images_fit_and_one_always():
+    assert fitting(torch.empty(24, 3, 128, 128)) == 8
+    assert fitting(torch.empty(24, 3, 256, 256)) == 2
+    assert fitting(torch.empty(24, 3, 1024, 1024)) == 1
 
 
 def test_it_is_the_logit_and_not_the_probability():

@@ -15,6 +15,7 @@ from torchvision.models import DenseNet
 
 from saliency_stats.classifier.densenet import initialise
 from saliency_stats.errors import AttributionError
+from saliency_stats.saliency import DIFFERENTIATED_PX
 from saliency_stats.saliency.captum_methods import DeepLift, GradCam, GuidedBackprop, IntegratedGradients, Occlusion
 from saliency_stats.saliency.gradient_methods import Gradient, GradientTimesInput, ShiftedGradient, SmoothGrad
 from saliency_stats.saliency.methods import METHODS
@@ -315,6 +316,17 @@ def test_few_images_are_in_flight_and_the_network_is_left_alone(densenet, images
         assert (vars(module).keys(), getattr(module, "inplace", None)) == modules[key]
         for hooks in (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks):
             assert not hooks
+
+
+@pytest.mark.parametrize("name", sorted(set(METHODS) - {"occlusion"}))
+def test_large_images_are_in_flight_one_at_a_time(densenet, images, name, monkeypatch):
+    """All but occlusion keep what the network saw of an image for the way back."""
+    monkeypatch.setitem(DIFFERENTIATED_PX, "cpu", 1)
+    seen = []
+    with densenet.backbone.features.conv0.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0]))):
+        METHODS[name].attribute(densenet, images, TARGET, SEEDS)
+    # DeepLIFT's baseline travels with its image
+    assert max(seen) == (2 if name == "deeplift" else 1)
 
 
 def test_noise_is_drawn_from_the_seeds_alone(densenet, images):

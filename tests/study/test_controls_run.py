@@ -33,7 +33,7 @@ def run(study_file, tmp_path_factory):
         "multiverse.methods=[gradient]",
         "multiverse.segmentations=[nuclei+1um, cytoplasm3um, probability-0.1]",
     )
-    return Study(load(study_file, chosen)).run(tmp_path_factory.mktemp("controls") / "run")
+    return Study(load(study_file, chosen)).run(tmp_path_factory.mktemp("controls") / "run", workers=2)
 
 
 def test_every_control_has_its_rows_and_they_add_up(run):

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from saliency_stats import Study
 from saliency_stats.cli import main
 from saliency_stats.errors import StorageError
-from saliency_stats.execution.engine import InProcess
+from saliency_stats.execution.engine import Threads
 
 TABLES = {
     "patches": [
@@ -188,23 +188,22 @@ class _Interrupted(Exception):  # noqa: N818  (stands for a process that ends)
     pass
 
 
-class _StopsAfter(InProcess):
+class _StopsAfter(Threads):
     def __init__(self, units: int) -> None:
+        super().__init__(1)
         self.left = units
 
     def map(self, function, units):
-        for unit in units:
-            if self.left == 0:
-                raise _Interrupted
-            self.left -= 1
-            yield function(unit)
+        yield from super().map(function, units[: self.left])
+        raise _Interrupted
 
 
 def test_an_interrupted_run_ends_with_the_same_bytes(finished, tiny, tmp_path):
     for units in (1, 4):
         with pytest.raises(_Interrupted):
             Study(tiny).run(tmp_path / "run", engine=_StopsAfter(units))
-    resumed = Study(tiny).run(tmp_path / "run")
+    # whatever the number of workers, before and after
+    resumed = Study(tiny).run(tmp_path / "run", workers=3)
     assert csv_bytes(resumed.folder) == csv_bytes(finished.folder)
 
 

@@ -44,7 +44,7 @@ def study_file(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(study_file, tmp_path_factory):
-    return Study.from_yaml(study_file).run(tmp_path_factory.mktemp("run") / "out")
+    return Study.from_yaml(study_file).run(tmp_path_factory.mktemp("run") / "out", workers=3)
 
 
 def test_the_road_from_slides_to_the_report(run):
