@@ -147,17 +147,22 @@ def training_bytes(settings: StudySettings, used: pd.DataFrame, *, bfloat16: boo
 
 def needed_bytes(settings: StudySettings, table: pd.DataFrame) -> int:
     """Estimate the disk space of a run from above: weights and optimiser state, tables, maps, pictures."""
-    networks, crossing, causal = networks_of(settings), crossing_of(settings), settings.causal
+    networks, crossing = networks_of(settings), crossing_of(settings)
     weights = _WEIGHTS * table["magnification"].nunique() * (1 + (SHUFFLED in networks))
     checkpoint = 3 * _WEIGHTS if settings.classifier.trainable == "all" else 10_000_000
     keys = plan_of(settings).keys(networks)
     crossed = len(crossing.variants) * sum(key.model == TRAINED for key in keys) if crossing else 0
-    # three compartments, each with a random region beside it, or curves in two directions
-    replaced = 6 * (len(causal.replacements) + causal.curve_steps)
-    rows = _NUCLEI + _NETWORK * len(networks) + _MAP * len(keys) + _CROSSED * crossed + _REPLACED * replaced
+    rows = _NUCLEI + _NETWORK * len(networks) + _MAP * len(keys) + _CROSSED * crossed
+    rows += _REPLACED * altered_images(settings)
     side = getattr(settings.cohort, "size_px", 256)
     maps = 4 * side**2 * len(networks) if settings.saliency.keep else 0
     return weights + checkpoint + len(table) * (rows + maps) + 30_000_000
+
+
+def altered_images(settings: StudySettings) -> int:
+    """Count the images in which a compartment of one patch is replaced."""
+    # three compartments, each with a random region beside it, or curves in two directions
+    return 6 * (len(settings.causal.replacements) + settings.causal.curve_steps)
 
 
 def _companion(settings: StudySettings) -> Companion | None:

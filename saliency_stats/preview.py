@@ -115,12 +115,11 @@ def _costs(settings: StudySettings, used: pd.DataFrame, device: torch.device, re
     compared = 1 + ("randomised" in settings.controls)
     further = compared * sum(_COSTS.get(name, 1.0) for name in assembly.plan_of(settings).methods[1:])
     own = networks * _COSTS.get(settings.saliency.methods[0], 1.0)
-    replaced = 6 * len(settings.causal.replacements) + 6 * settings.causal.curve_steps
     seconds = (
         reading
         + training
         + n_measured * (own + further) * explained
-        + n_replaced * replaced * forward
+        + n_replaced * assembly.altered_images(settings) * forward
         + (len(used) - n_measured) * forward
     )
     pixels = float((used["height_px"] * used["width_px"]).max())
