@@ -9,7 +9,7 @@ import click
 
 from saliency_stats import __version__
 from saliency_stats.cli_compare import compare
-from saliency_stats.cli_errors import reported
+from saliency_stats.cli_errors import reported, stopped_at_once
 from saliency_stats.cli_fetch import fetch
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -111,7 +111,8 @@ def run(
     from saliency_stats.statistics import headline
     from saliency_stats.study import Study
 
-    finished = Study(loaded).run(out, device=device, workers=workers, fresh=fresh)
+    with stopped_at_once():
+        finished = Study(loaded).run(out, device=device, workers=workers, fresh=fresh)
     click.echo(headline(finished.verdict), err=True)
     click.echo(finished.folder / "report.html")
 

@@ -1,7 +1,6 @@
 """A whole run: every artefact, the same bytes again, through interruptions and kills."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -208,7 +207,7 @@ def test_an_interrupted_run_ends_with_the_same_bytes(finished, tiny, tmp_path):
 
 
 def test_a_killed_run_ends_with_the_same_bytes(finished, study_file, tmp_path):
-    """SIGKILL when training has begun, when a checkpoint lies there, and between units."""
+    """SIGKILL when training has begun, when a checkpoint lies there, and after the units; SIGINT among them."""
     out = tmp_path / "run"
     command = [
         sys.executable,
@@ -221,13 +220,15 @@ def test_a_killed_run_ends_with_the_same_bytes(finished, study_file, tmp_path):
     ]
     moments = ["patches.csv", "work/*.checkpoint", "work/units/000002", "contrasts.csv"]
     for moment in moments:
+        interrupted = moment.startswith("work/units")
         process = subprocess.Popen([*command, "--out", str(out)], stderr=subprocess.PIPE)
         deadline = time.monotonic() + 180
         while not list(out.glob(moment)) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.005)
         assert process.poll() is None, f"ended before {moment}: {process.stderr.read().decode()}"
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        process.send_signal(signal.SIGINT if interrupted else signal.SIGKILL)
+        assert process.wait(timeout=10) == (130 if interrupted else -signal.SIGKILL)
+        assert ("nothing finished is lost" in process.stderr.read().decode()) == interrupted
         process.stderr.close()
     subprocess.run([*command, "--out", str(out)], check=True)
     assert csv_bytes(out) == csv_bytes(finished.folder)
