@@ -7,14 +7,15 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from saliency_stats.statistics.contrasts import COLUMNS, contrast_table
+from saliency_stats.statistics.contrasts import COLUMNS, Sampled, inferred, sampled
 from saliency_stats.statistics.differences import group_difference
 from saliency_stats.statistics.drops import CARRIED, KEY, effects
 from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.multiplicity import adjust
 from saliency_stats.statistics.prediction import slide_correlations
 from saliency_stats.statistics.selection import AT_CHANCE, Population, restrict, unlearned_of
-from saliency_stats.statistics.settings import StatisticsSettings
+from saliency_stats.statistics.settings import TESTS, StatisticsSettings
+from saliency_stats.statistics.simultaneous import with_simultaneous_intervals
 from saliency_stats.statistics.units import independent_units
 from saliency_stats.statistics.values import PAIRS
 from saliency_stats.vocabulary import LABELS, TISSUE, TRAINED
@@ -55,6 +56,11 @@ class _Asked:
     names: dict[str, Any]
     sample: pd.DataFrame
     n_selected: int
+
+    @property
+    def of_both(self) -> bool:
+        """Whether both classes are asked about together."""
+        return bool(self.names["label"] == SUM_OF_LABELS)
 
     @property
     def family(self) -> str:
@@ -126,13 +132,15 @@ def causal_table(
     asked = [replace(one, n_selected=_selected(sizes, one.names)) for one in asked]
     if not asked:
         return pd.DataFrame(columns=list(CAUSAL_COLUMNS))
-    table = pd.concat([_ask(one, settings, settings.alpha) for one in asked], ignore_index=True)
+    samples = [_sampled(one, settings) for one in asked]
+    answers = (_ask(one, sample, settings) for one, sample in zip(asked, samples, strict=True))
+    table = pd.concat(answers, ignore_index=True)
     muted = (table["model"] == TRAINED) & table["magnification"].isin(unlearned)
     table.loc[muted, _NO_FINDING] = NAN
     table.loc[muted, ["n_tests", "n_agree"]] = 0
     table.loc[muted, ["status", "reason"]] = ["not_interpretable", AT_CHANCE]
     table["p_adjusted"] = adjust(table, correction=settings.correction, family=_TOGETHER)
-    table = _with_simultaneous_intervals(table, asked, settings)
+    table = with_simultaneous_intervals(table, samples, _TOGETHER, settings)
     of_slides = table["contrast"].str.startswith("prediction")
     for name, source in (("rho", "estimate"), ("rho_low", "ci_low"), ("rho_high", "ci_high")):
         table[name] = np.tanh(table[source]).where(of_slides)
@@ -192,60 +200,36 @@ def _stratified(
             yield dict(zip(columns, fixed, strict=True)), samples.get(fixed, rows.iloc[:0])
 
 
-def _ask(one: _Asked, settings: StatisticsSettings, alpha: float) -> pd.DataFrame:
-    of_slides = one.kind == "prediction"
-    patient = "patient_id" if settings.unit == "patient" else None
-    # a value of a slide that nobody knows cannot be independent of the others
-    how: dict[str, Any] = {
-        "patient": patient,
-        "assume_independent": settings.assume_independent and not of_slides,
+def _how(one: _Asked, settings: StatisticsSettings) -> dict[str, Any]:
+    """Say whose the values of a sample are."""
+    return {
+        "patient": "patient_id" if settings.unit == "patient" else None,
+        # a value of a slide that nobody knows cannot be independent of the others
+        "assume_independent": settings.assume_independent and one.kind != "prediction",
     }
-    of_both = one.names["label"] == SUM_OF_LABELS
-    table = contrast_table(
-        one.sample,
-        "value",
-        alpha=alpha,
-        seed=settings.seed,
-        bootstrap_draws=settings.bootstrap_draws,
-        min_units=settings.min_slides,
-        group="of_class" if of_both else None,
-        pair=_CLASSES if of_both else None,
-        **how,
-    )
+
+
+def _sampled(one: _Asked, settings: StatisticsSettings) -> Sampled:
+    group, pair = ("of_class", _CLASSES) if one.of_both else (None, None)
+    return sampled(one.sample, "value", min_units=settings.min_slides, group=group, pair=pair, **_how(one, settings))
+
+
+def _ask(one: _Asked, sample: Sampled, settings: StatisticsSettings) -> pd.DataFrame:
+    table = inferred(sample, TESTS, alpha=settings.alpha, seed=settings.seed, draws=settings.bootstrap_draws)
     table = table.assign(**one.names, family=one.family, ratio=NAN)
     means = dict.fromkeys(_MEANS, NAN)
     if one.kind in ("drop", "separation"):
-        kept = one.sample[one.sample["value"].notna()]
+        kept, how = one.sample[one.sample["value"].notna()], _how(one, settings)
         means = {
             name: group_difference(kept, name, "of_class", _CLASSES, **how).estimate
-            if of_both
+            if one.of_both
             else independent_units(kept, name, **how).estimate
             for name in _MEANS
         }
-    if of_slides:
+    if one.kind == "prediction":
         n_patches = int(one.sample.loc[one.sample["value"].notna(), "n_patches"].sum())
         table = table.assign(n_patches=n_patches, icc=NAN, design_effect=NAN, n_effective=NAN)
     return table.assign(**means, n_missing=one.n_selected - table["n_patches"])
-
-
-def _with_simultaneous_intervals(
-    table: pd.DataFrame, asked: list[_Asked], settings: StatisticsSettings
-) -> pd.DataFrame:
-    """Ask each question again at the level that its family leaves to one hypothesis (Dunn 1961)."""
-    together = list(_TOGETHER)
-    tested = (table["status"] == "tested").groupby([table[name] for name in together]).transform("sum")
-    step = len(table) // len(asked)
-    parts = []
-    for place, one in enumerate(asked):
-        rows = table.iloc[place * step : (place + 1) * step].copy()
-        possible = rows["status"].to_numpy() == "tested"
-        size = int(tested.iloc[place * step : (place + 1) * step].max())
-        if possible.any():
-            again = rows if size == 1 else _ask(one, settings, settings.alpha / size)
-            for end in ("ci_low", "ci_high"):
-                rows.loc[possible, f"{end}_simultaneous"] = again[end].to_numpy()[possible]
-        parts.append(rows)
-    return pd.concat(parts, ignore_index=True)
 
 
 def _order(names: dict[str, Any]) -> tuple[Any, ...]:

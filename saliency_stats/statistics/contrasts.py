@@ -1,6 +1,7 @@
 """One sample of patch values, tested over its independent units: the rows of ``contrasts.csv``."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -27,6 +28,14 @@ COLUMNS: Final = (
 #: Unit means (log2) that differ by less than this differ by rounding only.
 ROUNDING: Final = 1e-12
 _EMPTY: Final = ("contrast", "label", "magnification", "model", "method", "reduction", "family", "versus")
+
+
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """A sample reduced to its independent units, and why it cannot be tested ("" where it can)."""
+
+    units: Units
+    obstacle: str
 
 
 def contrast_table(
@@ -105,21 +114,53 @@ def contrast_table(
     if (group is None) != (pair is None):
         raise StatisticsError(f"group is {group!r} and pair is {pair!r}, expected both or neither")
     names = _test_names(tests)
+    sample = sampled(
+        table,
+        value,
+        slide=slide,
+        patient=patient,
+        assume_independent=assume_independent,
+        min_units=min_units,
+        group=group,
+        pair=pair,
+    )
+    return inferred(sample, names, alpha=alpha, seed=seed, draws=bootstrap_draws, margin=margin)
+
+
+def sampled(
+    table: pd.DataFrame,
+    value: str,
+    *,
+    slide: str = "slide_id",
+    patient: str | None = None,
+    assume_independent: bool = False,
+    min_units: int = 3,
+    group: str | None = None,
+    pair: tuple[str, str] | None = None,
+) -> Sampled:
+    """Reduce a table to what is tested; parameters and errors as of :func:`contrast_table`."""
     how: dict[str, Any] = {"slide": slide, "patient": patient, "assume_independent": assume_independent}
     if group is not None and pair is not None:
         units = group_difference(table, value, group, pair, **how)
     else:
         units = independent_units(table, value, **how)
-    obstacle = _duplicates(table) or obstacle_of(units, min_units)
-    results = [infer(test, units, obstacle, alpha=alpha, draws=bootstrap_draws, seed=seed) for test in names]
+    return Sampled(units, _duplicates(table) or obstacle_of(units, min_units))
+
+
+def inferred(
+    sample: Sampled, names: Sequence[str], *, alpha: float, seed: int, draws: int, margin: float | None = None
+) -> pd.DataFrame:
+    """Test a sample; parameters and result as of :func:`contrast_table`."""
+    units, obstacle = sample.units, sample.obstacle
+    results = [infer(test, units, obstacle, alpha=alpha, draws=draws, seed=seed) for test in names]
     shared = _of_all_tests(units, obstacle, alpha, margin)
     rows = [{**shared, **row_of_test(units, test, result)} for test, result in zip(names, results, strict=True)]
     found = pd.DataFrame(rows, columns=list(COLUMNS))
     decision = np.sign(found["estimate"]) * (found["p_value"] <= alpha)
-    tested = found["status"] == "tested"
-    found["n_tests"] = int(tested.sum())
+    possible = found["status"] == "tested"
+    found["n_tests"] = int(possible.sum())
     found["n_agree"] = [
-        int((tested & (decision == own)).sum()) if done else 0 for own, done in zip(decision, tested, strict=True)
+        int((possible & (decision == own)).sum()) if done else 0 for own, done in zip(decision, possible, strict=True)
     ]
     return found
 

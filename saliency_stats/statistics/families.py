@@ -7,11 +7,12 @@ from typing import Any, Final
 import pandas as pd
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics.contrasts import COLUMNS, contrast_table
+from saliency_stats.statistics.contrasts import COLUMNS, Sampled, inferred, sampled
 from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.multiplicity import adjust
 from saliency_stats.statistics.selection import AT_CHANCE, primary_population, restrict, unlearned_of
-from saliency_stats.statistics.settings import DIFFERENCES, PRIMARY, StatisticsSettings
+from saliency_stats.statistics.settings import DIFFERENCES, PRIMARY, TESTS, StatisticsSettings
+from saliency_stats.statistics.simultaneous import with_simultaneous_intervals
 from saliency_stats.statistics.values import CONTRASTS, model_difference, paired_difference, patch_values
 from saliency_stats.vocabulary import LABELS, TRAINED
 
@@ -113,7 +114,9 @@ def study_contrasts(
         *_magnifications(values, strata, population.patches, settings.reference_magnification),
     ]
     questions.sort(key=lambda question: _order(question, settings))
-    contrasts = pd.concat([_ask(question, settings, settings.alpha) for question in questions], ignore_index=True)
+    samples = [_sampled(question, settings) for question in questions]
+    asked = (_ask(question, sample, settings) for question, sample in zip(questions, samples, strict=True))
+    contrasts = pd.concat(asked, ignore_index=True)
 
     of_trained = (contrasts["model"] == TRAINED) | contrasts["model"].str.startswith(f"{TRAINED}-")
     muted = of_trained & (contrasts["magnification"].isin(unlearned) | contrasts["versus"].isin(map(str, unlearned)))
@@ -122,7 +125,7 @@ def study_contrasts(
     contrasts.loc[muted, "status"] = "not_interpretable"
     contrasts.loc[muted, "reason"] = AT_CHANCE
     contrasts["p_adjusted"] = adjust(contrasts, correction=settings.correction)
-    return _with_simultaneous_intervals(contrasts, questions, settings)[list(COLUMNS)]
+    return with_simultaneous_intervals(contrasts, samples, ("family", "test"), settings)[list(COLUMNS)]
 
 
 def _own(values: pd.DataFrame, strata: pd.DataFrame, judged: pd.DataFrame) -> Iterable[Question]:
@@ -216,44 +219,31 @@ def _count(patches: pd.DataFrame, magnification: Any, label: str | None = None) 
     return int((chosen if label is None else chosen & (patches["label"] == label)).sum())
 
 
-def _ask(question: Question, settings: StatisticsSettings, alpha: float) -> pd.DataFrame:
+def _sampled(question: Question, settings: StatisticsSettings) -> Sampled:
     group, pair = question.group or (None, None)
-    table = contrast_table(
+    return sampled(
         question.patches,
         "value",
         patient="patient_id" if settings.unit == "patient" else None,
-        alpha=alpha,
-        seed=settings.seed,
         assume_independent=settings.assume_independent,
-        bootstrap_draws=settings.bootstrap_draws,
         min_units=settings.min_slides,
-        margin=settings.equivalence_margin,
         group=group,
         pair=pair,
+    )
+
+
+def _ask(question: Question, sample: Sampled, settings: StatisticsSettings) -> pd.DataFrame:
+    table = inferred(
+        sample,
+        TESTS,
+        alpha=settings.alpha,
+        seed=settings.seed,
+        draws=settings.bootstrap_draws,
+        margin=settings.equivalence_margin,
     )
     names = {name: getattr(question, name) for name in ("contrast", *_STRATUM, "versus")}
     family = settings.family_of(question.hypothesis)
     return table.assign(**names, family=family, n_missing=question.n_selected - table["n_patches"])
-
-
-def _with_simultaneous_intervals(
-    contrasts: pd.DataFrame, questions: list[Question], settings: StatisticsSettings
-) -> pd.DataFrame:
-    """Ask each question again at the level that its family leaves to one hypothesis."""
-    tested = contrasts["status"] == "tested"
-    sizes = tested.groupby([contrasts["family"], contrasts["test"]]).sum()
-    step = len(contrasts) // len(questions)
-    parts = []
-    for place, question in enumerate(questions):
-        rows = contrasts.iloc[place * step : (place + 1) * step].copy()
-        size = int(sizes[rows["family"].iloc[0]].max())
-        if (rows["status"] == "tested").any():
-            again = rows if size == 1 else _ask(question, settings, settings.alpha / size)
-            possible = rows["status"].to_numpy() == "tested"
-            for end in ("ci_low", "ci_high"):
-                rows.loc[possible, f"{end}_simultaneous"] = again[end].to_numpy()[possible]
-        parts.append(rows)
-    return pd.concat(parts, ignore_index=True)
 
 
 def _order(question: Question, settings: StatisticsSettings) -> tuple[Any, ...]:

@@ -1,0 +1,55 @@
+"""Intervals that cover a whole family of hypotheses at once."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from saliency_stats.statistics.contrasts import Sampled
+from saliency_stats.statistics.inference import NAN
+from saliency_stats.statistics.settings import TESTS, StatisticsSettings
+from saliency_stats.statistics.testing import infer
+
+
+def with_simultaneous_intervals(
+    table: pd.DataFrame, samples: Sequence[Sampled], together: Sequence[str], settings: StatisticsSettings
+) -> pd.DataFrame:
+    """Test each sample again at the level that its family leaves to one hypothesis (Dunn 1961, *JASA* 56, 52-64).
+
+    Parameters
+    ----------
+    table : DataFrame
+        For every sample, in order, one row per test in the order of :data:`TESTS`; only what is ``tested`` belongs to
+        a family.
+    samples : sequence of Sampled
+        What was tested.
+    together : sequence of str
+        Columns that together name a family and its test.
+    settings : StatisticsSettings
+        Level, seed and draws.
+
+    Returns
+    -------
+    DataFrame
+        With the columns ci_low_simultaneous and ci_high_simultaneous, empty where nothing was tested.
+    """
+    tested = table["status"] == "tested"
+    sizes = tested.groupby([table[name] for name in together]).transform("sum").to_numpy()
+    own = table[["ci_low", "ci_high"]].to_numpy(dtype=np.float64)
+    limits = np.full((len(table), 2), NAN)
+    for place, sample in enumerate(samples):
+        rows = slice(place * len(TESTS), (place + 1) * len(TESTS))
+        possible, size = tested.to_numpy()[rows], int(sizes[rows].max())
+        if not possible.any():
+            continue
+        again = own[rows] if size == 1 else _intervals(sample, settings, settings.alpha / size)
+        limits[rows][possible] = again[possible]
+    return table.assign(ci_low_simultaneous=limits[:, 0], ci_high_simultaneous=limits[:, 1])
+
+
+def _intervals(sample: Sampled, settings: StatisticsSettings, alpha: float) -> np.ndarray:
+    results = (
+        infer(test, sample.units, sample.obstacle, alpha=alpha, draws=settings.bootstrap_draws, seed=settings.seed)
+        for test in TESTS
+    )
+    return np.array([(result.ci_low, result.ci_high) for result in results])
