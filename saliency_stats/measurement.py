@@ -157,6 +157,8 @@ class Measurement:
 
     def __call__(self, unit: Unit) -> dict[str, pd.DataFrame]:
         """Measure one unit: its rows of predictions, and of ledger, profile and nuclei where it is measured."""
+        # held until the end, though other workers may have gone on to the next magnification
+        trained = self.models[unit.magnification][TRAINED]
         examined = self.examine(unit)
         tables = {
             "predictions": pd.concat(
@@ -168,12 +170,12 @@ class Measurement:
             tables["ledger"] = self.ledger_rows(examined)
             tables["profile"] = self._profile_rows(examined)
             tables["nuclei"] = self._nucleus_rows(examined)
-            tables |= self._further(examined, unit.magnification)
+            tables |= self._further(examined, trained)
             if self.keep:
                 tables["maps"] = _map_rows(examined, self.plan)
         return tables
 
-    def _further(self, examined: Examined, magnification: float) -> dict[str, pd.DataFrame]:
+    def _further(self, examined: Examined, trained: PatchClassifier) -> dict[str, pd.DataFrame]:
         """Measure what only some studies ask for: the spatial null, replaced compartments, other segmentations."""
         tables: dict[str, pd.DataFrame] = {}
         identity = examined.identity
@@ -187,7 +189,7 @@ class Measurement:
                 examined.segmentations,
                 examined.logits[TRAINED],
                 examined.target,
-                self.models[magnification][TRAINED],
+                trained,
                 self.device,
             )
         if self.crossing is not None:

@@ -1,6 +1,5 @@
 """The stages of a study, each from the tables of the one before to the next."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ import torch
 
 from saliency_stats import assembly
 from saliency_stats.carrying import Carried
-from saliency_stats.classifier.densenet import PatchClassifier, build, save_weights
+from saliency_stats.classifier.densenet import save_weights
 from saliency_stats.classifier.routes import train_classifier
 from saliency_stats.cohort.inspection import inspect
 from saliency_stats.cohort.patch import USED
@@ -24,7 +23,8 @@ from saliency_stats.execution.manifest import sha256
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store, atomic, write_table
 from saliency_stats.measurement import Measurement
-from saliency_stats.saliency import CASCADE, cascading, permuted_labels, randomised
+from saliency_stats.networks import Networks, weights_path
+from saliency_stats.saliency import permuted_labels
 from saliency_stats.seeds import derive
 from saliency_stats.settings import StudySettings
 from saliency_stats.settings_cohort import SlidesSection
@@ -99,43 +99,21 @@ class Stages:
         table["stain_group"] = assembly.stain_groups(table)
         return table
 
-    def classifiers(self, table: pd.DataFrame) -> dict[float, dict[str, PatchClassifier]]:
+    def classifiers(self, table: pd.DataFrame) -> Networks:
         """Train one classifier per magnification, write weights and ``training.csv``; returns the networks."""
         used = table[table["status"] == USED]
-        models: dict[float, dict[str, PatchClassifier]] = {}
+        magnifications = sorted(used["magnification"].unique().tolist())
         logs = []
-        for magnification in sorted(used["magnification"].unique().tolist()):
+        for magnification in magnifications:
             for model in (TRAINED, *(name for name in self.settings.controls if name == SHUFFLED)):
                 log = self._train(magnification, used[used["magnification"] == magnification], model)
                 logs.append(log.assign(magnification=magnification, model=model))
-            models[magnification] = self.networks(magnification)
         training = pd.concat(logs, ignore_index=True)
         columns = ["magnification", "model"]
         write_table(self.store.folder / "training.csv", training[columns + [c for c in training if c not in columns]])
-        return models
+        return self._networks(magnifications)
 
-    def networks(self, magnification: float) -> dict[str, PatchClassifier]:
-        """Load the trained network of a magnification, and make its controls."""
-        section = self.settings.classifier
-        models = {TRAINED: build(section.architecture, str(self._weights(magnification)), seed=0)}
-        seed = derive(self.settings.seed, "randomised", magnification)
-        for control in self.settings.controls:
-            if control == "randomised":
-                models[control] = randomised(section.architecture, seed)
-            elif control == "cascading":
-                models |= {
-                    f"{control}_{depth}": cascading(models[TRAINED], depth, seed)
-                    for depth in range(1, len(CASCADE) + 1)
-                }
-            elif control == SHUFFLED:
-                models[control] = build(section.architecture, str(self._weights(magnification, SHUFFLED)), seed=0)
-        # gradients are taken with respect to the pixels alone; frozen weights keep fewer activations in memory
-        return {
-            name: model.to(self.device).to(memory_format=torch.channels_last).eval().requires_grad_(requires_grad=False)
-            for name, model in models.items()
-        }
-
-    def measurement(self, table: pd.DataFrame, models: dict[float, dict[str, PatchClassifier]]) -> Measurement:
+    def measurement(self, table: pd.DataFrame, models: Networks) -> Measurement:
         """Estimate the stains of every measured slide, write ``stains.csv``; returns the function of a unit."""
         measured = table[(table["status"] == USED) & (table["split"] == self.settings.cohort.evaluation_split)]
         groups = dict(list(measured.groupby("stain_group", sort=True)))
@@ -155,7 +133,7 @@ class Stages:
         group, magnification = str(table.loc[row, "stain_group"]), float(str(table.loc[row, "magnification"]))
         if group not in stains:  # a patch of another split, whose slide was not measured
             stains[group] = self._estimate(table[(table["stain_group"] == group) & (table["status"] == USED)])
-        return self._measurement(table, {magnification: self.networks(magnification)}, stains)
+        return self._measurement(table, self._networks([magnification]), stains)
 
     def measure(self, measurement: Measurement, engine: Engine) -> None:
         """Measure every unit that is not stored yet, and put the tables together."""
@@ -193,9 +171,7 @@ class Stages:
         """Hashes of the trained networks."""
         return {path.name: sha256(path) for path in sorted((self.store.folder / "weights").glob("*.safetensors"))}
 
-    def _measurement(
-        self, table: pd.DataFrame, models: dict[float, dict[str, PatchClassifier]], stains: dict[str, Stains]
-    ) -> Measurement:
+    def _measurement(self, table: pd.DataFrame, models: Networks, stains: dict[str, Stains]) -> Measurement:
         finder = assembly.finder_of(self.settings, self.device)
         return Measurement(
             cohort=self._cohort,
@@ -224,8 +200,8 @@ class Stages:
         rows = part.index.to_numpy()[np.linspace(0, len(part) - 1, n).round().astype(int)]
         return estimate_stains([self._cohort.read(int(row)).image for row in rows])
 
-    def _weights(self, magnification: float, model: str = TRAINED) -> Path:
-        return self.store.folder / "weights" / f"{model}-{magnification:g}x.safetensors"
+    def _networks(self, magnifications: list[float]) -> Networks:
+        return Networks(self.settings, self.store.folder / "weights", tuple(magnifications), self.device)
 
     def _train(self, magnification: float, part: pd.DataFrame, model_name: str) -> pd.DataFrame:
         stem = f"training-{magnification:g}x" if model_name == TRAINED else f"training-{model_name}-{magnification:g}x"
@@ -245,7 +221,7 @@ class Stages:
             model, log = train_classifier(
                 recipe, self._cohort, train, valid, self.device, checkpoint=checkpoint, tick=bar.update
             )
-        with atomic(self._weights(magnification, model_name)) as partial:
+        with atomic(weights_path(self.store.folder / "weights", magnification, model_name)) as partial:
             save_weights(model, partial)
         with atomic(log_path) as partial:
             log.to_parquet(partial, index=False)
