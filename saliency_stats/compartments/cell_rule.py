@@ -18,6 +18,8 @@ BoolArray = npt.NDArray[np.bool_]
 _FITTED: Final = Path(__file__).parent / "models" / "cells.npz"
 #: Evidence further than this many standard deviations from its mean says no more than evidence at that distance.
 LIMIT: Final = 4.0
+#: Pixels weighed at once: their evidence stays in the cache, and that of a large image is not all copied.
+_AT_ONCE: Final = 2**16
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,12 +69,15 @@ class CellRule:
         if set(evidence) != set(self.names):
             odd = sorted(set(evidence) ^ set(self.names))
             raise CompartmentError(f"the evidence and the fitted rule differ in {', '.join(odd)}; fit the rule again.")
-        values = np.stack([evidence[name][where] for name in self.names], axis=1).astype(np.float32)
-        standard = np.clip((values - self.mean) / self.deviation, -LIMIT, LIMIT)
-        inner = np.maximum(standard @ self.hidden.T + self.hidden_bias, 0)
-        odds = np.full(where.shape, -np.inf, dtype=np.float32)
-        odds[where] = inner @ self.output + self.output_bias
-        return odds
+        odds = np.full(where.size, -np.inf, dtype=np.float32)
+        asked = np.flatnonzero(where)
+        flat = [np.ravel(evidence[name]) for name in self.names]
+        for pixels in np.split(asked, range(_AT_ONCE, asked.size, _AT_ONCE)):
+            values = np.stack([piece[pixels] for piece in flat], axis=1).astype(np.float32)
+            standard = np.clip((values - self.mean) / self.deviation, -LIMIT, LIMIT)
+            inner = np.maximum(standard @ self.hidden.T + self.hidden_bias, 0)
+            odds[pixels] = inner @ self.output + self.output_bias
+        return odds.reshape(where.shape)
 
 
 @lru_cache(maxsize=1)
