@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+import psutil
 import torch
 
 from saliency_stats.errors import StudyError
@@ -26,14 +27,13 @@ def choose(name: str) -> torch.device:
 
 
 def usual_workers(device: torch.device, unit_bytes: float) -> int:
-    """Say how many units are worked on at a time if nobody says: as many as threads, in half of the memory.
+    """Say how many units are worked on at a time if nobody says: as many as threads, in half of the free memory.
 
     One on a GPU, which a single unit keeps busy. Results do not depend on it.
     """
     if device.type == "cuda":
         return 1
-    # Windows does not say; what it has is enough for one
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
+    memory = psutil.virtual_memory().available
     return max(1, min(torch.get_num_threads(), int(memory / 2 / unit_bytes)))
 
 

@@ -30,6 +30,16 @@ def test_nothing_is_said_about_pixels_that_nobody_asks_about():
     assert np.isfinite(np.diag(odds)).all()
 
 
+def test_a_part_of_the_pixels_at_a_time_is_all_of_them(monkeypatch):
+    rng = np.random.default_rng(0)
+    evidence = {name: rng.standard_normal((9, 11)) for name in "ab"}
+    where = rng.random((9, 11)) < 0.7
+    whole = RULE.log_odds(evidence, where)
+    monkeypatch.setattr("saliency_stats.compartments.cell_rule._AT_ONCE", 10)
+    np.testing.assert_allclose(RULE.log_odds(evidence, where), whole, rtol=1e-6)
+    assert np.isneginf(RULE.log_odds(evidence, np.zeros((9, 11), bool))).all()
+
+
 @pytest.mark.parametrize("names", ["a", "abc"])
 def test_evidence_that_does_not_fit_is_named(names):
     with pytest.raises(CompartmentError, match=r"differ in [bc]; fit the rule again"):
