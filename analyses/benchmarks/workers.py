@@ -37,7 +37,7 @@ def main() -> None:
     """Run the stage in turns."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--slides", type=int, default=6)
+    parser.add_argument("--slides", type=int, default=8)
     arguments = parser.parse_args()
     threads = torch.get_num_threads()
     engines: dict[str, Engine] = {

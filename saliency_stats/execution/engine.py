@@ -24,8 +24,8 @@ class Threads:
     """Several units at a time, each on one thread: torch does not divide a unit's sums any further.
 
     The last digits of sums that are divided among threads depend on how many there are. Here they do not: any number
-    of workers gives the same bytes. It is also faster than all threads on one unit, whose backward pass and array
-    work leave most of them idle.
+    of workers gives the same bytes. Where units are many it is also a little faster than all threads on one unit, whose
+    array work leaves all but one idle (``analyses/benchmarks/workers.py``).
 
     Parameters
     ----------
