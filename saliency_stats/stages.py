@@ -17,7 +17,7 @@ from saliency_stats.cohort.splits import check_splits, with_splits
 from saliency_stats.compartments import NucleusFinder, Stains, estimate_stains, stain_table, stains_from
 from saliency_stats.conclusions import conclude
 from saliency_stats.errors import StorageError
-from saliency_stats.execution.device import usual_workers
+from saliency_stats.execution.device import release_memory, usual_workers
 from saliency_stats.execution.engine import Engine, Threads
 from saliency_stats.execution.manifest import sha256
 from saliency_stats.execution.progress import Progress
@@ -142,7 +142,9 @@ class Stages:
         with self._progress.stage("saliency, compartments", sum(len(unit.rows) for unit in units)) as bar:
 
             def stored(unit: Unit) -> dict[str, pd.DataFrame]:
-                return self.store.once(unit.name, lambda: measurement(unit))
+                tables = self.store.once(unit.name, lambda: measurement(unit))
+                release_memory()
+                return tables
 
             for unit, tables in zip(units, engine.map(stored, units), strict=True):
                 for name, table in tables.items():
@@ -226,6 +228,8 @@ class Stages:
         with atomic(log_path) as partial:
             log.to_parquet(partial, index=False)
         checkpoint.unlink(missing_ok=True)
+        del model
+        release_memory()
         return log
 
     def _permuted(self, part: pd.DataFrame, magnification: float) -> pd.DataFrame:
