@@ -1,5 +1,6 @@
 """The stages of a study, each from the tables of the one before to the next."""
 
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -146,13 +147,15 @@ class Stages:
                 release_memory()
                 return tables
 
-            for unit, tables in zip(units, engine.map(stored, units), strict=True):
-                for name, table in tables.items():
-                    if name == "maps":
-                        self._write_maps(unit, table)
-                    else:
-                        parts.setdefault(name, []).append(table)
-                bar.update(len(unit.rows))
+            # closed whatever happens: workers would go on with all other units, for nobody
+            with closing(engine.map(stored, units)) as results:
+                for unit, tables in zip(units, results, strict=True):
+                    for name, table in tables.items():
+                        if name == "maps":
+                            self._write_maps(unit, table)
+                        else:
+                            parts.setdefault(name, []).append(table)
+                    bar.update(len(unit.rows))
         for name, collected in parts.items():
             if name != "profile":
                 full = [table for table in collected if not table.empty] or collected[:1]

@@ -10,7 +10,7 @@ patches per second of the best against all threads on one unit, one unit after t
 import argparse
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,9 +28,9 @@ STAGE = "saliency, compartments"
 class AllThreads:
     """One unit after the other, torch's sums divided among all threads."""
 
-    def map(self, function: Callable[[Unit], Result], units: Sequence[Unit]) -> Iterator[Result]:
+    def map(self, function: Callable[[Unit], Result], units: Sequence[Unit]) -> Generator[Result, None, None]:
         """Yield ``function(unit)`` for each unit."""
-        return map(function, units)
+        yield from map(function, units)
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Engines map a pure function over units of work. Here, on threads of this process; others can take their place."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
@@ -15,8 +15,8 @@ Result = TypeVar("Result")
 class Engine(Protocol):
     """Maps a function over units; results come in the order of the units, whatever the order of the work."""
 
-    def map(self, function: Callable[[Unit], Result], units: Sequence[Unit]) -> Iterator[Result]:
-        """Yield ``function(unit)`` for each unit."""
+    def map(self, function: Callable[[Unit], Result], units: Sequence[Unit]) -> Generator[Result, None, None]:
+        """Yield ``function(unit)`` for each unit; closed early, it begins no further one."""
         ...
 
 
@@ -43,7 +43,7 @@ class Threads:
             raise StudyError(f"--workers is {workers}; expected at least 1")
         self.workers = workers
 
-    def map(self, function: Callable[[Unit], Result], units: Sequence[Unit]) -> Iterator[Result]:
+    def map(self, function: Callable[[Unit], Result], units: Sequence[Unit]) -> Generator[Result, None, None]:
         """Yield ``function(unit)`` for each unit; the first error ends it, after the units that are under way."""
         threads = torch.get_num_threads()
         pool = ThreadPoolExecutor(self.workers, "unit", torch.set_num_threads, (1,))
