@@ -12,10 +12,13 @@ from saliency_stats.mapping import SHIFT
 from saliency_stats.settings import StudySettings
 from saliency_stats.settings_maps import IMAGE_CONTROLS
 from saliency_stats.statistics import (
+    PRIMARY,
     StatisticsSettings,
     compositional_table,
     learned_flags,
+    patch_values,
     primary_population,
+    restrict,
     study_contrasts,
     study_flow,
     verdicts,
@@ -28,7 +31,7 @@ from saliency_stats.vocabulary import PATCH_KEY, TRAINED
 _MAP = ["method", "reduction"]
 
 
-def conclude(settings: StudySettings, store: Store, profile_parts: pd.DataFrame) -> Population:
+def conclude(settings: StudySettings, store: Store, profile_parts: pd.DataFrame) -> pd.DataFrame:
     """Write metrics, selection, profile, contrasts, composition, verdicts, and what the study asks for beside them.
 
     Parameters
@@ -42,8 +45,9 @@ def conclude(settings: StudySettings, store: Store, profile_parts: pd.DataFrame)
 
     Returns
     -------
-    Population
-        The judged patches.
+    DataFrame
+        The judged patches: patch_id, magnification, label, and ``contrasted``, whether the primary contrast of the
+        trained network is defined in them.
     """
     split = settings.cohort.evaluation_split
     chosen = assembly.statistics_of(settings)
@@ -74,7 +78,7 @@ def conclude(settings: StudySettings, store: Store, profile_parts: pd.DataFrame)
         write_table(store.folder / "causal.csv", causal)
     if settings.multiverse.enabled:
         _cross(settings, store, predictions, learned)
-    return population
+    return _contrasted(own, population)
 
 
 def of_own_map(ledger: pd.DataFrame, settings: StudySettings) -> pd.DataFrame:
@@ -84,6 +88,13 @@ def of_own_map(ledger: pd.DataFrame, settings: StudySettings) -> pd.DataFrame:
         ((ledger["method"] == key.method) & (ledger["reduction"] == key.reduction))
         | ledger["method"].isin(IMAGE_CONTROLS)
     ]
+
+
+def _contrasted(own: pd.DataFrame, population: Population) -> pd.DataFrame:
+    values = patch_values(restrict(own[own["model"] == TRAINED], population))
+    defined = values.loc[(values["contrast"] == PRIMARY) & values["value"].notna(), list(PATCH_KEY)]
+    judged = population.patches.merge(defined, on=list(PATCH_KEY), how="left", validate="one_to_one", indicator="found")
+    return judged.assign(contrasted=judged.pop("found") == "both")
 
 
 def _further_contrasts(

@@ -29,15 +29,18 @@ _COLUMNS: Final = (
 )
 
 
-def chosen_examples(table: pd.DataFrame, population: pd.DataFrame, predictions: pd.DataFrame, n: int) -> pd.DataFrame:
+def chosen_examples(table: pd.DataFrame, judged: pd.DataFrame, predictions: pd.DataFrame, n: int) -> pd.DataFrame:
     """Choose the patches that are shown, by rule: per magnification and label the most confident ones.
+
+    Patches in which the primary contrast is not defined (bare glass, say) come after all others, however confident the
+    network is of them: they are no part of what the study concludes.
 
     Parameters
     ----------
     table
         The inspected patch table.
-    population
-        The judged patches (correctly and confidently classified).
+    judged
+        The judged patches (correctly and confidently classified), with the column ``contrasted``.
     predictions
         Rows of the trained model.
     n
@@ -46,12 +49,12 @@ def chosen_examples(table: pd.DataFrame, population: pd.DataFrame, predictions: 
     Returns
     -------
     DataFrame
-        Columns of ``population`` with ``p_true``, ``rank`` (from 1) and ``row`` (of the cohort's table).
+        Columns of ``judged`` with ``p_true``, ``rank`` (from 1) and ``row`` (of the cohort's table).
     """
     keys = list(PATCH_KEY)
     rows = table[table["status"] == USED].reset_index(names="row")
     chosen = (
-        population[keys]
+        judged[[*keys, "contrasted"]]
         .merge(rows, on=keys, validate="one_to_one")
         .merge(
             predictions[[*keys, "p_malignant", "logit_malignant", "logit_benign"]],
@@ -64,7 +67,8 @@ def chosen_examples(table: pd.DataFrame, population: pd.DataFrame, predictions: 
     # probabilities tie at 1; the margin between the logits does not
     margin = chosen["logit_malignant"] - chosen["logit_benign"]
     chosen["margin"] = margin.where(malignant, -margin)
-    chosen = chosen.sort_values(["magnification", "label", "margin", "patch_id"], ascending=[True, True, False, True])
+    order = {"magnification": True, "label": True, "contrasted": False, "margin": False, "patch_id": True}
+    chosen = chosen.sort_values(list(order), ascending=list(order.values()))
     known = chosen["slide_id"] != ""
     chosen = chosen[~(known & chosen.duplicated(["magnification", "label", "slide_id"]))]
     chosen["rank"] = chosen.groupby(["magnification", "label"]).cumcount() + 1

@@ -165,11 +165,11 @@ class Stages:
     def conclude(self, measurement: Measurement, engine: Engine) -> None:
         """Judge, and write the examples that are shown."""
         with self._progress.stage("statistics", 1, "study") as bar:
-            population = conclude(self.settings, self.store, self._profile_parts)
+            judged = conclude(self.settings, self.store, self._profile_parts)
             bar.update(1)
         predictions = self.store.table("predictions")
         trained = predictions[predictions["model"] == TRAINED]
-        shown = chosen_examples(measurement.table, population.patches, trained, self.settings.report.examples)
+        shown = chosen_examples(measurement.table, judged, trained, self.settings.report.examples)
         write_examples(self.store, measurement, shown, self._progress, engine)
 
     def weight_hashes(self) -> dict[str, str]:

@@ -18,15 +18,15 @@ def cohort():
     table = pd.DataFrame(rows, columns=["patch_id", "slide_id", "label", "logit_malignant"])
     table = table.assign(logit_benign=0.0, magnification=20.0, status="used", mpp=0.5)
     table["p_malignant"] = 1 / (1 + 2.718281828 ** -table["logit_malignant"])
-    return table
+    return table.assign(contrasted=True)
 
 
 def chosen(table, n, seed=None):
-    keys = table[["patch_id", "magnification", "label"]]
+    keys = table[["patch_id", "magnification", "label", "contrasted"]]
     predictions = table[["patch_id", "magnification", "p_malignant", "logit_malignant", "logit_benign"]]
     if seed is not None:
         keys, predictions = keys.sample(frac=1, random_state=seed), predictions.sample(frac=1, random_state=seed + 1)
-    patches = table.drop(columns=["p_malignant", "logit_malignant", "logit_benign"])
+    patches = table.drop(columns=["p_malignant", "logit_malignant", "logit_benign", "contrasted"])
     return chosen_examples(patches, keys, predictions, n)
 
 
@@ -48,3 +48,15 @@ def test_the_order_of_rows_does_not_matter():
 def test_patches_of_unknown_slides_may_all_be_shown():
     found = chosen(cohort().assign(slide_id=""), 3)
     assert list(found.loc[found["label"] == "benign", "patch_id"]) == ["p1", "p2", "p3"]
+
+
+def test_a_patch_without_the_contrast_is_shown_only_where_no_other_is_left():
+    table = cohort().assign(slide_id="", contrasted=[False, True, True, True, True, True, False])
+    found = chosen(table, 3).groupby("label")["patch_id"].apply(list).to_dict()
+    assert found == {"benign": ["p2", "p3", "p1"], "malignant": ["p6", "p5", "p4"]}
+
+
+def test_a_slide_shows_a_patch_with_the_contrast_before_a_more_confident_one():
+    table = cohort().assign(contrasted=[False, True, True, True, True, True, True])
+    found = chosen(table, 2)
+    assert list(found.loc[found["label"] == "benign", "patch_id"]) == ["p2", "p3"]

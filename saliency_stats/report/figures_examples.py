@@ -13,6 +13,8 @@ from saliency_stats.vocabulary import TRAINED
 
 #: Most rows per class where this many magnifications share the page; with more of them, one.
 _MOST_ROWS: Final = {1: 20, 2: 2}
+_RANDOMISED: Final = "randomised"
+_SHUFFLED: Final = "shuffled"
 #: Probabilities from here on would round to 1.
 _CERTAIN: Final = 0.999
 
@@ -51,16 +53,16 @@ def caption_examples(run: RunTables) -> str:
         if control is None
         else (
             f" The last column is the same patch through the {control_words(control)}: what it shares with"
-            " the trained network cannot come from training."
+            f" the trained network cannot come from {'the labels' if control == _SHUFFLED else 'training'}."
         )
     )
     return (
         f"Where the saliency lies in {counted} patches of the evaluation split. The patches were chosen by"
-        f" rule, not by hand: per class the most confident correct ones{slides}. From left to"
-        " right: the image; the compartments as they were measured; the saliency (how strongly the score of"
-        " the correct class reacts to each pixel; brighter is stronger) in raw units with its own scale; the"
-        " same map with the nuclear outlines. Only the display is cut, at each map's"
-        f" {DISPLAY_PERCENTILE:g}th percentile; all numbers use the uncut map.{beside}"
+        f" rule, not by hand: per class the most confident correct ones{slides}, those first whose"
+        " nuclei and cytoplasm are large enough to be measured. From left to right: the image; the compartments as"
+        " they were measured; the saliency (how strongly the score of the correct class reacts to each pixel;"
+        " brighter is stronger) in raw units with its own scale; the same map with the nuclear outlines. Only the"
+        f" display is cut, at each map's {DISPLAY_PERCENTILE:g}th percentile; all numbers use the uncut map.{beside}"
     )
 
 
@@ -75,8 +77,13 @@ def chosen_examples(run: RunTables) -> pd.DataFrame:
 
 
 def _control(run: RunTables) -> str | None:
-    found = sorted(set(run.examples["model"]) - {TRAINED})
-    return found[0] if found else None
+    """Name the network beside the trained one: one without training, where there is one."""
+    kept: list[str] = sorted(set(run.examples["model"]) - {TRAINED})
+    untrained = [name for name in kept if name != _SHUFFLED]
+    if _RANDOMISED in untrained:
+        return _RANDOMISED
+    # of a cascade only the last step has nothing left of the trained network
+    return next(reversed(untrained or kept), None)
 
 
 def _panels(n_rows: int, n_columns: int) -> tuple[Figure, Any]:
