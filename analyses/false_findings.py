@@ -25,11 +25,11 @@ import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 from tqdm import tqdm
 
-from saliency_stats.assembly import evaluation_of, statistics_of
 from saliency_stats.classifier.evaluation import metrics_table
 from saliency_stats.execution.store import Store
-from saliency_stats.settings import load
+from saliency_stats.settings.study import load
 from saliency_stats.statistics import PRIMARY, contrast_table, learned_flags, patch_values, study_contrasts, verdicts
+from saliency_stats.study.parameters import evaluation_of, statistics_of
 from saliency_stats.vocabulary import LABELS
 
 

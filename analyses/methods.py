@@ -21,7 +21,7 @@ import pandas as pd
 from scipy import stats
 
 from saliency_stats import Run, Study
-from saliency_stats.settings import load
+from saliency_stats.settings.study import load
 from saliency_stats.statistics.largest import largest
 
 SIGNALS = ("cytoplasm", "nucleus", "stroma", "none")

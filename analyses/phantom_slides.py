@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from saliency_stats.cohort.phantom_slide import PhantomSlideSpec, write_phantom_slide
+from saliency_stats.cohort.phantom.slide import PhantomSlideSpec, write_phantom_slide
 
 SIGNALS = ("cytoplasm", "nucleus", "stroma", "none")
 

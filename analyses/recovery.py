@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from saliency_stats import Run, Study
-from saliency_stats.settings import load
+from saliency_stats.settings.study import load
 
 SIGNALS = ("cytoplasm", "nucleus", "stroma", "none")
 CONTRASTS = ("cytoplasm_vs_nucleus", "nucleus_vs_rest", "cytoplasm_vs_rest", "stroma_vs_rest")

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from saliency_stats import Study
-from saliency_stats.settings import load
+from saliency_stats.settings.study import load
 
 CONTROLS = {
     "none": "[]",

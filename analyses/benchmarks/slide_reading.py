@@ -13,8 +13,8 @@ from openslide import OpenSlide
 from PIL import Image
 from skimage.filters import gaussian
 
-from saliency_stats.cohort.pyramid import write_pyramid
-from saliency_stats.cohort.slide import Slide
+from saliency_stats.cohort.slides.pyramid import write_pyramid
+from saliency_stats.cohort.slides.slide import Slide
 
 SIZE_PX = 8_000
 MPP = 0.25

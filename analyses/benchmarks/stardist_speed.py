@@ -28,11 +28,12 @@ from stardist.geometry import polygons_to_label
 from torch import nn
 
 from saliency_stats.cohort import Phantom
-from saliency_stats.compartments import estimate_stains, stardist_predict
+from saliency_stats.compartments import estimate_stains
 from saliency_stats.compartments.finders import BUILTIN
-from saliency_stats.compartments.stardist_files import StarDistModel, read_safetensors
-from saliency_stats.compartments.stardist_nuclei import normalised
-from saliency_stats.compartments.stardist_predict import Polygons, _Dense, find_polygons, predict
+from saliency_stats.compartments.stardist import predict as stardist_predict
+from saliency_stats.compartments.stardist.files import StarDistModel, read_safetensors
+from saliency_stats.compartments.stardist.nuclei import normalised
+from saliency_stats.compartments.stardist.predict import Polygons, _Dense, find_polygons, predict
 
 _BATCH = 32
 

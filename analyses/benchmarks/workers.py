@@ -18,7 +18,7 @@ import torch
 
 from saliency_stats import Study
 from saliency_stats.execution.engine import Engine, Threads
-from saliency_stats.settings import load
+from saliency_stats.settings.study import load
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")

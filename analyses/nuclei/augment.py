@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from saliency_stats.compartments.stain import LEAST_CONTRAST, LEVEL_PERCENTILES, RUIFROK_JOHNSTON, unmixing_matrix
-from saliency_stats.compartments.stardist_nuclei import MIRRORED_PX, mirrored
+from saliency_stats.compartments.stardist.nuclei import MIRRORED_PX, mirrored
 
 UInt8Array = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]

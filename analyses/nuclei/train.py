@@ -34,9 +34,9 @@ from tqdm import tqdm
 from saliency_stats.cohort import Phantom
 from saliency_stats.cohort.image import read_rgb
 from saliency_stats.compartments import CompartmentParameters, estimate_stains, segment_batch, view_of
-from saliency_stats.compartments.stardist import StarDistConfig, StarDistNetwork
-from saliency_stats.compartments.stardist_files import StarDistModel, read_safetensors, write_safetensors
-from saliency_stats.compartments.stardist_nuclei import StarDistNuclei
+from saliency_stats.compartments.stardist.files import StarDistModel, read_safetensors, write_safetensors
+from saliency_stats.compartments.stardist.network import StarDistConfig, StarDistNetwork
+from saliency_stats.compartments.stardist.nuclei import StarDistNuclei
 from saliency_stats.vocabulary import LABELS
 
 CONFIG: Final = StarDistConfig(n_rays=32, n_channel_in=3, grid=(2, 2))

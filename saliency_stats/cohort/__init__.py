@@ -2,7 +2,7 @@
 
 from saliency_stats.cohort.folder import PatchFolder
 from saliency_stats.cohort.patch import Cohort, Patch
-from saliency_stats.cohort.phantom import Phantom
-from saliency_stats.cohort.simulated import PhantomCohort, PhantomCohortSize
+from saliency_stats.cohort.phantom.cohort import PhantomCohort, PhantomCohortSize
+from saliency_stats.cohort.phantom.phantom import Phantom
 
 __all__ = ["Cohort", "Patch", "PatchFolder", "Phantom", "PhantomCohort", "PhantomCohortSize"]

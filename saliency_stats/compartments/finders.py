@@ -49,13 +49,13 @@ def nucleus_finder(nuclei: str, device: str = "cpu", *, probability_offset: floa
                 f"{probability_offset:g}: choose a StarDist model, or leave the threshold as it is."
             )
         return _classical
-    from saliency_stats.compartments.stardist_files import read_folder, read_safetensors
-    from saliency_stats.compartments.stardist_nuclei import StarDistNuclei
+    from saliency_stats.compartments.stardist.files import read_folder, read_safetensors
+    from saliency_stats.compartments.stardist.nuclei import StarDistNuclei
 
     if nuclei == "builtin":
         model = read_safetensors(BUILTIN)
     elif nuclei == "2D_versatile_he":
-        from saliency_stats.compartments.stardist_download import official_folder
+        from saliency_stats.compartments.stardist.download import official_folder
 
         model = read_folder(official_folder(nuclei))
     elif Path(nuclei).is_dir():

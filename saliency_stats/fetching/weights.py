@@ -71,7 +71,7 @@ def fetch_stardist(*, url: str | None = None, patience: Patience | None = None, 
     CompartmentError
         If the archive does not hold a model.
     """
-    from saliency_stats.compartments.stardist_download import (  # noqa: PLC0415  (pooch is slow to load)
+    from saliency_stats.compartments.stardist.download import (  # noqa: PLC0415  (pooch is slow to load)
         OFFICIAL,
         cache_folder,
         official_folder,

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from saliency_stats.report.wording import percent
+from saliency_stats.report.words import percent
 
 #: A confirmatory test is wrong at least and at most this often at 5 %, wherever effects of slides are symmetric …
 SYMMETRIC: Final = (0.03, 0.065)

@@ -7,10 +7,10 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from saliency_stats.report.figures_contrasts import NOT_INTERPRETABLE, primary_rows
+from saliency_stats.report.figures.contrasts import NOT_INTERPRETABLE, primary_rows
 from saliency_stats.report.population import exclusions, min_confidence, selected_ledger
 from saliency_stats.report.run import RunTables, records
-from saliency_stats.report.wording import (
+from saliency_stats.report.words import (
     NONE,
     TIMES,
     count,

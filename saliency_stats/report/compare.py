@@ -9,12 +9,12 @@ import pandas as pd
 from saliency_stats.errors import StudyError
 from saliency_stats.execution.store import write_table, write_text
 from saliency_stats.report.compare_page import render_comparison
-from saliency_stats.report.figures_compare import draw_comparison
-from saliency_stats.report.figures_contrasts import one_test
+from saliency_stats.report.figures.compare import draw_comparison
+from saliency_stats.report.figures.contrasts import one_test
+from saliency_stats.report.figures.style import house_style, save
 from saliency_stats.report.read import read_run
 from saliency_stats.report.run import PRIMARY, RunTables, canonical_magnification, records
-from saliency_stats.report.style import house_style, save
-from saliency_stats.report.wording import count, listing, magnification_words
+from saliency_stats.report.words import count, listing, magnification_words
 from saliency_stats.statistics import CONTRASTS
 from saliency_stats.vocabulary import LABELS, TRAINED
 

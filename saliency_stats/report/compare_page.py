@@ -7,11 +7,11 @@ from typing import Final
 
 import pandas as pd
 
-from saliency_stats.report.figures_compare import caption_comparison
+from saliency_stats.report.figures.compare import caption_comparison
 from saliency_stats.report.page import page_template
 from saliency_stats.report.run import PRIMARY, RunTables, records
-from saliency_stats.report.tables import Table
-from saliency_stats.report.wording import (
+from saliency_stats.report.tables.table import Table
+from saliency_stats.report.words import (
     CONTRAST_WORDS,
     NONE,
     STATUS_WORDS,

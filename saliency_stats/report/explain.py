@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from saliency_stats.errors import ReportError
-from saliency_stats.report.panels import DISPLAY_PERCENTILE, outline, show_image, show_saliency, tint
-from saliency_stats.report.style import (
+from saliency_stats.report.figures.panels import DISPLAY_PERCENTILE, outline, show_image, show_saliency, tint
+from saliency_stats.report.figures.style import (
     COMPARTMENT_COLOURS,
     CONTROL_COLOUR,
     QUIET,
@@ -20,7 +20,7 @@ from saliency_stats.report.style import (
     ratio_axis,
     save,
 )
-from saliency_stats.report.wording import model_words, number
+from saliency_stats.report.words import model_words, number
 from saliency_stats.vocabulary import COMPARTMENT_CODES, COMPARTMENTS, TRAINED
 
 _COLUMNS: Final = ("compartment", "area_share", "mass_share", "density_ratio", "status")

@@ -10,13 +10,13 @@ import yaml
 
 from saliency_stats.report.calibration import Calibration
 from saliency_stats.report.caveats import caveats
-from saliency_stats.report.figures import DrawnFigure
+from saliency_stats.report.figures.draw import DrawnFigure
 from saliency_stats.report.page import page_template
 from saliency_stats.report.population import patches_per_unit
 from saliency_stats.report.run import NOT_RECORDED, PRIMARY, RunTables, canonical_magnification, records
-from saliency_stats.report.tables import Table
-from saliency_stats.report.tables_contrasts import calibration_of
-from saliency_stats.report.wording import (
+from saliency_stats.report.tables.contrasts import calibration_of
+from saliency_stats.report.tables.table import Table
+from saliency_stats.report.words import (
     NONE,
     STATUS_WORDS,
     TEST_WORDS,

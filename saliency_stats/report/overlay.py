@@ -9,7 +9,7 @@ from skimage.segmentation import find_boundaries
 
 from saliency_stats.compartments import Segmentation, to_codes
 from saliency_stats.errors import ReportError
-from saliency_stats.report.style import COMPARTMENT_COLOURS
+from saliency_stats.report.figures.style import COMPARTMENT_COLOURS
 from saliency_stats.vocabulary import COMPARTMENT_CODES
 
 #: Of the nuclei's outlines (red, green, blue): a light cyan, since the blue of the figures is lost on haematoxylin.

@@ -7,11 +7,11 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from saliency_stats.execution.store import write_text
-from saliency_stats.report.figures import DrawnFigure
+from saliency_stats.report.figures.draw import DrawnFigure
 from saliency_stats.report.population import min_confidence, selected_patches
 from saliency_stats.report.run import NOT_RECORDED, RunTables, records
-from saliency_stats.report.tables import Table
-from saliency_stats.report.wording import (
+from saliency_stats.report.tables.table import Table
+from saliency_stats.report.words import (
     TEST_WORDS,
     architecture_words,
     control_words,

@@ -10,7 +10,7 @@ from scipy import stats
 
 from saliency_stats.errors import ReportError
 from saliency_stats.report.run import PRIMARY, RunTables
-from saliency_stats.report.wording import magnification_words
+from saliency_stats.report.words import magnification_words
 from saliency_stats.statistics import patch_values, primary_population
 from saliency_stats.vocabulary import PATCH_KEY, TRAINED
 

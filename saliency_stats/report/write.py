@@ -4,13 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from saliency_stats.execution.store import write_text
-from saliency_stats.report.figures import draw_figures
+from saliency_stats.report.figures.draw import draw_figures
 from saliency_stats.report.html import render_html
 from saliency_stats.report.paper import write_paper
 from saliency_stats.report.read import read_run
-from saliency_stats.report.tables_contrasts import contrast_tables
-from saliency_stats.report.tables_magnification import magnification_tables
-from saliency_stats.report.tables_patches import patch_tables
+from saliency_stats.report.tables.contrasts import contrast_tables
+from saliency_stats.report.tables.magnification import magnification_tables
+from saliency_stats.report.tables.patches import patch_tables
 
 
 def write_report(run_dir: Path, *, progress: Callable[[str], None] | None = None) -> Path:

@@ -11,19 +11,19 @@ from saliency_stats.statistics.compositional import (
     inverse_ilr,
 )
 from saliency_stats.statistics.contrasts import COLUMNS, contrast_table
-from saliency_stats.statistics.crossed import CrossedFit, crossed_intercepts
 from saliency_stats.statistics.effects import EffectSizes, effect_sizes
 from saliency_stats.statistics.families import BOTH_LABELS, study_contrasts
 from saliency_stats.statistics.flow import STEPS, study_flow
 from saliency_stats.statistics.formula import FormulaFit, random_intercept
-from saliency_stats.statistics.grouped import GroupedSums
-from saliency_stats.statistics.mixed import RandomIntercept, fit_random_intercept
+from saliency_stats.statistics.models.crossed import CrossedFit, crossed_intercepts
+from saliency_stats.statistics.models.grouped import GroupedSums
+from saliency_stats.statistics.models.mixed import RandomIntercept, fit_random_intercept
+from saliency_stats.statistics.models.nested import NestedIntercepts, nested_intercepts
+from saliency_stats.statistics.models.robust import ClusterRobust, cluster_robust
 from saliency_stats.statistics.multiplicity import adjust
 from saliency_stats.statistics.multivariate import Hotelling, confidence_region, hotelling, sign_flip_rows
-from saliency_stats.statistics.nested import NestedIntercepts, nested_intercepts
 from saliency_stats.statistics.power import Aim, Plan, plan_study
 from saliency_stats.statistics.resampling import sign_flip_p
-from saliency_stats.statistics.robust import ClusterRobust, cluster_robust
 from saliency_stats.statistics.selection import Population, learned_flags, primary_population, restrict
 from saliency_stats.statistics.settings import (
     DIFFERENCES,

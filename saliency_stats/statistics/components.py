@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics.mixed import fit_random_intercept
-from saliency_stats.statistics.nested import nested_intercepts
+from saliency_stats.statistics.models.mixed import fit_random_intercept
+from saliency_stats.statistics.models.nested import nested_intercepts
 from saliency_stats.statistics.settings import MIN_UNITS
 from saliency_stats.statistics.units import Units
 

@@ -10,12 +10,18 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics.design import check_choices, coefficient_table, known_ids, read_design, term_weights
-from saliency_stats.statistics.grouped import GroupedSums
-from saliency_stats.statistics.linear import LinearTest
-from saliency_stats.statistics.mixed import Freedom, Method, RandomIntercept, fit_random_intercept
-from saliency_stats.statistics.nested import NestedIntercepts, nested_intercepts
-from saliency_stats.statistics.robust import refuse_dependent
+from saliency_stats.statistics.models.design import (
+    check_choices,
+    coefficient_table,
+    known_ids,
+    read_design,
+    term_weights,
+)
+from saliency_stats.statistics.models.grouped import GroupedSums
+from saliency_stats.statistics.models.linear import LinearTest
+from saliency_stats.statistics.models.mixed import Freedom, Method, RandomIntercept, fit_random_intercept
+from saliency_stats.statistics.models.nested import NestedIntercepts, nested_intercepts
+from saliency_stats.statistics.models.robust import refuse_dependent
 from saliency_stats.statistics.units import sample_of
 
 Array = NDArray[np.float64]

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics.crossed import crossed_intercepts
-from saliency_stats.statistics.grouped import GroupedSums
 from saliency_stats.statistics.inference import NAN
-from saliency_stats.statistics.linear import LinearTest
-from saliency_stats.statistics.robust import cluster_robust
+from saliency_stats.statistics.models.crossed import crossed_intercepts
+from saliency_stats.statistics.models.grouped import GroupedSums
+from saliency_stats.statistics.models.linear import LinearTest
+from saliency_stats.statistics.models.robust import cluster_robust
 from saliency_stats.statistics.settings import MAX_ALPHA, MIN_UNITS, in_range, one_of, require_columns
 from saliency_stats.statistics.wording import counted
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.inference import Inference
-from saliency_stats.statistics.linear import LinearTest
-from saliency_stats.statistics.mixed import Freedom, fit_random_intercept
-from saliency_stats.statistics.nested import nested_intercepts
-from saliency_stats.statistics.robust import cluster_robust
+from saliency_stats.statistics.models.linear import LinearTest
+from saliency_stats.statistics.models.mixed import Freedom, fit_random_intercept
+from saliency_stats.statistics.models.nested import nested_intercepts
+from saliency_stats.statistics.models.robust import cluster_robust
 from saliency_stats.statistics.units import Units
 
 _FREEDOM: Final[dict[str, Freedom]] = {

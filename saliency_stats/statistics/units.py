@@ -7,8 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics.grouped import GroupedSums
 from saliency_stats.statistics.inference import NAN
+from saliency_stats.statistics.models.grouped import GroupedSums
 from saliency_stats.statistics.settings import require_columns
 from saliency_stats.statistics.variance import Clustering, clustering
 

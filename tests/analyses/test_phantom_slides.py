@@ -8,7 +8,7 @@ import pandas as pd
 from click.testing import CliRunner
 from openslide import OpenSlide
 
-from saliency_stats.cohort.slide_list import read_slide_list
+from saliency_stats.cohort.slides.listing import read_slide_list
 
 PATH = Path(__file__).parents[2] / "analyses" / "phantom_slides.py"
 

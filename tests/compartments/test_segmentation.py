@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from skimage.measure import label
 
-from saliency_stats.cohort.phantom import Phantom
+from saliency_stats.cohort.phantom.phantom import Phantom
 from saliency_stats.compartments import (
     CompartmentParameters,
     Segmentation,

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from saliency_stats.classifier import densenet
-from saliency_stats.compartments import stardist_download
+from saliency_stats.compartments.stardist import download as stardist_download
 from saliency_stats.errors import CompartmentError, DownloadError
 from saliency_stats.fetching.weights import fetch_densenet201, fetch_stardist
 

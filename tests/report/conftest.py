@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from saliency_stats.cohort.phantom import Phantom
+from saliency_stats.cohort.phantom.phantom import Phantom
 from saliency_stats.statistics import (
     StatisticsSettings,
     primary_population,

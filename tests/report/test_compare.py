@@ -23,8 +23,8 @@ from saliency_stats.report.compare import (
     study_differences,
     verdict_sentences,
 )
-from saliency_stats.report.figures_compare import draw_comparison
-from saliency_stats.report.style import house_style
+from saliency_stats.report.figures.compare import draw_comparison
+from saliency_stats.report.figures.style import house_style
 
 HOSTILE = "<b>b"
 

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from skimage.draw import polygon2mask
 from skimage.measure import label
 
-from saliency_stats.cohort.phantom import Phantom
+from saliency_stats.cohort.phantom.phantom import Phantom
 from saliency_stats.compartments import Segmentation, concentrations, estimate_stains, from_codes, nuclei_table, segment
 from saliency_stats.errors import ReportError
 from saliency_stats.report.geojson import cell_instances, feature_collection, outline

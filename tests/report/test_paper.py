@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saliency_stats.report import read_run
-from saliency_stats.report.figures import DrawnFigure
+from saliency_stats.report.figures.draw import DrawnFigure
 from saliency_stats.report.paper import escape, write_paper
-from saliency_stats.report.tables_contrasts import contrast_tables
-from saliency_stats.report.tables_patches import patch_tables
+from saliency_stats.report.tables.contrasts import contrast_tables
+from saliency_stats.report.tables.patches import patch_tables
 
 SPECIAL = "&%$#_{}~^\\"
 

@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from saliency_stats.errors import ReportError, StorageError
-from saliency_stats.report import figures, read_run, write_report
+from saliency_stats.report import read_run, write_report
+from saliency_stats.report.figures import draw as figures
 from saliency_stats.statistics import headline
 
 HOSTILE = '<script>alert("x")</script>'

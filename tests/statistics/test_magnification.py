@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics.crossed import crossed_intercepts
 from saliency_stats.statistics.magnification import COMPONENTS, MODEL_COLUMNS, magnification_model
+from saliency_stats.statistics.models.crossed import crossed_intercepts
 
 TEST = ["estimate", "se", "df", "statistic", "p_value", "ci_low", "ci_high"]
 

@@ -13,8 +13,8 @@ from statsmodels.stats.proportion import proportion_confint
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.components import LIMIT_LEVEL, UPPER_LIMIT, Components, variance_components
-from saliency_stats.statistics.grouped import GroupedSums
 from saliency_stats.statistics.inference import equivalence_interval, t_slide_means
+from saliency_stats.statistics.models.grouped import GroupedSums
 from saliency_stats.statistics.power import COLUMNS, MOST_SLIDES, PATCHES, SLIDES, Aim, plan_study, simulate_power
 from saliency_stats.statistics.units import independent_units
 

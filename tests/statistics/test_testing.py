@@ -9,10 +9,10 @@ from scipy import stats
 
 from saliency_stats.statistics import GroupedSums, contrast_table
 from saliency_stats.statistics.inference import wilcoxon_slide_means
-from saliency_stats.statistics.mixed import fit_random_intercept
-from saliency_stats.statistics.nested import nested_intercepts
+from saliency_stats.statistics.models.mixed import fit_random_intercept
+from saliency_stats.statistics.models.nested import nested_intercepts
+from saliency_stats.statistics.models.robust import cluster_robust
 from saliency_stats.statistics.resampling import bca_bootstrap
-from saliency_stats.statistics.robust import cluster_robust
 
 samples = st.builds(
     lambda n, shift, seed: np.sort(np.random.default_rng(seed).normal(shift, 1, n)),

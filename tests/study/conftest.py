@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from saliency_stats.settings import StudySettings, load
+from saliency_stats.settings.study import StudySettings, load
 
 STUDY_YAML = """\
 name: tiny

@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 
 from saliency_stats import Study
-from saliency_stats.assembly import needed_bytes, networks_of, plan_of
+from saliency_stats.commands.explain import explain_patch
 from saliency_stats.execution.store import ARTEFACTS
-from saliency_stats.explanation import explain_patch
-from saliency_stats.mapping import MapKey
-from saliency_stats.measurement import Measurement
-from saliency_stats.settings import load
+from saliency_stats.measurement.measure import Measurement
+from saliency_stats.saliency.maps import MapKey
+from saliency_stats.settings.study import load
+from saliency_stats.study.parameters import needed_bytes, networks_of, plan_of
 from saliency_stats.vocabulary import TISSUE
 
 KEY = ["patch_id", "magnification", "model", "method", "reduction"]

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from saliency_stats import Study
-from saliency_stats.cli import main
+from saliency_stats.cli.app import main
 from saliency_stats.errors import StorageError
 from saliency_stats.execution.engine import Threads
 
@@ -214,7 +214,7 @@ def test_a_killed_run_ends_with_the_same_bytes(finished, study_file, tmp_path):
         "-W",
         "ignore",
         "-c",
-        "from saliency_stats.cli import main; main()",
+        "from saliency_stats.cli.app import main; main()",
         "run",
         str(study_file),
     ]

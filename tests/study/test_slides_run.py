@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from saliency_stats import Study
-from saliency_stats.cohort.phantom_slide import PhantomSlideSpec, write_phantom_slide
+from saliency_stats.cohort.phantom.slide import PhantomSlideSpec, write_phantom_slide
 
 STUDY_YAML = """\
 name: small

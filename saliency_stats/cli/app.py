@@ -1,0 +1,299 @@
+"""The command line: thin, no science, and nothing heavy is imported before it is needed."""
+# ruff: noqa: PLC0415  (imports inside commands keep `--help` fast)
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from saliency_stats import __version__
+from saliency_stats.cli.compare import compare
+from saliency_stats.cli.errors import reported, stopped_at_once
+from saliency_stats.cli.fetch import fetch
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(context_settings=_CONTEXT)
+@click.version_option(__version__)
+def main() -> None:
+    """Nucleus-versus-cytoplasm saliency statistics for classifiers of H&E patches.
+
+    \b
+    saliency-stats run                      the built-in phantom study, a few minutes
+    saliency-stats init study               a commented study file for your own patches
+    saliency-stats check study/study.yaml   what it would do, without doing it
+    saliency-stats run study/study.yaml     tables, figures, report
+    saliency-stats segment tumour.png --mpp 0.25 --out segmented
+    """
+    # cuBLAS reads this before its first call; without it CUDA kernels are not reproducible
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # GNU OpenMP reads this when torch is loaded: threads that wait spin only briefly. Where other work shares the
+    # cores, spinning threads take the time from the ones they wait for, and saliency ran at a quarter of its speed.
+    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+
+
+main.add_command(compare)
+main.add_command(fetch)
+
+
+_study = click.argument("study", required=False, type=click.Path(path_type=Path, dir_okay=False))
+_set = click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="SECTION.KEY=VALUE",
+    help="Override a key of the study file; repeatable.",
+)
+_device = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute.",
+)
+
+
+@main.command()
+@_study
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the run.  [default: reports/<name>]",
+)
+@_set
+@_device
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Batches of patches that are measured at a time; any number gives the same results."
+    "  [default: as many as threads, where memory allows it; 1 on a GPU]",
+)
+@click.option("--fresh", is_flag=True, help="Start again; otherwise a stopped run is resumed.")
+@click.option(
+    "--multiverse",
+    is_flag=True,
+    help="Cross methods, reductions, targets, segmentations and confidences, and draw the specification curve.",
+)
+@click.option(
+    "--assume-independent",
+    is_flag=True,
+    help="Treat patches without a slide as independent of each other. Nothing supports this; the tables say so.",
+)
+@reported
+def run(
+    study: Path | None,
+    out: Path | None,
+    assignments: tuple[str, ...],
+    device: str,
+    workers: int | None,
+    *,
+    fresh: bool,
+    multiverse: bool,
+    assume_independent: bool,
+) -> None:
+    """Run STUDY (default: the built-in phantom study) and write tables, figures and a report.
+
+    \b
+    saliency-stats run
+    saliency-stats run --set cohort.signal=nucleus --out reports/planted-in-nuclei
+    saliency-stats run analyses/pcam.yaml --device cuda
+    """
+    from saliency_stats import settings
+
+    if assume_independent:
+        assignments = (*assignments, "statistics.assume_independent=true")
+    if multiverse:
+        assignments = (*assignments, "multiverse.enabled=true")
+    loaded = settings.load(study, assignments)
+
+    from saliency_stats.statistics import headline
+    from saliency_stats.study import Study
+
+    with stopped_at_once():
+        finished = Study(loaded).run(out, device=device, workers=workers, fresh=fresh)
+    click.echo(headline(finished.verdict), err=True)
+    click.echo(finished.folder / "report.html")
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--kind",
+    type=click.Choice(["phantom", "patches", "slides"]),
+    default="patches",
+    show_default=True,
+    help="What the cohort is made of.",
+)
+@reported
+def init(folder: Path, kind: str) -> None:
+    """Write a commented study file (and, for patches and slides, an example table) into FOLDER.
+
+    \b
+    saliency-stats init my-study
+    saliency-stats init my-phantoms --kind phantom
+    """
+    from saliency_stats.commands.init import write_template
+
+    for path in write_template(folder, kind):
+        click.echo(path)
+
+
+@main.command()
+@_study
+@_set
+@_device
+@reported
+def check(study: Path | None, assignments: tuple[str, ...], device: str) -> None:
+    """Validate STUDY, count its patches and slides, estimate time, memory and disk; computes no result.
+
+    \b
+    saliency-stats check analyses/pcam.yaml
+    """
+    from saliency_stats import settings
+
+    loaded = settings.load(study, assignments)
+
+    from saliency_stats.commands.check import preview
+
+    click.echo(preview(loaded, device))
+
+
+@main.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@reported
+def report(folder: Path) -> None:
+    """Draw every figure, table and the report of RUN again from its CSVs.
+
+    \b
+    saliency-stats report reports/phantom
+    """
+    from saliency_stats.report import write_report
+
+    click.echo(write_report(folder))
+
+
+@main.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("patch_id")
+@click.option("--model", default="trained", show_default=True, help="trained, or the name of a control.")
+@click.option("--magnification", type=float, help="Where the patch exists at several; default: the finest.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Picture.  [default: RUN/explain/PATCH_ID.png]",
+)
+@_device
+@reported
+def explain(
+    folder: Path, patch_id: str, model: str, magnification: float | None, out: Path | None, device: str
+) -> None:
+    """Draw one patch of RUN: image, saliency, compartments, and its rows of the ledger.
+
+    \b
+    saliency-stats explain reports/phantom phantom-01-001
+    """
+    from saliency_stats.commands.explain import explain_patch
+
+    click.echo(explain_patch(folder, patch_id, model=model, magnification=magnification, out=out, device=device))
+
+
+@main.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--effect",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="RATIO",
+    help="Density in the cytoplasm over that in the nuclei that is to be found; 1.25 is as hard as 0.8."
+    "  [default: the run's own, and the limit of no preference]",
+)
+@click.option("--power", type=click.FloatRange(0.5, 1, max_open=True), default=0.9, show_default=True, help="Wanted.")
+@click.option(
+    "--alpha",
+    type=click.FloatRange(0, 0.5, min_open=True, max_open=True),
+    help="Level of the test.  [default: the study's]",
+)
+@click.option("--label", type=click.Choice(["benign", "malignant"]), help="Only this class.")
+@click.option("--magnification", type=click.FloatRange(min=0, min_open=True), help="Only this magnification.")
+@click.option("--simulations", type=click.IntRange(100, 100_000), default=2_000, show_default=True, help="Per size.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the simulation.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to write into.  [default: RUN]")
+@reported
+def power(folder: Path, **options: Any) -> None:
+    """Say how many slides and patches the next study needs, from the variances of RUN.
+
+    \b
+    saliency-stats power reports/phantom
+    saliency-stats power reports/phantom --effect 1.25 --label malignant
+
+    Writes power.csv and figures/power.png and .pdf.
+    """
+    from saliency_stats.report.power import plan_run
+
+    planned = plan_run(folder, **options)
+    click.echo(planned.advice, err=True)
+    click.echo(planned.table)
+
+
+@main.command()
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--mpp", type=float, help="µm per pixel of all images; default: what each TIFF says of itself.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the results; files of the same names are overwritten.",
+)
+@click.option(
+    "--nuclei",
+    metavar="ROUTE",
+    help="How nuclei are found: builtin, 2D_versatile_he, classical, or the path of a StarDist model."
+    "  [default: builtin]",
+)
+@click.option("--cytoplasm-um", type=float, help="Cytoplasm reaches at most this far.  [default: 15]")
+@click.option(
+    "--segmentation-mpp",
+    type=float,
+    help="Coarser images are enlarged until a pixel is at most this many µm.  [default: 0.5]",
+)
+@_device
+@reported
+def segment(
+    images: tuple[Path, ...],
+    mpp: float | None,
+    out: Path,
+    nuclei: str | None,
+    cytoplasm_um: float | None,
+    segmentation_mpp: float | None,
+    device: str,
+) -> None:
+    """Divide H&E images (PNG, JPEG, TIFF) into nuclei, cytoplasm, stroma and background.
+
+    \b
+    saliency-stats segment tumour.png --mpp 0.25 --out segmented
+    saliency-stats segment scans/*.tif --out segmented
+    saliency-stats segment tumour.png --mpp 0.25 --out near --cytoplasm-um 2.5
+
+    Into the folder go, for each image at its own size:
+
+    \b
+    STEM_nuclei.tif        number of the nucleus at every pixel, 0 outside
+    STEM_compartments.tif  0 background, 1 nucleus, 2 cytoplasm, 3 stroma
+    STEM.geojson           cells with their nuclei: drag it onto the image in QuPath
+    STEM_overlay.png       outlines of nuclei; cytoplasm orange, stroma green
+
+    and for all of them nuclei.csv, one row per nucleus.
+    """
+    from saliency_stats.commands.segment import parameters_of, segment_images
+
+    chosen = {"nuclei": nuclei, "cytoplasm_um": cytoplasm_um, "segmentation_mpp": segmentation_mpp}
+    table = segment_images(
+        images,
+        out,
+        mpp=mpp,
+        parameters=parameters_of(**{key: value for key, value in chosen.items() if value is not None}),
+        device=device,
+        note=lambda text: click.echo(text, err=True),
+    )
+    click.echo(table)

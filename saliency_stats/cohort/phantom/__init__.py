@@ -1,0 +1,1 @@
+"""Synthetic tissue in which the answer is known, as patches and as slides."""

@@ -1,0 +1,1 @@
+"""Patches of whole-slide images: listing, reading, annotations, tiling."""

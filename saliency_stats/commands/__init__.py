@@ -1,0 +1,1 @@
+"""What the commands check, explain, segment and init do."""

@@ -1,0 +1,155 @@
+"""What a study would do: its patches and slides counted, its time, memory and disk estimated on this machine."""
+
+import time
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import torch
+
+from saliency_stats.classifier.densenet import PatchClassifier, initialise
+from saliency_stats.classifier.training import uses_bfloat16
+from saliency_stats.cohort.inspection import inspect
+from saliency_stats.cohort.patch import USED
+from saliency_stats.cohort.splits import check_splits, with_splits
+from saliency_stats.execution.device import choose, usual_workers
+from saliency_stats.execution.engine import Threads
+from saliency_stats.execution.progress import Progress
+from saliency_stats.saliency import logits_and_gradient
+from saliency_stats.settings.maps import NETWORK_CONTROLS
+from saliency_stats.settings.study import StudySettings
+from saliency_stats.study import parameters
+
+_TRIAL = 8
+#: Cost of a map in gradients, measured with DenseNet-201 at 128 px; of others about one.
+_COSTS: Final = {
+    "grad_cam": 0.6,
+    "gradient_x_input": 1.1,
+    "guided_backprop": 1.2,
+    "shifted_gradient": 4.5,
+    "deeplift": 6.0,
+    "smoothgrad": 15.0,
+    "integrated_gradients": 25.0,
+    "occlusion": 87.0,
+}
+
+
+def preview(settings: StudySettings, device: str = "auto") -> str:
+    """Describe a study without computing a result.
+
+    Every patch is looked at; then a network of the study's architecture takes a few timed steps on images of the
+    study's size, from which the times are extrapolated.
+
+    Returns
+    -------
+    str
+        Text for a person.
+
+    Raises
+    ------
+    SaliencyStatsError
+        As the run itself would.
+    """
+    chosen = choose(device)
+    progress = Progress()
+    cohort = parameters.cohort_of(settings)
+    with progress.stage("look at patches", len(cohort.table)) as bar:
+        began = time.perf_counter()
+        table = inspect(cohort, settings.cohort.min_tissue, bar.update)
+        reading = time.perf_counter() - began
+    table = with_splits(table, **parameters.split_fractions(settings))
+    used = table["status"] == USED
+    check_splits(table, settings.cohort.evaluation_split)
+    lines = [
+        f"study {settings.name}: {int(used.sum())} of {len(table)} patches can be used",
+        "",
+        _counts(table[used]),
+    ]
+    if (~used).any():
+        reasons = table.loc[~used, "status"].value_counts()
+        lines += [
+            "",
+            "excluded:",
+            *(f"  {count:6d}  {str(reason).removeprefix('excluded: ')}" for reason, count in reasons.items()),
+        ]
+    if (table.loc[used, "slide_id"] == "").any():
+        lines += ["", "Slides are unknown: the tables will hold estimates without p-values."]
+    lines += ["", *_costs(settings, table[used], chosen, reading)]
+    return "\n".join(lines)
+
+
+def _counts(used: pd.DataFrame) -> str:
+    groups = used.groupby(["magnification", "split", "label"])
+    counts = groups.agg(patches=("patch_id", "size"), slides=("slide_id", lambda ids: ids[ids != ""].nunique()))
+    return counts.reset_index().to_string(index=False)
+
+
+def _costs(settings: StudySettings, used: pd.DataFrame, device: torch.device, reading: float) -> list[str]:
+    size = used[["height_px", "width_px"]].max()
+    images = torch.from_numpy(np.zeros((_TRIAL, 3, int(size["height_px"]), int(size["width_px"])), np.float32))
+    images = images.to(device, memory_format=torch.channels_last)
+    model = initialise(settings.classifier.architecture, 0).to(device).to(memory_format=torch.channels_last)
+    step = _seconds(lambda: _train_step(settings, model, images), device) / _TRIAL
+    model.eval()
+    target = torch.zeros(_TRIAL, dtype=torch.long, device=device)
+    unit = parameters.unit_bytes(settings, used)
+    workers = usual_workers(device, unit)
+    # units are measured each on one thread, side by side
+    alone = Threads(1).map(
+        lambda work: _seconds(work, device) / _TRIAL / workers,
+        [lambda: logits_and_gradient(model, images, target), torch.no_grad()(lambda: model(images))],
+    )
+    explained, forward = alone
+    n_train = int((used["split"] == "train").sum())
+    measured = used[used["split"] == settings.cohort.evaluation_split]
+    n_measured, n_replaced = len(measured), int(parameters.replaced_of(settings, measured).sum())
+    training = {
+        "all": settings.classifier.epochs * n_train * step,
+        "head": n_train * forward,
+        "none": 0.0,
+    }[settings.classifier.trainable]
+    networks = 1 + sum(NETWORK_CONTROLS.get(name, 0) for name in settings.controls)
+    if "shuffled" in settings.controls:
+        training *= 2
+    # further methods are made for the trained and for the randomised network
+    compared = 1 + ("randomised" in settings.controls)
+    further = compared * sum(_COSTS.get(name, 1.0) for name in parameters.plan_of(settings).methods[1:])
+    own = networks * _COSTS.get(settings.saliency.methods[0], 1.0)
+    seconds = (
+        reading
+        + training
+        + n_measured * (own + further) * explained
+        + n_replaced * parameters.altered_images(settings) * forward
+        + (len(used) - n_measured) * forward
+    )
+    pixels = float((used["height_px"] * used["width_px"]).max())
+    trained = parameters.training_bytes(settings, used, bfloat16=uses_bfloat16(settings.classifier.precision, device))
+    memory = 1.5e9 + max(trained, workers * unit) + min(settings.cohort.cache_mb * 2**20, 8 * pixels * len(used))
+    return [
+        (
+            f"estimated on this machine ({device.type}): {seconds / 60:.0f} min, of which training "
+            f"{training / 60:.0f} min; segmentation and figures come on top"
+        ),
+        f"memory about {memory / 1e9:.1f} GB, disk at most {parameters.needed_bytes(settings, used) / 1e9:.1f} GB",
+    ]
+
+
+def _train_step(settings: StudySettings, model: PatchClassifier, images: torch.Tensor) -> None:
+    model.train()
+    bfloat16 = uses_bfloat16(settings.classifier.precision, images.device)
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
+        loss = model(images).float().sum()
+    loss.backward()
+    model.zero_grad(set_to_none=True)
+
+
+def _seconds(work: object, device: torch.device) -> float:
+    """Seconds of the second of two calls; the first one pays for allocation and kernel selection."""
+    assert callable(work)
+    for _ in range(2):
+        began = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        elapsed = time.perf_counter() - began
+    return elapsed

@@ -1,0 +1,98 @@
+"""One patch of a finished run, computed again and drawn."""
+
+import re
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+
+from saliency_stats import settings as study_file
+from saliency_stats.errors import CohortError, StorageError
+from saliency_stats.execution.device import choose, make_deterministic
+from saliency_stats.execution.engine import Threads
+from saliency_stats.execution.progress import Progress
+from saliency_stats.execution.store import Store
+from saliency_stats.measurement.batch import Unit
+from saliency_stats.study.stages import Stages
+from saliency_stats.vocabulary import TRAINED
+
+
+def explain_patch(
+    folder: Path,
+    patch_id: str,
+    *,
+    model: str = "trained",
+    magnification: float | None = None,
+    out: Path | None = None,
+    device: str = "auto",
+) -> Path:
+    """Draw a patch's image, saliency, compartments and ledger rows.
+
+    Parameters
+    ----------
+    folder
+        A run's folder.
+    patch_id, magnification
+        The patch; without a magnification the finest at which it exists.
+    model
+        ``trained`` or the name of a control.
+    out
+        The picture, by default ``explain/<patch_id>.png`` in the run's folder.
+    device
+        ``auto``, ``cpu`` or ``cuda``.
+
+    Raises
+    ------
+    StorageError
+        If the folder holds no finished run.
+    CohortError
+        If the run knows no such patch, or excluded it.
+    """
+    from saliency_stats.report import explain_figure  # noqa: PLC0415  (matplotlib)
+
+    store = Store(folder)
+    if not (folder / "study.yaml").is_file():
+        raise StorageError(f"{folder} holds no run (there is no study.yaml in it); expected the folder a run wrote")
+    settings = study_file.load(folder / "study.yaml")
+    table = store.table("patches")
+    found = table[table["patch_id"] == patch_id].sort_values("mpp")
+    if magnification is not None:
+        found = found[found["magnification"] == magnification]
+    if found.empty:
+        near = get_close_matches(patch_id, table["patch_id"].tolist(), n=3)
+        hint = (
+            f"Did you mean {' or '.join(near)}?"
+            if near
+            else f"patches.csv lists them, for example {table['patch_id'].iloc[0]}"
+        )
+        raise CohortError(
+            f"{folder} has no patch {patch_id!r}{'' if magnification is None else f' at {magnification:g}×'}. {hint}"
+        )
+    row = found.iloc[0]
+    if row["status"] != "used":
+        raise CohortError(f"patch {patch_id!r} was not used in {folder}: {row['status']}")
+    chosen = choose(device)
+    make_deterministic(chosen)
+    stages = Stages(settings, store, chosen, Progress(show=False))
+    measurement = stages.again(table, int(found.index[0]))
+    models = measurement.models[float(row["magnification"])]
+    if model not in models:
+        raise CohortError(f"there is no model {model!r} in {folder}; it has {', '.join(models)}")
+    # the trained network may choose which logit is explained
+    models = {name: models[name] for name in (TRAINED, model)}
+    plan = measurement.plan.alone()
+    measurement = replace(measurement, plan=plan, models={float(row["magnification"]): models})
+    unit = Unit("explain", (int(found.index[0]),), float(row["magnification"]), measured=True)
+    (examined,) = Threads(1).map(measurement.examine, [unit])
+    ledger = measurement.ledger_rows(examined)
+    path = out or folder / "explain" / f"{re.sub(r'[^A-Za-z0-9._-]+', '_', patch_id)}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    explain_figure(
+        examined.patches[0].image,
+        examined.own(plan)[model][0],
+        examined.segmentations[0].memberships,
+        ledger[(ledger[["model", "method", "reduction"]] == list(plan.own(model))).all(axis=1)],
+        title=f"{patch_id} · {row['label']} · {row['magnification']:g}× · {model}",
+        path=path,
+        mpp=float(row["mpp"]),
+    )
+    return path

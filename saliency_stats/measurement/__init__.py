@@ -1,0 +1,1 @@
+"""One batch of patches: from pixels to the rows of the tables."""

@@ -1,0 +1,301 @@
+"""The unit of work: a batch of patches of one slide, from pixels to the rows of the ledger."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from saliency_stats.attribution import (
+    DistanceBins,
+    Maps,
+    Memberships,
+    checked_memberships,
+    checked_saliency,
+    ledger,
+    profiles,
+    relevance,
+    shift_table,
+    signed_distance_um,
+)
+from saliency_stats.classifier.densenet import PatchClassifier
+from saliency_stats.classifier.evaluation import predictions_table
+from saliency_stats.classifier.samples import targets_of, to_tensor
+from saliency_stats.cohort.patch import Cohort, Patch
+from saliency_stats.compartments import (
+    CompartmentParameters,
+    Found,
+    NucleusFinder,
+    Segmentation,
+    Stains,
+    View,
+    concentrations,
+    find_nuclei,
+    from_truth,
+    nuclei_table,
+    view_of,
+)
+from saliency_stats.compartments.variants import VARIANTS, varied
+from saliency_stats.measurement.ablation import Companion
+from saliency_stats.measurement.batch import Unit
+from saliency_stats.measurement.multiscale import Carried
+from saliency_stats.measurement.multiverse import Crossing
+from saliency_stats.saliency.maps import SHIFT, FloatMaps, MapKey, MapPlan, control_maps, network_maps
+from saliency_stats.vocabulary import COMPARTMENTS, TRAINED
+
+_IDENTITY = ["patch_id", "slide_id", "patient_id", "label", "split", "magnification"]
+
+
+@dataclass(frozen=True)
+class Examined:
+    """Everything known about the patches of one unit.
+
+    Parameters
+    ----------
+    table
+        Their rows of the patch table.
+    patches
+        As read.
+    logits
+        Per model (N, 2).
+    target
+        (N,) class whose logit is explained; empty where nothing is.
+    maps
+        Raw saliency (N, H, W), float32, checked.
+    unmixed
+        Per patch, haematoxylin and eosin (2, H, W).
+    views, found
+        Per patch, what nuclei were sought in, and those that were found; empty where the compartments are known.
+    segmentations
+        Per patch.
+    """
+
+    table: pd.DataFrame
+    patches: list[Patch]
+    logits: dict[str, NDArray[np.float64]]
+    target: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    maps: dict[MapKey, Maps] = field(default_factory=dict)
+    unmixed: list[NDArray[np.float32]] = field(default_factory=list)
+    views: list[View] = field(default_factory=list)
+    found: list[Found] = field(default_factory=list)
+    segmentations: list[Segmentation] = field(default_factory=list)
+
+    @cached_property
+    def identity(self) -> pd.DataFrame:
+        """The columns by which rows of tables say whose they are, N rows."""
+        return self.table[_IDENTITY].reset_index(drop=True)
+
+    @cached_property
+    def memberships(self) -> Memberships:
+        """Of all patches, checked."""
+        stack = np.stack([segmentation.memberships for segmentation in self.segmentations])
+        return checked_memberships(stack, list(self.identity["patch_id"]))
+
+    def own(self, plan: MapPlan) -> dict[str, FloatMaps]:
+        """Return the maps that the study judges by, of every network."""
+        return {model: self.maps[plan.own(model)].raw for model in self.logits}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A pure function of patches to tables.
+
+    Parameters
+    ----------
+    cohort, table
+        The cohort, and its inspected table.
+    models
+        Per magnification, the networks by name; ``trained`` is always there.
+    stains
+        Per stain group of the table (column ``stain_group``).
+    device
+        Where the networks are.
+    plan
+        Which maps are made.
+    target
+        ``correct``: the logit of the label; ``predicted``: the logit the trained network chose.
+    finder
+        Finds nuclei, as far down as a crossing wants them; None takes the phantoms' own compartments.
+    compartments
+        Parameters of the segmentation.
+    min_area
+        Area share below which a compartment counts as missing from a patch.
+    bins
+        Distance bins of the profile.
+    keep
+        Return the networks' own maps as well.
+    scores
+        Whether the ledger also holds relevance rank, top share, pointing game and AUC.
+    carried
+        Compartments of slides, segmented once per location; None segments every patch by itself.
+    companion
+        Replaces compartments; None replaces nothing.
+    crossing
+        Crosses maps and segmentations; None crosses nothing.
+    """
+
+    cohort: Cohort
+    table: pd.DataFrame
+    models: Mapping[float, Mapping[str, PatchClassifier]]
+    stains: Mapping[str, Stains]
+    device: torch.device
+    plan: MapPlan
+    target: str
+    finder: NucleusFinder | None
+    compartments: CompartmentParameters
+    min_area: float
+    bins: DistanceBins
+    keep: bool = False
+    scores: bool = False
+    carried: Carried | None = None
+    companion: Companion | None = None
+    crossing: Crossing | None = None
+
+    def __call__(self, unit: Unit) -> dict[str, pd.DataFrame]:
+        """Measure one unit: its rows of predictions, and of ledger, profile and nuclei where it is measured."""
+        # held until the end, though other workers may have gone on to the next magnification
+        trained = self.models[unit.magnification][TRAINED]
+        examined = self.examine(unit)
+        tables = {
+            "predictions": pd.concat(
+                [predictions_table(examined.table, logits, model) for model, logits in examined.logits.items()],
+                ignore_index=True,
+            )
+        }
+        if unit.measured:
+            tables["ledger"] = self.ledger_rows(examined)
+            tables["profile"] = self._profile_rows(examined)
+            tables["nuclei"] = self._nucleus_rows(examined)
+            tables |= self._further(examined, trained)
+            if self.keep:
+                tables["maps"] = _map_rows(examined, self.plan)
+        return tables
+
+    def _further(self, examined: Examined, trained: PatchClassifier) -> dict[str, pd.DataFrame]:
+        """Measure what only some studies ask for: the spatial null, replaced compartments, other segmentations."""
+        tables: dict[str, pd.DataFrame] = {}
+        identity = examined.identity
+        if self.plan.shift:
+            null = shift_table(examined.maps[self.plan.own()], examined.memberships)
+            tables[SHIFT] = identity.merge(null, on="patch_id", validate="one_to_one")
+        if self.companion is not None:
+            tables |= self.companion.tables(
+                identity.assign(**{name: examined.table[name].to_numpy() for name in ("mpp", "replaced")}),
+                examined.patches,
+                examined.segmentations,
+                examined.logits[TRAINED],
+                examined.target,
+                trained,
+                self.device,
+            )
+        if self.crossing is not None:
+            tables["crossed"] = self.crossing.rows(
+                identity, examined.views, examined.found, examined.segmentations, examined.maps
+            )
+        return tables
+
+    def examine(self, unit: Unit) -> Examined:
+        """Read, classify, explain and segment the patches of a unit."""
+        rows = self.table.loc[list(unit.rows)]
+        patches = [self.cohort.read(row) for row in unit.rows]
+        images = to_tensor(np.stack([patch.image for patch in patches]), self.device)
+        models = self.models[unit.magnification]
+        if not unit.measured:
+            with torch.no_grad():
+                return Examined(rows, patches, {TRAINED: models[TRAINED](images).double().cpu().numpy()})
+        target = torch.from_numpy(targets_of(rows)).to(self.device)
+        if self.target == "predicted":
+            with torch.no_grad():
+                target = models[TRAINED](images).argmax(dim=1)
+        patch_ids = [str(name) for name in rows["patch_id"]]
+        logits, maps = network_maps(models, images, target, patch_ids, self.plan)
+        unmixed = [
+            concentrations(patch.image, self.stains[str(group)])
+            for patch, group in zip(patches, rows["stain_group"], strict=True)
+        ]
+        images_rgb = [patch.image for patch in patches]
+        maps |= control_maps(maps[self.plan.own()], images_rgb, unmixed, patch_ids, self.plan)
+        checked = {key: checked_saliency(values, patch_ids) for key, values in maps.items()}
+        seen = self._seen(rows, patches, unmixed)
+        return Examined(rows, patches, logits, target.cpu().numpy(), checked, unmixed, *seen)
+
+    def ledger_rows(self, examined: Examined) -> pd.DataFrame:
+        """Attribute the saliency of examined patches to their compartments, per model."""
+        parts = []
+        for key, maps in examined.maps.items():
+            rows = ledger(maps, examined.memberships, min_area=self.min_area)
+            if self.scores:
+                rows = rows.join(relevance(maps, examined.memberships).drop(columns=["patch", "compartment"]))
+            parts.append(rows.drop(columns="patch").assign(**key._asdict()))
+        rows, named = pd.concat(parts, ignore_index=True), list(MapKey._fields)
+        each = np.tile(np.repeat(examined.identity.index, len(COMPARTMENTS)), len(parts))
+        identity = examined.identity.loc[each].reset_index(drop=True)
+        return pd.concat([identity, rows[named], rows.drop(columns=named)], axis=1)
+
+    def _seen(
+        self, rows: pd.DataFrame, patches: list[Patch], unmixed: list[NDArray[np.float32]]
+    ) -> tuple[list[View], list[Found], list[Segmentation]]:
+        """Find nuclei, once, and divide the patches."""
+        if self.finder is None:
+            return [], [], [_true_segmentation(patch) for patch in patches]
+        if self.carried is not None:
+            return [], [], self.carried.segmentations(rows)
+        views = [
+            view_of(patch.image, float(mpp), self.compartments, self.stains[str(group)], stained)
+            for patch, mpp, group, stained in zip(patches, rows["mpp"], rows["stain_group"], unmixed, strict=True)
+        ]
+        found = find_nuclei(views, self.finder)
+        # a crossing also wants nuclei below the usual threshold, which do not count here
+        usual = [varied(view, nuclei, VARIANTS[0]) for view, nuclei in zip(views, found, strict=True)]
+        return views, found, usual
+
+    def _profile_rows(self, examined: Examined) -> pd.DataFrame:
+        own = {key: examined.maps[key] for key in map(self.plan.own, examined.logits)}
+        distances = (
+            signed_distance_um(segmentation.instances > 0, float(mpp))
+            for segmentation, mpp in zip(examined.segmentations, examined.table["mpp"], strict=True)
+        )
+        rows = profiles(list(own.values()), distances, self.bins)
+        identity = examined.identity.loc[rows["patch"]].reset_index(drop=True)
+        keys = pd.DataFrame(list(own), columns=list(MapKey._fields)).loc[rows["map"]].reset_index(drop=True)
+        return pd.concat([rows.drop(columns=["patch", "map"]), identity, keys], axis=1)
+
+    def _nucleus_rows(self, examined: Examined) -> pd.DataFrame:
+        parts = []
+        for row, unmixed, segmentation in zip(
+            examined.table.to_dict("records"), examined.unmixed, examined.segmentations, strict=True
+        ):
+            nuclei = nuclei_table(segmentation, unmixed, float(row["mpp"]))
+            nuclei.insert(0, "patch_id", row["patch_id"])
+            nuclei.insert(1, "magnification", row["magnification"])
+            parts.append(nuclei)
+        return pd.concat(parts, ignore_index=True)
+
+
+def _true_segmentation(patch: Patch) -> Segmentation:
+    assert patch.truth is not None  # the study's settings allow `truth` for phantoms only
+    assert patch.instances is not None
+    return from_truth(patch.truth, patch.instances)
+
+
+def _map_rows(examined: Examined, plan: MapPlan) -> pd.DataFrame:
+    rows: list[dict[str, Any]] = []
+    for model, maps in examined.own(plan).items():
+        rows.extend(
+            {
+                "patch_id": patch_id,
+                "magnification": magnification,
+                "model": model,
+                "height_px": values.shape[0],
+                "width_px": values.shape[1],
+                "saliency": values.astype("<f4").tobytes(),
+            }
+            for patch_id, magnification, values in zip(
+                examined.table["patch_id"], examined.table["magnification"], maps, strict=True
+            )
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,117 @@
+"""Segment once, carry down: a location's compartments at its finest resolution, averaged for every magnification."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from saliency_stats.cohort.slides.cohort import SlideCohort
+from saliency_stats.compartments import (
+    CompartmentParameters,
+    NucleusFinder,
+    Segmentation,
+    Stains,
+    downsample,
+    segment_batch,
+    view_of,
+)
+from saliency_stats.execution.store import atomic
+
+
+@dataclass(frozen=True, eq=False)
+class Carried:
+    """Compartments of the patches of a cohort of slides, segmented once per location.
+
+    The field of the coarsest patch is read and segmented at the resolution of the finest; each magnification gets its
+    middle part, area-averaged, so that masks do not get worse as the picture gets coarser.
+
+    Parameters
+    ----------
+    cohort
+        The slides.
+    folder
+        Where compartments are kept until the run is finished, one file per location.
+    finder, parameters
+        Finds nuclei, and how images are divided.
+    stains
+        Per stain group.
+    """
+
+    cohort: SlideCohort
+    folder: Path
+    finder: NucleusFinder
+    parameters: CompartmentParameters
+    stains: Mapping[str, Stains]
+    _locks: dict[str, Lock] = field(default_factory=dict, init=False, repr=False)
+
+    def segmentations(self, rows: pd.DataFrame) -> list[Segmentation]:
+        """Return the compartments of patches, those of locations not seen before after segmenting them."""
+        found = []
+        for index, row in rows.iterrows():
+            path = self.folder / f"{row['patch_id']}.npz"
+            # another worker may want the same place, at another magnification
+            with self._locks.setdefault(path.name, Lock()):
+                if not path.is_file():
+                    self._segment(int(str(index)), row, path)
+            with np.load(path, allow_pickle=False) as file:
+                shares, instances, probabilities = (file[name] for name in ("shares", "instances", "probabilities"))
+            finest = min(self.cohort.tiling.mpps)
+            factor = round(float(row["mpp"]) / finest)
+            found.append(carried_down(shares, instances, probabilities, factor, self.cohort.tiling.size_px))
+        return found
+
+    def _segment(self, index: int, row: pd.Series, path: Path) -> None:
+        tiling = self.cohort.tiling
+        finest = min(tiling.mpps)
+        side = round(tiling.widest_um / finest)
+        image = self.cohort.field(index, side, finest)
+        view = view_of(image, finest, self.parameters, self.stains[str(row["stain_group"])])
+        segmentation = segment_batch([view], self.finder)[0]
+        with atomic(path) as partial, partial.open("wb") as file:
+            np.savez_compressed(
+                file,
+                shares=np.round(segmentation.memberships * 255).astype(np.uint8),
+                instances=segmentation.instances,
+                probabilities=segmentation.probabilities,
+            )
+
+
+def carried_down(
+    shares: NDArray[np.uint8],
+    instances: NDArray[np.int32],
+    probabilities: NDArray[np.float64],
+    factor: int,
+    size_px: int,
+) -> Segmentation:
+    """Take the middle of a field and average it to the pixels of a coarser patch.
+
+    Parameters
+    ----------
+    shares
+        (K, H, W) of each compartment in 255ths, at the finest resolution.
+    instances
+        (H, W) nuclei.
+    probabilities
+        Of each nucleus.
+    factor
+        Pixels of the field along one of the patch.
+    size_px
+        Side of the patch; ``size_px * factor`` is at most H and W.
+
+    Returns
+    -------
+    Segmentation
+        Memberships that sum to 1 and keep every compartment's area; nuclei as they are at the pixels' centres.
+    """
+    height, width = instances.shape
+    side = size_px * factor
+    top, left = (height - side) // 2, (width - side) // 2
+    window = np.s_[top : top + side, left : left + side]
+    part = shares[(slice(None), *window)].astype(np.float64)
+    averaged = downsample(part / part.sum(axis=0, keepdims=True), factor).astype(np.float32)
+    centre = slice(factor // 2, None, factor)
+    return Segmentation(instances[window][centre, centre].copy(), averaged, probabilities)

@@ -1,0 +1,1 @@
+"""The figures of a report, each drawn from a finished run."""

@@ -1,0 +1,297 @@
+"""Nuclei, cytoplasm and stroma at once: the slides' saliency densities in a triangle."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Polygon
+from numpy.typing import NDArray
+
+from saliency_stats.report.figures.style import (
+    COMPARTMENT_COLOURS,
+    DIFFERENCE_COLOUR,
+    QUIET,
+    TRAINED_COLOUR,
+    empty_figure,
+    new_figure,
+)
+from saliency_stats.report.population import learned, min_confidence, selected_ledger
+from saliency_stats.report.run import RunTables, records
+from saliency_stats.report.words import count, listing, magnification_words, model_words, number, p_sign
+from saliency_stats.statistics import StatisticsSettings
+from saliency_stats.statistics.compositional import ILR, composition, compositional_table, ilr_values, inverse_ilr
+from saliency_stats.statistics.multivariate import confidence_region, hotelling
+from saliency_stats.vocabulary import TISSUE, TRAINED
+
+_NO_PATCH: Final = "no patch of the evaluation split was classified correctly and confidently"
+_NOT_ALL_THREE: Final = "no judged patch has saliency in nuclei, cytoplasm and stroma alike"
+#: With fewer units a region would fill the triangle.
+_MIN_UNITS_REGION: Final = 4
+_LOOKS: Final = {"benign": ("o", TRAINED_COLOUR), "malignant": ("^", DIFFERENCE_COLOUR)}
+_WORDS: Final = {"nucleus": "nuclei", "cytoplasm": "cytoplasm", "stroma": "stroma"}
+#: The triangle's corners, in the order of ``TISSUE``: cytoplasm on top, so that the claim under test points upwards.
+_CORNERS: Final = np.array([[0.0, 0.0], [0.5, np.sqrt(0.75)], [1.0, 0.0]])
+#: A triangle is cut at the least share shown, rounded down to this, and at most there.
+_CUT_STEP, _LARGEST_CUT = 0.02, 0.26
+#: Steps of the grid by the span of the cut triangle that they suit.
+_GRID_STEPS: Final = ((0.3, 0.05), (0.7, 0.1), (1.0, 0.2))
+_AS_AREA: Final = np.full(len(TISSUE), 1 / len(TISSUE))
+_COLUMNS: Final = 2
+
+
+@dataclass(frozen=True, eq=False)
+class _Cloud:
+    """One class at one magnification, as shares of density in the order of ``TISSUE``.
+
+    ``each`` (n, 3) are the units, or the patches where units are unknown; ``region`` (m, 3) is the border of the mean's
+    region, empty where ``note`` says why there is none; ``controls`` (c, 3) are the controls' means.
+    """
+
+    label: str
+    by_unit: bool
+    each: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    region: NDArray[np.float64]
+    controls: NDArray[np.float64]
+    note: str
+
+
+def draw_ternary(run: RunTables) -> Figure:
+    """Draw a triangle per magnification: a mark per slide, each class's mean with its region, the controls' means."""
+    panels = _panels(run)
+    if not panels:
+        return empty_figure(_NO_PATCH if selected_ledger(run).empty else _NOT_ALL_THREE)
+    any_note = any(cloud.note for clouds in panels.values() for cloud in clouds)
+    cut = _cut(panels)
+    columns = min(_COLUMNS, len(panels))
+    lines = -(-len(panels) // columns)
+    figure = new_figure(0.5 + (4.0 if columns == 1 else 3.35 if any_note else 3.1) * lines)
+    grid: Any = figure.subplots(lines, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for axes, (magnification, clouds) in zip(grid.flat, panels.items(), strict=False):
+        _triangle(axes, cut)
+        for cloud in clouds:
+            _draw_cloud(axes, cloud, cut)
+        _mark_as_area(axes, clouds, cut)
+        sizes = ", ".join(f"{cloud.label} {_n_words(run, cloud)}" for cloud in clouds)
+        axes.set_title(f"{magnification_words(magnification)}: {sizes}")
+        axes.text(0.5, -0.16, _notes(clouds), ha="center", va="top", color=QUIET, fontsize=6.5)
+        axes.set(xlim=(-0.22, 1.22), ylim=(-0.28 if any_note else -0.15, 0.95), aspect="equal")
+    kinds = 3 if run.controls else 2
+    figure.legend(handles=_handles(run, panels), loc="outside lower center", ncols=kinds)
+    return figure
+
+
+def caption_ternary(run: RunTables) -> str:
+    """Say how to read the triangle, then all its numbers in one sentence."""
+    panels = _panels(run)
+    if not panels:
+        return f"No triangle could be drawn: {_NO_PATCH if selected_ledger(run).empty else _NOT_ALL_THREE}."
+    cut = _cut(panels)
+    clouds = [cloud for found in panels.values() for cloud in found]
+    mark = run.unit if all(cloud.by_unit for cloud in clouds) else "patch"
+    region = (
+        f" with their {run.confidence_percent} confidence region (Hotelling’s T²)"
+        if any(cloud.region.size for cloud in clouds)
+        else ""
+    )
+    hollow = ", hollow marks those of the control networks" if run.controls else ""
+    return (
+        f"Each small mark is one {mark}, the nearer to a corner the more densely saliency falls on that tissue"
+        " (share of the saliency divided by share of the area, averaged as log ratios and shown in % of the sum"
+        " of the three"
+        f"{f'; the triangle is cut at {100 * cut:.0f} %' if cut else ''}). At the cross saliency goes with area; on a"
+        f" dashed line two tissues are alike; large marks are means{region}{hollow}. {_numbers(run)}"
+    )
+
+
+def _panels(run: RunTables) -> dict[str, list[_Cloud]]:
+    """Return what is drawn, by magnification; magnifications without a complete patch are left out."""
+    values = ilr_values(selected_ledger(run))
+    panels = {}
+    for magnification in run.magnifications:
+        rows = values[values["magnification"] == magnification]
+        clouds = [_cloud(run, rows[rows["label"] == label], label, magnification) for label in run.labels]
+        if any(cloud.each.size for cloud in clouds):
+            panels[magnification] = [cloud for cloud in clouds if cloud.each.size]
+    return panels
+
+
+def _cloud(run: RunTables, rows: pd.DataFrame, label: str, magnification: str) -> _Cloud:
+    patient = run.unit_column if run.unit == "patient" else None
+    independent = bool(run.setting("statistics.assume_independent", default=False))
+
+    def of(model: str) -> Any:
+        return composition(rows[rows["model"] == model], patient=patient, assume_independent=independent)
+
+    trained = of(TRAINED)
+    by_unit = trained.unit not in {"", "patch"}
+    patches = rows[rows["model"] == TRAINED].dropna(subset=[*ILR]).sort_values([*ILR])[[*ILR]].to_numpy(np.float64)
+    needed = max(_MIN_UNITS_REGION, int(run.setting("statistics.min_slides", _MIN_UNITS_REGION)))
+    test = hotelling(trained.means, min_units=needed, unit=trained.unit)
+    if not learned(run, magnification):
+        note = "no region, classifier at chance"
+    elif not trained.unit:
+        note = f"no region, {run.unit}s unknown"
+    elif test.n < needed:
+        note = f"no region with fewer than {needed} {trained.unit}s"
+    else:
+        note = "no region, no spread in some direction" if test.reason else ""
+    controls = [of(model).estimate for model in run.controls]
+    return _Cloud(
+        label,
+        by_unit,
+        inverse_ilr(trained.means if by_unit else patches),
+        inverse_ilr(trained.estimate),
+        np.empty((0, len(TISSUE))) if note else inverse_ilr(confidence_region(test, alpha=run.alpha)),
+        inverse_ilr(np.array(controls).reshape(-1, len(ILR))),
+        note,
+    )
+
+
+def _cut(panels: dict[str, list[_Cloud]]) -> float:
+    """Return the least share that the triangles show: one for all panels, and nothing drawn lies outside."""
+    shown = [
+        part for clouds in panels.values() for cloud in clouds for part in (cloud.each, cloud.region, cloud.controls)
+    ]
+    least = float(np.nanmin(np.concatenate(shown)))
+    return min(_LARGEST_CUT, _CUT_STEP * max(0, int(least / _CUT_STEP - 0.25)))
+
+
+def _plane(shares: NDArray[np.float64], cut: float) -> NDArray[np.float64]:
+    """Return the points (..., 2) of shares (..., 3) in a triangle whose sides lie at the cut."""
+    return np.asarray((shares - cut) / (1 - len(TISSUE) * cut) @ _CORNERS)
+
+
+def _triangle(axes: Any, cut: float) -> None:
+    step = next(step for span, step in _GRID_STEPS if 1 - 3 * cut <= span + 1e-9)
+    axes.add_patch(Polygon(_CORNERS, closed=True, fill=False, edgecolor="#444444", linewidth=0.8, zorder=1))
+    sides = (("right", "center", -0.02, 0.0), ("left", "center", 0.02, 0.0), ("center", "top", 0.0, -0.02))
+    for k, (name, (across, along, dx, dy)) in enumerate(zip(TISSUE, sides, strict=True)):
+        colour = COMPARTMENT_COLOURS[name]
+        for value in np.arange(round(cut / step) + 1, round((1 - 2 * cut) / step + 1e-9)) * step:
+            ends = np.full((2, len(TISSUE)), cut)
+            ends[:, k] = value
+            # The number stands at the first end, where the next part of the circle takes what is left.
+            ends[0, (k + 1) % 3] = ends[1, (k + 2) % 3] = 1 - value - cut
+            line = _plane(ends, cut)
+            axes.plot(*line.T, color=colour, linewidth=0.5, alpha=0.35, zorder=0)
+            x, y = line[0] + (dx, dy)
+            axes.text(x, y, f"{100 * value:.0f} %", ha=across, va=along, color=colour, fontsize=6.0)
+        foot = _CORNERS[[j for j in range(len(TISSUE)) if j != k]].mean(axis=0)
+        axes.plot(*np.stack([_CORNERS[k], foot]).T, color=QUIET, linestyle="--", linewidth=0.6, alpha=0.7, zorder=0)
+        on_top = _CORNERS[k, 1] > 0
+        x, y = _CORNERS[k] + ((0.0, 0.025) if on_top else (0.0, -0.085))
+        side = "bottom" if on_top else "top"
+        axes.text(x, y, f"denser in {_WORDS[name]}", ha="center", va=side, color=colour, fontweight="bold")
+
+
+def _draw_cloud(axes: Any, cloud: _Cloud, cut: float) -> None:
+    marker, colour = _LOOKS[cloud.label]
+    if cloud.region.size:
+        border = _plane(cloud.region, cut)
+        axes.add_patch(Polygon(border, facecolor=colour, alpha=0.15, linewidth=0, zorder=2))
+        axes.add_patch(Polygon(border, fill=False, edgecolor=colour, linewidth=1.0, zorder=4))
+    axes.scatter(
+        *_plane(cloud.each, cut).T,
+        marker=marker,
+        s=9 if cloud.by_unit else 2.5,
+        color=colour,
+        linewidth=0,
+        alpha=0.55 if cloud.by_unit else 0.35,
+        rasterized=not cloud.by_unit,
+        zorder=3,
+    )
+    axes.scatter(
+        *_plane(cloud.controls, cut).T,
+        marker=marker,
+        s=20,
+        facecolor="white",
+        edgecolor=colour,
+        linewidth=1.0,
+        zorder=4,
+    )
+    axes.scatter(
+        *_plane(cloud.mean, cut), marker=marker, s=30, color=colour, edgecolor="white", linewidth=0.8, zorder=5
+    )
+
+
+def _mark_as_area(axes: Any, clouds: list[_Cloud], cut: float) -> None:
+    """Mark the centre and name it beside it, where the marks are farthest."""
+    centre = _plane(_AS_AREA, cut)
+    axes.plot(*centre, marker="P", color="white", markeredgecolor=QUIET, markersize=5.5, zorder=3)
+    taken = [part for cloud in clouds for part in (cloud.each, cloud.region, cloud.controls, cloud.mean[None])]
+    marks = _plane(np.concatenate(taken), cut)
+    places = centre + np.array([[0.17, 0.0], [-0.17, 0.0], [0.13, -0.17], [-0.13, -0.17], [0.13, 0.17], [-0.13, 0.17]])
+    distance = np.linalg.norm(marks[:, None] - places, axis=-1)
+    x, y = places[int(np.argmax(np.nanmin(distance, axis=0)))]
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
+    axes.text(x, y, "saliency\nas area", ha="center", va="center", color=QUIET, fontsize=6.5, bbox=box, zorder=2)
+
+
+def _handles(run: RunTables, panels: dict[str, list[_Cloud]]) -> list[Line2D]:
+    clouds = [cloud for clouds in panels.values() for cloud in clouds]
+    one = f"one {run.unit}" if all(cloud.by_unit for cloud in clouds) else "one patch"
+    region = f", {run.confidence_percent} region" if any(cloud.region.size for cloud in clouds) else ""
+    control = model_words(run.controls[0]) if len(run.controls) == 1 else "controls"
+    kinds: list[tuple[str, dict[str, Any]]] = [
+        (one, {"markersize": 3.5, "alpha": 0.6, "markeredgewidth": 0.0}),
+        (f"mean{region}", {"markersize": 5.5, "markeredgecolor": "white"}),
+        (f"mean, {control}", {"markersize": 4.5, "markerfacecolor": "white"}),
+    ]
+    return [
+        Line2D([], [], marker=_LOOKS[label][0], color=_LOOKS[label][1], linestyle="", label=f"{label}, {what}", **look)
+        for what, look in (kinds if run.controls else kinds[:-1])
+        for label in dict.fromkeys(cloud.label for cloud in clouds)
+    ]
+
+
+def _notes(clouds: list[_Cloud]) -> str:
+    """Say which classes have no region, and why."""
+    notes = dict.fromkeys(cloud.note for cloud in clouds if cloud.note)
+    return "\n".join(f"{listing(cloud.label for cloud in clouds if cloud.note == note)}: {note}" for note in notes)
+
+
+def _n_words(run: RunTables, cloud: _Cloud) -> str:
+    return count(len(cloud.each), run.unit if cloud.by_unit else "patch")
+
+
+def _numbers(run: RunTables) -> str:
+    """Put every class at every magnification into one sentence, as in ``compositional.csv``."""
+    table = compositional_table(
+        run.ledger,
+        run.predictions,
+        settings=StatisticsSettings(
+            unit="patient" if run.unit == "patient" else "slide",
+            alpha=run.alpha,
+            correction=run.setting("statistics.correction", "holm"),
+            min_confidence=min_confidence(run),
+            evaluation_split=run.evaluation_split,
+            min_slides=int(run.setting("statistics.min_slides", 3)),
+            assume_independent=bool(run.setting("statistics.assume_independent", default=False)),
+        ),
+        learned={magnification: learned(run, magnification) for magnification in run.magnifications},
+    )
+    shown = table[(table["model"] == TRAINED) & (table["method"] == run.method) & (table["reduction"] == run.reduction)]
+    found = {(row.magnification, row.label): row for row in records(shown[shown["n_patches"] > 0])}
+    order = [(magnification, label) for magnification in run.magnifications for label in run.labels]
+    words = "; ".join(_row_words(found[key]) for key in order if key in found)
+    return f"{words[0].upper()}{words[1:]}."
+
+
+def _row_words(row: Any) -> str:
+    shares = listing(
+        f"{_WORDS[name]} {100 * getattr(row, f'density_{name}'):.0f} %" for name in ("cytoplasm", "nucleus", "stroma")
+    )
+    n = count(row.n_units, row.unit) if row.unit else count(row.n_patches, "patch")
+    left_out = f"; left out, without all three: {count(row.n_missing, 'patch')}" if row.n_missing else ""
+    test = (
+        f"Hotelling’s T² = {number(row.statistic, 1)} against going with area, adjusted {p_sign(row.p_adjusted)}"
+        if row.status == "tested"
+        else f"not tested: {row.reason}"
+    )
+    return f"{row.label}, {magnification_words(row.magnification)} ({n}{left_out}): {shares}, {test}"

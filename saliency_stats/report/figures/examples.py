@@ -1,0 +1,143 @@
+"""The example patches: what the classifier saw and where its saliency lay, side by side."""
+
+from typing import Any, Final
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from saliency_stats.report.figures.panels import DISPLAY_PERCENTILE, outline, show_image, show_saliency
+from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, WIDTH_IN, empty_figure, line_handle
+from saliency_stats.report.run import RunTables, records
+from saliency_stats.report.words import control_words, magnification_words, model_words, shorten
+from saliency_stats.vocabulary import TRAINED
+
+#: Most rows per class where this many magnifications share the page; with more of them, one.
+_MOST_ROWS: Final = {1: 20, 2: 2}
+_RANDOMISED: Final = "randomised"
+_SHUFFLED: Final = "shuffled"
+#: Probabilities from here on would round to 1.
+_CERTAIN: Final = 0.999
+
+
+def draw_examples(run: RunTables) -> Figure:
+    """Draw the examples: one row per patch, the trained network's map beside the control's."""
+    rows = chosen_examples(run)
+    if rows.empty:
+        return empty_figure("no example patch was correctly and confidently classified")
+    control = _control(run)
+    n_columns = 4 if control is None else 5
+    figure, grid = _panels(len(rows), n_columns)
+    heads = ["Image", "Compartments", "Saliency,\ntrained", "the same, with\nnuclear outlines"]
+    heads += [] if control is None else [f"Saliency,\n{model_words(control)}"]
+    for axes, head in zip(grid[0], heads, strict=True):
+        axes.set_title(head)
+    for line, example in zip(grid, records(rows), strict=True):
+        _draw_row(line, run, example, control)
+    names = ("nucleus", "cytoplasm", "background")
+    words = ("nuclear border", "outer border of the cytoplasm", "border of the background")
+    handles = [line_handle(word, COMPARTMENT_COLOURS[name]) for name, word in zip(names, words, strict=True)]
+    figure.legend(handles=handles, loc="lower center", ncols=3)
+    return figure
+
+
+def caption_examples(run: RunTables) -> str:
+    """Say what the examples show and how they were chosen."""
+    rows = chosen_examples(run)
+    if rows.empty:
+        return "No example could be drawn: no patch of the evaluation split was classified correctly and confidently."
+    counted = " and ".join(f"{n} {label}" for label, n in rows["label"].value_counts(sort=False).items())
+    control = _control(run)
+    slides = ", at most one a slide" if (rows["slide_id"] != "").all() else ""
+    beside = (
+        ""
+        if control is None
+        else (
+            f" The last column is the same patch through the {control_words(control)}: what it shares with"
+            f" the trained network cannot come from {'the labels' if control == _SHUFFLED else 'training'}."
+        )
+    )
+    return (
+        f"Where the saliency lies in {counted} patches of the evaluation split. The patches were chosen by"
+        f" rule, not by hand: per class the most confident correct ones{slides}, those first whose"
+        " nuclei and cytoplasm are large enough to be measured. From left to right: the image; the compartments as"
+        " they were measured; the saliency (how strongly the score of the correct class reacts to each pixel;"
+        " brighter is stronger) in raw units with its own scale; the same map with the nuclear outlines. Only the"
+        f" display is cut, at each map's {DISPLAY_PERCENTILE:g}th percentile; all numbers use the uncut map.{beside}"
+    )
+
+
+def chosen_examples(run: RunTables) -> pd.DataFrame:
+    """Return the trained network's examples to draw, by magnification, class and rank."""
+    rows = run.examples[(run.examples["model"] == TRAINED) & (run.examples["method"] == run.method)]
+    per_class = _MOST_ROWS.get(rows["magnification"].nunique(), 1)
+    order = {name: k for k, name in enumerate(run.magnifications)}
+    rows = rows.assign(order=[order.get(value, len(order)) for value in rows["magnification"]])
+    rows = rows.sort_values(["order", "label", "rank", "patch_id"])
+    return rows.groupby(["order", "label"], sort=True).head(per_class).reset_index(drop=True)
+
+
+def _control(run: RunTables) -> str | None:
+    """Name the network beside the trained one: one without training, where there is one."""
+    kept: list[str] = sorted(set(run.examples["model"]) - {TRAINED})
+    untrained = [name for name in kept if name != _SHUFFLED]
+    if _RANDOMISED in untrained:
+        return _RANDOMISED
+    # of a cascade only the last step has nothing left of the trained network
+    return next(reversed(untrained or kept), None)
+
+
+def _panels(n_rows: int, n_columns: int) -> tuple[Figure, Any]:
+    """Lay out square panels by hand: their size is known, and solving for it would take most of the time."""
+    left, gap, top, bottom, bar = 0.52, 0.06, 0.36, 0.3, 0.24
+    side = (WIDTH_IN - left - gap * n_columns) / n_columns
+    height = top + n_rows * (side + bar) + bottom
+    figure = Figure(figsize=(WIDTH_IN, height))
+    grid: Any = figure.subplots(
+        n_rows,
+        n_columns,
+        squeeze=False,
+        gridspec_kw={
+            "left": left / WIDTH_IN,
+            "right": 1 - gap / WIDTH_IN,
+            "top": 1 - top / height,
+            "bottom": (bottom + bar) / height,
+            "wspace": gap / side,
+            "hspace": bar / side,
+        },
+    )
+    return figure, grid
+
+
+def _probability(p_true: float) -> str:
+    return f"= {p_true:.3f}" if p_true < _CERTAIN else f"> {_CERTAIN}"
+
+
+def _draw_row(line: Any, run: RunTables, example: Any, control: str | None) -> None:
+    arrays = run.example(example.file)
+    codes = arrays["compartments"]
+    show_image(line[0], arrays["image"], example.mpp)
+    show_image(line[1], arrays["image"])
+    outline(line[1], codes)
+    show_saliency(line[2], arrays["saliency"])
+    show_saliency(line[3], arrays["saliency"], bar=False)
+    outline(line[3], codes, on_map=True)
+    where = example.slide_id or "slide unknown"
+    line[0].set_ylabel(
+        f"{example.label}, {magnification_words(example.magnification)}\n"
+        f"{shorten(where, 22)}\np(true class) {_probability(example.p_true)}",
+        fontsize=6.5,
+    )
+    if control is None:
+        return
+    same = run.examples[
+        (run.examples["model"] == control)
+        & (run.examples["method"] == example.method)
+        & (run.examples["patch_id"] == example.patch_id)
+        & (run.examples["magnification"] == example.magnification)
+    ]
+    if same.empty:
+        line[4].axis("off")
+        line[4].text(0.5, 0.5, "not kept", ha="center", va="center", transform=line[4].transAxes)
+        return
+    show_saliency(line[4], run.example(same.iloc[0]["file"])["saliency"])
+    outline(line[4], codes, on_map=True)

@@ -1,0 +1,115 @@
+"""One patch in one panel: its image, its compartments' outlines, its saliency."""
+
+from typing import Any, Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
+
+from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, SALIENCY_MAP
+from saliency_stats.vocabulary import COMPARTMENT_CODES
+
+#: The display (never a number) is cut at this percentile, so that a few bright pixels do not hide the rest.
+DISPLAY_PERCENTILE: Final = 99.5
+_SCALE_BARS_UM: Final = (5, 10, 20, 25, 50, 100, 200, 250, 500, 1000)
+#: A pale rim sets a line off from tissue; on a saliency map a fainter one, so as not to hide bright pixels.
+_RIM: Final = [withStroke(linewidth=1.9, foreground="white", alpha=0.85)]
+_RIM_ON_MAP: Final = [withStroke(linewidth=1.6, foreground="white", alpha=0.55)]
+
+
+def show_image(axes: Axes, image: NDArray[np.uint8], mpp: float | None = None) -> None:
+    """Show an image (H, W, 3) with, where µm per pixel is known, a scale bar."""
+    axes.imshow(image, interpolation="nearest")
+    _bare(axes)
+    if mpp is not None and np.isfinite(mpp) and mpp > 0:
+        _scale_bar(axes, image.shape[0], image.shape[1], mpp)
+
+
+def outline(axes: Axes, codes: NDArray[np.uint8], *, on_map: bool = False) -> None:
+    """Draw the compartments' borders into a panel.
+
+    Borders between neighbours are drawn once, in the colour of the inner compartment: nuclei, then the outer
+    border of the cytoplasm, then the border of the tissue against the background.
+
+    Parameters
+    ----------
+    axes
+        A panel that shows an image of the same size.
+    codes
+        Compartment codes (H, W).
+    on_map
+        Whether the panel shows a saliency map: then only the nuclei are outlined.
+    """
+    nucleus = codes == COMPARTMENT_CODES["nucleus"]
+    cell = nucleus | (codes == COMPARTMENT_CODES["cytoplasm"])
+    tissue = codes != COMPARTMENT_CODES["background"]
+    borders = [(nucleus, "nucleus")]
+    if not on_map:
+        borders = [(tissue, "background"), (cell, "cytoplasm"), *borders]
+    for mask, name in borders:
+        if mask.any() and not mask.all():
+            lines = axes.contour(
+                mask.astype(np.float64), levels=[0.5], colors=[COMPARTMENT_COLOURS[name]], linewidths=0.9
+            )
+            lines.set(path_effects=_RIM_ON_MAP if on_map else _RIM)
+
+
+def tint(axes: Axes, codes: NDArray[np.uint8], alpha: float = 0.45) -> None:
+    """Lay the compartments' colours over a panel, so that an area without a border is named too."""
+    colours = np.zeros((*codes.shape, 4))
+    for name, code in COMPARTMENT_CODES.items():
+        colours[codes == code] = _rgba(COMPARTMENT_COLOURS[name], 0.0 if name == "background" else alpha)
+    axes.imshow(colours, interpolation="nearest")
+
+
+def show_saliency(axes: Axes, saliency: NDArray[np.floating], *, bar: bool = True) -> None:
+    """Show a raw saliency map (H, W); only its display is cut, at :data:`DISPLAY_PERCENTILE`."""
+    finite = saliency[np.isfinite(saliency)]
+    top = float(np.percentile(finite, DISPLAY_PERCENTILE)) if finite.size else 0.0
+    shown = axes.imshow(saliency, cmap=SALIENCY_MAP, vmin=0.0, vmax=top or 1.0, interpolation="nearest")
+    _bare(axes)
+    if bar:
+        place = axes.inset_axes((0.0, -0.075, 1.0, 0.04))
+        colour_bar: Any = axes.get_figure(root=True)
+        colour_bar = colour_bar.colorbar(shown, cax=place, orientation="horizontal", ticks=[0.0, top or 1.0])
+        colour_bar.ax.set_xticklabels(["0", f"{top:.2g}"], fontsize=5.5)
+        colour_bar.ax.tick_params(length=1.5, pad=1.0)
+        for text, side in zip(colour_bar.ax.get_xticklabels(), ("left", "right"), strict=True):
+            text.set_horizontalalignment(side)
+        colour_bar.outline.set_linewidth(0.4)
+
+
+def _bare(axes: Axes) -> None:
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _scale_bar(axes: Axes, height_px: int, width_px: int, mpp: float) -> None:
+    # About a quarter of the field, in a length that reads well.
+    field_um = width_px * mpp
+    length_um = min(_SCALE_BARS_UM, key=lambda candidate: abs(candidate - field_um / 4))
+    length_px = length_um / mpp
+    left, bottom = 0.06 * width_px, 0.94 * height_px
+    thickness = 0.022 * height_px
+    bar = Rectangle(
+        (left, bottom - thickness), length_px, thickness, facecolor="black", edgecolor="white", linewidth=0.5
+    )
+    axes.add_patch(bar)
+    axes.text(
+        left + length_px / 2,
+        bottom - 1.8 * thickness,
+        f"{length_um} µm",
+        ha="center",
+        va="bottom",
+        fontsize=5.5,
+        path_effects=[withStroke(linewidth=1.5, foreground="white")],
+    )
+
+
+def _rgba(colour: str, alpha: float) -> tuple[float, float, float, float]:
+    red, green, blue = (int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5))
+    return red, green, blue, alpha

@@ -1,0 +1,112 @@
+"""The slides themselves, small: what counts as tissue, what is annotated as tumour, and where patches were taken."""
+
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from saliency_stats.errors import ReportError
+from saliency_stats.report.figures.style import WIDTH_IN, empty_figure, line_handle, new_figure
+from saliency_stats.report.run import RunTables, records
+from saliency_stats.report.words import count, shorten
+
+#: Slides that are drawn at most; the others are in slides.csv.
+MOST: Final = 24
+_COLUMNS: Final = 6
+TISSUE_COLOUR: Final = "#0072B2"
+TUMOUR_COLOUR: Final = "#D55E00"
+_LABEL_COLOURS: Final = {"benign": "#1A1A1A", "malignant": TUMOUR_COLOUR}
+_ARRAYS: Final = ("image", "tissue", "tumour", "mpp")
+
+
+def has_slides(run: RunTables) -> bool:
+    """Tell whether the run is of whole-slide images."""
+    return (run.folder / "slide_pictures").is_dir()
+
+
+def draw_slides(run: RunTables) -> Figure:
+    """Draw every slide with its tissue, its tumour and its locations."""
+    slides = _shown(run)
+    if not slides:
+        return empty_figure("no slide could be read")
+    columns = min(_COLUMNS, len(slides))
+    rows = -(-len(slides) // columns)
+    pictures = {slide_id: _picture(run, slide_id) for slide_id in slides}
+    cell = WIDTH_IN / columns
+    ratio = max(arrays["image"].shape[0] / arrays["image"].shape[1] for arrays in pictures.values())
+    figure = new_figure(rows * (min(cell * ratio, 2.2) + 0.25) + 0.35)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    places = run.patches.drop_duplicates(["patch_id"])
+    for axes, (slide_id, arrays) in zip(grid.flat, pictures.items(), strict=False):
+        own = places[places["slide_id"] == slide_id]
+        _draw_slide(axes, arrays, own)
+        split = own["split"].iloc[0] if len(own) else ""
+        axes.set_title(f"{shorten(slide_id, 18)}\n{split}" if split else shorten(slide_id, 18), fontsize=6.5)
+    handles = [line_handle("tissue", TISSUE_COLOUR), line_handle("annotated tumour", TUMOUR_COLOUR)]
+    dots: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 4, "markeredgecolor": "white"}
+    handles += [
+        Line2D([], [], color=colour, label=f"{label} place", **dots) for label, colour in _LABEL_COLOURS.items()
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=4)
+    return figure
+
+
+def caption_slides(run: RunTables) -> str:
+    """Say what is drawn and what was left out."""
+    shown = len(_shown(run))
+    places = run.patches.drop_duplicates("patch_id")
+    taken = places["slide_id"].nunique()
+    text = (
+        "Each slide with the border of its tissue (blue) and of the annotated tumour (orange); dots are the places at"
+        f" which patches were taken, the same at every magnification: {count(len(places), 'place')} on"
+        f" {count(taken, 'slide')}."
+    )
+    if taken > shown:
+        text += f" The first {shown} are drawn."
+    table = run.folder / "slides.csv"
+    excluded = (
+        pd.read_csv(table, dtype=str, keep_default_na=False)
+        if table.is_file()
+        else pd.DataFrame({"status": pd.Series(dtype=str)})
+    )
+    excluded = excluded[excluded["status"].str.startswith("excluded")]
+    if len(excluded):
+        reasons = [str(row.status).removeprefix("excluded: ") for row in records(excluded)]
+        text += f" {count(len(excluded), 'slide')} could not be used: {'; '.join(reasons)}."
+    return text
+
+
+def _shown(run: RunTables) -> list[str]:
+    taken = sorted(run.patches["slide_id"].unique())
+    return [slide_id for slide_id in taken if (run.folder / "slide_pictures" / f"{slide_id}.npz").is_file()][:MOST]
+
+
+def _picture(run: RunTables, slide_id: str) -> dict[str, NDArray[Any]]:
+    path = run.folder / "slide_pictures" / f"{slide_id}.npz"
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: np.asarray(arrays[name]) for name in _ARRAYS}
+    except (OSError, ValueError, KeyError) as error:
+        raise ReportError(
+            f"{path}: this picture of a slide cannot be read ({error}); expected the arrays {', '.join(_ARRAYS)}. Run"
+            " the study again with the same folder to write it anew."
+        ) from error
+
+
+def _draw_slide(axes: Axes, arrays: dict[str, NDArray[Any]], places: pd.DataFrame) -> None:
+    image, (mpp_y, mpp_x) = arrays["image"], arrays["mpp"]
+    axes.imshow(image, interpolation="bilinear")
+    for name, colour in (("tissue", TISSUE_COLOUR), ("tumour", TUMOUR_COLOUR)):
+        mask = arrays[name]
+        if mask.any() and not mask.all():
+            axes.contour(mask.astype(np.float32), levels=[0.5], colors=[colour], linewidths=0.7)
+    for label, colour in _LABEL_COLOURS.items():
+        own = places[places["label"] == label]
+        x, y = (pd.to_numeric(own[f"{name}_um"]).to_numpy() for name in "xy")
+        axes.scatter(x / mpp_x - 0.5, y / mpp_y - 0.5, s=5, color=colour, edgecolors="white", linewidths=0.3, zorder=3)

@@ -1,0 +1,307 @@
+"""The contrasts as tables: trained network, controls, their difference, and every test."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from saliency_stats.report.calibration import Calibration, calibration
+from saliency_stats.report.figures.contrasts import missing_reasons, one_test
+from saliency_stats.report.population import patches_per_unit
+from saliency_stats.report.run import PRIMARY, RunTables, records
+from saliency_stats.report.tables.table import Table, of_labels, place_of
+from saliency_stats.report.words import (
+    CONTRAST_WORDS,
+    DASH,
+    MINUS,
+    NONE,
+    TEST_WORDS,
+    interval,
+    magnification_words,
+    model_words,
+    number,
+    p_words,
+    percent,
+    ratio,
+    ratio_interval,
+    whole,
+)
+from saliency_stats.statistics import BOTH_LABELS, DIFFERENCES
+from saliency_stats.vocabulary import TRAINED
+
+_STATUS: Final = {"tested": "tested", "no_inference": "not tested", "not_interpretable": "not interpretable"}
+
+
+def contrast_tables(run: RunTables) -> tuple[Table, ...]:
+    """Return the tables of contrasts that have rows, the most important first."""
+    made = (
+        *(contrasts_table(run), effects_table(run), compartments_table(run)),
+        *(differences_table(run), tests_table(run)),
+    )
+    return tuple(table for table in made if table.rows)
+
+
+def contrasts_table(run: RunTables) -> Table:
+    """Return the primary contrast of the trained network, the controls, and their difference."""
+    return _contrast_rows(
+        run,
+        "contrasts",
+        "Saliency density in the cytoplasm against the nuclei",
+        one_test(run, run.contrasts[run.contrasts["contrast"] == PRIMARY]),
+        first="network",
+    )
+
+
+def effects_table(run: RunTables) -> Table:
+    """Return how large the primary contrast is, in every measure and with intervals."""
+    rows = of_labels(run, one_test(run, run.contrasts[run.contrasts["contrast"] == PRIMARY]))
+    rows = rows[np.isfinite(rows["effect_size"])]
+    several = _several_methods(rows)
+    cells = [
+        (
+            *_stratum(row, several=several),
+            model_words(row.model),
+            ratio(row.estimate),
+            ratio_interval(row.ci_low, row.ci_high),
+            ratio_interval(row.ci_low_simultaneous, row.ci_high_simultaneous),
+            number(row.effect_size),
+            interval(row.effect_size_low, row.effect_size_high),
+            percent(row.superiority, 0),
+            f"{100 * row.superiority_low:.0f}{DASH}{percent(row.superiority_high, 0)}",
+            p_words(row.p_equivalence),
+        )
+        for row in records(rows)
+    ]
+    margin = float(run.setting("statistics.equivalence_margin", float("nan")))
+    return Table(
+        "effects",
+        "How large the preference is",
+        f"Simultaneous: intervals that hold together for the whole family. dz: mean ÷ standard deviation of the"
+        f" {run.unit}s' means, interval by the noncentral t distribution. Denser in: {run.unit}s with a ratio above 1,"
+        f" interval by Clopper and Pearson. Equivalence: p of two one-sided t tests against a ratio outside"
+        f" {ratio_interval(-margin, margin)}.",
+        (
+            *(*_stratum_heads(several), "Network", "Ratio", f"{run.confidence_percent} interval", "Simultaneous"),
+            *("dz", "Interval of dz", "Denser in", "Interval", "Equivalence p"),
+        ),
+        tuple(cells),
+        n_text=3 + 2 * several,
+    )
+
+
+def compartments_table(run: RunTables) -> Table:
+    """Return the contrasts of the trained network other than the primary one."""
+    own = (run.contrasts["contrast"] != PRIMARY) & ~run.contrasts["contrast"].isin(DIFFERENCES)
+    rows = run.contrasts[own & (run.contrasts["model"] == TRAINED)]
+    return _contrast_rows(
+        run,
+        "compartments",
+        "Saliency density of the other compartments, trained network",
+        one_test(run, rows),
+        "contrast",
+    )
+
+
+def differences_table(run: RunTables) -> Table:
+    """Return how the primary contrast differs between classes, confidence and magnifications."""
+    rows = one_test(run, run.contrasts[run.contrasts["contrast"].isin(DIFFERENCES)])
+    asked = (rows["label"] != BOTH_LABELS) | (len(run.labels) > 1)
+    answered = _answered(run, rows[(rows["n_patches"] > 0) & asked])
+    # one question after the other, each from coarse to fine: so a magnification stands beside its neighbours
+    question = [DIFFERENCES.index(name) for name in answered["contrast"]]
+    answered = answered.assign(question=question).sort_values(["question", "label"], kind="stable")
+    cells = [
+        (
+            magnification_words(row.magnification) + (f" against {float(row.versus):g}×" if row.versus else ""),
+            "both" if row.label == BOTH_LABELS else row.label,
+            CONTRAST_WORDS[row.contrast],
+            ratio(row.estimate),
+            ratio_interval(row.ci_low, row.ci_high),
+            p_words(row.p_value),
+            p_words(row.p_adjusted),
+            TEST_WORDS.get(row.test, row.test) if np.isfinite(row.p_value) else _STATUS.get(row.status, row.status),
+        )
+        for row in records(answered)
+    ]
+    return Table(
+        "differences",
+        "Where the preference differs",
+        "Ratio of two ratios cytoplasm : nucleus, trained network; 1 is no difference. Where the study's test is not"
+        " possible because different slides are compared, the row is that of a test that is. Judged patches are"
+        " correctly classified, so the classes compared are those that the network predicts: they may differ although"
+        f" their tissue does not.{_reasons(answered)}",
+        (
+            *("Magnification", "Class", "Difference", "Ratio", f"{run.confidence_percent} interval", "p"),
+            *("Adjusted p", "Test"),
+        ),
+        tuple(cells),
+        n_text=3,
+    )
+
+
+def _reasons(rows: pd.DataFrame) -> str:
+    """Say what is unusual about the rows, each reason once with the rows it is about."""
+    text = ""
+    for reason, of_reason in rows[rows["reason"] != ""].groupby("reason", sort=False):
+        where = []
+        for (contrast, label), found in of_reason.groupby(["contrast", "label"], sort=False):
+            at = ", ".join(magnification_words(value) for value in found["magnification"])
+            where.append(f"{CONTRAST_WORDS[str(contrast)]}, {'both' if label == BOTH_LABELS else label}, {at}")
+        text += f" {'All rows' if len(of_reason) == len(rows) else '; '.join(where).capitalize()}: {reason}."
+    return text
+
+
+def _answered(run: RunTables, rows: pd.DataFrame) -> pd.DataFrame:
+    """Take, where the primary test gives no p-value for a contrast, Student's t test (Welch's for two samples)."""
+    key = ["contrast", "label", "magnification", "method", "reduction"]
+    fallback = run.contrasts[run.contrasts["test"] == "t_slide_means"].drop_duplicates(key).set_index(key)
+    picked = []
+    for row in records(rows):
+        found = tuple(getattr(row, name) for name in key)
+        use = not np.isfinite(row.p_value) and found in fallback.index
+        picked.append({**dict(zip(key, found, strict=True)), **fallback.loc[found]} if use else row._asdict())
+    return pd.DataFrame(picked, columns=rows.columns)
+
+
+def tests_table(run: RunTables) -> Table:
+    """Return every test of the primary hypotheses side by side, each with how often it errs at this size."""
+    rows = run.contrasts[(run.contrasts["contrast"] == PRIMARY) & (run.contrasts["model"] == TRAINED)]
+    rows = of_labels(run, rows)
+    rows = rows.assign(order=[place_of(run, value) for value in rows["magnification"]])
+    rows = rows.sort_values(["order", "label", "method", "reduction"], kind="stable")
+    several = _several_methods(rows)
+    per_unit = patches_per_unit(run)
+    cells = []
+    for row in records(rows):
+        errs = calibration_of(row, per_unit)
+        cells.append(
+            (
+                *_stratum(row, several=several),
+                TEST_WORDS.get(row.test, row.test),
+                ratio(row.estimate),
+                ratio_interval(row.ci_low, row.ci_high),
+                p_words(row.p_value),
+                p_words(row.p_adjusted),
+                _rates(errs) if errs else NONE,
+                ("confirmatory" if errs.confirmatory else "supporting") if errs else NONE,
+                f"{row.n_agree:g} of {row.n_tests:g}" if row.n_agree else NONE,
+            )
+        )
+    return Table(
+        "tests",
+        "The same hypotheses by every test",
+        _tests_note(run, rows, per_unit),
+        (
+            *(*_stratum_heads(several), "Test", "Ratio", f"{run.confidence_percent} interval", "p", "Adjusted p"),
+            *("Errs in", "Role", "Agree"),
+        ),
+        tuple(cells),
+        n_text=3 + 2 * several,
+    )
+
+
+def calibration_of(row: Any, per_unit: Mapping[tuple[str, str], tuple[int, int]]) -> Calibration | None:
+    """Look up how often the test of a contrast's row errs in studies of this size; None where there is no test.
+
+    Parameters
+    ----------
+    row
+        Of the contrasts.
+    per_unit
+        As :func:`~saliency_stats.report.population.patches_per_unit` returns it.
+    """
+    sizes = per_unit.get((row.magnification, row.label))
+    if sizes is None or not np.isfinite(row.p_value):
+        return None
+    return calibration(row.test, int(row.n_units), float(row.icc), patches_per_unit=sizes)
+
+
+def _rates(errs: Calibration) -> str:
+    return f"{100 * errs.normal:.1f} / {100 * errs.heavy_tailed:.1f} / {percent(errs.skewed)}"
+
+
+def _tests_note(run: RunTables, rows: pd.DataFrame, per_unit: Mapping[tuple[str, str], tuple[int, int]]) -> str:
+    text = "A finding that depends on the choice of the test is no finding."
+    decided = records(rows[rows["test"] == run.primary_test])
+    designs = {errs.words.split(" with ")[1] for errs in (calibration_of(row, per_unit) for row in decided) if errs}
+    if not designs:
+        return text
+    skews = [f"{row.label} {number(row.skewness, 1)}" for row in decided if np.isfinite(row.skewness)]
+    return (
+        f"{text} Errs in: share of studies in which the test finds something at 5 % where there is nothing, in"
+        f" simulations of the nearest design ({'; '.join(sorted(designs))}), for normal / heavy-tailed / skewed effects"
+        f" of {run.unit}s. Agree: tests with the same decision at {run.alpha:g}. Confirmatory: a test that"
+        " keeps to 3–6.5 % (10 % with skewed effects) and has 90 % of the t test's power in every simulated design with"
+        f" as many slides; the others stand beside it. Skewness of the {run.unit}s' means: {', '.join(skews)}."
+    )
+
+
+def _contrast_rows(run: RunTables, name: str, title: str, rows: pd.DataFrame, first: str) -> Table:
+    rows = of_labels(run, rows)
+    several = _several_methods(rows)
+    cells = [
+        (
+            *_stratum(row, several=several),
+            model_words(row.model) if first == "network" else CONTRAST_WORDS.get(row.contrast, row.contrast),
+            ratio(row.estimate),
+            ratio_interval(row.ci_low, row.ci_high),
+            number(row.estimate),
+            p_words(row.p_value),
+            p_words(row.p_adjusted),
+            number(row.effect_size),
+            number(row.icc),
+            number(row.design_effect, 1),
+            number(row.n_effective, 0),
+            whole(row.n_slides) if row.n_slides else NONE,
+            whole(row.n_patches),
+            _STATUS.get(row.status, row.status),
+        )
+        for row in records(rows)
+    ]
+    correction = {"holm": "Holm", "bh": f"Benjamini{DASH}Hochberg"}.get(
+        str(run.setting("statistics.correction", "")), ""
+    )
+    corrected = f" Adjusted p: corrected by {correction} within the family." if correction else ""
+    reasons = missing_reasons(rows)
+    difference = (
+        f" Trained {MINUS} control: the ratio of the two ratios." if first == "network" and run.controls else ""
+    )
+    missing = f" {NONE}: {'; '.join(reasons)}." if reasons else ""
+    return Table(
+        name,
+        title,
+        f"{_means_words(run, rows)}{difference}{corrected}{missing}",
+        (
+            *_stratum_heads(several),
+            "Network" if first == "network" else "Contrast",
+            *("Ratio", f"{run.confidence_percent} interval", "log2", "p", "Adjusted p", "dz", "ICC"),
+            *("Design effect", "n eff", "Slides", "Patches", "Status"),
+        ),
+        tuple(cells),
+        n_text=3 + 2 * several,
+    )
+
+
+def _means_words(run: RunTables, rows: pd.DataFrame) -> str:
+    """Say what the numbers are means of, and what the columns on the design mean."""
+    if not (rows["n_slides"] > 0).any():
+        return "Ratios are geometric means over patches, because their slides are unknown."
+    return (
+        f"Ratios are geometric means over {run.unit}s of the {run.unit}s' means. dz: mean ÷ standard"
+        f" deviation of those means. ICC: intraclass correlation of the patches of one {run.unit}; the design"
+        " effect is how many times fewer independent patches (n eff) they are worth."
+    )
+
+
+def _several_methods(rows: pd.DataFrame) -> bool:
+    return len(rows[["method", "reduction"]].drop_duplicates()) > 1
+
+
+def _stratum(row: Any, *, several: bool) -> tuple[str, ...]:
+    methods = (row.method, row.reduction) if several else ()
+    return (magnification_words(row.magnification), row.label, *methods)
+
+
+def _stratum_heads(several: bool) -> tuple[str, ...]:  # noqa: FBT001 - the one thing it depends on
+    return ("Magnification", "Class", *(("Method", "Reduction") if several else ()))

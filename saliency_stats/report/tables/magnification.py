@@ -1,0 +1,111 @@
+"""One model of all magnifications, as a table."""
+
+from typing import Final
+
+import pandas as pd
+
+from saliency_stats.report.figures.magnification import has_magnifications
+from saliency_stats.report.population import learned, min_confidence, primary_values
+from saliency_stats.report.run import RunTables, records
+from saliency_stats.report.tables.table import Table, of_labels
+from saliency_stats.report.words import (
+    NONE,
+    TIMES,
+    listing,
+    magnification_words,
+    number,
+    p_words,
+    ratio,
+    ratio_interval,
+    whole,
+)
+from saliency_stats.statistics import StatisticsSettings
+from saliency_stats.statistics.magnification import COMPONENTS, NO_MODEL, magnification_model
+
+_ROUTES: Final = {"mixed": "mixed model", "cluster_robust": "cluster-robust", NO_MODEL: "no model"}
+
+
+def magnification_tables(run: RunTables) -> tuple[Table, ...]:
+    """Return the table of the model, where the run has several magnifications and rows for it."""
+    if not has_magnifications(run):
+        return ()
+    made = model_table(run)
+    return (made,) if made.rows else ()
+
+
+def model_table(run: RunTables) -> Table:
+    """Return how each magnification differs from the reference in one model of all of them."""
+    rows = of_labels(run, model_rows(run))
+    cells = [
+        (
+            f"{row.magnification:g}{TIMES} against {row.versus:g}{TIMES}",
+            row.label,
+            _ROUTES[row.route],
+            ratio(row.estimate),
+            ratio_interval(row.ci_low, row.ci_high),
+            number(row.estimate),
+            number(row.se, 3),
+            number(row.df, 1),
+            p_words(row.p_value),
+            *(number(getattr(row, name), 3) for name in COMPONENTS),
+            whole(row.n_slides) if row.n_slides else NONE,
+            whole(row.n_patches),
+        )
+        for row in records(rows)
+    ]
+    return Table(
+        "magnification_model",
+        "One model of all magnifications",
+        _note(run, rows),
+        (
+            *("Magnification", "Class", "Route", "Ratio", f"{run.confidence_percent} interval", "log2", "SE", "df"),
+            *("p", "Var slides", "Var locations", f"Var slides {TIMES} magn.", "Var rest", "Slides", "Patches"),
+        ),
+        tuple(cells),
+        n_text=3,
+    )
+
+
+def model_rows(run: RunTables) -> pd.DataFrame:
+    """Fit the model to the primary contrast of the trained classifier, where it beats chance.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As :func:`~saliency_stats.statistics.magnification.magnification_model` returns it.
+    """
+    values = primary_values(run)
+    values = values[values["magnification"].isin([value for value in _numbers(run) if learned(run, value)])]
+    return magnification_model(
+        values.assign(magnification=values["magnification"].astype(float)),
+        _reference(run),
+        unit=run.unit_column,
+        alpha=run.alpha,
+        min_units=int(run.setting("statistics.min_slides", StatisticsSettings.min_slides)),
+    )
+
+
+def _numbers(run: RunTables) -> list[str]:
+    """Return the magnifications that are numbers: a name cannot be compared with the reference."""
+    return [value for value in run.magnifications if value.replace(".", "", 1).isdigit()]
+
+
+def _reference(run: RunTables) -> float:
+    return float(run.setting("statistics.reference_magnification", StatisticsSettings.reference_magnification))
+
+
+def _note(run: RunTables, rows: pd.DataFrame) -> str:
+    text = (
+        "Ratio of two ratios cytoplasm : nucleus, trained network; 1 is no difference. All judged patches at all"
+        f" magnifications (probability of the true class at least {min_confidence(run):g}) in one model per class,"
+        f" with random effects of {run.unit}s, of locations in them, and of {run.unit}s at each magnification"
+        " (REML, Kenward–Roger); Var: their variances (log2²). A supporting analysis: p is not corrected for"
+        " multiplicity, the paired differences against the reference are."
+    )
+    left_out = [magnification_words(value) for value in run.magnifications if not learned(run, value)]
+    if left_out:
+        text += f" Left out, because the classifier does not beat chance there: {listing(left_out)}."
+    for reason, of_reason in rows[rows["reason"] != ""].groupby("reason", sort=True):
+        route = _ROUTES[of_reason["route"].iloc[0]]
+        text += f" {listing(sorted(set(of_reason['label']))).capitalize()}, {route}: {reason}."
+    return text

@@ -1,0 +1,147 @@
+"""The classifier's performance, the judged patches and those left out, as tables."""
+
+from saliency_stats.report.population import exclusions, points, selected_ledger
+from saliency_stats.report.run import RunTables, records
+from saliency_stats.report.tables.table import Table, of_labels, place_of
+from saliency_stats.report.words import (
+    NONE,
+    STEP_WORDS,
+    interval,
+    magnification_words,
+    model_words,
+    number,
+    percent,
+    ratio,
+    ratio_interval,
+    whole,
+)
+from saliency_stats.vocabulary import COMPARTMENTS, SPLITS, TRAINED
+
+
+def patch_tables(run: RunTables) -> tuple[Table, ...]:
+    """Return the tables of patches that have rows."""
+    made = (composition_table(run), metrics_table(run), selection_table(run), exclusions_table(run))
+    return tuple(table for table in made if table.rows)
+
+
+def metrics_table(run: RunTables) -> Table:
+    """Return how well each network classifies, by split."""
+    place = {split: k for k, split in enumerate(SPLITS)}
+    rows = run.metrics.assign(
+        place=[place.get(value, len(place)) for value in run.metrics["split"]],
+        control=run.metrics["model"] != TRAINED,
+        order=[place_of(run, value) for value in run.metrics["magnification"]],
+    ).sort_values(["order", "control", "model", "place"])
+    cells = [
+        (
+            magnification_words(row.magnification),
+            model_words(row.model),
+            row.split,
+            number(row.balanced_accuracy, 3),
+            interval(row.balanced_accuracy_low, row.balanced_accuracy_high, 3),
+            number(row.sensitivity, 3),
+            number(row.specificity, 3),
+            number(row.auc, 3),
+            number(row.brier, 3),
+            whole(row.n_slides) if row.n_slides else NONE,
+            whole(row.n_patches),
+        )
+        for row in records(rows)
+    ]
+    made = sorted({text for text in rows["interval"] if text})
+    return Table(
+        "metrics",
+        "The classifier's performance",
+        f"Intervals: {'; '.join(made)}." if made else "",
+        (
+            *(
+                "Magnification",
+                "Network",
+                "Split",
+                "Balanced accuracy",
+                "Interval",
+                "Sensitivity",
+                "Specificity",
+            ),
+            *("AUC", "Brier score", "Slides", "Patches"),
+        ),
+        tuple(cells),
+        n_text=3,
+    )
+
+
+def composition_table(run: RunTables) -> Table:
+    """Return each compartment's share of area and saliency in the judged patches, and its density ratio."""
+    ledger = selected_ledger(run)
+    cells = []
+    for magnification in run.magnifications:
+        for label in run.labels:
+            stratum = ledger[(ledger["magnification"] == magnification) & (ledger["label"] == label)]
+            for model in sorted(set(stratum["model"]), key=lambda name: (name != TRAINED, name)):
+                for compartment in COMPARTMENTS:
+                    rows = stratum[(stratum["model"] == model) & (stratum["compartment"] == compartment)]
+                    density = points(run, rows, "density_ratio", log2=True)
+                    cells.append(
+                        (
+                            magnification_words(magnification),
+                            label,
+                            model_words(model),
+                            compartment,
+                            percent(points(run, rows, "area_share").mean),
+                            percent(points(run, rows, "mass_share").mean),
+                            ratio(density.mean),
+                            ratio_interval(density.low, density.high),
+                            whole(density.n_patches),
+                            whole(len(rows) - density.n_patches),
+                        )
+                    )
+    return Table(
+        "composition",
+        "What the judged patches consist of and where the saliency goes",
+        f"Means over {run.unit}s where they are known, else over patches; density ratios are geometric means."
+        " “Too small” counts the patches in which the compartment is too small to be measured.",
+        (
+            *("Magnification", "Class", "Network", "Compartment", "Area", "Saliency", "Density ratio"),
+            *(f"{run.confidence_percent} interval", "Patches", "Too small"),
+        ),
+        tuple(cells),
+        n_text=4,
+    )
+
+
+def selection_table(run: RunTables) -> Table:
+    """Return the flow diagram as a table."""
+    cells = [
+        (
+            magnification_words(row.magnification),
+            row.label,
+            STEP_WORDS.get(row.step, row.step),
+            whole(row.n_slides) if row.n_slides else NONE,
+            whole(row.n_patches),
+        )
+        for row in records(of_labels(run, run.selection))
+    ]
+    return Table(
+        "selection",
+        "From listed to judged patches",
+        "",
+        ("Magnification", "Class", "Step", "Slides", "Patches"),
+        tuple(cells),
+        n_text=3,
+    )
+
+
+def exclusions_table(run: RunTables) -> Table:
+    """Return why patches could not be used."""
+    cells = [
+        (magnification_words(row.magnification), row.label, row.reason, whole(row.n_patches))
+        for row in records(exclusions(run))
+    ]
+    return Table(
+        "exclusions",
+        "Patches that could not be used",
+        "patches.csv names each of them.",
+        ("Magnification", "Class", "Reason", "Patches"),
+        tuple(cells),
+        n_text=3,
+    )

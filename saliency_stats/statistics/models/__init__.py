@@ -1,0 +1,1 @@
+"""Linear models of grouped values: one grouping factor, nested and crossed ones, robust variances."""

@@ -1,0 +1,290 @@
+"""Variance components of any model whose rows have a covariance that is linear in them, by (restricted) likelihood."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg, optimize
+
+from saliency_stats.errors import StatisticsError
+from saliency_stats.statistics.models.linear import LinearTest, contrast_weights, kenward_roger, satterthwaite, t_test
+from saliency_stats.statistics.models.mixed import Freedom, Method
+
+Array = NDArray[np.float64]
+Function = Callable[[NDArray[Any]], Any]
+
+#: Step of the complex-step derivative, exact to rounding (Squire and Trapp 1998, SIAM Review 40, 110-112).
+_IMAGINARY: Final = 1e-20
+#: Step of the central difference of those derivatives, as a share of the scale of each argument.
+_STEP: Final = 1e-3
+#: A standard deviation below this share of the residual one is on the boundary.
+_BOUNDARY: Final = 1e-5
+_NEWTON_STEPS: Final = 30
+#: By how much a Newton step may still lower the deviance at the optimum, and a step off the boundary.
+_SETTLED: Final = 1e-8
+_RISING: Final = 1e-5
+#: Least eigenvalue of the information, scaled to a unit diagonal, of components that a design tells apart.
+_CONFOUNDED: Final = 1e-6
+
+
+class Rows(Protocol):
+    """What the likelihood needs of the data: ``variances`` are those of :attr:`names`, that of the residuals last."""
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """(k,) names of the variance components."""
+
+    def products(self, variances: NDArray[Any]) -> NDArray[Any]:
+        """(p + 1, p + 1) cross products of X and y weighted by the inverse covariance of the rows."""
+
+    def log_determinant(self, variances: NDArray[Any]) -> Any:
+        """Logarithm of the determinant of the covariance of the rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class ComponentFit:
+    """A linear model with variance components, fitted.
+
+    Parameters
+    ----------
+    data
+        What it was fitted to.
+    coefficients
+        (p,) estimates.
+    covariance
+        (p, p) of the estimates, taking the variances for known.
+    variances
+        (k,) of ``data.names``; 0 at the boundary.
+    deviance
+        -2 log (restricted) likelihood, as lme4 gives it.
+    method
+        "reml" or "ml".
+    """
+
+    data: Rows
+    coefficients: Array
+    covariance: Array
+    variances: Array
+    deviance: float
+    method: Method
+
+    def test(
+        self, contrast: Array, *, null: float = 0.0, alpha: float = 0.05, df: Freedom = "satterthwaite"
+    ) -> LinearTest:
+        """Test ``contrast @ coefficients`` against ``null``, two-sided; see :meth:`RandomIntercept.test`.
+
+        Raises
+        ------
+        StatisticsError
+            If the contrast has another length than the coefficients.
+        """
+        weights = contrast_weights(contrast, self.coefficients)
+        freedom, covariance = (_satterthwaite if df == "satterthwaite" else _kenward_roger)(self, weights)
+        return t_test(weights, self.coefficients, covariance, freedom, null=null, alpha=alpha)
+
+
+def fit_components(data: Rows, *, method: Method = "reml", spread: float = 1.0) -> ComponentFit:
+    """Fit by the likelihood of the data, profiled over the coefficients and the residual variance.
+
+    Parameters
+    ----------
+    data
+        The rows.
+    method
+        "reml" or "ml".
+    spread
+        A guess of the components' standard deviations relative to the residual one.
+
+    Returns
+    -------
+    ComponentFit
+        At the maximum of the likelihood over variances from 0 on. The optimum is looked for in the relative standard
+        deviations (Bates et al. 2015, *Journal of Statistical Software* 67, section 3.4), from several starts.
+
+    Raises
+    ------
+    StatisticsError
+        If the design does not tell the components apart, or what the optimiser found is no optimum: its slope is not
+        0, or leaving the boundary would raise the likelihood.
+    """
+    _refuse_confounded(data, method)
+
+    def profile(ratios: NDArray[Any]) -> Any:
+        determinants, rest, freedom = _parts(data, np.append(ratios, 1.0), method)
+        return determinants + freedom * (1 + np.log(2 * np.pi * rest / freedom))
+
+    try:
+        with np.errstate(all="ignore"):  # a wild step of the optimiser is seen in what it found
+            theta = _best(data, profile, max(spread, 0.1))
+            _refuse_unsettled(data, profile, theta)
+    except np.linalg.LinAlgError as error:
+        raise StatisticsError("the likelihood grows without limit, or cannot be computed on the way") from error
+    ratios = np.append(theta**2, 1.0)
+    products = data.products(ratios)
+    matrix, vector = products[:-1, :-1], products[:-1, -1]
+    _, rest, freedom = _parts(data, ratios, method)
+    within = float(rest) / freedom
+    inverse = linalg.inv(matrix)
+    return ComponentFit(
+        data,
+        linalg.solve(matrix, vector, assume_a="pos"),
+        (inverse + inverse.T) / 2 * within,
+        ratios * within,
+        float(profile(theta**2)),
+        method,
+    )
+
+
+def _parts(data: Rows, variances: NDArray[Any], method: Method) -> tuple[Any, Any, int]:
+    """Log determinants, squared residuals weighted by the inverse covariance, and how many rows they count for."""
+    products = data.products(variances)
+    matrix, vector = products[:-1, :-1], products[:-1, -1]
+    rest = products[-1, -1] - vector @ np.linalg.solve(matrix, vector)
+    determinant = data.log_determinant(variances)
+    if method == "ml":
+        return determinant, rest, data.n
+    return determinant + np.log(np.linalg.det(matrix)), rest, data.n - len(matrix)
+
+
+def _refuse_confounded(data: Rows, method: Method) -> None:
+    """Look at the expected information, tr(P V_i P V_j) (Harville 1977, JASA 72, 320-338), at equal variances."""
+    at = np.ones(len(data.names))
+    information = -_hessian(lambda v: _parts(data, v, method)[0], at, _STEP * _scales(data, at))
+    seen = np.diag(information) > _CONFOUNDED * np.diag(information).max()
+    if not seen.all():
+        unseen = [name for name, one in zip(data.names, seen, strict=True) if not one]
+        raise StatisticsError(f"the design says nothing of the variance of {' and '.join(unseen)}")
+    root = np.sqrt(np.diag(information))
+    values, vectors = np.linalg.eigh(information / np.outer(root, root))
+    if values[0] < _CONFOUNDED:
+        mixed = [name for name, one in zip(data.names, np.abs(vectors[:, 0]) > 0.1, strict=True) if one]  # noqa: PLR2004
+        raise StatisticsError(f"the design does not tell the variances of {' and '.join(mixed)} apart")
+
+
+def _refuse_unsettled(data: Rows, profile: Function, theta: Array) -> None:
+    free = np.flatnonzero(theta)
+    slope = _gradient(lambda relative: profile(relative**2), theta)[free]
+    bend = _hessian(lambda relative: profile(relative**2), theta, _STEP * theta, free)
+    if not np.isfinite(slope).all() or not np.isfinite(bend).all():
+        raise StatisticsError("the likelihood cannot be computed where the optimiser stopped")
+    if free.size and (np.linalg.eigvalsh(bend)[0] <= 0 or abs(slope @ np.linalg.solve(bend, slope)) > _SETTLED):
+        raise StatisticsError("the optimiser found no maximum of the likelihood")
+    rise = _gradient(profile, theta**2) * _scales(data, np.append(theta**2, 1.0))[:-1]
+    for name, value, at in zip(data.names, rise, theta, strict=False):
+        if at == 0 and value < -_RISING:
+            raise StatisticsError(f"the optimiser stopped where more variance of {name} raises the likelihood")
+
+
+def _gradient(function: Function, at: Array) -> Array:
+    size = _tilt(at)
+    return np.array([np.imag(function(at + step)) / size for step in np.eye(at.size) * 1j * size])
+
+
+def _tilt(at: Array) -> float:
+    """Return an imaginary step that is nothing beside the arguments, whatever their units."""
+    return _IMAGINARY * (float(np.abs(at).max()) or 1.0)
+
+
+def _second(function: Function, at: Array, steps: Array, i: int, j: int) -> Any:
+    """Second derivative of a function with values of any shape."""
+    step = np.eye(at.size)[j] * steps[j]
+    tilt = np.eye(at.size)[i] * 1j * _tilt(at)
+    # Richardson: two central differences cancel each other's leading error
+    near, far = (
+        (np.imag(function(at + h * step + tilt)) - np.imag(function(at - h * step + tilt)))
+        / (2 * h * steps[j] * _tilt(at))
+        for h in (1, 2)
+    )
+    return (4 * near - far) / 3
+
+
+def _hessian(function: Function, at: Array, steps: Array, free: NDArray[np.intp] | None = None) -> Array:
+    over = np.arange(at.size) if free is None else free
+    bend = np.array([[_second(function, at, steps, i, j) for j in over] for i in over]).reshape(len(over), len(over))
+    return np.asarray((bend + bend.T) / 2)
+
+
+def _scales(data: Rows, at: Array) -> Array:
+    """Change of each variance that alters the rows' covariance by at most its own size in any direction.
+
+    Its inverse is the Frobenius norm of V^-1 V_j, which no eigenvalue exceeds. A variance of 0 may so be given steps
+    to both sides, however many rows share it.
+    """
+    small = 1e-8 * at.max()
+    norms = [-_second(data.log_determinant, at, np.full(at.size, small), j, j) for j in range(at.size)]
+    return np.asarray(1 / np.sqrt(np.maximum(norms, 1e-6 / at.max() ** 2)))
+
+
+def _best(data: Rows, profile: Function, start: float) -> Array:
+    """Minimise from several starts, then by Newton's steps; what comes near the boundary is put on it."""
+
+    def deviance(theta: NDArray[Any]) -> Any:
+        return profile(theta**2)
+
+    def slope_at(theta: Array) -> Array:
+        return _gradient(deviance, theta)
+
+    def rescaled(units: NDArray[Any], scales: Array) -> Any:
+        return profile(units * scales)
+
+    def rescaled_slope(units: Array, scales: Array) -> Array:
+        return _gradient(profile, units * scales) * scales
+
+    k = len(data.names) - 1
+    bounds = [(0, None)] * k
+    starts = start * np.vstack([np.full(k, 0.7), np.where(np.eye(k, dtype=bool), 1.0, 0.1)])
+    found = [optimize.minimize(deviance, one, jac=slope_at, bounds=bounds) for one in starts]
+    ratios = min(found, key=lambda result: float(result.fun)).x ** 2
+    # by its standard deviation the deviance is flat at a variance of 0, where a search may have stuck; by the variance
+    # itself it is not
+    scales = _scales(data, np.append(ratios, 1.0))[:-1]
+    by_variance = optimize.minimize(rescaled, ratios / scales, args=(scales,), jac=rescaled_slope, bounds=bounds)
+    theta: Array = np.sqrt(np.asarray(by_variance.x * scales, dtype=np.float64))
+    theta[theta <= _BOUNDARY] = 0.0
+    free = np.flatnonzero(theta)
+    for _ in range(_NEWTON_STEPS if free.size else 0):
+        bend = _hessian(deviance, theta, _STEP * np.abs(theta), free)
+        if not np.isfinite(bend).all() or np.linalg.matrix_rank(bend) < free.size:
+            break
+        step = np.linalg.solve(bend, slope_at(theta)[free])
+        theta[free] -= step
+        if np.abs(step).max() < 1e-12 * max(1.0, float(np.abs(theta).max())):
+            break
+    return np.asarray(np.abs(theta))
+
+
+def _satterthwaite(fit: ComponentFit, weights: Array) -> tuple[float, Array]:
+    """Degrees of freedom from the observed information over the variances that are not 0; the plain covariance."""
+    at, free = fit.variances, np.flatnonzero(fit.variances > 0)
+
+    def deviance(variances: NDArray[Any]) -> Any:
+        determinants, rest, _ = _parts(fit.data, variances, fit.method)
+        return determinants + rest
+
+    def variance(variances: NDArray[Any]) -> Any:
+        return weights @ np.linalg.solve(fit.data.products(variances)[:-1, :-1], weights)
+
+    hessian = _hessian(deviance, at, _STEP * _scales(fit.data, at), free)
+    slope = _gradient(variance, at)[free]
+    return satterthwaite(float(weights @ fit.covariance @ weights), slope, hessian), fit.covariance
+
+
+def _kenward_roger(fit: ComponentFit, weights: Array) -> tuple[float, Array]:
+    """Degrees of freedom and covariance of Kenward and Roger."""
+    at, pairs = fit.variances, range(fit.variances.size)
+    steps = _STEP * _scales(fit.data, at)
+
+    def matrix(variances: NDArray[Any]) -> NDArray[Any]:
+        return fit.data.products(variances)[:-1, :-1]
+
+    p_i = list(_gradient(matrix, at))
+    # the covariance is linear in its variances: second derivatives of its inverse are twice the products Q, those of
+    # its log determinant the traces
+    q_ij = [[_second(matrix, at, steps, i, j) / 2 for j in pairs] for i in pairs]
+    return kenward_roger(weights, fit.covariance, p_i, q_ij, -_hessian(fit.data.log_determinant, at, steps))

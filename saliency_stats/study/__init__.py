@@ -1,0 +1,5 @@
+"""A study from its file to a finished run: the stages in order, and what they conclude."""
+
+from saliency_stats.study.study import Run, Study
+
+__all__ = ["Run", "Study"]

@@ -1,0 +1,247 @@
+"""From the study file's sections to the parameters of each room."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+import torch
+
+from saliency_stats.attribution import DistanceBins
+from saliency_stats.classifier.augmentation import Augmentation
+from saliency_stats.classifier.evaluation import EvaluationParameters
+from saliency_stats.classifier.routes import Recipe
+from saliency_stats.classifier.training import TrainingParameters
+from saliency_stats.cohort import Cohort, PatchFolder, Phantom, PhantomCohort, PhantomCohortSize
+from saliency_stats.cohort.cache import CachedCohort
+from saliency_stats.cohort.slides.cohort import SlideCohort
+from saliency_stats.cohort.slides.tiling import TilingParameters
+from saliency_stats.compartments import CompartmentParameters, NucleusFinder, nucleus_finder
+from saliency_stats.compartments.variants import VARIANTS
+from saliency_stats.measurement.ablation import Companion, drawn
+from saliency_stats.measurement.multiverse import Crossing
+from saliency_stats.saliency import DIFFERENTIATED_PX
+from saliency_stats.saliency.maps import MapPlan
+from saliency_stats.seeds import derive
+from saliency_stats.settings.cohort import PhantomSection, SlidesSection
+from saliency_stats.settings.maps import IMAGE_CONTROLS, NETWORK_CONTROLS, SHUFFLED
+from saliency_stats.settings.study import StudySettings
+from saliency_stats.statistics import StatisticsSettings
+from saliency_stats.vocabulary import TRAINED
+
+#: Bytes on disk, from above: what a network weighs; per patch, the rows of its nuclei, of a network (predictions and
+#: profile), of a map (ledger), of a map under another segmentation and of a replaced image. Rows are there twice until
+#: a run is finished.
+_WEIGHTS: Final = 85_000_000
+_NUCLEI, _NETWORK, _MAP, _CROSSED, _REPLACED = 30_000, 6_000, 2_000, 400, 400
+#: Bytes in memory that DenseNet-201 keeps of an input pixel for its backward pass, in float32.
+_ACTIVATIONS: Final = 4_000
+
+
+def cohort_of(settings: StudySettings) -> CachedCohort:
+    """Open the cohort a study names, keeping in memory what fits."""
+    return CachedCohort(_cohort(settings), settings.cohort.cache_mb * 2**20)
+
+
+def split_fractions(settings: StudySettings) -> dict[str, Any]:
+    """Say how slides are dealt out where the table names no splits: arguments of ``with_splits``."""
+    return {"fractions": settings.cohort.fractions.model_dump(), "seed": derive(settings.seed, "splits")}
+
+
+def recipe_of(settings: StudySettings, magnification: float) -> Recipe:
+    """Say how the classifier of one magnification is made."""
+    section = settings.classifier
+    training = {name: getattr(section, name) for name in TrainingParameters.__dataclass_fields__}
+    return Recipe(
+        architecture=section.architecture,
+        weights=section.weights,
+        trainable=section.trainable,
+        training=TrainingParameters(**training),
+        augmentation=Augmentation(section.augmentation.dihedral, section.augmentation.stain),
+        seed=derive(settings.seed, "classifier", magnification),
+    )
+
+
+def evaluation_of(settings: StudySettings) -> EvaluationParameters:
+    """Say how accuracy is judged."""
+    return EvaluationParameters(
+        min_balanced_accuracy=settings.classifier.min_balanced_accuracy,
+        alpha=settings.statistics.alpha,
+        seed=derive(settings.seed, "accuracy"),
+    )
+
+
+def statistics_of(settings: StudySettings) -> StatisticsSettings:
+    """Say how contrasts are tested."""
+    section = settings.statistics
+    return StatisticsSettings(
+        unit=section.unit,
+        alpha=section.alpha,
+        correction=section.correction,
+        primary_test=section.primary_test,
+        bootstrap_draws=section.bootstrap_draws,
+        min_confidence=settings.saliency.min_confidence,
+        evaluation_split=settings.cohort.evaluation_split,
+        equivalence_margin=section.equivalence_margin,
+        min_slides=section.min_slides,
+        seed=derive(settings.seed, "statistics"),
+        assume_independent=section.assume_independent,
+        families=section.families,
+        reference_magnification=section.reference_magnification,
+    )
+
+
+def measurement_parameters(settings: StudySettings) -> dict[str, Any]:
+    """Say how saliency is measured and attributed: the keyword arguments of ``Measurement`` a study decides."""
+    section = settings.compartments
+    return {
+        "plan": plan_of(settings),
+        "target": settings.saliency.target,
+        "compartments": CompartmentParameters(
+            nuclei=section.nuclei, segmentation_mpp=section.segmentation_mpp, cytoplasm_um=section.cytoplasm_um
+        ),
+        "min_area": section.min_area,
+        "bins": DistanceBins(),
+        "keep": settings.saliency.keep,
+        "scores": settings.saliency.scores,
+        "companion": _companion(settings),
+    }
+
+
+def plan_of(settings: StudySettings) -> MapPlan:
+    """Say which maps are made; the study's own method and reduction come first."""
+    saliency, multiverse = settings.saliency, settings.multiverse
+    crossed = (multiverse.methods, multiverse.reductions) if multiverse.enabled else ([], [])
+    return MapPlan(
+        methods=tuple(dict.fromkeys([*saliency.methods, *crossed[0]])),
+        reductions=tuple(dict.fromkeys([saliency.reduction, *saliency.more_reductions, *crossed[1]])),
+        images=tuple(name for name in settings.controls if name in IMAGE_CONTROLS),
+        shift="shift" in settings.controls,
+        seed=derive(settings.seed, "maps"),
+    )
+
+
+def networks_of(settings: StudySettings) -> tuple[str, ...]:
+    """Name the networks that see every measured patch: the trained one, and the controls that are networks."""
+    names = [TRAINED]
+    for control in settings.controls:
+        n = NETWORK_CONTROLS.get(control, 0)
+        names += [control] if n == 1 else [f"{control}_{depth}" for depth in range(1, n + 1)]
+    return tuple(names)
+
+
+def unit_bytes(settings: StudySettings, used: pd.DataFrame) -> float:
+    """Estimate the memory that a unit of work takes, of the largest patches of an inspected table."""
+    pixels = float((used["height_px"] * used["width_px"]).max())
+    # maps and compartments of all its patches, and what the network keeps of those that it sees at once
+    arrays = 100 + 4 * len(plan_of(settings).keys(networks_of(settings)))
+    return settings.saliency.batch_size * pixels * arrays + _ACTIVATIONS * max(pixels, DIFFERENTIATED_PX["cpu"])
+
+
+def training_bytes(settings: StudySettings, used: pd.DataFrame, *, bfloat16: bool) -> float:
+    """Estimate the memory that training takes, of the largest patches of an inspected table."""
+    if settings.classifier.trainable != "all":
+        return 0.0
+    pixels = settings.classifier.batch_size * float((used["height_px"] * used["width_px"]).max())
+    return pixels * _ACTIVATIONS * (0.6 if bfloat16 else 1.2)
+
+
+def needed_bytes(settings: StudySettings, table: pd.DataFrame) -> int:
+    """Estimate the disk space of a run from above: weights and optimiser state, tables, maps, pictures."""
+    networks, crossing = networks_of(settings), crossing_of(settings)
+    weights = _WEIGHTS * table["magnification"].nunique() * (1 + (SHUFFLED in networks))
+    checkpoint = 3 * _WEIGHTS if settings.classifier.trainable == "all" else 10_000_000
+    keys = plan_of(settings).keys(networks)
+    crossed = len(crossing.variants) * sum(key.model == TRAINED for key in keys) if crossing else 0
+    rows = _NUCLEI + _NETWORK * len(networks) + _MAP * len(keys) + _CROSSED * crossed
+    rows += _REPLACED * altered_images(settings)
+    side = getattr(settings.cohort, "size_px", 256)
+    maps = 4 * side**2 * len(networks) if settings.saliency.keep else 0
+    return weights + checkpoint + len(table) * (rows + maps) + 30_000_000
+
+
+def altered_images(settings: StudySettings) -> int:
+    """Count the images in which a compartment of one patch is replaced."""
+    # three compartments, each with a random region beside it, or curves in two directions
+    return 6 * (len(settings.causal.replacements) + settings.causal.curve_steps)
+
+
+def _companion(settings: StudySettings) -> Companion | None:
+    section = settings.causal
+    if not section.replacements:
+        return None
+    return Companion(
+        replacements=tuple(section.replacements),
+        curve_steps=section.curve_steps,
+        min_confidence=settings.saliency.min_confidence,
+        min_area=settings.compartments.min_area,
+        seed=derive(settings.seed, "causal"),
+    )
+
+
+def replaced_of(settings: StudySettings, measured: pd.DataFrame) -> "pd.Series[bool]":
+    """Say of which measured patches compartments are replaced, if they are judged."""
+    return drawn(measured, settings.causal.patches_per_class, derive(settings.seed, "causal"))
+
+
+def crossing_of(settings: StudySettings) -> Crossing | None:
+    """Say which segmentations are crossed with the maps; None where the study crosses nothing."""
+    section, compartments = settings.multiverse, settings.compartments
+    if not section.enabled:
+        return None
+    wanted = [variant for variant in VARIANTS if not section.segmentations or variant.name in section.segmentations]
+    if compartments.nuclei == "classical":  # gives no probabilities whose threshold could be moved
+        wanted = [variant for variant in wanted if not variant.probability]
+    wanted = [VARIANTS[0], *(variant for variant in wanted if variant != VARIANTS[0])]
+    return Crossing(tuple(wanted), compartments.cytoplasm_um)
+
+
+def finder_of(settings: StudySettings, device: torch.device) -> NucleusFinder | None:
+    """Load what finds nuclei, down to the lowest threshold of a crossing; None for the phantoms' own map."""
+    nuclei, crossing = settings.compartments.nuclei, crossing_of(settings)
+    if nuclei == "truth":
+        return None
+    lowest = 0.0 if crossing is None else min(variant.probability for variant in crossing.variants)
+    return nucleus_finder(nuclei, str(device), probability_offset=lowest)
+
+
+def stain_groups(table: pd.DataFrame) -> "pd.Series[str]":
+    """Name the patches whose stains are estimated together: those of one slide, or each by itself.
+
+    Patches of unknown slides are not pooled: the stains of several scanners mixed together fit none of them.
+    """
+    slide, patch = table["slide_id"].astype(str), table["patch_id"].astype(str)
+    return ("slide " + slide).where(slide != "", "patch " + patch)
+
+
+def _cohort(settings: StudySettings) -> Cohort:
+    section = settings.cohort
+    if isinstance(section, PhantomSection):
+        phantom = Phantom(
+            signal=section.signal,
+            size_px=section.size_px,
+            mpp=section.mpp,
+            strength=section.strength,
+            stain_variation=section.stain_variation,
+        )
+        size = PhantomCohortSize(section.slides, section.patches_per_slide)
+        return PhantomCohort(phantom, size, derive(settings.seed, "phantom"))
+    if isinstance(section, SlidesSection):
+        groups: dict[str, tuple[str, ...]] = {role: tuple(names) for role, names in section.annotation_groups.items()}
+        seed = derive(settings.seed, "tiling")
+        return SlideCohort(Path(section.table), tiling_of(section), seed, section.mpp_override, groups)
+    return PatchFolder(Path(section.table), section.mpp)
+
+
+def tiling_of(section: SlidesSection) -> TilingParameters:
+    """Say where on a slide patches are taken."""
+    return TilingParameters(
+        size_px=section.size_px,
+        magnifications=tuple(section.magnifications),
+        per_slide=section.patches_per_slide,
+        min_tissue=section.min_place_tissue,
+        central_um=section.central_um,
+        min_tumour=section.min_tumour,
+        max_tumour=section.max_tumour,
+        sampling=section.sampling,
+        spacing_um=section.spacing_um,
+    )

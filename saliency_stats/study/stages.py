@@ -1,0 +1,289 @@
+"""The stages of a study, each from the tables of the one before to the next."""
+
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from saliency_stats.classifier.densenet import save_weights
+from saliency_stats.classifier.routes import train_classifier
+from saliency_stats.cohort.inspection import inspect
+from saliency_stats.cohort.patch import USED
+from saliency_stats.cohort.slides.cohort import SlideCohort
+from saliency_stats.cohort.splits import check_splits, with_splits
+from saliency_stats.compartments import NucleusFinder, Stains, estimate_stains, stain_table, stains_from
+from saliency_stats.errors import StorageError
+from saliency_stats.execution.device import release_memory, usual_workers
+from saliency_stats.execution.engine import Engine, Threads
+from saliency_stats.execution.manifest import sha256
+from saliency_stats.execution.progress import Progress
+from saliency_stats.execution.store import Store, atomic, write_table
+from saliency_stats.measurement.batch import Unit, units_of
+from saliency_stats.measurement.measure import Measurement
+from saliency_stats.measurement.multiscale import Carried
+from saliency_stats.saliency import permuted_labels
+from saliency_stats.saliency.networks import Networks, weights_path
+from saliency_stats.seeds import derive
+from saliency_stats.settings.cohort import SlidesSection
+from saliency_stats.settings.maps import SHUFFLED
+from saliency_stats.settings.study import StudySettings
+from saliency_stats.study import parameters
+from saliency_stats.study.conclusions import conclude
+from saliency_stats.study.examples import chosen_examples, write_examples
+from saliency_stats.vocabulary import TRAINED
+
+
+class Stages:
+    """The stages of one study in one folder.
+
+    Parameters
+    ----------
+    settings
+        The study.
+    store
+        The run's folder.
+    device
+        Where the networks compute.
+    progress
+        Where progress is shown.
+    engine
+        Maps the units of work, or how many workers do; None for as many as is usual.
+    """
+
+    def __init__(
+        self,
+        settings: StudySettings,
+        store: Store,
+        device: torch.device,
+        progress: Progress,
+        engine: Engine | int | None = None,
+    ) -> None:
+        self.settings, self.store, self.device = settings, store, device
+        self._progress = progress
+        self._engine = Threads(engine) if isinstance(engine, int) else engine
+        self._cohort = parameters.cohort_of(settings)
+
+    def inputs(self) -> dict[str, str]:
+        """Hashes of the files that define the study's inputs."""
+        return dict(self._cohort.digests)
+
+    def needed_bytes(self) -> int:
+        """Estimate the disk space of a run from above: weights and optimiser state, tables, pictures."""
+        return parameters.needed_bytes(self.settings, self._cohort.table)
+
+    def run(self) -> None:
+        """Compute everything that the report is drawn from."""
+        table = self.patches()
+        models = self.classifiers(table)
+        measurement = self.measurement(table, models)
+        engine = self._engine
+        if engine is None:
+            unit = parameters.unit_bytes(self.settings, table[table["status"] == USED])
+            engine = Threads(usual_workers(self.device, unit))
+        self.measure(measurement, engine)
+        self.conclude(measurement, engine)
+
+    def patches(self) -> pd.DataFrame:
+        """Look at every patch, assign the splits, write ``patches.csv``; returns the inspected table."""
+        with self._progress.stage("look at patches", len(self._cohort.table)) as bar:
+            table = inspect(self._cohort, self.settings.cohort.min_tissue, bar.update)
+        table = with_splits(table, **parameters.split_fractions(self.settings))
+        self._write_once("patches", table)
+        if isinstance(self._cohort.inner, SlideCohort):
+            self._write_slides(self._cohort.inner)
+        excluded = int((table["status"] != USED).sum())
+        if excluded:
+            self._progress.say(f"{excluded} of {len(table)} patches are excluded; patches.csv says why")
+        check_splits(table, self.settings.cohort.evaluation_split)
+        table["stain_group"] = parameters.stain_groups(table)
+        return table
+
+    def classifiers(self, table: pd.DataFrame) -> Networks:
+        """Train one classifier per magnification, write weights and ``training.csv``; returns the networks."""
+        used = table[table["status"] == USED]
+        magnifications = sorted(used["magnification"].unique().tolist())
+        logs = []
+        for magnification in magnifications:
+            for model in (TRAINED, *(name for name in self.settings.controls if name == SHUFFLED)):
+                log = self._train(magnification, used[used["magnification"] == magnification], model)
+                logs.append(log.assign(magnification=magnification, model=model))
+        training = pd.concat(logs, ignore_index=True)
+        columns = ["magnification", "model"]
+        write_table(self.store.folder / "training.csv", training[columns + [c for c in training if c not in columns]])
+        return self._networks(magnifications)
+
+    def measurement(self, table: pd.DataFrame, models: Networks) -> Measurement:
+        """Estimate the stains of every measured slide, write ``stains.csv``; returns the function of a unit."""
+        measured = table[(table["status"] == USED) & (table["split"] == self.settings.cohort.evaluation_split)]
+        groups = dict(list(measured.groupby("stain_group", sort=True)))
+        stains: dict[str, Stains] = {}
+        with self._progress.stage("estimate stains", len(groups), "group") as bar:
+            for name, part in groups.items():
+                stains[str(name)] = self._estimate(part)
+                bar.update(1)
+        write_table(self.store.folder / "stains.csv", stain_table(stains))
+        replaced = parameters.replaced_of(self.settings, measured)
+        return self._measurement(table.assign(replaced=replaced.reindex(table.index, fill_value=False)), models, stains)
+
+    def again(self, table: pd.DataFrame, row: int) -> Measurement:
+        """Make the function of a unit that holds this row of the table, from what a finished run has stored."""
+        table = table.assign(stain_group=parameters.stain_groups(table))
+        stains = stains_from(self.store.table("stains"))
+        group, magnification = str(table.loc[row, "stain_group"]), float(str(table.loc[row, "magnification"]))
+        if group not in stains:  # a patch of another split, whose slide was not measured
+            stains[group] = self._estimate(table[(table["stain_group"] == group) & (table["status"] == USED)])
+        return self._measurement(table, self._networks([magnification]), stains)
+
+    def measure(self, measurement: Measurement, engine: Engine) -> None:
+        """Measure every unit that is not stored yet, and put the tables together."""
+        units = units_of(measurement.table, self.settings.cohort.evaluation_split, self.settings.saliency.batch_size)
+        parts: dict[str, list[pd.DataFrame]] = {}
+        with self._progress.stage("saliency, compartments", sum(len(unit.rows) for unit in units)) as bar:
+
+            def stored(unit: Unit) -> dict[str, pd.DataFrame]:
+                tables = self.store.once(unit.name, lambda: measurement(unit))
+                release_memory()
+                return tables
+
+            # closed whatever happens: workers would go on with all other units, for nobody
+            with closing(engine.map(stored, units)) as results:
+                for unit, tables in zip(units, results, strict=True):
+                    for name, table in tables.items():
+                        if name == "maps":
+                            self._write_maps(unit, table)
+                        else:
+                            parts.setdefault(name, []).append(table)
+                    bar.update(len(unit.rows))
+        for name, collected in parts.items():
+            if name != "profile":
+                full = [table for table in collected if not table.empty] or collected[:1]
+                write_table(self.store.folder / f"{name}.csv", pd.concat(full, ignore_index=True))
+        self._profile_parts = pd.concat(parts["profile"], ignore_index=True)
+
+    def conclude(self, measurement: Measurement, engine: Engine) -> None:
+        """Judge, and write the examples that are shown."""
+        with self._progress.stage("statistics", 1, "study") as bar:
+            judged = conclude(self.settings, self.store, self._profile_parts)
+            bar.update(1)
+        predictions = self.store.table("predictions")
+        trained = predictions[predictions["model"] == TRAINED]
+        shown = chosen_examples(measurement.table, judged, trained, self.settings.report.examples)
+        write_examples(self.store, measurement, shown, self._progress, engine)
+
+    def weight_hashes(self) -> dict[str, str]:
+        """Hashes of the trained networks."""
+        return {path.name: sha256(path) for path in sorted((self.store.folder / "weights").glob("*.safetensors"))}
+
+    def _measurement(self, table: pd.DataFrame, models: Networks, stains: dict[str, Stains]) -> Measurement:
+        finder = parameters.finder_of(self.settings, self.device)
+        return Measurement(
+            cohort=self._cohort,
+            table=table,
+            models=models,
+            stains=stains,
+            device=self.device,
+            finder=finder,
+            carried=self._carried(finder, stains),
+            crossing=parameters.crossing_of(self.settings),
+            **parameters.measurement_parameters(self.settings),
+        )
+
+    def _carried(self, finder: NucleusFinder | None, stains: dict[str, Stains]) -> Carried | None:
+        section = self.settings.cohort
+        if finder is None or not isinstance(section, SlidesSection) or section.carry == "native":
+            return None
+        cohort = self._cohort.inner
+        assert isinstance(cohort, SlideCohort)
+        compartments = parameters.measurement_parameters(self.settings)["compartments"]
+        return Carried(cohort, self.store.work / "compartments", finder, compartments, stains)
+
+    def _estimate(self, part: pd.DataFrame) -> Stains:
+        # evenly spaced patches stand for the slide; the choice depends on the table alone
+        n = min(len(part), self.settings.compartments.stain_patches)
+        rows = part.index.to_numpy()[np.linspace(0, len(part) - 1, n).round().astype(int)]
+        return estimate_stains([self._cohort.read(int(row)).image for row in rows])
+
+    def _networks(self, magnifications: list[float]) -> Networks:
+        return Networks(self.settings, self.store.folder / "weights", tuple(magnifications), self.device)
+
+    def _train(self, magnification: float, part: pd.DataFrame, model_name: str) -> pd.DataFrame:
+        stem = f"training-{magnification:g}x" if model_name == TRAINED else f"training-{model_name}-{magnification:g}x"
+        log_path = self.store.work / f"{stem}.parquet"
+        if log_path.is_file():
+            return pd.read_parquet(log_path)
+        recipe = parameters.recipe_of(self.settings, magnification)
+        if model_name == SHUFFLED:
+            part = self._permuted(part, magnification)
+        train, valid = part[part["split"] == "train"], part[part["split"] == "valid"]
+        if self.settings.cohort.evaluation_split == "valid":
+            # the split that judges the classifier must not be looked at while it is trained
+            valid = valid.iloc[:0]
+        checkpoint = self.store.work / f"{stem}.checkpoint"
+        title = f"train at {magnification:g}×" if model_name == TRAINED else f"train {model_name} at {magnification:g}×"
+        with self._progress.stage(title, recipe.training.epochs * len(train)) as bar:
+            model, log = train_classifier(
+                recipe, self._cohort, train, valid, self.device, checkpoint=checkpoint, tick=bar.update
+            )
+        with atomic(weights_path(self.store.folder / "weights", magnification, model_name)) as partial:
+            save_weights(model, partial)
+        with atomic(log_path) as partial:
+            log.to_parquet(partial, index=False)
+        checkpoint.unlink(missing_ok=True)
+        del model
+        release_memory()
+        return log
+
+    def _permuted(self, part: pd.DataFrame, magnification: float) -> pd.DataFrame:
+        """Give the patches of each split that is learned from each other's labels."""
+        permuted = part.copy()
+        for split in ("train", "valid"):
+            rows = part.index[part["split"] == split]
+            order = permuted_labels(np.arange(len(rows)), derive(self.settings.seed, SHUFFLED, split, magnification))
+            permuted.loc[rows, "label"] = part.loc[rows, "label"].to_numpy()[order]
+        return permuted
+
+    def _write_once(self, name: str, table: pd.DataFrame) -> None:
+        """Write a table of the inputs; an interrupted run must find the same inputs when it goes on."""
+        path = self.store.folder / f"{name}.csv"
+        before = path.read_bytes() if path.is_file() else None
+        write_table(path, table)
+        if before is not None and before != path.read_bytes():
+            changed = path.read_bytes()
+            path.write_bytes(before)
+            line = next(
+                n for n, (a, b) in enumerate(zip(before.split(b"\n"), changed.split(b"\n"), strict=False)) if a != b
+            )
+            raise StorageError(
+                f"the patches have changed since the run in {self.store.folder} began (line {line + 1} of {name}.csv); "
+                f"expected the same images. Put them back, or give --fresh to start again"
+            )
+
+    def _write_slides(self, cohort: SlideCohort) -> None:
+        """Write ``slides.csv`` and small pictures of the slides."""
+        self._write_once("slides", cohort.slides)
+        left_out = int((cohort.slides["status"] != USED).sum())
+        if left_out:
+            self._progress.say(f"{left_out} of {len(cohort.slides)} slides are excluded; slides.csv says why")
+        folder = self.store.folder / "slide_pictures"
+        for slide_id, arrays in cohort.pictures.items():
+            with atomic(folder / f"{slide_id}.npz") as partial, partial.open("wb") as file:
+                np.savez_compressed(file, **arrays)
+
+    def _write_maps(self, unit: Unit, maps: pd.DataFrame) -> None:
+        with atomic(self.store.folder / "maps" / f"{unit.name}.npz") as partial:
+            arrays: dict[str, Any] = {
+                str(model): np.stack(
+                    [
+                        np.frombuffer(values, "<f4").reshape(height, width)
+                        for values, height, width in zip(
+                            rows["saliency"], rows["height_px"], rows["width_px"], strict=True
+                        )
+                    ]
+                )
+                for model, rows in maps.groupby("model", sort=True)
+            }
+            ids = maps.loc[maps["model"] == TRAINED, "patch_id"].to_numpy(dtype=str)
+            with partial.open("wb") as file:
+                np.savez_compressed(file, patch_id=ids, **arrays)

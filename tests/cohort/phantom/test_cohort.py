@@ -1,0 +1,102 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from saliency_stats.cohort.inspection import inspect
+from saliency_stats.cohort.patch import PATCH_COLUMNS, USED
+from saliency_stats.cohort.phantom.cohort import PhantomCohort, PhantomCohortSize
+from saliency_stats.cohort.phantom.phantom import Phantom
+from saliency_stats.errors import StudyError
+from saliency_stats.vocabulary import COMPARTMENT_CODES, LABELS
+
+PHANTOM = Phantom(size_px=32)
+
+
+def made(slides=3, patches=4, seed=1, phantom=PHANTOM):
+    return PhantomCohort(phantom, PhantomCohortSize(slides, patches), seed)
+
+
+def same(first, second):
+    return all(np.array_equal(getattr(first, name), getattr(second, name)) for name in ("image", "truth", "instances"))
+
+
+def test_the_table():
+    cohort = made(slides=12, patches=6)
+    table = cohort.table
+    assert tuple(table.columns) == PATCH_COLUMNS
+    assert list(table.index) == list(range(72))
+    assert table["patch_id"].is_unique
+    assert (table["patch_id"].iloc[0], table["patch_id"].iloc[-1]) == ("phantom-01-001", "phantom-12-006")
+    assert (table["status"] == USED).all()
+    assert (table["split"] == "").all()
+    assert (table["magnification"] == 20).all()
+    # one patient to a slide, both classes in equal parts on each
+    slides = table.groupby("slide_id")
+    assert slides["patient_id"].nunique().eq(1).all()
+    assert table.groupby("patient_id")["slide_id"].nunique().eq(1).all()
+    assert slides["label"].value_counts().eq(3).all()
+    assert set(table["label"]) == set(LABELS)
+    assert cohort.digests == {}
+
+
+def test_ids_sort_in_their_order_whatever_their_number():
+    table = made(slides=101, patches=2).table
+    assert table["patch_id"].is_monotonic_increasing
+    assert table["slide_id"].is_monotonic_increasing
+
+
+def test_a_patch_has_its_truth():
+    patch = made().read(0)
+    assert patch.image.shape == (32, 32, 3)
+    assert patch.truth.shape == patch.instances.shape == (32, 32)
+    np.testing.assert_array_equal(patch.instances > 0, patch.truth == COMPARTMENT_CODES["nucleus"])
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), order=st.permutations(range(6)))
+def test_a_patch_does_not_depend_on_what_was_read_before(seed, order):
+    cohort = made(patches=2, seed=seed)
+    again = made(patches=2, seed=seed)
+    assert all(same(cohort.read(row), again.read(row)) for row in order)
+
+
+def test_a_larger_cohort_holds_the_smaller_one():
+    small, large = made(slides=3, patches=2), made(slides=5, patches=6)
+    for row in small.table.index:
+        slide, number = divmod(row, 2)
+        assert same(small.read(row), large.read(6 * slide + number))
+
+
+def test_no_two_patches_are_the_same_nor_those_of_another_seed():
+    images = [made(seed=seed).read(row).image.tobytes() for seed in (1, 2) for row in range(12)]
+    assert len(set(images)) == 24
+
+
+def test_patches_of_one_slide_share_its_stain():
+    cohort = made(slides=6, patches=8, phantom=Phantom(size_px=64, stain_variation=3.0))
+    rows = cohort.table.assign(red=[cohort.read(row).image[..., 0].mean() for row in cohort.table.index])
+    within = rows.groupby("slide_id")["red"].var().mean()
+    between = rows.groupby("slide_id")["red"].mean().var()
+    assert between > 2 * within / 8  # the means of slides vary by more than their patches explain
+
+
+def test_every_phantom_can_be_used():
+    table = inspect(made(phantom=Phantom(size_px=64)), min_tissue=0.05)
+    assert (table["status"] == USED).all()
+    assert isinstance(table, pd.DataFrame)
+
+
+@pytest.mark.parametrize(
+    ("slides", "patches", "message"),
+    [
+        (2, 4, r"cohort\.slides is 2; expected 3 to 100000"),
+        (100_001, 4, r"cohort\.slides is 100001"),
+        (3, 1, r"cohort\.patches_per_slide is 1; expected 2 to 100000"),
+        (3, 100_001, r"cohort\.patches_per_slide is 100001"),
+    ],
+)
+def test_sizes_out_of_range(slides, patches, message):
+    with pytest.raises(StudyError, match=message):
+        PhantomCohortSize(slides, patches)

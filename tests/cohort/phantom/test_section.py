@@ -1,0 +1,118 @@
+"""Sections: outlines with the areas they are meant to have, and blocks that meet without cutting nuclei."""
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from saliency_stats.cohort.phantom.phantom import Phantom
+from saliency_stats.cohort.phantom.section import BLOCK_PX, SectionPlan, _Canvas, draw_plan, paint_section, rasterise
+from saliency_stats.cohort.phantom.texture import pixel_centres
+from saliency_stats.vocabulary import COMPARTMENT_CODES
+
+NUCLEUS = COMPARTMENT_CODES["nucleus"]
+
+
+def plan(seed, width=1000.0, height=1000.0, *, tumour=True):
+    return draw_plan(np.random.default_rng(seed), width, height, tumour=tumour)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.floats(128, 4000), st.floats(128, 4000))
+def test_tumour_with_an_island_lies_in_tissue_on_glass(seed, width, height):
+    drawn = plan(seed, width, height)
+    assert 0.55 < drawn.tissue.area / (width * height) < 0.75
+    assert 0.2 < drawn.tumour.area / drawn.tissue.area < 0.5
+    assert drawn.tumour.is_valid
+    assert drawn.tissue.contains(drawn.tumour)
+    assert shapely.box(0, 0, width, height).contains(drawn.tissue)
+    assert sum(len(part.interiors) for part in shapely.get_parts(drawn.tumour)) == 1
+    assert len(shapely.get_parts(drawn.tumour)) <= 2
+
+
+def test_there_are_tumours_of_one_and_of_two_parts():
+    assert {len(shapely.get_parts(plan(seed).tumour)) for seed in range(20)} == {1, 2}
+
+
+def test_a_normal_slide_has_the_same_tissue_and_no_tumour():
+    assert plan(3, tumour=False).tissue.equals(plan(3).tissue)
+    assert plan(3, tumour=False).tumour.is_empty
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 1000), st.floats(-300, 900), st.floats(-300, 900), st.sampled_from([0.5, 3.0, 7.3]))
+def test_a_pixel_is_inside_if_its_centre_is(seed, top, left, px_um):
+    tumour = plan(seed).tumour
+    mask = rasterise(tumour, (top, left), (40, 30), px_um)
+    expected = [
+        [tumour.contains(shapely.Point(left + (c + 0.5) * px_um, top + (r + 0.5) * px_um)) for c in range(30)]
+        for r in range(40)
+    ]
+    np.testing.assert_array_equal(mask, expected)
+
+
+@pytest.fixture(scope="module")
+def section():
+    """Tissue everywhere, four blocks."""
+    phantom = Phantom("nucleus")
+    everywhere = shapely.box(-100, -100, 700, 700)
+    drawn = plan(0, 512.0, 512.0)
+    look = phantom.slide(np.random.default_rng(0))
+    return paint_section(5, SectionPlan(everywhere, drawn.tumour), phantom, look, (1024, 1024), 0.5)
+
+
+def test_no_line_of_cut_nuclei_where_blocks_meet(section):
+    nucleus = section.truth == NUCLEUS
+    for mask in (nucleus, nucleus.T):
+        crossed = (mask[:, 1:] != mask[:, :-1]).sum(axis=0)
+        # borders of nuclei cut along a line would all cross it
+        assert crossed[BLOCK_PX - 70 : BLOCK_PX + 70].max() < 2.2 * np.median(crossed)
+
+
+def test_a_block_leaves_the_nuclei_of_others_whole_and_paints_its_own_whole():
+    phantom = Phantom("nucleus")
+    everywhere, none = shapely.box(-100, -100, 700, 700), shapely.Polygon()
+    canvas = _Canvas(5, SectionPlan(everywhere, none), (1024, 1024), 0.5)
+    look, centres = phantom.slide(np.random.default_rng(0)), pixel_centres(1024, 0.5)
+    for row, column in np.ndindex(2, 2):
+        before, filled, taken = canvas.section.truth == NUCLEUS, canvas._filled.copy(), canvas._taken.copy()
+        canvas.block(row, column, phantom, look)
+        after = canvas.section.truth == NUCLEUS
+        assert not (before & ~after).any()
+        new = after & ~before
+        assert not (ndimage.binary_dilation(before) & new).any()
+        if filled.any():
+            side = BLOCK_PX * 0.5
+            wander = [wave.on_grid(centres, centres) for wave in canvas._wander]
+            depth = canvas._depth(centres[:, None], centres[None, :], wander, (row * side, column * side))
+            protruding = canvas._taken & ~taken & filled & (depth < 0)
+            assert protruding.sum() > 100
+            assert new[protruding].mean() > 0.25
+
+
+def test_cells_are_as_dense_where_blocks_meet_as_elsewhere(section):
+    _, n = ndimage.label(section.truth == NUCLEUS)
+    nuclei = (section.truth == NUCLEUS).astype(float)
+    band = np.zeros(nuclei.shape, dtype=bool)
+    band[BLOCK_PX - 24 : BLOCK_PX + 24] = band[:, BLOCK_PX - 24 : BLOCK_PX + 24] = True
+    assert n > 500
+    assert 0.7 < nuclei[band].mean() / nuclei[~band].mean() < 1.3
+
+
+def test_no_block_repeats_another(section):
+    first, second = section.truth[:400, :400], section.truth[:400, BLOCK_PX : BLOCK_PX + 400]
+    assert (first == second).mean() < 0.6
+
+
+def test_stain_lies_where_the_truth_says(section):
+    stain = section.stain.astype(np.float32)
+    for name, code in COMPARTMENT_CODES.items():
+        inside = ndimage.binary_erosion(section.truth == code, iterations=2)
+        total = stain.sum(axis=0)[inside]
+        assert np.median(total) < 0.02 if name == "background" else np.median(total) > 0.1
+    mean = {
+        name: stain[0][ndimage.binary_erosion(section.truth == code)].mean() for name, code in COMPARTMENT_CODES.items()
+    }
+    assert mean["nucleus"] > 2 * max(mean["cytoplasm"], mean["stroma"])

@@ -1,0 +1,128 @@
+"""Pixel size and levels: what a slide says, and what is made of it."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from saliency_stats.cohort.slides import geometry
+from saliency_stats.cohort.slides.geometry import MPP_TOLERANCE, SlideInfo
+from saliency_stats.errors import CohortError, SlideError
+
+PATH = Path("slide.svs")
+
+
+def info(mpp=0.25, downsamples=(1.0, 2.0, 4.0, 8.0)):
+    return SlideInfo("s", PATH, "aperio", 4000, 3000, mpp, mpp, downsamples)
+
+
+@pytest.mark.parametrize(
+    ("finest", "requested", "level"),
+    [
+        (0.25, 0.25, 0),
+        (0.25, 0.48, 0),
+        (0.25, 0.5, 1),
+        (0.25, 2.0, 3),
+        (0.25, 9.0, 3),
+        (0.2527, 0.25, 0),
+        (0.2527, 0.5, 1),
+        (0.2431, 0.25, 0),
+        (0.2431, 2.0, 3),
+    ],
+)
+def test_the_coarsest_level_that_is_fine_enough_serves(finest, requested, level):
+    spec = info(finest).spec(requested)
+    assert (spec.level, spec.requested_mpp) == (level, requested)
+    assert spec.level_mpp == pytest.approx(finest * 2**level)
+    assert spec.downscale == pytest.approx(requested / spec.level_mpp)
+
+
+@given(st.floats(0.05, 20), st.floats(0.05, 20))
+def test_nothing_is_up_sampled_beyond_the_tolerance(finest, requested):
+    if finest > requested * (1 + MPP_TOLERANCE):
+        with pytest.raises(SlideError, match="never up-sampled"):
+            info(finest).spec(requested)
+    else:
+        assert info(finest).spec(requested).downscale >= 1 / (1 + MPP_TOLERANCE) - 1e-12
+
+
+def test_a_magnification_that_is_not_there_is_refused_with_both_numbers():
+    message = r"slide 's' \(slide.svs\): 40× needs 0.25 µm/px, the slide's finest is 0.499"
+    with pytest.raises(SlideError, match=message) as error:
+        info(0.499).spec(0.25)
+    assert isinstance(error.value, CohortError)
+
+
+@pytest.mark.parametrize("mpp", [0.0, -1.0, 0.04, 21.0, float("nan")])
+def test_absurd_requests_are_refused(mpp):
+    with pytest.raises(SlideError, match=r"expected µm per pixel between 0\.05 and 20"):
+        info().spec(mpp)
+
+
+def test_sizes_in_um():
+    slide = SlideInfo("s", PATH, "", 4000, 3000, 0.5, 0.505, (1.0, 4.0))
+    assert (slide.height_um, slide.width_um, slide.mpp) == (1500, 2020, 0.5025)
+    assert slide.pixel_um(1) == (2.0, 2.02)
+
+
+# --- µm per pixel -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("properties", "expected"),
+    [
+        ({"openslide.mpp-y": "0.25", "openslide.mpp-x": "0.252"}, (0.25, 0.252)),
+        ({"tiff.XResolution": "20000", "tiff.YResolution": "40000"}, None),
+        (
+            {"tiff.XResolution": "40000", "tiff.YResolution": "40000", "tiff.ResolutionUnit": "centimeter"},
+            (0.25, 0.25),
+        ),
+        ({"tiff.XResolution": "50800", "tiff.YResolution": "50800", "tiff.ResolutionUnit": "inch"}, (0.5, 0.5)),
+        ({"tiff.XResolution": "0", "tiff.YResolution": "0", "tiff.ResolutionUnit": "inch"}, None),
+        ({"openslide.mpp-y": "352.78", "openslide.mpp-x": "352.78"}, None),
+        ({"openslide.mpp-y": "0,25", "openslide.mpp-x": "0,25"}, None),
+        ({"openslide.mpp-x": "0.25"}, None),
+        ({}, None),
+    ],
+)
+def test_the_pixel_size_is_the_files_or_none(properties, expected):
+    if expected is None:
+        with pytest.raises(SlideError, match=r"no µm per pixel.*cohort\.mpp_override"):
+            geometry._pixel_size(properties, PATH, "s")
+    else:
+        assert geometry._pixel_size(properties, PATH, "s") == pytest.approx(expected)
+
+
+def test_a_refusal_tells_what_the_file_says():
+    with pytest.raises(SlideError, match=r"found openslide.mpp-y = 352.78, openslide.mpp-x = 352.78"):
+        geometry._pixel_size({"openslide.mpp-y": "352.78", "openslide.mpp-x": "352.78"}, PATH, "s")
+
+
+def test_pixels_that_are_no_squares_are_refused_with_both_sides():
+    with pytest.raises(SlideError, match=r"0.3 µm \(y\) by 0.25 µm \(x\)"):
+        geometry._pixel_size({"openslide.mpp-y": "0.3", "openslide.mpp-x": "0.25"}, PATH, "s")
+
+
+@pytest.mark.parametrize("mpp", [0.0, 250.0, float("nan")])
+def test_an_absurd_override_is_refused(mpp):
+    with pytest.raises(SlideError, match=r"cohort\.mpp_override is"):
+        geometry.checked_override(mpp, "s")
+
+
+# --- levels -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("full", "reduced", "expected"),
+    [
+        ((1501, 1003), (375, 250), 4.0),
+        ((1501, 1003), (376, 251), 4.0),
+        ((46000, 32914), (2875, 2057), 16.0),
+        ((1000, 1000), (400, 400), 2.5),
+        ((1000, 1000), (260, 250), 3.923),
+    ],
+)
+def test_rounded_level_sizes_hide_a_whole_factor(full, reduced, expected):
+    factor = (full[0] / reduced[0] + full[1] / reduced[1]) / 2
+    assert geometry._downsample(full, reduced, factor) == pytest.approx(expected, abs=1e-3)

@@ -1,0 +1,105 @@
+"""Where patches are taken: inside, on tissue, apart from each other, balanced, and the same for the same seed."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.distance import pdist
+
+from saliency_stats.cohort.slides.tiling import TilingParameters, sample_locations
+from saliency_stats.errors import StudyError
+
+PARAMETERS = TilingParameters(size_px=128, magnifications=(5.0, 10.0, 20.0, 40.0), per_slide=20)
+
+
+class Half:
+    """Everything to the left of a line, as tissue or as tumour."""
+
+    def __init__(self, line_um):
+        self.line_um = line_um
+
+    def shares(self, centres_um, side_um):
+        return np.clip((self.line_um - centres_um[:, 1]) / side_um + 0.5, 0, 1)
+
+
+ALL = Half(np.inf)
+
+
+def sample(tissue=ALL, tumour=None, size=(3_000.0, 4_000.0), seed=0, **changes):
+    parameters = TilingParameters(**{**vars(PARAMETERS), **changes})
+    return sample_locations(*size, tissue, tumour, parameters, np.random.default_rng(seed))
+
+
+def test_the_fields_follow_from_the_magnifications():
+    assert PARAMETERS.mpps == (2.0, 1.0, 0.5, 0.25)
+    assert (PARAMETERS.finest_um, PARAMETERS.widest_um) == (32.0, 256.0)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.sampled_from(["poisson", "grid"]),
+    st.floats(300, 5_000),
+    st.floats(300, 5_000),
+    st.integers(1, 60),
+    st.integers(0, 99),
+)
+def test_locations_lie_inside_and_apart(sampling, height, width, n, seed):
+    found = sample(size=(height, width), seed=seed, sampling=sampling, per_slide=n, spacing_um=90.0)
+    assert 1 <= len(found.centres_um) <= n
+    half = PARAMETERS.widest_um / 2
+    assert (found.centres_um >= half - 1e-9).all()
+    assert (found.centres_um <= np.array([height, width]) - half + 1e-9).all()
+    assert len(found.centres_um) == 1 or pdist(found.centres_um).min() >= 90 * (1 - 1e-6)
+    assert (found.labels == "benign").all()
+
+
+@pytest.mark.parametrize("sampling", ["poisson", "grid"])
+def test_both_classes_get_half_and_the_rest_fills_up(sampling):
+    found = sample(tumour=Half(2_000.0), sampling=sampling)
+    assert dict(zip(*np.unique(found.labels, return_counts=True), strict=True)) == {"benign": 10, "malignant": 10}
+    malignant = found.centres_um[found.labels == "malignant"]
+    assert (malignant[:, 1] <= 2_000 - 8).all()  # at least three quarters of 32 µm
+    assert (found.centres_um[found.labels == "benign"][:, 1] >= 2_016).all()
+    little = sample(tumour=Half(180.0), sampling=sampling, spacing_um=50.0, per_slide=60, size=(800.0, 2_000.0))
+    assert 0 < (little.labels == "malignant").sum() < 30
+    assert len(little.labels) == 60
+
+
+def test_what_is_neither_nor_is_not_taken_but_counted():
+    found = sample(tumour=Half(1_000.0), central_um=400.0, per_slide=2_000, sampling="grid", size=(900.0, 2_000.0))
+    assert found.n_ambiguous > 0
+    share = Half(1_000.0).shares(found.centres_um, 400.0)
+    assert ((share >= 0.75) == (found.labels == "malignant")).all()
+    assert ((share <= 0.0) == (found.labels == "benign")).all()
+    assert found.n_tissue == len(found.labels) + found.n_ambiguous
+
+
+def test_only_tissue_is_taken():
+    found = sample(tissue=Half(1_000.0), per_slide=500)
+    assert (found.centres_um[:, 1] <= 1_000).all()
+    assert len(sample(tissue=Half(-500.0)).labels) == 0
+
+
+def test_a_slide_smaller_than_the_coarsest_field_has_no_place():
+    assert len(sample(size=(250.0, 4_000.0)).labels) == 0
+    assert len(sample(size=(257.0, 257.0)).labels) == 1
+
+
+def test_the_seed_decides_and_nothing_else():
+    first, again, other = sample(seed=1), sample(seed=1), sample(seed=2)
+    np.testing.assert_array_equal(first.centres_um, again.centres_um)
+    assert not np.array_equal(first.centres_um, other.centres_um)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"magnifications": (20.0, 30.0)}, "30× is no whole multiple of 20×"),
+        ({"magnifications": ()}, "expected at least one"),
+        ({"magnifications": (20.0, 20.0)}, "each once"),
+        ({"min_tumour": 0.2, "max_tumour": 0.2}, "share of tumour in benign patches below"),
+    ],
+)
+def test_what_cannot_be_is_refused(changes, message):
+    with pytest.raises(StudyError, match=message):
+        TilingParameters(**changes)

@@ -1,0 +1,205 @@
+"""The triangle: what it shows, where, and that its words do not cover one another."""
+
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.patches import Polygon
+
+from saliency_stats.report import read_run
+from saliency_stats.report.figures.compositional import caption_ternary, draw_ternary
+from saliency_stats.report.figures.style import house_style
+from saliency_stats.report.run import RunTables
+from saliency_stats.report.words import p_sign
+from saliency_stats.statistics import StatisticsSettings
+from saliency_stats.statistics.compositional import DENSITIES, compositional_table
+from saliency_stats.vocabulary import TISSUE
+
+CENTRE = (0.5, np.sqrt(0.75) / 3)
+
+
+@pytest.fixture(scope="module")
+def run(run_folder: Path) -> RunTables:
+    return read_run(run_folder)
+
+
+def _drawn(run: RunTables) -> Figure:
+    with house_style():
+        figure = draw_ternary(run)
+        figure.draw_without_rendering()
+    return figure
+
+
+def _table(run: RunTables) -> pd.DataFrame:
+    settings = StatisticsSettings(bootstrap_draws=2_000, min_confidence=0.9)
+    return compositional_table(run.ledger, run.predictions, settings=settings)
+
+
+def _clouds(figure: Figure, panel: int = 0) -> list[np.ndarray]:
+    """Return the places of all marks, by class: units, controls, mean."""
+    return [np.asarray(found.get_offsets()) for found in figure.axes[panel].collections]
+
+
+def _regions(figure: Figure, panel: int = 0) -> list[np.ndarray]:
+    """Return the borders of the filled regions."""
+    polygons = [patch for patch in figure.axes[panel].patches if isinstance(patch, Polygon) and patch.get_fill()]
+    return [patch.get_xy() for patch in polygons]
+
+
+def _words(figure: Figure) -> list[str]:
+    texts = [text.get_text() for axes in figure.axes for text in (*axes.texts, axes.title)]
+    legends = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    return [*texts, *legends, *(text.get_text() for text in figure.texts)]
+
+
+def test_it_shows_every_slide_the_means_and_their_regions(run: RunTables) -> None:
+    figure = _drawn(run)
+    found = _table(run)
+    assert len(figure.axes) == 1
+    units, _, means = (_clouds(figure)[k::3] for k in range(3))
+    trained = found[found["model"] == "trained"].set_index("label").loc[["benign", "malignant"]]
+    assert [len(places) for places in units] == trained["n_units"].tolist()
+    # the map from shares to places is linear: three known pairs give the cut, which all panels share
+    cut = _cut_of(figure)
+    corners = np.array([[0, 0], [0.5, np.sqrt(0.75)], [1, 0]])
+    shares = found.set_index(["model", "label"])[[*DENSITIES]]
+    for label, place, control in zip(trained.index, means, _clouds(figure)[1::3], strict=True):
+        expected = (shares.loc[[("trained", label), ("randomised", label)]].to_numpy(float) - cut) / (1 - 3 * cut)
+        np.testing.assert_allclose(np.vstack([place, control]), expected @ corners, atol=1e-9)
+    assert len(_regions(figure)) == 2
+    for border, mean in zip(_regions(figure), means, strict=True):
+        low, high = border.min(axis=0), border.max(axis=0)
+        assert (low < mean).all()
+        assert (mean < high).all()
+
+
+def _cut_of(figure: Figure) -> float:
+    """Return the share at which the triangle is cut, from where its numbers stand along the lower side."""
+    texts = [text for text in figure.axes[0].texts if text.get_text().endswith(" %") and text.get_position()[1] < 0]
+    share = np.array([float(text.get_text()[:-2]) / 100 for text in texts])
+    slope, start = np.polyfit([text.get_position()[0] for text in texts], share, 1)
+    assert slope == pytest.approx(1 - 3 * start, abs=1e-9)  # at the stroma's corner the other two are at the cut
+    return float(start)
+
+
+def test_the_cross_is_at_the_centre_and_named(run: RunTables) -> None:
+    figure = _drawn(run)
+    (cross,) = (line for line in figure.axes[0].lines if line.get_marker() == "P")
+    np.testing.assert_allclose(cross.get_xydata()[0], CENTRE)
+    words = _words(figure)
+    assert "saliency\nas area" in words
+    for tissue in ("nuclei", "cytoplasm", "stroma"):
+        assert f"denser in {tissue}" in words
+    assert "20×: benign 7 slides, malignant 8 slides" in words
+
+
+def _at(run: RunTables, *magnifications: str) -> RunTables:
+    """Repeat a run's tables at other magnifications."""
+    names = ("patches", "predictions", "metrics", "ledger")
+    repeated = {
+        name: pd.concat([getattr(run, name).assign(magnification=value) for value in magnifications]) for name in names
+    }
+    return replace(run, **repeated)
+
+
+def _some(run: RunTables, name: str) -> RunTables:
+    """Return a run of which something is missing."""
+    if name == "one label":
+        return replace(
+            run, **{table: _where(getattr(run, table), "label", {"benign"}) for table in ("patches", "ledger")}
+        )
+    if name == "chance":
+        return replace(run, metrics=run.metrics.assign(learned=False))
+    if name == "few slides":
+        slides = {*[f"slide_b{k:02d}$" for k in (1, 3, 7)], *[f"slide_m{k:02d}$" for k in (1, 3, 5, 7)]}
+        return replace(run, ledger=_where(run.ledger, "slide_id", slides))
+    if name == "unknown slides":
+        return replace(run, ledger=run.ledger.assign(slide_id=""))
+    if name == "no control":
+        return replace(run, ledger=_where(run.ledger, "model", {"trained"}))
+    return run
+
+
+def _where(table: pd.DataFrame, column: str, values: set[str]) -> pd.DataFrame:
+    return table[table[column].isin(values)]
+
+
+VARIANTS: dict[str, tuple[tuple[str, ...], tuple[str, ...], int]] = {
+    "complete": (("20",), ("benign, one slide", "malignant, mean, 95 % region"), 2),
+    "complete, often": (("5", "10", "20", "40"), (), 2),
+    "one label": (("20",), ("20×: benign 7 slides",), 1),
+    "chance": (("10", "20"), ("benign and malignant: no region, classifier at chance",), 0),
+    "few slides": (("20",), ("benign: no region with fewer than 4 slides",), 1),
+    "unknown slides": (("10", "20"), ("benign and malignant: no region, slides unknown", "benign, one patch"), 0),
+    "no control": (("20",), (), 2),
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_no_words_cover_one_another_and_nothing_lies_outside(name: str, run: RunTables) -> None:
+    magnifications, notes, n_regions = VARIANTS[name]
+    run = _at(_some(run, name), *magnifications)
+    figure = _drawn(run)
+    words = _words(figure)
+    for note in notes:
+        assert note in words
+    assert len(figure.axes) >= len(run.magnifications)
+    assert len(_regions(figure)) == n_regions
+    assert any("control" in word for word in words) == bool(run.controls)
+    texts = [text for axes in figure.axes for text in (*axes.texts, axes.title) if text.get_text()]
+    boxes = [text.get_window_extent() for text in texts] + [legend.get_window_extent() for legend in figure.legends]
+    for one, other in combinations(boxes, 2):
+        assert not one.overlaps(other)
+    for box in boxes:
+        assert min(box.x0, box.y0) >= 0
+        assert box.x1 <= figure.bbox.x1
+        assert box.y1 <= figure.bbox.y1
+    for k, axes in enumerate(figure.axes[: len(run.magnifications)]):
+        for places in (*_clouds(figure, k), *_regions(figure, k)):
+            height = np.sqrt(3.0) * np.minimum(places[:, 0], 1 - places[:, 0])
+            assert (places[:, 1] >= 0).all()
+            assert (places[:, 1] <= height + 1e-12).all()
+        (named,) = (text for text in axes.texts if text.get_text() == "saliency\nas area")
+        marks = axes.transData.transform(np.concatenate(_clouds(figure, k)))
+        box = named.get_window_extent()
+        assert not any(box.contains(*mark) for mark in marks)
+
+
+def test_the_caption_has_the_numbers_of_the_table(run: RunTables) -> None:
+    caption = caption_ternary(run)
+    table = _table(run)
+    for row in table[table["model"] == "trained"].itertuples():
+        assert f"{row.n_units} slides" in caption
+        assert f"T² = {row.statistic:.1f} against going with area, adjusted {p_sign(row.p_adjusted)}" in caption
+        for tissue, word in zip(TISSUE, ("nuclei", "cytoplasm", "stroma"), strict=True):
+            assert f"{word} {100 * getattr(row, f'density_{tissue}'):.0f} %" in caption
+    left_out = int(table.loc[(table["model"] == "trained") & (table["label"] == "benign"), "n_missing"].iloc[0])
+    assert left_out > 0
+    assert f"left out, without all three: {left_out} patches" in caption
+    assert "95 % confidence region" in caption
+
+
+def test_the_caption_says_why_nothing_is_tested(run: RunTables) -> None:
+    caption = caption_ternary(_some(run, "chance"))
+    assert caption.count("not tested: the classifier does not beat chance") == 2
+    assert "adjusted p" not in caption
+    assert "region" not in caption
+    caption = caption_ternary(_some(run, "unknown slides"))
+    assert "Each small mark is one patch" in caption
+    assert caption.count("not tested: the slides of the patches are unknown") == 2
+
+
+def test_nothing_judged_is_said(run: RunTables) -> None:
+    unsure = replace(run, predictions=run.predictions.assign(p_malignant=0.5))
+    stroma = run.ledger["compartment"] == "stroma"
+    bare = replace(run, ledger=run.ledger.assign(status=run.ledger["status"].mask(stroma, "missing: area")))
+    for changed, words in (
+        (unsure, "no patch of the evaluation split was classified correctly and confidently"),
+        (bare, "no judged patch has saliency in nuclei, cytoplasm and stroma alike"),
+    ):
+        assert words in _drawn(changed).texts[0].get_text()
+        assert words in caption_ternary(changed)

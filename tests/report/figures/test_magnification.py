@@ -1,0 +1,250 @@
+"""The magnification figures and table show the numbers of the run's own tables, and say where there is no finding."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from saliency_stats.report import read_run
+from saliency_stats.report.figures.contrasts import primary_rows
+from saliency_stats.report.figures.magnification import (
+    caption_compartments,
+    caption_magnification,
+    draw_compartments,
+    draw_magnification,
+    has_magnifications,
+)
+from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, CONTROL_COLOUR, TRAINED_COLOUR, house_style
+from saliency_stats.report.population import points, primary_values, selected_ledger, unit_means
+from saliency_stats.report.run import RunTables
+from saliency_stats.report.tables.contrasts import differences_table
+from saliency_stats.report.tables.magnification import magnification_tables, model_rows, model_table
+from saliency_stats.report.words import ratio
+
+MAGNIFICATIONS = ("5", "10", "20", "40")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, make_run: Callable[..., Path]) -> RunTables:
+    """Four magnifications, of which the classifier learned nothing at the coarsest."""
+    folder = tmp_path_factory.mktemp("magnifications") / "run"
+    return read_run(make_run(folder, magnifications=(5.0, 10.0, 20.0, 40.0), chance=(5.0,), slides=7, patches=6))
+
+
+def _drawn(run: RunTables, draw: Callable[[RunTables], Figure] = draw_magnification) -> Figure:
+    with house_style():
+        figure = draw(run)
+        figure.draw_without_rendering()
+    return figure
+
+
+def _marks(axes: Axes, colour: str, marker: str = "o") -> dict[float, Line2D]:
+    """Return the marks of means, by their place."""
+    found = [line for line in axes.lines if line.get_marker() == marker and line.get_color() == colour]
+    return {float(line.get_xdata()[0]): line for line in found}
+
+
+def _unknown(run: RunTables) -> RunTables:
+    tables = {name: getattr(run, name).assign(slide_id="") for name in ("patches", "ledger")}
+    contrasts = run.contrasts.assign(ci_low=np.nan, ci_high=np.nan, reason="the slides of the patches are unknown")
+    return replace(run, **tables, contrasts=contrasts)
+
+
+def _words(figure: Figure) -> str:
+    texts = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    return " | ".join([*texts, *(text.get_text() for axes in figure.axes for text in axes.texts)])
+
+
+def test_the_means_are_those_of_the_contrasts_and_the_accuracy_that_of_the_metrics(run: RunTables) -> None:
+    figure = _drawn(run)
+    rows = primary_rows(run)
+    rows = rows[rows["model"] == "trained"].set_index(["label", "magnification"])
+    scores = run.metrics[(run.metrics["model"] == "trained") & (run.metrics["split"] == "test")]
+    scores = scores.set_index("magnification")["balanced_accuracy"]
+    assert [axes.get_title() for axes in figure.axes] == ["benign", "malignant", "the classifier"]
+    for axes in figure.axes:
+        marks = _marks(axes, TRAINED_COLOUR)
+        np.testing.assert_allclose(sorted(marks), np.log2([5, 10, 20, 40]))
+        for place, mark in marks.items():
+            magnification = f"{2**place:g}"
+            label = axes.get_title()
+            expected = scores if label == "the classifier" else rows["estimate"][label]
+            assert mark.get_ydata()[0] == expected[magnification]
+            assert (mark.get_markerfacecolor() == "white") is (magnification == "5")
+        ticks = [text.get_text() for text in axes.get_xticklabels()]
+        assert ticks == ["5×\n(chance)", "10×", "20×", "40×"]
+
+
+def test_intervals_are_drawn_where_there_is_a_finding(run: RunTables) -> None:
+    rows = primary_rows(run)
+    for axes in _drawn(run).axes[:2]:
+        upright = {
+            float(line.get_xdata()[0]): sorted(line.get_ydata())
+            for line in axes.lines
+            if len(line.get_xdata()) == 2 and np.ptp(line.get_xdata()) == 0
+        }
+        own = rows[(rows["model"] == "trained") & (rows["label"] == axes.get_title()) & np.isfinite(rows["ci_low"])]
+        assert sorted(upright) == pytest.approx(np.log2([10, 20, 40]))
+        for row in own.itertuples():
+            found = next(each for place, each in upright.items() if 2**place == pytest.approx(float(row.magnification)))
+            assert found == [row.ci_low, row.ci_high]
+
+
+def test_a_thin_line_joins_each_slide_over_its_magnifications(run: RunTables) -> None:
+    values = primary_values(run)
+    for axes in _drawn(run).axes[:2]:
+        own = values[(values["label"] == axes.get_title()) & values["value"].notna()]
+        means = own.pivot_table(index="slide_id", columns="magnification", values="value")[list(MAGNIFICATIONS)]
+        lines = [line for line in axes.lines if line.get_marker() == "."]
+        assert len(lines) == len(means) > 4
+        for line, (_, each) in zip(lines, means.iterrows(), strict=True):
+            np.testing.assert_allclose(line.get_ydata(), each.dropna())
+            np.testing.assert_allclose(line.get_xdata(), np.log2(each.dropna().index.astype(float)))
+
+
+def test_the_mean_of_the_thin_lines_is_the_thick_one(run: RunTables) -> None:
+    values = primary_values(run)
+    rows = primary_rows(run)
+    for label in run.labels:
+        means = unit_means(run, values[values["label"] == label])
+        own = rows[(rows["model"] == "trained") & (rows["label"] == label)].set_index("magnification")["estimate"]
+        np.testing.assert_allclose(means.mean(), own[means.columns], atol=1e-12)
+
+
+def test_a_patients_mean_is_that_of_the_patients_slides(run: RunTables) -> None:
+    values = pd.DataFrame(
+        {"patch_id": list("abcd"), "magnification": "20", "value": [1.0, 2.0, 3.0, 9.0], "slide_id": list("ssst")}
+    ).assign(patient_id="q")
+    study = {**run.study, "statistics": {**run.study["statistics"], "unit": "patient"}}
+    assert unit_means(replace(run, study=study), values).loc["q", "20"] == 5.5  # of 2 and 9, not of four patches
+
+
+def test_the_control_is_a_grey_broken_line(run: RunTables) -> None:
+    rows = primary_rows(run)
+    for axes in _drawn(run).axes[:2]:
+        own = rows[(rows["model"] == "randomised") & (rows["label"] == axes.get_title())].set_index("magnification")
+        pieces = [line for line in axes.lines if line.get_color() == CONTROL_COLOUR]
+        assert all(line.get_linestyle() == "--" for line in pieces)
+        assert [line.get_ydata()[0] for line in pieces] == own["estimate"][["5", "10", "20"]].tolist()
+    bare = replace(
+        run,
+        ledger=run.ledger[run.ledger["model"] == "trained"],
+        contrasts=run.contrasts[run.contrasts["model"] == "trained"],
+    )
+    assert "control" not in _words(_drawn(bare))
+    assert "control" not in caption_magnification(bare)
+
+
+def test_every_compartment_class_and_magnification_is_in_one_picture(run: RunTables) -> None:
+    ledger = selected_ledger(run)
+    ledger = ledger[ledger["model"] == "trained"]
+    figure = _drawn(run, draw_compartments)
+    assert [axes.get_title() for axes in figure.axes] == ["benign", "malignant"]
+    for axes in figure.axes:
+        for compartment, marker in (("nucleus", "o"), ("cytoplasm", "s"), ("stroma", "D")):
+            marks = _marks(axes, COMPARTMENT_COLOURS[compartment], marker)
+            assert len(marks) == 4
+            for magnification, mark in zip(MAGNIFICATIONS, marks.values(), strict=True):
+                rows = ledger[
+                    (ledger["label"] == axes.get_title())
+                    & (ledger["magnification"] == magnification)
+                    & (ledger["compartment"] == compartment)
+                ]
+                assert mark.get_ydata()[0] == points(run, rows, "density_ratio", log2=True).mean
+                assert (mark.get_markerfacecolor() == "white") is (magnification == "5")
+
+
+def test_chance_is_said(run: RunTables) -> None:
+    for draw, caption in ((draw_magnification, caption_magnification), (draw_compartments, caption_compartments)):
+        assert "hollow: classifier at chance, no finding" in _words(_drawn(run, draw))
+        assert "Hollow marks, at 5×: the classifier does not beat chance there" in caption(run)
+        sure = replace(run, metrics=run.metrics.assign(learned=True))
+        assert "hollow" not in _words(_drawn(sure, draw))
+        assert "Hollow" not in caption(sure)
+
+
+def test_unknown_slides_have_neither_lines_nor_intervals(run: RunTables) -> None:
+    unknown = _unknown(run)
+    figure = _drawn(unknown)
+    assert not [line for axes in figure.axes for line in axes.lines if line.get_marker() == "."]
+    assert "mean over patches" in _words(figure)
+    assert "slides are unknown; it has no interval" in caption_magnification(unknown)
+    assert "slides are unknown; they have no interval" in caption_compartments(unknown)
+    for axes in figure.axes[:2]:
+        assert len(_marks(axes, TRAINED_COLOUR)) == 4
+
+
+def test_a_mean_without_an_interval_says_why(run: RunTables) -> None:
+    reason = "sign flips over 5 units set no finite interval at this level"
+    few = replace(run, contrasts=run.contrasts.assign(ci_low=np.nan, ci_high=np.nan, reason=reason, status="tested"))
+    assert f"Means without an interval: {reason}." in caption_magnification(few)
+    assert "interval" not in _words(_drawn(few))
+    assert "trained: mean over slides with 95 % interval" in _words(_drawn(run))
+
+
+def test_one_class_and_nothing_judged(run: RunTables) -> None:
+    benign = {name: getattr(run, name).query("label == 'benign'") for name in ("patches", "ledger", "contrasts")}
+    assert [axes.get_title() for axes in _drawn(replace(run, **benign)).axes] == ["benign", "the classifier"]
+    assert [axes.get_title() for axes in _drawn(replace(run, **benign), draw_compartments).axes] == ["benign"]
+    nothing = replace(
+        run, predictions=run.predictions.assign(p_malignant=0.5), contrasts=run.contrasts.assign(estimate=np.nan)
+    )
+    for draw in (draw_magnification, draw_compartments):
+        assert "nothing to draw" in _drawn(nothing, draw).texts[0].get_text()
+    assert magnification_tables(nothing) == ()
+
+
+def test_one_magnification_is_no_comparison(run: RunTables, run_folder: Path) -> None:
+    assert has_magnifications(run)
+    one = read_run(run_folder)
+    assert not has_magnifications(one)
+    assert magnification_tables(one) == ()
+
+
+def test_no_words_cover_one_another_and_nothing_lies_outside(run: RunTables) -> None:
+    for draw in (draw_magnification, draw_compartments):
+        figure = _drawn(run, draw)
+        parts = [axes.get_tightbbox() for axes in figure.axes] + [
+            legend.get_window_extent() for legend in figure.legends
+        ]
+        for k, one in enumerate(parts):
+            assert min(one.x0, one.y0) >= 0
+            assert one.x1 <= figure.bbox.x1
+            assert not any(one.overlaps(other) for other in parts[:k])
+
+
+def test_the_model_leaves_out_what_did_not_learn(run: RunTables) -> None:
+    rows = model_rows(run)
+    assert sorted(set(rows["magnification"])) == [10.0, 40.0]
+    table = model_table(run)
+    assert "Left out, because the classifier does not beat chance there: 5×." in table.note
+    assert [cells[:3] for cells in table.rows] == [
+        (f"{mag}× against 20×", label, "mixed model") for label in ("benign", "malignant") for mag in (10, 40)
+    ]
+    assert [cells[3] for cells in table.rows] == [ratio(value) for value in rows["estimate"]]
+    assert all(len(cells) == len(table.columns) for cells in table.rows)
+
+
+def test_a_model_that_cannot_be_fitted_says_why(run: RunTables) -> None:
+    table = model_table(_unknown(run))
+    assert {cells[2] for cells in table.rows} == {"no model"}
+    assert {cells[3] for cells in table.rows} == {"—"}
+    assert "Benign and malignant, no model: the slides of the patches are unknown" in table.note
+    study = {**run.study, "statistics": {**run.study["statistics"], "reference_magnification": 5.0}}
+    assert "no value at the reference 5×" in model_table(replace(run, study=study)).note
+
+
+def test_differences_stand_by_question_class_and_magnification(run: RunTables) -> None:
+    table = differences_table(run)
+    against = [(cells[0], cells[1]) for cells in table.rows if cells[2] == "against the reference magnification"]
+    assert against == [(f"{mag}× against 20×", label) for label in ("benign", "malignant") for mag in (5, 10, 40)]
+    # a reason that many rows share is said once
+    assert table.note.count("does not beat chance") == 1
+    one = replace(run, patches=run.patches.query("label == 'benign'"))
+    assert "both" not in {cells[1] for cells in differences_table(one).rows}

@@ -1,0 +1,63 @@
+"""Networks of one magnification at a time."""
+
+import pytest
+import torch
+
+from saliency_stats.classifier.densenet import initialise, save_weights
+from saliency_stats.saliency.networks import Networks, weights_path
+from saliency_stats.settings.study import load
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("weights")
+    for seed, (magnification, name) in enumerate([(5.0, "trained"), (20.0, "trained"), (20.0, "shuffled")]):
+        save_weights(initialise("densenet121", seed), weights_path(folder, magnification, name))
+    return folder
+
+
+def networks(folder, *controls, magnifications=(5.0, 20.0)):
+    settings = load(None, ("classifier.architecture=densenet121", f"controls=[{', '.join(controls)}]"))
+    return Networks(settings, folder, magnifications, CPU)
+
+
+def test_the_trained_one_and_its_controls_ready_to_be_explained(folder):
+    found = networks(folder, "randomised", "cascading", "shuffled", "sobel")[20.0]
+    assert list(found) == ["trained", "randomised", *(f"cascading_{depth}" for depth in range(1, 7)), "shuffled"]
+    image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    logits = {name: model(image) for name, model in found.items()}
+    # re-initialised to the bottom is re-initialised
+    assert len({tuple(row.flatten().tolist()) for row in logits.values()}) >= len(found) - 1
+    torch.testing.assert_close(logits["trained"], initialise("densenet121", 1).eval()(image).detach())
+    torch.testing.assert_close(logits["shuffled"], initialise("densenet121", 2).eval()(image).detach())
+    for model in found.values():
+        assert not model.training
+        assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_those_of_the_last_magnification_are_kept(folder):
+    found = networks(folder)
+    first = found[5.0]["trained"]
+    assert found[5.0]["trained"] is first
+    other = found[20.0]["trained"]
+    assert other is not first
+    again = found[5.0]["trained"]
+    assert again is not first
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
+
+
+def test_a_randomised_network_is_the_same_each_time(folder):
+    found = networks(folder, "randomised")
+    first = found[5.0]["randomised"]
+    assert found[20.0]["randomised"] is not first
+    again = found[5.0]["randomised"]
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
+
+
+def test_it_is_a_mapping(folder):
+    found = networks(folder)
+    assert (list(found), len(found), 20.0 in found, 40.0 in found) == ([5.0, 20.0], 2, True, False)
+    with pytest.raises(KeyError):
+        found[40.0]

@@ -1,0 +1,336 @@
+"""The study file: what is refused, in which words, and that what passes here passes in every room."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple, get_args
+
+import annotated_types
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from saliency_stats.errors import StudyError
+from saliency_stats.settings.study import (
+    _COHORTS,
+    ClassifierSection,
+    PatchesSection,
+    PhantomSection,
+    Section,
+    StudySettings,
+    _keys,
+    dump,
+    load,
+    parse,
+)
+
+
+def study_file(folder, text):
+    path = folder / "study.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refused(path, *assignments):
+    with pytest.raises(StudyError) as caught:
+        load(path, assignments)
+    assert caught.value.exit_status == 2
+    return str(caught.value)
+
+
+class Number(NamedTuple):
+    """A numeric key of the study file: bounds by the word pydantic has for them, and the kind of cohort it needs."""
+
+    key: str
+    bounds: dict[str, float]
+    whole: bool
+    kind: str
+
+    @property
+    def outside(self):
+        """Give the nearest values on the wrong side of each bound."""
+        step = {"ge": -1, "le": 1, "gt": 0, "lt": 0}
+        return [bound + step[word] * (1 if self.whole else 1e-6) for word, bound in self.bounds.items()]
+
+    @property
+    def inside(self):
+        """Give the last values on the right side of each bound."""
+        step = {"ge": 0, "le": 0, "gt": 1, "lt": -1}
+        return [bound + step[word] * (1 if self.whole else 1e-6) for word, bound in self.bounds.items()]
+
+    def load(self, value):
+        cohort = () if self.kind == "phantom" else (f"cohort.kind={self.kind}", "cohort.table=a.csv")
+        return load(None, (*cohort, f"{self.key}={value:.7f}" if not self.whole else f"{self.key}={value}"))
+
+
+def numbers(section=StudySettings, prefix="", kind="phantom"):
+    for name, entry in section.model_fields.items():
+        kinds = set(get_args(entry.annotation)) or {entry.annotation}
+        if kinds & {int, float}:
+            words = [mark for mark in entry.metadata if isinstance(mark, annotated_types.BaseMetadata)]
+            bounds = {word: getattr(mark, word) for mark in words for word in BOUNDS if hasattr(mark, word)}
+            yield Number(f"{prefix}{name}", bounds, int in kinds, kind)
+        for nested in kinds:
+            if isinstance(nested, type) and issubclass(nested, Section):
+                kinds_of = {section: found for found, section in _COHORTS.items()}
+                yield from numbers(nested, f"{prefix}{name}.", kinds_of.get(nested, kind))
+
+
+BOUNDS = ("ge", "gt", "le", "lt")
+NUMBERS = list(numbers())
+
+
+# --- defaults ---------------------------------------------------------------------------------------
+
+
+def test_without_a_file_the_built_in_phantom_study_is_meant():
+    assert load(None) == StudySettings() == parse({}, "here")
+    assert StudySettings().cohort == PhantomSection()
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "{}", "cohort:\nclassifier:\n  augmentation:\n", "cohort: {}\n"])
+def test_an_empty_file_or_section_holds_the_defaults(tmp_path, text):
+    assert load(study_file(tmp_path, text)) == StudySettings()
+
+
+def test_settings_do_not_change_afterwards():
+    with pytest.raises(ValueError, match="frozen"):
+        StudySettings().seed = 3
+    with pytest.raises(ValueError, match="frozen"):
+        StudySettings().cohort.signal = "nucleus"
+
+
+def test_parsing_leaves_its_argument_alone():
+    content = {"cohort": {"signal": "nucleus"}}
+    parse(content, "here")
+    assert content == {"cohort": {"signal": "nucleus"}}
+
+
+# --- unknown keys -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("cohort: {singal: nucleus}", "unknown key cohort.singal. Did you mean cohort.signal?"),
+        ("clasifier: {}", "unknown key clasifier. Did you mean classifier?"),
+        (
+            "cohort: {fractions: {trian: 0.5}}",
+            "unknown key cohort.fractions.trian. Did you mean cohort.fractions.train?",
+        ),
+        ("classifier: {augmentation: {stains: 1}}", "Did you mean classifier.augmentation.stain?"),
+        ("signal: nucleus", "unknown key signal. Did you mean cohort.signal?"),
+        ("cohort: {batch_size: 8}", "Did you mean classifier.batch_size or saliency.batch_size?"),
+        ("cohort: {table: a.csv}", "unknown key cohort.table. It belongs to cohort.kind patches"),
+        ("cohort: {kind: patches, table: a.csv, signal: none}", "It belongs to cohort.kind phantom"),
+        ("report: {zzz: 1}", "unknown key report.zzz. Known keys: examples."),
+        ("2: 3", "unknown key 2. Known keys: name, seed, cohort,"),
+    ],
+)
+def test_an_unknown_key_is_named_with_the_nearest_one(tmp_path, text, message):
+    path = study_file(tmp_path, text)
+    found = refused(path)
+    assert found.startswith(f"{path}: unknown key")
+    assert message in found
+
+
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [
+        ("patchs", "Did you mean patches?"),
+        ("phantoms", "Did you mean phantom?"),
+        ("tiles", "Did you mean slides?"),
+        ("xyz", "Expected"),
+    ],
+)
+def test_an_unknown_kind_of_cohort_is_blamed_before_its_keys(tmp_path, kind, hint):
+    message = refused(study_file(tmp_path, f"cohort: {{kind: {kind}, table: a.csv}}"))
+    assert f"cohort.kind is '{kind}'. {hint}" in message
+
+
+@pytest.mark.parametrize("key", sorted({key for key in _keys(StudySettings) if "." in key}))
+def test_every_key_with_a_letter_missing_finds_its_way_back(key):
+    section, _, name = key.rpartition(".")
+    typo = f"{section}.{name[:-1]}" if len(name) > 3 else f"{section}.{name}{name[-1]}"
+    name = key.split(".")[1]
+    kind = next((kind for kind, part in _COHORTS.items() if name in part.model_fields), "phantom")
+    assert f"Did you mean {key}?" in refused(None, f"cohort.kind={kind}", f"{typo}=1")
+
+
+# --- values -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("cohort: {signal: cytoplasma}", "cohort.signal: Input should be 'cytoplasm', 'nucleus', 'stroma' or 'none'"),
+        ("cohort: {signal: cytoplasma}", "(found 'cytoplasma')"),
+        ("classifier: {architecture: resnet50}", "classifier.architecture: Input should be 'densenet121'"),
+        ("classifier: {epochs: many}", "classifier.epochs: Input should be a valid integer"),
+        ("classifier: {epochs: 2.5}", "(found 2.5)"),
+        ("classifier: 5", "classifier: "),
+        ("cohort: [1]", "cohort: "),
+        ("controls: randomised", "controls: Input should be a valid list (found 'randomised')"),
+        ("controls: [randomized]", "controls.0: Input should be 'randomised', 'cascading', 'shuffled'"),
+        ("controls: [randomised, randomised]", "controls names a control twice"),
+        ("saliency: {methods: []}", "saliency.methods: "),
+        ("cohort: {kind: patches}", "cohort.table: Field required"),
+        ("cohort: {fractions: {train: 0.6}}", "cohort.fractions: the fractions add up to 1.1; expected 1"),
+        ("cohort: {mpp: .nan}", "cohort.mpp: Input should be a finite number (found nan)"),
+        ("statistics: {equivalence_margin: .inf}", "Input should be a finite number (found inf)"),
+        ("name: ../elsewhere", "name: String should match pattern"),
+        ("name: ''", "name: String should match pattern"),
+        ("seed: -1", "seed: Input should be greater than or equal to 0 (found -1)"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_was_found_and_expected(tmp_path, text, message):
+    path = study_file(tmp_path, text)
+    found = refused(path)
+    assert found.startswith(f"{path}: ")
+    assert message in found
+
+
+def test_truth_is_known_for_phantoms_only(tmp_path):
+    text = "compartments: {nuclei: truth}\ncohort: {kind: patches, table: a.csv}"
+    message = refused(study_file(tmp_path, text))
+    assert "compartments.nuclei: truth is known for phantoms only; use builtin" in message
+    assert load(None, ("compartments.nuclei=truth",)).compartments.nuclei == "truth"
+
+
+def test_the_judged_split_does_not_choose_the_epoch():
+    judged = "cohort.evaluation_split=valid"
+    assert "classifier.stopping: early chooses the epoch" in refused(None, judged, "classifier.stopping=early")
+    assert load(None, (judged,)).cohort.evaluation_split == "valid"
+
+
+def test_every_number_has_a_range():
+    assert [number.key for number in NUMBERS if not number.bounds.keys() & {"ge", "gt"}] == []
+    assert len(NUMBERS) > 30
+
+
+@pytest.mark.parametrize("number", NUMBERS, ids=lambda number: f"{number.kind}-{number.key}")
+def test_numbers_outside_their_range_are_refused(number):
+    for value in number.outside:
+        with pytest.raises(StudyError, match=rf"{re.escape(number.key)}: Input should be (greater|less) than .*found"):
+            number.load(value)
+
+
+def test_what_the_study_file_accepts_every_room_accepts():
+    """Ranges are checked where the study file is read, long before the room that uses the value is entered."""
+    from saliency_stats import parameters  # noqa: PLC0415  (torch)
+    from saliency_stats.cohort import Phantom, PhantomCohortSize  # noqa: PLC0415
+
+    # fractions depend on each other; a large patch is allowed at some pixel sizes only
+    alone = [number for number in NUMBERS if "fractions" not in number.key and number.kind == "phantom"]
+    for settings in [number.load(value) for number in alone for value in number.inside]:
+        parameters.recipe_of(settings, 20.0)
+        parameters.measurement_parameters(settings)
+        parameters.evaluation_of(settings)
+        parameters.statistics_of(settings)
+        section = settings.cohort
+        PhantomCohortSize(section.slides, section.patches_per_slide)
+        Phantom(section.signal, section.size_px, section.mpp, section.strength, section.stain_variation)
+
+
+def test_the_defaults_are_those_of_the_rooms():
+    from saliency_stats import parameters  # noqa: PLC0415  (torch)
+    from saliency_stats.classifier.augmentation import Augmentation  # noqa: PLC0415
+    from saliency_stats.classifier.training import TrainingParameters  # noqa: PLC0415
+    from saliency_stats.cohort import Phantom, PhantomCohortSize  # noqa: PLC0415
+    from saliency_stats.compartments import CompartmentParameters  # noqa: PLC0415
+
+    settings = StudySettings()
+    recipe = parameters.recipe_of(settings, 20.0)
+    assert recipe.training == TrainingParameters()
+    assert recipe.augmentation == Augmentation()
+    assert parameters.measurement_parameters(settings)["compartments"] == CompartmentParameters()
+    section = settings.cohort
+    assert PhantomCohortSize(section.slides, section.patches_per_slide) == PhantomCohortSize()
+    given_phantom = Phantom(section.signal, section.size_px, section.mpp, section.strength, section.stain_variation)
+    assert given_phantom == Phantom()
+
+
+# --- --set ------------------------------------------------------------------------------------------
+
+
+def test_assignments_override_the_file_and_keep_the_rest(tmp_path):
+    path = study_file(tmp_path, "seed: 4\ncohort: {signal: nucleus, slides: 12}\nclassifier: {epochs: 2}\n")
+    settings = load(path, ("cohort.signal=stroma", "classifier.augmentation.stain=0", "seed=5", "controls=[]"))
+    assert (settings.seed, settings.controls) == (5, [])
+    assert (settings.cohort.signal, settings.cohort.slides) == ("stroma", 12)
+    assert (settings.classifier.epochs, settings.classifier.augmentation.stain) == (2, 0.0)
+    assert settings.classifier.augmentation.dihedral
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1e-4", 1e-4), ("0.0001", 1e-4), (" 0.0001 ", 1e-4)],
+)
+def test_numbers_may_be_written_in_any_way(text, value):
+    assert load(None, (f"classifier.learning_rate={text}",)).classifier.learning_rate == value
+
+
+def test_none_is_a_word():
+    assert load(None, ("cohort.signal=none", "classifier.weights=none")).cohort.signal == "none"
+
+
+def test_the_last_assignment_counts():
+    assert load(None, ("seed=1", "seed=2")).seed == 2
+
+
+# --- paths ------------------------------------------------------------------------------------------
+
+
+def test_paths_in_the_file_are_relative_to_it_and_those_of_assignments_to_the_working_directory(tmp_path, monkeypatch):
+    (tmp_path / "study").mkdir()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    text = "cohort: {kind: patches, table: ../data/a.csv}\nclassifier: {weights: w.safetensors}\n"
+    path = Path("../study/study.yaml")
+    study_file(tmp_path / "study", text)
+    read = load(path)
+    assert read.cohort.table == tmp_path / "data" / "a.csv"
+    assert read.classifier.weights == str(tmp_path / "study" / "w.safetensors")
+    assigned = load(path, ("cohort.table=b.csv", "classifier.weights=v.pt"))
+    assert assigned.cohort.table == tmp_path / "here" / "b.csv"
+    assert assigned.classifier.weights == str(tmp_path / "here" / "v.pt")
+
+
+@pytest.mark.parametrize("word", ["imagenet", "none"])
+def test_words_for_weights_are_no_paths(tmp_path, word):
+    assert load(study_file(tmp_path, f"classifier: {{weights: {word}}}")).classifier.weights == word
+
+
+def test_an_absolute_path_stays(tmp_path):
+    text = f"cohort: {{kind: patches, table: {tmp_path / 'a.csv'}}}"
+    assert load(study_file(tmp_path, text)).cohort.table == tmp_path / "a.csv"
+
+
+# --- the way back -----------------------------------------------------------------------------------
+
+
+@hypothesis_settings(max_examples=40, deadline=None)
+@given(
+    st.builds(
+        StudySettings,
+        name=st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,9}\Z"),
+        seed=st.integers(0, 2**32 - 1),
+        cohort=st.one_of(
+            st.builds(PhantomSection, slides=st.integers(3, 99), strength=st.floats(0, 1)),
+            st.builds(
+                PatchesSection, kind=st.just("patches"), table=st.just(Path("/data/a.csv")), mpp=st.floats(0.05, 20)
+            ),
+        ),
+        classifier=st.builds(ClassifierSection, learning_rate=st.floats(1e-7, 1), label_smoothing=st.floats(0, 0.5)),
+        controls=st.sampled_from([[], ["randomised"]]),
+    )
+)
+def test_what_is_dumped_is_read_as_the_same_study(tmp_path_factory, settings):
+    path = study_file(tmp_path_factory.getbasetemp(), dump(settings))
+    assert load(path) == settings
+
+
+def test_the_kinds_of_cohort_are_those_of_the_settings():
+    assert set(_COHORTS.values()) == set(get_args(StudySettings.model_fields["cohort"].annotation))
+    assert all(section.model_fields["kind"].annotation is not None for section in _COHORTS.values())
+    assert all(get_args(section.model_fields["kind"].annotation) == (kind,) for kind, section in _COHORTS.items())

@@ -1,0 +1,67 @@
+"""From the study file to what is made of it: networks, maps, disk space."""
+
+import pandas as pd
+import pytest
+
+from saliency_stats.saliency.maps import MapKey
+from saliency_stats.settings.study import load
+from saliency_stats.study.parameters import needed_bytes, networks_of, plan_of
+
+TABLE = pd.DataFrame({"magnification": [20.0] * 600 + [10.0] * 400})
+WEIGHTS = 85_000_000
+
+
+def needed(*chosen):
+    return needed_bytes(load(None, ("controls=[]", "saliency.keep=true", *chosen)), TABLE)
+
+
+def with_controls(names):
+    return needed(f"controls=[{names}]") - needed()
+
+
+def test_a_cascade_is_six_networks_and_a_picture_is_none():
+    one = with_controls("randomised")
+    assert with_controls("cascading") == 6 * one
+    assert one > 4 * 128 * 128 * len(TABLE)
+    # its map is not kept, only its rows of the ledger
+    assert 0 < with_controls("sobel") < one / 10
+    assert with_controls("sobel, haematoxylin, eosin, shift") == 4 * with_controls("sobel")
+
+
+def test_the_shuffled_network_is_kept_at_each_magnification():
+    assert with_controls("shuffled") == with_controls("randomised") + 2 * WEIGHTS
+
+
+def test_maps_cost_what_they_measure():
+    wide = needed("cohort.size_px=256") - needed("cohort.size_px=256", "saliency.keep=false")
+    assert wide == 4 * 256 * 256 * len(TABLE)
+
+
+def test_the_multiverse_and_replacements_cost_their_rows():
+    crossed = needed("multiverse.enabled=true", "multiverse.methods=[gradient]") - needed(
+        "saliency.more_reductions=[l1, max]"
+    )
+    fewer = needed("multiverse.enabled=true", "multiverse.methods=[gradient]", "multiverse.segmentations=[usual]")
+    assert crossed > 0
+    assert (fewer - needed("saliency.more_reductions=[l1, max]")) * 12 == crossed
+    assert needed("causal.replacements=[]") < needed() < needed("causal.curve_steps=5")
+
+
+def test_networks_and_maps_are_named_as_they_are_made():
+    settings = load(None, ("controls=[cascading, sobel, shift, randomised]", "saliency.methods=[gradient, grad_cam]"))
+    networks = networks_of(settings)
+    assert networks == ("trained", *(f"cascading_{depth}" for depth in range(1, 7)), "randomised")
+    plan = plan_of(settings)
+    keys = plan.keys(networks)
+    assert len(set(keys)) == len(keys) == len(networks) + 2 + 2
+    assert MapKey("randomised", "grad_cam", "none") in keys
+    assert MapKey("cascading_1", "grad_cam", "none") not in keys
+    alone = plan.alone()
+    assert alone.keys(networks) == [plan.own(network) for network in networks]
+    assert alone.own() == plan.own()
+
+
+@pytest.mark.parametrize("method", ["gradient", "grad_cam"])
+def test_the_own_map_is_one_of_those_made(method):
+    plan = plan_of(load(None, (f"saliency.methods=[{method}]", "saliency.more_reductions=[max]")))
+    assert plan.own() in plan.keys(["trained"])

@@ -1,0 +1,40 @@
+"""What the stages do when one of them cannot go on."""
+
+import time
+
+import pandas as pd
+import pytest
+import torch
+
+from saliency_stats.errors import StorageError
+from saliency_stats.execution.engine import Threads
+from saliency_stats.execution.progress import Progress
+from saliency_stats.execution.store import Store
+from saliency_stats.settings.study import load
+from saliency_stats.study.stages import Stages
+
+
+def test_no_unit_is_begun_for_a_table_that_cannot_be_written(cohort_of, tmp_path, monkeypatch):
+    """While the error is passed on, its traceback holds the workers' results: they must be told to stop."""
+
+    class Measured:
+        table = cohort_of([(32, 32)] * 400).table.assign(split="test")
+        seen = 0
+
+        def __call__(self, unit):
+            Measured.seen += 1
+            return {"maps": pd.DataFrame({"patch_id": [unit.name]})}
+
+    def full(*_):
+        raise StorageError("no disk space left")
+
+    monkeypatch.setattr(Stages, "_write_maps", full)
+    settings = load(None, ("saliency.batch_size=1",))
+    stages = Stages(settings, Store(tmp_path), torch.device("cpu"), Progress(show=False))
+    with pytest.raises(StorageError) as caught:
+        stages.measure(Measured(), Threads(1))
+    seen = Measured.seen
+    assert seen < 100
+    assert caught.tb is not None
+    time.sleep(0.3)
+    assert Measured.seen == seen
