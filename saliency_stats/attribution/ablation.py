@@ -16,17 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
-from saliency_stats.attribution.replacement import (
-    REPLACEMENTS,
-    SHARED,
-    FloatImage,
-    Weights,
-    as_floats,
-    as_weights,
-    composed,
-    replacement,
-)
+from saliency_stats.attribution.replacement import REPLACEMENTS, SHARED, as_floats, as_weights, composed, replacement
 from saliency_stats.errors import AttributionError
+from saliency_stats.typing import Float32Array, Float64Array
 from saliency_stats.vocabulary import COMPARTMENTS, TISSUE
 
 #: What is replaced: the compartment, or a random region like it.
@@ -44,7 +36,7 @@ class Ablation(NamedTuple):
     compartment: str
     kind: str
     region: str
-    image: FloatImage
+    image: Float32Array
 
 
 class CurveImage(NamedTuple):
@@ -53,10 +45,12 @@ class CurveImage(NamedTuple):
     compartment: str
     direction: str
     share: float
-    image: FloatImage
+    image: Float32Array
 
 
-def random_region(weight: npt.ArrayLike, rng: np.random.Generator, allowed: npt.ArrayLike | None = None) -> Weights:
+def random_region(
+    weight: npt.ArrayLike, rng: np.random.Generator, allowed: npt.ArrayLike | None = None
+) -> Float64Array:
     """Move a compartment to a random place: the area-matched control of its replacement.
 
     The mask is flipped at random and shifted round the torus by a random amount, all flips and shifts equally likely,
@@ -169,7 +163,7 @@ def progressive(
     steps: int,
     order_rng: np.random.Generator,
     blob_px: float = 8.0,
-) -> FloatImage:
+) -> Float32Array:
     """Replace a growing share of a compartment: the images of one curve.
 
     Pixels go in the order of a smooth random field, so in blobs: single pixels could be guessed from their neighbours.
@@ -263,11 +257,11 @@ def curves(
     return found
 
 
-def _stand_ins(pixels: FloatImage, tissue: Weights, mpp: float) -> Callable[[str, Weights], FloatImage]:
+def _stand_ins(pixels: Float32Array, tissue: Float64Array, mpp: float) -> Callable[[str, Float64Array], Float32Array]:
     """Give what builds the stand-ins of one patch: those that are the same whatever is replaced, only once."""
-    once: dict[str, FloatImage] = {}
+    once: dict[str, Float32Array] = {}
 
-    def built(kind: str, weight: Weights) -> FloatImage:
+    def built(kind: str, weight: Float64Array) -> Float32Array:
         if kind in once:
             return once[kind]
         image = replacement(pixels, weight, kind, mpp, tissue=tissue)
@@ -278,7 +272,7 @@ def _stand_ins(pixels: FloatImage, tissue: Weights, mpp: float) -> Callable[[str
     return built
 
 
-def _members(memberships: npt.ArrayLike, like: tuple[int, ...]) -> tuple[dict[str, Weights], Weights]:
+def _members(memberships: npt.ArrayLike, like: tuple[int, ...]) -> tuple[dict[str, Float64Array], Float64Array]:
     """Return the memberships by name, and how much of each pixel is tissue."""
     array = np.asarray(memberships)
     if array.ndim != 3 or len(array) != len(COMPARTMENTS):  # noqa: PLR2004 - (K, H, W)
@@ -287,5 +281,5 @@ def _members(memberships: npt.ArrayLike, like: tuple[int, ...]) -> tuple[dict[st
             f"{', '.join(COMPARTMENTS)}."
         )
     members = {name: as_weights(w, like) for name, w in zip(COMPARTMENTS, array, strict=True)}
-    total: Weights = np.sum([members[name] for name in TISSUE], axis=0)
+    total: Float64Array = np.sum([members[name] for name in TISSUE], axis=0)
     return members, np.minimum(total, 1.0)

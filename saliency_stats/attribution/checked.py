@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from saliency_stats.errors import AttributionError
-
-Float64Array = npt.NDArray[np.float64]
+from saliency_stats.typing import Float64Array, FloatArray
 
 #: Memberships of a pixel must sum to 1 within this; float32 averages do.
 MEMBERSHIP_TOLERANCE: Final = 1e-6
@@ -28,7 +27,7 @@ class Maps:
         N names of their patches.
     """
 
-    raw: npt.NDArray[np.floating]
+    raw: FloatArray
     names: tuple[object, ...]
 
     @property

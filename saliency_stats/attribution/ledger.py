@@ -7,15 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from saliency_stats.attribution.checked import (
-    Float64Array,
-    Maps,
-    Memberships,
-    check_compartments,
-    checked_saliency,
-    fitting,
-)
+from saliency_stats.attribution.checked import Maps, Memberships, check_compartments, checked_saliency, fitting
 from saliency_stats.errors import AttributionError
+from saliency_stats.typing import Float64Array
 from saliency_stats.vocabulary import COMPARTMENTS
 
 

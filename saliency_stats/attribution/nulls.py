@@ -19,8 +19,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import fft
 
-from saliency_stats.attribution.checked import Float64Array, Maps, Memberships, checked_saliency, fitting
+from saliency_stats.attribution.checked import Maps, Memberships, checked_saliency, fitting
 from saliency_stats.errors import AttributionError
+from saliency_stats.typing import BoolArray, Float64Array
 from saliency_stats.vocabulary import COMPARTMENTS
 
 #: Contrasts (log2) closer than this, relative to the observed one where that exceeds 1, are ties.
@@ -206,6 +207,6 @@ def _undefined(n: int, reason: str) -> ShiftNull:
     return ShiftNull(_NAN, _NAN, _NAN, _NAN, _NAN, _NAN, n, reason)
 
 
-def _listed(pair: tuple[int, int], chosen: npt.NDArray[np.bool_], k: int) -> str:
+def _listed(pair: tuple[int, int], chosen: BoolArray, k: int) -> str:
     names = COMPARTMENTS if k == len(COMPARTMENTS) else tuple(f"compartment {index}" for index in range(k))
     return " and no ".join(names[index] for index, one in zip(pair, chosen, strict=True) if one)

@@ -9,8 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.ndimage import distance_transform_edt
 
-from saliency_stats.attribution.checked import Float64Array, Maps, checked_saliency
+from saliency_stats.attribution.checked import Maps, checked_saliency
 from saliency_stats.errors import AttributionError
+from saliency_stats.typing import Float64Array
 
 #: The columns by which ``combine`` averages, besides the bin.
 PROFILE_KEY: Final = ("slide_id", "label", "magnification", "model", "method", "reduction")

@@ -15,9 +15,7 @@ from scipy.ndimage import gaussian_filter
 
 from saliency_stats.compartments.stain import DARKEST
 from saliency_stats.errors import AttributionError
-
-FloatImage = npt.NDArray[np.float32]
-Weights = npt.NDArray[np.float64]
+from saliency_stats.typing import Float32Array, Float64Array
 
 #: What may stand in for a compartment.
 REPLACEMENTS: Final = ("mean", "blur", "stain")
@@ -33,7 +31,7 @@ _FAR: Final = 1e-3
 _ROUNDING: Final = 1e-6
 
 
-def composed(image: npt.ArrayLike, weight: npt.ArrayLike, stand_in: npt.ArrayLike) -> FloatImage:
+def composed(image: npt.ArrayLike, weight: npt.ArrayLike, stand_in: npt.ArrayLike) -> Float32Array:
     """Lay a stand-in over an image: ``(1 - w) x + w stand_in``.
 
     Parameters
@@ -69,7 +67,7 @@ def replacement(
     tissue: npt.ArrayLike | None = None,
     blur_um: float = BLUR_UM,
     surroundings_um: float = SURROUNDINGS_UM,
-) -> FloatImage:
+) -> Float32Array:
     """Build the image that stands in for a compartment.
 
     Every local average is a normalised convolution (Knutsson and Westin 1993, CVPR, 515-523): a Gaussian average over
@@ -132,7 +130,7 @@ def replacement(
     return np.asarray(np.clip(result, 0.0, 1.0), dtype=np.float32)
 
 
-def _local_mean(values: npt.NDArray[np.float64], weight: Weights, sigma_px: float) -> npt.NDArray[np.float64]:
+def _local_mean(values: Float64Array, weight: Float64Array, sigma_px: float) -> Float64Array:
     """Gaussian average of (H, W, C) over the pixels that count; far from all of them it goes to their mean."""
     mean = _mean(values, weight)
     w = weight[..., None]
@@ -140,13 +138,13 @@ def _local_mean(values: npt.NDArray[np.float64], weight: Weights, sigma_px: floa
     return np.asarray((both[..., :-1] + _FAR * mean) / (both[..., -1:] + _FAR))
 
 
-def _mean(values: npt.NDArray[np.float64], weight: Weights) -> npt.NDArray[np.float64]:
+def _mean(values: Float64Array, weight: Float64Array) -> Float64Array:
     """Mean of (H, W, C) over the pixels that count; over all where none does."""
     w = (weight if weight.any() else np.ones_like(weight))[..., None]
     return np.asarray((values * w).sum(axis=(0, 1)) / w.sum())
 
 
-def _one_stain(pixels: npt.NDArray[np.float64], w: Weights, tissue: Weights, sigma_px: float) -> Weights:
+def _one_stain(pixels: Float64Array, w: Float64Array, tissue: Float64Array, sigma_px: float) -> Float64Array:
     od = -np.log10(np.maximum(pixels, DARKEST / 255))
     mean = _mean(od, tissue)
     length = float(np.linalg.norm(mean))
@@ -158,7 +156,7 @@ def _one_stain(pixels: npt.NDArray[np.float64], w: Weights, tissue: Weights, sig
     return np.asarray(10.0 ** -(np.maximum(length + structure, 0.0) * direction))
 
 
-def as_floats(image: npt.ArrayLike) -> FloatImage:
+def as_floats(image: npt.ArrayLike) -> Float32Array:
     """Return an image (H, W, 3), uint8 or float in [0, 1], as float32 in [0, 1]; refuse any other."""
     array = np.asarray(image)
     if array.ndim != 3 or array.shape[-1] != 3:  # noqa: PLR2004 - (H, W, 3)
@@ -173,7 +171,7 @@ def as_floats(image: npt.ArrayLike) -> FloatImage:
     return array.astype(np.float32, copy=False)
 
 
-def as_weights(weight: npt.ArrayLike, like: tuple[int, ...]) -> Weights:
+def as_weights(weight: npt.ArrayLike, like: tuple[int, ...]) -> Float64Array:
     """Return a weight (H, W) in [0, 1] of an image of the shape ``like`` as float64; refuse any other."""
     w = np.asarray(weight, dtype=np.float64)
     if w.shape != like[:2]:

@@ -5,10 +5,10 @@ from typing import Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from saliency_stats.errors import StudyError
+from saliency_stats.typing import UInt8Array
 
 # Ruifrok & Johnston (2001): optical-density vectors of haematoxylin, eosin and DAB, rows of unit length.
 # A fixed, complete basis is enough to vary stains; the stains actually present are estimated elsewhere.
@@ -38,7 +38,7 @@ class Augmentation:
             raise StudyError(f"classifier.augmentation.stain is {self.stain}; expected 0 (off) to 1")
 
 
-def turn(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+def turn(image: UInt8Array, rng: np.random.Generator) -> UInt8Array:
     """Apply a random symmetry to one image (H, W, 3); images that are not square keep their shape."""
     height, width = image.shape[:2]
     quarter_turns = int(rng.integers(4))

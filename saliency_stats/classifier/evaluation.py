@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from saliency_stats.errors import StudyError
+from saliency_stats.typing import BoolArray, Float64Array
 from saliency_stats.vocabulary import LABELS
 
 #: Balanced accuracy of a coin.
@@ -60,7 +61,7 @@ class EvaluationParameters:
             )
 
 
-def predictions_table(keys: pd.DataFrame, logits: NDArray[np.float64], model: str) -> pd.DataFrame:
+def predictions_table(keys: pd.DataFrame, logits: Float64Array, model: str) -> pd.DataFrame:
     """Make rows of ``predictions.csv`` from logits (N, 2) of the patches in ``keys``."""
     rows = keys[["patch_id", "slide_id", "patient_id", "label", "split", "magnification"]].reset_index(drop=True)
     rows["model"] = model
@@ -124,8 +125,8 @@ def _score(group: pd.DataFrame, parameters: EvaluationParameters) -> dict[str, A
 
 def _interval(
     units: NDArray[Any],
-    malignant: NDArray[np.bool_],
-    correct: NDArray[np.bool_],
+    malignant: BoolArray,
+    correct: BoolArray,
     parameters: EvaluationParameters,
 ) -> tuple[float, float]:
     """Percentile bootstrap of the balanced accuracy, resampling whole units (Efron & Tibshirani 1993, ch. 13)."""
@@ -149,7 +150,7 @@ def _interval(
     return float(low), float(high)
 
 
-def _auc(p: NDArray[np.float64], malignant: NDArray[np.bool_]) -> float:
+def _auc(p: Float64Array, malignant: BoolArray) -> float:
     """Area under the ROC curve as the Mann-Whitney statistic (Hanley & McNeil 1982)."""
     if malignant.all() or not malignant.any():
         return float("nan")

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from saliency_stats.classifier.densenet import PatchClassifier
 from saliency_stats.classifier.samples import Batch, ImageSamples, equal_batches
+from saliency_stats.typing import Float32Array, Int64Array
 
 
 class Head(nn.Module):
@@ -136,8 +137,8 @@ class CachedSamples:
     """
 
     bottleneck: list[NDArray[Any]]
-    pooled: NDArray[np.float32]
-    targets: NDArray[np.int64]
+    pooled: Float32Array
+    targets: Int64Array
     seed: int
     device: torch.device
 
@@ -186,7 +187,7 @@ def cache(
     """
     model.eval()
     bottleneck: list[NDArray[Any]] = [np.empty(0)] * len(samples.targets)
-    pooled: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(samples.targets)
+    pooled: list[Float32Array] = [np.empty(0, np.float32)] * len(samples.targets)
     for members, ((images,), _) in zip(samples.members(batch_size), samples.batches(batch_size, None), strict=True):
         last, before = activations(model, images)
         for position, member in enumerate(members):

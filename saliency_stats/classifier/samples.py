@@ -7,11 +7,11 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from saliency_stats.classifier.augmentation import Augmentation, turn, vary_stain
 from saliency_stats.cohort.patch import Cohort
+from saliency_stats.typing import Int64Array, UInt8Array
 from saliency_stats.vocabulary import LABELS
 
 Batch = tuple[tuple[Tensor, ...], Tensor]
@@ -20,7 +20,7 @@ Batch = tuple[tuple[Tensor, ...], Tensor]
 class Samples(Protocol):
     """Something a module can be trained on: its inputs and targets, in batches."""
 
-    targets: NDArray[np.int64]
+    targets: Int64Array
 
     def batches(self, size: int, epoch: int | None) -> Iterator[Batch]:
         """Yield ``(inputs, targets)``; shuffled and augmented in a training epoch, plain where it is None."""
@@ -33,7 +33,7 @@ class Samples(Protocol):
 
 def equal_batches(
     shapes: Sequence[tuple[int, int]], size: int, rng: np.random.Generator | None = None
-) -> list[NDArray[np.int64]]:
+) -> list[Int64Array]:
     """Divide samples into batches of one image shape and nearly equal size.
 
     The last batch is never a small remainder: batch normalisation would estimate its statistics from it.
@@ -66,13 +66,13 @@ def shapes_of(table: pd.DataFrame) -> list[tuple[int, int]]:
     return list(zip(table["height_px"].astype(int), table["width_px"].astype(int), strict=True))
 
 
-def targets_of(table: pd.DataFrame) -> NDArray[np.int64]:
+def targets_of(table: pd.DataFrame) -> Int64Array:
     """Give the class index of every row, in the order of ``LABELS``."""
     index = {label: number for number, label in enumerate(LABELS)}
     return np.array([index[label] for label in table["label"]], dtype=np.int64)
 
 
-def to_tensor(images: NDArray[np.uint8], device: torch.device) -> Tensor:
+def to_tensor(images: UInt8Array, device: torch.device) -> Tensor:
     """Turn images (N, H, W, 3) uint8 into (N, 3, H, W) float32 in [0, 1], channels last in memory."""
     batch = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)
     return batch.to(torch.float32, memory_format=torch.channels_last) / 255.0
@@ -108,7 +108,7 @@ class ImageSamples:
         """Count the batches of an epoch."""
         return len(equal_batches(self._shapes, size))
 
-    def members(self, size: int) -> list[NDArray[np.int64]]:
+    def members(self, size: int) -> list[Int64Array]:
         """List the positions of the samples in each batch that is not shuffled."""
         return equal_batches(self._shapes, size)
 

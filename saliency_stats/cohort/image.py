@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageFile, UnidentifiedImageError
 
-from saliency_stats.cohort.patch import Image
 from saliency_stats.errors import PatchError
+from saliency_stats.typing import Image
 
 #: What is done with warnings is the whole process's, not a thread's.
 _WARNINGS: Final = Lock()

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from saliency_stats.cohort.patch import MIN_SIZE_PX, USED, Cohort, Image
+from saliency_stats.cohort.patch import MIN_SIZE_PX, USED, Cohort
 from saliency_stats.cohort.tissue import tissue_share
 from saliency_stats.errors import PatchError
+from saliency_stats.typing import Image
 
 
 def inspect(cohort: Cohort, min_tissue: float, tick: Callable[[int], object] = lambda _: None) -> pd.DataFrame:

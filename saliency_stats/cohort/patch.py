@@ -5,7 +5,8 @@ from typing import Final, Protocol
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+
+from saliency_stats.typing import Image, Int32Array, UInt8Array
 
 #: Columns of ``patches.csv``, one row per patch and magnification.
 PATCH_COLUMNS: Final = (
@@ -25,8 +26,6 @@ PATCH_COLUMNS: Final = (
 MIN_SIZE_PX: Final = 32
 USED: Final = "used"
 
-Image = NDArray[np.uint8]
-
 
 @dataclass(frozen=True)
 class Patch:
@@ -43,8 +42,8 @@ class Patch:
     """
 
     image: Image
-    truth: NDArray[np.uint8] | None = None
-    instances: NDArray[np.int32] | None = None
+    truth: UInt8Array | None = None
+    instances: Int32Array | None = None
 
 
 class Cohort(Protocol):

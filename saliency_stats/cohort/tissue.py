@@ -1,13 +1,14 @@
 """How much of a patch is tissue at all."""
 
 import numpy as np
-from numpy.typing import NDArray
+
+from saliency_stats.typing import UInt8Array
 
 #: Optical density, averaged over the colour channels, below which a pixel counts as glass.
 GLASS_OD = 0.05
 
 
-def tissue_share(image: NDArray[np.uint8], glass_od: float = GLASS_OD) -> float:
+def tissue_share(image: UInt8Array, glass_od: float = GLASS_OD) -> float:
     """Share of pixels of an image (H, W, 3) whose mean optical density -log10(I / 255) exceeds ``glass_od``."""
     density = -np.log10(np.maximum(image, 1) / 255.0).mean(axis=2)
     return float((density > glass_od).mean())

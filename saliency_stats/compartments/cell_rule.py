@@ -7,12 +7,9 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from saliency_stats.errors import CompartmentError
-
-FloatArray = npt.NDArray[np.floating]
-BoolArray = npt.NDArray[np.bool_]
+from saliency_stats.typing import BoolArray, FloatArray
 
 #: The fitted rule; ``models/README.md`` says what it was fitted to and how well it does.
 _FITTED: Final = Path(__file__).parent / "models" / "cells.npz"

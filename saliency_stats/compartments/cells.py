@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 from skimage.measure import label
 
@@ -11,10 +10,7 @@ from saliency_stats.compartments.cell_rule import CellRule, fitted_rule
 from saliency_stats.compartments.fibre import FibreParameters, cell_evidence, nuclear_shape
 from saliency_stats.compartments.surroundings import relative
 from saliency_stats.errors import CompartmentError
-
-FloatArray = npt.NDArray[np.floating]
-BoolArray = npt.NDArray[np.bool_]
-Instances = npt.NDArray[np.int32]
+from saliency_stats.typing import BoolArray, FloatArray, Instances
 
 #: Pixels up to this far from a nucleus are weighed against each other, however little of them ``cytoplasm_um`` then
 #: takes: a smaller reach gives a part of the same cells.

@@ -4,16 +4,12 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
 from saliency_stats.compartments.surroundings import surroundings
 from saliency_stats.compartments.windows import averaged, blurred, roughness
 from saliency_stats.errors import CompartmentError
-
-FloatArray = npt.NDArray[np.floating]
-BoolArray = npt.NDArray[np.bool_]
-Instances = npt.NDArray[np.int32]
+from saliency_stats.typing import BoolArray, FloatArray, Instances
 
 #: Added to both stains, in units of the slide's maxima, before their ratio: pale pixels shall not decide by noise.
 _PALE: Final = 0.03

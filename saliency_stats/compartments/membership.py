@@ -6,12 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from saliency_stats.errors import CompartmentError
+from saliency_stats.typing import Float32Array, Float64Array, UInt8Array
 from saliency_stats.vocabulary import COMPARTMENT_CODES, COMPARTMENTS
 
 _CODES: Final = np.array([COMPARTMENT_CODES[name] for name in COMPARTMENTS], dtype=np.uint8)
 
 
-def from_codes(codes: npt.ArrayLike) -> npt.NDArray[np.float32]:
+def from_codes(codes: npt.ArrayLike) -> Float32Array:
     """Memberships of a hard compartment map.
 
     Parameters
@@ -40,7 +41,7 @@ def from_codes(codes: npt.ArrayLike) -> npt.NDArray[np.float32]:
     return np.asarray(array[None] == _CODES[:, None, None], dtype=np.float32)
 
 
-def to_codes(memberships: npt.ArrayLike) -> npt.NDArray[np.uint8]:
+def to_codes(memberships: npt.ArrayLike) -> UInt8Array:
     """Hard map of the largest membership; a tie goes to the compartment named first in ``COMPARTMENTS``.
 
     Parameters
@@ -61,7 +62,7 @@ def to_codes(memberships: npt.ArrayLike) -> npt.NDArray[np.uint8]:
     return np.asarray(_CODES[np.argmax(_checked(memberships), axis=0)])
 
 
-def downsample(memberships: npt.ArrayLike, factor: int) -> npt.NDArray[np.float64]:
+def downsample(memberships: npt.ArrayLike, factor: int) -> Float64Array:
     """Mean over blocks of ``factor`` x ``factor`` pixels: every compartment keeps its area.
 
     Parameters

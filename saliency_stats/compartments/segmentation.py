@@ -20,15 +20,13 @@ from saliency_stats.compartments.view import (
     view_of,
 )
 from saliency_stats.errors import CompartmentError
+from saliency_stats.typing import BoolArray, Float32Array, Float64Array, Instances
 from saliency_stats.vocabulary import COMPARTMENT_CODES
-
-Instances = npt.NDArray[np.int32]
-Memberships = npt.NDArray[np.float32]
 
 
 class _Pair(NamedTuple):
     instances: Instances
-    memberships: Memberships
+    memberships: Float32Array
 
 
 class Segmentation(_Pair):
@@ -44,10 +42,10 @@ class Segmentation(_Pair):
         Of nucleus number i at i - 1; NaN, or missing at the end, where the finder gives none.
     """
 
-    probabilities: npt.NDArray[np.float64]
+    probabilities: Float64Array
 
     def __new__(  # noqa: D102 - the class says it
-        cls, instances: Instances, memberships: Memberships, probabilities: npt.NDArray[np.float64] | None = None
+        cls, instances: Instances, memberships: Float32Array, probabilities: Float64Array | None = None
     ) -> Self:
         made = super().__new__(cls, instances, memberships)
         made.probabilities = np.zeros(0) if probabilities is None else probabilities
@@ -164,7 +162,7 @@ def divided(
     found: Found,
     parameters: CompartmentParameters | None = None,
     *,
-    left_out: npt.NDArray[np.bool_] | None = None,
+    left_out: BoolArray | None = None,
     around: Weighed | None = None,
 ) -> Segmentation:
     """Divide a view whose nuclei are known.

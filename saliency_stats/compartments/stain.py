@@ -15,9 +15,7 @@ import numpy.typing as npt
 from skimage.filters import threshold_otsu
 
 from saliency_stats.errors import CompartmentError
-
-FloatArray = npt.NDArray[np.floating]
-UInt8Array = npt.NDArray[np.uint8]
+from saliency_stats.typing import Float32Array, FloatArray, UInt8Array
 
 #: Ruifrok and Johnston (2001), haematoxylin and eosin, as in ``skimage.color.rgb_from_hed``.
 RUIFROK_JOHNSTON: Final = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11))
@@ -108,9 +106,7 @@ def _unit(vector: FloatArray) -> FloatArray:
     return vector / np.linalg.norm(vector)
 
 
-def optical_density(
-    image: UInt8Array, white: tuple[float, float, float] = (255.0, 255.0, 255.0)
-) -> npt.NDArray[np.float32]:
+def optical_density(image: UInt8Array, white: tuple[float, float, float] = (255.0, 255.0, 255.0)) -> Float32Array:
     """Optical density of every channel, ``-log10(max(I, DARKEST) / white)``, negative values set to 0.
 
     Parameters
@@ -149,7 +145,7 @@ def unmixing_matrix(vectors: npt.ArrayLike) -> FloatArray:
     return np.linalg.inv(np.stack([h, e, _unit(np.cross(h, e))]))
 
 
-def concentrations(image: UInt8Array, stains: Stains) -> npt.NDArray[np.float32]:
+def concentrations(image: UInt8Array, stains: Stains) -> Float32Array:
     """Optical density due to haematoxylin and to eosin in every pixel.
 
     Parameters

@@ -3,13 +3,9 @@
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from saliency_stats.compartments.windows import averaged, blurred
-
-FloatArray = npt.NDArray[np.floating]
-BoolArray = npt.NDArray[np.bool_]
-Instances = npt.NDArray[np.int32]
+from saliency_stats.typing import BoolArray, FloatArray, Instances
 
 #: Standard deviations of the windows, in µm: about one cell to each side, and about two.
 WINDOWS_UM: Final = (10.0, 20.0)

@@ -1,17 +1,17 @@
 """The nuclei of an image as a table (NumPy, SciPy and pandas)."""
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.ndimage import distance_transform_edt, mean
 
 from saliency_stats.compartments.fibre import nuclear_shape
 from saliency_stats.compartments.segmentation import Segmentation
 from saliency_stats.errors import CompartmentError
+from saliency_stats.typing import FloatArray
 from saliency_stats.vocabulary import COMPARTMENTS
 
 
-def nuclei_table(segmentation: Segmentation, concentrations: npt.NDArray[np.floating], mpp: float) -> pd.DataFrame:
+def nuclei_table(segmentation: Segmentation, concentrations: FloatArray, mpp: float) -> pd.DataFrame:
     """One row per nucleus.
 
     Every pixel's nuclear and cytoplasmic membership counts for the nearest nucleus, so the areas of all rows
@@ -53,7 +53,7 @@ def nuclei_table(segmentation: Segmentation, concentrations: npt.NDArray[np.floa
         for values in (*np.indices(instances.shape, dtype=float), *concentrations.astype(float))
     )
     _, minor_um, eccentricity = (values[numbers] for values in nuclear_shape(instances, mpp))
-    area: dict[str, npt.NDArray[np.floating]] = {name: np.zeros(len(numbers)) for name in ("nucleus", "cytoplasm")}
+    area: dict[str, FloatArray] = {name: np.zeros(len(numbers)) for name in ("nucleus", "cytoplasm")}
     if len(numbers):
         nearest = distance_transform_edt(instances == 0, return_distances=False, return_indices=True)
         owner = instances[tuple(nearest)].ravel()

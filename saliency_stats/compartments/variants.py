@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 from skimage.segmentation import expand_labels
 
 from saliency_stats.compartments.cells import Weighed, asked_um
 from saliency_stats.compartments.segmentation import Segmentation, divided, weighed_around
-from saliency_stats.compartments.view import SAME_SCALE, Found, Instances, View
+from saliency_stats.compartments.view import SAME_SCALE, Found, View
 from saliency_stats.errors import CompartmentError
+from saliency_stats.typing import BoolArray, Instances
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def _resized(found: Found, view: View, variant: Variant) -> Found:
     return found._replace(instances=shrunk).kept(left)
 
 
-def _at_borders(instances: Instances, radius: float) -> npt.NDArray[np.bool_]:
+def _at_borders(instances: Instances, radius: float) -> BoolArray:
     """Where a disc holds more than one nucleus, or nucleus and ground: pixels this close to a border, on either side.
 
     The image's own edge is no border: a pixel beyond it counts as the nearest one inside, which the disc also holds.

@@ -13,10 +13,7 @@ from saliency_stats.compartments.fibre import FibreParameters
 from saliency_stats.compartments.nuclei import NucleusParameters, has_structure
 from saliency_stats.compartments.stain import Stains, concentrations, optical_density
 from saliency_stats.errors import CompartmentError
-
-FloatArray = npt.NDArray[np.floating]
-UInt8Array = npt.NDArray[np.uint8]
-Instances = npt.NDArray[np.int32]
+from saliency_stats.typing import BoolArray, Float64Array, FloatArray, Instances, UInt8Array
 
 MIN_SIZE_PX: Final = 32
 #: An image whose µm per pixel exceeds the wanted one by no more than this share is not enlarged: scanners' 20x is
@@ -75,7 +72,7 @@ class View(NamedTuple):
     """
 
     image: UInt8Array
-    tissue: npt.NDArray[np.bool_]
+    tissue: BoolArray
     stained: FloatArray
     stains: Stains
     mpp: float
@@ -92,11 +89,11 @@ class Found(NamedTuple):
     """
 
     instances: Instances
-    probabilities: npt.NDArray[np.float64]
+    probabilities: Float64Array
     threshold: float = float("nan")
     lowest: float = float("nan")
 
-    def kept(self, these: npt.NDArray[np.bool_]) -> Self:
+    def kept(self, these: BoolArray) -> Self:
         """Keep the nuclei number i for which ``these[i - 1]``, numbered anew, with their probabilities."""
         number = np.zeros(len(these) + 1, dtype=np.int32)
         number[1:][these] = np.arange(1, np.count_nonzero(these) + 1)
@@ -142,9 +139,7 @@ def check_image(image: npt.NDArray[np.generic]) -> UInt8Array:
     return np.asarray(image, dtype=np.uint8)
 
 
-def tissue_mask(
-    image: UInt8Array, mpp: float, stains: Stains, parameters: CompartmentParameters
-) -> npt.NDArray[np.bool_]:
+def tissue_mask(image: UInt8Array, mpp: float, stains: Stains, parameters: CompartmentParameters) -> BoolArray:
     """Where there is tissue: optical density of the most absorbing channel, slightly smoothed, above a threshold.
 
     Pale collagen and cytoplasm absorb green and next to nothing else: a mean over the channels would call them glass.

@@ -3,10 +3,9 @@
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
-FloatArray = npt.NDArray[np.floating]
+from saliency_stats.typing import FloatArray
 
 #: Windows at least this wide are computed at half the resolution.
 _WIDE_PX: Final = 5.0

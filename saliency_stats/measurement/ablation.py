@@ -8,14 +8,13 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
 from saliency_stats.attribution.ablation import ablated, curves
-from saliency_stats.attribution.replacement import FloatImage
 from saliency_stats.classifier.densenet import PatchClassifier
 from saliency_stats.cohort.patch import Patch
 from saliency_stats.compartments import Segmentation
 from saliency_stats.seeds import derive
+from saliency_stats.typing import Float32Array, Float64Array, Int64Array
 from saliency_stats.vocabulary import COMPARTMENTS, TRAINED
 
 #: Altered images that the network sees at once.
@@ -53,8 +52,8 @@ class Companion:
         rows: pd.DataFrame,
         patches: Sequence[Patch],
         segmentations: Sequence[Segmentation],
-        logits: NDArray[np.float64],
-        target: NDArray[np.int64],
+        logits: Float64Array,
+        target: Int64Array,
         network: PatchClassifier,
         device: torch.device,
     ) -> dict[str, pd.DataFrame]:
@@ -145,7 +144,7 @@ def _rng(seed: int, use: str, name: tuple[str, float]) -> np.random.Generator:
     return np.random.default_rng(derive(seed, use, *name))
 
 
-def _logits(network: PatchClassifier, device: torch.device, target: int, images: Sequence[FloatImage]) -> list[float]:
+def _logits(network: PatchClassifier, device: torch.device, target: int, images: Sequence[Float32Array]) -> list[float]:
     """Return the target's logit of every image, few at a time."""
     found: list[float] = []
     for start in range(0, len(images), _IN_FLIGHT):

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
 from saliency_stats.attribution import (
     DistanceBins,
@@ -44,7 +43,8 @@ from saliency_stats.measurement.ablation import Companion
 from saliency_stats.measurement.batch import Unit
 from saliency_stats.measurement.multiscale import Carried
 from saliency_stats.measurement.multiverse import Crossing
-from saliency_stats.saliency.maps import SHIFT, FloatMaps, MapKey, MapPlan, control_maps, network_maps
+from saliency_stats.saliency.maps import SHIFT, MapKey, MapPlan, control_maps, network_maps
+from saliency_stats.typing import Float32Array, Float64Array, Int64Array
 from saliency_stats.vocabulary import COMPARTMENTS, TRAINED
 
 _IDENTITY = ["patch_id", "slide_id", "patient_id", "label", "split", "magnification"]
@@ -76,10 +76,10 @@ class Examined:
 
     table: pd.DataFrame
     patches: list[Patch]
-    logits: dict[str, NDArray[np.float64]]
-    target: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    logits: dict[str, Float64Array]
+    target: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
     maps: dict[MapKey, Maps] = field(default_factory=dict)
-    unmixed: list[NDArray[np.float32]] = field(default_factory=list)
+    unmixed: list[Float32Array] = field(default_factory=list)
     views: list[View] = field(default_factory=list)
     found: list[Found] = field(default_factory=list)
     segmentations: list[Segmentation] = field(default_factory=list)
@@ -95,7 +95,7 @@ class Examined:
         stack = np.stack([segmentation.memberships for segmentation in self.segmentations])
         return checked_memberships(stack, list(self.identity["patch_id"]))
 
-    def own(self, plan: MapPlan) -> dict[str, FloatMaps]:
+    def own(self, plan: MapPlan) -> dict[str, Float32Array]:
         """Return the maps that the study judges by, of every network."""
         return {model: self.maps[plan.own(model)].raw for model in self.logits}
 
@@ -237,7 +237,7 @@ class Measurement:
         return pd.concat([identity, rows[named], rows.drop(columns=named)], axis=1)
 
     def _seen(
-        self, rows: pd.DataFrame, patches: list[Patch], unmixed: list[NDArray[np.float32]]
+        self, rows: pd.DataFrame, patches: list[Patch], unmixed: list[Float32Array]
     ) -> tuple[list[View], list[Found], list[Segmentation]]:
         """Find nuclei, once, and divide the patches."""
         if self.finder is None:

@@ -7,7 +7,6 @@ from threading import Lock
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from saliency_stats.cohort.slides.cohort import SlideCohort
 from saliency_stats.compartments import (
@@ -20,6 +19,7 @@ from saliency_stats.compartments import (
     view_of,
 )
 from saliency_stats.execution.store import atomic
+from saliency_stats.typing import Float64Array, Int32Array, UInt8Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +81,9 @@ class Carried:
 
 
 def carried_down(
-    shares: NDArray[np.uint8],
-    instances: NDArray[np.int32],
-    probabilities: NDArray[np.float64],
+    shares: UInt8Array,
+    instances: Int32Array,
+    probabilities: Float64Array,
     factor: int,
     size_px: int,
 ) -> Segmentation:

@@ -21,14 +21,15 @@ from saliency_stats.report.figures.style import (
     save,
 )
 from saliency_stats.report.words import model_words, number
+from saliency_stats.typing import FloatArray, UInt8Array
 from saliency_stats.vocabulary import COMPARTMENT_CODES, COMPARTMENTS, TRAINED
 
 _COLUMNS: Final = ("compartment", "area_share", "mass_share", "density_ratio", "status")
 
 
 def explain_figure(
-    image: NDArray[np.uint8],
-    saliency: NDArray[np.floating],
+    image: UInt8Array,
+    saliency: FloatArray,
     compartments: NDArray[Any],
     rows: pd.DataFrame,
     title: str,
@@ -85,18 +86,18 @@ def explain_figure(
         return save(figure, path)
 
 
-def _codes(compartments: NDArray[Any]) -> NDArray[np.uint8]:
+def _codes(compartments: NDArray[Any]) -> UInt8Array:
     if compartments.ndim == 2:  # noqa: PLR2004 - (H, W) against (K, H, W)
         return compartments.astype(np.uint8)
     lookup = np.array([COMPARTMENT_CODES[name] for name in COMPARTMENTS], dtype=np.uint8)
-    codes: NDArray[np.uint8] = lookup[np.argmax(compartments, axis=0)]
+    codes: UInt8Array = lookup[np.argmax(compartments, axis=0)]
     return codes
 
 
 def _draw(
-    image: NDArray[np.uint8],
-    saliency: NDArray[np.floating],
-    codes: NDArray[np.uint8],
+    image: UInt8Array,
+    saliency: FloatArray,
+    codes: UInt8Array,
     rows: pd.DataFrame,
     title: str,
     mpp: float | None,

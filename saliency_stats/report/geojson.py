@@ -5,12 +5,12 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from saliency_stats.compartments import Segmentation, to_codes
 from saliency_stats.errors import ReportError
 from saliency_stats.report.overlay import NUCLEUS_OUTLINE
+from saliency_stats.typing import BoolArray, Int32Array
 from saliency_stats.vocabulary import COMPARTMENT_CODES
 
 Ring: TypeAlias = list[list[int]]
@@ -79,7 +79,7 @@ def feature_collection(segmentation: Segmentation, table: pd.DataFrame) -> dict[
     return {"type": "FeatureCollection", "features": features}
 
 
-def cell_instances(segmentation: Segmentation) -> NDArray[np.int32]:
+def cell_instances(segmentation: Segmentation) -> Int32Array:
     """Return the cells: each nucleus together with the cytoplasm that is nearer to it than to any other.
 
     Parameters
@@ -100,7 +100,7 @@ def cell_instances(segmentation: Segmentation) -> NDArray[np.int32]:
     return np.where(cellular | (instances > 0), instances[tuple(nearest)], 0).astype(np.int32)
 
 
-def outline(mask: NDArray[np.bool_], box: tuple[slice, slice] | None = None) -> dict[str, Any]:
+def outline(mask: BoolArray, box: tuple[slice, slice] | None = None) -> dict[str, Any]:
     """Trace the outline of a mask along the edges of its pixels.
 
     Parameters
@@ -129,7 +129,7 @@ def outline(mask: NDArray[np.bool_], box: tuple[slice, slice] | None = None) -> 
     return {"type": "MultiPolygon", "coordinates": polygons}
 
 
-def _rings(mask: NDArray[np.bool_]) -> list[Ring]:
+def _rings(mask: BoolArray) -> list[Ring]:
     """Corners of the closed rings around one connected part and its holes, the part on the right of each step."""
     inside = np.pad(mask, 1)
     edges: dict[Edge, None] = {}  # as a set that keeps its order

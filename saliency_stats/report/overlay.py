@@ -4,12 +4,12 @@ from typing import Final
 
 import numpy as np
 from matplotlib.colors import to_rgb
-from numpy.typing import NDArray
 from skimage.segmentation import find_boundaries
 
 from saliency_stats.compartments import Segmentation, to_codes
 from saliency_stats.errors import ReportError
 from saliency_stats.report.figures.style import COMPARTMENT_COLOURS
+from saliency_stats.typing import Float64Array, UInt8Array
 from saliency_stats.vocabulary import COMPARTMENT_CODES
 
 #: Of the nuclei's outlines (red, green, blue): a light cyan, since the blue of the figures is lost on haematoxylin.
@@ -18,7 +18,7 @@ NUCLEUS_OUTLINE: Final = (0, 229, 255)
 _TINTS: Final = {"cytoplasm": 0.25, "stroma": 0.25}
 
 
-def overlay(image: NDArray[np.uint8], segmentation: Segmentation) -> NDArray[np.uint8]:
+def overlay(image: UInt8Array, segmentation: Segmentation) -> UInt8Array:
     """Draw a segmentation over its image.
 
     Parameters
@@ -54,5 +54,5 @@ def overlay(image: NDArray[np.uint8], segmentation: Segmentation) -> NDArray[np.
     return np.asarray(np.rint(drawn), dtype=np.uint8)
 
 
-def _rgb(name: str) -> NDArray[np.float64]:
+def _rgb(name: str) -> Float64Array:
     return 255 * np.array(to_rgb(COMPARTMENT_COLOURS[name]))

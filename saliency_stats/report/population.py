@@ -5,13 +5,13 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import stats
 
 from saliency_stats.errors import ReportError
 from saliency_stats.report.run import PRIMARY, RunTables
 from saliency_stats.report.words import magnification_words
 from saliency_stats.statistics import patch_values, primary_population
+from saliency_stats.typing import Float64Array
 from saliency_stats.vocabulary import PATCH_KEY, TRAINED
 
 #: Fewest units for which an interval is drawn; the study may ask for more.
@@ -36,7 +36,7 @@ class Points:
         Patches behind the values.
     """
 
-    each: NDArray[np.float64]
+    each: Float64Array
     by_unit: bool
     low: float
     high: float

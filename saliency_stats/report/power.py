@@ -15,7 +15,7 @@ from saliency_stats.report.population import learned, min_confidence
 from saliency_stats.report.read import read_run
 from saliency_stats.report.run import RunTables, canonical_magnification
 from saliency_stats.report.words import DASH, count, listing, magnification_words, ratio, whole
-from saliency_stats.statistics import PRIMARY, StatisticsSettings, patch_values, primary_population, restrict
+from saliency_stats.statistics import PRIMARY, StatisticsParameters, patch_values, primary_population, restrict
 from saliency_stats.statistics.components import variance_components
 from saliency_stats.statistics.power import MOST_SLIDES, PATCHES, Aim, Need, Plan, plan_study
 from saliency_stats.statistics.units import independent_units
@@ -217,14 +217,14 @@ def _plan(
     )
     components = variance_components(units)
     level = run.alpha if alpha is None else alpha
-    margin = float(run.setting("statistics.equivalence_margin", StatisticsSettings.equivalence_margin))
+    margin = float(run.setting("statistics.equivalence_margin", StatisticsParameters.equivalence_margin))
     finding = (
         [Aim("superiority", components.estimate, level, "estimate"), Aim("superiority", margin, level, "margin")]
         if effect is None
         else [Aim("superiority", log2(effect), level)]
     )
     aims = (*finding, Aim("equivalence", margin, level, "margin"))
-    least = int(run.setting("statistics.min_slides", StatisticsSettings.min_slides))
+    least = int(run.setting("statistics.min_slides", StatisticsParameters.min_slides))
     if run.primary_test == "sign_flip":
         least = max(least, _least_flipped(level))
     return plan_study(components, aims, power=power, simulations=simulations, seed=seed, least=least)

@@ -4,10 +4,10 @@ import copy
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from saliency_stats.classifier.densenet import PatchClassifier, initialise
 from saliency_stats.errors import AttributionError
+from saliency_stats.typing import IndexArray
 
 #: The parts of a DenseNet that cascading randomisation replaces, from the top: depth d replaces the first d.
 CASCADE: Final = ("classifier", "denseblock4", "denseblock3", "denseblock2", "denseblock1", "stem")
@@ -71,7 +71,7 @@ def cascading(model: PatchClassifier, depth: int, seed: int) -> PatchClassifier:
     return mixed.eval()
 
 
-def permuted_labels(labels: NDArray[np.intp], seed: int) -> NDArray[np.intp]:
+def permuted_labels(labels: IndexArray, seed: int) -> IndexArray:
     """Permute the labels of the training patches over the patches, for the ``shuffled`` control.
 
     A network trained on them can learn the patches by heart and nothing about the classes (the data randomisation

@@ -11,9 +11,7 @@ import numpy.typing as npt
 from skimage import color, filters
 
 from saliency_stats.errors import AttributionError
-
-UInt8Array = npt.NDArray[np.uint8]
-Float32Array = npt.NDArray[np.float32]
+from saliency_stats.typing import Float32Array, UInt8Array
 
 
 def sobel(image: UInt8Array, concentrations: npt.ArrayLike) -> Float32Array:

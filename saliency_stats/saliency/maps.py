@@ -6,7 +6,6 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from saliency_stats.attribution.nulls import shifted
@@ -14,9 +13,8 @@ from saliency_stats.classifier.densenet import PatchClassifier
 from saliency_stats.saliency import METHODS, logits_and_gradient, reduce_channels
 from saliency_stats.saliency.image_maps import IMAGE_MAPS
 from saliency_stats.seeds import derive
+from saliency_stats.typing import Float32Array, Float64Array, FloatArray, UInt8Array
 from saliency_stats.vocabulary import NO_REDUCTION, ONE_CHANNEL, TRAINED
-
-FloatMaps = NDArray[np.float32]
 
 SHIFT: Final = "shift"
 #: Networks that every method explains; other controls have the study's own method alone.
@@ -84,7 +82,7 @@ class MapPlan:
 
 def network_maps(
     models: Mapping[str, PatchClassifier], images: Tensor, target: Tensor, patch_ids: Sequence[str], plan: MapPlan
-) -> tuple[dict[str, NDArray[np.float64]], dict[MapKey, FloatMaps]]:
+) -> tuple[dict[str, Float64Array], dict[MapKey, Float32Array]]:
     """Classify and explain a batch.
 
     Parameters
@@ -105,8 +103,8 @@ def network_maps(
     tuple of dict
         Logits (N, 2) by network, and maps (N, H, W).
     """
-    logits: dict[str, NDArray[np.float64]] = {}
-    maps: dict[MapKey, FloatMaps] = {}
+    logits: dict[str, Float64Array] = {}
+    maps: dict[MapKey, Float32Array] = {}
     for model, network in models.items():
         methods = plan.methods_of(model)
         if "gradient" not in methods:
@@ -126,12 +124,12 @@ def network_maps(
 
 
 def control_maps(
-    trained: FloatMaps,
-    images: Sequence[NDArray[np.uint8]],
-    stained: Sequence[NDArray[np.floating]],
+    trained: Float32Array,
+    images: Sequence[UInt8Array],
+    stained: Sequence[FloatArray],
     patch_ids: Sequence[str],
     plan: MapPlan,
-) -> dict[MapKey, FloatMaps]:
+) -> dict[MapKey, Float32Array]:
     """Make the maps that need no network: from the image alone, and the trained map at a random place.
 
     Parameters
@@ -167,5 +165,5 @@ def control_maps(
     return maps
 
 
-def _numpy(tensor: Tensor) -> NDArray[np.float64]:
+def _numpy(tensor: Tensor) -> Float64Array:
     return tensor.double().cpu().numpy()

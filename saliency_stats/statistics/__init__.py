@@ -22,19 +22,19 @@ from saliency_stats.statistics.models.nested import NestedIntercepts, nested_int
 from saliency_stats.statistics.models.robust import ClusterRobust, cluster_robust
 from saliency_stats.statistics.multiplicity import adjust
 from saliency_stats.statistics.multivariate import Hotelling, confidence_region, hotelling, sign_flip_rows
-from saliency_stats.statistics.power import Aim, Plan, plan_study
-from saliency_stats.statistics.resampling import sign_flip_p
-from saliency_stats.statistics.selection import Population, learned_flags, primary_population, restrict
-from saliency_stats.statistics.settings import (
+from saliency_stats.statistics.parameters import (
     DIFFERENCES,
     FAMILIES,
     HYPOTHESES,
     PRIMARY,
     PRIMARY_TESTS,
     TESTS,
-    StatisticsSettings,
+    StatisticsParameters,
     check_families,
 )
+from saliency_stats.statistics.power import Aim, Plan, plan_study
+from saliency_stats.statistics.resampling import sign_flip_p
+from saliency_stats.statistics.selection import Population, learned_flags, primary_population, restrict
 from saliency_stats.statistics.testing import infer
 from saliency_stats.statistics.units import Units
 from saliency_stats.statistics.values import CONTRASTS, model_difference, patch_values
@@ -67,7 +67,7 @@ __all__ = [
     "Plan",
     "Population",
     "RandomIntercept",
-    "StatisticsSettings",
+    "StatisticsParameters",
     "Units",
     "adjust",
     "check_families",

@@ -12,9 +12,9 @@ from saliency_stats.statistics.differences import group_difference
 from saliency_stats.statistics.drops import CARRIED, KEY, effects
 from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.multiplicity import adjust
+from saliency_stats.statistics.parameters import TESTS, StatisticsParameters
 from saliency_stats.statistics.prediction import slide_correlations
 from saliency_stats.statistics.selection import AT_CHANCE, Population, restrict, unlearned_of
-from saliency_stats.statistics.settings import TESTS, StatisticsSettings
 from saliency_stats.statistics.simultaneous import with_simultaneous_intervals
 from saliency_stats.statistics.units import independent_units
 from saliency_stats.statistics.values import PAIRS
@@ -72,7 +72,7 @@ def causal_table(
     ablation: pd.DataFrame,
     ledger: pd.DataFrame,
     population: Population,
-    settings: StatisticsSettings,
+    settings: StatisticsParameters,
     *,
     learned: Mapping[Hashable, bool] | None = None,
 ) -> pd.DataFrame:
@@ -100,7 +100,7 @@ def causal_table(
         As :func:`~saliency_stats.statistics.prediction.slide_correlations` reads it.
     population : Population
         The judged patches.
-    settings : StatisticsSettings
+    settings : StatisticsParameters
         Unit, level, correction and the rest.
     learned : mapping, optional
         As :func:`~saliency_stats.statistics.study_contrasts` reads it.
@@ -200,7 +200,7 @@ def _stratified(
             yield dict(zip(columns, fixed, strict=True)), samples.get(fixed, rows.iloc[:0])
 
 
-def _how(one: _Asked, settings: StatisticsSettings) -> dict[str, Any]:
+def _how(one: _Asked, settings: StatisticsParameters) -> dict[str, Any]:
     """Say whose the values of a sample are."""
     return {
         "patient": "patient_id" if settings.unit == "patient" else None,
@@ -209,12 +209,12 @@ def _how(one: _Asked, settings: StatisticsSettings) -> dict[str, Any]:
     }
 
 
-def _sampled(one: _Asked, settings: StatisticsSettings) -> Sampled:
+def _sampled(one: _Asked, settings: StatisticsParameters) -> Sampled:
     group, pair = ("of_class", _CLASSES) if one.of_both else (None, None)
     return sampled(one.sample, "value", min_units=settings.min_slides, group=group, pair=pair, **_how(one, settings))
 
 
-def _ask(one: _Asked, sample: Sampled, settings: StatisticsSettings) -> pd.DataFrame:
+def _ask(one: _Asked, sample: Sampled, settings: StatisticsParameters) -> pd.DataFrame:
     table = inferred(sample, TESTS, alpha=settings.alpha, seed=settings.seed, draws=settings.bootstrap_draws)
     table = table.assign(**one.names, family=one.family, ratio=NAN)
     means = dict.fromkeys(_MEANS, NAN)

@@ -10,7 +10,7 @@ from scipy import stats
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.models.mixed import fit_random_intercept
 from saliency_stats.statistics.models.nested import nested_intercepts
-from saliency_stats.statistics.settings import MIN_UNITS
+from saliency_stats.statistics.parameters import MIN_UNITS
 from saliency_stats.statistics.units import Units
 
 #: One-sided level of the upper limit of the variance between slides.

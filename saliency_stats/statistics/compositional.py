@@ -13,18 +13,19 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import special
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.multiplicity import adjust
 from saliency_stats.statistics.multivariate import hotelling, sign_flip_rows
+from saliency_stats.statistics.parameters import PRIMARY, StatisticsParameters, require_columns
 from saliency_stats.statistics.selection import AT_CHANCE, primary_population, restrict, unlearned_of
-from saliency_stats.statistics.settings import PRIMARY, StatisticsSettings, require_columns
 from saliency_stats.statistics.testing import MAX_RESAMPLED_UNITS
 from saliency_stats.statistics.units import independent_units
 from saliency_stats.statistics.values import IDENTITY, VALUE_KEY, patch_values
+from saliency_stats.typing import Float64Array
 from saliency_stats.vocabulary import LABELS, TISSUE, TRAINED
 
 #: The coordinates' columns.
@@ -55,15 +56,15 @@ class Composition:
     """
 
     unit: str
-    means: NDArray[np.float64]
-    estimate: NDArray[np.float64]
+    means: Float64Array
+    estimate: Float64Array
     n_slides: int
     n_patches: int
     n_missing: int
     reason: str
 
 
-def ilr(shares: ArrayLike) -> NDArray[np.float64]:
+def ilr(shares: ArrayLike) -> Float64Array:
     """Return the two ilr coordinates of compositions of nucleus, cytoplasm and stroma.
 
     Parameters
@@ -92,7 +93,7 @@ def ilr(shares: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(np.log(parts) @ _BASIS.T)
 
 
-def inverse_ilr(coordinates: ArrayLike) -> NDArray[np.float64]:
+def inverse_ilr(coordinates: ArrayLike) -> Float64Array:
     """Return the compositions (..., 3), closed to 1, of ilr coordinates (..., 2)."""
     return np.asarray(special.softmax(_last_axis("coordinates", coordinates, len(ILR)) @ _BASIS, axis=-1))
 
@@ -178,7 +179,7 @@ def compositional_table(
     ledger: pd.DataFrame,
     predictions: pd.DataFrame,
     *,
-    settings: StatisticsSettings,
+    settings: StatisticsParameters,
     learned: Mapping[Hashable, bool] | None = None,
 ) -> pd.DataFrame:
     """Build the whole of ``compositional.csv``: whether saliency falls on the three tissues as their area does.
@@ -232,7 +233,7 @@ def compositional_table(
     return table[list(COMPOSITIONAL_COLUMNS)]
 
 
-def _row(sample: pd.DataFrame, settings: StatisticsSettings) -> dict[str, Any]:
+def _row(sample: pd.DataFrame, settings: StatisticsParameters) -> dict[str, Any]:
     patient = "patient_id" if settings.unit == "patient" else None
     units = composition(sample, patient=patient, assume_independent=settings.assume_independent)
     n = len(units.means)
@@ -271,7 +272,7 @@ def _ordered(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.sort_values([*ILR])
 
 
-def _last_axis(name: str, values: ArrayLike, length: int) -> NDArray[np.float64]:
+def _last_axis(name: str, values: ArrayLike, length: int) -> Float64Array:
     array = np.asarray(values, dtype=np.float64)
     if array.shape[-1:] != (length,):
         raise StatisticsError(f"{name}: shape {array.shape}, expected {length} along the last axis")

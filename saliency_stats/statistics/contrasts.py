@@ -12,7 +12,7 @@ from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.differences import group_difference
 from saliency_stats.statistics.effects import NO_EFFECT, effect_sizes
 from saliency_stats.statistics.inference import NAN, Inference, equivalence_p
-from saliency_stats.statistics.settings import MAX_ALPHA, MIN_DRAWS, MIN_UNITS, TESTS, in_range
+from saliency_stats.statistics.parameters import MAX_ALPHA, MIN_DRAWS, MIN_UNITS, TESTS, in_range
 from saliency_stats.statistics.testing import infer
 from saliency_stats.statistics.units import Units, independent_units
 

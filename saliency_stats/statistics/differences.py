@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.inference import NAN
-from saliency_stats.statistics.settings import require_columns
+from saliency_stats.statistics.parameters import require_columns
 from saliency_stats.statistics.units import Sample, Units, sample_of
 from saliency_stats.statistics.variance import Clustering, clustering
+from saliency_stats.typing import BoolArray, Float64Array
 
 
 def group_difference(
@@ -91,8 +91,8 @@ def group_difference(
 
 
 def _compare(
-    sample: Sample, is_first: NDArray[np.bool_], pair: tuple[str, str]
-) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, str]:
+    sample: Sample, is_first: BoolArray, pair: tuple[str, str]
+) -> tuple[Float64Array, Float64Array | None, str]:
     """Return differences of the units with both groups, or the means of those with one; and say which."""
     one, two = sample.unit_means(is_first), sample.unit_means(~is_first)
     shared = one.keys() & two.keys()

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]  # ships no types
 
 from saliency_stats.statistics.inference import NAN
+from saliency_stats.typing import Float64Array
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class EffectSizes:
 NO_EFFECT = EffectSizes(NAN, NAN, NAN, NAN, NAN, NAN)
 
 
-def effect_sizes(means: NDArray[np.float64], *, alpha: float) -> EffectSizes:
+def effect_sizes(means: Float64Array, *, alpha: float) -> EffectSizes:
     """Compute effect sizes of unit means against 0.
 
     Parameters

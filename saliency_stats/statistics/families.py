@@ -10,8 +10,8 @@ from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.contrasts import COLUMNS, Sampled, inferred, sampled
 from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.multiplicity import adjust
+from saliency_stats.statistics.parameters import DIFFERENCES, PRIMARY, TESTS, StatisticsParameters
 from saliency_stats.statistics.selection import AT_CHANCE, primary_population, restrict, unlearned_of
-from saliency_stats.statistics.settings import DIFFERENCES, PRIMARY, TESTS, StatisticsSettings
 from saliency_stats.statistics.simultaneous import with_simultaneous_intervals
 from saliency_stats.statistics.values import CONTRASTS, model_difference, paired_difference, patch_values
 from saliency_stats.vocabulary import LABELS, TRAINED
@@ -52,7 +52,7 @@ def study_contrasts(
     ledger: pd.DataFrame,
     predictions: pd.DataFrame,
     *,
-    settings: StatisticsSettings,
+    settings: StatisticsParameters,
     learned: Mapping[Hashable, bool] | None = None,
 ) -> pd.DataFrame:
     """Build the whole of ``contrasts.csv``.
@@ -76,7 +76,7 @@ def study_contrasts(
         As :func:`~saliency_stats.statistics.patch_values` reads it.
     predictions : DataFrame
         As :func:`~saliency_stats.statistics.primary_population` reads it.
-    settings : StatisticsSettings
+    settings : StatisticsParameters
         Unit, level, correction and the rest.
     learned : mapping, optional
         For every magnification whether the trained model beats chance. Where it does not, the rows of the
@@ -219,7 +219,7 @@ def _count(patches: pd.DataFrame, magnification: Any, label: str | None = None) 
     return int((chosen if label is None else chosen & (patches["label"] == label)).sum())
 
 
-def _sampled(question: Question, settings: StatisticsSettings) -> Sampled:
+def _sampled(question: Question, settings: StatisticsParameters) -> Sampled:
     group, pair = question.group or (None, None)
     return sampled(
         question.patches,
@@ -232,7 +232,7 @@ def _sampled(question: Question, settings: StatisticsSettings) -> Sampled:
     )
 
 
-def _ask(question: Question, sample: Sampled, settings: StatisticsSettings) -> pd.DataFrame:
+def _ask(question: Question, sample: Sampled, settings: StatisticsParameters) -> pd.DataFrame:
     table = inferred(
         sample,
         TESTS,
@@ -246,7 +246,7 @@ def _ask(question: Question, sample: Sampled, settings: StatisticsSettings) -> p
     return table.assign(**names, family=family, n_missing=question.n_selected - table["n_patches"])
 
 
-def _order(question: Question, settings: StatisticsSettings) -> tuple[Any, ...]:
+def _order(question: Question, settings: StatisticsParameters) -> tuple[Any, ...]:
     """Return the sort key of rows: families, then contrasts, malignant before benign, then by name."""
     labels = (BOTH_LABELS, _MALIGNANT, _BENIGN)
     return (

@@ -6,7 +6,6 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import linalg
 
 from saliency_stats.errors import StatisticsError
@@ -23,8 +22,7 @@ from saliency_stats.statistics.models.mixed import Freedom, Method, RandomInterc
 from saliency_stats.statistics.models.nested import NestedIntercepts, nested_intercepts
 from saliency_stats.statistics.models.robust import refuse_dependent
 from saliency_stats.statistics.units import sample_of
-
-Array = NDArray[np.float64]
+from saliency_stats.typing import Float64Array
 
 #: Share of the groups' indicators that least squares on X may leave by rounding.
 _NOTHING: Final = 1e-10
@@ -96,7 +94,7 @@ class FormulaFit:
         """Whether a variance between slides or patients is estimated as 0."""
         return self.between == 0 or self.patients == 0
 
-    def test(self, contrast: Array | str, *, null: float = 0.0) -> LinearTest:
+    def test(self, contrast: Float64Array | str, *, null: float = 0.0) -> LinearTest:
         """Test a combination of coefficients against ``null``, two-sided.
 
         Parameters

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
+
+from saliency_stats.typing import Float64Array
 
 NAN: Final = float("nan")
 #: More units than this make too many pairs for Wilcoxon's interval.
@@ -32,7 +33,7 @@ class Inference:
     se: float = NAN
 
 
-def t_slide_means(means: NDArray[np.float64], *, alpha: float) -> Inference:
+def t_slide_means(means: Float64Array, *, alpha: float) -> Inference:
     """Student's t test of the mean of unit means against 0, two-sided, with its ``1 - alpha`` interval.
 
     Parameters
@@ -47,7 +48,7 @@ def t_slide_means(means: NDArray[np.float64], *, alpha: float) -> Inference:
     return Inference(float(result.statistic), float(result.df), float(result.pvalue), float(low), float(high))
 
 
-def wilcoxon_slide_means(means: NDArray[np.float64], *, alpha: float) -> Inference:
+def wilcoxon_slide_means(means: Float64Array, *, alpha: float) -> Inference:
     """Wilcoxon's signed-rank test of symmetry about 0, two-sided, with the interval that inverts it.
 
     Parameters

@@ -12,7 +12,7 @@ from saliency_stats.statistics.models.crossed import crossed_intercepts
 from saliency_stats.statistics.models.grouped import GroupedSums
 from saliency_stats.statistics.models.linear import LinearTest
 from saliency_stats.statistics.models.robust import cluster_robust
-from saliency_stats.statistics.settings import MAX_ALPHA, MIN_UNITS, in_range, one_of, require_columns
+from saliency_stats.statistics.parameters import MAX_ALPHA, MIN_UNITS, in_range, one_of, require_columns
 from saliency_stats.statistics.wording import counted
 
 #: Variance components by the name of their column: between slides, locations of a slide, magnifications of a slide, and

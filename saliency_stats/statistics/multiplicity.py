@@ -4,10 +4,10 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import stats
 
-from saliency_stats.statistics.settings import one_of, require_columns
+from saliency_stats.statistics.parameters import one_of, require_columns
+from saliency_stats.typing import Float64Array
 
 
 def adjust(
@@ -45,7 +45,7 @@ def adjust(
     return pd.Series(adjusted, index=table.index, name="p_adjusted")
 
 
-def _holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _holm(p_values: Float64Array) -> Float64Array:
     # statsmodels has it too, but collects garbage at every call: most of the time of a study's statistics
     order = np.argsort(p_values, kind="stable")
     factors = np.arange(p_values.size, 0, -1)

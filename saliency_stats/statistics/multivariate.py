@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from saliency_stats.errors import StatisticsError
@@ -11,6 +11,7 @@ from saliency_stats.statistics.contrasts import ROUNDING
 from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.resampling import flips_of
 from saliency_stats.statistics.wording import counted
+from saliency_stats.typing import Float64Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +28,8 @@ class Hotelling:
     df1: float
     df2: float
     p_value: float
-    mean: NDArray[np.float64]
-    covariance: NDArray[np.float64]
+    mean: Float64Array
+    covariance: Float64Array
     reason: str = ""
 
 
@@ -84,7 +85,7 @@ def hotelling(means: ArrayLike, *, min_units: int = 0, unit: str = "unit") -> Ho
     return Hotelling(n, t2, f, float(k), float(n - k), float(stats.f.sf(f, k, n - k)), mean, covariance)
 
 
-def confidence_region(result: Hotelling, *, alpha: float = 0.05, n_points: int = 181) -> NDArray[np.float64]:
+def confidence_region(result: Hotelling, *, alpha: float = 0.05, n_points: int = 181) -> Float64Array:
     """Return the closed border (n_points, 2) of the ellipse of means that Hotelling's test does not reject.
 
     Johnson & Wichern (2007), equation 5-18; for two coordinates.
@@ -103,7 +104,7 @@ def confidence_region(result: Hotelling, *, alpha: float = 0.05, n_points: int =
     return np.asarray(result.mean + radius * circle @ np.linalg.cholesky(result.covariance).T)
 
 
-def sign_flip_rows(means: NDArray[np.float64], *, draws: int, seed: int) -> float:
+def sign_flip_rows(means: Float64Array, *, draws: int, seed: int) -> float:
     """Return the p-value of T² under sign flips of whole units: no normal distribution is needed.
 
     Under the hypothesis that the units' means are symmetric about 0, jointly in all coordinates, every assignment of

@@ -6,14 +6,14 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.contrasts import obstacle_of, row_of_test
+from saliency_stats.statistics.parameters import StatisticsParameters, in_range, require_columns
 from saliency_stats.statistics.selection import AT_CHANCE, primary_population, restrict, unlearned_of
-from saliency_stats.statistics.settings import StatisticsSettings, in_range, require_columns
 from saliency_stats.statistics.testing import infer
 from saliency_stats.statistics.units import independent_units
+from saliency_stats.typing import Float64Array
 from saliency_stats.vocabulary import TRAINED
 
 #: What may be chosen otherwise; ``cytoplasm_um`` goes with the segmentation.
@@ -43,7 +43,7 @@ ALL: Final = "all"
 
 @dataclass(frozen=True)
 class Specification:
-    """The choices that a study made itself; its confidence is that of its :class:`StatisticsSettings`.
+    """The choices that a study made itself; its confidence is that of its :class:`StatisticsParameters`.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def multiverse_table(
     shares: pd.DataFrame,
     predictions: pd.DataFrame,
     *,
-    settings: StatisticsSettings,
+    settings: StatisticsParameters,
     min_confidences: Sequence[float],
     min_area: float,
     usual: Specification,
@@ -80,7 +80,7 @@ def multiverse_table(
         mass of a map without saliency).
     predictions : DataFrame
         As :func:`~saliency_stats.statistics.primary_population` reads it.
-    settings : StatisticsSettings
+    settings : StatisticsParameters
         Unit, level, primary test and the rest, as for the study's own contrasts.
     min_confidences : sequence of float
         Least probabilities of the true class; that of ``settings`` is added where it is not among them.
@@ -223,14 +223,14 @@ def _check(shares: pd.DataFrame, usual: Specification, min_area: float) -> None:
             raise StatisticsError(f"shares: the usual {name} is {level!r}, but there are only {found}; add its rows")
 
 
-def _values(shares: pd.DataFrame, min_area: float) -> NDArray[np.float64]:
+def _values(shares: pd.DataFrame, min_area: float) -> Float64Array:
     """Compute log2(d_cytoplasm / d_nucleus), NaN where either is missing or holds no saliency."""
     area, mass = (shares[list(names)].to_numpy(dtype=np.float64) for names in (_AREAS, _MASSES))
     density = np.divide(mass, area, out=np.full_like(mass, np.nan), where=(area >= min_area) & (area > 0) & (mass > 0))
     return np.asarray(np.log2(density[:, 1] / density[:, 0]))
 
 
-def _answer(patches: pd.DataFrame, settings: StatisticsSettings) -> dict[str, Any]:
+def _answer(patches: pd.DataFrame, settings: StatisticsParameters) -> dict[str, Any]:
     """Return what ``contrast_table`` says by the primary test, without the rest of its columns."""
     units = independent_units(
         patches,

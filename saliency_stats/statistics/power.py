@@ -6,14 +6,13 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import optimize, special
 from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]  # ships no types
 
 from saliency_stats.statistics.components import ESTIMATE, UPPER_LIMIT, Components
-from saliency_stats.statistics.settings import MAX_ALPHA, MIN_UNITS, in_range, one_of
+from saliency_stats.statistics.parameters import MAX_ALPHA, MIN_UNITS, in_range, one_of
+from saliency_stats.typing import BoolArray, Float64Array
 
-Array = NDArray[np.float64]
 Purpose = Literal["superiority", "equivalence"]
 
 #: The studies that are simulated.
@@ -76,7 +75,7 @@ class Aim:
         tail = self.alpha / 2 if self.purpose == "superiority" else self.alpha
         return float(-special.stdtrit(n - 1, tail))
 
-    def reached(self, mean: Array, se: Array, n: int) -> NDArray[np.bool_]:
+    def reached(self, mean: Float64Array, se: Float64Array, n: int) -> BoolArray:
         """Tell for studies of n slides with these means and standard errors which of them show it; broadcasts."""
         half = self.critical(n) * se
         if self.purpose == "superiority":

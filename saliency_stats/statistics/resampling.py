@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
 from saliency_stats.statistics.inference import NAN, Inference
+from saliency_stats.typing import BoolArray, Float64Array
 
 #: Up to this many units every one of the ``2^units`` sign assignments is visited.
 EXACT_UNITS: Final = 16
@@ -19,7 +19,7 @@ EXACT_UNITS: Final = 16
 BLOCK: Final = 4_000_000
 
 
-def sign_flip(means: NDArray[np.float64], *, alpha: float, draws: int, seed: int) -> Inference:
+def sign_flip(means: Float64Array, *, alpha: float, draws: int, seed: int) -> Inference:
     """Sign-flip test of the mean of unit means against 0, two-sided, with the interval that inverts it.
 
     Under the hypothesis that the units' means are symmetric about 0 every assignment of signs is equally
@@ -73,7 +73,7 @@ def sign_flip(means: NDArray[np.float64], *, alpha: float, draws: int, seed: int
     return _inference(total / n, p_value, low, high, "sign flips", n)
 
 
-def sign_flip_p(samples: NDArray[np.float64], *, draws: int, seed: int) -> NDArray[np.float64]:
+def sign_flip_p(samples: Float64Array, *, draws: int, seed: int) -> Float64Array:
     """Return the p-values of :func:`sign_flip` for many samples of one size at once.
 
     Parameters
@@ -96,7 +96,7 @@ def sign_flip_p(samples: NDArray[np.float64], *, draws: int, seed: int) -> NDArr
     return np.asarray((1 + hits) / (1 + n_draws))
 
 
-def cluster_bootstrap(means: NDArray[np.float64], *, alpha: float, draws: int, seed: int) -> Inference:
+def cluster_bootstrap(means: Float64Array, *, alpha: float, draws: int, seed: int) -> Inference:
     """Percentile-t bootstrap over units of the mean of unit means: equal-tailed interval and its p-value.
 
     Parameters
@@ -146,7 +146,7 @@ def cluster_bootstrap(means: NDArray[np.float64], *, alpha: float, draws: int, s
     return _inference(observed, p_value, low, high, "the bootstrap", n)
 
 
-def bca_bootstrap(means: NDArray[np.float64], *, alpha: float, draws: int, seed: int) -> Inference:
+def bca_bootstrap(means: Float64Array, *, alpha: float, draws: int, seed: int) -> Inference:
     """BCa bootstrap over units of the mean of unit means: bias-corrected, accelerated interval and its p-value.
 
     Parameters
@@ -200,18 +200,18 @@ def bca_bootstrap(means: NDArray[np.float64], *, alpha: float, draws: int, seed:
     return _inference(mean, p_value, low, high, "the BCa bootstrap", n)
 
 
-def flips_of(n: int, draws: int, seed: int) -> Iterator[NDArray[np.bool_]]:
+def flips_of(n: int, draws: int, seed: int) -> Iterator[BoolArray]:
     """Yield blocks (draws, n) of the units whose signs are flipped: all sets but the observed one, or random ones."""
     return _all_flips(n) if n <= EXACT_UNITS else _random_flips(n, draws, seed)
 
 
-def _all_flips(n: int) -> Iterator[NDArray[np.bool_]]:
+def _all_flips(n: int) -> Iterator[BoolArray]:
     """Every set of flipped units but the empty one, up to its complement: the last unit is never flipped."""
     codes = np.arange(1, 2 ** (n - 1), dtype=np.int64)
     yield (codes[:, None] >> np.arange(n)) % 2 == 1
 
 
-def _random_flips(n: int, draws: int, seed: int) -> Iterator[NDArray[np.bool_]]:
+def _random_flips(n: int, draws: int, seed: int) -> Iterator[BoolArray]:
     rng = np.random.default_rng((seed, 1))
     for block in _blocks(n, draws):
         yield rng.integers(0, 2, size=(block, n), dtype=np.int8) == 1
@@ -228,7 +228,7 @@ def _rank(tail: float, draws: int) -> int:
     return int(np.floor(tail * (1 + draws) + 1e-9))
 
 
-def _order_statistic(values: NDArray[np.float64], rank: int) -> float:
+def _order_statistic(values: Float64Array, rank: int) -> float:
     """Return the ``rank``-th smallest value, ``-inf`` where the rank is below 1."""
     return float(np.partition(values, rank - 1)[rank - 1]) if rank >= 1 else -np.inf
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 import pandas as pd
 
 from saliency_stats.statistics.densest import Densest
-from saliency_stats.statistics.settings import StatisticsSettings
+from saliency_stats.statistics.parameters import StatisticsParameters
 from saliency_stats.statistics.wording import (
     DASH,
     NOUNS,
@@ -44,7 +44,7 @@ def density_words(estimate: float) -> str:
     return f"{how} dense in {NOUNS[first]} as in {NOUNS[second]}"
 
 
-def chance_words(metric: Mapping[str, Any], settings: StatisticsSettings) -> str:
+def chance_words(metric: Mapping[str, Any], settings: StatisticsParameters) -> str:
     """State that a classifier is at chance, with its balanced accuracy."""
     low, high = metric["balanced_accuracy_low"], metric["balanced_accuracy_high"]
     # An interval that could not be estimated is said to be unknown, not left out.
@@ -54,7 +54,9 @@ def chance_words(metric: Mapping[str, Any], settings: StatisticsSettings) -> str
     return f"the classifier is at chance {where} ({evidence})"
 
 
-def tested_sentence(row: pd.Series, status: str, densest: Densest, settings: StatisticsSettings, saliency: str) -> str:
+def tested_sentence(
+    row: pd.Series, status: str, densest: Densest, settings: StatisticsParameters, saliency: str
+) -> str:
     """Say what a hypothesis' test found, and which compartment is the densest."""
     interval = interval_words(row["ci_low"], row["ci_high"], settings.alpha, flip=row["estimate"] < 0)
     return (
@@ -64,7 +66,7 @@ def tested_sentence(row: pd.Series, status: str, densest: Densest, settings: Sta
     )
 
 
-def untested_sentence(row: pd.Series, densest: Densest, settings: StatisticsSettings, saliency: str) -> str:
+def untested_sentence(row: pd.Series, densest: Densest, settings: StatisticsParameters, saliency: str) -> str:
     """Give the estimate without a p-value, and say in plain words why there is none."""
     if pd.isna(row["estimate"]):
         patch = patches_words(row["label"], row["magnification"], settings, number="patch")
@@ -77,7 +79,7 @@ def untested_sentence(row: pd.Series, densest: Densest, settings: StatisticsSett
     )
 
 
-def densest_sentence(densest: Densest, settings: StatisticsSettings) -> str:
+def densest_sentence(densest: Densest, settings: StatisticsParameters) -> str:
     """Name the densest compartment, or say that none can be named."""
     row = densest.row
     if densest.candidate is None or row is None:

@@ -7,12 +7,12 @@ import pandas as pd
 
 from saliency_stats.statistics.contrasts import Sampled
 from saliency_stats.statistics.inference import NAN
-from saliency_stats.statistics.settings import TESTS, StatisticsSettings
+from saliency_stats.statistics.parameters import TESTS, StatisticsParameters
 from saliency_stats.statistics.testing import infer
 
 
 def with_simultaneous_intervals(
-    table: pd.DataFrame, samples: Sequence[Sampled], together: Sequence[str], settings: StatisticsSettings
+    table: pd.DataFrame, samples: Sequence[Sampled], together: Sequence[str], settings: StatisticsParameters
 ) -> pd.DataFrame:
     """Test each sample again at the level that its family leaves to one hypothesis (Dunn 1961, *JASA* 56, 52-64).
 
@@ -25,7 +25,7 @@ def with_simultaneous_intervals(
         What was tested.
     together : sequence of str
         Columns that together name a family and its test.
-    settings : StatisticsSettings
+    settings : StatisticsParameters
         Level, seed and draws.
 
     Returns
@@ -47,7 +47,7 @@ def with_simultaneous_intervals(
     return table.assign(ci_low_simultaneous=limits[:, 0], ci_high_simultaneous=limits[:, 1])
 
 
-def _intervals(sample: Sampled, settings: StatisticsSettings, alpha: float) -> np.ndarray:
+def _intervals(sample: Sampled, settings: StatisticsParameters, alpha: float) -> np.ndarray:
     results = (
         infer(test, sample.units, sample.obstacle, alpha=alpha, draws=settings.bootstrap_draws, seed=settings.seed)
         for test in TESTS

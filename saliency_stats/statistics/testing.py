@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from saliency_stats.errors import StatisticsError
@@ -18,6 +16,7 @@ from saliency_stats.statistics.inference import (
 from saliency_stats.statistics.modelled import mixed_model, robust_model
 from saliency_stats.statistics.resampling import bca_bootstrap, cluster_bootstrap, sign_flip
 from saliency_stats.statistics.units import Units
+from saliency_stats.typing import Float64Array
 
 #: More independent units than this are not resampled: the mean of so many is normal, and the t test says so.
 MAX_RESAMPLED_UNITS: Final = 20_000
@@ -78,7 +77,7 @@ def _obstacle(test: str, units: Units) -> str:
     return ""
 
 
-def _welch(means: NDArray[np.float64], others: NDArray[np.float64], *, alpha: float) -> Inference:
+def _welch(means: Float64Array, others: Float64Array, *, alpha: float) -> Inference:
     """Compare the means of two samples of units: Welch (1947), *Biometrika* 34, 28-35."""
     result = stats.ttest_ind(means, others, equal_var=False)
     low, high = result.confidence_interval(confidence_level=1 - alpha)

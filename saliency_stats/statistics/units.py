@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.models.grouped import GroupedSums
-from saliency_stats.statistics.settings import require_columns
+from saliency_stats.statistics.parameters import require_columns
 from saliency_stats.statistics.variance import Clustering, clustering
+from saliency_stats.typing import BoolArray, Float64Array, IndexArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Units:
     """
 
     unit: str
-    means: NDArray[np.float64]
+    means: Float64Array
     estimate: float
     n_slides: int
     n_patches: int
@@ -37,9 +37,9 @@ class Units:
     clustering: Clustering
     reason: str
     sums: GroupedSums | None = None
-    owners: NDArray[np.intp] | None = None
+    owners: IndexArray | None = None
     weights: tuple[float, ...] = (1.0,)
-    others: NDArray[np.float64] | None = None
+    others: Float64Array | None = None
 
     @property
     def n(self) -> int:
@@ -55,17 +55,17 @@ class Sample:
     where patients are the units.
     """
 
-    numbers: NDArray[np.float64]
+    numbers: Float64Array
     unit: str
-    codes: NDArray[np.intp]
-    slides: NDArray[np.intp]
-    owners: NDArray[np.intp] | None
-    order: NDArray[np.intp]
+    codes: IndexArray
+    slides: IndexArray
+    owners: IndexArray | None
+    order: IndexArray
     n_slides: int
     n_missing: int
     reason: str
 
-    def unit_means(self, where: NDArray[np.bool_] | None = None) -> dict[int, float]:
+    def unit_means(self, where: BoolArray | None = None) -> dict[int, float]:
         """Return the mean of each unit, of some values alone if asked; patients' are the means of their slides'."""
         values, slides = (self.numbers, self.slides) if where is None else (self.numbers[where], self.slides[where])
         found, codes = np.unique(slides, return_inverse=True)
@@ -77,7 +77,7 @@ class Sample:
             means = _group_means(means[by_size], codes) if means.size else means
         return dict(zip(found.tolist(), means.tolist(), strict=True))
 
-    def sums(self, x: NDArray[np.float64]) -> tuple[GroupedSums, NDArray[np.intp] | None]:
+    def sums(self, x: Float64Array) -> tuple[GroupedSums, IndexArray | None]:
         """Sum the values up by slide for a model with the design x (n, p), and name each slide's patient.
 
         Slides come in an order that their names do not decide, so that renaming them changes no bit.
@@ -167,7 +167,7 @@ def sample_of(table: pd.DataFrame, value: str, *, slide: str, patient: str | Non
     return Sample(values, unit, codes, slides, owners, order, n_slides, int(len(table) - values.size), reason)
 
 
-def _numbers(column: pd.Series, value: str) -> NDArray[np.float64]:
+def _numbers(column: pd.Series, value: str) -> Float64Array:
     try:
         numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
@@ -181,13 +181,13 @@ def _numbers(column: pd.Series, value: str) -> NDArray[np.float64]:
     return numbers
 
 
-def _codes(ids: pd.Series) -> NDArray[np.intp]:
+def _codes(ids: pd.Series) -> IndexArray:
     """Return codes ``0 … k-1`` of the ids, -1 where an id is empty."""
     text = ids.astype("string").str.strip()
     return pd.factorize(text.where(text != ""))[0]
 
 
-def _refuse_shared_slides(slides: NDArray[np.intp], patients: NDArray[np.intp], names: pd.Series) -> None:
+def _refuse_shared_slides(slides: IndexArray, patients: IndexArray, names: pd.Series) -> None:
     known = (slides >= 0) & (patients >= 0)
     owners = np.unique(np.stack([slides[known], patients[known]]), axis=1)[0]
     shared = owners[1:][owners[1:] == owners[:-1]]
@@ -196,9 +196,7 @@ def _refuse_shared_slides(slides: NDArray[np.intp], patients: NDArray[np.intp], 
         raise StatisticsError(f"table: slide {name} belongs to more than one patient; correct its patient ids")
 
 
-def _choose_unit(
-    slides: NDArray[np.intp], patients: NDArray[np.intp] | None, *, assume_independent: bool
-) -> tuple[str, str]:
+def _choose_unit(slides: IndexArray, patients: IndexArray | None, *, assume_independent: bool) -> tuple[str, str]:
     """Return the unit of inference ("" for none) and what is to be said about it."""
     n = slides.size
     no_slide, no_patient = int(np.count_nonzero(slides < 0)), 0
@@ -224,6 +222,6 @@ def _unknown(unit: str, k: int, n: int) -> str:
     return f"the {unit} of {k} of {n} patches is unknown"
 
 
-def _group_means(values: NDArray[np.float64], codes: NDArray[np.intp]) -> NDArray[np.float64]:
+def _group_means(values: Float64Array, codes: IndexArray) -> Float64Array:
     """Return each group's mean, summed in the order of the values, which are sorted."""
     return np.bincount(codes, weights=values) / np.bincount(codes)

@@ -7,7 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics.settings import PRIMARY, require_columns
+from saliency_stats.statistics.parameters import PRIMARY, require_columns
+from saliency_stats.typing import BoolArray, Float64Array, IndexArray
 from saliency_stats.vocabulary import COMPARTMENTS, TISSUE
 
 #: What a value belongs to; two models are compared patch by patch on the last four.
@@ -67,7 +68,7 @@ def patch_values(ledger: pd.DataFrame) -> pd.DataFrame:
     cells = codes * len(TISSUE) + compartment
     _require_one_row_each(cells, n, rows)
 
-    def shares(column: str) -> NDArray[np.float64]:
+    def shares(column: str) -> Float64Array:
         matrix = np.empty(n * len(TISSUE))
         matrix[cells] = rows[column].to_numpy(dtype=np.float64)
         return matrix.reshape(n, len(TISSUE))
@@ -162,11 +163,11 @@ def paired_difference(first: pd.DataFrame, second: pd.DataFrame, key: list[str],
 
 def _ratio(
     contrast: str,
-    area: NDArray[np.float64],
-    mass: NDArray[np.float64],
-    density: NDArray[np.float64],
-    present: NDArray[np.bool_],
-) -> dict[str, NDArray[np.float64] | NDArray[np.str_]]:
+    area: Float64Array,
+    mass: Float64Array,
+    density: Float64Array,
+    present: BoolArray,
+) -> dict[str, Float64Array | NDArray[np.str_]]:
     if contrast in PAIRS:
         names = PAIRS[contrast]
         top, bottom = (TISSUE.index(name) for name in names)
@@ -204,7 +205,7 @@ def _ratio(
     return {"value": value, "missing": missing}
 
 
-def _require_one_row_each(cells: NDArray[np.intp], n: int, rows: pd.DataFrame) -> None:
+def _require_one_row_each(cells: IndexArray, n: int, rows: pd.DataFrame) -> None:
     counts = np.bincount(cells, minlength=n * len(TISSUE))
     key = [*VALUE_KEY, "compartment"]
     if np.any(counts > 1):

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from saliency_stats.typing import Float64Array, IndexArray
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Clustering:
     n_effective: float
 
 
-def clustering(values: NDArray[np.float64], units: NDArray[np.intp]) -> Clustering:
+def clustering(values: Float64Array, units: IndexArray) -> Clustering:
     """Estimate the clustering of values by the one-way random-effects analysis of variance.
 
     Parameters

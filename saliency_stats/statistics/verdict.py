@@ -9,6 +9,7 @@ import pandas as pd
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.densest import Densest, densest_compartment
 from saliency_stats.statistics.inference import equivalence_interval
+from saliency_stats.statistics.parameters import PRIMARY, StatisticsParameters, require_columns
 from saliency_stats.statistics.selection import learned_flags, plain
 from saliency_stats.statistics.sentences import (
     chance_words,
@@ -17,7 +18,6 @@ from saliency_stats.statistics.sentences import (
     tested_sentence,
     untested_sentence,
 )
-from saliency_stats.statistics.settings import PRIMARY, StatisticsSettings, require_columns
 from saliency_stats.statistics.wording import interval_words, magnification_words, p_words, ratio_words
 from saliency_stats.vocabulary import TRAINED
 
@@ -53,7 +53,7 @@ _METRIC: Final = (
 )
 
 
-def verdicts(contrasts: pd.DataFrame, metrics: pd.DataFrame, settings: StatisticsSettings) -> list[dict[str, Any]]:
+def verdicts(contrasts: pd.DataFrame, metrics: pd.DataFrame, settings: StatisticsParameters) -> list[dict[str, Any]]:
     """Judge every primary hypothesis.
 
     Parameters
@@ -64,7 +64,7 @@ def verdicts(contrasts: pd.DataFrame, metrics: pd.DataFrame, settings: Statistic
     metrics : DataFrame
         Rows of ``metrics.csv``: magnification, model, split, balanced_accuracy, balanced_accuracy_low,
         balanced_accuracy_high, learned, learned_reason.
-    settings : StatisticsSettings
+    settings : StatisticsParameters
         The settings of the contrasts.
 
     Returns
@@ -112,7 +112,7 @@ def _verdict(
     row: pd.Series,
     sample: pd.DataFrame,
     metric: dict[str, Any],
-    settings: StatisticsSettings,
+    settings: StatisticsParameters,
     *,
     several: bool,
 ) -> dict[str, Any]:
@@ -155,7 +155,7 @@ def _verdict(
     }
 
 
-def _status(row: pd.Series, settings: StatisticsSettings, *, learned: bool) -> str:
+def _status(row: pd.Series, settings: StatisticsParameters, *, learned: bool) -> str:
     if not learned or row["status"] != "tested":
         return "not_testable"
     if row["p_adjusted"] < settings.alpha:
@@ -163,7 +163,7 @@ def _status(row: pd.Series, settings: StatisticsSettings, *, learned: bool) -> s
     return "equivalent" if _within_margin(row, settings) else "inconclusive"
 
 
-def _within_margin(row: pd.Series, settings: StatisticsSettings) -> bool:
+def _within_margin(row: pd.Series, settings: StatisticsParameters) -> bool:
     low, high = equivalence_interval(row["estimate"], row["se"], int(row["n_units"]), alpha=settings.alpha)
     return -settings.equivalence_margin < low and high < settings.equivalence_margin
 
@@ -172,7 +172,7 @@ def _reasons(
     row: pd.Series,
     sample: pd.DataFrame,
     metric: dict[str, Any],
-    settings: StatisticsSettings,
+    settings: StatisticsParameters,
     densest: Densest,
 ) -> Iterable[str]:
     """Yield what supports the verdict or limits it, one short string each."""
@@ -198,7 +198,7 @@ def _reasons(
         )
 
 
-def _discreteness(row: pd.Series, n_tested: int, settings: StatisticsSettings) -> Iterable[str]:
+def _discreteness(row: pd.Series, n_tested: int, settings: StatisticsParameters) -> Iterable[str]:
     """Say where sign flips over so few units could not have been significant, whatever the saliency."""
     if (
         row["status"] != "tested"
@@ -215,7 +215,7 @@ def _discreteness(row: pd.Series, n_tested: int, settings: StatisticsSettings) -
     )
 
 
-def _other_tests(row: pd.Series, sample: pd.DataFrame, settings: StatisticsSettings) -> Iterable[str]:
+def _other_tests(row: pd.Series, sample: pd.DataFrame, settings: StatisticsParameters) -> Iterable[str]:
     own = (sample["contrast"] == PRIMARY) & (sample["model"] == TRAINED)
     others = sample[own & (sample["test"] != row["test"])]
     significant = row["p_adjusted"] < settings.alpha
@@ -240,7 +240,7 @@ def _other_tests(row: pd.Series, sample: pd.DataFrame, settings: StatisticsSetti
             yield f"{counted} {verb}: {', '.join(names)}"
 
 
-def _controls(row: pd.Series, sample: pd.DataFrame, settings: StatisticsSettings) -> Iterable[str]:
+def _controls(row: pd.Series, sample: pd.DataFrame, settings: StatisticsParameters) -> Iterable[str]:
     rows = sample[sample["model"].str.startswith(f"{TRAINED}-") & (sample["test"] == row["test"])]
     for _, other in rows.iterrows():
         control = str(other["model"]).removeprefix(f"{TRAINED}-")
@@ -265,7 +265,7 @@ def _same_sample(contrasts: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
     return contrasts[(contrasts[_SAMPLE] == row[_SAMPLE]).all(axis=1)]
 
 
-def _metric(metrics: pd.DataFrame, magnification: Any, settings: StatisticsSettings) -> dict[str, Any]:
+def _metric(metrics: pd.DataFrame, magnification: Any, settings: StatisticsParameters) -> dict[str, Any]:
     where = (metrics["model"] == TRAINED) & (metrics["split"] == settings.evaluation_split)
     row = metrics[where & (metrics["magnification"] == magnification)].iloc[0]
     return {str(name): value for name, value in row.items()}

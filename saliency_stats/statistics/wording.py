@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from saliency_stats.statistics.settings import StatisticsSettings
+from saliency_stats.statistics.parameters import StatisticsParameters
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 DASH = "\N{EN DASH}"
@@ -37,7 +37,7 @@ def interval_words(low: float, high: float, alpha: float, *, flip: bool = False)
     return f"{100 * (1 - alpha):g} % CI {ends[0]}{DASH}{ends[1]}"
 
 
-def p_words(p_adjusted: float, settings: StatisticsSettings) -> str:
+def p_words(p_adjusted: float, settings: StatisticsParameters) -> str:
     """Return an adjusted p-value with the name of its correction."""
     least = 0.0001
     number = f"p < {least:.4f}" if p_adjusted < least else f"p = {p_adjusted:.2g}"
@@ -59,13 +59,13 @@ def sizes_words(row: Any) -> str:
     return ", ".join(parts) + (" taken as independent" if row["unit"] == "patch" else "")
 
 
-def patches_words(label: str, magnification: Any, settings: StatisticsSettings, *, number: str = "patches") -> str:
+def patches_words(label: str, magnification: Any, settings: StatisticsParameters, *, number: str = "patches") -> str:
     """Return the name of a sample: class, split and magnification."""
     where = f"{split_words(settings)} {number} at {magnification_words(magnification)}"
     return f"correctly and confidently classified {label} {where}"
 
 
-def split_words(settings: StatisticsSettings) -> str:
+def split_words(settings: StatisticsParameters) -> str:
     """Return the evaluation split as an adjective."""
     return _SPLITS[settings.evaluation_split]
 

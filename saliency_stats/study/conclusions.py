@@ -12,7 +12,7 @@ from saliency_stats.settings.maps import IMAGE_CONTROLS
 from saliency_stats.settings.study import StudySettings
 from saliency_stats.statistics import (
     PRIMARY,
-    StatisticsSettings,
+    StatisticsParameters,
     compositional_table,
     learned_flags,
     patch_values,
@@ -101,7 +101,7 @@ def _further_contrasts(
     ledger: pd.DataFrame,
     own: pd.DataFrame,
     predictions: pd.DataFrame,
-    chosen: StatisticsSettings,
+    chosen: StatisticsParameters,
     learned: Mapping[Hashable, bool],
 ) -> list[pd.DataFrame]:
     """Ask the same of every other method and reduction, each with families of its own.

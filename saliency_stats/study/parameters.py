@@ -25,7 +25,7 @@ from saliency_stats.seeds import derive
 from saliency_stats.settings.cohort import PhantomSection, SlidesSection
 from saliency_stats.settings.maps import IMAGE_CONTROLS, NETWORK_CONTROLS, SHUFFLED
 from saliency_stats.settings.study import StudySettings
-from saliency_stats.statistics import StatisticsSettings
+from saliency_stats.statistics import StatisticsParameters
 from saliency_stats.vocabulary import TRAINED
 
 #: Bytes on disk, from above: what a network weighs; per patch, the rows of its nuclei, of a network (predictions and
@@ -70,10 +70,10 @@ def evaluation_of(settings: StudySettings) -> EvaluationParameters:
     )
 
 
-def statistics_of(settings: StudySettings) -> StatisticsSettings:
+def statistics_of(settings: StudySettings) -> StatisticsParameters:
     """Say how contrasts are tested."""
     section = settings.statistics
-    return StatisticsSettings(
+    return StatisticsParameters(
         unit=section.unit,
         alpha=section.alpha,
         correction=section.correction,

@@ -13,7 +13,7 @@ import yaml
 
 from saliency_stats.cohort.phantom.phantom import Phantom
 from saliency_stats.statistics import (
-    StatisticsSettings,
+    StatisticsParameters,
     primary_population,
     study_contrasts,
     study_flow,
@@ -62,7 +62,7 @@ def write_run(folder: Path, sim: Simulation) -> Path:
     metrics = _metrics(predictions, used, sim)
     ledger = _ledger(used[used["split"] == "test"], sim, rng)
     population = primary_population(predictions, min_confidence=MIN_CONFIDENCE)
-    settings = StatisticsSettings(bootstrap_draws=2_000, min_confidence=MIN_CONFIDENCE)
+    settings = StatisticsParameters(bootstrap_draws=2_000, min_confidence=MIN_CONFIDENCE)
     learned = {value: sim.learned_at(value) for value in sim.magnifications}
     contrasts = study_contrasts(ledger, predictions, settings=settings, learned=learned)
     tables = {

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics import StatisticsSettings, contrast_table
+from saliency_stats.statistics import StatisticsParameters, contrast_table
 from saliency_stats.statistics.causal import CAUSAL_COLUMNS, causal_table
 from saliency_stats.statistics.drops import effects
 from saliency_stats.statistics.largest import largest
@@ -14,7 +14,7 @@ from saliency_stats.statistics.prediction import MIN_POINTS, slide_correlations
 from saliency_stats.statistics.selection import Population
 from saliency_stats.vocabulary import LABELS, TISSUE
 
-SETTINGS = StatisticsSettings(bootstrap_draws=2_000)
+SETTINGS = StatisticsParameters(bootstrap_draws=2_000)
 ONE = ("malignant",)
 
 
@@ -306,7 +306,7 @@ def test_one_slide_or_none_gives_estimates_without_p_values():
     assert not first["significant"]
     assert first["status"] == "no_inference"
     for independent in (False, True):
-        settings = StatisticsSettings(bootstrap_draws=2_000, assume_independent=independent)
+        settings = StatisticsParameters(bootstrap_draws=2_000, assume_independent=independent)
         unknown = [one.assign(slide_id="") for one in (ablation, ledger)]
         table = causal_table(*unknown, population, settings)
         assert (row(table, "drop:cytoplasm")["status"] == "tested") == independent
@@ -318,7 +318,7 @@ def test_one_slide_or_none_gives_estimates_without_p_values():
 
 def test_patients_may_be_the_unit(study):
     ablation, ledger, population = study
-    settings = StatisticsSettings(bootstrap_draws=2_000, unit="patient")
+    settings = StatisticsParameters(bootstrap_draws=2_000, unit="patient")
     table = causal_table(ablation, ledger, population, settings)
     assert set(table["unit"]) == {"patient"}
     assert row(table, "drop:cytoplasm")["n_units"] == row(table, "prediction")["n_units"] == 4

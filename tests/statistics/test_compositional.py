@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics import StatisticsSettings, patch_values
+from saliency_stats.statistics import StatisticsParameters, patch_values
 from saliency_stats.statistics.compositional import (
     COMPOSITIONAL_COLUMNS,
     DENSITIES,
@@ -23,7 +23,7 @@ from saliency_stats.statistics.multivariate import hotelling, sign_flip_rows
 from saliency_stats.statistics.units import independent_units
 from saliency_stats.vocabulary import TISSUE
 
-SETTINGS = StatisticsSettings(bootstrap_draws=2_000)
+SETTINGS = StatisticsParameters(bootstrap_draws=2_000)
 parts = st.lists(st.floats(1e-6, 1e6), min_size=3, max_size=3).map(np.array)
 
 
@@ -102,7 +102,7 @@ def test_an_incomplete_patch_has_no_coordinates_and_is_counted(make_study, compa
 def test_nothing_changes_with_the_order_of_rows_or_the_names_of_units(make_study):
     ledger, predictions = make_study(n_slides=18, n_per_slide=4)  # more slides than are flipped exactly
     for unit in ("slide", "patient"):
-        settings = StatisticsSettings(bootstrap_draws=2_000, unit=unit)
+        settings = StatisticsParameters(bootstrap_draws=2_000, unit=unit)
         expected = compositional_table(ledger, predictions, settings=settings)
         renamed = ledger.assign(
             slide_id="s" + ledger["slide_id"].map(lambda name: name[::-1]),
@@ -177,7 +177,7 @@ def test_where_slides_are_unknown_there_is_an_estimate_and_no_test(make_study):
     assert "the slide of 1 of 48 patches is unknown" in row["reason"]
     assert row["ilr_1"] == pytest.approx(values["ilr_1"].mean())
     assert np.isnan([row["p_value"], row["statistic"], row["p_sign_flip"], row["effect_size"]]).all()
-    assumed = compositional_table(some, predictions, settings=StatisticsSettings(assume_independent=True))
+    assumed = compositional_table(some, predictions, settings=StatisticsParameters(assume_independent=True))
     row = _row(assumed, label="benign")
     assert (row["status"], row["unit"], row["n_units"]) == ("tested", "patch", 48)
     assert "patches are assumed to be independent" in row["reason"]
@@ -225,7 +225,7 @@ def test_a_planted_preference_is_found_and_points_to_its_tissue(make_study):
 @pytest.mark.parametrize(("correction", "method"), [("holm", "holm"), ("bh", "fdr_bh")])
 def test_the_trained_model_is_a_family_of_its_own(make_study, correction, method):
     ledger, predictions = make_study(magnifications=(10.0, 20.0), models=("trained", "randomised", "shuffled"))
-    settings = StatisticsSettings(bootstrap_draws=2_000, correction=correction)
+    settings = StatisticsParameters(bootstrap_draws=2_000, correction=correction)
     table = compositional_table(ledger, predictions, settings=settings)
     assert (table["family"] == "composition").tolist() == (table["model"] == "trained").tolist()
     for _, family in table.groupby("family"):
@@ -253,7 +253,7 @@ def test_what_cannot_be_tested_says_why(make_study):
     assert row["reason"] == "there are only 2 slides, and a test of 2 coordinates needs at least 3"
 
     ledger, predictions = make_study(models=("trained",))
-    asked = StatisticsSettings(min_slides=7)
+    asked = StatisticsParameters(min_slides=7)
     row = _row(compositional_table(ledger, predictions, settings=asked), label="benign")
     assert "there are only 6 slides" in row["reason"]
 

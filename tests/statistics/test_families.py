@@ -10,13 +10,13 @@ from saliency_stats.statistics import (
     DIFFERENCES,
     FAMILIES,
     TESTS,
-    StatisticsSettings,
+    StatisticsParameters,
     contrast_table,
     patch_values,
     study_contrasts,
 )
 
-SETTINGS = StatisticsSettings(bootstrap_draws=2_000)
+SETTINGS = StatisticsParameters(bootstrap_draws=2_000)
 
 
 def test_every_stratum_has_every_test_in_its_family(make_study):

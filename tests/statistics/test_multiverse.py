@@ -9,7 +9,7 @@ import pytest
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics import (
-    StatisticsSettings,
+    StatisticsParameters,
     contrast_table,
     patch_values,
     primary_population,
@@ -25,7 +25,7 @@ from saliency_stats.statistics.multiverse import (
 )
 from saliency_stats.vocabulary import LABELS
 
-SETTINGS = StatisticsSettings(bootstrap_draws=2_000, min_confidence=0.9)
+SETTINGS = StatisticsParameters(bootstrap_draws=2_000, min_confidence=0.9)
 USUAL = Specification("gradient", "l2", "correct")
 IDENTITY = ["patch_id", "slide_id", "patient_id", "label", "split", "magnification", "model"]
 LEVELS = {

@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 
-from saliency_stats.statistics import StatisticsSettings, contrast_table
+from saliency_stats.statistics import StatisticsParameters, contrast_table
 from saliency_stats.statistics.contrasts import inferred, sampled
-from saliency_stats.statistics.settings import TESTS
+from saliency_stats.statistics.parameters import TESTS
 from saliency_stats.statistics.simultaneous import with_simultaneous_intervals
 
-SETTINGS = StatisticsSettings(bootstrap_draws=2_000)
+SETTINGS = StatisticsParameters(bootstrap_draws=2_000)
 CI = ["ci_low", "ci_high"]
 SIMULTANEOUS = ["ci_low_simultaneous", "ci_high_simultaneous"]
 

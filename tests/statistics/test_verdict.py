@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics import StatisticsSettings, headline, study_contrasts, verdicts
+from saliency_stats.statistics import StatisticsParameters, headline, study_contrasts, verdicts
 from saliency_stats.statistics.densest import densest_compartment
 from saliency_stats.statistics.wording import magnification_words, p_words, ratio_words
 
-SETTINGS = StatisticsSettings(bootstrap_draws=2_000)
+SETTINGS = StatisticsParameters(bootstrap_draws=2_000)
 CONTRACT = (
     *("claim", "status", "sentence", "contrast", "label", "magnification", "estimate", "ci_low", "ci_high"),
     *("p_adjusted", "n_slides", "reasons"),

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
-from saliency_stats.cohort.phantom.texture import Field, PlaneWaves, pixel_centres, smooth_noise
+from saliency_stats.cohort.phantom.texture import PlaneWaves, pixel_centres, smooth_noise
+from saliency_stats.typing import BoolArray, Float32Array, Float64Array, IndexArray
 
 #: Cells further than this outside the field cannot reach into it.
 _MARGIN_UM = 10.0
@@ -21,11 +21,11 @@ _SPINDLE_SHARE = 0.35
 class Cells:
     """Nuclei as ellipses: centres (N, 2) as (y, x) and semi-axes (N, 2) in µm, angle, egg shape, kind."""
 
-    centre_um: NDArray[np.float64]
-    axes_um: NDArray[np.float64]
-    angle: NDArray[np.float64]
-    skew: NDArray[np.float64]
-    spindle: NDArray[np.bool_]
+    centre_um: Float64Array
+    axes_um: Float64Array
+    angle: Float64Array
+    skew: Float64Array
+    spindle: BoolArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,15 +49,15 @@ class Anatomy:
     """
 
     cells: Cells
-    nearest: NDArray[np.intp]
-    distance_um: Field
-    stroma: NDArray[np.bool_]
-    gap: NDArray[np.bool_]
+    nearest: IndexArray
+    distance_um: Float32Array
+    stroma: BoolArray
+    gap: BoolArray
     fibre_angle: float
     px_um: float
 
 
-def _thin(centre_um: NDArray[np.float64], radius_um: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _thin(centre_um: Float64Array, radius_um: Float64Array) -> BoolArray:
     """Random sequential packing: a candidate stays unless it is too near to an earlier one that stayed."""
     pairs = cKDTree(centre_um).query_pairs(2 * float(radius_um.max()), output_type="ndarray")
     between = np.linalg.norm(centre_um[pairs[:, 0]] - centre_um[pairs[:, 1]], axis=1)
@@ -106,7 +106,7 @@ def _place(
     return Cells(centre[order], axes[order], angle[order], skew[order], spindle[order])
 
 
-def _window_distance(cells: Cells, window: slice, first_px: NDArray[np.intp], n_px: int, px_um: float) -> Field:
+def _window_distance(cells: Cells, window: slice, first_px: IndexArray, n_px: int, px_um: float) -> Float32Array:
     """Signed distance (n, w, w) of the pixels of square windows to their own ellipse, in µm.
 
     First-order distance k0 (k0 - 1) / k1 with k0 = |p / r| and k1 = |p / r^2| (Quilez, "ellipsoid SDF").
@@ -139,7 +139,7 @@ def _window_distance(cells: Cells, window: slice, first_px: NDArray[np.intp], n_
     return k0
 
 
-def _nearest_cell(cells: Cells, shape: tuple[int, int], px_um: float) -> tuple[NDArray[np.intp], Field]:
+def _nearest_cell(cells: Cells, shape: tuple[int, int], px_um: float) -> tuple[IndexArray, Float32Array]:
     """Index of the nearest cell and signed distance to its nucleus, (H, W) each."""
     distance = np.full(shape, _REACH_UM, dtype=np.float32)
     nearest = np.zeros(shape, dtype=np.intp)
@@ -161,7 +161,7 @@ def _nearest_cell(cells: Cells, shape: tuple[int, int], px_um: float) -> tuple[N
     return nearest, distance
 
 
-def _top(score: Field, eligible: NDArray[np.bool_], n: int) -> NDArray[np.bool_]:
+def _top(score: Float32Array, eligible: BoolArray, n: int) -> BoolArray:
     """Choose the ``n`` eligible pixels of highest score."""
     chosen = np.zeros(score.shape, dtype=np.bool_)
     where = np.flatnonzero(eligible)

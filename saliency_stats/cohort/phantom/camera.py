@@ -1,22 +1,21 @@
 """From stain to the pixels of a scanner: Beer-Lambert, point spread, shot noise, 8 bits."""
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from saliency_stats.cohort.phantom.look import SlideLook
-from saliency_stats.cohort.phantom.texture import Field
+from saliency_stats.typing import Float32Array, UInt8Array
 
 
-def _blur(planes: Field, sigma_px: float) -> Field:
+def _blur(planes: Float32Array, sigma_px: float) -> Float32Array:
     """Gaussian blur of the last two axes."""
     rows = gaussian_filter1d(planes, sigma_px, axis=-1, mode="nearest", truncate=3.0)
     return np.asarray(gaussian_filter1d(rows, sigma_px, axis=-2, mode="nearest", truncate=3.0))
 
 
 def photograph(
-    rng: np.random.Generator, stain: Field, look: SlideLook, px_um: float, binning: int
-) -> NDArray[np.uint8]:
+    rng: np.random.Generator, stain: Float32Array, look: SlideLook, px_um: float, binning: int
+) -> UInt8Array:
     """Take the picture of a stained section.
 
     Parameters

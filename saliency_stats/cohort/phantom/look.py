@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from saliency_stats.errors import CohortError
+from saliency_stats.typing import Float64Array
 
 #: Mean optical density per unit of stain, RGB, unit length; rows haematoxylin and eosin. Between the
 #: values of Ruifrok & Johnston (2001) and the Macenko vectors of scanned lymph nodes.
@@ -34,10 +34,10 @@ class SlideLook:
         Photons per pixel of glass: the shot noise has the standard deviation ``sqrt(intensity / photons)``.
     """
 
-    stain_vectors: NDArray[np.float64]
-    concentration: NDArray[np.float64]
+    stain_vectors: Float64Array
+    concentration: Float64Array
     spacing: float
-    white: NDArray[np.float64]
+    white: Float64Array
     blur_um: float
     sharpening: float
     photons: float

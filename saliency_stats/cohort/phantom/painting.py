@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.special import expit
 
 from saliency_stats.cohort.phantom.anatomy import Anatomy
-from saliency_stats.cohort.phantom.texture import Field, fibre_noise, smooth_noise
+from saliency_stats.cohort.phantom.texture import fibre_noise, smooth_noise
+from saliency_stats.typing import Float32Array, Int32Array, UInt8Array
 from saliency_stats.vocabulary import COMPARTMENT_CODES
 
 #: Share of the round nuclei that have a second nucleolus.
@@ -48,9 +48,9 @@ class Painting:
         (H, W) int32: 0 outside nuclei, otherwise 1 + the index of the cell.
     """
 
-    stain: Field
-    truth: NDArray[np.uint8]
-    instances: NDArray[np.int32]
+    stain: Float32Array
+    truth: UInt8Array
+    instances: Int32Array
 
 
 def _mix(low: float, high: float, t: float) -> float:
@@ -58,7 +58,7 @@ def _mix(low: float, high: float, t: float) -> float:
     return low + (high - low) * t
 
 
-def _nucleoli(rng: np.random.Generator, anatomy: Anatomy) -> Field:
+def _nucleoli(rng: np.random.Generator, anatomy: Anatomy) -> Float32Array:
     """Spots (H, W) of height 1 near the centres of round nuclei, one or two in each."""
     cells, px_um, shape = anatomy.cells, anatomy.px_um, anatomy.distance_um.shape
     radius = np.sqrt(cells.axes_um.prod(axis=1))
@@ -79,7 +79,9 @@ def _nucleoli(rng: np.random.Generator, anatomy: Anatomy) -> Field:
     return spots
 
 
-def _nuclear_ink(rng: np.random.Generator, anatomy: Anatomy, depth_um: Field, vesicular: Field) -> Field:
+def _nuclear_ink(
+    rng: np.random.Generator, anatomy: Anatomy, depth_um: Float32Array, vesicular: Float32Array
+) -> Float32Array:
     """Haematoxylin (H, W) of nuclei, painted everywhere; ``vesicular`` is the phenotype of every cell."""
     shape, px_um = depth_um.shape, anatomy.px_um
     darkness = np.exp(0.14 * rng.standard_normal(len(vesicular), dtype=np.float32))
@@ -93,7 +95,7 @@ def _nuclear_ink(rng: np.random.Generator, anatomy: Anatomy, depth_um: Field, ve
     return np.asarray(ink * darkness[anatomy.nearest], dtype=np.float32)
 
 
-def _cytoplasm(rng: np.random.Generator, anatomy: Anatomy, t: float) -> Field:
+def _cytoplasm(rng: np.random.Generator, anatomy: Anatomy, t: float) -> Float32Array:
     """Stain (2, H, W) of cytoplasm, painted everywhere."""
     shape, px_um, nearest = anatomy.distance_um.shape, anatomy.px_um, anatomy.nearest
     own = np.exp(0.14 * rng.standard_normal((2, len(anatomy.cells.angle)), dtype=np.float32))[:, nearest]
@@ -116,7 +118,7 @@ def _cytoplasm(rng: np.random.Generator, anatomy: Anatomy, t: float) -> Field:
     return np.asarray(stain * np.clip(texture, 0.15, None) + rng.uniform(-0.07, 0.08) * edge, dtype=np.float32)
 
 
-def _stroma(rng: np.random.Generator, anatomy: Anatomy, t: float) -> Field:
+def _stroma(rng: np.random.Generator, anatomy: Anatomy, t: float) -> Float32Array:
     """Stain (2, H, W) of fibrous stroma; zero elsewhere."""
     shape, px_um, angle = anatomy.distance_um.shape, anatomy.px_um, anatomy.fibre_angle
     wave = smooth_noise(rng, shape, px_um, 5.0)[anatomy.stroma]

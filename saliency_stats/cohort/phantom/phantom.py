@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from saliency_stats.cohort.phantom.anatomy import build
 from saliency_stats.cohort.phantom.camera import photograph
 from saliency_stats.cohort.phantom.look import SlideLook, draw_look
 from saliency_stats.cohort.phantom.painting import Painting, Phenotype, paint
 from saliency_stats.errors import StudyError
+from saliency_stats.typing import Int32Array, UInt8Array
 from saliency_stats.vocabulary import COMPARTMENT_CODES, LABELS, TISSUE
 
 __all__ = ["Phantom", "PhantomPatch", "SlideLook"]
@@ -42,9 +42,9 @@ class PhantomPatch:
         (H, W) int32: 0 outside nuclei, one number from 1 upwards for each nucleus.
     """
 
-    image: NDArray[np.uint8]
-    truth: NDArray[np.uint8]
-    instances: NDArray[np.int32]
+    image: UInt8Array
+    truth: UInt8Array
+    instances: Int32Array
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class Phantom:
 
     def patch(
         self, rng: np.random.Generator, label: str, slide: SlideLook | None = None
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    ) -> tuple[UInt8Array, UInt8Array]:
         """Make one patch: image (H, W, 3) and compartment codes (H, W), both uint8. See ``render``."""
         made = self.render(rng, label, slide)
         return made.image, made.truth
@@ -172,7 +172,7 @@ class Phantom:
         return Phenotype(**value)
 
 
-def _binned_truth(painting: Painting, binning: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+def _binned_truth(painting: Painting, binning: int) -> tuple[UInt8Array, Int32Array]:
     """Give every image pixel the compartment of most of its painted pixels; number the nuclei from 1."""
     truth, instances = painting.truth, painting.instances
     if binning > 1:

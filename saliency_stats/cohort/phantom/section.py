@@ -16,6 +16,7 @@ from saliency_stats.cohort.phantom.look import SlideLook
 from saliency_stats.cohort.phantom.painting import Painting, paint
 from saliency_stats.cohort.phantom.phantom import Phantom
 from saliency_stats.cohort.phantom.texture import PlaneWaves, pixel_centres
+from saliency_stats.typing import BoolArray, UInt8Array
 from saliency_stats.vocabulary import COMPARTMENT_CODES, LABELS
 
 _Floats: TypeAlias = NDArray[np.floating[Any]]
@@ -72,8 +73,8 @@ class Section:
     """
 
     stain: NDArray[np.float16]
-    truth: NDArray[np.uint8]
-    malignant: NDArray[np.bool_]
+    truth: UInt8Array
+    malignant: BoolArray
     px_um: float
 
 
@@ -130,7 +131,7 @@ def draw_plan(rng: np.random.Generator, width_um: float, height_um: float, *, tu
 
 def rasterise(
     geometry: BaseGeometry, origin_um: tuple[float, float], shape: tuple[int, int], px_um: float
-) -> NDArray[np.bool_]:
+) -> BoolArray:
     """Find the pixels whose centres lie inside a geometry.
 
     Parameters
@@ -223,7 +224,7 @@ class _Canvas:
         anatomy: Anatomy,
         origin: tuple[float, float],
         corner: tuple[float, float],
-        forbidden: NDArray[np.bool_],
+        forbidden: BoolArray,
     ) -> Anatomy:
         """Leave out nuclei centred in other blocks, and those that touch another block's nuclei or the glass.
 
@@ -235,7 +236,7 @@ class _Canvas:
         return replace(anatomy, distance_um=np.where(own[anatomy.nearest], anatomy.distance_um, np.float32(_AWAY_UM)))
 
     @staticmethod
-    def _paint(anatomy: Anatomy, malignant: NDArray[np.bool_], phantom: Phantom, seeds: list[int]) -> Painting:
+    def _paint(anatomy: Anatomy, malignant: BoolArray, phantom: Phantom, seeds: list[int]) -> Painting:
         """Paint a layout with the phenotypes of either class and choose by pixel."""
         benign, other = (
             paint(np.random.default_rng(seeds[1]), anatomy, phantom.phenotype(np.random.default_rng(seeds[0]), label))
@@ -252,7 +253,7 @@ class _Canvas:
         return benign
 
 
-def _cut(painting: Painting, tissue: NDArray[np.bool_], px_um: float) -> None:
+def _cut(painting: Painting, tissue: BoolArray, px_um: float) -> None:
     """Thin the tissue out towards its outline, as ``paint`` does towards gaps, and leave glass beyond it."""
     soft = 2 * gaussian_filter(tissue.astype(np.float32), 0.5 / px_um, truncate=3.0) - 1
     painting.stain[...] *= np.clip(soft, 0, 1) * tissue

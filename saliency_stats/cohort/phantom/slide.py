@@ -8,11 +8,9 @@ from typing import Final
 
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
 from openslide import OpenSlide, OpenSlideError
 from PIL import Image as PillowImage
 
-from saliency_stats.cohort.patch import Image
 from saliency_stats.cohort.phantom.camera import photograph
 from saliency_stats.cohort.phantom.look import SlideLook
 from saliency_stats.cohort.phantom.phantom import Phantom, Signal
@@ -21,6 +19,7 @@ from saliency_stats.cohort.slides.annotation import write_asap_xml, write_geojso
 from saliency_stats.cohort.slides.averaging import area_average
 from saliency_stats.cohort.slides.pyramid import COMPRESSIONS, Compression, write_pyramid
 from saliency_stats.errors import SlideError, StudyError
+from saliency_stats.typing import Image, UInt8Array
 from saliency_stats.vocabulary import COMPARTMENT_CODES
 
 #: Tissue is painted at about this pixel size; a finer slide is enlarged from it before the picture is taken.
@@ -175,7 +174,7 @@ def write_phantom_slide(folder: Path, spec: PhantomSlideSpec) -> PhantomSlideFil
     return PhantomSlideFiles(slide, xml, geojson, truth)
 
 
-def read_truth(path: Path, centre_um: tuple[float, float], size_px: int, mpp: float) -> NDArray[np.uint8]:
+def read_truth(path: Path, centre_um: tuple[float, float], size_px: int, mpp: float) -> UInt8Array:
     """Read the compartments of a field of a phantom slide.
 
     Parameters

@@ -2,26 +2,24 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-Field: TypeAlias = NDArray[np.float32]
+from saliency_stats.typing import Float32Array, Float64Array
 
 #: Standard deviation of a cubic B-spline sum of unit normals on a square lattice, averaged over the position
 #: in a cell: per axis the variance is the integral of the squared spline, B7(0) = 151/315.
 _SPLINE_SD = 151 / 315
 
 
-def pixel_centres(length_px: int, px_um: float) -> Field:
+def pixel_centres(length_px: int, px_um: float) -> Float32Array:
     """Positions of pixel centres along one axis, in µm from the border."""
     return ((np.arange(length_px) + 0.5) * px_um).astype(np.float32)
 
 
 @lru_cache(maxsize=32)
-def _spline_basis(length_px: int, px_um: float, scale_um: float) -> Field:
+def _spline_basis(length_px: int, px_um: float, scale_um: float) -> Float32Array:
     """Cubic B-spline weights of every pixel (rows) on a lattice of knots ``scale_um`` apart (columns)."""
     position = pixel_centres(length_px, px_um).astype(np.float64) / scale_um
     first = np.floor(position).astype(np.intp)
@@ -30,12 +28,12 @@ def _spline_basis(length_px: int, px_um: float, scale_um: float) -> Field:
     # One knot more than needed, so that rounding at the far border never changes the number of draws.
     basis = np.zeros((length_px, int(np.floor(length_px * px_um / scale_um + 1e-6)) + 5))
     np.put_along_axis(basis, first[:, None] + np.arange(4), weights, axis=1)
-    single: Field = basis.astype(np.float32)
+    single: Float32Array = basis.astype(np.float32)
     single.setflags(write=False)
     return single
 
 
-def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], px_um: float, scale_um: float) -> Field:
+def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], px_um: float, scale_um: float) -> Float32Array:
     """Isotropic noise: a cubic B-spline through unit normals on a lattice.
 
     Parameters
@@ -74,8 +72,8 @@ class PlaneWaves:
         (M,) phases in radians.
     """
 
-    frequency: NDArray[np.float64]
-    phase: NDArray[np.float64]
+    frequency: Float64Array
+    phase: Float64Array
 
     @classmethod
     def draw(
@@ -86,7 +84,7 @@ class PlaneWaves:
         direction = np.array([[np.sin(angle), np.cos(angle)], [np.cos(angle), -np.sin(angle)]])
         return cls(np.stack([along, across], axis=1) @ direction, rng.uniform(0, 2 * np.pi, n_waves))
 
-    def on_grid(self, ys: Field, xs: Field) -> Field:
+    def on_grid(self, ys: Float32Array, xs: Float32Array) -> Float32Array:
         """Values (H, W) at all crossings of the positions ``ys`` (H,) and ``xs`` (W,) in µm."""
         # cos(a + b) = cos a cos b - sin a sin b turns the sum of waves into one matrix product.
         a = (ys[:, None] * self.frequency[:, 0] + self.phase).astype(np.float32)
@@ -95,15 +93,15 @@ class PlaneWaves:
         right = np.concatenate([np.cos(b), np.sin(b)], axis=1)
         return np.asarray(left @ right.T * np.float32(np.sqrt(2 / len(self.phase))), dtype=np.float32)
 
-    def at(self, points_um: NDArray[np.float64]) -> NDArray[np.float64]:
+    def at(self, points_um: Float64Array) -> Float64Array:
         """Values (N,) at points (N, 2) given as (y, x) in µm."""
         phase = (points_um @ self.frequency.T + self.phase).astype(np.float32)
         return np.asarray(np.cos(phase).sum(axis=1) * np.sqrt(2 / len(self.phase)), dtype=np.float64)
 
 
 def fibre_noise(
-    rng: np.random.Generator, along_um: Field, across_um: Field, length_um: float, width_um: float
-) -> Field:
+    rng: np.random.Generator, along_um: Float32Array, across_um: Float32Array, length_um: float, width_um: float
+) -> Float32Array:
     """Noise drawn out into fibres.
 
     Parameters

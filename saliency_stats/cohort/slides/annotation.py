@@ -16,6 +16,7 @@ from saliency_stats.cohort.slides.asap import parse_asap, write_asap_xml
 from saliency_stats.cohort.slides.geojson import parse_geojson, write_geojson
 from saliency_stats.cohort.slides.outlines import EXCLUDE_GROUPS, TUMOUR_GROUPS, Groups, Notes, Outline
 from saliency_stats.errors import SlideError
+from saliency_stats.typing import BoolArray, Float64Array
 
 __all__ = ["EXCLUDE_GROUPS", "TUMOUR_GROUPS", "Annotation", "read_annotation", "write_asap_xml", "write_geojson"]
 
@@ -56,7 +57,7 @@ class Annotation:
         """Share of one square that is tumour; see :meth:`shares`."""
         return float(self.shares([centre_um], side_um)[0])
 
-    def shares(self, centres_um: ArrayLike, side_um: float) -> NDArray[np.float64]:
+    def shares(self, centres_um: ArrayLike, side_um: float) -> Float64Array:
         """Share of each square that is annotated tumour.
 
         Parameters
@@ -83,7 +84,7 @@ class Annotation:
 
     def mask(
         self, shape: tuple[int, int], mpp_y: float, mpp_x: float, origin_um: tuple[float, float] = (0, 0)
-    ) -> NDArray[np.bool_]:
+    ) -> BoolArray:
         """Draw the tumour: a pixel is tumour if its centre is.
 
         Parameters

@@ -6,13 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from saliency_stats.typing import Float32Array
+
 #: A millionth of a pixel: rounding, not a position.
 ROUNDING_PX = 1e-6
 
 
 def area_average(
     pixels: NDArray[np.generic], start: tuple[float, float], step: tuple[float, float], shape: tuple[int, int]
-) -> NDArray[np.float32]:
+) -> Float32Array:
     """Average an image over a grid of rectangles.
 
     A pixel is constant over its own square, so the mean over a rectangle is the sum of its pixels, weighted by the

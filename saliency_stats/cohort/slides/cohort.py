@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image as PillowImage
 
-from saliency_stats.cohort.patch import PATCH_COLUMNS, USED, Image, Patch
+from saliency_stats.cohort.patch import PATCH_COLUMNS, USED, Patch
 from saliency_stats.cohort.slides.annotation import Annotation, read_annotation
 from saliency_stats.cohort.slides.listing import ListedSlide, read_slide_list
 from saliency_stats.cohort.slides.overview import TissueMap
@@ -17,6 +17,7 @@ from saliency_stats.cohort.slides.slide import Slide
 from saliency_stats.cohort.slides.tiling import Locations, TilingParameters, sample_locations
 from saliency_stats.errors import PatchError, SlideError
 from saliency_stats.seeds import derive
+from saliency_stats.typing import Image
 from saliency_stats.vocabulary import LABELS
 
 #: Columns of ``slides.csv``, one row per listed slide.

@@ -6,11 +6,11 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from saliency_stats.errors import SlideError
+from saliency_stats.typing import Float64Array
 
 #: Groups (ASAP) and classes (QuPath) of tumour. CAMELYON16 writes ``_0`` and ``_1``, in its test set ``Tumor``;
 #: CAMELYON17 writes ``metastases``; ``Tumor`` is QuPath's own name. Case does not matter.
@@ -20,7 +20,7 @@ TUMOUR_GROUPS: Final = ("_0", "_1", "Tumor", "Tumour", "Metastasis", "Metastases
 EXCLUDE_GROUPS: Final = ("_2", "Exclusion", "Exclude", "Normal", "Ignore*")
 
 Role: TypeAlias = Literal["tumour", "exclude", "ignore"]
-Ring: TypeAlias = NDArray[np.float64]
+Ring: TypeAlias = Float64Array
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,11 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, label
 from skimage.filters import threshold_otsu
 
-from saliency_stats.cohort.patch import Image
 from saliency_stats.cohort.tissue import GLASS_OD
-
-Mask = NDArray[np.bool_]
+from saliency_stats.typing import BoolArray, Float32Array, Float64Array, Image, Int64Array
 
 #: Otsu divides whatever it is given, an empty slide into brighter and darker noise. Glass, with its tint and the noise
 #: of compression, stays below this colourfulness (S = 7 %): 0.02 for 99 of 100 pixels in CAMELYON patches.
@@ -49,7 +46,7 @@ class TissueMap:
         µm per pixel of the mask.
     """
 
-    mask: Mask
+    mask: BoolArray
     mpp_y: float
     mpp_x: float
 
@@ -64,7 +61,7 @@ class TissueMap:
         return float(self.mask.sum()) * self.mpp_y * self.mpp_x
 
     @cached_property
-    def _integral(self) -> NDArray[np.int64]:
+    def _integral(self) -> Int64Array:
         """Number of tissue pixels above and to the left of each corner between pixels, (H + 1, W + 1)."""
         return np.pad(self.mask.cumsum(axis=0, dtype=np.int64).cumsum(axis=1), ((1, 0), (1, 0)))
 
@@ -72,7 +69,7 @@ class TissueMap:
         """Share of tissue in one square; see :meth:`shares`."""
         return float(self.shares(np.array([centre_um]), side_um)[0])
 
-    def shares(self, centres_um: NDArray[np.float64], side_um: float) -> NDArray[np.float64]:
+    def shares(self, centres_um: Float64Array, side_um: float) -> Float64Array:
         """Share of tissue in squares, pixels counting by the part of them that lies inside.
 
         Parameters
@@ -94,10 +91,10 @@ class TissueMap:
             - self._count(last[:, 0], first[:, 1])
             + self._count(first[:, 0], first[:, 1])
         )
-        shares: NDArray[np.float64] = np.clip(inside * self.mpp_y * self.mpp_x / side_um**2, 0.0, 1.0)
+        shares: Float64Array = np.clip(inside * self.mpp_y * self.mpp_x / side_um**2, 0.0, 1.0)
         return shares
 
-    def _count(self, y_px: NDArray[np.float64], x_px: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _count(self, y_px: Float64Array, x_px: Float64Array) -> Float64Array:
         """Tissue pixels above and to the left of points; linear between corners, as a pixel is all tissue or none."""
         height, width = self.mask.shape
         y, x = np.clip(y_px, 0, height), np.clip(x_px, 0, width)
@@ -106,11 +103,11 @@ class TissueMap:
         table = self._integral
         upper = (1 - right) * table[row, column] + right * table[row, column + 1]
         lower = (1 - right) * table[row + 1, column] + right * table[row + 1, column + 1]
-        count: NDArray[np.float64] = (1 - down) * upper + down * lower
+        count: Float64Array = (1 - down) * upper + down * lower
         return count
 
 
-def tissue_mask(image: Image, mpp_y: float, mpp_x: float) -> Mask:
+def tissue_mask(image: Image, mpp_y: float, mpp_x: float) -> BoolArray:
     """Find the tissue on an overview of a slide.
 
     Tissue is colourful beyond Otsu's threshold (Otsu 1979, eq. 12), kept between :data:`MIN_COLOUR` and
@@ -142,7 +139,7 @@ def tissue_mask(image: Image, mpp_y: float, mpp_x: float) -> Mask:
     return _without_small(filled & ~ink, MIN_TISSUE_UM2 / pixel_um2)
 
 
-def ink_mask(image: Image, mpp_y: float, mpp_x: float) -> Mask:
+def ink_mask(image: Image, mpp_y: float, mpp_x: float) -> BoolArray:
     """Find pen marks on an overview of a slide.
 
     Haematoxylin and eosin both absorb green most (Ruifrok & Johnston 2001, table 1: OD (0.65, 0.70, 0.29) and
@@ -173,13 +170,13 @@ def ink_mask(image: Image, mpp_y: float, mpp_x: float) -> Mask:
     return _ink(_density(image), mpp_y, mpp_x)
 
 
-def _density(image: Image) -> NDArray[np.float32]:
+def _density(image: Image) -> Float32Array:
     table = -np.log10(np.maximum(np.arange(256), 1) / 255).astype(np.float32)
-    density: NDArray[np.float32] = table[image]
+    density: Float32Array = table[image]
     return density
 
 
-def _ink(density: NDArray[np.float32], mpp_y: float, mpp_x: float) -> Mask:
+def _ink(density: Float32Array, mpp_y: float, mpp_x: float) -> BoolArray:
     red, green, blue = np.moveaxis(density, 2, 0)
     mean = density.mean(axis=2)
     colour = density.max(axis=2) - density.min(axis=2)
@@ -189,14 +186,14 @@ def _ink(density: NDArray[np.float32], mpp_y: float, mpp_x: float) -> Mask:
     ink = _without_small((mean > _FAINT) & (cold | warm | black), MIN_INK_UM2 / (mpp_y * mpp_x))
     if not ink.any():
         return ink
-    near: Mask = distance_transform_edt(~ink, sampling=(mpp_y, mpp_x)) <= INK_MARGIN_UM
+    near: BoolArray = distance_transform_edt(~ink, sampling=(mpp_y, mpp_x)) <= INK_MARGIN_UM
     return near
 
 
-def _without_small(mask: Mask, size_px: float) -> Mask:
+def _without_small(mask: BoolArray, size_px: float) -> BoolArray:
     """Drop pieces (connected by sides) of fewer pixels."""
     pieces, _ = label(mask)
     large = np.bincount(pieces.ravel()) >= size_px
     large[0] = False
-    kept: Mask = large[pieces]
+    kept: BoolArray = large[pieces]
     return kept

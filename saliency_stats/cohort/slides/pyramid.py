@@ -12,8 +12,8 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from saliency_stats.cohort.patch import Image
 from saliency_stats.errors import CohortError
+from saliency_stats.typing import Float32Array, Image
 
 Compression: TypeAlias = Literal["jpeg", "deflate"]
 #: ``tiles(row, column)`` gives the part of that tile that lies on the slide, (h, w, 3) uint8.
@@ -125,10 +125,10 @@ class _Coarser:
             total += tile[row::2, column::2]
         self._pixels[top // 2 : top // 2 + height, left // 2 : left // 2 + width] = total / 4
 
-    def tiles(self, tile_px: int) -> Callable[[int, int], NDArray[np.float32]]:
+    def tiles(self, tile_px: int) -> Callable[[int, int], Float32Array]:
         """Tiles of the level, unrounded."""
 
-        def tile(row: int, column: int) -> NDArray[np.float32]:
+        def tile(row: int, column: int) -> Float32Array:
             rows, columns = (slice(index * tile_px, (index + 1) * tile_px) for index in (row, column))
             return np.array(self._pixels[rows, columns])
 

@@ -15,10 +15,10 @@ import numpy as np
 from openslide import OpenSlide, OpenSlideCache, OpenSlideError
 from PIL import Image as PillowImage
 
-from saliency_stats.cohort.patch import Image
 from saliency_stats.cohort.slides.averaging import ROUNDING_PX, area_average
 from saliency_stats.cohort.slides.geometry import ReadSpec, SlideInfo, checked_override, describe
 from saliency_stats.errors import SlideError
+from saliency_stats.typing import Image
 
 __all__ = ["ReadSpec", "Slide", "SlideInfo"]
 

@@ -7,13 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saliency_stats.errors import StudyError
+from saliency_stats.typing import Float64Array, IndexArray
 from saliency_stats.vocabulary import LABELS
-
-Points = NDArray[np.float64]
 
 #: µm per pixel of 1×: 40× is 0.25 by definition of the study, whatever the scanner called it.
 _MPP_OF_1X: Final = 10.0
-#: Points that are considered for each that would fit on a grid of the spacing, and at most.
+#: Float64Array that are considered for each that would fit on a grid of the spacing, and at most.
 _DARTS: Final = 8
 _MOST_PLACES: Final = 400_000
 _ROUNDING: Final = 1e-9
@@ -23,7 +22,7 @@ _BENIGN, _MALIGNANT = LABELS
 class Shares(Protocol):
     """Tells which share of squares is tissue, or annotated tumour."""
 
-    def shares(self, centres_um: Points, side_um: float) -> Points:
+    def shares(self, centres_um: Float64Array, side_um: float) -> Float64Array:
         """Return shares (N,) of squares of one side around (N, 2) points (y, x)."""
         ...
 
@@ -119,7 +118,7 @@ class Locations:
         Of the places considered: how many are tissue, and how many of these have an ambiguous share of tumour.
     """
 
-    centres_um: Points
+    centres_um: Float64Array
     labels: NDArray[np.str_]
     n_tissue: int
     n_ambiguous: int
@@ -163,7 +162,7 @@ def sample_locations(
     return Locations(places[chosen], labels[chosen], len(places), int((labels == "").sum()))
 
 
-def _places(height_um: float, width_um: float, parameters: TilingParameters, rng: np.random.Generator) -> Points:
+def _places(height_um: float, width_um: float, parameters: TilingParameters, rng: np.random.Generator) -> Float64Array:
     """Consider the part of the slide in which the coarsest field fits: a grid, or points anywhere, in random order."""
     margin, spacing = parameters.widest_um / 2, parameters.spacing
     extent = np.array([height_um, width_um]) - 2 * margin
@@ -178,7 +177,7 @@ def _places(height_um: float, width_um: float, parameters: TilingParameters, rng
     return np.asarray(margin + rng.permutation(np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)))
 
 
-def _apart(places: Points, labels: NDArray[np.str_], parameters: TilingParameters) -> list[NDArray[np.intp]]:
+def _apart(places: Float64Array, labels: NDArray[np.str_], parameters: TilingParameters) -> list[IndexArray]:
     """Take, malignant first, places that are no nearer than the spacing to one taken before.
 
     Dart throwing (Cook 1986, *ACM Transactions on Graphics* 5, 51-72): blue noise, without the work of filling a slide.
@@ -198,7 +197,7 @@ def _apart(places: Points, labels: NDArray[np.str_], parameters: TilingParameter
     return pools
 
 
-def _balanced(pools: list[NDArray[np.intp]], n: int) -> NDArray[np.intp]:
+def _balanced(pools: list[IndexArray], n: int) -> IndexArray:
     """Take at most n places, half of each class where there are enough, and fill up with the other."""
     first = min(len(pools[0]), n - min(len(pools[1]), n // 2))
     return np.concatenate([pools[0][:first], pools[1][: n - first]])

@@ -15,8 +15,7 @@ from saliency_stats.compartments.stardist.files import StarDistModel
 from saliency_stats.compartments.stardist.predict import Polygons, find_polygons
 from saliency_stats.compartments.view import SAME_SCALE, Found, View, nothing_found
 from saliency_stats.errors import CompartmentError
-
-FloatArray = npt.NDArray[np.float32]
+from saliency_stats.typing import Float32Array, FloatArray, UInt8Array
 
 #: The network is shown this much of the image's mirror image around it: it was seen to miss half of the nuclei that
 #: the border cuts and next to none of the others.
@@ -74,11 +73,11 @@ class StarDistNuclei:
 class _Input(NamedTuple):
     """What the network looks at, mirrored margin included, and how many of its pixels make one of the view's (y, x)."""
 
-    pixels: FloatArray
+    pixels: Float32Array
     scale: tuple[float, float]
 
 
-def normalised(pixels: npt.NDArray[np.floating] | npt.NDArray[np.uint8], levels: tuple[float, float]) -> FloatArray:
+def normalised(pixels: FloatArray | UInt8Array, levels: tuple[float, float]) -> Float32Array:
     """Intensities scaled so that a slide's 1st and 99.8th percentile become 0 and 1, as stardist's examples do.
 
     Parameters
@@ -115,7 +114,7 @@ def _input(view: View, channels: int) -> _Input:
     return _Input(mirrored(_channels(image, view.stains, channels)), scale)
 
 
-def _channels(image: npt.NDArray[np.uint8], stains: Stains, channels: int) -> FloatArray:
+def _channels(image: UInt8Array, stains: Stains, channels: int) -> Float32Array:
     if channels == 1:
         # models of one channel were trained on bright nuclei before a dark ground: that is what haematoxylin is
         return normalised(concentrations(image, stains)[0], (0.0, stains.maxima[0]))[..., None]
@@ -133,7 +132,7 @@ def _rendered(found: Polygons, one: _Input, view: View) -> Found:
     return _whole(labels, found.probabilities, view.mpp)
 
 
-def _whole(labels: npt.NDArray[np.integer], probabilities: FloatArray, mpp: float) -> Found:
+def _whole(labels: npt.NDArray[np.integer], probabilities: Float32Array, mpp: float) -> Found:
     """Keep of every nucleus its largest piece, for others lie over it; number those that are seen anew."""
     # pieces of equal label, connected by edges or corners
     pieces = label(labels, connectivity=2)  # type: ignore[no-untyped-call]

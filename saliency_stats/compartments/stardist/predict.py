@@ -4,14 +4,12 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from stardist.nms import non_maximum_suppression_sparse
 
 from saliency_stats.compartments.stardist.files import StarDistModel
 from saliency_stats.errors import CompartmentError
-
-FloatArray = npt.NDArray[np.float32]
+from saliency_stats.typing import Float32Array, Float64Array, IndexArray
 
 #: Images larger than this many pixels are predicted in blocks of at most that many, margins not counted.
 BLOCK_PX: Final = 1024 * 1024
@@ -31,17 +29,17 @@ class Polygons(NamedTuple):
     ``points`` (n, 2) and ``distances`` (n, rays) are in pixels of the image, ``probabilities`` (n,) in [0, 1].
     """
 
-    points: npt.NDArray[np.float64]
-    distances: FloatArray
-    probabilities: FloatArray
+    points: Float64Array
+    distances: Float32Array
+    probabilities: Float32Array
 
 
 class _Dense(NamedTuple):
-    prob: FloatArray
-    dist: FloatArray
+    prob: Float32Array
+    dist: Float32Array
 
 
-def predict(model: StarDistModel, image: FloatArray) -> _Dense:
+def predict(model: StarDistModel, image: Float32Array) -> _Dense:
     """Object probability and distances of every grid point, as ``StarDist2D.predict`` gives them.
 
     Parameters
@@ -68,7 +66,7 @@ def predict(model: StarDistModel, image: FloatArray) -> _Dense:
     return _Dense(prob[0][keep], dist[0][keep])
 
 
-def find_polygons(model: StarDistModel, images: Sequence[FloatArray]) -> list[Polygons]:
+def find_polygons(model: StarDistModel, images: Sequence[Float32Array]) -> list[Polygons]:
     """Polygons of every image: those that ``StarDist2D.predict_instances`` would find in each by itself.
 
     Images of one size are predicted together; large ones in blocks that overlap by more than the network sees, so
@@ -113,12 +111,12 @@ def find_polygons(model: StarDistModel, images: Sequence[FloatArray]) -> list[Po
     return [polygons for polygons in found if polygons is not None]
 
 
-def _suppressed(model: StarDistModel, points: npt.NDArray[np.intp], dist: FloatArray, prob: FloatArray) -> Polygons:
+def _suppressed(model: StarDistModel, points: IndexArray, dist: Float32Array, prob: Float32Array) -> Polygons:
     kept = non_maximum_suppression_sparse(dist, prob, points, nms_thresh=model.nms_threshold)
     return Polygons(kept[0].astype(np.float64), kept[2], kept[1])
 
 
-def _padded(model: StarDistModel, image: FloatArray) -> FloatArray:
+def _padded(model: StarDistModel, image: Float32Array) -> Float32Array:
     """Reflect at the far ends to a multiple of what the network divides by, as stardist does."""
     divisor = model.network.config.divisor
     pad = [(0, -size % d) for size, d in zip(image.shape[:2], divisor, strict=True)]
@@ -126,13 +124,13 @@ def _padded(model: StarDistModel, image: FloatArray) -> FloatArray:
 
 
 def _candidates(
-    model: StarDistModel, images: list[FloatArray]
-) -> list[tuple[npt.NDArray[np.intp], FloatArray, FloatArray]]:
+    model: StarDistModel, images: list[Float32Array]
+) -> list[tuple[IndexArray, Float32Array, Float32Array]]:
     """Points (n, 2) in pixels, distances and probabilities above the threshold, of images of one size."""
     height, width = images[0].shape[:2]
     grid = np.asarray(model.network.config.grid)
     last = np.asarray((height, width)) // grid - _BORDER
-    parts: list[list[tuple[npt.NDArray[np.intp], FloatArray, FloatArray]]] = [[] for _ in images]
+    parts: list[list[tuple[IndexArray, Float32Array, Float32Array]]] = [[] for _ in images]
     for rows, columns, inner in _blocks(model, height, width):
         prob, dist = _forward(model, np.stack([image[rows, columns] for image in images]))
         offset = np.asarray((rows.start, columns.start)) // grid
@@ -170,7 +168,7 @@ def _blocks(model: StarDistModel, height: int, width: int) -> Iterator[tuple[sli
             yield slice(top, bottom), slice(left, right), inner
 
 
-def _forward(model: StarDistModel, images: FloatArray) -> _Dense:
+def _forward(model: StarDistModel, images: Float32Array) -> _Dense:
     """Probabilities (N, h, w) and distances (N, h, w, rays) of padded images (N, H, W, C)."""
     device = next(model.network.parameters()).device
     # a channels-last tensor is a transposed view of the batch: nothing is copied

@@ -17,6 +17,7 @@ from saliency_stats.report.figures.style import (
 )
 from saliency_stats.report.run import RunTables, records
 from saliency_stats.report.words import count, magnification_words, model_words, number
+from saliency_stats.typing import BoolArray, Float64Array
 from saliency_stats.vocabulary import TRAINED
 
 _BINS: Final = 10
@@ -25,7 +26,7 @@ _TRAIN_COLOUR: Final = "#0072B2"
 _VALID_COLOUR: Final = "#D55E00"
 
 
-def roc_curve(malignant: NDArray[np.bool_], score: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
+def roc_curve(malignant: BoolArray, score: Float64Array) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return false and true positive rates at every threshold, ties taken together.
 
     Parameters
@@ -47,7 +48,7 @@ def roc_curve(malignant: NDArray[np.bool_], score: NDArray[np.float64]) -> tuple
     return np.append(0.0, alarms / alarms[-1]), np.append(0.0, hits / hits[-1])
 
 
-def reliability(malignant: NDArray[np.bool_], score: NDArray[np.float64]) -> pd.DataFrame:
+def reliability(malignant: BoolArray, score: Float64Array) -> pd.DataFrame:
     """Compare predicted and observed frequencies of malignancy in ten bins of equal width.
 
     Parameters

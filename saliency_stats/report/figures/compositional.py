@@ -8,7 +8,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon
-from numpy.typing import NDArray
 
 from saliency_stats.report.figures.style import (
     COMPARTMENT_COLOURS,
@@ -21,9 +20,10 @@ from saliency_stats.report.figures.style import (
 from saliency_stats.report.population import learned, min_confidence, selected_ledger
 from saliency_stats.report.run import RunTables, records
 from saliency_stats.report.words import count, listing, magnification_words, model_words, number, p_sign
-from saliency_stats.statistics import StatisticsSettings
+from saliency_stats.statistics import StatisticsParameters
 from saliency_stats.statistics.compositional import ILR, composition, compositional_table, ilr_values, inverse_ilr
 from saliency_stats.statistics.multivariate import confidence_region, hotelling
+from saliency_stats.typing import Float64Array
 from saliency_stats.vocabulary import TISSUE, TRAINED
 
 _NO_PATCH: Final = "no patch of the evaluation split was classified correctly and confidently"
@@ -52,10 +52,10 @@ class _Cloud:
 
     label: str
     by_unit: bool
-    each: NDArray[np.float64]
-    mean: NDArray[np.float64]
-    region: NDArray[np.float64]
-    controls: NDArray[np.float64]
+    each: Float64Array
+    mean: Float64Array
+    region: Float64Array
+    controls: Float64Array
     note: str
 
 
@@ -162,7 +162,7 @@ def _cut(panels: dict[str, list[_Cloud]]) -> float:
     return min(_LARGEST_CUT, _CUT_STEP * max(0, int(least / _CUT_STEP - 0.25)))
 
 
-def _plane(shares: NDArray[np.float64], cut: float) -> NDArray[np.float64]:
+def _plane(shares: Float64Array, cut: float) -> Float64Array:
     """Return the points (..., 2) of shares (..., 3) in a triangle whose sides lie at the cut."""
     return np.asarray((shares - cut) / (1 - len(TISSUE) * cut) @ _CORNERS)
 
@@ -265,7 +265,7 @@ def _numbers(run: RunTables) -> str:
     table = compositional_table(
         run.ledger,
         run.predictions,
-        settings=StatisticsSettings(
+        settings=StatisticsParameters(
             unit="patient" if run.unit == "patient" else "slide",
             alpha=run.alpha,
             correction=run.setting("statistics.correction", "holm"),

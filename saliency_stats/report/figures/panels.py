@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
-from numpy.typing import NDArray
 
 from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, SALIENCY_MAP
+from saliency_stats.typing import FloatArray, UInt8Array
 from saliency_stats.vocabulary import COMPARTMENT_CODES
 
 #: The display (never a number) is cut at this percentile, so that a few bright pixels do not hide the rest.
@@ -19,7 +19,7 @@ _RIM: Final = [withStroke(linewidth=1.9, foreground="white", alpha=0.85)]
 _RIM_ON_MAP: Final = [withStroke(linewidth=1.6, foreground="white", alpha=0.55)]
 
 
-def show_image(axes: Axes, image: NDArray[np.uint8], mpp: float | None = None) -> None:
+def show_image(axes: Axes, image: UInt8Array, mpp: float | None = None) -> None:
     """Show an image (H, W, 3) with, where µm per pixel is known, a scale bar."""
     axes.imshow(image, interpolation="nearest")
     _bare(axes)
@@ -27,7 +27,7 @@ def show_image(axes: Axes, image: NDArray[np.uint8], mpp: float | None = None) -
         _scale_bar(axes, image.shape[0], image.shape[1], mpp)
 
 
-def outline(axes: Axes, codes: NDArray[np.uint8], *, on_map: bool = False) -> None:
+def outline(axes: Axes, codes: UInt8Array, *, on_map: bool = False) -> None:
     """Draw the compartments' borders into a panel.
 
     Borders between neighbours are drawn once, in the colour of the inner compartment: nuclei, then the outer
@@ -56,7 +56,7 @@ def outline(axes: Axes, codes: NDArray[np.uint8], *, on_map: bool = False) -> No
             lines.set(path_effects=_RIM_ON_MAP if on_map else _RIM)
 
 
-def tint(axes: Axes, codes: NDArray[np.uint8], alpha: float = 0.45) -> None:
+def tint(axes: Axes, codes: UInt8Array, alpha: float = 0.45) -> None:
     """Lay the compartments' colours over a panel, so that an area without a border is named too."""
     colours = np.zeros((*codes.shape, 4))
     for name, code in COMPARTMENT_CODES.items():
@@ -64,7 +64,7 @@ def tint(axes: Axes, codes: NDArray[np.uint8], alpha: float = 0.45) -> None:
     axes.imshow(colours, interpolation="nearest")
 
 
-def show_saliency(axes: Axes, saliency: NDArray[np.floating], *, bar: bool = True) -> None:
+def show_saliency(axes: Axes, saliency: FloatArray, *, bar: bool = True) -> None:
     """Show a raw saliency map (H, W); only its display is cut, at :data:`DISPLAY_PERCENTILE`."""
     finite = saliency[np.isfinite(saliency)]
     top = float(np.percentile(finite, DISPLAY_PERCENTILE)) if finite.size else 0.0

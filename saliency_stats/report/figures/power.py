@@ -13,8 +13,8 @@ from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 from saliency_stats.report.figures.style import QUIET, TRAINED_COLOUR, line_handle, new_figure
 from saliency_stats.report.words import DASH, ratio, whole
 from saliency_stats.statistics.components import ESTIMATE, UPPER_LIMIT
+from saliency_stats.statistics.parameters import MIN_UNITS
 from saliency_stats.statistics.power import MOST_SLIDES, PATCHES, SLIDES, Aim, Need, Plan
-from saliency_stats.statistics.settings import MIN_UNITS
 
 #: Colour of the wanted power and of the slides that reach it.
 WANTED_COLOUR: Final = "#D55E00"

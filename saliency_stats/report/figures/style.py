@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch as ColourPatch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-from numpy.typing import NDArray
 
 from saliency_stats.execution.store import atomic
+from saliency_stats.typing import Float64Array
 from saliency_stats.vocabulary import COMPARTMENTS
 
 #: Okabe and Ito's palette (2008), which readers with any colour vision tell apart.
@@ -91,10 +91,10 @@ def save(figure: Figure, path: Path) -> Path:
     return path
 
 
-def spread(n: int, width: float) -> NDArray[np.float64]:
+def spread(n: int, width: float) -> Float64Array:
     """Return `n` offsets within ±width/2 that keep neighbours apart: multiples of the golden ratio."""
     golden = (np.sqrt(5.0) - 1.0) / 2.0
-    offsets: NDArray[np.float64] = (np.mod(np.arange(1, n + 1) * golden, 1.0) - 0.5) * width
+    offsets: Float64Array = (np.mod(np.arange(1, n + 1) * golden, 1.0) - 0.5) * width
     return offsets
 
 

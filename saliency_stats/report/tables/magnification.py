@@ -19,7 +19,7 @@ from saliency_stats.report.words import (
     ratio_interval,
     whole,
 )
-from saliency_stats.statistics import StatisticsSettings
+from saliency_stats.statistics import StatisticsParameters
 from saliency_stats.statistics.magnification import COMPONENTS, NO_MODEL, magnification_model
 
 _ROUTES: Final = {"mixed": "mixed model", "cluster_robust": "cluster-robust", NO_MODEL: "no model"}
@@ -81,7 +81,7 @@ def model_rows(run: RunTables) -> pd.DataFrame:
         _reference(run),
         unit=run.unit_column,
         alpha=run.alpha,
-        min_units=int(run.setting("statistics.min_slides", StatisticsSettings.min_slides)),
+        min_units=int(run.setting("statistics.min_slides", StatisticsParameters.min_slides)),
     )
 
 
@@ -91,7 +91,7 @@ def _numbers(run: RunTables) -> list[str]:
 
 
 def _reference(run: RunTables) -> float:
-    return float(run.setting("statistics.reference_magnification", StatisticsSettings.reference_magnification))
+    return float(run.setting("statistics.reference_magnification", StatisticsParameters.reference_magnification))
 
 
 def _note(run: RunTables, rows: pd.DataFrame) -> str:

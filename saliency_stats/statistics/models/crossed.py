@@ -21,8 +21,7 @@ from saliency_stats.statistics.models.likelihood import ComponentFit, fit_compon
 from saliency_stats.statistics.models.linear import LinearTest
 from saliency_stats.statistics.models.mixed import Freedom, Method
 from saliency_stats.statistics.models.robust import ClusterRobust, cluster_robust, refuse_dependent
-
-Array = NDArray[np.float64]
+from saliency_stats.typing import Float64Array, IndexArray
 
 #: The variance components, in their order.
 _NAMES: Final = ("slide", "location", "slide and magnification", "rows")
@@ -65,7 +64,7 @@ class CrossedFit:
     route: Literal["mixed", "cluster_robust"]
     reason: str
     fit: ComponentFit | ClusterRobust
-    basis: Array
+    basis: Float64Array
     variances: dict[str, float]
     deviance: float | None
     df: Freedom
@@ -80,7 +79,7 @@ class CrossedFit:
         """Components whose variance is estimated as 0."""
         return tuple(name for name, value in self.variances.items() if value == 0)
 
-    def test(self, contrast: Array | str, *, null: float = 0.0) -> LinearTest:
+    def test(self, contrast: Float64Array | str, *, null: float = 0.0) -> LinearTest:
         """Test a combination of coefficients, given as (p,) weights or as the name of one, two-sided.
 
         Raises
@@ -117,10 +116,10 @@ class CrossedSums:
     """
 
     p: int
-    totals: Array
-    repeats: Array
-    counts: Array
-    squares: Array
+    totals: Float64Array
+    repeats: Float64Array
+    counts: Float64Array
+    squares: Float64Array
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -134,7 +133,7 @@ class CrossedSums:
 
     @classmethod
     def from_rows(
-        cls, y: Array, x: Array, slides: NDArray[np.intp], locations: NDArray[np.intp], levels: NDArray[np.intp]
+        cls, y: Float64Array, x: Float64Array, slides: IndexArray, locations: IndexArray, levels: IndexArray
     ) -> "CrossedSums":
         """Sum up rows; slides, locations (each of one slide) and levels of magnification are codes from 0 on."""
         indicators = levels[:, None] == np.arange(levels.max() + 1)
@@ -181,7 +180,7 @@ class CrossedSums:
         return inner, np.append(slide, np.full(self.totals.shape[1] - self.p - 1, level))
 
 
-def _gram(columns: Array, codes: NDArray[np.intp], n: int) -> Array:
+def _gram(columns: Float64Array, codes: IndexArray, n: int) -> Float64Array:
     gram = np.empty((n, columns.shape[1], columns.shape[1]))
     for i, j in zip(*np.triu_indices(columns.shape[1]), strict=True):
         gram[:, i, j] = gram[:, j, i] = np.bincount(codes, columns[:, i] * columns[:, j], minlength=n)

@@ -7,14 +7,12 @@ import numpy as np
 import pandas as pd
 from formulaic import Formula  # type: ignore[import-untyped]  # ships no types
 from formulaic.errors import FormulaicError  # type: ignore[import-untyped]
-from numpy.typing import NDArray
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.models.linear import LinearTest
 from saliency_stats.statistics.models.mixed import Freedom, Method
-from saliency_stats.statistics.settings import MAX_ALPHA, in_range, one_of, require_columns
-
-Array = NDArray[np.float64]
+from saliency_stats.statistics.parameters import MAX_ALPHA, in_range, one_of, require_columns
+from saliency_stats.typing import BoolArray, Float64Array, IndexArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,10 +33,10 @@ class Design:
         How many rows of the table were left out.
     """
 
-    y: Array
-    x: Array
+    y: Float64Array
+    x: Float64Array
     terms: tuple[str, ...]
-    rows: NDArray[np.intp]
+    rows: IndexArray
     n_missing: int
 
 
@@ -105,7 +103,7 @@ def _unreadable(formula: str, error: Exception) -> StatisticsError:
     return StatisticsError(f"formula {formula!r} cannot be read: {str(error).splitlines()[0]}")
 
 
-def _missing(column: pd.Series) -> NDArray[np.bool_]:
+def _missing(column: pd.Series) -> BoolArray:
     absent = column.isna().to_numpy(dtype=bool)
     if pd.api.types.is_numeric_dtype(column):
         return absent
@@ -145,7 +143,7 @@ def check_choices(df: Freedom, method: Method, alpha: float) -> None:
         raise StatisticsError("statistics: df is 'kenward_roger', which is made for method 'reml'; found 'ml'")
 
 
-def term_weights(contrast: Array | str, terms: tuple[str, ...]) -> Array:
+def term_weights(contrast: Float64Array | str, terms: tuple[str, ...]) -> Float64Array:
     """Return the (p,) weights of a contrast that is given as such or by the name of one term.
 
     Raises

@@ -8,8 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from saliency_stats.errors import StatisticsError
-
-Array = NDArray[np.float64]
+from saliency_stats.typing import Float64Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +30,9 @@ class GroupedSums:
     """
 
     groups: NDArray[np.str_]
-    sizes: Array
-    means: Array
-    within: Array
+    sizes: Float64Array
+    means: Float64Array
+    within: Float64Array
 
     @property
     def n(self) -> int:
@@ -41,12 +40,12 @@ class GroupedSums:
         return int(self.sizes.sum())
 
     @property
-    def products(self) -> Array:
+    def products(self) -> Float64Array:
         """(G, p + 1, p + 1) cross products about 0."""
         return self.within + self.sizes[:, None, None] * self.means[:, :, None] * self.means[:, None, :]
 
     @classmethod
-    def from_rows(cls, y: Array, x: Array, groups: NDArray[np.generic]) -> Self:
+    def from_rows(cls, y: Float64Array, x: Float64Array, groups: NDArray[np.generic]) -> Self:
         """Sum up rows.
 
         The order of the rows does not matter beyond rounding.
@@ -137,5 +136,5 @@ class GroupedSums:
         return type(self)(found, total, merged, within)
 
     @property
-    def _arrays(self) -> tuple[Array, Array, Array]:
+    def _arrays(self) -> tuple[Float64Array, Float64Array, Float64Array]:
         return self.sizes, self.means, self.within

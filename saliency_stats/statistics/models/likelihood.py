@@ -11,8 +11,8 @@ from scipy import linalg, optimize
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.models.linear import LinearTest, contrast_weights, kenward_roger, satterthwaite, t_test
 from saliency_stats.statistics.models.mixed import Freedom, Method
+from saliency_stats.typing import Float64Array, IndexArray
 
-Array = NDArray[np.float64]
 Function = Callable[[NDArray[Any]], Any]
 
 #: Step of the complex-step derivative, exact to rounding (Squire and Trapp 1998, SIAM Review 40, 110-112).
@@ -68,14 +68,14 @@ class ComponentFit:
     """
 
     data: Rows
-    coefficients: Array
-    covariance: Array
-    variances: Array
+    coefficients: Float64Array
+    covariance: Float64Array
+    variances: Float64Array
     deviance: float
     method: Method
 
     def test(
-        self, contrast: Array, *, null: float = 0.0, alpha: float = 0.05, df: Freedom = "satterthwaite"
+        self, contrast: Float64Array, *, null: float = 0.0, alpha: float = 0.05, df: Freedom = "satterthwaite"
     ) -> LinearTest:
         """Test ``contrast @ coefficients`` against ``null``, two-sided; see :meth:`RandomIntercept.test`.
 
@@ -167,7 +167,7 @@ def _refuse_confounded(data: Rows, method: Method) -> None:
         raise StatisticsError(f"the design does not tell the variances of {' and '.join(mixed)} apart")
 
 
-def _refuse_unsettled(data: Rows, profile: Function, theta: Array) -> None:
+def _refuse_unsettled(data: Rows, profile: Function, theta: Float64Array) -> None:
     free = np.flatnonzero(theta)
     slope = _gradient(lambda relative: profile(relative**2), theta)[free]
     bend = _hessian(lambda relative: profile(relative**2), theta, _STEP * theta, free)
@@ -181,17 +181,17 @@ def _refuse_unsettled(data: Rows, profile: Function, theta: Array) -> None:
             raise StatisticsError(f"the optimiser stopped where more variance of {name} raises the likelihood")
 
 
-def _gradient(function: Function, at: Array) -> Array:
+def _gradient(function: Function, at: Float64Array) -> Float64Array:
     size = _tilt(at)
     return np.array([np.imag(function(at + step)) / size for step in np.eye(at.size) * 1j * size])
 
 
-def _tilt(at: Array) -> float:
+def _tilt(at: Float64Array) -> float:
     """Return an imaginary step that is nothing beside the arguments, whatever their units."""
     return _IMAGINARY * (float(np.abs(at).max()) or 1.0)
 
 
-def _second(function: Function, at: Array, steps: Array, i: int, j: int) -> Any:
+def _second(function: Function, at: Float64Array, steps: Float64Array, i: int, j: int) -> Any:
     """Second derivative of a function with values of any shape."""
     step = np.eye(at.size)[j] * steps[j]
     tilt = np.eye(at.size)[i] * 1j * _tilt(at)
@@ -204,13 +204,13 @@ def _second(function: Function, at: Array, steps: Array, i: int, j: int) -> Any:
     return (4 * near - far) / 3
 
 
-def _hessian(function: Function, at: Array, steps: Array, free: NDArray[np.intp] | None = None) -> Array:
+def _hessian(function: Function, at: Float64Array, steps: Float64Array, free: IndexArray | None = None) -> Float64Array:
     over = np.arange(at.size) if free is None else free
     bend = np.array([[_second(function, at, steps, i, j) for j in over] for i in over]).reshape(len(over), len(over))
     return np.asarray((bend + bend.T) / 2)
 
 
-def _scales(data: Rows, at: Array) -> Array:
+def _scales(data: Rows, at: Float64Array) -> Float64Array:
     """Change of each variance that alters the rows' covariance by at most its own size in any direction.
 
     Its inverse is the Frobenius norm of V^-1 V_j, which no eigenvalue exceeds. A variance of 0 may so be given steps
@@ -221,19 +221,19 @@ def _scales(data: Rows, at: Array) -> Array:
     return np.asarray(1 / np.sqrt(np.maximum(norms, 1e-6 / at.max() ** 2)))
 
 
-def _best(data: Rows, profile: Function, start: float) -> Array:
+def _best(data: Rows, profile: Function, start: float) -> Float64Array:
     """Minimise from several starts, then by Newton's steps; what comes near the boundary is put on it."""
 
     def deviance(theta: NDArray[Any]) -> Any:
         return profile(theta**2)
 
-    def slope_at(theta: Array) -> Array:
+    def slope_at(theta: Float64Array) -> Float64Array:
         return _gradient(deviance, theta)
 
-    def rescaled(units: NDArray[Any], scales: Array) -> Any:
+    def rescaled(units: NDArray[Any], scales: Float64Array) -> Any:
         return profile(units * scales)
 
-    def rescaled_slope(units: Array, scales: Array) -> Array:
+    def rescaled_slope(units: Float64Array, scales: Float64Array) -> Float64Array:
         return _gradient(profile, units * scales) * scales
 
     k = len(data.names) - 1
@@ -245,7 +245,7 @@ def _best(data: Rows, profile: Function, start: float) -> Array:
     # itself it is not
     scales = _scales(data, np.append(ratios, 1.0))[:-1]
     by_variance = optimize.minimize(rescaled, ratios / scales, args=(scales,), jac=rescaled_slope, bounds=bounds)
-    theta: Array = np.sqrt(np.asarray(by_variance.x * scales, dtype=np.float64))
+    theta: Float64Array = np.sqrt(np.asarray(by_variance.x * scales, dtype=np.float64))
     theta[theta <= _BOUNDARY] = 0.0
     free = np.flatnonzero(theta)
     for _ in range(_NEWTON_STEPS if free.size else 0):
@@ -259,7 +259,7 @@ def _best(data: Rows, profile: Function, start: float) -> Array:
     return np.asarray(np.abs(theta))
 
 
-def _satterthwaite(fit: ComponentFit, weights: Array) -> tuple[float, Array]:
+def _satterthwaite(fit: ComponentFit, weights: Float64Array) -> tuple[float, Float64Array]:
     """Degrees of freedom from the observed information over the variances that are not 0; the plain covariance."""
     at, free = fit.variances, np.flatnonzero(fit.variances > 0)
 
@@ -275,7 +275,7 @@ def _satterthwaite(fit: ComponentFit, weights: Array) -> tuple[float, Array]:
     return satterthwaite(float(weights @ fit.covariance @ weights), slope, hessian), fit.covariance
 
 
-def _kenward_roger(fit: ComponentFit, weights: Array) -> tuple[float, Array]:
+def _kenward_roger(fit: ComponentFit, weights: Float64Array) -> tuple[float, Float64Array]:
     """Degrees of freedom and covariance of Kenward and Roger."""
     at, pairs = fit.variances, range(fit.variances.size)
     steps = _STEP * _scales(fit.data, at)

@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import linalg, stats
 
 from saliency_stats.errors import StatisticsError
-
-Array = NDArray[np.float64]
+from saliency_stats.typing import Float64Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +26,7 @@ class LinearTest:
     ci_high: float
 
 
-def contrast_weights(contrast: Array, coefficients: Array) -> Array:
+def contrast_weights(contrast: Float64Array, coefficients: Float64Array) -> Float64Array:
     """Return the weights of a contrast as floats.
 
     Raises
@@ -43,7 +41,7 @@ def contrast_weights(contrast: Array, coefficients: Array) -> Array:
 
 
 def t_test(
-    weights: Array, coefficients: Array, covariance: Array, df: float, *, null: float, alpha: float
+    weights: Float64Array, coefficients: Float64Array, covariance: Float64Array, df: float, *, null: float, alpha: float
 ) -> LinearTest:
     """Test a linear combination of coefficients against ``null``, two-sided."""
     estimate = float(weights @ coefficients)
@@ -54,7 +52,7 @@ def t_test(
     return LinearTest(estimate, se, df, statistic, p_value, estimate - half, estimate + half)
 
 
-def satterthwaite(variance: float, gradient: Array, hessian: Array) -> float:
+def satterthwaite(variance: float, gradient: Float64Array, hessian: Float64Array) -> float:
     """Degrees of freedom of a contrast: Fai and Cornelius (1996), *J. Stat. Comput. Simul.* 54, 363-378.
 
     Parameters
@@ -70,8 +68,12 @@ def satterthwaite(variance: float, gradient: Array, hessian: Array) -> float:
 
 
 def kenward_roger(
-    weights: Array, covariance: Array, p_i: Sequence[Array], q_ij: Sequence[Sequence[Array]], traces: Array
-) -> tuple[float, Array]:
+    weights: Float64Array,
+    covariance: Float64Array,
+    p_i: Sequence[Float64Array],
+    q_ij: Sequence[Sequence[Float64Array]],
+    traces: Float64Array,
+) -> tuple[float, Float64Array]:
     """Degrees of freedom and covariance of Kenward and Roger (1997), *Biometrics* 53, 983-997.
 
     For one contrast the scale of their F is 1, and for a covariance that is linear in its variances their R is 0.

@@ -4,15 +4,14 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import linalg, optimize
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.models.grouped import GroupedSums
 from saliency_stats.statistics.models.linear import LinearTest, contrast_weights, kenward_roger, satterthwaite, t_test
 from saliency_stats.statistics.models.robust import refuse_dependent
+from saliency_stats.typing import Float64Array
 
-Array = NDArray[np.float64]
 Method = Literal["reml", "ml"]
 Freedom = Literal["satterthwaite", "kenward_roger"]
 
@@ -42,8 +41,8 @@ class RandomIntercept:
     """
 
     sums: GroupedSums
-    coefficients: Array
-    covariance: Array
+    coefficients: Float64Array
+    covariance: Float64Array
     between: float
     within: float
     deviance: float
@@ -55,7 +54,7 @@ class RandomIntercept:
         return self.between / (self.between + self.within)
 
     def test(
-        self, contrast: Array, *, null: float = 0.0, alpha: float = 0.05, df: Freedom = "satterthwaite"
+        self, contrast: Float64Array, *, null: float = 0.0, alpha: float = 0.05, df: Freedom = "satterthwaite"
     ) -> LinearTest:
         """Test ``contrast @ coefficients`` against ``null``, two-sided.
 
@@ -144,12 +143,14 @@ def _refuse(sums: GroupedSums, p: int) -> None:
         raise StatisticsError("The outcome is constant within every group: the model has no residual.")
 
 
-def _weights(sums: GroupedSums, between: float, within: float) -> tuple[float, Array]:
+def _weights(sums: GroupedSums, between: float, within: float) -> tuple[float, Float64Array]:
     """Inverse variances: of a row about its group's mean, and of the groups' means."""
     return 1 / within, sums.sizes / (within + sums.sizes * between)
 
 
-def _normal_equations(sums: GroupedSums, inside: float, outside: Array) -> tuple[Array, Array, float]:
+def _normal_equations(
+    sums: GroupedSums, inside: float, outside: Float64Array
+) -> tuple[Float64Array, Float64Array, float]:
     """X'WX, X'Wy and y'Wy for given weights of the spread inside groups and of the groups' means."""
     products = inside * sums.within.sum(axis=0) + (sums.means * outside[:, None]).T @ sums.means
     return products[:-1, :-1], products[:-1, -1], float(products[-1, -1])
@@ -163,7 +164,7 @@ class _Profile:
         p = sums.means.shape[1] - 1
         self.freedom = sums.n - p if method == "reml" else sums.n
 
-    def _parts(self, ratio: float) -> tuple[Array, float]:
+    def _parts(self, ratio: float) -> tuple[Float64Array, float]:
         matrix, vector, square = _normal_equations(self.sums, *_weights(self.sums, ratio, 1.0))
         factor = linalg.cholesky(matrix, lower=True)
         half = linalg.solve_triangular(factor, vector, lower=True)
@@ -178,7 +179,7 @@ class _Profile:
         value += self.freedom * (1 + float(np.log(2 * np.pi * rest / self.freedom)))
         return value + 2 * float(np.log(np.diag(factor)).sum()) * (self.method == "reml")
 
-    def slopes(self, ratios: Array) -> Array:
+    def slopes(self, ratios: Float64Array) -> Float64Array:
         """Differentiate the deviance at each of (R,) ratios."""
         sizes, means, within = self.sums.sizes, self.sums.means, self.sums.within.sum(axis=0)
         share = sizes / (1 + np.multiply.outer(ratios, sizes))
@@ -207,7 +208,9 @@ class _Profile:
         return min(candidates, key=self.deviance)
 
 
-def _derivatives(fit: RandomIntercept) -> tuple[list[tuple[float, Array]], list[list[tuple[float, Array]]]]:
+def _derivatives(
+    fit: RandomIntercept,
+) -> tuple[list[tuple[float, Float64Array]], list[list[tuple[float, Float64Array]]]]:
     """First and second derivatives of the two weights with respect to (between, within)."""
     sizes = fit.sums.sizes
     v = fit.within + sizes * fit.between
@@ -218,7 +221,7 @@ def _derivatives(fit: RandomIntercept) -> tuple[list[tuple[float, Array]], list[
     return first, second
 
 
-def _traces(fit: RandomIntercept) -> Array:
+def _traces(fit: RandomIntercept) -> Float64Array:
     """Traces of V^-1 V_i V^-1 V_j, for (between, within)."""
     sizes = fit.sums.sizes
     v = fit.within + sizes * fit.between
@@ -228,7 +231,7 @@ def _traces(fit: RandomIntercept) -> Array:
     return traces
 
 
-def _satterthwaite(fit: RandomIntercept, weights: Array) -> tuple[float, Array]:
+def _satterthwaite(fit: RandomIntercept, weights: Float64Array) -> tuple[float, Float64Array]:
     """Degrees of freedom from the observed information, and the plain covariance."""
     sums, c, beta = fit.sums, fit.covariance, fit.coefficients
     if fit.between == 0:
@@ -249,7 +252,7 @@ def _satterthwaite(fit: RandomIntercept, weights: Array) -> tuple[float, Array]:
     return satterthwaite(float(weights @ c @ weights), gradient, hessian), c
 
 
-def _kenward_roger(fit: RandomIntercept, weights: Array) -> tuple[float, Array]:
+def _kenward_roger(fit: RandomIntercept, weights: Float64Array) -> tuple[float, Float64Array]:
     """Degrees of freedom and covariance of Kenward and Roger."""
     first, second = _derivatives(fit)
     p_i = [_normal_equations(fit.sums, *weight)[0] for weight in first]

@@ -10,6 +10,7 @@ from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.models.grouped import GroupedSums
 from saliency_stats.statistics.models.likelihood import ComponentFit, fit_components
 from saliency_stats.statistics.models.mixed import Method, fit_random_intercept
+from saliency_stats.typing import IndexArray
 
 #: A fitted model ``y ~ X + (1 | patient / slide)``; its variances are those between patients, between slides of a
 #: patient, and within slides.
@@ -21,7 +22,7 @@ class NestedSums:
     """Sums per slide, and the patient of each slide as codes 0 to k - 1."""
 
     sums: GroupedSums
-    patients: NDArray[np.intp]
+    patients: IndexArray
 
     @property
     def n(self) -> int:

@@ -4,14 +4,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import linalg
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.models.grouped import GroupedSums
 from saliency_stats.statistics.models.linear import LinearTest, contrast_weights, t_test
-
-Array = NDArray[np.float64]
+from saliency_stats.typing import Float64Array
 
 #: Eigenvalues of I - H of a group below this are 0: the group alone decides a coefficient.
 _NOTHING: Final = 1e-10
@@ -40,12 +38,12 @@ class ClusterRobust:
     """
 
     sums: GroupedSums
-    coefficients: Array
-    covariance: Array
-    bread: Array
-    adjustments: Array
+    coefficients: Float64Array
+    covariance: Float64Array
+    bread: Float64Array
+    adjustments: Float64Array
 
-    def test(self, contrast: Array, *, null: float = 0.0, alpha: float = 0.05) -> LinearTest:
+    def test(self, contrast: Float64Array, *, null: float = 0.0, alpha: float = 0.05) -> LinearTest:
         """Test ``contrast @ coefficients`` against ``null``, two-sided.
 
         Parameters
@@ -121,7 +119,7 @@ def cluster_robust(sums: GroupedSums) -> ClusterRobust:
     return ClusterRobust(sums, coefficients, adjusted.T @ adjusted, bread, adjustments)
 
 
-def refuse_dependent(gram: Array) -> None:
+def refuse_dependent(gram: Float64Array) -> None:
     """Raise :class:`StatisticsError` if X'X is singular."""
     scale = np.sqrt(np.diag(gram))
     if not (scale > 0).all() or np.linalg.matrix_rank(gram / np.outer(scale, scale), hermitian=True) < len(gram):

@@ -15,7 +15,7 @@ from saliency_stats.report.figures.separation import caption_separation, draw_se
 from saliency_stats.report.figures.style import house_style, save
 from saliency_stats.report.population import selected_patches
 from saliency_stats.report.run import RunTables
-from saliency_stats.statistics import StatisticsSettings, primary_population
+from saliency_stats.statistics import StatisticsParameters, primary_population
 from saliency_stats.statistics.causal import causal_table
 from saliency_stats.vocabulary import TISSUE
 
@@ -41,7 +41,7 @@ def simulated(run: RunTables) -> Tables:
             parts.append(rows[[*IDENTITY, "area_share"]].assign(replacement=kind, region=region, **logit))
     ablation = pd.concat(parts, ignore_index=True)
     population = primary_population(run.predictions, min_confidence=0.9)
-    causal = causal_table(ablation, run.ledger, population, StatisticsSettings(bootstrap_draws=2_000))
+    causal = causal_table(ablation, run.ledger, population, StatisticsParameters(bootstrap_draws=2_000))
     shares = np.linspace(0, 1, 6)
     steps = rows[rows["model"] == "trained"][IDENTITY].drop(columns=["patient_id", "split"])
     curves = [

@@ -15,7 +15,7 @@ from saliency_stats.report.figures.compositional import caption_ternary, draw_te
 from saliency_stats.report.figures.style import house_style
 from saliency_stats.report.run import RunTables
 from saliency_stats.report.words import p_sign
-from saliency_stats.statistics import StatisticsSettings
+from saliency_stats.statistics import StatisticsParameters
 from saliency_stats.statistics.compositional import DENSITIES, compositional_table
 from saliency_stats.vocabulary import TISSUE
 
@@ -35,7 +35,7 @@ def _drawn(run: RunTables) -> Figure:
 
 
 def _table(run: RunTables) -> pd.DataFrame:
-    settings = StatisticsSettings(bootstrap_draws=2_000, min_confidence=0.9)
+    settings = StatisticsParameters(bootstrap_draws=2_000, min_confidence=0.9)
     return compositional_table(run.ledger, run.predictions, settings=settings)
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics import FAMILIES, HYPOTHESES, StatisticsSettings
+from saliency_stats.statistics import FAMILIES, HYPOTHESES, StatisticsParameters
 
 
 @pytest.mark.parametrize(
@@ -26,11 +26,11 @@ from saliency_stats.statistics import FAMILIES, HYPOTHESES, StatisticsSettings
 )
 def test_a_value_out_of_range_is_named(key, value):
     with pytest.raises(StatisticsError, match=f"{key} is"):
-        StatisticsSettings(**{key: value})
+        StatisticsParameters(**{key: value})
 
 
 def test_the_defaults_are_in_range():
-    assert StatisticsSettings().unit == "slide"
+    assert StatisticsParameters().unit == "slide"
 
 
 @pytest.mark.parametrize(
@@ -46,14 +46,14 @@ def test_the_defaults_are_in_range():
 )
 def test_families_that_cannot_be_are_named(families, message):
     with pytest.raises(StatisticsError, match=message):
-        StatisticsSettings(families=families)
+        StatisticsParameters(families=families)
 
 
 def test_the_default_families_hold_every_hypothesis_once():
     named = [name for members in FAMILIES.values() for name in members]
     assert sorted(named) == sorted(HYPOTHESES)
     assert len(set(named)) == len(named)
-    settings = StatisticsSettings(families={"mine": ["stroma_vs_rest"]})
+    settings = StatisticsParameters(families={"mine": ["stroma_vs_rest"]})
     assert settings.family_of("stroma_vs_rest") == "mine"
     assert settings.family_of("cytoplasm_vs_nucleus") == "exploratory"
     assert settings.family_order == ("mine", "exploratory")

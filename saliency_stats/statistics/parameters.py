@@ -46,7 +46,7 @@ MIN_UNITS: Final = 2
 
 
 @dataclass(frozen=True)
-class StatisticsSettings:
+class StatisticsParameters:
     """Settings of :func:`~saliency_stats.statistics.study_contrasts` and of the verdicts drawn from it.
 
     Parameters
