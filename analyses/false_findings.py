@@ -29,7 +29,7 @@ from saliency_stats.classifier.evaluation import metrics_table
 from saliency_stats.execution.store import Store
 from saliency_stats.settings.study import load
 from saliency_stats.statistics import PRIMARY, contrast_table, learned_flags, patch_values, study_contrasts, verdicts
-from saliency_stats.study.parameters import evaluation_of, statistics_of
+from saliency_stats.study.parameters import evaluation_of
 from saliency_stats.vocabulary import LABELS
 
 
@@ -65,7 +65,7 @@ def cohort(
 def main(folder: Path, cohorts: int, seed: int, table: Path | None) -> None:
     """Draw the cohorts, judge each, and count."""
     study = load(folder / "study.yaml")
-    settings = statistics_of(study)
+    settings = study.statistics_parameters
     nothing = study.cohort.kind == "phantom" and study.cohort.signal == "none"
     store = Store(folder)
     own = [store.table(name) for name in ("predictions", "ledger")]

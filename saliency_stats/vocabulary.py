@@ -21,5 +21,3 @@ NUCLEUS_FINDERS: Final = ("builtin", "2D_versatile_he", "classical")
 TRAINED: Final = "trained"
 #: Stands in the column ``reduction`` where a map has no colour channels to reduce.
 NO_REDUCTION: Final = "none"
-#: Methods whose maps have no colour channels.
-ONE_CHANNEL: Final = frozenset({"grad_cam", "occlusion"})

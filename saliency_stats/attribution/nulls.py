@@ -12,7 +12,7 @@ that the unshifted map has not.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -131,32 +131,6 @@ def shift_table(
     table.insert(0, "patch_id", list(values.names))
     table.insert(list(table).index("p_greater"), "z", [null.z for null in found])
     return table
-
-
-def shifted(saliency: npt.NDArray[Any], rng: np.random.Generator) -> npt.NDArray[Any]:
-    """Shift a map over the torus, every shift (the identity too) being equally likely.
-
-    Parameters
-    ----------
-    saliency
-        (H, W).
-    rng
-        Drawn from twice.
-
-    Returns
-    -------
-    ndarray
-        (H, W), a copy of the same type.
-
-    Raises
-    ------
-    AttributionError
-        If the map is not (H, W).
-    """
-    if saliency.ndim != 2 or not saliency.size:  # noqa: PLR2004 - (H, W)
-        raise AttributionError(f"A map to be shifted has the shape (H, W), found {saliency.shape}: give one at a time.")
-    height, width = saliency.shape
-    return np.roll(saliency, (int(rng.integers(height)), int(rng.integers(width))), axis=(0, 1))
 
 
 def _masses(saliency: Float64Array, weights: Float64Array) -> Float64Array:

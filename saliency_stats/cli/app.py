@@ -2,6 +2,8 @@
 # ruff: noqa: PLC0415  (imports inside commands keep `--help` fast)
 
 import os
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,11 @@ def main() -> None:
     # GNU OpenMP reads this when torch is loaded: threads that wait spin only briefly. Where other work shares the
     # cores, spinning threads take the time from the ones they wait for, and saliency ran at a quarter of its speed.
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+
+
+def _typed() -> str:
+    """Return the command as it was typed."""
+    return shlex.join(["saliency-stats", *sys.argv[1:]])
 
 
 main.add_command(compare)
@@ -100,19 +107,16 @@ def run(
     saliency-stats run --set cohort.signal=nucleus --out reports/planted-in-nuclei
     saliency-stats run analyses/pcam.yaml --device cuda
     """
-    from saliency_stats import settings
+    from saliency_stats.statistics import headline
+    from saliency_stats.study import Study
 
     if assume_independent:
         assignments = (*assignments, "statistics.assume_independent=true")
     if multiverse:
         assignments = (*assignments, "multiverse.enabled=true")
-    loaded = settings.load(study, assignments)
-
-    from saliency_stats.statistics import headline
-    from saliency_stats.study import Study
-
     with stopped_at_once():
-        finished = Study(loaded).run(out, device=device, workers=workers, fresh=fresh)
+        loaded = Study.from_yaml(study, assignments)
+        finished = loaded.run(out, device=device, workers=workers, fresh=fresh, command=_typed())
     click.echo(headline(finished.verdict), err=True)
     click.echo(finished.folder / "report.html")
 
@@ -151,13 +155,10 @@ def check(study: Path | None, assignments: tuple[str, ...], device: str) -> None
     \b
     saliency-stats check analyses/pcam.yaml
     """
-    from saliency_stats import settings
-
-    loaded = settings.load(study, assignments)
-
     from saliency_stats.commands.check import preview
+    from saliency_stats.study import Study
 
-    click.echo(preview(loaded, device))
+    click.echo(preview(Study.from_yaml(study, assignments).settings, device))
 
 
 @main.command()
@@ -169,7 +170,7 @@ def report(folder: Path) -> None:
     \b
     saliency-stats report reports/phantom
     """
-    from saliency_stats.report import write_report
+    from saliency_stats.report.write import write_report
 
     click.echo(write_report(folder))
 

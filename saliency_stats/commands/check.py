@@ -1,7 +1,6 @@
 """What a study would do: its patches and slides counted, its time, memory and disk estimated on this machine."""
 
 import time
-from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -16,22 +15,11 @@ from saliency_stats.execution.device import choose, usual_workers
 from saliency_stats.execution.engine import Threads
 from saliency_stats.execution.progress import Progress
 from saliency_stats.saliency import logits_and_gradient
-from saliency_stats.settings.maps import NETWORK_CONTROLS
+from saliency_stats.saliency.methods import cost_of, method_of
 from saliency_stats.settings.study import StudySettings
 from saliency_stats.study import parameters
 
 _TRIAL = 8
-#: Cost of a map in gradients, measured with DenseNet-201 at 128 px; of others about one.
-_COSTS: Final = {
-    "grad_cam": 0.6,
-    "gradient_x_input": 1.1,
-    "guided_backprop": 1.2,
-    "shifted_gradient": 4.5,
-    "deeplift": 6.0,
-    "smoothgrad": 15.0,
-    "integrated_gradients": 25.0,
-    "occlusion": 87.0,
-}
 
 
 def preview(settings: StudySettings, device: str = "auto") -> str:
@@ -108,17 +96,14 @@ def _costs(settings: StudySettings, used: pd.DataFrame, device: torch.device, re
         "head": n_train * forward,
         "none": 0.0,
     }[settings.classifier.trainable]
-    networks = 1 + sum(NETWORK_CONTROLS.get(name, 0) for name in settings.controls)
-    if "shuffled" in settings.controls:
-        training *= 2
-    # further methods are made for the trained and for the randomised network
-    compared = 1 + ("randomised" in settings.controls)
-    further = compared * sum(_COSTS.get(name, 1.0) for name in parameters.plan_of(settings).methods[1:])
-    own = networks * _COSTS.get(settings.saliency.methods[0], 1.0)
+    networks = parameters.networks_of(settings)
+    training *= 1 + len(parameters.trained_controls(settings))
+    plan = parameters.plan_of(settings)
+    maps = sum(cost_of(method_of(name)) for network in networks for name in plan.methods_of(network))
     seconds = (
         reading
         + training
-        + n_measured * (own + further) * explained
+        + n_measured * maps * explained
         + n_replaced * parameters.altered_images(settings) * forward
         + (len(used) - n_measured) * forward
     )

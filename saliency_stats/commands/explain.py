@@ -47,7 +47,7 @@ def explain_patch(
     CohortError
         If the run knows no such patch, or excluded it.
     """
-    from saliency_stats.report import explain_figure  # noqa: PLC0415  (matplotlib)
+    from saliency_stats.report.explain import explain_figure  # noqa: PLC0415  (matplotlib)
 
     store = Store(folder)
     if not (folder / "study.yaml").is_file():

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from saliency_stats.errors import StorageError
-from saliency_stats.execution.store import write_text
+from saliency_stats.execution.files import write_text
 
 _FILES: Final = {
     "phantom": {"phantom.yaml": "study.yaml"},

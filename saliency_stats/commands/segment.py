@@ -28,8 +28,8 @@ from saliency_stats.compartments import (
 )
 from saliency_stats.errors import CompartmentError, PatchError, StudyError
 from saliency_stats.execution.device import choose
+from saliency_stats.execution.files import atomic, write_table, write_text
 from saliency_stats.execution.progress import Progress
-from saliency_stats.execution.store import atomic, write_table, write_text
 from saliency_stats.report.geojson import feature_collection
 from saliency_stats.report.overlay import overlay
 from saliency_stats.vocabulary import COMPARTMENTS, NUCLEUS_FINDERS

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from saliency_stats import __version__
+from saliency_stats.execution.schema import UNHASHED
 
 _PACKAGES: Final = (
     "torch",
@@ -39,10 +40,7 @@ def artefact_hashes(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): sha256(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
-        and path.name != "manifest.json"
-        and not path.name.startswith(".")
-        and path.relative_to(folder).parts[0] not in {"work", "explain"}
+        if path.is_file() and not path.name.startswith(".") and path.relative_to(folder).parts[0] not in UNHASHED
     }
 
 

@@ -1,121 +1,21 @@
 """A run's folder: everything is written atomically, and what is finished is not computed again."""
 
-import errno
 import json
-import math
-import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path, PurePath
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import filelock
-import numpy as np
 import pandas as pd
 
 from saliency_stats.errors import StorageError
+from saliency_stats.execution.files import csv_text, plain, storage_error, write_json, write_table
+from saliency_stats.execution.schema import TABLES, artefacts
 
-#: Names a run writes into its folder; `--fresh` deletes these and nothing else.
-ARTEFACTS: Final = (
-    "work",
-    "weights",
-    "examples",
-    "explain",
-    "figures",
-    "maps",
-    "slide_pictures",
-    "paper",
-    "study.yaml",
-    "manifest.json",
-    "verdict.json",
-    "report.html",
-    *(
-        f"{table}.{ending}"
-        for table in (
-            "patches",
-            "predictions",
-            "metrics",
-            "training",
-            "stains",
-            "nuclei",
-            "ledger",
-            "profile",
-            "selection",
-            "contrasts",
-            "compositional",
-            "shift",
-            "ablation",
-            "ablation_curves",
-            "causal",
-            "crossed",
-            "multiverse",
-            "multiverse_summary",
-            "slides",
-            "power",
-            "examples",
-        )
-        for ending in ("csv", "parquet")
-    ),
-)
 _IDENTITY: Final = "identity.json"
 _LOCK: Final = ".lock"
-#: Columns that are text whatever they look like: slide "007" is not slide 7, and slide "NA" has a name.
-TEXT_COLUMNS: Final = ("patch_id", "slide_id", "patient_id", "stain_group", "split", "label", "source")
-#: Tables of more rows than this are written as Parquet too.
-BIG_TABLE: Final = 100_000
-
-
-@contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path`` that takes its place when the block ends without an error.
-
-    Raises
-    ------
-    StorageError
-        If the disk is full or the folder cannot be written; what was there before stays.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        os.replace(partial, path)  # noqa: PTH105  (the atomic call, by its name)
-    except OSError as error:
-        _discard(partial)
-        raise storage_error(path, error) from error
-    except BaseException:
-        _discard(partial)
-        raise
-
-
-def storage_error(path: Path, error: OSError) -> StorageError:
-    """Say what went wrong with a file and what to do about it."""
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return StorageError(
-            f"no disk space left while writing {path}. What was finished is kept: free some space and give the same "
-            f"command again, or choose another folder with --out"
-        )
-    return StorageError(f"{path} cannot be written ({error.strerror or error}); check the folder's permissions")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
-    with atomic(path) as partial:
-        partial.write_text(text, encoding="utf-8")
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON atomically; missing numbers become null, numbers of NumPy plain ones, paths text."""
-    write_text(path, json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a CSV in full precision atomically, and beside it a Parquet file if it is big."""
-    with atomic(path) as partial:
-        table.to_csv(partial, index=False, lineterminator="\n", encoding="utf-8")
-    if len(table) > BIG_TABLE:
-        with atomic(path.with_suffix(".parquet")) as partial:
-            table.to_parquet(partial, index=False)
 
 
 class Store:
@@ -166,28 +66,71 @@ class Store:
         try:
             if fresh:
                 self._clear()
-            self._check_identity(_plain(identity))
+            self._check_identity(plain(identity))
             self._check_space(needed_bytes)
             write_json(self.work / _IDENTITY, identity)
             yield
         finally:
             lock.release()
 
-    def table(self, name: str) -> pd.DataFrame:
-        """Read one of the run's CSVs; ids stay text, empty ids stay empty."""
+    def write(self, name: str, table: pd.DataFrame) -> pd.DataFrame:
+        """Write one of the run's tables as CSV, and beside it as Parquet where it is big.
+
+        Returns
+        -------
+        DataFrame
+            The table as :meth:`table` would read it.
+
+        Raises
+        ------
+        StorageError
+            If the table has other columns than the schema says, or cannot be written.
+        """
+        spec = TABLES[name]
+        undeclared = [column for column in table.columns if spec.kind(str(column)) is None]
+        if undeclared:
+            raise StorageError(f"{name}: the columns {', '.join(undeclared)} are not in the schema of artefacts")
+        typed = spec.typed(table, name)
+        write_table(self.folder / f"{name}.csv", table)
+        return typed
+
+    def write_once(self, name: str, table: pd.DataFrame) -> pd.DataFrame:
+        """Write a table of the inputs; a run that goes on must find the same inputs.
+
+        Raises
+        ------
+        StorageError
+            If an earlier part of the run saw others; what is there stays.
+        """
         path = self.folder / f"{name}.csv"
         if not path.is_file():
+            return self.write(name, table)
+        before, now = path.read_text(encoding="utf-8"), csv_text(table)
+        if before != now:
+            lines = zip(before.split("\n"), now.split("\n"), strict=False)
+            line = next((n for n, (old, new) in enumerate(lines, start=1) if old != new), 0)
             raise StorageError(
-                f"{self.folder} holds no {name}.csv; the run is not finished. Run the study again to finish it"
+                f"the patches have changed since the run in {self.folder} began (line {line} of {name}.csv); "
+                f"expected the same images. Put them back, or give --fresh to start again"
             )
-        header = list(pd.read_csv(path, nrows=0).columns)
-        text = [name for name in header if name in TEXT_COLUMNS]
-        return pd.read_csv(
-            path,
-            dtype=dict.fromkeys(text, "str"),
-            keep_default_na=False,
-            na_values={name: [""] for name in header if name not in text},
-        )
+        return TABLES[name].typed(table, name)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Read one of the run's tables, every column in its declared type.
+
+        Raises
+        ------
+        StorageError
+            If the run has none, or it cannot be read; the message names the file.
+        """
+        path = self.folder / f"{name}.csv"
+        if not path.is_file():
+            raise StorageError(f"{path}: missing; a finished run has it. Run the study again to finish it")
+        try:
+            found = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise StorageError(f"{path}: cannot be read as CSV: {error}") from error
+        return TABLES[name].typed(found, str(path))
 
     def once(self, name: str, compute: Callable[[], dict[str, pd.DataFrame]]) -> dict[str, pd.DataFrame]:
         """Return the tables stored under ``name``, computing and storing them first if they are not there.
@@ -232,7 +175,7 @@ class Store:
 
     def _clear(self) -> None:
         try:
-            for name in ARTEFACTS:
+            for name in artefacts():
                 if name != self.work.name:
                     _remove(self.folder / name)
                     _remove(self.folder / f".{name}.partial")
@@ -276,25 +219,6 @@ def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
-
-
-def _plain(content: Any) -> Any:
-    """Turn content into what JSON knows; anything else is left for JSON to refuse."""
-    if isinstance(content, dict):
-        return {str(key): _plain(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_plain(value) for value in content]
-    if isinstance(content, np.generic):
-        content = content.item()
-    if isinstance(content, float) and math.isnan(content):
-        return None
-    return str(content) if isinstance(content, PurePath) else content
-
-
-def _discard(partial: Path) -> None:
-    # the error that brought us here is the one to report
-    with suppress(OSError):
-        partial.unlink(missing_ok=True)
 
 
 def _remove(path: Path) -> None:

@@ -12,7 +12,7 @@ import filelock
 from tqdm import tqdm
 
 from saliency_stats.errors import DownloadError, StorageError
-from saliency_stats.execution.store import write_text
+from saliency_stats.execution.files import write_text
 from saliency_stats.fetching.camelyon16 import BUCKET, Slide, choose, find_slides
 from saliency_stats.fetching.part import loaded_bytes, part_of
 from saliency_stats.fetching.transfer import Client, FileRefusedError, Patience, Remote, is_complete

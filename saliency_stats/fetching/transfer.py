@@ -12,7 +12,7 @@ from typing import Final, Self, TypeVar
 import requests
 
 from saliency_stats.errors import DownloadError
-from saliency_stats.execution.store import storage_error
+from saliency_stats.execution.files import storage_error
 from saliency_stats.fetching.part import Part, bare
 
 Result = TypeVar("Result")

@@ -43,7 +43,7 @@ from saliency_stats.measurement.ablation import Companion
 from saliency_stats.measurement.batch import Unit
 from saliency_stats.measurement.multiscale import Carried
 from saliency_stats.measurement.multiverse import Crossing
-from saliency_stats.saliency.maps import SHIFT, MapKey, MapPlan, control_maps, network_maps
+from saliency_stats.saliency.maps import MapKey, MapPlan, control_maps, network_maps
 from saliency_stats.typing import Float32Array, Float64Array, Int64Array
 from saliency_stats.vocabulary import COMPARTMENTS, TRAINED
 
@@ -179,9 +179,9 @@ class Measurement:
         """Measure what only some studies ask for: the spatial null, replaced compartments, other segmentations."""
         tables: dict[str, pd.DataFrame] = {}
         identity = examined.identity
-        if self.plan.shift:
+        if self.plan.moved:
             null = shift_table(examined.maps[self.plan.own()], examined.memberships)
-            tables[SHIFT] = identity.merge(null, on="patch_id", validate="one_to_one")
+            tables["shift"] = identity.merge(null, on="patch_id", validate="one_to_one")
         if self.companion is not None:
             tables |= self.companion.tables(
                 identity.assign(**{name: examined.table[name].to_numpy() for name in ("mpp", "replaced")}),

@@ -18,7 +18,7 @@ from saliency_stats.compartments import (
     segment_batch,
     view_of,
 )
-from saliency_stats.execution.store import atomic
+from saliency_stats.execution.files import atomic
 from saliency_stats.typing import Float64Array, Int32Array, UInt8Array
 
 

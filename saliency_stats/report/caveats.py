@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from saliency_stats.report.figures.contrasts import NOT_INTERPRETABLE, primary_rows
-from saliency_stats.report.population import exclusions, min_confidence, selected_ledger
-from saliency_stats.report.run import RunTables, records
+from saliency_stats.report.population import exclusions
+from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import (
     NONE,
     TIMES,
@@ -23,6 +23,7 @@ from saliency_stats.report.words import (
     ratio,
     ratio_interval,
 )
+from saliency_stats.settings.cohort import PhantomSection
 from saliency_stats.vocabulary import TRAINED
 
 #: Fewer units than this leave a t interval wide and its assumption of normal means unchecked.
@@ -39,7 +40,7 @@ class Caveat:
     text: str
 
 
-def caveats(run: RunTables) -> tuple[Caveat, ...]:
+def caveats(run: Run) -> tuple[Caveat, ...]:
     """Return the caveats of a run, those that its own facts raise before those that always hold."""
     found = (
         *_classifier(run),
@@ -55,8 +56,8 @@ def caveats(run: RunTables) -> tuple[Caveat, ...]:
     return tuple(found)
 
 
-def _classifier(run: RunTables) -> Iterator[Caveat]:
-    rows = run.metrics[(run.metrics["model"] == TRAINED) & (run.metrics["split"] == run.evaluation_split)]
+def _classifier(run: Run) -> Iterator[Caveat]:
+    rows = run.own_metrics[(run.own_metrics["model"] == TRAINED) & (run.own_metrics["split"] == run.evaluation_split)]
     for row in records(rows[~rows["learned"]]):
         low, high = row.balanced_accuracy_low, row.balanced_accuracy_high
         bounds = f" ({number(low)} to {number(high)})" if np.isfinite(low) and np.isfinite(high) else ""
@@ -69,8 +70,8 @@ def _classifier(run: RunTables) -> Iterator[Caveat]:
         )
 
 
-def _slides(run: RunTables) -> Iterator[Caveat]:
-    judged = selected_ledger(run).drop_duplicates(["patch_id", "magnification"])
+def _slides(run: Run) -> Iterator[Caveat]:
+    judged = run.judged_ledger.drop_duplicates(["patch_id", "magnification"])
     unknown = int((judged[run.unit_column] == "").sum())
     if unknown:
         yield Caveat(
@@ -92,7 +93,7 @@ def _slides(run: RunTables) -> Iterator[Caveat]:
         )
 
 
-def _splits(run: RunTables) -> Iterator[Caveat]:
+def _splits(run: Run) -> Iterator[Caveat]:
     used = run.patches[run.patches["status"] == "used"]
     trained = used[used["split"] == "train"]
     scored = used[used["split"] == run.evaluation_split]
@@ -114,7 +115,7 @@ def _splits(run: RunTables) -> Iterator[Caveat]:
         )
 
 
-def _controls(run: RunTables) -> Iterator[Caveat]:
+def _controls(run: Run) -> Iterator[Caveat]:
     if not run.controls:
         yield Caveat(
             "No control network",
@@ -128,12 +129,10 @@ def _controls(run: RunTables) -> Iterator[Caveat]:
         for control in run.controls:
             difference = f"{TRAINED}-{control}"
             if {TRAINED, control, difference} <= set(by_model.index):
-                yield from _same_preference(
-                    run, f"{label}, {magnification_words(str(magnification))}", control, by_model
-                )
+                yield from _same_preference(run, f"{label}, {magnification_words(magnification)}", control, by_model)
 
 
-def _same_preference(run: RunTables, where: str, control: str, by_model: pd.DataFrame) -> Iterator[Caveat]:
+def _same_preference(run: Run, where: str, control: str, by_model: pd.DataFrame) -> Iterator[Caveat]:
     own_rows: Any = by_model.loc
     trained, same, more = (own_rows[name] for name in (TRAINED, control, f"{TRAINED}-{control}"))
     if np.sign(trained["estimate"]) != np.sign(same["estimate"]):
@@ -162,7 +161,7 @@ def _same_preference(run: RunTables, where: str, control: str, by_model: pd.Data
     )
 
 
-def _selection(run: RunTables) -> Iterator[Caveat]:
+def _selection(run: Run) -> Iterator[Caveat]:
     for (magnification, label), rows in run.selection.groupby(["magnification", "label"], sort=False):
         steps = rows.set_index("step")["n_patches"]
         if not {"evaluation split", "correct and confident"} <= set(steps.index):
@@ -170,10 +169,10 @@ def _selection(run: RunTables) -> Iterator[Caveat]:
         before, after = float(steps["evaluation split"]), float(steps["correct and confident"])
         if before and after < before / 2:
             yield Caveat(
-                f"Most patches are not judged ({label}, {magnification_words(str(magnification))})",
+                f"Most patches are not judged ({label}, {magnification_words(magnification)})",
                 f"Only {count(after, 'patch')} of {before:,.0f} ({percent(after / before, 0)}) were"
-                f" classified correctly with a probability of at least {min_confidence(run):g}. The verdict"
-                " holds for those, not for the rest.",
+                f" classified correctly with a probability of at least {run.settings.saliency.min_confidence:g}. The"
+                " verdict holds for those, not for the rest.",
             )
     left_out = exclusions(run)
     if len(left_out):
@@ -186,8 +185,8 @@ def _selection(run: RunTables) -> Iterator[Caveat]:
         )
 
 
-def _missing(run: RunTables) -> Iterator[Caveat]:
-    rows = selected_ledger(run)
+def _missing(run: Run) -> Iterator[Caveat]:
+    rows = run.judged_ledger
     rows = rows[(rows["model"] == TRAINED) & ~np.isfinite(rows["density_ratio"])]
     counts = rows["compartment"].value_counts(sort=False)
     words = [f"{name} in {count(n, 'patch')}" for name, n in counts.items() if name != "background"]
@@ -198,14 +197,14 @@ def _missing(run: RunTables) -> Iterator[Caveat]:
         )
 
 
-def _cohort(run: RunTables) -> Iterator[Caveat]:
-    if run.setting("cohort.kind") == "phantom":
+def _cohort(run: Run) -> Iterator[Caveat]:
+    if isinstance(run.settings.cohort, PhantomSection):
         yield Caveat(
             "The tissue is synthetic",
-            f"The patches are phantoms with a class signal planted in: {run.setting('cohort.signal')}. They"
+            f"The patches are phantoms with a class signal planted in: {run.settings.cohort.signal}. They"
             " show whether the method finds what was planted; they say nothing about real tumours.",
         )
-    names = " ".join((run.name, str(run.setting("cohort.table", "")))).lower()
+    names = " ".join((run.settings.name, str(getattr(run.settings.cohort, "table", "")))).lower()
     if any(word in names for word in _PCAM):
         yield Caveat(
             "The label describes the centre only",
@@ -221,8 +220,8 @@ def _cohort(run: RunTables) -> Iterator[Caveat]:
         )
 
 
-def _segmentation(run: RunTables) -> Iterator[Caveat]:
-    nuclei = str(run.setting("compartments.nuclei"))
+def _segmentation(run: Run) -> Iterator[Caveat]:
+    nuclei = str(run.settings.compartments.nuclei)
     how = {
         "builtin": (
             "Nuclei were found by the StarDist model of this package, trained on little real tissue: its outlines are"
@@ -235,7 +234,7 @@ def _segmentation(run: RunTables) -> Iterator[Caveat]:
             "The compartments are the phantom's own, without any segmentation error; on real tissue there is one."
         ),
     }.get(nuclei, f"Nuclei were segmented by {nuclei}, which makes mistakes of its own.")
-    reach = run.setting("compartments.cytoplasm_um")
+    reach = run.settings.compartments.cytoplasm_um
     yield Caveat(
         "The compartments are measured, not given",
         f"{how} Cytoplasm is tissue at most {reach} µm from a nucleus that stain, texture and the nuclei"
@@ -256,7 +255,7 @@ def _always() -> Iterator[Caveat]:
     )
 
 
-def _evidence(run: RunTables, row: pd.Series) -> str:
+def _evidence(run: Run, row: pd.Series) -> str:
     bounds = ratio_interval(row["ci_low"], row["ci_high"])
     interval = "" if bounds == NONE else f"; {run.confidence_percent} interval {bounds}"
     return f"factor {ratio(row['estimate'])}{interval}; {p_sign(row['p_adjusted'])} adjusted"

@@ -7,15 +7,14 @@ from typing import Any, Final, NamedTuple
 import pandas as pd
 
 from saliency_stats.errors import StudyError
-from saliency_stats.execution.store import write_table, write_text
+from saliency_stats.execution.files import write_table, write_text
 from saliency_stats.report.compare_page import render_comparison
 from saliency_stats.report.figures.compare import draw_comparison
 from saliency_stats.report.figures.contrasts import one_test
 from saliency_stats.report.figures.style import house_style, save
-from saliency_stats.report.read import read_run
-from saliency_stats.report.run import PRIMARY, RunTables, canonical_magnification, records
+from saliency_stats.report.run import Run, leaves, records
 from saliency_stats.report.words import count, listing, magnification_words
-from saliency_stats.statistics import CONTRASTS
+from saliency_stats.statistics import CONTRASTS, PRIMARY
 from saliency_stats.vocabulary import LABELS, TRAINED
 
 #: Columns of ``comparison.csv``; new ones are only ever added at the end.
@@ -69,7 +68,7 @@ def compare_runs(folders: Sequence[Path], out: Path) -> Compared:
         If ``out`` cannot be written.
     """
     named = run_names(folders)
-    runs = {name: read_run(folder) for name, folder in named.items()}
+    runs = {name: Run.read(folder) for name, folder in named.items()}
     table = comparison_table(runs)
     path = out / "comparison.csv"
     write_table(path, table)
@@ -110,7 +109,7 @@ def run_names(folders: Sequence[Path]) -> dict[str, Path]:
         depths = longer
 
 
-def comparison_table(runs: Mapping[str, RunTables]) -> pd.DataFrame:
+def comparison_table(runs: Mapping[str, Run]) -> pd.DataFrame:
     """Put the contrasts of several runs below each other, each by its run's own primary test.
 
     Parameters
@@ -133,7 +132,7 @@ def comparison_table(runs: Mapping[str, RunTables]) -> pd.DataFrame:
         {
             "contrast": [CONTRASTS.index(name) for name in table["contrast"]],
             "label": [LABELS.index(name) for name in table["label"]],
-            "magnification": [_order(value) for value in table["magnification"]],
+            "magnification": table["magnification"],
             "control": table["model"] != TRAINED,
             "model": table["model"],
             "place": table["place"],
@@ -142,7 +141,7 @@ def comparison_table(runs: Mapping[str, RunTables]) -> pd.DataFrame:
     return table.loc[order.index, list(COMPARISON_COLUMNS)].reset_index(drop=True)
 
 
-def study_differences(runs: Mapping[str, RunTables]) -> tuple[tuple[str, ...], ...]:
+def study_differences(runs: Mapping[str, Run]) -> tuple[tuple[str, ...], ...]:
     """Return the keys of the study files whose values differ, each with its value in every run.
 
     Returns
@@ -150,7 +149,9 @@ def study_differences(runs: Mapping[str, RunTables]) -> tuple[tuple[str, ...], .
     tuple of tuple of str
         The dotted key, then one text per run; a dash where a study does not have the key.
     """
-    flat = [dict(_flat(run.study)) for run in runs.values()]
+    flat = [
+        {key: _words(value) for key, value in leaves(run.settings.model_dump(mode="json"))} for run in runs.values()
+    ]
     keys = dict.fromkeys(key for study in flat for key in study)
     values = [(key, *(study.get(key, "—") for study in flat)) for key in keys]
     return tuple(row for row in values if len(set(row[1:])) > 1)
@@ -178,28 +179,28 @@ def verdict_sentences(table: pd.DataFrame) -> Iterator[str]:
             said = [f"{n} {words[n > 1]}" for n, words in counts]
             n, words = counts[0]
             said[0] = f"{n} of {count(len(found), 'run')} {words[n > 1]}"
-            parts.append(f"at {magnification_words(str(magnification))}, {listing(said)}")
+            parts.append(f"at {magnification_words(magnification)}, {listing(said)}")
         claim = f"The claim for {label} patches (saliency denser in the cytoplasm than in the nuclei)"
         yield f"{claim}: {'; '.join(parts)}."
 
 
-def levels(runs: Mapping[str, RunTables]) -> str:
+def levels(runs: Mapping[str, Run]) -> str:
     """Name the confidence level of the intervals: one where the runs agree, else each run's own."""
     found = list(dict.fromkeys(run.confidence_percent for run in runs.values()))
     return found[0] if len(found) == 1 else f"{listing(found)} (each run's own)"
 
 
-def _of_run(name: str, run: RunTables) -> pd.DataFrame:
-    rows = run.contrasts[
-        run.contrasts["contrast"].isin(CONTRASTS)
-        & run.contrasts["label"].isin(run.labels)
-        & (run.contrasts["method"] == run.method)
-        & (run.contrasts["reduction"] == run.reduction)
+def _of_run(name: str, run: Run) -> pd.DataFrame:
+    rows = run.own_contrasts[
+        run.own_contrasts["contrast"].isin(CONTRASTS)
+        & run.own_contrasts["label"].isin(run.labels)
+        & (run.own_contrasts["method"] == run.method)
+        & (run.own_contrasts["reduction"] == run.reduction)
     ]
     rows = one_test(run, rows)
-    scored = run.metrics[run.metrics["split"] == run.evaluation_split]
+    scored = run.own_metrics[run.own_metrics["split"] == run.evaluation_split]
     accuracy = {(row.magnification, row.model): row.balanced_accuracy for row in records(scored)}
-    found = {_hypothesis(verdict): str(verdict.get("status", "")) for verdict in run.verdicts}
+    found = {_hypothesis(verdict): str(verdict.get("status", "")) for verdict in run.verdict}
     return rows.assign(
         run=name,
         balanced_accuracy=[accuracy.get((row.magnification, row.model), float("nan")) for row in records(rows)],
@@ -210,17 +211,8 @@ def _of_run(name: str, run: RunTables) -> pd.DataFrame:
     )
 
 
-def _hypothesis(verdict: Mapping[str, Any]) -> tuple[str, ...]:
-    names = [str(verdict.get(name, "")) for name in ("contrast", "label", "magnification", "method")]
-    return (*names[:2], canonical_magnification(names[2]), names[3])
-
-
-def _flat(content: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(content, Mapping) and content:
-        for key, value in content.items():
-            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, _words(content)
+def _hypothesis(verdict: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(verdict[name] for name in ("contrast", "label", "magnification", "method"))
 
 
 def _words(value: Any) -> str:
@@ -228,10 +220,3 @@ def _words(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(_words, value)) or "none"
     return "none" if value is None or value == {} else str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _order(magnification: str) -> float:
-    try:
-        return float(magnification)
-    except ValueError:
-        return float("inf")

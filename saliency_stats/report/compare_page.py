@@ -9,7 +9,7 @@ import pandas as pd
 
 from saliency_stats.report.figures.compare import caption_comparison
 from saliency_stats.report.page import page_template
-from saliency_stats.report.run import PRIMARY, RunTables, records
+from saliency_stats.report.run import Run, records
 from saliency_stats.report.tables.table import Table
 from saliency_stats.report.words import (
     CONTRAST_WORDS,
@@ -26,13 +26,14 @@ from saliency_stats.report.words import (
     ratio_interval,
     whole,
 )
+from saliency_stats.statistics import PRIMARY
 from saliency_stats.vocabulary import TRAINED
 
 _NUMBERS: Final = ("Ratio", "Interval", "p", "Adjusted p", "Slides", "Patches")
 
 
 def render_comparison(
-    runs: Mapping[str, RunTables],
+    runs: Mapping[str, Run],
     table: pd.DataFrame,
     sentences: Sequence[str],
     differences: Sequence[tuple[str, ...]],
@@ -124,7 +125,7 @@ def _compartments(table: pd.DataFrame) -> Table:
     )
 
 
-def _studies(runs: Mapping[str, RunTables], differences: Sequence[tuple[str, ...]]) -> Table:
+def _studies(runs: Mapping[str, Run], differences: Sequence[tuple[str, ...]]) -> Table:
     note = "" if differences else "The study files are the same in every key; the runs differ in nothing that they set."
     return Table("studies", "Keys whose values differ", note, ("Key", *runs), tuple(differences), n_text=1 + len(runs))
 

@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import yaml
-
+from saliency_stats import settings as study_file
 from saliency_stats.report.calibration import Calibration
 from saliency_stats.report.caveats import caveats
 from saliency_stats.report.figures.draw import DrawnFigure
 from saliency_stats.report.page import page_template
 from saliency_stats.report.population import patches_per_unit
-from saliency_stats.report.run import NOT_RECORDED, PRIMARY, RunTables, canonical_magnification, records
+from saliency_stats.report.run import NOT_RECORDED, Run, leaves, records
 from saliency_stats.report.tables.contrasts import calibration_of
 from saliency_stats.report.tables.table import Table
 from saliency_stats.report.words import (
@@ -28,7 +27,7 @@ from saliency_stats.report.words import (
     ratio,
     ratio_interval,
 )
-from saliency_stats.statistics import headline
+from saliency_stats.statistics import PRIMARY, headline
 from saliency_stats.vocabulary import TRAINED
 
 _NAN: Final = float("nan")
@@ -64,7 +63,7 @@ class _Badge:
     reasons: tuple[str, ...]
 
 
-def render_html(run: RunTables, figures: Sequence[DrawnFigure], tables: Sequence[Table]) -> str:
+def render_html(run: Run, figures: Sequence[DrawnFigure], tables: Sequence[Table]) -> str:
     """Write the page.
 
     Parameters
@@ -87,14 +86,14 @@ def render_html(run: RunTables, figures: Sequence[DrawnFigure], tables: Sequence
     numbers = {figure.name: k for k, figure in enumerate(_in_order(by_name), start=1)}
     sections = [_section(title, names, shown, by_name, numbers, table_by_name) for title, names, shown in _SECTIONS]
     return page_template("report.html.j2").render(
-        name=run.name,
+        name=run.settings.name,
         summary=_summary(run),
-        headline=headline(list(run.verdicts)),
-        badges=[_badge(run, verdict, per_unit) for verdict in run.verdicts],
+        headline=headline(list(run.verdict)),
+        badges=[_badge(run, verdict, per_unit) for verdict in run.verdict],
         sections=[section for section in sections if section["figures"] or section["tables"]],
         caveats=caveats(run),
         reproduction=_reproduction(run),
-        study=yaml.safe_dump(dict(run.study), sort_keys=False, allow_unicode=True),
+        study=study_file.dump(run.settings),
     )
 
 
@@ -125,7 +124,7 @@ def _section(
     return {"title": title, "figures": figures, "tables": [tables[name] for name in shown if name in tables]}
 
 
-def _summary(run: RunTables) -> str:
+def _summary(run: Run) -> str:
     """Say in one line what was studied."""
     used = run.patches[run.patches["status"] == "used"]
     slides = used.loc[used["slide_id"] != "", "slide_id"].nunique()
@@ -133,12 +132,12 @@ def _summary(run: RunTables) -> str:
     return (
         f"{count(used['patch_id'].nunique(), 'patch')},"
         f" {count(slides, 'slide') if slides else 'slides unknown'}, at {where}. Classifier:"
-        f" {architecture_words(str(run.setting('classifier.architecture')))}. Saliency: {run.method}"
+        f" {architecture_words(str(run.settings.classifier.architecture))}. Saliency: {run.method}"
         f" ({run.reduction} over the colour channels)."
     )
 
 
-def _badge(run: RunTables, verdict: Mapping[str, Any], per_unit: Mapping[tuple[str, str], tuple[int, int]]) -> _Badge:
+def _badge(run: Run, verdict: Mapping[str, Any], per_unit: Mapping[tuple[float, str], tuple[int, int]]) -> _Badge:
     estimate, low, high, p_value = (
         _number(verdict.get(key)) for key in ("estimate", "ci_low", "ci_high", "p_adjusted")
     )
@@ -161,7 +160,7 @@ def _badge(run: RunTables, verdict: Mapping[str, Any], per_unit: Mapping[tuple[s
     method = (
         f" ({verdict['method']}, {verdict['reduction']})" if verdict.get("method", run.method) != run.method else ""
     )
-    magnification = magnification_words(canonical_magnification(verdict.get("magnification", "")))
+    magnification = magnification_words(verdict["magnification"])
     return _Badge(
         where=f"{str(verdict.get('label', '')).capitalize()} patches, {magnification}{method}",
         status=status if status in STATUS_WORDS else "not_testable",
@@ -173,29 +172,28 @@ def _badge(run: RunTables, verdict: Mapping[str, Any], per_unit: Mapping[tuple[s
 
 
 def _calibration(
-    run: RunTables, verdict: Mapping[str, Any], per_unit: Mapping[tuple[str, str], tuple[int, int]]
+    run: Run, verdict: Mapping[str, Any], per_unit: Mapping[tuple[float, str], tuple[int, int]]
 ) -> Calibration | None:
     """Look up how often the verdict's test errs in studies of its size."""
-    magnification = canonical_magnification(verdict.get("magnification", ""))
-    rows = run.contrasts[(run.contrasts["contrast"] == PRIMARY) & (run.contrasts["model"] == TRAINED)]
-    named = {**verdict, "magnification": magnification, "test": run.primary_test}
+    rows = run.own_contrasts[(run.own_contrasts["contrast"] == PRIMARY) & (run.own_contrasts["model"] == TRAINED)]
+    named = {**verdict, "test": run.primary_test}
     for column in ("label", "magnification", "method", "reduction", "test"):
         rows = rows[rows[column] == named.get(column)]
     return calibration_of(records(rows)[0], per_unit) if len(rows) == 1 else None
 
 
-def _trust(run: RunTables, errs: Calibration | None) -> Iterator[str]:
+def _trust(run: Run, errs: Calibration | None) -> Iterator[str]:
     if errs:
         role = "confirmatory" if errs.confirmatory else "only supporting (see the table of all tests)"
         test = TEST_WORDS.get(run.primary_test, run.primary_test)
         yield f"{test}, at this number of slides {role}; wrong findings at 5 % in simulated null studies: {errs.words}"
 
 
-def _reproduction(run: RunTables) -> dict[str, Any]:
+def _reproduction(run: Run) -> dict[str, Any]:
     """Collect what is needed to repeat the run; what the manifest lacks is said to be not recorded."""
     facts = [
-        ("Command", str(run.recorded("command", "saliency-stats run study.yaml"))),
-        ("Seed", str(run.recorded("seed", run.setting("seed")))),
+        ("Command", str(run.recorded("command"))),
+        ("Seed", str(run.settings.seed)),
         ("Device", _flat(run.recorded("device"))),
         ("Determinism", _flat(run.recorded("determinism"))),
         ("Machine", _flat(run.recorded("machine"))),
@@ -205,11 +203,12 @@ def _reproduction(run: RunTables) -> dict[str, Any]:
     seconds = [(str(stage), f"{value:.1f}") for stage, value in timings.items()]
     if seconds:
         seconds.append(("all stages", f"{sum(timings.values()):.1f}"))
+    hashed = {name: run.recorded(name, {}) for name in ("inputs", "weights")}
     return {
         "facts": facts,
         "versions": [(str(name), str(value)) for name, value in run.recorded("versions", {}).items()],
         "timings": seconds,
-        "hashes": [leaf for name in ("inputs", "weights") for leaf in _leaves(run.recorded(name, {}), name)],
+        "hashes": list(leaves(hashed, separator=" / ")),
         "not_recorded": NOT_RECORDED,
     }
 
@@ -218,14 +217,6 @@ def _flat(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_flat(entry)}" for key, entry in value.items())
     return str(value)
-
-
-def _leaves(content: Any, prefix: str = "") -> list[tuple[str, str]]:
-    if not isinstance(content, Mapping):
-        return [(prefix, str(content))]
-    return [
-        leaf for key, value in content.items() for leaf in _leaves(value, f"{prefix} / {key}" if prefix else str(key))
-    ]
 
 
 def _number(value: Any) -> float:

@@ -6,10 +6,9 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from saliency_stats.execution.store import write_text
+from saliency_stats.execution.files import write_text
 from saliency_stats.report.figures.draw import DrawnFigure
-from saliency_stats.report.population import min_confidence, selected_patches
-from saliency_stats.report.run import NOT_RECORDED, RunTables, records
+from saliency_stats.report.run import NOT_RECORDED, Run, records
 from saliency_stats.report.tables.table import Table
 from saliency_stats.report.words import (
     TEST_WORDS,
@@ -67,7 +66,7 @@ def escape(text: str) -> str:
     return "".join(_TEX.get(letter, letter) for letter in " ".join(str(text).split()))
 
 
-def write_paper(run: RunTables, figures: Sequence[DrawnFigure], tables: Sequence[Table]) -> tuple[Path, ...]:
+def write_paper(run: Run, figures: Sequence[DrawnFigure], tables: Sequence[Table]) -> tuple[Path, ...]:
     """Write ``paper/`` of the run's folder: one ``.tex`` per table, captions, methods and references.
 
     Parameters
@@ -121,7 +120,7 @@ def _command(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_"))
 
 
-def _methods(run: RunTables) -> dict[str, Any]:
+def _methods(run: Run) -> dict[str, Any]:
     controls = [control_words(name) for name in run.controls]
     return {
         "cohort": _cohort(run),
@@ -129,32 +128,32 @@ def _methods(run: RunTables) -> dict[str, Any]:
         "performance": _performance(run),
         "saliency": (
             f"Saliency is the magnitude ({run.reduction} over the colour channels) of the gradient of the"
-            f" logit of the {run.setting('saliency.target')} class with respect to the raw pixels in [0, 1]"
+            f" logit of the {run.settings.saliency.target} class with respect to the raw pixels in [0, 1]"
             f" (method: {run.method})"
         ),
         "judged": _judged(run),
         "compartments": _compartments(run),
-        "segmented": run.setting("compartments.nuclei") != "truth",
+        "segmented": run.settings.compartments.nuclei != "truth",
         "statistics": (
             "The primary contrast of a patch is log2 of the cytoplasm's density ratio over the nuclei's. The"
             f" unit of inference is the {run.unit}: patch values are averaged per {run.unit}, and the means"
             f" tested two-sided at {run.alpha:g} ({TEST_WORDS.get(run.primary_test, run.primary_test)})."
             f" Equivalence is claimed where the {100 * (1 - 2 * run.alpha):g} % interval lies within"
-            f" ±{run.setting('statistics.equivalence_margin')} log2."
+            f" ±{run.settings.statistics.equivalence_margin} log2."
         ),
-        "correction": _CORRECTIONS.get(str(run.setting("statistics.correction")), ""),
+        "correction": _CORRECTIONS.get(str(run.settings.statistics.correction), ""),
         "controls": (
             f"The same numbers were computed for the {listing(controls)} on the same patches, and the"
             " difference was tested as a contrast of its own"
             if controls
             else ""
         ),
-        "results": [str(verdict.get("sentence", "")) for verdict in run.verdicts],
+        "results": [str(verdict.get("sentence", "")) for verdict in run.verdict],
         "software": _software(run),
     }
 
 
-def _cohort(run: RunTables) -> str:
+def _cohort(run: Run) -> str:
     used = run.patches[run.patches["status"] == "used"]
     excluded = len(run.patches) - len(used)
     parts = []
@@ -174,34 +173,34 @@ def _cohort(run: RunTables) -> str:
             f" ({', '.join(splits)})."
         )
     left_out = f"{count(excluded, 'patch')} could not be used." if excluded else "No patch was excluded."
-    return f"Kind of cohort: {run.setting('cohort.kind')}. {' '.join(parts)} {left_out[0].upper()}{left_out[1:]}"
+    return f"Kind of cohort: {run.settings.cohort.kind}. {' '.join(parts)} {left_out[0].upper()}{left_out[1:]}"
 
 
-def _classifier(run: RunTables) -> str:
-    trained = run.training[run.training["model"] == TRAINED]
+def _classifier(run: Run) -> str:
+    trained = run.own_training[run.own_training["model"] == TRAINED]
     epochs = f"{trained['epoch'].max():.0f} epochs" if len(trained) else "no epochs recorded"
     return (
-        f"A {architecture_words(str(run.setting('classifier.architecture')))} (initial weights:"
-        f" {run.setting('classifier.weights')}; trained part: {run.setting('classifier.trainable')};"
-        f" {epochs}; seed {run.setting('seed')}) was trained at each magnification"
+        f"A {architecture_words(str(run.settings.classifier.architecture))} (initial weights:"
+        f" {run.settings.classifier.weights}; trained part: {run.settings.classifier.trainable};"
+        f" {epochs}; seed {run.settings.seed}) was trained at each magnification"
     )
 
 
-def _compartments(run: RunTables) -> str:
+def _compartments(run: Run) -> str:
     density = "A compartment's density ratio is its share of the saliency divided by its share of the area."
-    if run.setting("compartments.nuclei") == "truth":
+    if run.settings.compartments.nuclei == "truth":
         return f"The compartments are the known truth of the synthetic tissue. {density}"
     return (
-        f"Nuclei were segmented (method: {run.setting('compartments.nuclei')}) at"
-        f" {run.setting('compartments.segmentation_mpp')} µm per pixel or finer; cytoplasm is tissue at most"
-        f" {run.setting('compartments.cytoplasm_um')} µm and four nuclear radii from the nearest nucleus that stain,"
+        f"Nuclei were segmented (method: {run.settings.compartments.nuclei}) at"
+        f" {run.settings.compartments.segmentation_mpp} µm per pixel or finer; cytoplasm is tissue at most"
+        f" {run.settings.compartments.cytoplasm_um} µm and four nuclear radii from the nearest nucleus that stain,"
         " texture and the nuclei around do not call fibre, stroma the rest of the tissue, background what is not"
         f" tissue. {density}"
     )
 
 
-def _performance(run: RunTables) -> str:
-    rows = run.metrics[(run.metrics["model"] == TRAINED) & (run.metrics["split"] == run.evaluation_split)]
+def _performance(run: Run) -> str:
+    rows = run.own_metrics[(run.own_metrics["model"] == TRAINED) & (run.own_metrics["split"] == run.evaluation_split)]
     sentences = []
     for row in records(rows):
         bounds = interval(row.balanced_accuracy_low, row.balanced_accuracy_high, 3)
@@ -215,15 +214,16 @@ def _performance(run: RunTables) -> str:
     return " ".join(sentences)
 
 
-def _judged(run: RunTables) -> str:
-    chosen = selected_patches(run)
+def _judged(run: Run) -> str:
+    chosen = run.population.patches
     return (
         f"Judged were the patches of the {run.evaluation_split} split that were classified correctly with a"
-        f" probability of the true class of at least {min_confidence(run):g}: {count(len(chosen), 'patch')}."
+        f" probability of the true class of at least {run.settings.saliency.min_confidence:g}:"
+        f" {count(len(chosen), 'patch')}."
     )
 
 
-def _software(run: RunTables) -> str:
+def _software(run: Run) -> str:
     versions = run.recorded("versions", {})
     named = [f"{name} {version}" for name, version in versions.items()]
     return f"Versions: {', '.join(named) or NOT_RECORDED}. Device: {run.recorded('device')}."

@@ -7,12 +7,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from saliency_stats.errors import ReportError
-from saliency_stats.report.run import PRIMARY, RunTables
+from saliency_stats.report.run import Run
 from saliency_stats.report.words import magnification_words
-from saliency_stats.statistics import patch_values, primary_population
 from saliency_stats.typing import Float64Array
-from saliency_stats.vocabulary import PATCH_KEY, TRAINED
+from saliency_stats.vocabulary import PATCH_KEY
 
 #: Fewest units for which an interval is drawn; the study may ask for more.
 _MIN_UNITS: Final = 3
@@ -48,50 +46,7 @@ class Points:
         return float(self.each.mean()) if self.each.size else float("nan")
 
 
-def min_confidence(run: RunTables) -> float:
-    """Return the probability of the true class from which on a patch counts as confidently classified.
-
-    Raises
-    ------
-    ReportError
-        If the study does not state it.
-    """
-    found = run.setting("saliency.min_confidence", run.setting("statistics.min_confidence", None))
-    if found is None:
-        raise ReportError(
-            f"{run.folder / 'study.yaml'}: saliency.min_confidence is missing, so it is unknown which patches"
-            " were judged; a finished run's study.yaml states it. Run the study again."
-        )
-    return float(found)
-
-
-def selected_patches(run: RunTables) -> pd.DataFrame:
-    """Return the judged patches: evaluation split, correctly and confidently classified by the trained model.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``patch_id``, ``magnification`` and ``label``, one row per patch and magnification.
-    """
-    return primary_population(
-        run.predictions, min_confidence=min_confidence(run), evaluation_split=run.evaluation_split
-    ).patches
-
-
-def selected_ledger(run: RunTables) -> pd.DataFrame:
-    """Return the ledger's rows of the judged patches, for the method and reduction that the figures show."""
-    rows = run.ledger[(run.ledger["method"] == run.method) & (run.ledger["reduction"] == run.reduction)]
-    return rows.merge(selected_patches(run), on=[*PATCH_KEY, "label"], how="inner", validate="many_to_one")
-
-
-def primary_values(run: RunTables) -> pd.DataFrame:
-    """Return the primary contrast (log2) of the trained classifier for every judged patch and magnification."""
-    table = selected_ledger(run)
-    values = patch_values(table[table["model"] == TRAINED])
-    return values[values["contrast"] == PRIMARY].reset_index(drop=True)
-
-
-def unit_means(run: RunTables, values: pd.DataFrame) -> pd.DataFrame:
+def unit_means(run: Run, values: pd.DataFrame) -> pd.DataFrame:
     """Return the mean value per unit (slide or patient), one column per magnification from coarse to fine.
 
     A patient's mean is that of the patient's slides, as in the contrasts. There is no row where a unit is unknown.
@@ -105,7 +60,7 @@ def unit_means(run: RunTables, values: pd.DataFrame) -> pd.DataFrame:
     return means.reindex(columns=list(run.magnifications))
 
 
-def points(run: RunTables, rows: pd.DataFrame, column: str, *, log2: bool = False) -> Points:
+def points(run: Run, rows: pd.DataFrame, column: str, *, log2: bool = False) -> Points:
     """Reduce the rows of one stratum, model and compartment to one value per unit.
 
     Parameters
@@ -131,44 +86,37 @@ def points(run: RunTables, rows: pd.DataFrame, column: str, *, log2: bool = Fals
     if not known:
         ordered = kept.sort_values("patch_id")["value"].to_numpy(np.float64)
         return Points(ordered, by_unit=False, low=np.nan, high=np.nan, n_patches=len(kept))
-    # Sorted first, so that the sum of a unit does not depend on the order of the rows.
-    means = kept.sort_values("patch_id").groupby(run.unit_column)["value"].mean().to_numpy(np.float64)
+    # sorted first, so that the sum of a unit does not depend on the order of the rows; a patient's value is the mean of
+    # the patient's slides, as in the contrasts
+    keys = list(dict.fromkeys([run.unit_column, "slide_id"]))
+    slides = kept.sort_values("patch_id").groupby(keys)["value"].mean()
+    means = slides.groupby(level=run.unit_column).mean().to_numpy(np.float64)
     low, high = np.nan, np.nan
-    needed = max(_MIN_UNITS, int(run.setting("statistics.min_slides", _MIN_UNITS)))
+    needed = max(_MIN_UNITS, run.settings.statistics.min_slides)
     if means.size >= needed and float(np.ptp(means)) > 0:
         bounds = stats.ttest_1samp(means, 0.0).confidence_interval(1 - run.alpha)
         low, high = float(bounds.low), float(bounds.high)
     return Points(means, by_unit=True, low=low, high=high, n_patches=len(kept))
 
 
-def learned(run: RunTables, magnification: str) -> bool:
-    """Tell whether the trained classifier beats chance at a magnification, as its metrics state it."""
-    rows = run.metrics[
-        (run.metrics["magnification"] == magnification)
-        & (run.metrics["model"] == TRAINED)
-        & (run.metrics["split"] == run.evaluation_split)
-    ]
-    return bool(rows["learned"].any())
-
-
-def stratum_words(run: RunTables, magnification: str, label: str) -> str:
+def stratum_words(run: Run, magnification: float, label: str) -> str:
     """Name a class at a magnification, and say where its classifier learned nothing."""
     words = f"{label}, {magnification_words(magnification)}"
-    return words if learned(run, magnification) else f"{words} (classifier at chance)"
+    return words if run.learned[magnification] else f"{words} (classifier at chance)"
 
 
-def patches_per_unit(run: RunTables) -> dict[tuple[str, str], tuple[int, int]]:
+def patches_per_unit(run: Run) -> dict[tuple[float, str], tuple[int, int]]:
     """Return, by magnification and class, the fewest and the most judged patches of a slide (or patient)."""
     sizes = _judged(run).groupby(["magnification", "label", run.unit_column]).size()
     limits = sizes.groupby(["magnification", "label"]).agg(["min", "max"])
-    return {(str(mag), str(label)): (int(low), int(high)) for (mag, label), low, high in limits.itertuples()}
+    return {(float(mag), str(label)): (int(low), int(high)) for (mag, label), low, high in limits.itertuples()}
 
 
-def _judged(run: RunTables) -> pd.DataFrame:
-    return selected_patches(run).merge(run.patches, on=[*PATCH_KEY, "label"], validate="one_to_one")
+def _judged(run: Run) -> pd.DataFrame:
+    return run.population.patches.merge(run.patches, on=[*PATCH_KEY, "label"], validate="one_to_one")
 
 
-def judged_counts(run: RunTables, magnification: str, label: str) -> tuple[int, int]:
+def judged_counts(run: Run, magnification: float, label: str) -> tuple[int, int]:
     """Return the numbers of judged patches and of their known slides in one stratum."""
     rows = _judged(run)
     rows = rows[(rows["magnification"] == magnification) & (rows["label"] == label)]
@@ -176,7 +124,7 @@ def judged_counts(run: RunTables, magnification: str, label: str) -> tuple[int, 
     return len(rows), int(slides.nunique())
 
 
-def exclusions(run: RunTables) -> pd.DataFrame:
+def exclusions(run: Run) -> pd.DataFrame:
     """Count the patches that could not be used, by reason.
 
     A reason often names its patch or file; those names are taken out, so that one cause is one row.

@@ -8,14 +8,12 @@ from typing import NamedTuple
 import pandas as pd
 
 from saliency_stats.errors import StatisticsError, StudyError
-from saliency_stats.execution.store import write_table
+from saliency_stats.execution.files import write_table
 from saliency_stats.report.figures.power import draw_power
 from saliency_stats.report.figures.style import house_style, save
-from saliency_stats.report.population import learned, min_confidence
-from saliency_stats.report.read import read_run
-from saliency_stats.report.run import RunTables, canonical_magnification
+from saliency_stats.report.run import Run
 from saliency_stats.report.words import DASH, count, listing, magnification_words, ratio, whole
-from saliency_stats.statistics import PRIMARY, StatisticsParameters, patch_values, primary_population, restrict
+from saliency_stats.statistics import PRIMARY
 from saliency_stats.statistics.components import variance_components
 from saliency_stats.statistics.power import MOST_SLIDES, PATCHES, Aim, Need, Plan, plan_study
 from saliency_stats.statistics.units import independent_units
@@ -73,18 +71,18 @@ def plan_run(
     """
     if effect is not None and not (isfinite(effect) and effect > 0 and effect != 1):
         raise StudyError(f"the effect is {effect:g}, expected a ratio above 0 other than 1, for example 1.25")
-    run = read_run(folder)
+    run = Run.read(folder)
     samples = {
         (name, at): rows
         for (name, at), rows in _samples(run).items()
-        if label in {None, name} and (magnification is None or at == canonical_magnification(magnification))
+        if label in {None, name} and (magnification is None or at == magnification)
     }
     if not samples:
-        asked = [text for text in (label, magnification and magnification_words(f"{magnification:g}")) if text]
+        asked = [text for text in (label, magnification and magnification_words(magnification)) if text]
         has = [*run.labels, *map(magnification_words, run.magnifications)]
         raise StudyError(f"{folder} has nothing at {', '.join(asked)}; it has {listing(has)}")
 
-    plans: dict[tuple[str, str], Plan] = {}
+    plans: dict[tuple[str, float], Plan] = {}
     refused: dict[str, list[str]] = {}
     for (name, at), rows in samples.items():
         try:
@@ -177,18 +175,9 @@ def _patches_sentence(need: Need, plan: Plan) -> str:
     return f" From {count(enough, 'patch')} per slide on{instead}, twice as many save less than one {unit}."
 
 
-def _samples(run: RunTables) -> dict[tuple[str, str], pd.DataFrame]:
+def _samples(run: Run) -> dict[tuple[str, float], pd.DataFrame]:
     """Return the primary values of the trained model by class and magnification; empty tables where there are none."""
-    ledger = run.ledger[
-        (run.ledger["model"] == TRAINED)
-        & (run.ledger["method"] == run.method)
-        & (run.ledger["reduction"] == run.reduction)
-    ]
-    judged = primary_population(
-        run.predictions, min_confidence=min_confidence(run), evaluation_split=run.evaluation_split
-    )
-    values = patch_values(restrict(ledger, judged))
-    values = values[values["contrast"] == PRIMARY]
+    values = run.primary_values
     return {
         (label, at): values[(values["label"] == label) & (values["magnification"] == at)]
         for at in run.magnifications
@@ -197,8 +186,8 @@ def _samples(run: RunTables) -> dict[tuple[str, str], pd.DataFrame]:
 
 
 def _plan(
-    run: RunTables,
-    at: str,
+    run: Run,
+    at: float,
     rows: pd.DataFrame,
     effect: float | None,
     alpha: float | None,
@@ -207,24 +196,24 @@ def _plan(
     simulations: int,
     seed: int,
 ) -> Plan:
-    if not learned(run, at):
+    if not run.learned[at]:
         raise StatisticsError("the classifier did not beat chance, so where it looks means nothing to plan from")
     units = independent_units(
         rows,
         "value",
         patient="patient_id" if run.unit == "patient" else None,
-        assume_independent=bool(run.setting("statistics.assume_independent", False)),  # noqa: FBT003 - a default
+        assume_independent=run.settings.statistics.assume_independent,
     )
     components = variance_components(units)
     level = run.alpha if alpha is None else alpha
-    margin = float(run.setting("statistics.equivalence_margin", StatisticsParameters.equivalence_margin))
+    margin = run.settings.statistics.equivalence_margin
     finding = (
         [Aim("superiority", components.estimate, level, "estimate"), Aim("superiority", margin, level, "margin")]
         if effect is None
         else [Aim("superiority", log2(effect), level)]
     )
     aims = (*finding, Aim("equivalence", margin, level, "margin"))
-    least = int(run.setting("statistics.min_slides", StatisticsParameters.min_slides))
+    least = run.settings.statistics.min_slides
     if run.primary_test == "sign_flip":
         least = max(least, _least_flipped(level))
     return plan_study(components, aims, power=power, simulations=simulations, seed=seed, least=least)
@@ -235,7 +224,7 @@ def _least_flipped(alpha: float) -> int:
     return 1 + ceil(-log2(alpha))
 
 
-def _cautions(run: RunTables, plans: Mapping[str, Plan], alpha: float | None) -> Iterator[str]:
+def _cautions(run: Run, plans: Mapping[str, Plan], alpha: float | None) -> Iterator[str]:
     """Say what the numbers leave out."""
     if any(need.aim.source == "estimate" for plan in plans.values() for need in plan.needs):
         yield (
@@ -243,7 +232,7 @@ def _cautions(run: RunTables, plans: Mapping[str, Plan], alpha: float | None) ->
             " and such power says no more than the p-value (Hoenig and Heisey 2001, The American Statistician 55,"
             " 19-24). Better name the smallest ratio that matters with --effect."
         )
-    own = run.contrasts[run.contrasts["test"] == run.primary_test]
+    own = run.own_contrasts[run.own_contrasts["test"] == run.primary_test]
     family = own.loc[(own["contrast"] == PRIMARY) & (own["model"] == TRAINED), "family"]
     hypotheses = int((own["family"].isin(family) & (own["status"] == "tested")).sum())
     if alpha is None and hypotheses > 1:
@@ -258,5 +247,5 @@ def _cautions(run: RunTables, plans: Mapping[str, Plan], alpha: float | None) ->
         )
 
 
-def _title(label: str, magnification: str) -> str:
+def _title(label: str, magnification: float) -> str:
     return f"{label}, {magnification_words(magnification)}"

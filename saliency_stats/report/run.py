@@ -1,7 +1,8 @@
-"""A finished run: its tables, and the questions that every part of the report asks of them."""
+"""A finished run: its study, its tables in their declared types, and what is asked of them again and again."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -10,81 +11,110 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from saliency_stats import settings as study_file
 from saliency_stats.errors import ReportError
-from saliency_stats.vocabulary import LABELS, NO_REDUCTION, ONE_CHANNEL, SPLITS, TRAINED
+from saliency_stats.execution.schema import TABLES
+from saliency_stats.execution.store import Store
+from saliency_stats.settings import StudySettings
+from saliency_stats.statistics import PRIMARY, Population, learned_flags, patch_values, primary_population
+from saliency_stats.vocabulary import LABELS, NO_REDUCTION, PATCH_KEY, TRAINED
 
 NOT_RECORDED: Final = "not recorded"
-PRIMARY: Final = "cytoplasm_vs_nucleus"
 
 
-def canonical_magnification(value: object) -> str:
-    """Spell a magnification one way ("20", "2.5") however a table spells it (20, "20.0", "20x")."""
-    text = str(value).strip().rstrip("xX\N{MULTIPLICATION SIGN}")
-    try:
-        return f"{float(text):g}"
-    except ValueError:
-        return text
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A finished run.
 
-
-@dataclass(frozen=True)
-class RunTables:
-    """The tables of a finished run, with what the report needs to ask of them again and again.
+    Every table is an attribute (``run.ledger``, ``run.contrasts``) or ``run.table(NAME)``: text is str, numbers are
+    float64, magnification among them, flags are bool. A table that the study did not ask for has no rows. Tables,
+    and what is derived from them here, are read or computed when first asked for, once.
 
     Parameters
     ----------
     folder
         The run's folder.
-    study
-        ``study.yaml``, resolved.
-    manifest
-        ``manifest.json``; empty where the run left none.
-    verdicts
-        ``verdict.json``: one mapping per primary hypothesis.
-    patches, predictions, metrics, training, ledger, profile, contrasts, selection, examples
-        The tables of the same names. ``magnification`` is spelt canonically in all of them. ``ledger`` and
-        ``contrasts`` hold the study's own method and reduction, of the trained network and of the control networks
-        that it is shown beside.
-    all_contrasts
-        ``contrasts`` of every method and control.
-    ablation, ablation_curves, causal
-        Tables of the causal companion; empty where the study replaced nothing.
+    tables
+        Tables that were just computed, in their declared types: they are not read from the folder again.
+    record
+        The manifest, where it is not yet written; else it is read.
+
+    Examples
+    --------
+    >>> run = Run("reports/phantom")  # doctest: +SKIP
+    >>> run.contrasts[["contrast", "label", "ratio", "p_adjusted"]]  # doctest: +SKIP
     """
 
     folder: Path
-    study: Mapping[str, Any]
-    manifest: Mapping[str, Any]
-    verdicts: tuple[Mapping[str, Any], ...]
-    patches: pd.DataFrame
-    predictions: pd.DataFrame
-    metrics: pd.DataFrame
-    training: pd.DataFrame
-    ledger: pd.DataFrame
-    profile: pd.DataFrame
-    contrasts: pd.DataFrame
-    all_contrasts: pd.DataFrame
-    ablation: pd.DataFrame
-    ablation_curves: pd.DataFrame
-    causal: pd.DataFrame
-    selection: pd.DataFrame
-    examples: pd.DataFrame
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    record: Mapping[str, Any] | None = None
 
-    def setting(self, key: str, default: Any = NOT_RECORDED) -> Any:
-        """Return one setting of the study by its dotted key, or `default` where the study has none."""
-        return _lookup(self.study, key, default)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", Path(self.folder))
 
-    def recorded(self, key: str, default: Any = NOT_RECORDED) -> Any:
-        """Return one entry of the manifest by its dotted key, or `default` where it was not recorded."""
-        return _lookup(self.manifest, key, default)
+    @classmethod
+    def read(cls, folder: str | Path) -> "Run":
+        """Read a finished run, and check all of it at once.
 
-    @property
-    def name(self) -> str:
-        """The study's name; the folder's where the study has none."""
-        return str(self.setting("name", self.folder.resolve().name))
+        Raises
+        ------
+        ReportError
+            If there is no such folder, or its verdict cannot be read.
+        StorageError
+            If a table is missing, cannot be read, or lacks a column.
+        StudyError
+            If its ``study.yaml`` is missing or no study.
+        """
+        run = cls(Path(folder))
+        if not run.folder.is_dir():
+            raise ReportError(f"{folder}: no such folder; give the folder that `saliency-stats run` wrote")
+        for name in TABLES:
+            run.table(name)
+        _ = run.settings, run.verdict, run.manifest
+        return run
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Return one of the run's tables by the name of its CSV, for example ``ledger``."""
+        if name not in self.tables:
+            absent = TABLES[name].optional and not (self.folder / f"{name}.csv").is_file()
+            self.tables[name] = TABLES[name].empty() if absent else Store(self.folder).table(name)
+        return self.tables[name]
+
+    def __getattr__(self, name: str) -> pd.DataFrame:
+        if name in TABLES:
+            return self.table(name)
+        raise AttributeError(f"a run has no {name!r}; its tables are {', '.join(TABLES)}")
 
     @cached_property
-    def magnifications(self) -> tuple[str, ...]:
+    def settings(self) -> StudySettings:
+        """The study as it was resolved."""
+        return study_file.load(self.folder / "study.yaml")
+
+    @cached_property
+    def manifest(self) -> Mapping[str, Any]:
+        """What made the run; empty where it left no record."""
+        path = self.folder / "manifest.json"
+        if self.record is not None:
+            return self.record
+        return _json(path, dict) if path.is_file() else {}
+
+    @cached_property
+    def verdict(self) -> list[dict[str, Any]]:
+        """One object per primary hypothesis."""
+        return list(_json(self.folder / "verdict.json", list))
+
+    def recorded(self, key: str, default: Any = NOT_RECORDED) -> Any:
+        """Return one entry of the manifest, or `default` where it was not recorded."""
+        return self.manifest.get(key, default)
+
+    def words(self, kind: str, name: str) -> str:
+        """Say what one of the study's ``methods`` or ``controls`` is; its name where the manifest does not."""
+        return str(self.recorded(kind, {}).get(name, {}).get("words", name))
+
+    @cached_property
+    def magnifications(self) -> tuple[float, ...]:
         """Every magnification of the cohort, coarse to fine."""
-        return tuple(sorted(self.patches["magnification"].unique(), key=_magnification_order))
+        return tuple(sorted(self.patches["magnification"].unique().tolist()))
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
@@ -92,43 +122,113 @@ class RunTables:
         return tuple(label for label in LABELS if (self.patches["label"] == label).any())
 
     @cached_property
-    def controls(self) -> tuple[str, ...]:
-        """The control networks of the ledger, by name."""
-        return tuple(sorted(set(self.ledger["model"]) - {TRAINED}))
-
-    @cached_property
     def method(self) -> str:
-        """The saliency method that the figures show: the study's first."""
-        methods = self.setting("saliency.methods", None) or sorted(set(self.ledger["method"])) or [NOT_RECORDED]
-        return str(methods[0])
+        """The saliency method that the study judges by: its first."""
+        return str(next(iter(self.recorded("methods", {})), self.settings.saliency.methods[0]))
 
     @cached_property
     def reduction(self) -> str:
-        """The channel reduction that the figures show: the study's, else the ledger's first."""
-        found = sorted(set(self.ledger["reduction"])) or [NOT_RECORDED]
-        return NO_REDUCTION if self.method in ONE_CHANNEL else str(self.setting("saliency.reduction", found[0]))
+        """How the channels of its maps were reduced."""
+        own = self.ledger[(self.ledger["model"] == TRAINED) & (self.ledger["method"] == self.method)]
+        one_channel = (own["reduction"] == NO_REDUCTION).any()
+        return NO_REDUCTION if one_channel else self.settings.saliency.reduction
+
+    def of_own_map(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Keep the rows of the method and reduction that the study judges by, and those of maps of the image alone."""
+        own = (table["method"] == self.method) & (table["reduction"] == self.reduction)
+        return table[own | (table["method"] == table["model"])]
 
     @cached_property
+    def own_ledger(self) -> pd.DataFrame:
+        """The ledger of the study's own map, of the trained network and of the networks it is shown beside."""
+        return self.shown(self.of_own_map(self.ledger))
+
+    @cached_property
+    def own_contrasts(self) -> pd.DataFrame:
+        """The contrasts of the study's own map, of the trained network and of the networks it is shown beside."""
+        return self.shown(self.of_own_map(self.contrasts))
+
+    @cached_property
+    def own_profile(self) -> pd.DataFrame:
+        """The profile of the study's own map, of the networks that the figures show."""
+        return self.shown(self.of_own_map(self.profile))
+
+    @cached_property
+    def own_predictions(self) -> pd.DataFrame:
+        """The predictions of the networks that the figures show."""
+        return self.shown(self.predictions)
+
+    @cached_property
+    def own_metrics(self) -> pd.DataFrame:
+        """The accuracy of the networks that the figures show."""
+        return self.shown(self.metrics)
+
+    @cached_property
+    def own_training(self) -> pd.DataFrame:
+        """The training of the networks that the figures show."""
+        return self.shown(self.training)
+
+    def scored(self) -> pd.DataFrame:
+        """Return the accuracy of the trained network on the evaluation split, a row per magnification."""
+        rows = self.metrics
+        return rows[(rows["model"] == TRAINED) & (rows["split"] == self.evaluation_split)]
+
+    def changed(self, **tables: pd.DataFrame) -> "Run":
+        """Return the run with other tables in place of its own."""
+        return Run(self.folder, {**self.tables, **{k: TABLES[k].typed(v, k) for k, v in tables.items()}}, self.record)
+
+    @cached_property
+    def controls(self) -> tuple[str, ...]:
+        """The control networks that the trained one is shown beside, by name."""
+        return tuple(sorted(set(self.own_ledger["model"]) - {TRAINED}))
+
+    def shown(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Leave out the controls that only the figure of all controls shows: images alone, shifted maps, the like."""
+        shown = {name: bool(found["shown"]) for name, found in self.recorded("controls", {}).items()}
+        model = table["model"].str.removeprefix(f"{TRAINED}-")
+        return table[[shown.get(name, True) for name in model]].reset_index(drop=True)
+
+    @cached_property
+    def population(self) -> Population:
+        """The patches that are judged: correctly and confidently classified ones of the evaluation split."""
+        return primary_population(
+            self.predictions,
+            min_confidence=self.settings.saliency.min_confidence,
+            evaluation_split=self.evaluation_split,
+        )
+
+    @cached_property
+    def judged_ledger(self) -> pd.DataFrame:
+        """Rows of :attr:`own_ledger` of the judged patches."""
+        judged = self.population.patches
+        return self.own_ledger.merge(judged, on=[*PATCH_KEY, "label"], how="inner", validate="many_to_one")
+
+    @cached_property
+    def primary_values(self) -> pd.DataFrame:
+        """The primary contrast (log2) of the trained network in every judged patch."""
+        values = patch_values(self.judged_ledger[self.judged_ledger["model"] == TRAINED])
+        return values[values["contrast"] == PRIMARY].reset_index(drop=True)
+
+    @cached_property
+    def learned(self) -> dict[Hashable, bool]:
+        """Whether the trained network beats chance, by magnification."""
+        flags = learned_flags(self.metrics, evaluation_split=self.evaluation_split)
+        return {at: flags.get(at, False) for at in self.magnifications}
+
+    @property
     def evaluation_split(self) -> str:
-        """The split on which the classifier is scored and the saliency judged.
+        """The split on which the classifier is scored and the saliency judged."""
+        return self.settings.cohort.evaluation_split
 
-        The study names it; where it does not, it is the last split that was scored.
-        """
-        named = self.setting("cohort.evaluation_split", None)
-        if named in SPLITS:
-            return str(named)
-        scored = [split for split in SPLITS if (self.metrics["split"] == split).any()]
-        return scored[-1] if scored else SPLITS[-1]
-
-    @cached_property
+    @property
     def primary_test(self) -> str:
         """The test whose rows the figures and the verdict quote."""
-        return str(self.setting("statistics.primary_test", "t_slide_means"))
+        return self.settings.statistics.primary_test
 
     @property
     def alpha(self) -> float:
         """The significance level of the study."""
-        return float(self.setting("statistics.alpha", 0.05))
+        return self.settings.statistics.alpha
 
     @property
     def confidence_percent(self) -> str:
@@ -138,7 +238,7 @@ class RunTables:
     @property
     def unit(self) -> str:
         """The unit of inference: ``slide`` or ``patient``."""
-        return "patient" if self.setting("statistics.unit", "slide") == "patient" else "slide"
+        return self.settings.statistics.unit
 
     @property
     def unit_column(self) -> str:
@@ -170,17 +270,21 @@ def records(table: pd.DataFrame) -> list[Any]:
     return list(table.itertuples(index=False))
 
 
-def _lookup(content: Mapping[str, Any], key: str, default: Any) -> Any:
-    found: Any = content
-    for part in key.split("."):
-        if not isinstance(found, Mapping) or part not in found:
-            return default
-        found = found[part]
-    return default if found is None else found
+def leaves(content: Any, prefix: str = "", separator: str = ".") -> Iterator[tuple[str, Any]]:
+    """Yield every value of nested mappings with its path."""
+    if isinstance(content, Mapping) and content:
+        for key, value in content.items():
+            yield from leaves(value, f"{prefix}{separator}{key}" if prefix else str(key), separator)
+    else:
+        yield prefix, content
 
 
-def _magnification_order(value: str) -> tuple[float, str]:
+def _json(path: Path, kind: type) -> Any:
     try:
-        return float(value), value
-    except ValueError:
-        return float("inf"), value
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ReportError(f"{path}: cannot be read: {error}. A finished run has it; run the study again.") from error
+    of_kind = isinstance(content, dict) if kind is dict else all(isinstance(entry, dict) for entry in content)
+    if not isinstance(content, kind) or not of_kind:
+        raise ReportError(f"{path}: holds something else than this version writes; run the study again.")
+    return content

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from saliency_stats.vocabulary import TRAINED
 
@@ -55,9 +55,9 @@ STEP_WORDS: Final = {
 }
 
 
-def magnification_words(magnification: str) -> str:
-    """Return "20" with the sign of multiplication; a magnification that is no number stays as it is."""
-    return f"{magnification}{TIMES}" if magnification.replace(".", "", 1).isdigit() else magnification
+def magnification_words(magnification: Any) -> str:
+    """Return 20.0 as "20×"."""
+    return f"{magnification:g}{TIMES}"
 
 
 def model_words(model: str) -> str:

@@ -3,23 +3,23 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from saliency_stats.execution.store import write_text
+from saliency_stats.execution.files import write_text
 from saliency_stats.report.figures.draw import draw_figures
 from saliency_stats.report.html import render_html
 from saliency_stats.report.paper import write_paper
-from saliency_stats.report.read import read_run
+from saliency_stats.report.run import Run
 from saliency_stats.report.tables.contrasts import contrast_tables
 from saliency_stats.report.tables.magnification import magnification_tables
 from saliency_stats.report.tables.patches import patch_tables
 
 
-def write_report(run_dir: Path, *, progress: Callable[[str], None] | None = None) -> Path:
+def write_report(run: Run | Path, *, progress: Callable[[str], None] | None = None) -> Path:
     """Draw a finished run's figures, write its ``paper/`` and its ``report.html``, from its tables alone.
 
     Parameters
     ----------
-    run_dir
-        The run's folder, as ``saliency-stats run`` leaves it.
+    run
+        The run, or its folder, as ``saliency-stats run`` leaves it.
     progress
         Told, in a few words, what is being done.
 
@@ -35,7 +35,7 @@ def write_report(run_dir: Path, *, progress: Callable[[str], None] | None = None
     StorageError
         If the folder cannot be written.
     """
-    run = read_run(run_dir)
+    run = run if isinstance(run, Run) else Run.read(run)
     figures = draw_figures(run, progress)
     tables = (*contrast_tables(run), *magnification_tables(run), *patch_tables(run))
     if progress is not None:

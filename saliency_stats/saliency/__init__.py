@@ -1,24 +1,17 @@
 """Saliency: where a classifier looked, as one non-negative map per patch."""
 
-from saliency_stats.saliency.controls import CASCADE, cascading, permuted_labels, randomised
-from saliency_stats.saliency.gradient import (
-    DIFFERENTIATED_PX,
-    REDUCTIONS,
-    gradient,
-    logits_and_gradient,
-    reduce_channels,
-)
+from saliency_stats.saliency.controls import CONTROLS, Control
+from saliency_stats.saliency.gradient import DIFFERENTIATED_PX, gradient, logits_and_gradient
 from saliency_stats.saliency.methods import METHODS
+from saliency_stats.saliency.reductions import REDUCTIONS, reduce_channels
 
 __all__ = [
-    "CASCADE",
+    "CONTROLS",
     "DIFFERENTIATED_PX",
     "METHODS",
     "REDUCTIONS",
-    "cascading",
+    "Control",
     "gradient",
     "logits_and_gradient",
-    "permuted_labels",
-    "randomised",
     "reduce_channels",
 ]

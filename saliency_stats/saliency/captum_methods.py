@@ -35,6 +35,9 @@ class IntegratedGradients(Batched):
     """
 
     name: ClassVar[str] = "integrated_gradients"
+    words: ClassVar[str] = "integrated gradients"
+    cost: ClassVar[float] = 25.0
+    times_input: ClassVar[bool] = True
     n_steps: int = 24
 
     def __post_init__(self) -> None:
@@ -65,6 +68,8 @@ class GuidedBackprop(Batched):
     """
 
     name: ClassVar[str] = "guided_backprop"
+    words: ClassVar[str] = "guided backprop"
+    cost: ClassVar[float] = 1.2
 
     def _explain(self, model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
         _expect("Setting backward hooks on ReLU activations")
@@ -84,6 +89,9 @@ class DeepLift(Batched):
     """
 
     name: ClassVar[str] = "deeplift"
+    words: ClassVar[str] = "DeepLIFT"
+    cost: ClassVar[float] = 6.0
+    times_input: ClassVar[bool] = True
     # the baseline travels with its image, and each ReLU keeps a copy of its input and output beside autograd's own
     _seen_each: ClassVar[int] = 4
 
@@ -114,6 +122,9 @@ class GradCam(Batched):
     """
 
     name: ClassVar[str] = "grad_cam"
+    words: ClassVar[str] = "Grad-CAM"
+    cost: ClassVar[float] = 0.6
+    one_channel: ClassVar[bool] = True
     layer: str = "backbone.features.denseblock3"
 
     def _explain(self, model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
@@ -156,6 +167,9 @@ class Occlusion(Batched):
     """
 
     name: ClassVar[str] = "occlusion"
+    words: ClassVar[str] = "occlusion"
+    cost: ClassVar[float] = 87.0
+    one_channel: ClassVar[bool] = True
     window_px: int = 16
     stride_px: int = 8
 

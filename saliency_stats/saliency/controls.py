@@ -1,93 +1,151 @@
-"""Control networks: what saliency looks like when nothing was learned, or nothing that is true."""
+"""The registry of controls: what saliency looks like where nothing was learned, or where there is no network at all."""
 
-import copy
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 import numpy as np
 
-from saliency_stats.classifier.densenet import PatchClassifier, initialise
-from saliency_stats.errors import AttributionError
-from saliency_stats.typing import IndexArray
+from saliency_stats.classifier.densenet import PatchClassifier
+from saliency_stats.errors import StudyError
+from saliency_stats.saliency import custom
+from saliency_stats.saliency.control_networks import CASCADE, cascading, permuted_labels, randomised
+from saliency_stats.saliency.image_maps import eosin, haematoxylin, sobel
+from saliency_stats.saliency.shifts import shifted
+from saliency_stats.typing import Float32Array, IndexArray
 
-#: The parts of a DenseNet that cascading randomisation replaces, from the top: depth d replaces the first d.
-CASCADE: Final = ("classifier", "denseblock4", "denseblock3", "denseblock2", "denseblock1", "stem")
-
-# a block goes with the layer that follows it; the normalisation before the classifier belongs to the last block
-_MODULES: Final = {
-    "classifier": ("classifier.",),
-    "denseblock4": ("features.denseblock4.", "features.norm5."),
-    "denseblock3": ("features.denseblock3.", "features.transition3."),
-    "denseblock2": ("features.denseblock2.", "features.transition2."),
-    "denseblock1": ("features.denseblock1.", "features.transition1."),
-    "stem": ("features.conv0.", "features.norm0."),
-}
+Group = Literal["networks", "images alone", "spatial null"]
+_WAYS: Final = ("build", "relabel", "map", "move")
 
 
-def randomised(architecture: str, seed: int) -> PatchClassifier:
-    """Build the same architecture, re-initialised (independent randomisation of Adebayo et al. 2018).
-
-    Its preference for a compartment is the architecture's and the image's own, not the task's.
-    """
-    return initialise(architecture, seed).eval()
-
-
-def cascading(model: PatchClassifier, depth: int, seed: int) -> PatchClassifier:
-    """Copy a trained network and re-initialise its topmost parts.
-
-    Cascading randomisation from the top (Adebayo et al. 2018, "Sanity checks for saliency maps"): if
-    maps stay the same while more and more of what was learned is gone, they do not show what was learned.
+@dataclass(frozen=True, kw_only=True)
+class Control:
+    """A control: what stands beside the trained network, and how it is made. Exactly one of the four ways is given.
 
     Parameters
     ----------
-    model
-        The trained network; it is left as it is.
-    depth
-        How many parts of :data:`CASCADE` are replaced, 1 to 6.
-    seed
-        Seed of the fresh network that the parts are taken from, running statistics of the normalisations
-        included. With one seed a deeper cascade keeps what a shallower one drew, and depth 6 is ``randomised``.
-
-    Returns
-    -------
-    PatchClassifier
-        In evaluation mode, on the device of ``model``.
+    name
+        What a study file calls it.
+    group
+        Where the figure of all controls puts it.
+    words
+        What it is, for a reader.
+    models
+        What the tables call its rows, and what a row of the figure is called.
+    build
+        Makes control networks from the trained one and a seed: ``(network, seed) -> {model: network}``.
+    relabel
+        Permutes the labels that a network of its own is trained on: ``(labels (N,), seed) -> labels (N,)``.
+    map
+        Makes a map from the image alone: ``(image (H, W, 3) uint8, stains (2, H, W)) -> (H, W)``.
+    move
+        Moves the trained network's map: ``(map (H, W), generator) -> (H, W)``.
+    every_method
+        Whether every attribution method explains its networks, not the study's own alone.
+    shown
+        Whether the main figures show it beside the trained network; else the figure of all controls alone does.
 
     Raises
     ------
-    AttributionError
-        If there is no such depth.
+    ValueError
+        Unless it is made in exactly one way.
     """
-    if not 1 <= depth <= len(CASCADE):
-        raise AttributionError(
-            f"cascading randomisation: the depth is {depth}; expected 1 ({CASCADE[0]} only) to "
-            f"{len(CASCADE)} (all parts)"
-        )
-    replaced = tuple(prefix for part in CASCADE[:depth] for prefix in _MODULES[part])
-    fresh = initialise(model.architecture, seed).backbone.state_dict()
-    mixed = copy.deepcopy(model)
-    mixed.backbone.load_state_dict(
-        {key: value for key, value in fresh.items() if key.startswith(replaced)}, strict=False
+
+    name: str
+    group: Group
+    words: str
+    models: dict[str, str]
+    build: Callable[[PatchClassifier, int], dict[str, PatchClassifier]] | None = None
+    relabel: Callable[[IndexArray, int], IndexArray] | None = None
+    map: Callable[[Any, Any], Float32Array] | None = None
+    move: Callable[[Any, np.random.Generator], Any] | None = None
+    every_method: bool = False
+    shown: bool = False
+
+    def __post_init__(self) -> None:
+        if sum(getattr(self, way) is not None for way in _WAYS) != 1:
+            raise ValueError(f"control {self.name}: expected exactly one of {', '.join(_WAYS)}")
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Names of its networks; each sees every measured patch."""
+        return () if self.build is None and self.relabel is None else tuple(self.models)
+
+
+def _image(name: str, words: str, function: Callable[[Any, Any], Float32Array]) -> Control:
+    return Control(
+        name=name,
+        group="images alone",
+        words="images alone: edges or stain, without any network",
+        models={name: words},
+        map=function,
     )
-    return mixed.eval()
 
 
-def permuted_labels(labels: IndexArray, seed: int) -> IndexArray:
-    """Permute the labels of the training patches over the patches, for the ``shuffled`` control.
+def _cascade(trained: PatchClassifier, seed: int) -> dict[str, PatchClassifier]:
+    return {f"cascading_{depth}": cascading(trained, depth, seed) for depth in range(1, len(CASCADE) + 1)}
 
-    A network trained on them can learn the patches by heart and nothing about the classes (the data randomisation
-    test of Adebayo et al. 2018). How often each class occurs is kept. Labels move between patches,
-    not between slides as wholes: no property of a slide predicts them either.
 
-    Parameters
-    ----------
-    labels
-        (N,) class indices.
-    seed
-        Decides the permutation.
+def _cascade_words() -> dict[str, str]:
+    last = len(CASCADE)
+    words = [part if at == 1 else f"+ {part}{' (all)' * (at == last)}" for at, part in enumerate(CASCADE, start=1)]
+    return {f"cascading_{at}": f"cascading {at}: {what}" for at, what in enumerate(words, start=1)}
 
-    Returns
-    -------
-    ndarray
-        (N,) the same labels in another order.
+
+_USUAL: Final = (
+    Control(
+        name="randomised",
+        group="networks",
+        words="randomised: the same architecture with random weights",
+        models={"randomised": "randomised"},
+        build=lambda trained, seed: {"randomised": randomised(trained.architecture, seed)},
+        every_method=True,
+        shown=True,
+    ),
+    Control(
+        name="cascading",
+        group="networks",
+        words="cascading: the trained network with ever more of it re-initialised from the top",
+        models=_cascade_words(),
+        build=_cascade,
+    ),
+    Control(
+        name="shuffled",
+        group="networks",
+        words="shuffled: trained on permuted labels",
+        models={"shuffled": "shuffled"},
+        relabel=permuted_labels,
+        shown=True,
+    ),
+    _image("sobel", "edges (Sobel)", sobel),
+    _image("haematoxylin", "haematoxylin", haematoxylin),
+    _image("eosin", "eosin", eosin),
+    Control(
+        name="shift",
+        group="spatial null",
+        words="shifted map: the trained network’s own map, moved to a random place of the patch",
+        models={"shift": "shifted map"},
+        move=shifted,
+    ),
+)
+#: Control by name, in the order of figures. To add one, put a :class:`Control` here: settings, words and costs follow.
+CONTROLS: Final[dict[str, Control]] = {control.name: control for control in _USUAL}
+
+
+def control_of(name: str) -> Control:
+    """Return a control by its name in a study file; ``python:package.module:Class`` is a map of the image alone.
+
+    Raises
+    ------
+    StudyError
+        If it is a class of the user's own that cannot be loaded or lacks what an image control needs.
+    KeyError
+        If there is no such control.
     """
-    return np.random.default_rng(seed).permutation(labels)
+    if not custom.is_custom(name):
+        return CONTROLS[name]
+    made = custom.load(name)
+    custom.require(name, made, ("name", "map"), "map(image (H, W, 3), stains (2, H, W)) -> array (H, W)")
+    if made.name in CONTROLS:
+        raise StudyError(f"{name}: its name {made.name!r} is that of another control; choose another name")
+    return _image(made.name, str(getattr(made, "words", made.name)), made.map)

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from saliency_stats.errors import AttributionError
+from saliency_stats.saliency.reductions import reduce_channels
 
-REDUCTIONS: Final = ("l2", "l1", "max")
 #: Pixels that are differentiated at once. DenseNet-201 keeps about 4 kB for each of them: half a gigabyte on a CPU,
 #: where more at once is no faster and each worker has its own, and eight on a GPU, which less leaves idle.
 DIFFERENTIATED_PX: Final = {"cpu": 2**17, "cuda": 2**21}
@@ -79,26 +79,6 @@ def _differentiated(model: nn.Module, images: Tensor, target: Tensor) -> tuple[T
     return logits.detach(), gradient
 
 
-def reduce_channels(gradient: Tensor, reduction: str = "l2") -> Tensor:
-    """Reduce (N, 3, H, W) to non-negative maps (N, H, W).
-
-    ``l2``: sqrt(sum_k g_k^2), the abstract's; ``l1``: sum_k |g_k|; ``max``: max_k |g_k| (Simonyan et al. 2014).
-
-    Raises
-    ------
-    AttributionError
-        For an unknown reduction.
-    """
-    if reduction == "l2":
-        norm: Tensor = torch.linalg.vector_norm(gradient, dim=1)
-        return norm
-    if reduction == "l1":
-        return gradient.abs().sum(dim=1)
-    if reduction == "max":
-        return gradient.abs().amax(dim=1)
-    raise AttributionError(f"saliency.reduction is {reduction!r}; expected one of {', '.join(REDUCTIONS)}")
-
-
 def gradient(model: nn.Module, images: Tensor, target: Tensor, reduction: str = "l2") -> Tensor:
     """Class-saliency maps S(p) = || dz_c / dx_p || over the colour channels.
 
@@ -107,7 +87,7 @@ def gradient(model: nn.Module, images: Tensor, target: Tensor, reduction: str = 
     model, images, target
         As in :func:`logits_and_gradient`.
     reduction
-        As in :func:`reduce_channels`.
+        Of :data:`~saliency_stats.saliency.reductions.REDUCTIONS`.
 
     Returns
     -------

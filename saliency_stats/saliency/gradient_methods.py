@@ -22,6 +22,8 @@ class Gradient(Batched):
     """The derivative of the logit with respect to the raw pixel (Simonyan et al. 2014, eq. 4)."""
 
     name: ClassVar[str] = "gradient"
+    words: ClassVar[str] = "gradient"
+    cost: ClassVar[float] = 1.0
 
     def _explain(self, model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
         return logits_and_gradient(model, images, target)[1]
@@ -36,6 +38,9 @@ class GradientTimesInput(Batched):
     """
 
     name: ClassVar[str] = "gradient_x_input"
+    words: ClassVar[str] = "gradient × input"
+    cost: ClassVar[float] = 1.1
+    times_input: ClassVar[bool] = True
 
     def _explain(self, model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
         return (images - GLASS) * logits_and_gradient(model, images, target)[1]
@@ -63,6 +68,8 @@ class ShiftedGradient(Batched):
     """
 
     name: ClassVar[str] = "shifted_gradient"
+    words: ClassVar[str] = "shift-averaged gradient"
+    cost: ClassVar[float] = 4.5
     shifts: int = 2
 
     def __post_init__(self) -> None:
@@ -102,6 +109,8 @@ class SmoothGrad:
     """
 
     name: ClassVar[str] = "smoothgrad"
+    words: ClassVar[str] = "SmoothGrad"
+    cost: ClassVar[float] = 15.0
     n_samples: int = 16
     noise: float = 0.1
     in_flight: int = IN_FLIGHT

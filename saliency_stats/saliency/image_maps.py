@@ -3,9 +3,6 @@
 A network whose saliency prefers a compartment no more than these do may have found nothing but edges or stain.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Final
-
 import numpy as np
 import numpy.typing as npt
 from skimage import color, filters
@@ -77,14 +74,6 @@ def eosin(image: UInt8Array, concentrations: npt.ArrayLike) -> Float32Array:
         As ``sobel``.
     """
     return np.asarray(_checked(image, concentrations)[1].clip(min=0))
-
-
-#: The maps by the name that stands in the columns ``model`` and ``method``.
-IMAGE_MAPS: Final[Mapping[str, Callable[[UInt8Array, npt.ArrayLike], Float32Array]]] = {
-    "sobel": sobel,
-    "haematoxylin": haematoxylin,
-    "eosin": eosin,
-}
 
 
 def _checked(image: UInt8Array, concentrations: npt.ArrayLike) -> Float32Array:

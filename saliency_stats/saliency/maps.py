@@ -2,23 +2,20 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from saliency_stats.attribution.nulls import shifted
 from saliency_stats.classifier.densenet import PatchClassifier
-from saliency_stats.saliency import METHODS, logits_and_gradient, reduce_channels
-from saliency_stats.saliency.image_maps import IMAGE_MAPS
+from saliency_stats.saliency.controls import Control, control_of
+from saliency_stats.saliency.gradient import logits_and_gradient
+from saliency_stats.saliency.methods import is_one_channel, method_of
+from saliency_stats.saliency.reductions import reduce_channels
 from saliency_stats.seeds import derive
 from saliency_stats.typing import Float32Array, Float64Array, FloatArray, UInt8Array
-from saliency_stats.vocabulary import NO_REDUCTION, ONE_CHANNEL, TRAINED
-
-SHIFT: Final = "shift"
-#: Networks that every method explains; other controls have the study's own method alone.
-_COMPARED: Final = (TRAINED, "randomised")
+from saliency_stats.vocabulary import NO_REDUCTION, TRAINED
 
 
 class MapKey(NamedTuple):
@@ -36,48 +33,57 @@ class MapPlan:
     Parameters
     ----------
     methods
-        Of ``METHODS``; the first is the study's own, the others are for comparison.
+        As a study file names them; the first is the study's own, the others are for comparison.
     reductions
         Of the colour channels, the study's own first.
-    images
-        Image-only controls, of ``IMAGE_MAPS``.
-    shift
-        Whether the trained network's own map is also shifted at random.
+    controls
+        As a study file names them.
     seed
         From which every random number is derived.
     """
 
     methods: tuple[str, ...] = ("gradient",)
     reductions: tuple[str, ...] = ("l2",)
-    images: tuple[str, ...] = ()
-    shift: bool = False
+    controls: tuple[str, ...] = ()
     seed: int = 0
 
     def own(self, model: str = TRAINED) -> MapKey:
         """Name the map of a network that the study judges by."""
-        return MapKey(model, self.methods[0], self.reductions_of(self.methods[0])[0])
+        method = self.methods[0]
+        return MapKey(model, method_of(method).name, self.reductions_of(method)[0])
 
     def keys(self, networks: Iterable[str]) -> list[MapKey]:
         """Name every map that is made, of these networks and of the controls that need none."""
         made = [
-            MapKey(model, method, reduction)
+            MapKey(model, method_of(method).name, reduction)
             for model in networks
             for method in self.methods_of(model)
             for reduction in self.reductions_of(method)
         ]
-        return [*made, *(MapKey(name, name, NO_REDUCTION) for name in self.images), *[self.own(SHIFT)] * self.shift]
+        images = [MapKey(control.name, control.name, NO_REDUCTION) for control in self._made("map")]
+        return [*made, *images, *(self.own(name) for name in self.moved)]
 
     def methods_of(self, model: str) -> tuple[str, ...]:
         """Say which methods explain a network."""
-        return self.methods if model in _COMPARED else self.methods[:1]
+        compared = [TRAINED, *(name for one in self._made("build") if one.every_method for name in one.models)]
+        return self.methods if model in compared else self.methods[:1]
 
     def reductions_of(self, method: str) -> tuple[str, ...]:
         """Say how the channels of a method's maps are reduced."""
-        return (NO_REDUCTION,) if method in ONE_CHANNEL else self.reductions
+        return (NO_REDUCTION,) if is_one_channel(method_of(method)) else self.reductions
 
     def alone(self) -> "MapPlan":
         """Plan for the maps that the study judges by, and no others."""
-        return replace(self, methods=self.methods[:1], reductions=self.reductions[:1], images=(), shift=False)
+        return replace(self, methods=self.methods[:1], reductions=self.reductions[:1], controls=())
+
+    @property
+    def moved(self) -> tuple[str, ...]:
+        """Names of the controls that move the trained network's map."""
+        return tuple(control.name for control in self._made("move"))
+
+    def _made(self, way: str) -> list[Control]:
+        """Return the controls that are made in one way."""
+        return [control for control in map(control_of, self.controls) if getattr(control, way) is not None]
 
 
 def network_maps(
@@ -110,16 +116,17 @@ def network_maps(
         if "gradient" not in methods:
             with torch.no_grad():
                 logits[model] = _numpy(network(images))
-        for method in methods:
-            if method == "gradient":
+        for name in methods:
+            method = method_of(name)
+            if name == "gradient":
                 scores, attribution = logits_and_gradient(network, images, target)
                 logits[model] = _numpy(scores)
             else:
-                seeds = [derive(plan.seed, method, patch_id) for patch_id in patch_ids]
-                attribution = METHODS[method].attribute(network, images, target, seeds)
-            for reduction in plan.reductions_of(method):
-                reduced = reduce_channels(attribution, "l1" if method in ONE_CHANNEL else reduction)
-                maps[MapKey(model, method, reduction)] = reduced.cpu().numpy()
+                seeds = [derive(plan.seed, method.name, patch_id) for patch_id in patch_ids]
+                attribution = method.attribute(network, images, target, seeds)
+            for reduction in plan.reductions_of(name):
+                reduced = reduce_channels(attribution, "l1" if reduction == NO_REDUCTION else reduction)
+                maps[MapKey(model, method.name, reduction)] = reduced.cpu().numpy()
     return logits, maps
 
 
@@ -150,18 +157,16 @@ def control_maps(
     dict
         Maps (N, H, W).
     """
-    maps = {
-        MapKey(name, name, NO_REDUCTION): np.stack(
-            [IMAGE_MAPS[name](image, stain) for image, stain in zip(images, stained, strict=True)]
-        )
-        for name in plan.images
-    }
-    if plan.shift:
-        moved = [
-            shifted(saliency, np.random.default_rng(derive(plan.seed, SHIFT, patch_id)))
-            for saliency, patch_id in zip(trained, patch_ids, strict=True)
-        ]
-        maps[plan.own(SHIFT)] = np.stack(moved)
+    maps: dict[MapKey, Float32Array] = {}
+    for control in map(control_of, plan.controls):
+        if control.map is not None:
+            pairs = zip(images, stained, strict=True)
+            made = [np.asarray(control.map(image, stain), dtype=np.float32) for image, stain in pairs]
+            maps[MapKey(control.name, control.name, NO_REDUCTION)] = np.stack(made)
+        if control.move is not None:
+            drawn = [np.random.default_rng(derive(plan.seed, control.name, patch_id)) for patch_id in patch_ids]
+            moved = [control.move(saliency, rng) for saliency, rng in zip(trained, drawn, strict=True)]
+            maps[plan.own(control.name)] = np.stack(moved)
     return maps
 
 

@@ -8,10 +8,8 @@ from threading import Lock
 import torch
 
 from saliency_stats.classifier.densenet import PatchClassifier, build
-from saliency_stats.saliency import CASCADE, cascading, randomised
+from saliency_stats.saliency.controls import control_of
 from saliency_stats.seeds import derive
-from saliency_stats.settings.maps import SHUFFLED
-from saliency_stats.settings.study import StudySettings
 from saliency_stats.vocabulary import TRAINED
 
 
@@ -23,8 +21,12 @@ class Networks(Mapping[float, Mapping[str, PatchClassifier]]):
 
     Parameters
     ----------
-    settings
-        The study.
+    architecture
+        Of all of them.
+    controls
+        As a study file names them; those that are networks count.
+    seed
+        From which control networks are drawn.
     folder
         Folder of the trained weights, see :func:`weights_path`.
     magnifications
@@ -33,7 +35,9 @@ class Networks(Mapping[float, Mapping[str, PatchClassifier]]):
         Where they are put.
     """
 
-    settings: StudySettings
+    architecture: str
+    controls: tuple[str, ...]
+    seed: int
     folder: Path
     magnifications: tuple[float, ...]
     device: torch.device
@@ -57,19 +61,13 @@ class Networks(Mapping[float, Mapping[str, PatchClassifier]]):
         return len(self.magnifications)
 
     def _load(self, magnification: float) -> dict[str, PatchClassifier]:
-        architecture = self.settings.classifier.architecture
         models = {TRAINED: self._trained(magnification, TRAINED)}
-        seed = derive(self.settings.seed, "randomised", magnification)
-        for control in self.settings.controls:
-            if control == "randomised":
-                models[control] = randomised(architecture, seed)
-            elif control == "cascading":
-                models |= {
-                    f"{control}_{depth}": cascading(models[TRAINED], depth, seed)
-                    for depth in range(1, len(CASCADE) + 1)
-                }
-            elif control == SHUFFLED:
-                models[control] = self._trained(magnification, SHUFFLED)
+        seed = derive(self.seed, "randomised", magnification)
+        for control in map(control_of, self.controls):
+            if control.build is not None:
+                models |= control.build(models[TRAINED], seed)
+            elif control.relabel is not None:
+                models |= {name: self._trained(magnification, name) for name in control.models}
         # gradients are taken with respect to the pixels alone; frozen weights keep fewer activations in memory
         return {
             name: model.to(self.device).to(memory_format=torch.channels_last).eval().requires_grad_(requires_grad=False)
@@ -78,7 +76,7 @@ class Networks(Mapping[float, Mapping[str, PatchClassifier]]):
 
     def _trained(self, magnification: float, name: str) -> PatchClassifier:
         path = weights_path(self.folder, magnification, name)
-        return build(self.settings.classifier.architecture, str(path), seed=0)
+        return build(self.architecture, str(path), seed=0)
 
 
 def weights_path(folder: Path, magnification: float, name: str = TRAINED) -> Path:

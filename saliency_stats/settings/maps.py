@@ -1,40 +1,21 @@
 """Sections of the study file about maps: the methods, the causal companion, the crossing of choices."""
 
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from saliency_stats.settings.cohort import Section
-
-MethodName = Literal[
-    "gradient",
-    "smoothgrad",
-    "integrated_gradients",
-    "gradient_x_input",
-    "guided_backprop",
-    "deeplift",
-    "grad_cam",
-    "occlusion",
-    "shifted_gradient",
-]
-ReductionName = Literal["l2", "l1", "max"]
-ControlName = Literal["randomised", "cascading", "shuffled", "sobel", "haematoxylin", "eosin", "shift"]
-#: Controls that are made from the image alone.
-IMAGE_CONTROLS: Final = ("sobel", "haematoxylin", "eosin")
-#: The control that is trained, on permuted labels.
-SHUFFLED: Final = "shuffled"
-#: Controls that are networks, by what each costs: passes over the patches as the trained network's.
-NETWORK_CONTROLS: Final = {"randomised": 1, "cascading": 6, SHUFFLED: 1}
+from saliency_stats.statistics import StatisticsParameters
 
 
 class SaliencySection(Section):
     """The map: where the classifier looked."""
 
-    methods: list[MethodName] = Field(default=["gradient"], min_length=1)
-    reduction: ReductionName = "l2"
-    more_reductions: list[ReductionName] = Field(default=[])
+    methods: list[str] = Field(default=["gradient"], min_length=1)
+    reduction: str = "l2"
+    more_reductions: list[str] = Field(default=[])
     target: Literal["correct", "predicted"] = "correct"
-    min_confidence: float = Field(default=0.8, ge=0.5, lt=1)
+    min_confidence: float = Field(default=StatisticsParameters.min_confidence, ge=0.5, lt=1)
     batch_size: int = Field(default=32, ge=1, le=1024)
     scores: bool = False
     keep: bool = False
@@ -66,8 +47,8 @@ class MultiverseSection(Section):
     """Choices of analysis that are crossed."""
 
     enabled: bool = False
-    methods: list[MethodName] = Field(default=["gradient", "gradient_x_input", "guided_backprop"], min_length=1)
-    reductions: list[ReductionName] = Field(default=["l2", "l1", "max"], min_length=1)
+    methods: list[str] = Field(default=["gradient", "gradient_x_input", "guided_backprop"], min_length=1)
+    reductions: list[str] = Field(default=["l2", "l1", "max"], min_length=1)
     targets: list[Literal["correct", "predicted"]] = Field(default=["correct", "predicted"], min_length=1)
     segmentations: list[str] = Field(default=[])
     min_confidence: list[Annotated[float, Field(ge=0.5, lt=1)]] = Field(default=[0.5, 0.8, 0.9, 0.95], min_length=1)

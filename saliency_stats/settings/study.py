@@ -7,12 +7,13 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from saliency_stats.compartments.variants import VARIANTS
 from saliency_stats.errors import StatisticsError, StudyError
+from saliency_stats.seeds import derive
 from saliency_stats.settings import yaml_text
 from saliency_stats.settings.cohort import CohortBase, PatchesSection, PhantomSection, Section, SlidesSection
-from saliency_stats.settings.maps import CausalSection, ControlName, MultiverseSection, SaliencySection
-from saliency_stats.statistics import FAMILIES, check_families
+from saliency_stats.settings.maps import CausalSection, MultiverseSection, SaliencySection
+from saliency_stats.statistics import FAMILIES, StatisticsParameters, check_families
+from saliency_stats.statistics.parameters import MAX_ALPHA, MIN_DRAWS, MIN_UNITS
 from saliency_stats.vocabulary import NUCLEUS_FINDERS
 
 
@@ -51,28 +52,23 @@ class CompartmentsSection(Section):
     min_area: float = Field(default=0.02, ge=0, lt=1)
     stain_patches: int = Field(default=64, ge=1)
 
-    @field_validator("nuclei")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        names = ("truth", *NUCLEUS_FINDERS)
-        if value in names or Path(value).exists():
-            return value
-        hint = _nearest(Path(value).name, names, f"Expected one of {', '.join(names)}, or the path of a model.")
-        raise ValueError(f"there is no StarDist model {value}. {hint}")
+
+#: One default in one place: the statistics' own.
+_TESTED: Final = StatisticsParameters()
 
 
 class StatisticsSection(Section):
     """The tests and the decision."""
 
-    unit: Literal["slide", "patient"] = "slide"
-    alpha: float = Field(default=0.05, gt=0, lt=0.5)
-    correction: Literal["holm", "bh"] = "holm"
-    primary_test: Literal["sign_flip", "t_slide_means"] = "sign_flip"
-    bootstrap_draws: int = Field(default=9999, ge=2000)
-    equivalence_margin: float = Field(default=0.1, gt=0)
-    min_slides: int = Field(default=3, ge=2)
-    assume_independent: bool = False
-    reference_magnification: float = Field(default=20.0, gt=0)
+    unit: Literal["slide", "patient"] = _TESTED.unit
+    alpha: float = Field(default=_TESTED.alpha, gt=0, lt=MAX_ALPHA)
+    correction: Literal["holm", "bh"] = _TESTED.correction
+    primary_test: str = _TESTED.primary_test
+    bootstrap_draws: int = Field(default=_TESTED.bootstrap_draws, ge=MIN_DRAWS)
+    equivalence_margin: float = Field(default=_TESTED.equivalence_margin, gt=0)
+    min_slides: int = Field(default=_TESTED.min_slides, ge=MIN_UNITS)
+    assume_independent: bool = _TESTED.assume_independent
+    reference_magnification: float = Field(default=_TESTED.reference_magnification, gt=0)
     families: dict[str, list[str]] = Field(default_factory=lambda: {name: list(of) for name, of in FAMILIES.items()})
 
     @field_validator("families")
@@ -100,7 +96,7 @@ class StudySettings(Section):
     classifier: ClassifierSection = ClassifierSection()
     saliency: SaliencySection = SaliencySection()
     compartments: CompartmentsSection = CompartmentsSection()
-    controls: list[ControlName] = Field(default=["randomised", "sobel", "haematoxylin", "eosin", "shift"])
+    controls: list[str] = Field(default=["randomised", "sobel", "haematoxylin", "eosin", "shift"])
     causal: CausalSection = CausalSection()
     multiverse: MultiverseSection = MultiverseSection()
     statistics: StatisticsSection = StatisticsSection()
@@ -120,6 +116,16 @@ class StudySettings(Section):
         self._check_multiverse()
         return self
 
+    @property
+    def statistics_parameters(self) -> StatisticsParameters:
+        """How contrasts are tested."""
+        return StatisticsParameters(
+            **self.statistics.model_dump(),
+            min_confidence=self.saliency.min_confidence,
+            evaluation_split=self.cohort.evaluation_split,
+            seed=derive(self.seed, "statistics"),
+        )
+
     def _check_multiverse(self) -> None:
         if not self.multiverse.enabled:
             return
@@ -127,11 +133,6 @@ class StudySettings(Section):
             raise ValueError("multiverse needs nuclei that are found; set compartments.nuclei to builtin")
         if isinstance(self.cohort, SlidesSection) and self.cohort.carry == "finest":
             raise ValueError("multiverse segments every patch anew; set cohort.carry to native")
-        known = [variant.name for variant in VARIANTS]
-        for name in self.multiverse.segmentations:
-            if name not in known:
-                hint = _nearest(name, known, f"Known are {', '.join(known)}.")
-                raise ValueError(f"multiverse.segmentations: there is no {name}. {hint}")
 
 
 #: Values of keys that otherwise hold a path.
@@ -173,7 +174,7 @@ def parse(content: dict[str, Any], where: str) -> StudySettings:
         content = content | {"cohort": {"kind": "phantom"} | (cohort or {})}
         kind = content["cohort"]["kind"]
         if kind not in list(_COHORTS):
-            expected = _nearest(kind, _COHORTS, f"Expected one of {', '.join(_COHORTS)}.")
+            expected = nearest(kind, _COHORTS, f"Expected one of {', '.join(_COHORTS)}.")
             raise StudyError(f"{where}: cohort.kind is {kind!r}. {expected}")
     _refuse_unknown(content, StudySettings, where)
     try:
@@ -210,6 +211,19 @@ def _anchor(content: dict[str, Any], folder: Path) -> None:
         value = part.get(key)
         if isinstance(value, str) and value not in _NOT_PATHS:
             part[key] = str((folder / value).resolve())
+    for section, key in (("saliency", "methods"), ("multiverse", "methods"), ("", "controls")):
+        part = content.get(section) if section else content
+        if isinstance(part, dict) and isinstance(part.get(key), list):
+            part[key] = [_beside(name, folder) for name in part[key]]
+
+
+def _beside(name: Any, folder: Path) -> Any:
+    """Say where the file of a user's own class is, if it lies beside the study file."""
+    if not isinstance(name, str) or not name.startswith("python:"):
+        return name
+    module, _, kind = name.removeprefix("python:").rpartition(":")
+    file = (folder / (module if module.endswith(".py") else f"{module.replace('.', '/')}.py")).resolve()
+    return f"python:{file}:{kind}" if file.is_file() else name
 
 
 def _refuse_unknown(content: dict[str, Any], model: type[BaseModel], where: str, prefix: str = "") -> None:
@@ -225,17 +239,18 @@ def _refuse_unknown(content: dict[str, Any], model: type[BaseModel], where: str,
 def _hint(key: str, fields: Iterable[str], prefix: str) -> str:
     """Name the key that was probably meant: one of the same section, or the same key of another section."""
     if difflib.get_close_matches(key, fields, n=1, cutoff=0.9):
-        return _nearest(key, fields, "", prefix)
+        return nearest(key, fields, "", prefix)
     elsewhere = [name for name in _keys(StudySettings) if name.rpartition(".")[2] == key]
     if f"{prefix}{key}" in elsewhere:
         kind = next(kind for kind, section in _COHORTS.items() if key in section.model_fields)
         return f"It belongs to cohort.kind {kind}: set that kind, or delete the key."
     if elsewhere:
         return f"Did you mean {' or '.join(dict.fromkeys(elsewhere))}?"
-    return _nearest(key, fields, f"Known keys: {', '.join(fields)}.", prefix)
+    return nearest(key, fields, f"Known keys: {', '.join(fields)}.", prefix)
 
 
-def _nearest(word: object, known: Iterable[str], otherwise: str, prefix: str = "") -> str:
+def nearest(word: object, known: Iterable[str], otherwise: str, prefix: str = "") -> str:
+    """Name the known word that was probably meant, or say something else where none is near."""
     near = difflib.get_close_matches(str(word), known, n=1, cutoff=0.5)
     return f"Did you mean {prefix}{near[0]}?" if near else otherwise
 

@@ -90,7 +90,7 @@ class StatisticsParameters:
     correction: Literal["holm", "bh"] = "holm"
     primary_test: str = "sign_flip"
     bootstrap_draws: int = 9_999
-    min_confidence: float = 0.9
+    min_confidence: float = 0.8
     evaluation_split: str = "test"
     equivalence_margin: float = 0.1
     min_slides: int = 3

@@ -9,8 +9,9 @@ import pandas as pd
 from saliency_stats.cohort.patch import USED
 from saliency_stats.compartments import to_codes
 from saliency_stats.execution.engine import Engine
+from saliency_stats.execution.files import atomic
 from saliency_stats.execution.progress import Progress
-from saliency_stats.execution.store import Store, atomic, write_table
+from saliency_stats.execution.store import Store
 from saliency_stats.measurement.batch import Unit
 from saliency_stats.measurement.measure import Measurement
 from saliency_stats.vocabulary import PATCH_KEY
@@ -77,8 +78,8 @@ def chosen_examples(table: pd.DataFrame, judged: pd.DataFrame, predictions: pd.D
 
 def write_examples(
     store: Store, measurement: Measurement, chosen: pd.DataFrame, progress: Progress, engine: Engine
-) -> None:
-    """Write ``examples.csv``, and per example and model a file with image, raw saliency and compartment codes."""
+) -> pd.DataFrame:
+    """Write, per example and model, a file with image, raw saliency and compartment codes; returns their table."""
     rows = []
     measurement = replace(measurement, plan=measurement.plan.alone())
     with progress.stage("example patches", len(chosen)) as bar:
@@ -101,4 +102,4 @@ def write_examples(
                     example | {"file": f"examples/{name}", "model": model, "method": measurement.plan.methods[0]}
                 )
             bar.update(1)
-    write_table(store.folder / "examples.csv", pd.DataFrame(rows, columns=list(_COLUMNS)))
+    return pd.DataFrame(rows, columns=list(_COLUMNS))

@@ -20,12 +20,12 @@ from saliency_stats.compartments.variants import VARIANTS
 from saliency_stats.measurement.ablation import Companion, drawn
 from saliency_stats.measurement.multiverse import Crossing
 from saliency_stats.saliency import DIFFERENTIATED_PX
+from saliency_stats.saliency.controls import Control, control_of
 from saliency_stats.saliency.maps import MapPlan
+from saliency_stats.saliency.methods import method_of, words_of
 from saliency_stats.seeds import derive
 from saliency_stats.settings.cohort import PhantomSection, SlidesSection
-from saliency_stats.settings.maps import IMAGE_CONTROLS, NETWORK_CONTROLS, SHUFFLED
 from saliency_stats.settings.study import StudySettings
-from saliency_stats.statistics import StatisticsParameters
 from saliency_stats.vocabulary import TRAINED
 
 #: Bytes on disk, from above: what a network weighs; per patch, the rows of its nuclei, of a network (predictions and
@@ -70,26 +70,6 @@ def evaluation_of(settings: StudySettings) -> EvaluationParameters:
     )
 
 
-def statistics_of(settings: StudySettings) -> StatisticsParameters:
-    """Say how contrasts are tested."""
-    section = settings.statistics
-    return StatisticsParameters(
-        unit=section.unit,
-        alpha=section.alpha,
-        correction=section.correction,
-        primary_test=section.primary_test,
-        bootstrap_draws=section.bootstrap_draws,
-        min_confidence=settings.saliency.min_confidence,
-        evaluation_split=settings.cohort.evaluation_split,
-        equivalence_margin=section.equivalence_margin,
-        min_slides=section.min_slides,
-        seed=derive(settings.seed, "statistics"),
-        assume_independent=section.assume_independent,
-        families=section.families,
-        reference_magnification=section.reference_magnification,
-    )
-
-
 def measurement_parameters(settings: StudySettings) -> dict[str, Any]:
     """Say how saliency is measured and attributed: the keyword arguments of ``Measurement`` a study decides."""
     section = settings.compartments
@@ -114,19 +94,36 @@ def plan_of(settings: StudySettings) -> MapPlan:
     return MapPlan(
         methods=tuple(dict.fromkeys([*saliency.methods, *crossed[0]])),
         reductions=tuple(dict.fromkeys([saliency.reduction, *saliency.more_reductions, *crossed[1]])),
-        images=tuple(name for name in settings.controls if name in IMAGE_CONTROLS),
-        shift="shift" in settings.controls,
+        controls=tuple(settings.controls),
         seed=derive(settings.seed, "maps"),
     )
 
 
 def networks_of(settings: StudySettings) -> tuple[str, ...]:
     """Name the networks that see every measured patch: the trained one, and the controls that are networks."""
-    names = [TRAINED]
-    for control in settings.controls:
-        n = NETWORK_CONTROLS.get(control, 0)
-        names += [control] if n == 1 else [f"{control}_{depth}" for depth in range(1, n + 1)]
-    return tuple(names)
+    return (TRAINED, *(name for control in settings.controls for name in control_of(control).networks))
+
+
+def trained_controls(settings: StudySettings) -> tuple[Control, ...]:
+    """Return the controls that are networks trained on other labels."""
+    return tuple(control for control in map(control_of, settings.controls) if control.relabel is not None)
+
+
+def described(settings: StudySettings) -> dict[str, Any]:
+    """Describe the study's methods and controls for the record: the report quotes it, and needs no network to do so."""
+    methods = [method_of(name) for name in plan_of(settings).methods]
+    controls = [control_of(name) for name in settings.controls]
+    return {
+        "methods": {
+            method.name: {"words": words_of(method), "times_input": bool(getattr(method, "times_input", False))}
+            for method in methods
+        },
+        "controls": {
+            model: {"words": words, "control": one.name, "is": one.words, "group": one.group, "shown": one.shown}
+            for one in controls
+            for model, words in one.models.items()
+        },
+    }
 
 
 def unit_bytes(settings: StudySettings, used: pd.DataFrame) -> float:
@@ -148,7 +145,7 @@ def training_bytes(settings: StudySettings, used: pd.DataFrame, *, bfloat16: boo
 def needed_bytes(settings: StudySettings, table: pd.DataFrame) -> int:
     """Estimate the disk space of a run from above: weights and optimiser state, tables, maps, pictures."""
     networks, crossing = networks_of(settings), crossing_of(settings)
-    weights = _WEIGHTS * table["magnification"].nunique() * (1 + (SHUFFLED in networks))
+    weights = _WEIGHTS * table["magnification"].nunique() * (1 + len(trained_controls(settings)))
     checkpoint = 3 * _WEIGHTS if settings.classifier.trainable == "all" else 10_000_000
     keys = plan_of(settings).keys(networks)
     crossed = len(crossing.variants) * sum(key.model == TRAINED for key in keys) if crossing else 0

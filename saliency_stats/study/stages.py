@@ -14,20 +14,20 @@ from saliency_stats.cohort.patch import USED
 from saliency_stats.cohort.slides.cohort import SlideCohort
 from saliency_stats.cohort.splits import check_splits, with_splits
 from saliency_stats.compartments import NucleusFinder, Stains, estimate_stains, stain_table, stains_from
-from saliency_stats.errors import StorageError
 from saliency_stats.execution.device import release_memory, usual_workers
 from saliency_stats.execution.engine import Engine, Threads
+from saliency_stats.execution.files import atomic
 from saliency_stats.execution.manifest import sha256
 from saliency_stats.execution.progress import Progress
-from saliency_stats.execution.store import Store, atomic, write_table
+from saliency_stats.execution.store import Store
 from saliency_stats.measurement.batch import Unit, units_of
 from saliency_stats.measurement.measure import Measurement
 from saliency_stats.measurement.multiscale import Carried
-from saliency_stats.saliency import permuted_labels
+from saliency_stats.report.run import Run
+from saliency_stats.saliency.controls import Control
 from saliency_stats.saliency.networks import Networks, weights_path
 from saliency_stats.seeds import derive
 from saliency_stats.settings.cohort import SlidesSection
-from saliency_stats.settings.maps import SHUFFLED
 from saliency_stats.settings.study import StudySettings
 from saliency_stats.study import parameters
 from saliency_stats.study.conclusions import conclude
@@ -64,6 +64,7 @@ class Stages:
         self._progress = progress
         self._engine = Threads(engine) if isinstance(engine, int) else engine
         self._cohort = parameters.cohort_of(settings)
+        self._tables: dict[str, pd.DataFrame] = {}
 
     def inputs(self) -> dict[str, str]:
         """Hashes of the files that define the study's inputs."""
@@ -73,8 +74,8 @@ class Stages:
         """Estimate the disk space of a run from above: weights and optimiser state, tables, pictures."""
         return parameters.needed_bytes(self.settings, self._cohort.table)
 
-    def run(self) -> None:
-        """Compute everything that the report is drawn from."""
+    def run(self, record: dict[str, Any]) -> Run:
+        """Compute everything that the report is drawn from; ``record`` is the manifest as far as it is known."""
         table = self.patches()
         models = self.classifiers(table)
         measurement = self.measurement(table, models)
@@ -83,14 +84,14 @@ class Stages:
             unit = parameters.unit_bytes(self.settings, table[table["status"] == USED])
             engine = Threads(usual_workers(self.device, unit))
         self.measure(measurement, engine)
-        self.conclude(measurement, engine)
+        return self.conclude(measurement, engine, record)
 
     def patches(self) -> pd.DataFrame:
         """Look at every patch, assign the splits, write ``patches.csv``; returns the inspected table."""
         with self._progress.stage("look at patches", len(self._cohort.table)) as bar:
             table = inspect(self._cohort, self.settings.cohort.min_tissue, bar.update)
         table = with_splits(table, **parameters.split_fractions(self.settings))
-        self._write_once("patches", table)
+        self._tables["patches"] = self.store.write_once("patches", table)
         if isinstance(self._cohort.inner, SlideCohort):
             self._write_slides(self._cohort.inner)
         excluded = int((table["status"] != USED).sum())
@@ -106,12 +107,14 @@ class Stages:
         magnifications = sorted(used["magnification"].unique().tolist())
         logs = []
         for magnification in magnifications:
-            for model in (TRAINED, *(name for name in self.settings.controls if name == SHUFFLED)):
-                log = self._train(magnification, used[used["magnification"] == magnification], model)
-                logs.append(log.assign(magnification=magnification, model=model))
+            part = used[used["magnification"] == magnification]
+            logs.append(self._train(magnification, part, TRAINED).assign(magnification=magnification, model=TRAINED))
+            for control in parameters.trained_controls(self.settings):
+                log = self._train(magnification, self._relabelled(part, magnification, control), control.name)
+                logs.append(log.assign(magnification=magnification, model=control.name))
         training = pd.concat(logs, ignore_index=True)
         columns = ["magnification", "model"]
-        write_table(self.store.folder / "training.csv", training[columns + [c for c in training if c not in columns]])
+        self._keep("training", training[columns + [c for c in training if c not in columns]])
         return self._networks(magnifications)
 
     def measurement(self, table: pd.DataFrame, models: Networks) -> Measurement:
@@ -123,7 +126,7 @@ class Stages:
             for name, part in groups.items():
                 stains[str(name)] = self._estimate(part)
                 bar.update(1)
-        write_table(self.store.folder / "stains.csv", stain_table(stains))
+        self._keep("stains", stain_table(stains))
         replaced = parameters.replaced_of(self.settings, measured)
         return self._measurement(table.assign(replaced=replaced.reindex(table.index, fill_value=False)), models, stains)
 
@@ -159,18 +162,20 @@ class Stages:
         for name, collected in parts.items():
             if name != "profile":
                 full = [table for table in collected if not table.empty] or collected[:1]
-                write_table(self.store.folder / f"{name}.csv", pd.concat(full, ignore_index=True))
+                self._keep(name, pd.concat(full, ignore_index=True))
         self._profile_parts = pd.concat(parts["profile"], ignore_index=True)
 
-    def conclude(self, measurement: Measurement, engine: Engine) -> None:
-        """Judge, and write the examples that are shown."""
+    def conclude(self, measurement: Measurement, engine: Engine, record: dict[str, Any]) -> Run:
+        """Judge, and write the examples that are shown; returns the run with its tables."""
+        run = Run(self.store.folder, self._tables, record)
         with self._progress.stage("statistics", 1, "study") as bar:
-            judged = conclude(self.settings, self.store, self._profile_parts)
+            judged = conclude(run, self.store, self._profile_parts)
             bar.update(1)
-        predictions = self.store.table("predictions")
-        trained = predictions[predictions["model"] == TRAINED]
+        trained = run.predictions[run.predictions["model"] == TRAINED]
         shown = chosen_examples(measurement.table, judged, trained, self.settings.report.examples)
-        write_examples(self.store, measurement, shown, self._progress, engine)
+        examples = write_examples(self.store, measurement, shown, self._progress, engine)
+        run.tables["examples"] = self.store.write("examples", examples)
+        return run
 
     def weight_hashes(self) -> dict[str, str]:
         """Hashes of the trained networks."""
@@ -206,7 +211,14 @@ class Stages:
         return estimate_stains([self._cohort.read(int(row)).image for row in rows])
 
     def _networks(self, magnifications: list[float]) -> Networks:
-        return Networks(self.settings, self.store.folder / "weights", tuple(magnifications), self.device)
+        return Networks(
+            self.settings.classifier.architecture,
+            tuple(self.settings.controls),
+            self.settings.seed,
+            self.store.folder / "weights",
+            tuple(magnifications),
+            self.device,
+        )
 
     def _train(self, magnification: float, part: pd.DataFrame, model_name: str) -> pd.DataFrame:
         stem = f"training-{magnification:g}x" if model_name == TRAINED else f"training-{model_name}-{magnification:g}x"
@@ -214,8 +226,6 @@ class Stages:
         if log_path.is_file():
             return pd.read_parquet(log_path)
         recipe = parameters.recipe_of(self.settings, magnification)
-        if model_name == SHUFFLED:
-            part = self._permuted(part, magnification)
         train, valid = part[part["split"] == "train"], part[part["split"] == "valid"]
         if self.settings.cohort.evaluation_split == "valid":
             # the split that judges the classifier must not be looked at while it is trained
@@ -235,34 +245,23 @@ class Stages:
         release_memory()
         return log
 
-    def _permuted(self, part: pd.DataFrame, magnification: float) -> pd.DataFrame:
+    def _relabelled(self, part: pd.DataFrame, magnification: float, control: Control) -> pd.DataFrame:
         """Give the patches of each split that is learned from each other's labels."""
         permuted = part.copy()
         for split in ("train", "valid"):
             rows = part.index[part["split"] == split]
-            order = permuted_labels(np.arange(len(rows)), derive(self.settings.seed, SHUFFLED, split, magnification))
+            seed = derive(self.settings.seed, control.name, split, magnification)
+            assert control.relabel is not None
+            order = control.relabel(np.arange(len(rows)), seed)
             permuted.loc[rows, "label"] = part.loc[rows, "label"].to_numpy()[order]
         return permuted
 
-    def _write_once(self, name: str, table: pd.DataFrame) -> None:
-        """Write a table of the inputs; an interrupted run must find the same inputs when it goes on."""
-        path = self.store.folder / f"{name}.csv"
-        before = path.read_bytes() if path.is_file() else None
-        write_table(path, table)
-        if before is not None and before != path.read_bytes():
-            changed = path.read_bytes()
-            path.write_bytes(before)
-            line = next(
-                n for n, (a, b) in enumerate(zip(before.split(b"\n"), changed.split(b"\n"), strict=False)) if a != b
-            )
-            raise StorageError(
-                f"the patches have changed since the run in {self.store.folder} began (line {line + 1} of {name}.csv); "
-                f"expected the same images. Put them back, or give --fresh to start again"
-            )
+    def _keep(self, name: str, table: pd.DataFrame) -> None:
+        self._tables[name] = self.store.write(name, table)
 
     def _write_slides(self, cohort: SlideCohort) -> None:
         """Write ``slides.csv`` and small pictures of the slides."""
-        self._write_once("slides", cohort.slides)
+        self._tables["slides"] = self.store.write_once("slides", cohort.slides)
         left_out = int((cohort.slides["status"] != USED).sum())
         if left_out:
             self._progress.say(f"{left_out} of {len(cohort.slides)} slides are excluded; slides.csv says why")

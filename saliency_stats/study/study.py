@@ -1,79 +1,21 @@
 """A study and its stages in order. The only module that knows every room."""
 
 import json
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from saliency_stats import settings as study_file
 from saliency_stats.execution import manifest
 from saliency_stats.execution.device import choose, make_deterministic
 from saliency_stats.execution.engine import Engine
+from saliency_stats.execution.files import write_json, write_text
 from saliency_stats.execution.progress import Progress
-from saliency_stats.execution.store import Store, write_json, write_text
-from saliency_stats.settings.study import StudySettings
+from saliency_stats.execution.store import Store
+from saliency_stats.report.run import Run
+from saliency_stats.settings import StudySettings
+from saliency_stats.study import parameters
+from saliency_stats.study.names import check_names
 from saliency_stats.study.stages import Stages
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run: its folder and its tables.
-
-    Parameters
-    ----------
-    folder
-        The run's folder.
-    """
-
-    folder: Path
-
-    def table(self, name: str) -> pd.DataFrame:
-        """Read one of the run's tables by the name of its CSV, for example ``ledger``."""
-        return Store(self.folder).table(name)
-
-    @cached_property
-    def patches(self) -> pd.DataFrame:
-        """One row per patch and magnification: identity and status."""
-        return self.table("patches")
-
-    @cached_property
-    def predictions(self) -> pd.DataFrame:
-        """Logits per patch and model."""
-        return self.table("predictions")
-
-    @cached_property
-    def metrics(self) -> pd.DataFrame:
-        """Accuracy per model and split."""
-        return self.table("metrics")
-
-    @cached_property
-    def nuclei(self) -> pd.DataFrame:
-        """One row per nucleus."""
-        return self.table("nuclei")
-
-    @cached_property
-    def ledger(self) -> pd.DataFrame:
-        """Area share, mass share and density ratio per patch, model and compartment."""
-        return self.table("ledger")
-
-    @cached_property
-    def profile(self) -> pd.DataFrame:
-        """Saliency against the distance to the nearest nuclear border."""
-        return self.table("profile")
-
-    @cached_property
-    def contrasts(self) -> pd.DataFrame:
-        """Contrasts and their tests."""
-        return self.table("contrasts")
-
-    @cached_property
-    def verdict(self) -> list[dict[str, Any]]:
-        """One object per primary hypothesis."""
-        content: list[dict[str, Any]] = json.loads((self.folder / "verdict.json").read_text(encoding="utf-8"))
-        return content
 
 
 class Study:
@@ -83,15 +25,24 @@ class Study:
     ----------
     settings
         The validated content of a study file.
+    where
+        Where it comes from, for messages.
+
+    Raises
+    ------
+    StudyError
+        If it names a method, a control, a reduction, a test or a model of nuclei that there is not.
     """
 
-    def __init__(self, settings: StudySettings | None = None) -> None:
+    def __init__(self, settings: StudySettings | None = None, where: str = "the study") -> None:
         self.settings = StudySettings() if settings is None else settings
+        check_names(self.settings, where)
 
     @classmethod
-    def from_yaml(cls, path: str | Path, assignments: tuple[str, ...] = ()) -> "Study":
-        """Read a study file; ``assignments`` are ``section.key=value`` texts that override it."""
-        return cls(study_file.load(Path(path), assignments))
+    def from_yaml(cls, path: str | Path | None, assignments: tuple[str, ...] = ()) -> "Study":
+        """Read a study file (None: the built-in study); ``assignments`` are ``section.key=value`` texts over it."""
+        path = None if path is None else Path(path)
+        return cls(study_file.load(path, assignments), "the built-in study" if path is None else str(path))
 
     def run(
         self,
@@ -102,6 +53,7 @@ class Study:
         workers: int | None = None,
         progress: Progress | None = None,
         engine: Engine | None = None,
+        command: str = "saliency_stats.Study.run",
     ) -> Run:
         """Run the study, or go on with it where it was interrupted.
 
@@ -120,6 +72,8 @@ class Study:
             Where progress is shown; by default on stderr if it is a terminal.
         engine
             Maps the units of work instead of these workers.
+        command
+            What the user typed, for the record.
 
         Returns
         -------
@@ -143,35 +97,37 @@ class Study:
             "threads": flags["cpu_threads"],
             "versions": {name: manifest.versions()[name] for name in ("saliency-stats", "torch", "numpy")},
         }
+        record: dict[str, Any] = {
+            "command": command,
+            "study": identity["study"],
+            "seed": self.settings.seed,
+            "versions": manifest.versions(),
+            "device": str(chosen),
+            "determinism": flags,
+            "machine": manifest.machine(),
+            "inputs": identity["inputs"],
+            **parameters.described(self.settings),
+        }
         with stages.store.opened(identity, fresh=fresh, needed_bytes=stages.needed_bytes()):
             if _is_finished(folder):
                 progress.say(f"{folder} holds this study, finished; --fresh would compute it again")
                 return Run(folder)
             write_text(folder / "study.yaml", study_file.dump(self.settings))
-            stages.run()
+            run = stages.run(record)
+            record |= {"weights": stages.weight_hashes(), "seconds": progress.seconds}
+            # a report that cannot be drawn can be asked for again, with all that it quotes
+            write_json(folder / "manifest.json", record)
             with progress.stage("report", 1, "page") as bar:
                 # imported here: drawing needs matplotlib, computing does not
-                from saliency_stats.report import write_report  # noqa: PLC0415
+                from saliency_stats.report.write import write_report  # noqa: PLC0415
 
-                record = {
-                    "study": identity["study"],
-                    "seed": self.settings.seed,
-                    "versions": manifest.versions(),
-                    "device": str(chosen),
-                    "determinism": flags,
-                    "machine": manifest.machine(),
-                    "inputs": identity["inputs"],
-                    "weights": stages.weight_hashes(),
-                    "seconds": progress.seconds,
-                }
-                # the report quotes the manifest, so it comes first; with the artefacts' hashes it is complete
-                write_json(folder / "manifest.json", record)
-                write_report(folder)
+                write_report(run)
                 bar.update(1)
             record["seconds"] = {name: round(value, 3) for name, value in progress.seconds.items()}
-            write_json(folder / "manifest.json", record | {"artefacts": manifest.artefact_hashes(folder)})
+            record["artefacts"] = manifest.artefact_hashes(folder)
+            write_json(folder / "manifest.json", record)
             stages.store.forget_units()
-        return Run(folder)
+        return run
 
 
 def _is_finished(folder: Path) -> bool:

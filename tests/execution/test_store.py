@@ -14,11 +14,9 @@ import pytest
 
 from saliency_stats.errors import StorageError
 from saliency_stats.execution import store as module
-from saliency_stats.execution.store import (
-    ARTEFACTS,
-    Store,
-    write_text,
-)
+from saliency_stats.execution.files import write_text
+from saliency_stats.execution.schema import artefacts
+from saliency_stats.execution.store import Store
 
 IDENTITY = {"study": {"name": "a", "seed": 0}, "inputs": {}, "versions": {"numpy": "2.0"}}
 NO_SPACE = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -165,7 +163,7 @@ def test_a_run_fits_or_does_not(tmp_path, monkeypatch):
 
 def test_fresh_deletes_artefacts_and_nothing_else(tmp_path):
     with opened(tmp_path):
-        for name in ARTEFACTS:
+        for name in artefacts():
             if name != "work":
                 write_text(tmp_path / name / "inner.txt" if "." not in name else tmp_path / name, "x")
         write_text(tmp_path / "work" / "units" / "a" / "ledger.parquet", "x")

@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 from saliency_stats.cohort.phantom.phantom import Phantom
+from saliency_stats.execution.schema import TABLES
+from saliency_stats.settings import parse
 from saliency_stats.statistics import (
     StatisticsParameters,
     primary_population,
@@ -19,6 +21,7 @@ from saliency_stats.statistics import (
     study_flow,
     verdicts,
 )
+from saliency_stats.study.parameters import described
 from saliency_stats.vocabulary import COMPARTMENT_CODES, COMPARTMENTS
 
 HOSTILE = '<script>alert("x")</script>'
@@ -77,12 +80,13 @@ def write_run(folder: Path, sim: Simulation) -> Path:
         "examples": _examples(folder, population.patches, predictions, used, sim),
     }
     for name, table in tables.items():
-        table.to_csv(folder / f"{name}.csv", index=False)
+        absent = dict.fromkeys(column for column in TABLES[name].required if column not in table)
+        table.assign(**absent).to_csv(folder / f"{name}.csv", index=False)
     found = verdicts(contrasts, metrics, settings)
     (folder / "verdict.json").write_text(json.dumps(found), encoding="utf-8")
     (folder / "study.yaml").write_text(yaml.safe_dump(_study(sim)), encoding="utf-8")
     if sim.manifest:
-        (folder / "manifest.json").write_text(json.dumps(_manifest()), encoding="utf-8")
+        (folder / "manifest.json").write_text(json.dumps(_manifest(sim)), encoding="utf-8")
     return folder
 
 
@@ -301,7 +305,7 @@ def _study(sim: Simulation) -> dict[str, object]:
     }
 
 
-def _manifest() -> dict[str, object]:
+def _manifest(sim: Simulation) -> dict[str, object]:
     return {
         "seed": 7,
         "device": "cpu",
@@ -311,6 +315,7 @@ def _manifest() -> dict[str, object]:
         "inputs": {"b00.png": "ab" * 32},
         "weights": {"trained.safetensors": "cd" * 32},
         "artefacts": {"ledger.csv": "ef" * 32},
+        **described(parse(_study(sim), "a simulated study")),
     }
 
 

@@ -3,7 +3,6 @@
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ import pytest
 import yaml
 
 from saliency_stats.errors import ReportError, StudyError
-from saliency_stats.report import read_run
 from saliency_stats.report.compare import (
     COMPARISON_COLUMNS,
     Compared,
@@ -25,6 +23,7 @@ from saliency_stats.report.compare import (
 )
 from saliency_stats.report.figures.compare import draw_comparison
 from saliency_stats.report.figures.style import house_style
+from saliency_stats.report.run import Run
 
 HOSTILE = "<b>b"
 
@@ -52,7 +51,7 @@ def compared(folders: list[Path], tmp_path_factory: pytest.TempPathFactory) -> C
 
 
 def _table(folders: list[Path]) -> pd.DataFrame:
-    return comparison_table({name: read_run(folder) for name, folder in run_names(folders).items()})
+    return comparison_table({name: Run.read(folder) for name, folder in run_names(folders).items()})
 
 
 def test_runs_are_named_by_their_folders_until_they_differ(tmp_path: Path) -> None:
@@ -127,7 +126,7 @@ def test_one_sentence_per_class_counts_the_runs() -> None:
 
 
 def test_the_keys_that_differ_are_those_and_no_others(folders: list[Path]) -> None:
-    runs = {name: read_run(folder) for name, folder in run_names(folders).items()}
+    runs = {name: Run.read(folder) for name, folder in run_names(folders).items()}
     assert {row[0]: row[1:] for row in study_differences(runs)} == {
         "classifier.architecture": ("densenet201", "densenet121", "densenet201"),
         "classifier.dropout": ("—", "none", "—"),
@@ -139,8 +138,8 @@ def test_the_keys_that_differ_are_those_and_no_others(folders: list[Path]) -> No
 
 
 def test_levels_are_named_once_where_they_agree(folders: list[Path]) -> None:
-    run = read_run(folders[0])
-    other = replace(run, study={**run.study, "statistics": {**run.study["statistics"], "alpha": 0.01}})
+    run = Run.read(folders[0])
+    other = run.changed(study={**run.study, "statistics": {**run.study["statistics"], "alpha": 0.01}})
     assert levels({"a": run, "b": run}) == "95 %"
     assert levels({"a": run, "b": other}) == "95 % and 99 % (each run's own)"
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saliency_stats.report import read_run
 from saliency_stats.report.figures.draw import DrawnFigure
 from saliency_stats.report.paper import escape, write_paper
+from saliency_stats.report.run import Run
 from saliency_stats.report.tables.contrasts import contrast_tables
 from saliency_stats.report.tables.patches import patch_tables
 
@@ -20,7 +20,7 @@ SPECIAL = "&%$#_{}~^\\"
 
 @pytest.fixture(scope="module")
 def paper(run_folder: Path) -> Path:
-    run = read_run(run_folder)
+    run = Run.read(run_folder)
     figure = DrawnFigure("forest", "A_title", "100 % & more", Path("forest.png"), Path("forest.pdf"))
     write_paper(run, [figure], (*contrast_tables(run), *patch_tables(run)))
     return run_folder / "paper"

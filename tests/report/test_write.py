@@ -16,8 +16,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from saliency_stats.errors import ReportError, StorageError
-from saliency_stats.report import read_run, write_report
 from saliency_stats.report.figures import draw as figures
+from saliency_stats.report.run import Run
+from saliency_stats.report.write import write_report
 from saliency_stats.statistics import headline
 
 HOSTILE = '<script>alert("x")</script>'
@@ -207,7 +208,7 @@ def copied(small_folder: Path, tmp_path: Path) -> Path:
 def test_the_run_in_progress_lends_its_manifest(copied: Path) -> None:
     (copied / "work").mkdir()
     (copied / "manifest.json").rename(copied / "work" / "manifest.json")
-    assert read_run(copied).recorded("versions.torch") == "2.4.0"
+    assert Run.read(copied).recorded("versions.torch") == "2.4.0"
 
 
 def _drop_column(folder: Path) -> None:

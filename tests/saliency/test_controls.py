@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from saliency_stats.classifier.densenet import initialise
 from saliency_stats.errors import AttributionError
-from saliency_stats.saliency.controls import CASCADE, cascading, permuted_labels, randomised
+from saliency_stats.saliency.control_networks import CASCADE, cascading, permuted_labels, randomised
 
 SEED = 7
 #: Module names by part, written out once more: the top of the network first.

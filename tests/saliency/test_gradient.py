@@ -6,7 +6,8 @@ from torch import nn
 
 from saliency_stats.classifier.densenet import initialise
 from saliency_stats.errors import AttributionError
-from saliency_stats.saliency import DIFFERENTIATED_PX, gradient, logits_and_gradient, randomised, reduce_channels
+from saliency_stats.saliency import DIFFERENTIATED_PX, gradient, logits_and_gradient, reduce_channels
+from saliency_stats.saliency.control_networks import randomised
 from saliency_stats.saliency.gradient import fitting
 
 

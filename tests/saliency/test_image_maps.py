@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 
 from saliency_stats.compartments import Stains, concentrations
 from saliency_stats.errors import AttributionError
-from saliency_stats.saliency.image_maps import IMAGE_MAPS, eosin, haematoxylin, sobel
+from saliency_stats.saliency.controls import CONTROLS
+from saliency_stats.saliency.image_maps import eosin, haematoxylin, sobel
 
 SIZE = (12, 9)
 NO_STAIN = np.zeros((2, *SIZE), dtype=np.float32)
+
+MAPS = {name: control.map for name, control in CONTROLS.items() if control.map is not None}
 
 
 @settings(deadline=None)
@@ -21,7 +24,7 @@ NO_STAIN = np.zeros((2, *SIZE), dtype=np.float32)
 def test_every_map_is_finite_not_negative_and_of_the_size_of_the_image(seed):
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8)
-    for make in IMAGE_MAPS.values():
+    for make in MAPS.values():
         found = make(image, rng.normal(size=(2, *SIZE)).astype(np.float32))
         assert found.shape == SIZE
         assert found.dtype == np.float32
@@ -30,7 +33,7 @@ def test_every_map_is_finite_not_negative_and_of_the_size_of_the_image(seed):
 
 
 def test_names_are_those_of_the_columns():
-    assert list(IMAGE_MAPS) == ["sobel", "haematoxylin", "eosin"]
+    assert list(MAPS) == ["sobel", "haematoxylin", "eosin"]
 
 
 def test_a_ramp_has_the_slope_that_sobel_gives_it():
@@ -68,9 +71,9 @@ def test_maps_do_not_share_memory_with_their_input():
     assert (stains == 1).all()
 
 
-@pytest.mark.parametrize("name", IMAGE_MAPS)
+@pytest.mark.parametrize("name", MAPS)
 def test_what_does_not_fit_is_named(name):
-    make = IMAGE_MAPS[name]
+    make = MAPS[name]
     with pytest.raises(AttributionError, match=r"type float64; expected \(H, W, 3\) uint8"):
         make(np.zeros((*SIZE, 3)), NO_STAIN)
     with pytest.raises(AttributionError, match=r"shape \(12, 9\) and"):

@@ -226,7 +226,7 @@ def test_what_the_study_file_accepts_every_room_accepts():
         parameters.recipe_of(settings, 20.0)
         parameters.measurement_parameters(settings)
         parameters.evaluation_of(settings)
-        parameters.statistics_of(settings)
+        assert settings.statistics_parameters.alpha
         section = settings.cohort
         PhantomCohortSize(section.slides, section.patches_per_slide)
         Phantom(section.signal, section.size_px, section.mpp, section.strength, section.stain_variation)

@@ -6,7 +6,7 @@ import pytest
 
 from saliency_stats import Study
 from saliency_stats.commands.explain import explain_patch
-from saliency_stats.execution.store import ARTEFACTS
+from saliency_stats.execution.schema import artefacts
 from saliency_stats.measurement.measure import Measurement
 from saliency_stats.saliency.maps import MapKey
 from saliency_stats.settings.study import load
@@ -55,7 +55,7 @@ def test_every_control_has_its_rows_and_they_add_up(run):
 
 def test_a_fresh_start_would_delete_all_that_was_written(run):
     written = {path.name for path in run.folder.iterdir() if not path.name.startswith(".")}
-    assert written <= set(ARTEFACTS)
+    assert written <= set(artefacts())
 
 
 def test_controls_are_not_the_trained_network(run):

@@ -18,8 +18,8 @@ from saliency_stats.report.figures.style import (
     ratio_axis,
     spread,
 )
-from saliency_stats.report.population import points, selected_ledger, selected_patches, stratum_words
-from saliency_stats.report.run import RunTables
+from saliency_stats.report.population import points, stratum_words
+from saliency_stats.report.run import Run
 from saliency_stats.report.words import count, interval, number, p_sign
 from saliency_stats.statistics.drops import effects
 from saliency_stats.vocabulary import PATCH_KEY, TISSUE, TRAINED
@@ -39,13 +39,13 @@ def has_ablation(ablation: pd.DataFrame) -> bool:
     return not ablation.empty
 
 
-def shown_effects(run: RunTables, ablation: pd.DataFrame) -> pd.DataFrame:
+def shown_effects(run: Run, ablation: pd.DataFrame) -> pd.DataFrame:
     """Return the effects of replacements in the judged patches, of the trained network."""
     rows = ablation[ablation["model"] == TRAINED]
-    return effects(rows.merge(selected_patches(run), on=[*PATCH_KEY, "label"], how="inner"))
+    return effects(rows.merge(run.population.patches, on=[*PATCH_KEY, "label"], how="inner"))
 
 
-def draw_causal(run: RunTables, ablation: pd.DataFrame, causal: pd.DataFrame) -> Figure:
+def draw_causal(run: Run, ablation: pd.DataFrame, causal: pd.DataFrame) -> Figure:
     """Draw the drop of the logit per area, with its random control, and saliency density against it.
 
     Parameters
@@ -67,7 +67,7 @@ def draw_causal(run: RunTables, ablation: pd.DataFrame, causal: pd.DataFrame) ->
     strata = strata_of(run, found)
     figure = new_figure(0.7 + _ROW_IN * len(strata))
     grid = figure.subplots(len(strata), 2, squeeze=False, width_ratios=[1.45, 1.0])
-    ledger = selected_ledger(run)
+    ledger = run.judged_ledger
     ledger = ledger[(ledger["model"] == TRAINED) & (ledger["status"] == "measured")]
     key = [*PATCH_KEY, "compartment"]
     both = found[found["replacement"] == kinds[0]].merge(ledger[[*key, "density_ratio"]], on=key)
@@ -98,7 +98,7 @@ def draw_causal(run: RunTables, ablation: pd.DataFrame, causal: pd.DataFrame) ->
     return figure
 
 
-def caption_causal(run: RunTables, ablation: pd.DataFrame, causal: pd.DataFrame) -> str:
+def caption_causal(run: Run, ablation: pd.DataFrame, causal: pd.DataFrame) -> str:
     """Say what was replaced, what is drawn, and what the correlations are."""
     found = shown_effects(run, ablation)
     if found["drop"].notna().sum() == 0:
@@ -134,18 +134,18 @@ def _kinds(found: pd.DataFrame) -> list[str]:
     return [kind for kind in REPLACEMENT_WORDS if kind in present] or sorted(present)
 
 
-def strata_of(run: RunTables, table: pd.DataFrame) -> list[tuple[str, str]]:
+def strata_of(run: Run, table: pd.DataFrame) -> list[tuple[float, str]]:
     """Return the magnifications and classes of a table, coarse to fine, malignant first."""
     present = set(zip(table["magnification"], table["label"], strict=True))
     return [(mag, label) for mag in run.magnifications for label in reversed(run.labels) if (mag, label) in present]
 
 
-def units_known(run: RunTables, table: pd.DataFrame) -> bool:
+def units_known(run: Run, table: pd.DataFrame) -> bool:
     """Tell whether every row names its unit of inference."""
     return bool((table[run.unit_column] != "").all())
 
 
-def _draw_drops(axes: Any, run: RunTables, rows: pd.DataFrame, kinds: list[str]) -> None:
+def _draw_drops(axes: Any, run: Run, rows: pd.DataFrame, kinds: list[str]) -> None:
     axes.axhline(0.0, color=QUIET, linestyle="--", linewidth=0.8, zorder=0)
     centres = []
     extremes = [0.0]
@@ -164,7 +164,7 @@ def _draw_drops(axes: Any, run: RunTables, rows: pd.DataFrame, kinds: list[str])
     axes.set_ylabel("drop of the logit ÷ area share")
 
 
-def _mark(axes: Any, run: RunTables, rows: pd.DataFrame, column: str, at: float, colour: str, ink: str) -> list[float]:
+def _mark(axes: Any, run: Run, rows: pd.DataFrame, column: str, at: float, colour: str, ink: str) -> list[float]:
     """Draw one mean with its interval, and its units unless they have no colour; return what the axis must reach."""
     found = points(run, rows, column)
     if not found.each.size:
@@ -189,7 +189,7 @@ def _mark(axes: Any, run: RunTables, rows: pd.DataFrame, column: str, at: float,
     return [*reach, found.mean, *filter(np.isfinite, (found.low, found.high))]
 
 
-def _draw_scatter(axes: Any, run: RunTables, rows: pd.DataFrame) -> None:
+def _draw_scatter(axes: Any, run: Run, rows: pd.DataFrame) -> None:
     axes.axhline(0.0, color=QUIET, linestyle="--", linewidth=0.8, zorder=0)
     axes.axvline(0.0, color=QUIET, linestyle="--", linewidth=0.8, zorder=0)
     axes.set_ylabel("drop of the logit ÷ area share")
@@ -212,7 +212,7 @@ def _draw_scatter(axes: Any, run: RunTables, rows: pd.DataFrame) -> None:
     axes.set_ylim(low - 0.06 * (high - low), high + 0.06 * (high - low))
 
 
-def _write_correlations(axes: Any, run: RunTables, causal: pd.DataFrame, kinds: list[str]) -> None:
+def _write_correlations(axes: Any, run: Run, causal: pd.DataFrame, kinds: list[str]) -> None:
     rows = causal[
         (causal["contrast"] == "prediction")
         & (causal["model"] == TRAINED)

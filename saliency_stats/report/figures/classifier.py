@@ -15,7 +15,7 @@ from saliency_stats.report.figures.style import (
     line_handle,
     new_figure,
 )
-from saliency_stats.report.run import RunTables, records
+from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import count, magnification_words, model_words, number
 from saliency_stats.typing import BoolArray, Float64Array
 from saliency_stats.vocabulary import TRAINED
@@ -70,9 +70,9 @@ def reliability(malignant: BoolArray, score: Float64Array) -> pd.DataFrame:
     return grouped.mean().assign(n=grouped.size()).reset_index()
 
 
-def draw_roc_reliability(run: RunTables) -> Figure:
+def draw_roc_reliability(run: Run) -> Figure:
     """Draw, per magnification, the ROC of every network, the reliability diagram and the bins' counts."""
-    scored = run.predictions[run.predictions["split"] == run.evaluation_split]
+    scored = run.own_predictions[run.own_predictions["split"] == run.evaluation_split]
     magnifications = [value for value in run.magnifications if (scored["magnification"] == value).any()]
     if not magnifications:
         return empty_figure(_NO_PREDICTIONS)
@@ -85,7 +85,7 @@ def draw_roc_reliability(run: RunTables) -> Figure:
     return figure
 
 
-def caption_roc_reliability(run: RunTables) -> str:
+def caption_roc_reliability(run: Run) -> str:
     """Say what the three panels are."""
     return (
         f"How well the classifier diagnoses the patches of the evaluation split ({run.evaluation_split})."
@@ -97,9 +97,9 @@ def caption_roc_reliability(run: RunTables) -> str:
     )
 
 
-def draw_training(run: RunTables) -> Figure:
+def draw_training(run: Run) -> Figure:
     """Draw loss and balanced accuracy by epoch; a line marks the epoch whose weights were kept."""
-    table = run.training.dropna(subset=["epoch"])
+    table = run.own_training.dropna(subset=["epoch"])
     table = table[table["model"] == TRAINED]
     if table.empty:
         return empty_figure("no training was recorded (the weights were loaded as they are)")
@@ -130,9 +130,9 @@ def draw_training(run: RunTables) -> Figure:
     return figure
 
 
-def caption_training(run: RunTables) -> str:
+def caption_training(run: Run) -> str:
     """Say what the curves are."""
-    table = run.training[run.training["model"] == TRAINED]
+    table = run.own_training[run.own_training["model"] == TRAINED]
     if table.empty:
         return "No training was recorded: the classifier's weights were loaded as they are."
     valid = table["loss_valid"].notna().any()
@@ -144,7 +144,7 @@ def caption_training(run: RunTables) -> str:
     )
 
 
-def _roc_panel(axes: Any, run: RunTables, rows: pd.DataFrame, magnification: str) -> None:
+def _roc_panel(axes: Any, run: Run, rows: pd.DataFrame, magnification: float) -> None:
     axes.plot([0, 1], [0, 1], color=QUIET, linestyle="--", linewidth=0.7)
     handles = []
     models = [TRAINED, *sorted(set(rows["model"]) - {TRAINED})]
@@ -164,17 +164,17 @@ def _roc_panel(axes: Any, run: RunTables, rows: pd.DataFrame, magnification: str
     axes.set_title(f"ROC, {magnification_words(magnification)}")
 
 
-def _auc_words(run: RunTables, magnification: str, model: str) -> str:
-    rows = run.metrics[
-        (run.metrics["magnification"] == magnification)
-        & (run.metrics["model"] == model)
-        & (run.metrics["split"] == run.evaluation_split)
+def _auc_words(run: Run, magnification: float, model: str) -> str:
+    rows = run.own_metrics[
+        (run.own_metrics["magnification"] == magnification)
+        & (run.own_metrics["model"] == model)
+        & (run.own_metrics["split"] == run.evaluation_split)
     ]
     auc = float("nan") if rows.empty else float(rows.iloc[0]["auc"])
     return f", AUC {number(auc, 3)}" if np.isfinite(auc) else ""
 
 
-def _reliability_panels(axes: Any, counts: Any, rows: pd.DataFrame, magnification: str) -> None:
+def _reliability_panels(axes: Any, counts: Any, rows: pd.DataFrame, magnification: float) -> None:
     table = reliability((rows["label"] == "malignant").to_numpy(), rows["p_malignant"].to_numpy(np.float64))
     axes.plot([0, 1], [0, 1], color=QUIET, linestyle="--", linewidth=0.7)
     axes.plot(table["predicted"], table["observed"], color=TRAINED_COLOUR, linewidth=0.8, zorder=1)

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from saliency_stats.report.figures.contrasts import NOT_INTERPRETABLE, missing_reasons, row_places, write_headings
 from saliency_stats.report.figures.style import CONTROL_COLOUR, QUIET, empty_figure, new_figure, ratio_axis
-from saliency_stats.report.run import PRIMARY, records
+from saliency_stats.report.run import records
 from saliency_stats.report.words import (
     NONE,
     number,
@@ -21,6 +21,7 @@ from saliency_stats.report.words import (
     ratio_interval,
     whole,
 )
+from saliency_stats.statistics import PRIMARY
 from saliency_stats.vocabulary import TRAINED
 
 #: Okabe and Ito's palette without its yellow, which is too pale for a mark on white.

@@ -17,8 +17,7 @@ from saliency_stats.report.figures.style import (
     empty_figure,
     new_figure,
 )
-from saliency_stats.report.population import learned, min_confidence, selected_ledger
-from saliency_stats.report.run import RunTables, records
+from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import count, listing, magnification_words, model_words, number, p_sign
 from saliency_stats.statistics import StatisticsParameters
 from saliency_stats.statistics.compositional import ILR, composition, compositional_table, ilr_values, inverse_ilr
@@ -59,11 +58,11 @@ class _Cloud:
     note: str
 
 
-def draw_ternary(run: RunTables) -> Figure:
+def draw_ternary(run: Run) -> Figure:
     """Draw a triangle per magnification: a mark per slide, each class's mean with its region, the controls' means."""
     panels = _panels(run)
     if not panels:
-        return empty_figure(_NO_PATCH if selected_ledger(run).empty else _NOT_ALL_THREE)
+        return empty_figure(_NO_PATCH if run.judged_ledger.empty else _NOT_ALL_THREE)
     any_note = any(cloud.note for clouds in panels.values() for cloud in clouds)
     cut = _cut(panels)
     columns = min(_COLUMNS, len(panels))
@@ -86,11 +85,11 @@ def draw_ternary(run: RunTables) -> Figure:
     return figure
 
 
-def caption_ternary(run: RunTables) -> str:
+def caption_ternary(run: Run) -> str:
     """Say how to read the triangle, then all its numbers in one sentence."""
     panels = _panels(run)
     if not panels:
-        return f"No triangle could be drawn: {_NO_PATCH if selected_ledger(run).empty else _NOT_ALL_THREE}."
+        return f"No triangle could be drawn: {_NO_PATCH if run.judged_ledger.empty else _NOT_ALL_THREE}."
     cut = _cut(panels)
     clouds = [cloud for found in panels.values() for cloud in found]
     mark = run.unit if all(cloud.by_unit for cloud in clouds) else "patch"
@@ -109,9 +108,9 @@ def caption_ternary(run: RunTables) -> str:
     )
 
 
-def _panels(run: RunTables) -> dict[str, list[_Cloud]]:
+def _panels(run: Run) -> dict[float, list[_Cloud]]:
     """Return what is drawn, by magnification; magnifications without a complete patch are left out."""
-    values = ilr_values(selected_ledger(run))
+    values = ilr_values(run.judged_ledger)
     panels = {}
     for magnification in run.magnifications:
         rows = values[values["magnification"] == magnification]
@@ -121,9 +120,9 @@ def _panels(run: RunTables) -> dict[str, list[_Cloud]]:
     return panels
 
 
-def _cloud(run: RunTables, rows: pd.DataFrame, label: str, magnification: str) -> _Cloud:
+def _cloud(run: Run, rows: pd.DataFrame, label: str, magnification: float) -> _Cloud:
     patient = run.unit_column if run.unit == "patient" else None
-    independent = bool(run.setting("statistics.assume_independent", default=False))
+    independent = bool(run.settings.statistics.assume_independent)
 
     def of(model: str) -> Any:
         return composition(rows[rows["model"] == model], patient=patient, assume_independent=independent)
@@ -131,9 +130,9 @@ def _cloud(run: RunTables, rows: pd.DataFrame, label: str, magnification: str) -
     trained = of(TRAINED)
     by_unit = trained.unit not in {"", "patch"}
     patches = rows[rows["model"] == TRAINED].dropna(subset=[*ILR]).sort_values([*ILR])[[*ILR]].to_numpy(np.float64)
-    needed = max(_MIN_UNITS_REGION, int(run.setting("statistics.min_slides", _MIN_UNITS_REGION)))
+    needed = max(_MIN_UNITS_REGION, int(run.settings.statistics.min_slides))
     test = hotelling(trained.means, min_units=needed, unit=trained.unit)
-    if not learned(run, magnification):
+    if not run.learned[magnification]:
         note = "no region, classifier at chance"
     elif not trained.unit:
         note = f"no region, {run.unit}s unknown"
@@ -153,7 +152,7 @@ def _cloud(run: RunTables, rows: pd.DataFrame, label: str, magnification: str) -
     )
 
 
-def _cut(panels: dict[str, list[_Cloud]]) -> float:
+def _cut(panels: dict[float, list[_Cloud]]) -> float:
     """Return the least share that the triangles show: one for all panels, and nothing drawn lies outside."""
     shown = [
         part for clouds in panels.values() for cloud in clouds for part in (cloud.each, cloud.region, cloud.controls)
@@ -233,7 +232,7 @@ def _mark_as_area(axes: Any, clouds: list[_Cloud], cut: float) -> None:
     axes.text(x, y, "saliency\nas area", ha="center", va="center", color=QUIET, fontsize=6.5, bbox=box, zorder=2)
 
 
-def _handles(run: RunTables, panels: dict[str, list[_Cloud]]) -> list[Line2D]:
+def _handles(run: Run, panels: dict[float, list[_Cloud]]) -> list[Line2D]:
     clouds = [cloud for clouds in panels.values() for cloud in clouds]
     one = f"one {run.unit}" if all(cloud.by_unit for cloud in clouds) else "one patch"
     region = f", {run.confidence_percent} region" if any(cloud.region.size for cloud in clouds) else ""
@@ -256,25 +255,25 @@ def _notes(clouds: list[_Cloud]) -> str:
     return "\n".join(f"{listing(cloud.label for cloud in clouds if cloud.note == note)}: {note}" for note in notes)
 
 
-def _n_words(run: RunTables, cloud: _Cloud) -> str:
+def _n_words(run: Run, cloud: _Cloud) -> str:
     return count(len(cloud.each), run.unit if cloud.by_unit else "patch")
 
 
-def _numbers(run: RunTables) -> str:
+def _numbers(run: Run) -> str:
     """Put every class at every magnification into one sentence, as in ``compositional.csv``."""
     table = compositional_table(
-        run.ledger,
-        run.predictions,
+        run.own_ledger,
+        run.own_predictions,
         settings=StatisticsParameters(
             unit="patient" if run.unit == "patient" else "slide",
             alpha=run.alpha,
-            correction=run.setting("statistics.correction", "holm"),
-            min_confidence=min_confidence(run),
+            correction=run.settings.statistics.correction,
+            min_confidence=run.settings.saliency.min_confidence,
             evaluation_split=run.evaluation_split,
-            min_slides=int(run.setting("statistics.min_slides", 3)),
-            assume_independent=bool(run.setting("statistics.assume_independent", default=False)),
+            min_slides=int(run.settings.statistics.min_slides),
+            assume_independent=bool(run.settings.statistics.assume_independent),
         ),
-        learned={magnification: learned(run, magnification) for magnification in run.magnifications},
+        learned={magnification: run.learned[magnification] for magnification in run.magnifications},
     )
     shown = table[(table["model"] == TRAINED) & (table["method"] == run.method) & (table["reduction"] == run.reduction)]
     found = {(row.magnification, row.label): row for row in records(shown[shown["n_patches"] > 0])}

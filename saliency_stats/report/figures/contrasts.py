@@ -16,7 +16,7 @@ from saliency_stats.report.figures.style import (
     new_figure,
     ratio_axis,
 )
-from saliency_stats.report.run import PRIMARY, RunTables, records
+from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import (
     NONE,
     control_words,
@@ -28,26 +28,27 @@ from saliency_stats.report.words import (
     ratio_interval,
     whole,
 )
+from saliency_stats.statistics import PRIMARY
 from saliency_stats.vocabulary import TRAINED
 
 NOT_INTERPRETABLE: Final = "not_interpretable"
 
 
-def primary_rows(run: RunTables) -> pd.DataFrame:
+def primary_rows(run: Run) -> pd.DataFrame:
     """Return one row per class, magnification and network of the primary contrast, in reading order.
 
     The rows are those of the study's primary test, for the method and reduction that the figures show.
     """
-    rows = run.contrasts[
-        (run.contrasts["contrast"] == PRIMARY)
-        & (run.contrasts["method"] == run.method)
-        & (run.contrasts["reduction"] == run.reduction)
-        & (run.contrasts["label"].isin(run.labels))
+    rows = run.own_contrasts[
+        (run.own_contrasts["contrast"] == PRIMARY)
+        & (run.own_contrasts["method"] == run.method)
+        & (run.own_contrasts["reduction"] == run.reduction)
+        & (run.own_contrasts["label"].isin(run.labels))
     ]
     return one_test(run, rows)
 
 
-def one_test(run: RunTables, rows: pd.DataFrame) -> pd.DataFrame:
+def one_test(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
     """Keep, of the rows of one contrast, those of the primary test (of the first test where it is absent)."""
     key = ["magnification", "label", "contrast", "model", "method", "reduction"]
     order = {name: k for k, name in enumerate(run.magnifications)}
@@ -60,7 +61,7 @@ def one_test(run: RunTables, rows: pd.DataFrame) -> pd.DataFrame:
     return ranked.groupby(key, sort=False).head(1).drop(columns=["place", "other", "depth"]).reset_index(drop=True)
 
 
-def draw_forest(run: RunTables) -> Figure:
+def draw_forest(run: Run) -> Figure:
     """Draw the estimates with their intervals, numbers beside them, a dashed line at no preference."""
     rows = primary_rows(run)
     rows = rows[np.isfinite(rows["estimate"])].reset_index(drop=True)
@@ -95,7 +96,7 @@ def missing_reasons(rows: pd.DataFrame) -> list[str]:
     return sorted({str(reason) for reason in rows.loc[~np.isfinite(rows["ci_low"]), "reason"] if reason})
 
 
-def caption_forest(run: RunTables) -> str:
+def caption_forest(run: Run) -> str:
     """Say what the lines are, and why some have no interval."""
     rows = primary_rows(run)
     controls = [control_words(name) for name in run.controls if (rows["model"] == name).any()]

@@ -22,8 +22,9 @@ from saliency_stats.report.figures.style import (
     ratio_axis,
 )
 from saliency_stats.report.population import stratum_words
-from saliency_stats.report.run import PRIMARY, RunTables, records
+from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import count, listing, magnification_words, ratio, ratio_interval
+from saliency_stats.statistics import PRIMARY
 from saliency_stats.vocabulary import TRAINED
 
 #: Said where there is nothing to draw.
@@ -63,13 +64,13 @@ class _Line(NamedTuple):
     model: str  # "" for a heading
 
 
-def all_primary(run: RunTables) -> pd.DataFrame:
+def all_primary(run: Run) -> pd.DataFrame:
     """Return the primary contrast of everything that was measured, one row per class, magnification and map."""
-    rows = run.all_contrasts
+    rows = run.contrasts
     return one_test(run, rows[(rows["contrast"] == PRIMARY) & rows["label"].isin(run.labels)])
 
 
-def control_rows(run: RunTables) -> pd.DataFrame:
+def control_rows(run: Run) -> pd.DataFrame:
     """Return the trained network and its controls, in order, each with what the trained network has beyond it.
 
     Returns
@@ -88,12 +89,12 @@ def control_rows(run: RunTables) -> pd.DataFrame:
     return found.assign(group=[_group(str(model)) for model in found["model"]])
 
 
-def has_controls(run: RunTables) -> bool:
+def has_controls(run: Run) -> bool:
     """Tell whether a run has controls other than the one randomised network, which the forest plot shows already."""
     return bool(set(control_rows(run)["model"]) - {TRAINED, _ALONE})
 
 
-def draw_controls(run: RunTables) -> Figure:
+def draw_controls(run: Run) -> Figure:
     """Draw the estimates of the trained network and all controls, and beside each the trained network's difference."""
     rows = control_rows(run)
     rows = rows[np.isfinite(rows["estimate"])]
@@ -131,7 +132,7 @@ def draw_controls(run: RunTables) -> Figure:
     return figure
 
 
-def caption_controls(run: RunTables) -> str:
+def caption_controls(run: Run) -> str:
     """Say what each control is, and which of them the trained network differs from."""
     every = control_rows(run)
     rows = every[np.isfinite(every["estimate"])]
@@ -157,7 +158,7 @@ def caption_controls(run: RunTables) -> str:
     return text + interval_words(rows) + _absent(every)
 
 
-def strata(run: RunTables, rows: pd.DataFrame) -> tuple[list[str], list[str]]:
+def strata(run: Run, rows: pd.DataFrame) -> tuple[list[float], list[str]]:
     """Return the magnifications, coarse to fine, and the classes that rows have."""
     magnifications = [name for name in run.magnifications if (rows["magnification"] == name).any()]
     return magnifications, [label for label in run.labels if (rows["label"] == label).any()]
@@ -251,7 +252,7 @@ def _draw_differences(axes: Axes, rows: pd.DataFrame, lines: list[_Line], alpha:
         axes.plot([row.beyond], [places[row.model]], "D", markersize=4.0, color=DIFFERENCE_COLOUR, markerfacecolor=face)
 
 
-def _handles(run: RunTables, rows: pd.DataFrame) -> list[Any]:
+def _handles(run: Run, rows: pd.DataFrame) -> list[Any]:
     def mark(marker: str, colour: str, words: str, face: str = "") -> Line2D:
         look: dict[str, Any] = {"linestyle": "none", "markersize": 4.5, "markerfacecolor": face or colour}
         return Line2D([], [], marker=marker, color=colour, label=words, **look)
@@ -265,7 +266,7 @@ def _handles(run: RunTables, rows: pd.DataFrame) -> list[Any]:
     return handles
 
 
-def _compared(run: RunTables, rows: pd.DataFrame, where: str) -> str:
+def _compared(run: Run, rows: pd.DataFrame, where: str) -> str:
     """Say of one class and magnification which controls the trained network differs from."""
     trained, controls = rows[rows["model"] == TRAINED], rows[rows["model"] != TRAINED]
     text = f" {where}:"

@@ -7,14 +7,14 @@ from matplotlib.figure import Figure
 
 from saliency_stats.report.figures.causal import NOTHING, strata_of, units_known
 from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, empty_figure, line_handle, new_figure
-from saliency_stats.report.population import points, selected_patches, stratum_words
-from saliency_stats.report.run import RunTables
+from saliency_stats.report.population import points, stratum_words
+from saliency_stats.report.run import Run
 from saliency_stats.vocabulary import PATCH_KEY, TISSUE, TRAINED
 
 DIRECTION_WORDS: Final = {"deletion": "taken away", "insertion": "put back alone"}
 
 
-def draw_curves(run: RunTables, curves: pd.DataFrame) -> Figure:
+def draw_curves(run: Run, curves: pd.DataFrame) -> Figure:
     """Draw the logit against the share of a compartment that is taken away, or put back alone.
 
     Parameters
@@ -55,7 +55,7 @@ def draw_curves(run: RunTables, curves: pd.DataFrame) -> Figure:
     return figure
 
 
-def caption_curves(run: RunTables, curves: pd.DataFrame) -> str:
+def caption_curves(run: Run, curves: pd.DataFrame) -> str:
     """Say what the two directions are."""
     table = shown_curves(run, curves)
     if table.empty:
@@ -72,14 +72,14 @@ def caption_curves(run: RunTables, curves: pd.DataFrame) -> str:
     )
 
 
-def shown_curves(run: RunTables, curves: pd.DataFrame) -> pd.DataFrame:
+def shown_curves(run: Run, curves: pd.DataFrame) -> pd.DataFrame:
     """Return the curves of the judged patches, of the trained network, with their patients."""
-    rows = curves[curves["model"] == TRAINED].merge(selected_patches(run), on=[*PATCH_KEY, "label"], how="inner")
+    rows = curves[curves["model"] == TRAINED].merge(run.population.patches, on=[*PATCH_KEY, "label"], how="inner")
     patients = run.patches[[*PATCH_KEY, "patient_id"]].drop_duplicates()
     return rows.drop(columns="patient_id", errors="ignore").merge(patients, on=list(PATCH_KEY), how="left")
 
 
-def _draw_curve(axes: Any, run: RunTables, rows: pd.DataFrame, colour: str) -> None:
+def _draw_curve(axes: Any, run: Run, rows: pd.DataFrame, colour: str) -> None:
     shares, found = [], []
     for share, part in rows.groupby("share", sort=True):
         shares.append(100 * float(str(share)))

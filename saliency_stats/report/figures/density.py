@@ -18,8 +18,8 @@ from saliency_stats.report.figures.style import (
     ratio_axis,
     spread,
 )
-from saliency_stats.report.population import judged_counts, points, selected_ledger, stratum_words
-from saliency_stats.report.run import RunTables
+from saliency_stats.report.population import judged_counts, points, stratum_words
+from saliency_stats.report.run import Run
 from saliency_stats.report.words import count, model_words
 from saliency_stats.vocabulary import COMPARTMENTS, TRAINED
 
@@ -30,9 +30,9 @@ _LEAST_LABELLED: Final = 0.04
 _ON_BAR: Final = {"nucleus": "white", "cytoplasm": "black", "stroma": "white", "background": "white"}
 
 
-def draw_density_ratio(run: RunTables) -> Figure:
+def draw_density_ratio(run: Run) -> Figure:
     """Draw the density ratios: a point per slide, geometric mean and interval, trained beside control."""
-    table = selected_ledger(run)
+    table = run.judged_ledger
     if table.empty:
         return empty_figure(_NOTHING)
     models = _models(table)
@@ -66,7 +66,7 @@ def draw_density_ratio(run: RunTables) -> Figure:
     return figure
 
 
-def caption_density_ratio(run: RunTables) -> str:
+def caption_density_ratio(run: Run) -> str:
     """Say what a density ratio is and what the points are."""
     unknown = (judged_units(run) == "").any()
     points_are = (
@@ -88,9 +88,9 @@ def caption_density_ratio(run: RunTables) -> str:
     )
 
 
-def draw_area_vs_mass(run: RunTables) -> Figure:
+def draw_area_vs_mass(run: Run) -> Figure:
     """Draw, per class, the compartments' shares of the area above their shares of the saliency."""
-    table = selected_ledger(run)
+    table = run.judged_ledger
     if table.empty:
         return empty_figure(_NOTHING)
     models = _models(table)
@@ -107,7 +107,7 @@ def draw_area_vs_mass(run: RunTables) -> Figure:
     return figure
 
 
-def caption_area_vs_mass(run: RunTables) -> str:
+def caption_area_vs_mass(run: Run) -> str:
     """Say how to read the bars."""
     mean = "patches" if (judged_units(run) == "").any() else f"{run.unit}s"
     return (
@@ -117,9 +117,9 @@ def caption_area_vs_mass(run: RunTables) -> str:
     )
 
 
-def judged_units(run: RunTables) -> pd.Series:
+def judged_units(run: Run) -> pd.Series:
     """Return the unit (slide or patient) of every judged ledger row; empty where it is unknown."""
-    return selected_ledger(run)[run.unit_column]
+    return run.judged_ledger[run.unit_column]
 
 
 def _models(table: pd.DataFrame) -> list[str]:
@@ -127,18 +127,18 @@ def _models(table: pd.DataFrame) -> list[str]:
     return [TRAINED, *sorted(found - {TRAINED})] if TRAINED in found else sorted(found)
 
 
-def _grid(table: pd.DataFrame, run: RunTables) -> list[list[tuple[str, str]]]:
+def _grid(table: pd.DataFrame, run: Run) -> list[list[tuple[float, str]]]:
     labels = [label for label in run.labels if (table["label"] == label).any()]
     magnifications = [value for value in run.magnifications if (table["magnification"] == value).any()]
     return [[(magnification, label) for label in labels] for magnification in magnifications]
 
 
-def _n_words(run: RunTables, n_patches: int, n_units: int) -> str:
+def _n_words(run: Run, n_patches: int, n_units: int) -> str:
     units = f", {count(n_units, run.unit)}" if n_units else f", {run.unit}s unknown"
     return f"{count(n_patches, 'patch')}{units}"
 
 
-def _density_panel(axes: Any, run: RunTables, rows: pd.DataFrame, models: list[str]) -> list[float]:
+def _density_panel(axes: Any, run: Run, rows: pd.DataFrame, models: list[str]) -> list[float]:
     """Fill one panel and return the extremes that its axis must reach."""
     axes.axhline(0.0, color=QUIET, linestyle="--", linewidth=0.8, zorder=0)
     step = 0.8 / len(models)
@@ -187,7 +187,7 @@ def _density_panel(axes: Any, run: RunTables, rows: pd.DataFrame, models: list[s
     return extremes
 
 
-def _share_bars(axes: Any, run: RunTables, rows: pd.DataFrame, models: list[str]) -> None:
+def _share_bars(axes: Any, run: Run, rows: pd.DataFrame, models: list[str]) -> None:
     bars = [
         ("area", models[0], "area_share"),
         *((f"saliency, {model_words(m)}", m, "mass_share") for m in models),

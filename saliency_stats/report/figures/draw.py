@@ -25,7 +25,7 @@ from saliency_stats.report.figures import (
     slides,
 )
 from saliency_stats.report.figures.style import house_style, save
-from saliency_stats.report.run import RunTables
+from saliency_stats.report.run import Run
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class FigureSpec:
 
     name: str
     title: str
-    draw: Callable[[RunTables], Figure]
-    caption: Callable[[RunTables], str]
-    wanted: Callable[[RunTables], bool] = lambda _run: True
+    draw: Callable[[Run], Figure]
+    caption: Callable[[Run], str]
+    wanted: Callable[[Run], bool] = lambda _run: True
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ FIGURES: Final = (
 )
 
 
-def draw_figures(run: RunTables, progress: Callable[[str], None] | None = None) -> tuple[DrawnFigure, ...]:
+def draw_figures(run: Run, progress: Callable[[str], None] | None = None) -> tuple[DrawnFigure, ...]:
     """Draw every figure that the run wants into ``figures/`` of the run's folder, as PNG and PDF.
 
     Parameters

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from saliency_stats.report.figures.panels import DISPLAY_PERCENTILE, outline, show_image, show_saliency
 from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, WIDTH_IN, empty_figure, line_handle
-from saliency_stats.report.run import RunTables, records
+from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import control_words, magnification_words, model_words, shorten
 from saliency_stats.vocabulary import TRAINED
 
@@ -19,7 +19,7 @@ _SHUFFLED: Final = "shuffled"
 _CERTAIN: Final = 0.999
 
 
-def draw_examples(run: RunTables) -> Figure:
+def draw_examples(run: Run) -> Figure:
     """Draw the examples: one row per patch, the trained network's map beside the control's."""
     rows = chosen_examples(run)
     if rows.empty:
@@ -40,7 +40,7 @@ def draw_examples(run: RunTables) -> Figure:
     return figure
 
 
-def caption_examples(run: RunTables) -> str:
+def caption_examples(run: Run) -> str:
     """Say what the examples show and how they were chosen."""
     rows = chosen_examples(run)
     if rows.empty:
@@ -66,7 +66,7 @@ def caption_examples(run: RunTables) -> str:
     )
 
 
-def chosen_examples(run: RunTables) -> pd.DataFrame:
+def chosen_examples(run: Run) -> pd.DataFrame:
     """Return the trained network's examples to draw, by magnification, class and rank."""
     rows = run.examples[(run.examples["model"] == TRAINED) & (run.examples["method"] == run.method)]
     per_class = _MOST_ROWS.get(rows["magnification"].nunique(), 1)
@@ -76,7 +76,7 @@ def chosen_examples(run: RunTables) -> pd.DataFrame:
     return rows.groupby(["order", "label"], sort=True).head(per_class).reset_index(drop=True)
 
 
-def _control(run: RunTables) -> str | None:
+def _control(run: Run) -> str | None:
     """Name the network beside the trained one: one without training, where there is one."""
     kept: list[str] = sorted(set(run.examples["model"]) - {TRAINED})
     untrained = [name for name in kept if name != _SHUFFLED]
@@ -112,7 +112,7 @@ def _probability(p_true: float) -> str:
     return f"= {p_true:.3f}" if p_true < _CERTAIN else f"> {_CERTAIN}"
 
 
-def _draw_row(line: Any, run: RunTables, example: Any, control: str | None) -> None:
+def _draw_row(line: Any, run: Run, example: Any, control: str | None) -> None:
     arrays = run.example(example.file)
     codes = arrays["compartments"]
     show_image(line[0], arrays["image"], example.mpp)

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from saliency_stats.report.figures.style import QUIET, WIDTH_IN, empty_figure
-from saliency_stats.report.population import exclusions, min_confidence
-from saliency_stats.report.run import RunTables, records
+from saliency_stats.report.population import exclusions
+from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import STEP_WORDS, count, magnification_words, shorten
 from saliency_stats.vocabulary import SPLITS
 
@@ -42,7 +42,7 @@ class _Box:
         return 2 * _PAD_IN + _LINE_IN * len(self.lines)
 
 
-def draw_flow(run: RunTables) -> Figure:
+def draw_flow(run: Run) -> Figure:
     """Draw one diagram per magnification: listed patches above, an arm per class, exclusions at the sides."""
     magnifications = [value for value in run.magnifications if (run.selection["magnification"] == value).any()]
     if not magnifications:
@@ -64,18 +64,18 @@ def draw_flow(run: RunTables) -> Figure:
     return figure
 
 
-def caption_flow(run: RunTables) -> str:
+def caption_flow(run: Run) -> str:
     """Say what each step leaves out."""
     return (
         "Which patches the numbers rest on. Each box counts the patches (and their slides) that are left;"
         " the boxes at the sides say how many were left out and why. Judged are patches of the"
         f" {run.evaluation_split} split that the trained network classified correctly, with a probability of"
-        f" the true class of at least {min_confidence(run):g}; a contrast of two compartments also needs both"
-        " of them in the patch."
+        f" the true class of at least {run.settings.saliency.min_confidence:g}; a contrast of two compartments also"
+        " needs both of them in the patch."
     )
 
 
-def _plan(run: RunTables, magnification: str) -> tuple[list[tuple[_Box, bool]], float, list[_Arrow]]:
+def _plan(run: Run, magnification: float) -> tuple[list[tuple[_Box, bool]], float, list[_Arrow]]:
     """Place the boxes of one magnification; return them (with whether each is a step), height and arrows."""
     rows = run.selection[run.selection["magnification"] == magnification]
     labels = [label for label in run.labels if (rows["label"] == label).any()]
@@ -112,7 +112,7 @@ def _plan(run: RunTables, magnification: str) -> tuple[list[tuple[_Box, bool]], 
     return boxes, at, arrows
 
 
-def _trunk(run: RunTables, magnification: str) -> _Box:
+def _trunk(run: Run, magnification: float) -> _Box:
     listed = run.patches[run.patches["magnification"] == magnification]
     slides = listed.loc[listed["slide_id"] != "", "slide_id"].nunique()
     return _Box(
@@ -139,7 +139,7 @@ def _count(rows: pd.DataFrame, label: str, step: object, column: str) -> int:
     return int(found.sum())
 
 
-def _side_lines(run: RunTables, magnification: str, label: str, step: str, left_out: int) -> tuple[str, ...]:
+def _side_lines(run: Run, magnification: float, label: str, step: str, left_out: int) -> tuple[str, ...]:
     """Return the text of a box of exclusions; nothing where a step left nobody out."""
     if left_out <= 0:
         return ()
@@ -159,7 +159,7 @@ def _side_lines(run: RunTables, magnification: str, label: str, step: str, left_
         counts = {split: int((used["split"] == split).sum()) for split in SPLITS if split != run.evaluation_split}
         words = [f"{n}: {split} split" for split, n in counts.items() if n]
     elif step == "correct and confident":
-        words = [f"probability of the true class below {min_confidence(run):g}"]
+        words = [f"probability of the true class below {run.settings.saliency.min_confidence:g}"]
     else:
         words = {
             "correct": ["classified wrongly"],

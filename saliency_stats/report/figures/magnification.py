@@ -20,8 +20,8 @@ from saliency_stats.report.figures.style import (
     new_figure,
     ratio_axis,
 )
-from saliency_stats.report.population import learned, points, primary_values, selected_ledger, unit_means
-from saliency_stats.report.run import RunTables, records
+from saliency_stats.report.population import points, unit_means
+from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import control_words, listing, magnification_words, model_words
 from saliency_stats.vocabulary import TISSUE, TRAINED
 
@@ -36,18 +36,18 @@ _LEAST_REACH: Final = 0.3
 _HEIGHT_IN: Final = 3.0
 
 
-def has_magnifications(run: RunTables) -> bool:
+def has_magnifications(run: Run) -> bool:
     """Tell whether a run has several magnifications to compare."""
     return len(run.magnifications) > 1
 
 
-def draw_magnification(run: RunTables) -> Figure:
+def draw_magnification(run: Run) -> Figure:
     """Draw the ratio cytoplasm : nucleus by magnification, a panel per class, and the classifier's accuracy beside."""
     rows = primary_rows(run)
     rows = rows[np.isfinite(rows["estimate"])]
     if rows.empty:
         return empty_figure(_NOTHING)
-    values = primary_values(run)
+    values = run.primary_values
     labels = [label for label in run.labels if (rows["label"] == label).any()]
     figure = new_figure(_HEIGHT_IN)
     panels: Any = figure.subplots(1, len(labels) + 1, width_ratios=[*[1.0] * len(labels), 0.85])
@@ -74,7 +74,7 @@ def draw_magnification(run: RunTables) -> Figure:
     return figure
 
 
-def caption_magnification(run: RunTables) -> str:
+def caption_magnification(run: Run) -> str:
     """Say what the lines are, and what the magnifications do not share."""
     text = (
         "How much denser the saliency is in the cytoplasm than in the nuclei, by magnification; one classifier was"
@@ -99,9 +99,9 @@ def caption_magnification(run: RunTables) -> str:
     return text + _chance_words(run)
 
 
-def draw_compartments(run: RunTables) -> Figure:
+def draw_compartments(run: Run) -> Figure:
     """Draw the density ratio of nuclei, cytoplasm and stroma by magnification, a panel per class."""
-    table = selected_ledger(run)
+    table = run.judged_ledger
     table = table[table["model"] == TRAINED]
     if table.empty:
         return empty_figure(_NOTHING_JUDGED)
@@ -129,7 +129,7 @@ def draw_compartments(run: RunTables) -> Figure:
     return figure
 
 
-def caption_compartments(run: RunTables) -> str:
+def caption_compartments(run: Run) -> str:
     """Say what a density ratio is, by magnification."""
     over = f"{run.unit}s with {run.confidence_percent} intervals (Student's t over {run.unit}s)"
     mean = over if _units_known(run) else f"patches, because their {run.unit}s are unknown; they have no interval"
@@ -141,32 +141,29 @@ def caption_compartments(run: RunTables) -> str:
     )
 
 
-def _units_known(run: RunTables) -> bool:
-    return not (selected_ledger(run)[run.unit_column] == "").any()
+def _units_known(run: Run) -> bool:
+    return not (run.judged_ledger[run.unit_column] == "").any()
 
 
-def _means(run: RunTables, rows: pd.DataFrame) -> pd.DataFrame:
+def _means(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
     """Return the geometric mean density ratio and its interval at each magnification."""
     found = []
     for magnification in run.magnifications:
         point = points(run, rows[rows["magnification"] == magnification], "density_ratio", log2=True)
-        bounds = (point.low, point.high) if learned(run, magnification) else (np.nan, np.nan)
+        bounds = (point.low, point.high) if run.learned[magnification] else (np.nan, np.nan)
         found.append((magnification, point.mean, *bounds))
     return pd.DataFrame(found, columns=["magnification", "estimate", "ci_low", "ci_high"])
 
 
-def _places(run: RunTables) -> dict[str, float]:
-    """Return where each magnification stands on a log2 axis; one step apart where they are not all numbers."""
-    try:
-        return {value: float(np.log2(float(value))) for value in run.magnifications}
-    except ValueError:
-        return {value: float(k) for k, value in enumerate(run.magnifications)}
+def _places(run: Run) -> dict[float, float]:
+    """Return where each magnification stands on a log2 axis."""
+    return {value: float(np.log2(value)) for value in run.magnifications}
 
 
-def _magnification_axis(axes: Axes, run: RunTables) -> None:
+def _magnification_axis(axes: Axes, run: Run) -> None:
     places = _places(run)
     words = [
-        magnification_words(value) + ("" if learned(run, value) else f"\n{_AT_CHANCE}") for value in run.magnifications
+        magnification_words(value) + ("" if run.learned[value] else f"\n{_AT_CHANCE}") for value in run.magnifications
     ]
     axes.set_xticks(list(places.values()), words)
     axes.set_xlim(min(places.values()) - 0.35, max(places.values()) + 0.35)
@@ -181,9 +178,9 @@ def _ratio_panel(axes: Axes, low: float, high: float, *, words: bool = True) -> 
             axes.text(0.02, place, text, transform=axes.transAxes, va=side, color=QUIET, fontsize=6.2)
 
 
-def _draw_lines(axes: Axes, run: RunTables, means: pd.DataFrame) -> None:
+def _draw_lines(axes: Axes, run: Run, means: pd.DataFrame) -> None:
     """Join each unit's means over the magnifications at which it has one."""
-    places = np.array([_places(run)[value] for value in means.columns])
+    places = np.array(list(_places(run).values()))
     for each in means.to_numpy(np.float64):
         has = np.isfinite(each)
         axes.plot(places[has], each[has], color=TRAINED_COLOUR, linewidth=0.5, alpha=0.3, marker=".", markersize=2.5)
@@ -191,7 +188,7 @@ def _draw_lines(axes: Axes, run: RunTables, means: pd.DataFrame) -> None:
 
 def _draw_line(
     axes: Axes,
-    run: RunTables,
+    run: Run,
     rows: pd.DataFrame,
     colour: str,
     *,
@@ -207,7 +204,7 @@ def _draw_line(
     places = {value: place + offset for value, place in _places(run).items()}
     for before, after in pairwise(ordered):
         # only a trained line depends on what the classifier learned
-        sure = not marks or (learned(run, before.magnification) and learned(run, after.magnification))
+        sure = not marks or (run.learned[before.magnification] and run.learned[after.magnification])
         axes.plot(
             [places[before.magnification], places[after.magnification]],
             [before.estimate, after.estimate],
@@ -220,14 +217,14 @@ def _draw_line(
         at = places[row.magnification]
         if np.isfinite(row.ci_low):
             axes.plot([at, at], [row.ci_low, row.ci_high], color=colour, linewidth=1.5, zorder=3)
-        hollow = not learned(run, row.magnification)
+        hollow = not run.learned[row.magnification]
         face = "white" if hollow else colour
         axes.plot([at], [row.estimate], marker=marker, markersize=5.5, color=colour, markerfacecolor=face, zorder=4)
 
 
-def _accuracy_panel(axes: Axes, run: RunTables) -> None:
+def _accuracy_panel(axes: Axes, run: Run) -> None:
     """Draw the balanced accuracy of each classifier with its interval."""
-    scored = run.metrics[(run.metrics["model"] == TRAINED) & (run.metrics["split"] == run.evaluation_split)]
+    scored = run.own_metrics[(run.own_metrics["model"] == TRAINED) & (run.own_metrics["split"] == run.evaluation_split)]
     names = {"balanced_accuracy": "estimate", "balanced_accuracy_low": "ci_low", "balanced_accuracy_high": "ci_high"}
     rows = scored.rename(columns=names)
     _draw_line(axes, run, rows, TRAINED_COLOUR, width=1.2)
@@ -244,13 +241,13 @@ def _accuracy_panel(axes: Axes, run: RunTables) -> None:
     axes.set_ylabel("balanced accuracy")
 
 
-def _trained(run: RunTables) -> pd.DataFrame:
+def _trained(run: Run) -> pd.DataFrame:
     rows = primary_rows(run)
     trained: pd.DataFrame = rows[(rows["model"] == TRAINED) & np.isfinite(rows["estimate"])]
     return trained
 
 
-def _interval_words(run: RunTables) -> str:
+def _interval_words(run: Run) -> str:
     """Say that a mean has an interval, where any has."""
     return f" with {run.confidence_percent} interval" if np.isfinite(_trained(run)["ci_low"]).any() else ""
 
@@ -259,8 +256,8 @@ def _cycled(n: int) -> list[Any]:
     return [_DASHES[k % len(_DASHES)] for k in range(n)]
 
 
-def _hollow_handle(run: RunTables) -> list[Line2D]:
-    if all(learned(run, value) for value in run.magnifications):
+def _hollow_handle(run: Run) -> list[Line2D]:
+    if all(run.learned[value] for value in run.magnifications):
         return []
     return [
         Line2D([], [], color=TRAINED_COLOUR, marker="o", markerfacecolor="white", linestyle=":", linewidth=0.9,
@@ -268,7 +265,7 @@ def _hollow_handle(run: RunTables) -> list[Line2D]:
     ]  # fmt: skip
 
 
-def _handles(run: RunTables) -> list[Line2D]:
+def _handles(run: Run) -> list[Line2D]:
     known = _units_known(run)
     mean = f"trained: mean over {run.unit}s{_interval_words(run)}" if known else "trained: mean over patches"
     handles = [Line2D([], [], color=TRAINED_COLOUR, linewidth=2.0, marker="o", markersize=5.5, label=mean)]
@@ -279,8 +276,8 @@ def _handles(run: RunTables) -> list[Line2D]:
     return [*handles, *_hollow_handle(run)]
 
 
-def _chance_words(run: RunTables) -> str:
-    chance = [magnification_words(value) for value in run.magnifications if not learned(run, value)]
+def _chance_words(run: Run) -> str:
+    chance = [magnification_words(value) for value in run.magnifications if not run.learned[value]]
     if not chance:
         return ""
     return (

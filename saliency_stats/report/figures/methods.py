@@ -20,7 +20,7 @@ from saliency_stats.report.figures.controls import (
 )
 from saliency_stats.report.figures.style import CONTROL_COLOUR, QUIET, TRAINED_COLOUR, empty_figure, new_figure
 from saliency_stats.report.population import stratum_words
-from saliency_stats.report.run import RunTables, records
+from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import TIMES, control_words, count, listing, magnification_words, ratio
 from saliency_stats.vocabulary import NO_REDUCTION, TRAINED
 
@@ -60,7 +60,7 @@ class _Place(NamedTuple):
     reductions: list[str]
 
 
-def method_rows(run: RunTables) -> pd.DataFrame:
+def method_rows(run: Run) -> pd.DataFrame:
     """Return the primary contrast of the trained network, and of the randomised one, by every method and reduction.
 
     Returns
@@ -73,13 +73,13 @@ def method_rows(run: RunTables) -> pd.DataFrame:
     return rows.assign(own=(rows["method"] == run.method) & (rows["reduction"] == run.reduction))
 
 
-def has_methods(run: RunTables) -> bool:
+def has_methods(run: Run) -> bool:
     """Tell whether the trained network was explained by more than one method or reduction."""
     rows = method_rows(run)
     return len(rows.loc[rows["model"] == TRAINED, ["method", "reduction"]].drop_duplicates()) > 1
 
 
-def draw_methods(run: RunTables) -> Figure:
+def draw_methods(run: Run) -> Figure:
     """Draw a row for each method, a mark in it for each reduction, and the study's own as a vertical line."""
     rows = method_rows(run)
     rows = rows[np.isfinite(rows["estimate"])]
@@ -110,7 +110,7 @@ def draw_methods(run: RunTables) -> Figure:
     return figure
 
 
-def caption_methods(run: RunTables) -> str:
+def caption_methods(run: Run) -> str:
     """Say what the marks are, and count the methods that agree with the study's own."""
     every = method_rows(run)
     rows = every[np.isfinite(every["estimate"])]
@@ -163,7 +163,7 @@ def _known(order: Any, present: pd.Series) -> list[str]:
     return sorted(set(present), key=lambda name: (names.index(name) if name in names else len(names), name))
 
 
-def _row_words(run: RunTables, method: str) -> str:
+def _row_words(run: Run, method: str) -> str:
     mark = " *" if method in _TIMES_INPUT else ""
     return f"{method_words(method)}{mark}" + ("\n(this study’s own)" if method == run.method else "")
 
@@ -194,7 +194,7 @@ def _draw_marks(axes: Axes, rows: pd.DataFrame, places: dict[str, _Place]) -> No
         axes.plot([row.estimate], [at], marker, markersize=4.6 if trained else 3.4, color=line, markerfacecolor=face)
 
 
-def _agreement(run: RunTables, rows: pd.DataFrame) -> str:
+def _agreement(run: Run, rows: pd.DataFrame) -> str:
     """Count the methods, and the maps of all reductions, that have the sign of the study's own."""
     own = rows[rows["own"]]
     if own.empty:
@@ -210,17 +210,17 @@ def _agreement(run: RunTables, rows: pd.DataFrame) -> str:
     return text
 
 
-def _in_usual_reduction(run: RunTables, rows: pd.DataFrame) -> Any:
+def _in_usual_reduction(run: Run, rows: pd.DataFrame) -> Any:
     """Tell which rows have the study's reduction, or, of a method without it, the first that it has."""
     first = {method: _usual(run, own["reduction"]) for method, own in rows.groupby("method")}
     return rows["reduction"] == rows["method"].map(first)
 
 
-def _usual(run: RunTables, reductions: pd.Series) -> str:
+def _usual(run: Run, reductions: pd.Series) -> str:
     return run.reduction if (reductions == run.reduction).any() else _known(_LOOK, reductions)[0]
 
 
-def _counts(run: RunTables, rows: pd.DataFrame, what: str, sign: float) -> str:
+def _counts(run: Run, rows: pd.DataFrame, what: str, sign: float) -> str:
     agree = sign * rows["estimate"] > 0
     sure = rows["p_adjusted"] < run.alpha
     text = f"{int(agree.sum())} of {count(len(rows), what)}"

@@ -11,7 +11,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch as ColourPatch
 
 from saliency_stats.compartments.variants import VARIANTS
-from saliency_stats.errors import ReportError
 from saliency_stats.report.figures.style import (
     COMPARTMENT_COLOURS,
     CONTROL_COLOUR,
@@ -21,12 +20,10 @@ from saliency_stats.report.figures.style import (
     new_figure,
     ratio_axis,
 )
-from saliency_stats.report.run import RunTables, canonical_magnification
+from saliency_stats.report.run import Run
 from saliency_stats.report.words import MINUS, count, magnification_words, percent, ratio, ratio_interval
-from saliency_stats.statistics.multiverse import DIMENSIONS, MULTIVERSE_COLUMNS
+from saliency_stats.statistics.multiverse import DIMENSIONS
 
-_NUMBERS: Final = ("min_confidence", "estimate", "ci_low", "ci_high", "p_value", "n_slides", "n_patches")
-_FLAGS: Final = ("significant", "usual")
 _DIMENSION_WORDS: Final = {
     "method": "method",
     "reduction": "reduction of colours",
@@ -45,41 +42,14 @@ ABOVE, BELOW = COMPARTMENT_COLOURS["cytoplasm"], COMPARTMENT_COLOURS["nucleus"]
 _ROW_IN, _CURVE_IN = 0.125, 1.75
 
 
-def has_multiverse(run: RunTables) -> bool:
+def has_multiverse(run: Run) -> bool:
     """Tell whether the run crossed choices of analysis."""
-    return (run.folder / "multiverse.csv").is_file()
+    return not run.multiverse.empty
 
 
-def multiverse_rows(run: RunTables) -> pd.DataFrame:
-    """Read ``multiverse.csv``, spelt as the run's other tables are.
-
-    Raises
-    ------
-    ReportError
-        If the file cannot be read, or a column is missing or holds something else.
-    """
-    path = run.folder / "multiverse.csv"
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise ReportError(f"{path}: cannot be read as CSV: {error}. Run the study again.") from error
-    missing = [name for name in MULTIVERSE_COLUMNS if name not in table]
-    if missing:
-        raise ReportError(f"{path}: the columns {', '.join(missing)} are missing; run the study again.")
-    try:
-        for name in _NUMBERS:
-            table[name] = pd.to_numeric(table[name].replace({"": None})).astype(float)
-    except (ValueError, TypeError) as error:
-        raise ReportError(f"{path}: a column holds something that is no number: {error}") from error
-    for name in _FLAGS:
-        table[name] = table[name] == "True"
-    table["magnification"] = [canonical_magnification(value) for value in table["magnification"]]
-    return table
-
-
-def draw_multiverse(run: RunTables) -> Figure:
+def draw_multiverse(run: Run) -> Figure:
     """Draw all specifications in the order of their estimates, and below them the choices of each."""
-    table = _drawable(multiverse_rows(run))
+    table = _drawable(run.multiverse)
     if table.empty:
         return empty_figure("no specification has an estimate")
     lines = _dashboard_lines(table)
@@ -108,9 +78,9 @@ def draw_multiverse(run: RunTables) -> Figure:
     return figure
 
 
-def caption_multiverse(run: RunTables) -> str:
+def caption_multiverse(run: Run) -> str:
     """Say what a point is, and how many agree."""
-    rows = multiverse_rows(run)
+    rows = run.multiverse
     table = _drawable(rows)
     text = (
         "Specification curve: the primary contrast of the trained network under every combination of choices, sorted;"
@@ -141,9 +111,9 @@ def caption_multiverse(run: RunTables) -> str:
     return text + " They share patches and slides and are not independent tests."
 
 
-def draw_segmentation(run: RunTables) -> Figure:
+def draw_segmentation(run: Run) -> Figure:
     """Draw the study's own contrast under every segmentation, with the range over them as a band."""
-    table = _segmentations(multiverse_rows(run))
+    table = _segmentations(run.multiverse)
     if table.empty:
         return empty_figure("no segmentation has an estimate")
     names = _levels(table, "segmentation")
@@ -173,9 +143,9 @@ def draw_segmentation(run: RunTables) -> Figure:
     return figure
 
 
-def caption_segmentation(run: RunTables) -> str:
+def caption_segmentation(run: Run) -> str:
     """Say what the band is."""
-    table = _segmentations(multiverse_rows(run))
+    table = _segmentations(run.multiverse)
     text = (
         "The primary contrast of the trained network under other segmentations, all else being this study's own: nuclei"
         " grown or shrunk, their borders left out, the finder's threshold moved, cells of another size. The band is the"
@@ -206,7 +176,7 @@ def _segmentations(table: pd.DataFrame) -> pd.DataFrame:
     return _drawable(rows)
 
 
-def _strata(run: RunTables, table: pd.DataFrame) -> tuple[list[str], list[str]]:
+def _strata(run: Run, table: pd.DataFrame) -> tuple[list[float], list[str]]:
     magnifications = [name for name in run.magnifications if (table["magnification"] == name).any()]
     return magnifications, [label for label in run.labels if (table["label"] == label).any()]
 

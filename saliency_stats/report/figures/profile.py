@@ -17,7 +17,7 @@ from saliency_stats.report.figures.style import (
     new_figure,
 )
 from saliency_stats.report.population import stratum_words
-from saliency_stats.report.run import RunTables
+from saliency_stats.report.run import Run
 from saliency_stats.report.words import count, listing, model_words
 from saliency_stats.vocabulary import TRAINED
 
@@ -26,7 +26,7 @@ _CONTROL_STYLES: Final = ("--", ":", "-.")
 _LEAST_SHARE: Final = 0.5
 
 
-def draw_profile(run: RunTables) -> Figure:
+def draw_profile(run: Run) -> Figure:
     """Draw mean saliency against the signed distance to the nuclear border: slides thin, their mean thick."""
     table = shown_profile(run)
     if table.empty:
@@ -62,7 +62,7 @@ def draw_profile(run: RunTables) -> Figure:
     return figure
 
 
-def caption_profile(run: RunTables) -> str:
+def caption_profile(run: Run) -> str:
     """Say how to read the distances."""
     table = shown_profile(run)
     if table.empty:
@@ -73,7 +73,7 @@ def caption_profile(run: RunTables) -> str:
         if (table["slide_id"] != "").any()
         else ("The slides are unknown, so there is one line over all patches and no measure of its uncertainty.")
     )
-    reach = run.setting("compartments.cytoplasm_um", None)
+    reach = run.settings.compartments.cytoplasm_um
     band = f" The tinted band outside reaches as far as cytoplasm can be counted ({reach:g} µm)." if reach else ""
     controls = [model_words(model) for model in _models(table) if model != TRAINED]
     beside = f" Grey, broken: the {listing(controls)}." if controls else ""
@@ -85,9 +85,9 @@ def caption_profile(run: RunTables) -> str:
     )
 
 
-def shown_profile(run: RunTables) -> pd.DataFrame:
+def shown_profile(run: Run) -> pd.DataFrame:
     """Return the profile's rows of the method and reduction that the figures show."""
-    rows = run.profile[(run.profile["method"] == run.method) & (run.profile["reduction"] == run.reduction)]
+    rows = run.own_profile[(run.own_profile["method"] == run.method) & (run.own_profile["reduction"] == run.reduction)]
     return rows.dropna(subset=["mean_saliency_ratio"]).reset_index(drop=True)
 
 
@@ -103,7 +103,7 @@ def _n_words(rows: pd.DataFrame) -> str:
     return f"{count(patches, 'patch')}, slides unknown"
 
 
-def _background(axes: Any, run: RunTables, low: float, high: float) -> None:
+def _background(axes: Any, run: Run, low: float, high: float) -> None:
     if low < 0:
         axes.axvspan(low, 0.0, color=COMPARTMENT_COLOURS["nucleus"], alpha=0.10, linewidth=0)
         axes.text(
@@ -114,7 +114,7 @@ def _background(axes: Any, run: RunTables, low: float, high: float) -> None:
             va="top",
             color=COMPARTMENT_COLOURS["nucleus"],
         )
-    reach = run.setting("compartments.cytoplasm_um", None)
+    reach = run.settings.compartments.cytoplasm_um
     if isinstance(reach, int | float) and reach > 0:
         axes.axvspan(0.0, min(float(reach), high), color=COMPARTMENT_COLOURS["cytoplasm"], alpha=0.12, linewidth=0)
     axes.axhline(1.0, color=QUIET, linestyle="--", linewidth=0.7)

@@ -16,8 +16,7 @@ from saliency_stats.report.figures.style import (
     empty_figure,
     new_figure,
 )
-from saliency_stats.report.population import learned
-from saliency_stats.report.run import RunTables, records
+from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import TEST_WORDS, count, magnification_words, p_sign
 from saliency_stats.statistics.causal import SUM_OF_LABELS
 from saliency_stats.statistics.largest import largest
@@ -34,7 +33,7 @@ def has_separation(causal: pd.DataFrame) -> bool:
     return bool((causal["label"] == SUM_OF_LABELS).any())
 
 
-def draw_separation(run: RunTables, causal: pd.DataFrame) -> Figure:
+def draw_separation(run: Run, causal: pd.DataFrame) -> Figure:
     """Draw what both classes lose together for every compartment and replacement.
 
     Parameters
@@ -59,7 +58,7 @@ def draw_separation(run: RunTables, causal: pd.DataFrame) -> Figure:
     for (drops, excess), magnification in zip(grid, magnifications, strict=True):
         own = rows[rows["magnification"] == magnification]
         words = magnification_words(magnification)
-        drops.set_title(words if learned(run, magnification) else f"{words} (classifier at chance)", loc="left")
+        drops.set_title(words if run.learned[magnification] else f"{words} (classifier at chance)", loc="left")
         drops.set_ylabel("drop of the logits of both classes")
         excess.set_ylabel("÷ area, more than a random region")
         for axes in (drops, excess):
@@ -74,7 +73,7 @@ def draw_separation(run: RunTables, causal: pd.DataFrame) -> Figure:
             (excess, [_says(row) for row in named]),
         ):
             axes.set_title("\n".join(said), fontsize=6.5, fontweight="normal", loc="left")
-        where = words if learned(run, magnification) else f"{words} (classifier at chance)"
+        where = words if run.learned[magnification] else f"{words} (classifier at chance)"
         drops.set_title(where, loc="right")
     figure.legend(
         handles=[
@@ -87,7 +86,7 @@ def draw_separation(run: RunTables, causal: pd.DataFrame) -> Figure:
     return figure
 
 
-def caption_separation(run: RunTables, causal: pd.DataFrame) -> str:
+def caption_separation(run: Run, causal: pd.DataFrame) -> str:
     """Say what is added, and why."""
     rows, test = _shown(run, causal)
     if rows.empty:
@@ -108,7 +107,7 @@ def caption_separation(run: RunTables, causal: pd.DataFrame) -> str:
     return f"{text} Test: {TEST_WORDS.get(test, test)}, {count(n, run.unit)}."
 
 
-def _shown(run: RunTables, causal: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+def _shown(run: Run, causal: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """Return the trained network's rows of both classes by the study's test, or by the other where it cannot be."""
     both = causal[(causal["label"] == SUM_OF_LABELS) & (causal["model"] == TRAINED)]
     possible = both.groupby("magnification")["n_patches"].transform("max") > 0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from saliency_stats.errors import ReportError
 from saliency_stats.report.figures.style import WIDTH_IN, empty_figure, line_handle, new_figure
-from saliency_stats.report.run import RunTables, records
+from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import count, shorten
 
 #: Slides that are drawn at most; the others are in slides.csv.
@@ -23,12 +23,12 @@ _LABEL_COLOURS: Final = {"benign": "#1A1A1A", "malignant": TUMOUR_COLOUR}
 _ARRAYS: Final = ("image", "tissue", "tumour", "mpp")
 
 
-def has_slides(run: RunTables) -> bool:
+def has_slides(run: Run) -> bool:
     """Tell whether the run is of whole-slide images."""
     return (run.folder / "slide_pictures").is_dir()
 
 
-def draw_slides(run: RunTables) -> Figure:
+def draw_slides(run: Run) -> Figure:
     """Draw every slide with its tissue, its tumour and its locations."""
     slides = _shown(run)
     if not slides:
@@ -57,7 +57,7 @@ def draw_slides(run: RunTables) -> Figure:
     return figure
 
 
-def caption_slides(run: RunTables) -> str:
+def caption_slides(run: Run) -> str:
     """Say what is drawn and what was left out."""
     shown = len(_shown(run))
     places = run.patches.drop_duplicates("patch_id")
@@ -69,25 +69,19 @@ def caption_slides(run: RunTables) -> str:
     )
     if taken > shown:
         text += f" The first {shown} are drawn."
-    table = run.folder / "slides.csv"
-    excluded = (
-        pd.read_csv(table, dtype=str, keep_default_na=False)
-        if table.is_file()
-        else pd.DataFrame({"status": pd.Series(dtype=str)})
-    )
-    excluded = excluded[excluded["status"].str.startswith("excluded")]
+    excluded = run.slides[run.slides["status"].str.startswith("excluded")]
     if len(excluded):
         reasons = [str(row.status).removeprefix("excluded: ") for row in records(excluded)]
         text += f" {count(len(excluded), 'slide')} could not be used: {'; '.join(reasons)}."
     return text
 
 
-def _shown(run: RunTables) -> list[str]:
+def _shown(run: Run) -> list[str]:
     taken = sorted(run.patches["slide_id"].unique())
     return [slide_id for slide_id in taken if (run.folder / "slide_pictures" / f"{slide_id}.npz").is_file()][:MOST]
 
 
-def _picture(run: RunTables, slide_id: str) -> dict[str, NDArray[Any]]:
+def _picture(run: Run, slide_id: str) -> dict[str, NDArray[Any]]:
     path = run.folder / "slide_pictures" / f"{slide_id}.npz"
     try:
         with np.load(path, allow_pickle=False) as arrays:

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch as ColourPatch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from saliency_stats.execution.store import atomic
+from saliency_stats.execution.files import atomic
 from saliency_stats.typing import Float64Array
 from saliency_stats.vocabulary import COMPARTMENTS
 

@@ -9,7 +9,7 @@ import pandas as pd
 from saliency_stats.report.calibration import Calibration, calibration
 from saliency_stats.report.figures.contrasts import missing_reasons, one_test
 from saliency_stats.report.population import patches_per_unit
-from saliency_stats.report.run import PRIMARY, RunTables, records
+from saliency_stats.report.run import Run, records
 from saliency_stats.report.tables.table import Table, of_labels, place_of
 from saliency_stats.report.words import (
     CONTRAST_WORDS,
@@ -27,13 +27,13 @@ from saliency_stats.report.words import (
     ratio_interval,
     whole,
 )
-from saliency_stats.statistics import BOTH_LABELS, DIFFERENCES
+from saliency_stats.statistics import BOTH_LABELS, DIFFERENCES, PRIMARY
 from saliency_stats.vocabulary import TRAINED
 
 _STATUS: Final = {"tested": "tested", "no_inference": "not tested", "not_interpretable": "not interpretable"}
 
 
-def contrast_tables(run: RunTables) -> tuple[Table, ...]:
+def contrast_tables(run: Run) -> tuple[Table, ...]:
     """Return the tables of contrasts that have rows, the most important first."""
     made = (
         *(contrasts_table(run), effects_table(run), compartments_table(run)),
@@ -42,20 +42,20 @@ def contrast_tables(run: RunTables) -> tuple[Table, ...]:
     return tuple(table for table in made if table.rows)
 
 
-def contrasts_table(run: RunTables) -> Table:
+def contrasts_table(run: Run) -> Table:
     """Return the primary contrast of the trained network, the controls, and their difference."""
     return _contrast_rows(
         run,
         "contrasts",
         "Saliency density in the cytoplasm against the nuclei",
-        one_test(run, run.contrasts[run.contrasts["contrast"] == PRIMARY]),
+        one_test(run, run.own_contrasts[run.own_contrasts["contrast"] == PRIMARY]),
         first="network",
     )
 
 
-def effects_table(run: RunTables) -> Table:
+def effects_table(run: Run) -> Table:
     """Return how large the primary contrast is, in every measure and with intervals."""
-    rows = of_labels(run, one_test(run, run.contrasts[run.contrasts["contrast"] == PRIMARY]))
+    rows = of_labels(run, one_test(run, run.own_contrasts[run.own_contrasts["contrast"] == PRIMARY]))
     rows = rows[np.isfinite(rows["effect_size"])]
     several = _several_methods(rows)
     cells = [
@@ -73,7 +73,7 @@ def effects_table(run: RunTables) -> Table:
         )
         for row in records(rows)
     ]
-    margin = float(run.setting("statistics.equivalence_margin", float("nan")))
+    margin = float(run.settings.statistics.equivalence_margin)
     return Table(
         "effects",
         "How large the preference is",
@@ -90,10 +90,10 @@ def effects_table(run: RunTables) -> Table:
     )
 
 
-def compartments_table(run: RunTables) -> Table:
+def compartments_table(run: Run) -> Table:
     """Return the contrasts of the trained network other than the primary one."""
-    own = (run.contrasts["contrast"] != PRIMARY) & ~run.contrasts["contrast"].isin(DIFFERENCES)
-    rows = run.contrasts[own & (run.contrasts["model"] == TRAINED)]
+    own = (run.own_contrasts["contrast"] != PRIMARY) & ~run.own_contrasts["contrast"].isin(DIFFERENCES)
+    rows = run.own_contrasts[own & (run.own_contrasts["model"] == TRAINED)]
     return _contrast_rows(
         run,
         "compartments",
@@ -103,9 +103,9 @@ def compartments_table(run: RunTables) -> Table:
     )
 
 
-def differences_table(run: RunTables) -> Table:
+def differences_table(run: Run) -> Table:
     """Return how the primary contrast differs between classes, confidence and magnifications."""
-    rows = one_test(run, run.contrasts[run.contrasts["contrast"].isin(DIFFERENCES)])
+    rows = one_test(run, run.own_contrasts[run.own_contrasts["contrast"].isin(DIFFERENCES)])
     asked = (rows["label"] != BOTH_LABELS) | (len(run.labels) > 1)
     answered = _answered(run, rows[(rows["n_patches"] > 0) & asked])
     # one question after the other, each from coarse to fine: so a magnification stands beside its neighbours
@@ -152,10 +152,10 @@ def _reasons(rows: pd.DataFrame) -> str:
     return text
 
 
-def _answered(run: RunTables, rows: pd.DataFrame) -> pd.DataFrame:
+def _answered(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
     """Take, where the primary test gives no p-value for a contrast, Student's t test (Welch's for two samples)."""
     key = ["contrast", "label", "magnification", "method", "reduction"]
-    fallback = run.contrasts[run.contrasts["test"] == "t_slide_means"].drop_duplicates(key).set_index(key)
+    fallback = run.own_contrasts[run.own_contrasts["test"] == "t_slide_means"].drop_duplicates(key).set_index(key)
     picked = []
     for row in records(rows):
         found = tuple(getattr(row, name) for name in key)
@@ -164,9 +164,9 @@ def _answered(run: RunTables, rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(picked, columns=rows.columns)
 
 
-def tests_table(run: RunTables) -> Table:
+def tests_table(run: Run) -> Table:
     """Return every test of the primary hypotheses side by side, each with how often it errs at this size."""
-    rows = run.contrasts[(run.contrasts["contrast"] == PRIMARY) & (run.contrasts["model"] == TRAINED)]
+    rows = run.own_contrasts[(run.own_contrasts["contrast"] == PRIMARY) & (run.own_contrasts["model"] == TRAINED)]
     rows = of_labels(run, rows)
     rows = rows.assign(order=[place_of(run, value) for value in rows["magnification"]])
     rows = rows.sort_values(["order", "label", "method", "reduction"], kind="stable")
@@ -201,7 +201,7 @@ def tests_table(run: RunTables) -> Table:
     )
 
 
-def calibration_of(row: Any, per_unit: Mapping[tuple[str, str], tuple[int, int]]) -> Calibration | None:
+def calibration_of(row: Any, per_unit: Mapping[tuple[float, str], tuple[int, int]]) -> Calibration | None:
     """Look up how often the test of a contrast's row errs in studies of this size; None where there is no test.
 
     Parameters
@@ -221,7 +221,7 @@ def _rates(errs: Calibration) -> str:
     return f"{100 * errs.normal:.1f} / {100 * errs.heavy_tailed:.1f} / {percent(errs.skewed)}"
 
 
-def _tests_note(run: RunTables, rows: pd.DataFrame, per_unit: Mapping[tuple[str, str], tuple[int, int]]) -> str:
+def _tests_note(run: Run, rows: pd.DataFrame, per_unit: Mapping[tuple[float, str], tuple[int, int]]) -> str:
     text = "A finding that depends on the choice of the test is no finding."
     decided = records(rows[rows["test"] == run.primary_test])
     designs = {errs.words.split(" with ")[1] for errs in (calibration_of(row, per_unit) for row in decided) if errs}
@@ -237,7 +237,7 @@ def _tests_note(run: RunTables, rows: pd.DataFrame, per_unit: Mapping[tuple[str,
     )
 
 
-def _contrast_rows(run: RunTables, name: str, title: str, rows: pd.DataFrame, first: str) -> Table:
+def _contrast_rows(run: Run, name: str, title: str, rows: pd.DataFrame, first: str) -> Table:
     rows = of_labels(run, rows)
     several = _several_methods(rows)
     cells = [
@@ -259,9 +259,7 @@ def _contrast_rows(run: RunTables, name: str, title: str, rows: pd.DataFrame, fi
         )
         for row in records(rows)
     ]
-    correction = {"holm": "Holm", "bh": f"Benjamini{DASH}Hochberg"}.get(
-        str(run.setting("statistics.correction", "")), ""
-    )
+    correction = {"holm": "Holm", "bh": f"Benjamini{DASH}Hochberg"}.get(str(run.settings.statistics.correction), "")
     corrected = f" Adjusted p: corrected by {correction} within the family." if correction else ""
     reasons = missing_reasons(rows)
     difference = (
@@ -283,7 +281,7 @@ def _contrast_rows(run: RunTables, name: str, title: str, rows: pd.DataFrame, fi
     )
 
 
-def _means_words(run: RunTables, rows: pd.DataFrame) -> str:
+def _means_words(run: Run, rows: pd.DataFrame) -> str:
     """Say what the numbers are means of, and what the columns on the design mean."""
     if not (rows["n_slides"] > 0).any():
         return "Ratios are geometric means over patches, because their slides are unknown."

@@ -5,8 +5,7 @@ from typing import Final
 import pandas as pd
 
 from saliency_stats.report.figures.magnification import has_magnifications
-from saliency_stats.report.population import learned, min_confidence, primary_values
-from saliency_stats.report.run import RunTables, records
+from saliency_stats.report.run import Run, records
 from saliency_stats.report.tables.table import Table, of_labels
 from saliency_stats.report.words import (
     NONE,
@@ -19,13 +18,12 @@ from saliency_stats.report.words import (
     ratio_interval,
     whole,
 )
-from saliency_stats.statistics import StatisticsParameters
 from saliency_stats.statistics.magnification import COMPONENTS, NO_MODEL, magnification_model
 
 _ROUTES: Final = {"mixed": "mixed model", "cluster_robust": "cluster-robust", NO_MODEL: "no model"}
 
 
-def magnification_tables(run: RunTables) -> tuple[Table, ...]:
+def magnification_tables(run: Run) -> tuple[Table, ...]:
     """Return the table of the model, where the run has several magnifications and rows for it."""
     if not has_magnifications(run):
         return ()
@@ -33,7 +31,7 @@ def magnification_tables(run: RunTables) -> tuple[Table, ...]:
     return (made,) if made.rows else ()
 
 
-def model_table(run: RunTables) -> Table:
+def model_table(run: Run) -> Table:
     """Return how each magnification differs from the reference in one model of all of them."""
     rows = of_labels(run, model_rows(run))
     cells = [
@@ -66,7 +64,7 @@ def model_table(run: RunTables) -> Table:
     )
 
 
-def model_rows(run: RunTables) -> pd.DataFrame:
+def model_rows(run: Run) -> pd.DataFrame:
     """Fit the model to the primary contrast of the trained classifier, where it beats chance.
 
     Returns
@@ -74,35 +72,26 @@ def model_rows(run: RunTables) -> pd.DataFrame:
     pandas.DataFrame
         As :func:`~saliency_stats.statistics.magnification.magnification_model` returns it.
     """
-    values = primary_values(run)
-    values = values[values["magnification"].isin([value for value in _numbers(run) if learned(run, value)])]
+    values = run.primary_values
+    values = values[values["magnification"].map(run.learned)]
     return magnification_model(
-        values.assign(magnification=values["magnification"].astype(float)),
-        _reference(run),
+        values,
+        run.settings.statistics.reference_magnification,
         unit=run.unit_column,
         alpha=run.alpha,
-        min_units=int(run.setting("statistics.min_slides", StatisticsParameters.min_slides)),
+        min_units=run.settings.statistics.min_slides,
     )
 
 
-def _numbers(run: RunTables) -> list[str]:
-    """Return the magnifications that are numbers: a name cannot be compared with the reference."""
-    return [value for value in run.magnifications if value.replace(".", "", 1).isdigit()]
-
-
-def _reference(run: RunTables) -> float:
-    return float(run.setting("statistics.reference_magnification", StatisticsParameters.reference_magnification))
-
-
-def _note(run: RunTables, rows: pd.DataFrame) -> str:
+def _note(run: Run, rows: pd.DataFrame) -> str:
     text = (
         "Ratio of two ratios cytoplasm : nucleus, trained network; 1 is no difference. All judged patches at all"
-        f" magnifications (probability of the true class at least {min_confidence(run):g}) in one model per class,"
-        f" with random effects of {run.unit}s, of locations in them, and of {run.unit}s at each magnification"
-        " (REML, Kenward–Roger); Var: their variances (log2²). A supporting analysis: p is not corrected for"
-        " multiplicity, the paired differences against the reference are."
+        f" magnifications (probability of the true class at least {run.settings.saliency.min_confidence:g}) in one"
+        f" model per class, with random effects of {run.unit}s, of locations in them, and of {run.unit}s at"
+        " each magnification (REML, Kenward–Roger); Var: their variances (log2²). A supporting analysis: p is not"
+        " corrected for multiplicity, the paired differences against the reference are."
     )
-    left_out = [magnification_words(value) for value in run.magnifications if not learned(run, value)]
+    left_out = [magnification_words(value) for value in run.magnifications if not run.learned[value]]
     if left_out:
         text += f" Left out, because the classifier does not beat chance there: {listing(left_out)}."
     for reason, of_reason in rows[rows["reason"] != ""].groupby("reason", sort=True):

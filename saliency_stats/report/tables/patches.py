@@ -1,7 +1,7 @@
 """The classifier's performance, the judged patches and those left out, as tables."""
 
-from saliency_stats.report.population import exclusions, points, selected_ledger
-from saliency_stats.report.run import RunTables, records
+from saliency_stats.report.population import exclusions, points
+from saliency_stats.report.run import Run, records
 from saliency_stats.report.tables.table import Table, of_labels, place_of
 from saliency_stats.report.words import (
     NONE,
@@ -18,19 +18,19 @@ from saliency_stats.report.words import (
 from saliency_stats.vocabulary import COMPARTMENTS, SPLITS, TRAINED
 
 
-def patch_tables(run: RunTables) -> tuple[Table, ...]:
+def patch_tables(run: Run) -> tuple[Table, ...]:
     """Return the tables of patches that have rows."""
     made = (composition_table(run), metrics_table(run), selection_table(run), exclusions_table(run))
     return tuple(table for table in made if table.rows)
 
 
-def metrics_table(run: RunTables) -> Table:
+def metrics_table(run: Run) -> Table:
     """Return how well each network classifies, by split."""
     place = {split: k for k, split in enumerate(SPLITS)}
-    rows = run.metrics.assign(
-        place=[place.get(value, len(place)) for value in run.metrics["split"]],
-        control=run.metrics["model"] != TRAINED,
-        order=[place_of(run, value) for value in run.metrics["magnification"]],
+    rows = run.own_metrics.assign(
+        place=[place.get(value, len(place)) for value in run.own_metrics["split"]],
+        control=run.own_metrics["model"] != TRAINED,
+        order=[place_of(run, value) for value in run.own_metrics["magnification"]],
     ).sort_values(["order", "control", "model", "place"])
     cells = [
         (
@@ -70,9 +70,9 @@ def metrics_table(run: RunTables) -> Table:
     )
 
 
-def composition_table(run: RunTables) -> Table:
+def composition_table(run: Run) -> Table:
     """Return each compartment's share of area and saliency in the judged patches, and its density ratio."""
-    ledger = selected_ledger(run)
+    ledger = run.judged_ledger
     cells = []
     for magnification in run.magnifications:
         for label in run.labels:
@@ -109,7 +109,7 @@ def composition_table(run: RunTables) -> Table:
     )
 
 
-def selection_table(run: RunTables) -> Table:
+def selection_table(run: Run) -> Table:
     """Return the flow diagram as a table."""
     cells = [
         (
@@ -131,7 +131,7 @@ def selection_table(run: RunTables) -> Table:
     )
 
 
-def exclusions_table(run: RunTables) -> Table:
+def exclusions_table(run: Run) -> Table:
     """Return why patches could not be used."""
     cells = [
         (magnification_words(row.magnification), row.label, row.reason, whole(row.n_patches))

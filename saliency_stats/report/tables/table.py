@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from saliency_stats.report.run import RunTables
+from saliency_stats.report.run import Run
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class Table:
     n_text: int
 
 
-def of_labels(run: RunTables, rows: pd.DataFrame) -> pd.DataFrame:
+def of_labels(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
     """Keep the rows of the classes that the cohort has."""
     return rows[rows["label"].isin(run.labels)]
 
 
-def place_of(run: RunTables, magnification: str) -> int:
+def place_of(run: Run, magnification: float) -> int:
     """Return the place of a magnification from coarse to fine; unknown ones come last."""
     known = list(run.magnifications)
     return known.index(magnification) if magnification in known else len(known)

@@ -8,13 +8,11 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from saliency_stats.report import read_run
 from saliency_stats.report.figures.causal import caption_causal, draw_causal, has_ablation, shown_effects
 from saliency_stats.report.figures.curves import caption_curves, draw_curves, shown_curves
 from saliency_stats.report.figures.separation import caption_separation, draw_separation, has_separation
 from saliency_stats.report.figures.style import house_style, save
-from saliency_stats.report.population import selected_patches
-from saliency_stats.report.run import RunTables
+from saliency_stats.report.run import Run
 from saliency_stats.statistics import StatisticsParameters, primary_population
 from saliency_stats.statistics.causal import causal_table
 from saliency_stats.vocabulary import TISSUE
@@ -23,10 +21,10 @@ Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
 IDENTITY = ["patch_id", "slide_id", "patient_id", "label", "split", "magnification", "model", "compartment"]
 
 
-def simulated(run: RunTables) -> Tables:
+def simulated(run: Run) -> Tables:
     """Return ablation, causal and ablation_curves of a run whose decision lies in the cytoplasm."""
     rng = np.random.default_rng(0)
-    rows = run.ledger[run.ledger["compartment"].isin(TISSUE) & (run.ledger["status"] == "measured")]
+    rows = run.own_ledger[run.own_ledger["compartment"].isin(TISSUE) & (run.own_ledger["status"] == "measured")]
     rows = rows[rows["split"] == "test"].reset_index(drop=True)
     slide = rows["patch_id"].str[:3].map({name: rng.normal(0, 0.5) for name in sorted(set(rows["patch_id"].str[:3]))})
     own = np.where(rows["model"] == "trained", 2.0, 0.0) * (rows["compartment"] == "cytoplasm")
@@ -40,8 +38,8 @@ def simulated(run: RunTables) -> Tables:
             logit = {"logit": 4.0, "logit_ablated": 4.0 - size * rows["area_share"]}
             parts.append(rows[[*IDENTITY, "area_share"]].assign(replacement=kind, region=region, **logit))
     ablation = pd.concat(parts, ignore_index=True)
-    population = primary_population(run.predictions, min_confidence=0.9)
-    causal = causal_table(ablation, run.ledger, population, StatisticsParameters(bootstrap_draws=2_000))
+    population = primary_population(run.own_predictions, min_confidence=0.9)
+    causal = causal_table(ablation, run.own_ledger, population, StatisticsParameters(bootstrap_draws=2_000))
     shares = np.linspace(0, 1, 6)
     steps = rows[rows["model"] == "trained"][IDENTITY].drop(columns=["patient_id", "split"])
     curves = [
@@ -53,12 +51,12 @@ def simulated(run: RunTables) -> Tables:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, make_run: Callable[..., Path]) -> RunTables:
-    return read_run(make_run(tmp_path_factory.mktemp("causal") / "run", slides=4, patches=6))
+def run(tmp_path_factory: pytest.TempPathFactory, make_run: Callable[..., Path]) -> Run:
+    return Run.read(make_run(tmp_path_factory.mktemp("causal") / "run", slides=4, patches=6))
 
 
 @pytest.fixture(scope="module")
-def tables(run: RunTables) -> Tables:
+def tables(run: Run) -> Tables:
     return simulated(run)
 
 
@@ -68,7 +66,7 @@ def _texts(figure: Figure) -> str:
     return "\n".join([*parts, *(text.get_text() for text in figure.texts)])
 
 
-def test_the_diamonds_are_means_over_slides(run: RunTables, tables: Tables) -> None:
+def test_the_diamonds_are_means_over_slides(run: Run, tables: Tables) -> None:
     ablation, causal, _ = tables
     with house_style():
         figure = draw_causal(run, ablation, causal)
@@ -89,7 +87,7 @@ def test_the_diamonds_are_means_over_slides(run: RunTables, tables: Tables) -> N
     assert len(drawn) == 18
 
 
-def test_the_correlations_are_those_of_the_table(run: RunTables, tables: Tables) -> None:
+def test_the_correlations_are_those_of_the_table(run: Run, tables: Tables) -> None:
     ablation, causal, _ = tables
     with house_style():
         text = _texts(draw_causal(run, ablation, causal))
@@ -102,16 +100,16 @@ def test_the_correlations_are_those_of_the_table(run: RunTables, tables: Tables)
     assert "within 4 slides" in text
 
 
-def test_only_judged_patches_of_the_trained_network_are_shown(run: RunTables, tables: Tables) -> None:
+def test_only_judged_patches_of_the_trained_network_are_shown(run: Run, tables: Tables) -> None:
     ablation, _, curves = tables
-    judged = set(selected_patches(run)["patch_id"])
+    judged = set(run.population.patches["patch_id"])
     for shown in (shown_effects(run, ablation), shown_curves(run, curves)):
         assert set(shown["patch_id"]) <= judged
         assert set(shown["model"]) == {"trained"}
     assert set(ablation["patch_id"]) - judged
 
 
-def test_curves_are_means_over_slides(run: RunTables, tables: Tables) -> None:
+def test_curves_are_means_over_slides(run: Run, tables: Tables) -> None:
     curves = tables[2]
     with house_style():
         figure = draw_curves(run, curves)
@@ -125,7 +123,7 @@ def test_curves_are_means_over_slides(run: RunTables, tables: Tables) -> None:
     np.testing.assert_allclose(np.asarray(line.get_ydata()), expected.to_numpy())
 
 
-def test_captions_say_what_is_replaced_and_how_sure_it_is(run: RunTables, tables: Tables) -> None:
+def test_captions_say_what_is_replaced_and_how_sure_it_is(run: Run, tables: Tables) -> None:
     ablation, causal, curves = tables
     text = caption_causal(run, ablation, causal)
     assert "95 % intervals" in text
@@ -133,7 +131,7 @@ def test_captions_say_what_is_replaced_and_how_sure_it_is(run: RunTables, tables
     assert "Student's t over slides" in caption_curves(run, curves)
 
 
-def test_nothing_replaced_is_said(run: RunTables, tables: Tables) -> None:
+def test_nothing_replaced_is_said(run: Run, tables: Tables) -> None:
     ablation, causal, curves = (table.iloc[:0] for table in tables)
     assert not has_ablation(ablation)
     assert has_ablation(tables[0])
@@ -145,7 +143,7 @@ def test_nothing_replaced_is_said(run: RunTables, tables: Tables) -> None:
 
 
 def test_without_slides_there_are_no_intervals(tmp_path: Path, make_run: Callable[..., Path]) -> None:
-    run = read_run(make_run(tmp_path / "run", slides=2, patches=3, known_slides=False))
+    run = Run.read(make_run(tmp_path / "run", slides=2, patches=3, known_slides=False))
     ablation, causal, curves = simulated(run)
     with house_style():
         figure = draw_causal(run, ablation, causal)
@@ -156,7 +154,7 @@ def test_without_slides_there_are_no_intervals(tmp_path: Path, make_run: Callabl
     assert "no intervals" in caption_curves(run, curves)
 
 
-def test_what_tells_the_classes_apart_is_drawn_and_named(run: RunTables, tables: Tables, tmp_path: Path) -> None:
+def test_what_tells_the_classes_apart_is_drawn_and_named(run: Run, tables: Tables, tmp_path: Path) -> None:
     _, causal, _ = tables
     assert has_separation(causal)
     with house_style():

@@ -1,6 +1,5 @@
 """The triangle: what it shows, where, and that its words do not cover one another."""
 
-from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -10,10 +9,9 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
-from saliency_stats.report import read_run
 from saliency_stats.report.figures.compositional import caption_ternary, draw_ternary
 from saliency_stats.report.figures.style import house_style
-from saliency_stats.report.run import RunTables
+from saliency_stats.report.run import Run
 from saliency_stats.report.words import p_sign
 from saliency_stats.statistics import StatisticsParameters
 from saliency_stats.statistics.compositional import DENSITIES, compositional_table
@@ -23,20 +21,20 @@ CENTRE = (0.5, np.sqrt(0.75) / 3)
 
 
 @pytest.fixture(scope="module")
-def run(run_folder: Path) -> RunTables:
-    return read_run(run_folder)
+def run(run_folder: Path) -> Run:
+    return Run.read(run_folder)
 
 
-def _drawn(run: RunTables) -> Figure:
+def _drawn(run: Run) -> Figure:
     with house_style():
         figure = draw_ternary(run)
         figure.draw_without_rendering()
     return figure
 
 
-def _table(run: RunTables) -> pd.DataFrame:
+def _table(run: Run) -> pd.DataFrame:
     settings = StatisticsParameters(bootstrap_draws=2_000, min_confidence=0.9)
-    return compositional_table(run.ledger, run.predictions, settings=settings)
+    return compositional_table(run.own_ledger, run.own_predictions, settings=settings)
 
 
 def _clouds(figure: Figure, panel: int = 0) -> list[np.ndarray]:
@@ -56,7 +54,7 @@ def _words(figure: Figure) -> list[str]:
     return [*texts, *legends, *(text.get_text() for text in figure.texts)]
 
 
-def test_it_shows_every_slide_the_means_and_their_regions(run: RunTables) -> None:
+def test_it_shows_every_slide_the_means_and_their_regions(run: Run) -> None:
     figure = _drawn(run)
     found = _table(run)
     assert len(figure.axes) == 1
@@ -86,7 +84,7 @@ def _cut_of(figure: Figure) -> float:
     return float(start)
 
 
-def test_the_cross_is_at_the_centre_and_named(run: RunTables) -> None:
+def test_the_cross_is_at_the_centre_and_named(run: Run) -> None:
     figure = _drawn(run)
     (cross,) = (line for line in figure.axes[0].lines if line.get_marker() == "P")
     np.testing.assert_allclose(cross.get_xydata()[0], CENTRE)
@@ -97,30 +95,30 @@ def test_the_cross_is_at_the_centre_and_named(run: RunTables) -> None:
     assert "20×: benign 7 slides, malignant 8 slides" in words
 
 
-def _at(run: RunTables, *magnifications: str) -> RunTables:
+def _at(run: Run, *magnifications: str) -> Run:
     """Repeat a run's tables at other magnifications."""
     names = ("patches", "predictions", "metrics", "ledger")
     repeated = {
         name: pd.concat([getattr(run, name).assign(magnification=value) for value in magnifications]) for name in names
     }
-    return replace(run, **repeated)
+    return run.changed(**repeated)
 
 
-def _some(run: RunTables, name: str) -> RunTables:
+def _some(run: Run, name: str) -> Run:
     """Return a run of which something is missing."""
     if name == "one label":
-        return replace(
-            run, **{table: _where(getattr(run, table), "label", {"benign"}) for table in ("patches", "ledger")}
+        return run.changed(
+            **{table: _where(getattr(run, table), "label", {"benign"}) for table in ("patches", "ledger")}
         )
     if name == "chance":
-        return replace(run, metrics=run.metrics.assign(learned=False))
+        return run.changed(metrics=run.own_metrics.assign(learned=False))
     if name == "few slides":
         slides = {*[f"slide_b{k:02d}$" for k in (1, 3, 7)], *[f"slide_m{k:02d}$" for k in (1, 3, 5, 7)]}
-        return replace(run, ledger=_where(run.ledger, "slide_id", slides))
+        return run.changed(ledger=_where(run.own_ledger, "slide_id", slides))
     if name == "unknown slides":
-        return replace(run, ledger=run.ledger.assign(slide_id=""))
+        return run.changed(ledger=run.own_ledger.assign(slide_id=""))
     if name == "no control":
-        return replace(run, ledger=_where(run.ledger, "model", {"trained"}))
+        return run.changed(ledger=_where(run.own_ledger, "model", {"trained"}))
     return run
 
 
@@ -140,7 +138,7 @@ VARIANTS: dict[str, tuple[tuple[str, ...], tuple[str, ...], int]] = {
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_no_words_cover_one_another_and_nothing_lies_outside(name: str, run: RunTables) -> None:
+def test_no_words_cover_one_another_and_nothing_lies_outside(name: str, run: Run) -> None:
     magnifications, notes, n_regions = VARIANTS[name]
     run = _at(_some(run, name), *magnifications)
     figure = _drawn(run)
@@ -169,7 +167,7 @@ def test_no_words_cover_one_another_and_nothing_lies_outside(name: str, run: Run
         assert not any(box.contains(*mark) for mark in marks)
 
 
-def test_the_caption_has_the_numbers_of_the_table(run: RunTables) -> None:
+def test_the_caption_has_the_numbers_of_the_table(run: Run) -> None:
     caption = caption_ternary(run)
     table = _table(run)
     for row in table[table["model"] == "trained"].itertuples():
@@ -183,7 +181,7 @@ def test_the_caption_has_the_numbers_of_the_table(run: RunTables) -> None:
     assert "95 % confidence region" in caption
 
 
-def test_the_caption_says_why_nothing_is_tested(run: RunTables) -> None:
+def test_the_caption_says_why_nothing_is_tested(run: Run) -> None:
     caption = caption_ternary(_some(run, "chance"))
     assert caption.count("not tested: the classifier does not beat chance") == 2
     assert "adjusted p" not in caption
@@ -193,10 +191,10 @@ def test_the_caption_says_why_nothing_is_tested(run: RunTables) -> None:
     assert caption.count("not tested: the slides of the patches are unknown") == 2
 
 
-def test_nothing_judged_is_said(run: RunTables) -> None:
-    unsure = replace(run, predictions=run.predictions.assign(p_malignant=0.5))
-    stroma = run.ledger["compartment"] == "stroma"
-    bare = replace(run, ledger=run.ledger.assign(status=run.ledger["status"].mask(stroma, "missing: area")))
+def test_nothing_judged_is_said(run: Run) -> None:
+    unsure = run.changed(predictions=run.own_predictions.assign(p_malignant=0.5))
+    stroma = run.own_ledger["compartment"] == "stroma"
+    bare = run.changed(ledger=run.own_ledger.assign(status=run.own_ledger["status"].mask(stroma, "missing: area")))
     for changed, words in (
         (unsure, "no patch of the evaluation split was classified correctly and confidently"),
         (bare, "no judged patch has saliency in nuclei, cytoplasm and stroma alike"),

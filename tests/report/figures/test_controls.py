@@ -1,6 +1,5 @@
 """The claim against every control and by every method: what is drawn is what the table holds."""
 
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from saliency_stats.report import read_run
 from saliency_stats.report.figures.controls import (
     all_primary,
     caption_controls,
@@ -29,7 +27,7 @@ from saliency_stats.report.figures.methods import (
     method_rows,
 )
 from saliency_stats.report.figures.style import CONTROL_COLOUR, DIFFERENCE_COLOUR, TRAINED_COLOUR, house_style, save
-from saliency_stats.report.run import RunTables
+from saliency_stats.report.run import Run
 from saliency_stats.report.words import ratio, ratio_interval
 
 CASCADE = [f"cascading_{depth}" for depth in range(1, 7)]
@@ -43,7 +41,7 @@ TRAINED_AT = {"benign": 0.3, "malignant": 0.9}
 
 
 def _row(
-    label: str, magnification: str, model: str, method: str, reduction: str, numbers: dict[str, float]
+    label: str, magnification: float, model: str, method: str, reduction: str, numbers: dict[str, float]
 ) -> dict[str, object]:
     return {
         "contrast": "cytoplasm_vs_nucleus",
@@ -109,8 +107,8 @@ def _methods(magnifications: tuple[str, ...]) -> list[dict[str, object]]:
     return rows
 
 
-def _run(folder: Path, rows: list[dict[str, object]], *, tested: bool = True, chance: bool = False) -> RunTables:
-    run = read_run(folder)
+def _run(folder: Path, rows: list[dict[str, object]], *, tested: bool = True, chance: bool = False) -> Run:
+    run = Run.read(folder)
     table = pd.DataFrame(rows)
     # every row has the rows of other tests and contrasts beside it, which nothing here may show
     table = pd.concat(
@@ -124,15 +122,15 @@ def _run(folder: Path, rows: list[dict[str, object]], *, tested: bool = True, ch
         of_trained = table["model"].str.startswith("trained")
         table.loc[of_trained, missing] = np.nan
         table.loc[of_trained, "status"] = "not_interpretable"
-    numbers = run.all_contrasts.columns.difference(table.columns)
+    numbers = run.contrasts.columns.difference(table.columns)
     table = table.assign(**dict.fromkeys(numbers, np.nan)).reset_index(drop=True)
     patches = [run.patches.assign(magnification=name) for name in sorted(set(table["magnification"]))]
-    metrics = [run.metrics.assign(magnification=name) for name in sorted(set(table["magnification"]))]
-    return replace(run, all_contrasts=table, patches=pd.concat(patches), metrics=pd.concat(metrics))
+    metrics = [run.own_metrics.assign(magnification=name) for name in sorted(set(table["magnification"]))]
+    return run.changed(all_contrasts=table, patches=pd.concat(patches), metrics=pd.concat(metrics))
 
 
 @pytest.fixture
-def run(small_folder: Path) -> RunTables:
+def run(small_folder: Path) -> Run:
     """One magnification with all controls and all methods."""
     return _run(small_folder, [*_controls(("20",)), *_methods(("20",))])
 
@@ -152,7 +150,7 @@ def _at(line: Line2D) -> tuple[float, float]:
     return float(np.asarray(line.get_xdata())[0]), float(np.asarray(line.get_ydata())[0])
 
 
-def test_controls_stand_in_order_under_their_groups(run: RunTables) -> None:
+def test_controls_stand_in_order_under_their_groups(run: Run) -> None:
     figure = _drawn(draw_controls(run))
     words = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
     assert words == [
@@ -166,13 +164,13 @@ def test_controls_stand_in_order_under_their_groups(run: RunTables) -> None:
 
 
 @pytest.mark.parametrize("label", LABELS)
-def test_every_estimate_and_difference_is_drawn_in_its_row(run: RunTables, label: str) -> None:
+def test_every_estimate_and_difference_is_drawn_in_its_row(run: Run, label: str) -> None:
     figure = _drawn(draw_controls(run))
     estimates, differences = figure.axes[2 * LABELS.index(label) : 2 * LABELS.index(label) + 2]
     assert estimates.get_title(loc="left") == f"{label}, 20×"
     names = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
     places = dict(zip(names, figure.axes[0].get_yticks(), strict=True))
-    table = run.all_contrasts
+    table = run.contrasts
     table = table[
         (table["label"] == label)
         & (table["test"] == "sign_flip")
@@ -201,7 +199,7 @@ def test_every_estimate_and_difference_is_drawn_in_its_row(run: RunTables, label
     assert {(low, high) for (low, _), (high, _) in segments} == set(ends.itertuples(index=False, name=None))
 
 
-def test_the_caption_counts_what_the_trained_network_exceeds(run: RunTables) -> None:
+def test_the_caption_counts_what_the_trained_network_exceeds(run: Run) -> None:
     caption = caption_controls(run)
     for label in LABELS:
         own = TRAINED_AT[label]
@@ -216,9 +214,9 @@ def test_the_caption_counts_what_the_trained_network_exceeds(run: RunTables) -> 
     assert "without an interval" not in caption
 
 
-def test_an_alpha_decides_what_is_filled(run: RunTables) -> None:
+def test_an_alpha_decides_what_is_filled(run: Run) -> None:
     study = {**run.study, "statistics": {**run.study["statistics"], "alpha": 0.005}}
-    strict = replace(run, study=study)
+    strict = run.changed(study=study)
     faces = [mark.get_markerfacecolor() for mark in _marks(_drawn(draw_controls(strict)).axes[1])]
     assert set(faces) == {"white"}
     assert "than 0 of 12 controls" in caption_controls(strict)
@@ -251,7 +249,7 @@ def test_a_control_without_an_estimate_is_named(small_folder: Path) -> None:
 
 
 def test_a_run_with_one_randomised_control_has_neither_figure(small_folder: Path) -> None:
-    plain = read_run(small_folder)
+    plain = Run.read(small_folder)
     assert not has_controls(plain)
     assert not has_methods(plain)
     rows = [row for row in _controls(("20",)) if row["model"] in ("trained", "shuffled")]
@@ -288,7 +286,7 @@ def test_a_classifier_at_chance_is_hollow(small_folder: Path) -> None:
     assert "Hollow marks of the trained network: it learned nothing there" in caption_controls(run)
 
 
-def test_methods_have_a_row_each_and_the_reductions_their_marks(run: RunTables) -> None:
+def test_methods_have_a_row_each_and_the_reductions_their_marks(run: Run) -> None:
     figure = _drawn(draw_methods(run))
     words = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
     assert words[0] == "gradient\n(this study’s own)"
@@ -319,7 +317,7 @@ def test_methods_have_a_row_each_and_the_reductions_their_marks(run: RunTables) 
         assert np.asarray(own.get_xdata()).tolist() == [TRAINED_AT[label]] * 2
 
 
-def test_the_caption_counts_the_methods_that_agree(run: RunTables) -> None:
+def test_the_caption_counts_the_methods_that_agree(run: Run) -> None:
     caption = caption_methods(run)
     # of 8 others 3 multiply by the input and are opposed, and Grad-CAM agrees without being significant
     methods = "5 of 8 other methods (significant in 4; significantly the opposite in 3)"
@@ -344,15 +342,15 @@ def test_without_the_study_own_method_there_is_nothing_to_agree_with(small_folde
     )
 
 
-def test_nothing_to_draw_says_so(run: RunTables) -> None:
-    empty = replace(run, all_contrasts=run.all_contrasts.assign(estimate=np.nan))
+def test_nothing_to_draw_says_so(run: Run) -> None:
+    empty = run.changed(all_contrasts=run.contrasts.assign(estimate=np.nan))
     for draw in (draw_controls, draw_methods):
         assert "nothing to draw" in draw(empty).texts[0].get_text()
     assert "No estimate: " in caption_controls(empty)
     assert "estimates missing" in caption_methods(empty)
 
 
-def test_rows_are_of_the_primary_test_and_contrast_alone(run: RunTables) -> None:
+def test_rows_are_of_the_primary_test_and_contrast_alone(run: Run) -> None:
     assert set(all_primary(run)["test"]) == {"sign_flip"}
     rows = control_rows(run)
     assert len(rows) == 2 * (1 + len(CONTROLS))

@@ -1,7 +1,6 @@
 """The magnification figures and table show the numbers of the run's own tables, and say where there is no finding."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from saliency_stats.report import read_run
 from saliency_stats.report.figures.contrasts import primary_rows
 from saliency_stats.report.figures.magnification import (
     caption_compartments,
@@ -21,8 +19,8 @@ from saliency_stats.report.figures.magnification import (
     has_magnifications,
 )
 from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, CONTROL_COLOUR, TRAINED_COLOUR, house_style
-from saliency_stats.report.population import points, primary_values, selected_ledger, unit_means
-from saliency_stats.report.run import RunTables
+from saliency_stats.report.population import points, unit_means
+from saliency_stats.report.run import Run
 from saliency_stats.report.tables.contrasts import differences_table
 from saliency_stats.report.tables.magnification import magnification_tables, model_rows, model_table
 from saliency_stats.report.words import ratio
@@ -31,13 +29,13 @@ MAGNIFICATIONS = ("5", "10", "20", "40")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, make_run: Callable[..., Path]) -> RunTables:
+def run(tmp_path_factory: pytest.TempPathFactory, make_run: Callable[..., Path]) -> Run:
     """Four magnifications, of which the classifier learned nothing at the coarsest."""
     folder = tmp_path_factory.mktemp("magnifications") / "run"
-    return read_run(make_run(folder, magnifications=(5.0, 10.0, 20.0, 40.0), chance=(5.0,), slides=7, patches=6))
+    return Run.read(make_run(folder, magnifications=(5.0, 10.0, 20.0, 40.0), chance=(5.0,), slides=7, patches=6))
 
 
-def _drawn(run: RunTables, draw: Callable[[RunTables], Figure] = draw_magnification) -> Figure:
+def _drawn(run: Run, draw: Callable[[Run], Figure] = draw_magnification) -> Figure:
     with house_style():
         figure = draw(run)
         figure.draw_without_rendering()
@@ -50,10 +48,10 @@ def _marks(axes: Axes, colour: str, marker: str = "o") -> dict[float, Line2D]:
     return {float(line.get_xdata()[0]): line for line in found}
 
 
-def _unknown(run: RunTables) -> RunTables:
+def _unknown(run: Run) -> Run:
     tables = {name: getattr(run, name).assign(slide_id="") for name in ("patches", "ledger")}
-    contrasts = run.contrasts.assign(ci_low=np.nan, ci_high=np.nan, reason="the slides of the patches are unknown")
-    return replace(run, **tables, contrasts=contrasts)
+    contrasts = run.own_contrasts.assign(ci_low=np.nan, ci_high=np.nan, reason="the slides of the patches are unknown")
+    return run.changed(**tables, contrasts=contrasts)
 
 
 def _words(figure: Figure) -> str:
@@ -61,11 +59,11 @@ def _words(figure: Figure) -> str:
     return " | ".join([*texts, *(text.get_text() for axes in figure.axes for text in axes.texts)])
 
 
-def test_the_means_are_those_of_the_contrasts_and_the_accuracy_that_of_the_metrics(run: RunTables) -> None:
+def test_the_means_are_those_of_the_contrasts_and_the_accuracy_that_of_the_metrics(run: Run) -> None:
     figure = _drawn(run)
     rows = primary_rows(run)
     rows = rows[rows["model"] == "trained"].set_index(["label", "magnification"])
-    scores = run.metrics[(run.metrics["model"] == "trained") & (run.metrics["split"] == "test")]
+    scores = run.own_metrics[(run.own_metrics["model"] == "trained") & (run.own_metrics["split"] == "test")]
     scores = scores.set_index("magnification")["balanced_accuracy"]
     assert [axes.get_title() for axes in figure.axes] == ["benign", "malignant", "the classifier"]
     for axes in figure.axes:
@@ -81,7 +79,7 @@ def test_the_means_are_those_of_the_contrasts_and_the_accuracy_that_of_the_metri
         assert ticks == ["5×\n(chance)", "10×", "20×", "40×"]
 
 
-def test_intervals_are_drawn_where_there_is_a_finding(run: RunTables) -> None:
+def test_intervals_are_drawn_where_there_is_a_finding(run: Run) -> None:
     rows = primary_rows(run)
     for axes in _drawn(run).axes[:2]:
         upright = {
@@ -96,8 +94,8 @@ def test_intervals_are_drawn_where_there_is_a_finding(run: RunTables) -> None:
             assert found == [row.ci_low, row.ci_high]
 
 
-def test_a_thin_line_joins_each_slide_over_its_magnifications(run: RunTables) -> None:
-    values = primary_values(run)
+def test_a_thin_line_joins_each_slide_over_its_magnifications(run: Run) -> None:
+    values = run.primary_values
     for axes in _drawn(run).axes[:2]:
         own = values[(values["label"] == axes.get_title()) & values["value"].notna()]
         means = own.pivot_table(index="slide_id", columns="magnification", values="value")[list(MAGNIFICATIONS)]
@@ -108,8 +106,8 @@ def test_a_thin_line_joins_each_slide_over_its_magnifications(run: RunTables) ->
             np.testing.assert_allclose(line.get_xdata(), np.log2(each.dropna().index.astype(float)))
 
 
-def test_the_mean_of_the_thin_lines_is_the_thick_one(run: RunTables) -> None:
-    values = primary_values(run)
+def test_the_mean_of_the_thin_lines_is_the_thick_one(run: Run) -> None:
+    values = run.primary_values
     rows = primary_rows(run)
     for label in run.labels:
         means = unit_means(run, values[values["label"] == label])
@@ -117,32 +115,31 @@ def test_the_mean_of_the_thin_lines_is_the_thick_one(run: RunTables) -> None:
         np.testing.assert_allclose(means.mean(), own[means.columns], atol=1e-12)
 
 
-def test_a_patients_mean_is_that_of_the_patients_slides(run: RunTables) -> None:
+def test_a_patients_mean_is_that_of_the_patients_slides(run: Run) -> None:
     values = pd.DataFrame(
         {"patch_id": list("abcd"), "magnification": "20", "value": [1.0, 2.0, 3.0, 9.0], "slide_id": list("ssst")}
     ).assign(patient_id="q")
     study = {**run.study, "statistics": {**run.study["statistics"], "unit": "patient"}}
-    assert unit_means(replace(run, study=study), values).loc["q", "20"] == 5.5  # of 2 and 9, not of four patches
+    assert unit_means(run.changed(study=study), values).loc["q", "20"] == 5.5  # of 2 and 9, not of four patches
 
 
-def test_the_control_is_a_grey_broken_line(run: RunTables) -> None:
+def test_the_control_is_a_grey_broken_line(run: Run) -> None:
     rows = primary_rows(run)
     for axes in _drawn(run).axes[:2]:
         own = rows[(rows["model"] == "randomised") & (rows["label"] == axes.get_title())].set_index("magnification")
         pieces = [line for line in axes.lines if line.get_color() == CONTROL_COLOUR]
         assert all(line.get_linestyle() == "--" for line in pieces)
         assert [line.get_ydata()[0] for line in pieces] == own["estimate"][["5", "10", "20"]].tolist()
-    bare = replace(
-        run,
-        ledger=run.ledger[run.ledger["model"] == "trained"],
-        contrasts=run.contrasts[run.contrasts["model"] == "trained"],
+    bare = run.changed(
+        ledger=run.own_ledger[run.own_ledger["model"] == "trained"],
+        contrasts=run.contrasts[run.own_contrasts["model"] == "trained"],
     )
     assert "control" not in _words(_drawn(bare))
     assert "control" not in caption_magnification(bare)
 
 
-def test_every_compartment_class_and_magnification_is_in_one_picture(run: RunTables) -> None:
-    ledger = selected_ledger(run)
+def test_every_compartment_class_and_magnification_is_in_one_picture(run: Run) -> None:
+    ledger = run.judged_ledger
     ledger = ledger[ledger["model"] == "trained"]
     figure = _drawn(run, draw_compartments)
     assert [axes.get_title() for axes in figure.axes] == ["benign", "malignant"]
@@ -160,16 +157,16 @@ def test_every_compartment_class_and_magnification_is_in_one_picture(run: RunTab
                 assert (mark.get_markerfacecolor() == "white") is (magnification == "5")
 
 
-def test_chance_is_said(run: RunTables) -> None:
+def test_chance_is_said(run: Run) -> None:
     for draw, caption in ((draw_magnification, caption_magnification), (draw_compartments, caption_compartments)):
         assert "hollow: classifier at chance, no finding" in _words(_drawn(run, draw))
         assert "Hollow marks, at 5×: the classifier does not beat chance there" in caption(run)
-        sure = replace(run, metrics=run.metrics.assign(learned=True))
+        sure = run.changed(metrics=run.own_metrics.assign(learned=True))
         assert "hollow" not in _words(_drawn(sure, draw))
         assert "Hollow" not in caption(sure)
 
 
-def test_unknown_slides_have_neither_lines_nor_intervals(run: RunTables) -> None:
+def test_unknown_slides_have_neither_lines_nor_intervals(run: Run) -> None:
     unknown = _unknown(run)
     figure = _drawn(unknown)
     assert not [line for axes in figure.axes for line in axes.lines if line.get_marker() == "."]
@@ -180,34 +177,35 @@ def test_unknown_slides_have_neither_lines_nor_intervals(run: RunTables) -> None
         assert len(_marks(axes, TRAINED_COLOUR)) == 4
 
 
-def test_a_mean_without_an_interval_says_why(run: RunTables) -> None:
+def test_a_mean_without_an_interval_says_why(run: Run) -> None:
     reason = "sign flips over 5 units set no finite interval at this level"
-    few = replace(run, contrasts=run.contrasts.assign(ci_low=np.nan, ci_high=np.nan, reason=reason, status="tested"))
+    few = run.changed(contrasts=run.contrasts.assign(ci_low=np.nan, ci_high=np.nan, reason=reason, status="tested"))
     assert f"Means without an interval: {reason}." in caption_magnification(few)
     assert "interval" not in _words(_drawn(few))
     assert "trained: mean over slides with 95 % interval" in _words(_drawn(run))
 
 
-def test_one_class_and_nothing_judged(run: RunTables) -> None:
+def test_one_class_and_nothing_judged(run: Run) -> None:
     benign = {name: getattr(run, name).query("label == 'benign'") for name in ("patches", "ledger", "contrasts")}
-    assert [axes.get_title() for axes in _drawn(replace(run, **benign)).axes] == ["benign", "the classifier"]
-    assert [axes.get_title() for axes in _drawn(replace(run, **benign), draw_compartments).axes] == ["benign"]
-    nothing = replace(
-        run, predictions=run.predictions.assign(p_malignant=0.5), contrasts=run.contrasts.assign(estimate=np.nan)
+    assert [axes.get_title() for axes in _drawn(run.changed(**benign)).axes] == ["benign", "the classifier"]
+    assert [axes.get_title() for axes in _drawn(run.changed(**benign), draw_compartments).axes] == ["benign"]
+    nothing = run.changed(
+        predictions=run.own_predictions.assign(p_malignant=0.5),
+        contrasts=run.contrasts.assign(estimate=np.nan),
     )
     for draw in (draw_magnification, draw_compartments):
         assert "nothing to draw" in _drawn(nothing, draw).texts[0].get_text()
     assert magnification_tables(nothing) == ()
 
 
-def test_one_magnification_is_no_comparison(run: RunTables, run_folder: Path) -> None:
+def test_one_magnification_is_no_comparison(run: Run, run_folder: Path) -> None:
     assert has_magnifications(run)
-    one = read_run(run_folder)
+    one = Run.read(run_folder)
     assert not has_magnifications(one)
     assert magnification_tables(one) == ()
 
 
-def test_no_words_cover_one_another_and_nothing_lies_outside(run: RunTables) -> None:
+def test_no_words_cover_one_another_and_nothing_lies_outside(run: Run) -> None:
     for draw in (draw_magnification, draw_compartments):
         figure = _drawn(run, draw)
         parts = [axes.get_tightbbox() for axes in figure.axes] + [
@@ -219,7 +217,7 @@ def test_no_words_cover_one_another_and_nothing_lies_outside(run: RunTables) -> 
             assert not any(one.overlaps(other) for other in parts[:k])
 
 
-def test_the_model_leaves_out_what_did_not_learn(run: RunTables) -> None:
+def test_the_model_leaves_out_what_did_not_learn(run: Run) -> None:
     rows = model_rows(run)
     assert sorted(set(rows["magnification"])) == [10.0, 40.0]
     table = model_table(run)
@@ -231,20 +229,20 @@ def test_the_model_leaves_out_what_did_not_learn(run: RunTables) -> None:
     assert all(len(cells) == len(table.columns) for cells in table.rows)
 
 
-def test_a_model_that_cannot_be_fitted_says_why(run: RunTables) -> None:
+def test_a_model_that_cannot_be_fitted_says_why(run: Run) -> None:
     table = model_table(_unknown(run))
     assert {cells[2] for cells in table.rows} == {"no model"}
     assert {cells[3] for cells in table.rows} == {"—"}
     assert "Benign and malignant, no model: the slides of the patches are unknown" in table.note
     study = {**run.study, "statistics": {**run.study["statistics"], "reference_magnification": 5.0}}
-    assert "no value at the reference 5×" in model_table(replace(run, study=study)).note
+    assert "no value at the reference 5×" in model_table(run.changed(study=study)).note
 
 
-def test_differences_stand_by_question_class_and_magnification(run: RunTables) -> None:
+def test_differences_stand_by_question_class_and_magnification(run: Run) -> None:
     table = differences_table(run)
     against = [(cells[0], cells[1]) for cells in table.rows if cells[2] == "against the reference magnification"]
     assert against == [(f"{mag}× against 20×", label) for label in ("benign", "malignant") for mag in (5, 10, 40)]
     # a reason that many rows share is said once
     assert table.note.count("does not beat chance") == 1
-    one = replace(run, patches=run.patches.query("label == 'benign'"))
+    one = run.changed(patches=run.patches.query("label == 'benign'"))
     assert "both" not in {cells[1] for cells in differences_table(one).rows}

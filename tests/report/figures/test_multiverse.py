@@ -10,18 +10,16 @@ import pytest
 from matplotlib.figure import Figure
 
 from saliency_stats.compartments.variants import VARIANTS
-from saliency_stats.errors import ReportError
-from saliency_stats.report import read_run
+from saliency_stats.errors import StorageError
 from saliency_stats.report.figures.multiverse import (
     caption_multiverse,
     caption_segmentation,
     draw_multiverse,
     draw_segmentation,
     has_multiverse,
-    multiverse_rows,
 )
 from saliency_stats.report.figures.style import TRAINED_COLOUR, house_style, save
-from saliency_stats.report.run import RunTables
+from saliency_stats.report.run import Run
 from saliency_stats.report.words import ratio_interval
 from saliency_stats.statistics.multiverse import MULTIVERSE_COLUMNS
 
@@ -59,9 +57,9 @@ def _table(*, tested: bool = True, magnifications: tuple[float, ...] = (20.0,)) 
     return table.sample(frac=1, random_state=0)
 
 
-def _run(run_folder: Path, tmp_path: Path, table: pd.DataFrame) -> RunTables:
+def _run(run_folder: Path, tmp_path: Path, table: pd.DataFrame) -> Run:
     table.to_csv(tmp_path / "multiverse.csv", index=False)
-    return replace(read_run(run_folder), folder=tmp_path)
+    return replace(Run.read(run_folder), folder=tmp_path)
 
 
 def _drawn(figure: Figure) -> Figure:
@@ -125,7 +123,7 @@ def test_segmentations_are_those_of_the_study_and_the_band_is_their_range(run_fo
 
 def test_without_intervals_and_at_several_magnifications_it_is_drawn_too(run_folder: Path, tmp_path: Path) -> None:
     run = _run(run_folder, tmp_path, _table(tested=False, magnifications=(10.0, 20.0)))
-    run = replace(run, patches=pd.concat([run.patches, run.patches.assign(magnification="10")]))
+    run = run.changed(patches=pd.concat([run.patches, run.patches.assign(magnification="10")]))
     with house_style():
         for name, draw in (("curve", draw_multiverse), ("segmentation", draw_segmentation)):
             figure = draw(run)
@@ -143,12 +141,11 @@ def test_nothing_to_draw_says_so(run_folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_without_a_multiverse_has_no_such_figures(run_folder: Path, tmp_path: Path) -> None:
-    run = replace(read_run(run_folder), folder=tmp_path)
+    run = Run.read(run_folder)
     assert not has_multiverse(run)
     _table().drop(columns="usual").to_csv(tmp_path / "multiverse.csv", index=False)
-    assert has_multiverse(run)
-    with pytest.raises(ReportError, match="the columns usual are missing"):
-        multiverse_rows(run)
+    with pytest.raises(StorageError, match="the columns usual are missing"):
+        has_multiverse(Run(tmp_path))
     _table().assign(estimate="much").to_csv(tmp_path / "multiverse.csv", index=False)
-    with pytest.raises(ReportError, match="no number"):
-        multiverse_rows(run)
+    with pytest.raises(StorageError, match="no number"):
+        has_multiverse(Run(tmp_path))

@@ -16,15 +16,9 @@ from hypothesis import strategies as st
 
 from saliency_stats.compartments import Stains, stain_table, stains_from
 from saliency_stats.errors import StorageError
-from saliency_stats.execution.store import (
-    BIG_TABLE,
-    TEXT_COLUMNS,
-    Store,
-    atomic,
-    write_json,
-    write_table,
-    write_text,
-)
+from saliency_stats.execution.files import atomic, write_json, write_table, write_text
+from saliency_stats.execution.schema import BIG_TABLE, TABLES, Table
+from saliency_stats.execution.store import Store
 
 NO_SPACE = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -74,7 +68,7 @@ def test_killed_while_writing_the_old_file_stays(tmp_path):
     (tmp_path / "a.txt").write_text("old")
     script = (
         "import os, signal, sys, pathlib\n"
-        "from saliency_stats.execution.store import atomic\n"
+        "from saliency_stats.execution.files import atomic\n"
         "with atomic(pathlib.Path(sys.argv[1])) as partial:\n"
         "    partial.write_text('half')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -145,44 +139,59 @@ def test_a_disk_too_small_for_the_run(small_disk):
 # --- tables and JSON --------------------------------------------------------------------------------
 
 
-def stored(tmp_path, table):
-    write_table(tmp_path / "t.csv", table)
-    return Store(tmp_path).table("t")
+TEXT = ("patch_id", "slide_id", "patient_id", "split")
 
 
-def test_ids_are_text_whatever_they_look_like(tmp_path):
+@pytest.fixture
+def stored(tmp_path, monkeypatch):
+    """Writes a table with columns of every kind into a run's folder and reads it back."""
+
+    def write_and_read(table):
+        kinds = {"text": TEXT, "numbers": ("value", "x_um"), "flags": ("correct",)}
+        here = {kind: tuple(name for name in names if name in table) for kind, names in kinds.items()}
+        monkeypatch.setitem(TABLES, "t", Table("row", writer="a test", **here))
+        typed = Store(tmp_path).write("t", table)
+        read = Store(tmp_path).table("t")
+        # what was just computed is handed on as it would be read
+        pd.testing.assert_frame_equal(read, typed)
+        return read
+
+    return write_and_read
+
+
+def test_ids_are_text_whatever_they_look_like(stored):
     words = ["007", "", "1e5", "NA", "nan", "None", "null", "True", "1.0", " x ", "a,b", 'say "ä"', "two\nlines"]
-    table = pd.DataFrame(dict.fromkeys(TEXT_COLUMNS, words)).astype("str")
-    pd.testing.assert_frame_equal(stored(tmp_path, table), table)
+    table = pd.DataFrame(dict.fromkeys(TEXT, words)).astype("str")
+    pd.testing.assert_frame_equal(stored(table), table)
 
 
-def test_ids_that_are_all_numbers_or_all_empty_stay_text(tmp_path):
+def test_ids_that_are_all_numbers_or_all_empty_stay_text(stored):
     table = pd.DataFrame({"slide_id": ["012", "13"], "patient_id": ["", ""], "split": ["", ""]}).astype("str")
-    pd.testing.assert_frame_equal(stored(tmp_path, table), table)
+    pd.testing.assert_frame_equal(stored(table), table)
 
 
-def test_missing_numbers_stay_missing_and_truths_stay_truths(tmp_path):
+def test_missing_numbers_stay_missing_and_truths_stay_truths(stored):
     table = pd.DataFrame(
-        {"patch_id": ["1", "2"], "x_um": [np.nan, np.nan], "p": [0.5, np.nan], "n": [1, 2], "correct": [True, False]}
+        {"patch_id": ["1", "2"], "x_um": [np.nan, np.nan], "value": [0.5, np.nan], "correct": [True, False]}
     ).astype({"patch_id": "str"})
-    pd.testing.assert_frame_equal(stored(tmp_path, table), table)
+    pd.testing.assert_frame_equal(stored(table), table)
 
 
-def test_a_table_without_rows_keeps_its_columns(tmp_path):
-    read = stored(tmp_path, pd.DataFrame(columns=["patch_id", "area_share"]))
-    assert list(read.columns) == ["patch_id", "area_share"]
+def test_a_table_without_rows_keeps_its_columns_and_types(stored):
+    read = stored(pd.DataFrame(columns=["patch_id", "value", "correct"]))
+    assert read.dtypes.astype(str).to_dict() == {"patch_id": "str", "value": "float64", "correct": "bool"}
     assert read.empty
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.text("01eNAn. ", max_size=4), st.floats(allow_nan=True)), min_size=1, max_size=6))
-def test_numbers_and_ids_come_back_exactly(tmp_path, rows):
+def test_numbers_and_ids_come_back_exactly(stored, rows):
     table = pd.DataFrame(rows, columns=["slide_id", "value"]).astype({"slide_id": "str", "value": float})
-    read = stored(tmp_path, table)
+    read = stored(table)
     assert read["slide_id"].tolist() == table["slide_id"].tolist()
-    np.testing.assert_array_equal(read["value"].astype(float), table["value"])
+    np.testing.assert_array_equal(read["value"], table["value"])
     known = table["value"].notna()
-    np.testing.assert_array_equal(np.signbit(read["value"][known].astype(float)), np.signbit(table["value"][known]))
+    np.testing.assert_array_equal(np.signbit(read["value"][known]), np.signbit(table["value"][known]))
 
 
 def test_a_table_is_written_the_same_wherever(tmp_path):
@@ -198,7 +207,7 @@ def test_a_big_table_is_written_as_parquet_too(tmp_path):
 
 
 def test_a_table_that_is_not_there(tmp_path):
-    with pytest.raises(StorageError, match=r"holds no ledger\.csv; the run is not finished.*Run the study again"):
+    with pytest.raises(StorageError, match=r"ledger\.csv: missing; a finished run has it\. Run the study again"):
         Store(tmp_path).table("ledger")
 
 

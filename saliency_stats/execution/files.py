@@ -1,0 +1,92 @@
+"""Files that are whole or not there: everything is written atomically."""
+
+import errno
+import json
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from saliency_stats.errors import StorageError
+from saliency_stats.execution.schema import BIG_TABLE
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path`` that takes its place when the block ends without an error.
+
+    Raises
+    ------
+    StorageError
+        If the disk is full or the folder cannot be written; what was there before stays.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        os.replace(partial, path)  # noqa: PTH105  (the atomic call, by its name)
+    except OSError as error:
+        _discard(partial)
+        raise storage_error(path, error) from error
+    except BaseException:
+        _discard(partial)
+        raise
+
+
+def storage_error(path: Path, error: OSError) -> StorageError:
+    """Say what went wrong with a file and what to do about it."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return StorageError(
+            f"no disk space left while writing {path}. What was finished is kept: free some space and give the same "
+            f"command again, or choose another folder with --out"
+        )
+    return StorageError(f"{path} cannot be written ({error.strerror or error}); check the folder's permissions")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    with atomic(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON atomically; missing numbers become null, numbers of NumPy plain ones, paths text."""
+    write_text(path, json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    """Write a table as CSV in full precision."""
+    text: str = table.to_csv(index=False, lineterminator="\n")
+    return text
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a CSV in full precision atomically, and beside it a Parquet file if it is big."""
+    write_text(path, csv_text(table))
+    if len(table) > BIG_TABLE:
+        with atomic(path.with_suffix(".parquet")) as partial:
+            table.to_parquet(partial, index=False)
+
+
+def plain(content: Any) -> Any:
+    """Turn content into what JSON knows; anything else is left for JSON to refuse."""
+    if isinstance(content, dict):
+        return {str(key): plain(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [plain(value) for value in content]
+    if isinstance(content, np.generic):
+        content = content.item()
+    if isinstance(content, float) and math.isnan(content):
+        return None
+    return str(content) if isinstance(content, PurePath) else content
+
+
+def _discard(partial: Path) -> None:
+    # the error that brought us here is the one to report
+    with suppress(OSError):
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,322 @@
+"""The artefacts of a run: what each table is called, what its columns hold, who writes it and what is drawn from it.
+
+The one list of them. What is written, read, checked, hashed and deleted by ``--fresh`` follows from it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import pandas as pd
+
+from saliency_stats.errors import StorageError
+
+Kind = Literal["text", "number", "flag"]
+
+_TRUE: Final = frozenset({"true", "1", "1.0"})
+_FALSE: Final = frozenset({"false", "0", "0.0", ""})
+_PATCH: Final = ("patch_id", "slide_id", "patient_id", "label", "split")
+_MAP: Final = ("model", "method", "reduction")
+_TESTED: Final = (
+    *("estimate", "ci_low", "ci_high", "ratio", "statistic", "df", "p_value", "p_adjusted", "effect_size", "icc"),
+    *("n_slides", "n_patches", "se", "design_effect", "n_effective", "n_units", "n_missing", "effect_size_low"),
+    *("effect_size_high", "superiority", "superiority_low", "superiority_high", "p_equivalence"),
+    *("ci_low_simultaneous", "ci_high_simultaneous", "n_tests", "n_agree", "skewness"),
+)
+_TEST: Final = ("test", "family", "status", "reason", "unit", "versus")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a run, kept as ``NAME.csv``.
+
+    Parameters
+    ----------
+    rows
+        What a row is.
+    text, numbers, flags
+        Columns by what they hold. Text stays text whatever it looks like: slide "007" is not slide 7.
+    writer
+        The stage that writes it.
+    readers
+        Figures and tables of the report that are drawn from it.
+    may_have
+        Columns (numbers) that only some studies ask for.
+    optional
+        Whether a finished run may do without it.
+    """
+
+    rows: str
+    text: tuple[str, ...]
+    numbers: tuple[str, ...]
+    writer: str
+    readers: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    may_have: tuple[str, ...] = ()
+    optional: bool = False
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Columns that the table always has."""
+        return (*self.text, *self.numbers, *self.flags)
+
+    def kind(self, column: str) -> Kind | None:
+        """Say what a column holds; None for one that the table does not have."""
+        if column in self.text:
+            return "text"
+        return "flag" if column in self.flags else "number" if column in (*self.numbers, *self.may_have) else None
+
+    def empty(self) -> pd.DataFrame:
+        """Make the table without rows."""
+        return self.typed(pd.DataFrame({column: pd.Series(dtype=str) for column in self.required}), "")
+
+    def typed(self, table: pd.DataFrame, where: str) -> pd.DataFrame:
+        """Return a table, computed or read as text, with every column in its declared type.
+
+        Parameters
+        ----------
+        table
+            Columns as declared; further ones stay as they are.
+        where
+            Named in messages.
+
+        Returns
+        -------
+        DataFrame
+            Text as str (missing as ""), numbers as float64 (missing as NaN), flags as bool (missing as False).
+
+        Raises
+        ------
+        StorageError
+            If a column is missing, or holds something else.
+        """
+        missing = [column for column in self.required if column not in table.columns]
+        if missing:
+            raise StorageError(
+                f"{where}: the columns {', '.join(missing)} are missing (found {', '.join(map(str, table.columns))}); "
+                "the folder was written by another version or edited. Run the study again"
+            )
+        return pd.DataFrame({name: self._column(table[name], f"{where}: column {name}") for name in table.columns})
+
+    def _column(self, values: pd.Series, where: str) -> pd.Series:
+        kind = self.kind(str(values.name))
+        if kind == "text":
+            return values.astype("str").where(values.notna(), "")
+        if kind == "flag":
+            lowered = values.astype("str").where(values.notna(), "").str.strip().str.lower()
+            odd = sorted(set(lowered) - _TRUE - _FALSE)
+            if odd:
+                raise StorageError(f"{where} holds {odd[0]!r}; expected True, False or nothing")
+            return lowered.isin(_TRUE)
+        if kind == "number":
+            try:
+                return pd.to_numeric(values.replace({"": None})).astype(float)
+            except (ValueError, TypeError) as error:
+                raise StorageError(f"{where} holds something that is no number: {error}") from error
+        return values
+
+
+#: Every table, by the stem of its file, in the order in which a run writes them.
+TABLES: Final[Mapping[str, Table]] = {
+    "slides": Table(
+        "slide",
+        ("slide_id", "patient_id", "source", "vendor", "notes", "status"),
+        (
+            *("width_px", "height_px", "mpp", "tissue_mm2", "tumour_mm2", "n_tissue", "n_ambiguous", "n_benign"),
+            "n_malignant",
+        ),
+        writer="look at patches",
+        readers=("slides",),
+        optional=True,
+    ),
+    "patches": Table(
+        "patch × magnification",
+        (*_PATCH, "source", "status", "sha256"),
+        ("magnification", "mpp", "x_um", "y_um", "height_px", "width_px", "tissue_share"),
+        writer="look at patches",
+        readers=("flow", "slides"),
+    ),
+    "training": Table(
+        "magnification × model × epoch",
+        ("model",),
+        (
+            *("magnification", "epoch", "learning_rate", "loss_train", "balanced_accuracy_train"),
+            *("loss_valid", "balanced_accuracy_valid"),
+        ),
+        writer="train",
+        readers=("training",),
+        flags=("chosen",),
+        optional=True,
+    ),
+    "stains": Table(
+        "stain group",
+        ("stain_group", "source"),
+        (
+            *(
+                f"{stain}_{colour}"
+                for stain in ("haematoxylin", "eosin", "white")
+                for colour in ("red", "green", "blue")
+            ),
+            *("haematoxylin_max", "eosin_max", "nuclear_od", "level_low", "level_high"),
+        ),
+        writer="estimate stains",
+        optional=True,
+    ),
+    "predictions": Table(
+        "patch × magnification × model",
+        (*_PATCH, "model", "predicted"),
+        ("magnification", "logit_benign", "logit_malignant", "p_malignant"),
+        writer="saliency, compartments",
+        readers=("roc_reliability",),
+        flags=("correct",),
+    ),
+    "ledger": Table(
+        "patch × magnification × model × method × compartment",
+        (*_PATCH, *_MAP, "compartment", "status"),
+        ("magnification", "area_share", "mass_share", "density_ratio"),
+        writer="saliency, compartments",
+        readers=("density_ratio", "area_vs_mass", "ternary"),
+        may_have=("relevance_rank", "top_k", "pointing", "auc", "relevance_status"),
+    ),
+    "nuclei": Table(
+        "nucleus",
+        ("patch_id",),
+        (
+            *("magnification", "nucleus_id", "y_um", "x_um", "area_um2", "probability", "haematoxylin_od", "eosin_od"),
+            *("cytoplasm_area_um2", "major_axis_um", "minor_axis_um", "eccentricity"),
+        ),
+        writer="saliency, compartments",
+        optional=True,
+    ),
+    "shift": Table(
+        "patch × magnification",
+        (*_PATCH, "status"),
+        ("magnification", "delta", "null_mean", "null_sd", "z", "p_greater", "p_less", "p_two_sided", "n_shifts"),
+        writer="saliency, compartments",
+        optional=True,
+    ),
+    "ablation": Table(
+        "patch × compartment × replacement × region",
+        (*_PATCH, "model", "compartment", "replacement", "region"),
+        ("magnification", "area_share", "logit", "logit_ablated"),
+        writer="saliency, compartments",
+        readers=("causal",),
+        optional=True,
+    ),
+    "ablation_curves": Table(
+        "patch × compartment × direction × share",
+        (*_PATCH, "model", "compartment", "direction"),
+        ("magnification", "share", "logit"),
+        writer="saliency, compartments",
+        readers=("ablation_curves",),
+        optional=True,
+    ),
+    "crossed": Table(
+        "patch × method × reduction × segmentation",
+        (*_PATCH, *_MAP, "segmentation"),
+        ("magnification", "cytoplasm_um", "area_nucleus", "area_cytoplasm", "mass_nucleus", "mass_cytoplasm"),
+        writer="saliency, compartments",
+        optional=True,
+    ),
+    "metrics": Table(
+        "magnification × model × split",
+        ("model", "split", "learned_reason", "interval"),
+        (
+            *("magnification", "n_patches", "n_slides", "balanced_accuracy", "balanced_accuracy_low"),
+            *("balanced_accuracy_high", "sensitivity", "specificity", "auc", "brier"),
+        ),
+        writer="statistics",
+        readers=("roc_reliability",),
+        flags=("learned",),
+    ),
+    "selection": Table(
+        "magnification × class × step",
+        ("label", "step"),
+        ("magnification", "n_patches", "n_slides"),
+        writer="statistics",
+        readers=("flow",),
+    ),
+    "profile": Table(
+        "slide × class × magnification × model × distance",
+        ("slide_id", "label", *_MAP),
+        ("magnification", "distance_um", "mean_saliency_ratio", "n_pixels", "n_patches"),
+        writer="statistics",
+        readers=("profile",),
+    ),
+    "contrasts": Table(
+        "contrast × stratum × test",
+        ("contrast", "label", *_MAP, *_TEST),
+        ("magnification", *_TESTED),
+        writer="statistics",
+        readers=("forest", "controls", "methods", "magnification", "magnification_compartments"),
+    ),
+    "compositional": Table(
+        "class × magnification × model",
+        ("label", *_MAP, "family", "status", "reason", "unit"),
+        (
+            *("magnification", "ilr_1", "ilr_2", "density_nucleus", "density_cytoplasm", "density_stroma"),
+            *("statistic", "f", "df1", "df2", "p_value", "p_adjusted", "p_sign_flip", "effect_size"),
+            *("n_units", "n_slides", "n_patches", "n_missing"),
+        ),
+        writer="statistics",
+        optional=True,
+    ),
+    "causal": Table(
+        "question × stratum × replacement × test",
+        ("contrast", "label", *_MAP, *_TEST, "replacement"),
+        (
+            *("magnification", *_TESTED, "drop_per_area", "random_drop_per_area", "rho", "rho_low", "rho_high"),
+            *("drop", "random_drop"),
+        ),
+        writer="statistics",
+        readers=("causal", "separation"),
+        optional=True,
+    ),
+    "multiverse": Table(
+        "specification × class × magnification",
+        ("label", "method", "reduction", "target", "segmentation", "test", "status", "reason"),
+        (
+            *("magnification", "cytoplasm_um", "min_confidence", "estimate", "ci_low", "ci_high", "p_value"),
+            *("n_slides", "n_patches", "n_missing", "sample"),
+        ),
+        writer="statistics",
+        readers=("multiverse", "segmentations"),
+        flags=("significant", "usual"),
+        optional=True,
+    ),
+    "multiverse_summary": Table(
+        "class × magnification × choice",
+        ("label", "dimension", "level"),
+        (
+            *("magnification", "n_specifications", "n_distinct", "n_tested", "share_above", "share_above_significant"),
+            *("share_below_significant", "median", "minimum", "maximum"),
+        ),
+        writer="statistics",
+        optional=True,
+    ),
+    "examples": Table(
+        "example patch × model",
+        ("file", "patch_id", "slide_id", "label", "model", "method"),
+        ("magnification", "mpp", "p_true", "rank"),
+        writer="example patches",
+        readers=("examples",),
+        optional=True,
+    ),
+}
+#: What else a run leaves: files, then folders.
+FILES: Final = ("study.yaml", "verdict.json", "report.html", "power.csv", "manifest.json")
+FOLDERS: Final = ("weights", "examples", "figures", "maps", "slide_pictures", "paper")
+#: Working files, and pictures made on request: no part of a run's result, so not hashed.
+UNHASHED: Final = ("work", "explain", "manifest.json")
+#: Tables of more rows than this are written as Parquet too.
+BIG_TABLE: Final = 100_000
+
+
+def artefacts() -> Iterable[str]:
+    """Name everything that a run writes into its folder: ``--fresh`` deletes these and nothing else."""
+    yield from FOLDERS
+    yield from UNHASHED
+    yield from FILES
+    for name in TABLES:
+        yield f"{name}.csv"
+        yield f"{name}.parquet"

@@ -1,0 +1,101 @@
+"""Classes of the user's own, named in a study file as ``python:package.module:Class``."""
+
+import importlib
+import importlib.util
+import sys
+import zlib
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from saliency_stats.errors import StudyError
+
+PREFIX: Final = "python:"
+
+
+def is_custom(name: str) -> bool:
+    """Tell whether a study file names a class of the user's own."""
+    return name.startswith(PREFIX)
+
+
+@cache
+def load(spec: str) -> Any:
+    """Make an instance of the class that a study file names.
+
+    Parameters
+    ----------
+    spec
+        ``python:package.module:Class``, the module on Python's path, or ``python:/folder/module.py:Class``. A study
+        file may leave out the folder of a file beside it.
+
+    Raises
+    ------
+    StudyError
+        If there is no such module or class, or it cannot be made without arguments.
+    """
+    module_name, _, class_name = spec.removeprefix(PREFIX).rpartition(":")
+    if not module_name or not class_name:
+        raise StudyError(f"{spec}: expected python:package.module:Class, for example python:my_maps:Entropy")
+    try:
+        module = _from_file(Path(module_name)) if module_name.endswith(".py") else importlib.import_module(module_name)
+    except Exception as error:
+        # whatever a user's module raises while it is imported, the study file named it
+        raise StudyError(
+            f"{spec}: the module cannot be imported ({type(error).__name__}: {error}). Expected a module on Python's "
+            "path, or a file beside the study file"
+        ) from error
+    kind = getattr(module, class_name, None)
+    if kind is None:
+        raise StudyError(f"{spec}: {module_name} has no {class_name}; it has {', '.join(_public(module)) or 'nothing'}")
+    try:
+        return kind()
+    except Exception as error:
+        raise StudyError(f"{spec}: {class_name}() fails ({type(error).__name__}: {error})") from error
+
+
+def require(spec: str, made: object, needed: Iterable[str], usual: str) -> None:
+    """Refuse an instance that lacks what is needed of it.
+
+    Parameters
+    ----------
+    spec
+        The name in the study file.
+    made
+        The instance.
+    needed
+        Attributes it must have.
+    usual
+        How such a class looks, for the message.
+
+    Raises
+    ------
+    StudyError
+        Naming what is missing.
+    """
+    missing = [name for name in needed if not hasattr(made, name)]
+    if missing:
+        raise StudyError(f"{spec}: {type(made).__name__} has no {' and no '.join(missing)}; expected {usual}")
+    if not isinstance(made.name, str) or not made.name:  # type: ignore[attr-defined]
+        raise StudyError(f"{spec}: its name is {made.name!r}; expected the text that the tables call it by")  # type: ignore[attr-defined]
+
+
+def _from_file(path: Path) -> Any:
+    # the same file is the same module in every process, whatever the order
+    name = f"saliency_stats_custom_{path.stem}_{zlib.crc32(str(path).encode()):08x}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None or not path.is_file():
+            raise FileNotFoundError(f"no file {path}")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]
+
+
+def _public(module: object) -> list[str]:
+    return sorted(name for name, value in vars(module).items() if isinstance(value, type) and not name.startswith("_"))
