@@ -4,10 +4,10 @@
 
 Writes ``calibration.csv`` (one row per test and design) and ``calibration.png``; ``--install`` also writes the copy
 that the package ships for its reports. Patches of a slide share its effect. Means and spreads of slides are drawn
-directly, because the tests use nothing else of the patches. Effects of slides are normal, heavy-tailed (Student's t, 3 degrees
-of freedom) or skewed (exponential, skewness 2), all with mean 0; residuals of patches are normal. "unbalanced" has from
-2 to 400 patches a slide, in geometric steps; "balanced" has 50. The effect for the power is the one that a t test finds
-in 80 % of balanced studies. "t_patches" is the test of published work: patches as if they were independent.
+directly, because the tests use nothing else of the patches. Effects of slides are normal, heavy-tailed (Student's t, 3
+degrees of freedom) or skewed (exponential, skewness 2), all with mean 0; residuals of patches are normal. "unbalanced"
+has from 2 to 400 patches a slide, in geometric steps; "balanced" has 50. The effect for the power is the one that a t
+test finds in 80 % of balanced studies. "t_patches" is the test of published work: patches as if they were independent.
 """
 
 from concurrent.futures import ProcessPoolExecutor
