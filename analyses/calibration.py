@@ -1,13 +1,13 @@
-"""How often each test is wrong when there is nothing, covers the truth, and finds what is there: a simulation.
+"""Type-I error, coverage and power of every test, by simulation.
 
     python analyses/calibration.py --out analyses/results/calibration
 
-Writes ``calibration.csv`` (one row per test and cell) and ``calibration.png``; the copy that the package ships for its
-reports is written with ``--install``. Patches of a slide share its effect; their means and spreads are drawn directly,
-as every test knows the patches through these alone. Effects of slides are normal, heavy-tailed (Student's t, 3 degrees
-of freedom) or skewed (exponential, skewness 2), all with mean 0; residuals of patches are normal. "unbalanced" has from
-2 to 400 patches a slide, in a geometric row; "balanced" has 50. The effect for the power is the one that a t test finds
-in 80 % of balanced studies. "t_patches" is the test of published work: patches as if they were independent.
+Writes ``calibration.csv`` (one row per test and design) and ``calibration.png``; ``--install`` also writes the copy
+that the package ships for its reports. Patches of a slide share its effect. Means and spreads of slides are drawn
+directly, because the tests use nothing else of the patches. Effects of slides are normal, heavy-tailed (Student's t, 3
+degrees of freedom) or skewed (exponential, skewness 2), all with mean 0; residuals of patches are normal. "unbalanced"
+has from 2 to 400 patches a slide, in geometric steps; "balanced" has 50. The effect for the power is the one that a t
+test finds in 80 % of balanced studies. "t_patches" is the test of published work: patches as if they were independent.
 """
 
 from concurrent.futures import ProcessPoolExecutor
@@ -37,7 +37,7 @@ ALPHA = 0.05
 WANTED_POWER = 0.8
 PATCHES = 50
 DRAWS = 2_000
-#: Tests that answer for many samples at once.
+#: Tests that are computed for many samples at once.
 FAST = ("t_slide_means", "sign_flip", "t_patches")
 NO_CLUSTERING = Clustering(float("nan"), float("nan"), float("nan"), float("nan"))
 
@@ -75,7 +75,7 @@ def fast(test: str, sizes: NDArray[np.float64], means: NDArray[np.float64], squa
 def slow(
     test: str, sizes: NDArray[np.float64], means: NDArray[np.float64], squares: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the p-values of all samples, and whether each interval covers 0; NaN where a test did not answer."""
+    """Return the p-values of all samples, and whether each interval covers 0; NaN where a test gives no result."""
     p_values, covers = np.full(len(means), np.nan), np.zeros(len(means), dtype=bool)
     names = np.array([f"{slide:09d}" for slide in range(len(sizes))])
     for i, (row, spread) in enumerate(zip(means, squares, strict=True)):
@@ -90,7 +90,7 @@ def slow(
 
 
 def one_cell(cell: tuple[int, str, float, str], n_fast: int, n_slow: int, seed: int) -> list[dict[str, Any]]:
-    """Measure every test in one cell."""
+    """Measure every test in one design."""
     slides, balance, icc, effects = cell
     rng = np.random.default_rng([seed, slides, BALANCE.index(balance), int(100 * icc), EFFECTS.index(effects)])
     d = TTestPower().solve_power(nobs=slides, alpha=ALPHA, power=WANTED_POWER)
@@ -123,7 +123,7 @@ def one_cell(cell: tuple[int, str, float, str], n_fast: int, n_slow: int, seed: 
 
 
 def cells() -> list[tuple[int, str, float, str]]:
-    """Every cell; without variance between slides the form of their effects does not matter."""
+    """Every design; without variance between slides the distribution of their effects does not matter."""
     found = product(SLIDES, BALANCE, ICCS, EFFECTS)
     return [cell for cell in found if cell[2] > 0 or cell[3] == "normal"]
 
@@ -173,7 +173,7 @@ def picture(table: pd.DataFrame, path: Path) -> None:
 @click.option("--jobs", default=1, show_default=True)
 @click.option("--install", is_flag=True, help="Copy the table into the package.")
 def main(out: Path, simulations: int, n_slow: int, seed: int, jobs: int, install: bool) -> None:  # noqa: FBT001 - click
-    """Simulate every cell and write the table and its picture."""
+    """Simulate every design and write the table and its picture."""
     todo = cells()
     arguments = ([simulations] * len(todo), [min(n_slow, simulations)] * len(todo), [seed] * len(todo))
     with ProcessPoolExecutor(jobs) as pool:

@@ -1,8 +1,9 @@
-"""Keep of a finished run what is committed: its contrasts by one test, its other small tables, its figures.
+"""Copy what is committed of a finished run: its contrasts by one test, its other small tables, its figures.
 
     python analyses/committed.py reports/camelyon16_patches analyses/results/real/camelyon16_patches
 
-The primary contrast alone, by the sign-flip test, is kept of ``contrasts.csv``; of the rest what the run has.
+Of ``contrasts.csv`` only the primary contrast by the sign-flip test is kept. Other files are copied where the run has
+them.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""How often is something found where nothing is, and missed where it is planted? Many cohorts out of one run's tables.
+"""False and missed findings of whole studies, by drawing many cohorts from one run's tables.
 
     saliency-stats run --out reports/memorised --set cohort.signal=none --set classifier.epochs=40 \\
         --set classifier.learning_rate=0.001 --set classifier.weight_decay=0 --set "controls=[]" \\
@@ -6,14 +6,16 @@
     python analyses/false_findings.py reports/memorised
     python analyses/false_findings.py reports/recovery/cytoplasm-builtin
 
-A cohort is as many slides as the run judged, drawn from them with replacement, and of each slide as many patches as
-it has, drawn with replacement; drawn twice they count as different. Its accuracy, contrasts and verdicts are those
-that the run itself would have made of it. Where no signal was planted the labels of a slide's patches are drawn anew
-as well, so that there truly is nothing; two rates are given there. "verdict": of cohorts with a verdict for or against
-the claim (a classifier at chance has none). "between the classes": of cohorts in which the primary contrast differs
-significantly between the classes over all patches of the split, however they were classified; this one is not saved by
-the question whether the classifier learned. (Among correctly classified patches the classes do differ: there they are
-what the network predicts.) Where a signal was planted, a verdict counts if it is the right one.
+A cohort has as many slides as the run judged, drawn from them with replacement, and as many patches of each slide as
+it has, drawn with replacement. What is drawn twice counts as different. Accuracy, contrasts and verdicts are computed
+as in a run.
+
+Where no signal was planted, the labels of a slide's patches are drawn anew as well, so that the null is true. Two
+rates are given there. "verdict" is the rate of cohorts with a verdict for or against the claim; a classifier at chance
+has none. "between the classes" is the rate of cohorts in which the primary contrast differs significantly between the
+classes, over all patches of the split, however they were classified; the check that the classifier learned does not
+enter here. (Among correctly classified patches the classes do differ, because there the label is the prediction.)
+Where a signal was planted, only the right verdict counts.
 """
 
 from pathlib import Path

@@ -1,16 +1,16 @@
-"""Which methods find the planted compartment, and does the causal companion agree? Phantoms of every planted signal.
+"""Which methods find the planted compartment, and does replacing compartments agree? Phantoms of every planted signal.
 
     python analyses/recovery.py --out reports/recovery --table reports/recovery.csv --nuclei builtin
     python analyses/methods.py --trained reports/recovery --out reports/methods --results analyses/results/phantom
 
-Takes the classifiers of ``recovery.py`` and explains a third of the patches of its slides. SmoothGrad and integrated
-gradients cost 15 and 25 gradients a patch: leave them out with ``--methods`` where time is short; occlusion costs 90
-and must be named.
+Takes the classifiers of ``recovery.py`` and explains a third of the patches of its slides. SmoothGrad, integrated
+gradients and occlusion take the time of 15, 25 and 90 gradients a patch. ``--methods`` chooses; occlusion is computed
+only if named.
 
 Writes ``methods.csv`` (contrasts of every method and reduction), ``methods_summary.csv`` (whether each finds what was
-planted, with the power of a t test over as many slides if the effect were as estimated: power after the fact, no more
-than the p-value in other words) and ``causal.csv`` (which compartment's replacement lowers the logit most); runs that
-are finished are not computed again.
+planted, with the power of a t test over as many slides if the effect were as estimated, which says no more than the
+p-value) and ``causal.csv`` (which compartment's replacement lowers the logit most). Finished runs are not computed
+again.
 """
 
 import argparse
@@ -44,11 +44,11 @@ COLUMNS = [
 
 
 def main() -> None:
-    """Run the four studies and write two tables."""
+    """Run the four studies and write three tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trained", type=Path, required=True, help="folder of recovery.py's runs")
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
-    parser.add_argument("--results", type=Path, required=True, help="folder of the two tables")
+    parser.add_argument("--results", type=Path, required=True, help="folder of the tables")
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
     parser.add_argument("--signals", nargs="+", choices=SIGNALS, default=list(SIGNALS))
     arguments = parser.parse_args()
@@ -75,7 +75,7 @@ def summary(contrasts: pd.DataFrame) -> pd.DataFrame:
         noncentral = rows["effect_size"].abs() * np.sqrt(rows["n_slides"])
         degrees = rows["n_slides"] - 1
         limit = stats.t.ppf(1 - ALPHA / 2, degrees)
-        # the other tail of a large effect is nothing, and overflows
+        # the other tail of a large effect is zero to machine precision, and overflows
         power = stats.nct.sf(limit, degrees, noncentral) + np.nan_to_num(stats.nct.cdf(-limit, degrees, noncentral))
         parts.append(rows.assign(found=found, power=power))
     shown = ["signal", "method", "label", "contrast", "ratio", "p_adjusted", "found", "power", "status", "n_slides"]

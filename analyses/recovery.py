@@ -2,8 +2,8 @@
 
     python analyses/recovery.py --out reports/recovery --table analyses/results/phantom/recovery.csv
 
-About 30 minutes on two cores. The others take the classifier of the run with the built-in model, so that they
-differ in the segmentation alone; runs that are finished are not computed again.
+About 30 minutes on two cores. Runs with other nuclei reuse the classifier of the run with the built-in model, so that
+they differ in the segmentation alone. Finished runs are not computed again.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def main() -> None:
 def _run(arguments: argparse.Namespace, signal: str, nuclei: str, more: tuple[str, ...]) -> Run:
     chosen = (
         *(f"seed={arguments.seed}", f"cohort.signal={signal}", f"compartments.nuclei={nuclei}"),
-        # what the other controls and replaced compartments say is methods.py's question
+        # methods.py has the other controls and the replaced compartments
         *("controls=[randomised]", "causal.replacements=[]"),
         *more,
     )

@@ -1,4 +1,4 @@
-"""What the controls cost: the saliency stage with and without them, in turns.
+"""Time of the saliency stage with and without controls, in turns.
 
     python analyses/benchmarks/controls_cost.py
 

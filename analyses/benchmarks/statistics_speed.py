@@ -1,10 +1,9 @@
-"""The primary table of a very large study beside statsmodels' mixed model, on the same data in one run.
+"""Time of all tests of one contrast, against statsmodels' mixed model, on the same large data in one run.
 
     OMP_NUM_THREADS=1 python analyses/benchmarks/statistics_speed.py
 
 One million patches of 400 slides of very unequal sizes: every test of one contrast with 2,000 draws, then
-``MixedLM`` (REML) alone. MixedLM is also fitted to the first 20,000 patches, as its time grows with the slides' sizes
-squared; ``--patches`` sets how many it gets.
+``MixedLM`` (REML) alone.
 """
 
 import time

@@ -1,10 +1,10 @@
-"""What units side by side win: the saliency stage with all threads on one unit, with one worker, and with several.
+"""Time of the saliency stage with all threads on one batch, with one worker, and with several workers.
 
     python analyses/benchmarks/workers.py
 
 The built-in study's measured patches of a few slides (128 px, the trained network's and the randomised one's gradients,
-built-in nuclei, all controls and replacements) with an untrained DenseNet-201. Prints seconds of every round, and
-patches per second of the best against all threads on one unit, one unit after the other.
+built-in nuclei, all controls and replacements) with an untrained DenseNet-201. Prints the seconds of every round, and
+the patches per second of the best, against all threads on one batch after the other.
 """
 
 import argparse
@@ -26,7 +26,7 @@ STAGE = "saliency, compartments"
 
 
 class AllThreads:
-    """One unit after the other, torch's sums divided among all threads."""
+    """One batch after the other, each computed by all threads."""
 
     def map(self, function: Callable[[Unit], Result], units: Sequence[Unit]) -> Generator[Result, None, None]:
         """Yield ``function(unit)`` for each unit."""

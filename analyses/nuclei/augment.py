@@ -17,7 +17,7 @@ Instances = npt.NDArray[np.int32]
 
 #: Side of a training crop in pixels.
 SIDE: Final = 256
-#: Median nuclear diameters that the network shall know, in its pixels: median and standard deviation of the logarithm.
+#: Median nuclear diameters of the training crops in pixels: their median, and the standard deviation of the logarithm.
 #: At 0.5 um per px nuclei of 3.5 to 14 um lie within two standard deviations.
 _DIAMETER_PX: Final = (13.0, 0.36)
 _DIAMETER_RANGE_PX: Final = (6.0, 30.0)

@@ -8,7 +8,7 @@ FILE_blank.csv (nuclei found where there are none), and prints all but the secon
 
 A set is measured at its own pixel size and, where its pixels are finer, at 0.5 µm: colours averaged over the area of
 the coarser pixel, nuclei by majority. The images of dsb2018 state no µm per pixel; each is given the scale at which its
-median labelled nucleus is 8 µm wide, so its rows say nothing of how well the scale is coped with. Stains are estimated
+median labelled nucleus is 8 µm wide, so its rows do not test how other scales are handled. Stains are estimated
 from all images of a slide, or from the image where no slide is named.
 """
 
@@ -146,7 +146,7 @@ def _add_nuclei(
             "image": case.name,
             "group": case.group,
             "mpp_image": case.mpp,
-            # nuclei of 2 or 3 µm would tell of a wrong µm per pixel
+            # nuclei of 2 or 3 µm would point to a wrong µm per pixel
             "true_diameter_um": median_diameter_px(labels) * case.mpp,
             "n_lost": case.n_lost,
             "n_tiny": few,

@@ -11,8 +11,8 @@ equal weight:
 - ``scc-regions``: inside against outside of the outlined epithelium, both classes alike.
 
 Nuclei are those that come with each source, those found by the built-in model and those found by the classical route.
-Every image is also shown drawn out along one axis: where all of an epithelium streams one way, direction is no fibre.
-Slides are sorted by name and dealt into four folds. Four times three folds are fitted and the fourth is asked, with
+Every image is also shown stretched along one axis: epithelium whose cells all point one way must not count as fibre.
+Slides are sorted by name and dealt into four folds. Four times three folds are fitted and the fourth is measured, with
 the nuclei of the built-in model: of the breast as ``evaluate.py`` does, epithelium (nuclei and cytoplasm) against the
 rest among tissue; of the phantoms the share of right pixels outside nuclei. Then all are fitted together and written.
 Evidence is dropped and disturbed at random while fitting, so that no single one decides. About ten minutes.
@@ -203,7 +203,7 @@ def printed(title: str, counts: NDArray[np.int64]) -> None:
 
 
 def main() -> None:
-    """Fit without each fold and ask about it, fit all, print the accuracies, write the rule of all."""
+    """Fit without each fold and measure on it, fit all, print the accuracies, write the rule of all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data/nuclei"))
     parser.add_argument("--out", type=Path, required=True, help="file to write the rule to, .npz")

@@ -37,7 +37,8 @@ def flat(content, prefix=""):
 
 
 def template(kind):
-    return resources.files("saliency_stats.commands.init").joinpath(f"{kind}.yaml").read_text(encoding="utf-8")
+    templates = resources.files("saliency_stats.commands").joinpath("templates")
+    return templates.joinpath(f"{kind}.yaml").read_text(encoding="utf-8")
 
 
 def defaults(kind):
