@@ -107,16 +107,19 @@ def run(
     saliency-stats run --set cohort.signal=nucleus --out reports/planted-in-nuclei
     saliency-stats run analyses/pcam.yaml --device cuda
     """
-    from saliency_stats.statistics import headline
-    from saliency_stats.study import Study
+    from saliency_stats import settings
 
     if assume_independent:
         assignments = (*assignments, "statistics.assume_independent=true")
     if multiverse:
         assignments = (*assignments, "multiverse.enabled=true")
+    loaded = settings.load(study, assignments)  # a wrong file is refused before torch is loaded
+
+    from saliency_stats.statistics import headline
+    from saliency_stats.study import Study
+
     with stopped_at_once():
-        loaded = Study.from_yaml(study, assignments)
-        finished = loaded.run(out, device=device, workers=workers, fresh=fresh, command=_typed())
+        finished = Study(loaded).run(out, device=device, workers=workers, fresh=fresh, command=_typed())
     click.echo(headline(finished.verdict), err=True)
     click.echo(finished.folder / "report.html")
 
@@ -155,10 +158,14 @@ def check(study: Path | None, assignments: tuple[str, ...], device: str) -> None
     \b
     saliency-stats check analyses/pcam.yaml
     """
+    from saliency_stats import settings
+
+    loaded = settings.load(study, assignments)
+
     from saliency_stats.commands.check import preview
     from saliency_stats.study import Study
 
-    click.echo(preview(Study.from_yaml(study, assignments).settings, device))
+    click.echo(preview(Study(loaded).settings, device))
 
 
 @main.command()

@@ -292,7 +292,7 @@ def test_run_passes_its_options_on(monkeypatch, tmp_path):
     options = ("--out", tmp_path / "out", "--fresh", "--assume-independent", "--workers", "3")
     result = call("run", "--set", "cohort.signal=none", *options)
     assert result.exit_code == 0, result.output
-    assert seen == [("none", True), (tmp_path / "out", {"device": "auto", "workers": 3, "fresh": True})]
+    assert seen == [("none", True), (tmp_path / "out", {"device": "auto", "workers": 3, "fresh": True, "command": ANY})]
     # the answer is for a person, the path for a program
     assert result.stderr == "The verdict.\n"
     assert result.stdout == f"{tmp_path / 'out' / 'report.html'}\n"

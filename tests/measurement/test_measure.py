@@ -25,7 +25,9 @@ from saliency_stats.saliency.maps import MapKey, MapPlan
 from saliency_stats.study.examples import write_examples
 
 UNIT = Unit("000000", (0, 1, 2), 20.0, measured=True)
-PLAN = MapPlan(("gradient", "gradient_x_input"), ("l2", "l1"), ("sobel", "haematoxylin", "eosin", "shift"))
+PLAN = MapPlan(
+    ("gradient", "gradient_x_input"), ("l2", "l1"), ("randomised", "sobel", "haematoxylin", "eosin", "shift")
+)
 CHOSEN = ("usual", "nuclei+1um", "band1um", "probability-0.1", "cytoplasm3um")
 CROSSING = Crossing(tuple(variant for variant in VARIANTS if variant.name in CHOSEN), 15.0)
 

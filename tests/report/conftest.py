@@ -283,7 +283,7 @@ def _examples(
 
 def _study(sim: Simulation) -> dict[str, object]:
     return {
-        "name": "simulated_study & <co>",
+        "name": "simulated_study.and-co",
         "seed": 7,
         "cohort": {"kind": "phantom", "signal": "cytoplasm", "evaluation_split": "test"},
         "classifier": {"architecture": "densenet201", "weights": "none", "trainable": "all", "epochs": 10},

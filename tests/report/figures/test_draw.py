@@ -145,11 +145,6 @@ def test_spread_stays_inside_and_keeps_points_apart(n: int) -> None:
     assert np.unique(offsets.round(9)).size == n
 
 
-@pytest.mark.parametrize("spelt", ["20", "20.0", 20, 20.0, "20x", "20×"])
-def test_a_magnification_is_spelt_one_way(spelt: object) -> None:
-    assert spelt == "20"
-
-
 def test_wording() -> None:
     assert (ratio(1.0), ratio(float("nan")), ratio(-1.0), ratio(5.0), ratio(7.0)) == (
         "2.00",
