@@ -80,9 +80,9 @@ def _costs(settings: StudySettings, used: pd.DataFrame, device: torch.device, re
     step = _seconds(lambda: _train_step(settings, model, images), device) / _TRIAL
     model.eval()
     target = torch.zeros(_TRIAL, dtype=torch.long, device=device)
-    unit = parameters.unit_bytes(settings, used)
-    workers = usual_workers(device, unit)
-    # units are measured each on one thread, side by side
+    batch = parameters.batch_bytes(settings, used)
+    workers = usual_workers(device, batch)
+    # batches are measured each on one thread, side by side
     alone = Threads(1).map(
         lambda work: _seconds(work, device) / _TRIAL / workers,
         [lambda: logits_and_gradient(model, images, target), torch.no_grad()(lambda: model(images))],
@@ -109,7 +109,7 @@ def _costs(settings: StudySettings, used: pd.DataFrame, device: torch.device, re
     )
     pixels = float((used["height_px"] * used["width_px"]).max())
     trained = parameters.training_bytes(settings, used, bfloat16=uses_bfloat16(settings.classifier.precision, device))
-    memory = 1.5e9 + max(trained, workers * unit) + min(settings.cohort.cache_mb * 2**20, 8 * pixels * len(used))
+    memory = 1.5e9 + max(trained, workers * batch) + min(settings.cohort.cache_mb * 2**20, 8 * pixels * len(used))
     return [
         (
             f"estimated on this machine ({device.type}): {seconds / 60:.0f} min, of which training "

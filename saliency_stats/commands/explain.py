@@ -11,7 +11,7 @@ from saliency_stats.execution.device import choose, make_deterministic
 from saliency_stats.execution.engine import Threads
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store
-from saliency_stats.measurement.batch import Unit
+from saliency_stats.measurement.batch import Batch
 from saliency_stats.study.stages import Stages
 from saliency_stats.vocabulary import TRAINED
 
@@ -73,7 +73,7 @@ def explain_patch(
     chosen = choose(device)
     make_deterministic(chosen)
     stages = Stages(settings, store, chosen, Progress(show=False))
-    measurement = stages.again(table, int(found.index[0]))
+    measurement = stages.measurement_of(table, int(found.index[0]))
     models = measurement.models[float(row["magnification"])]
     if model not in models:
         raise CohortError(f"there is no model {model!r} in {folder}; it has {', '.join(models)}")
@@ -81,8 +81,8 @@ def explain_patch(
     models = {name: models[name] for name in (TRAINED, model)}
     plan = measurement.plan.alone()
     measurement = replace(measurement, plan=plan, models={float(row["magnification"]): models})
-    unit = Unit("explain", (int(found.index[0]),), float(row["magnification"]), measured=True)
-    (examined,) = Threads(1).map(measurement.examine, [unit])
+    batch = Batch("explain", (int(found.index[0]),), float(row["magnification"]), measured=True)
+    (examined,) = Threads(1).map(measurement.examine, [batch])
     ledger = measurement.ledger_rows(examined)
     path = out or folder / "explain" / f"{re.sub(r'[^A-Za-z0-9._-]+', '_', patch_id)}.png"
     path.parent.mkdir(parents=True, exist_ok=True)

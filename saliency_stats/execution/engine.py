@@ -1,36 +1,72 @@
-"""Engines map a pure function over units of work. Here, on threads of this process; others can take their place."""
+"""Engines map a pure function over batches of patches: on threads of this process, or by any executor there is."""
 
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
 import torch
 
 from saliency_stats.errors import StudyError
 
-Unit = TypeVar("Unit")
+Batch = TypeVar("Batch")
 Result = TypeVar("Result")
 
 
 class Engine(Protocol):
-    """Maps a function over units; results come in the order of the units, whatever the order of the work."""
+    """Maps a function over batches; results come in the order of the batches, whatever the order of the work."""
 
-    def map(self, function: Callable[[Unit], Result], units: Sequence[Unit]) -> Generator[Result, None, None]:
-        """Yield ``function(unit)`` for each unit; closed early, it begins no further one."""
+    def map(self, function: Callable[[Batch], Result], batches: Sequence[Batch]) -> Generator[Result, None, None]:
+        """Yield ``function(batch)`` for each batch; closed early, it begins no further one."""
         ...
 
 
-class Threads:
-    """Several units at a time, each on one thread: torch does not divide a unit's sums any further.
+def one_thread() -> None:
+    """Let torch use one thread: what a worker does before its first batch.
 
-    The last digits of sums that are divided among threads depend on how many there are. Here they do not: any number
-    of workers gives the same bytes. Where units are many it is also a little faster than all threads on one unit, whose
-    array work leaves all but one idle (``analyses/benchmarks/workers.py``).
+    The last digits of sums that are divided among threads depend on how many there are. On one thread they do not, so
+    results do not depend on the number of workers, nor on whether they are threads or processes.
+    """
+    torch.set_num_threads(1)
+    # sums over the same values in the same order, in every process
+    torch.use_deterministic_algorithms(mode=True)
+
+
+class Futures:
+    """Maps by an executor of ``concurrent.futures``, of this process, of others, or of another machine.
+
+    The function and its batches are pickled where the workers are other processes.
+
+    Parameters
+    ----------
+    executor
+        Its workers call :func:`one_thread` before anything else, for the same results as every other engine, as in
+        ``ProcessPoolExecutor(2, multiprocessing.get_context("spawn"), one_thread)``. It stays open.
+    """
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def map(self, function: Callable[[Batch], Result], batches: Sequence[Batch]) -> Generator[Result, None, None]:
+        """Yield ``function(batch)`` for each batch; the first error ends it, after the batches under way."""
+        futures = [self._executor.submit(function, batch) for batch in batches]
+        try:
+            for future in futures:
+                yield future.result()
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+class Threads:
+    """Several batches at a time, each on one thread.
+
+    Where batches are many it is a little faster than all threads on one batch, whose array work leaves all but one idle
+    (``analyses/benchmarks/workers.py``).
 
     Parameters
     ----------
     workers
-        Units that are worked on at a time; each holds its patches in memory.
+        Batches that are worked on at a time; each holds its patches in memory.
 
     Raises
     ------
@@ -43,12 +79,12 @@ class Threads:
             raise StudyError(f"--workers is {workers}; expected at least 1")
         self.workers = workers
 
-    def map(self, function: Callable[[Unit], Result], units: Sequence[Unit]) -> Generator[Result, None, None]:
-        """Yield ``function(unit)`` for each unit; the first error ends it, after the units that are under way."""
+    def map(self, function: Callable[[Batch], Result], batches: Sequence[Batch]) -> Generator[Result, None, None]:
+        """Yield ``function(batch)`` for each batch; the first error ends it, after the batches under way."""
         threads = torch.get_num_threads()
-        pool = ThreadPoolExecutor(self.workers, "unit", torch.set_num_threads, (1,))
+        pool = ThreadPoolExecutor(self.workers, "batch", torch.set_num_threads, (1,))
         try:
-            yield from pool.map(function, units)
+            yield from Futures(pool).map(function, batches)
         finally:
             pool.shutdown(cancel_futures=True)
             torch.set_num_threads(threads)

@@ -132,11 +132,8 @@ class Store:
             raise StorageError(f"{path}: cannot be read as CSV: {error}") from error
         return TABLES[name].typed(found, str(path))
 
-    def once(self, name: str, compute: Callable[[], dict[str, pd.DataFrame]]) -> dict[str, pd.DataFrame]:
-        """Return the tables stored under ``name``, computing and storing them first if they are not there.
-
-        A unit is stored as one folder that appears when it is complete.
-        """
+    def once(self, name: str, compute: Callable[[], dict[str, pd.DataFrame]]) -> None:
+        """Compute and store tables under ``name`` if they are not there: one folder, which appears when complete."""
         final = self.work / "units" / name
         if not final.is_dir():
             partial = final.with_name(f".{name}.partial")
@@ -150,7 +147,10 @@ class Store:
             except OSError as error:
                 shutil.rmtree(partial, ignore_errors=True)
                 raise storage_error(final, error) from error
-        # always read back, so that a resumed run and an undisturbed one see the same values
+
+    def stored(self, name: str) -> dict[str, pd.DataFrame]:
+        """Read what :meth:`once` stored: a run that was resumed and an undisturbed one see the same values."""
+        final = self.work / "units" / name
         return {path.stem: pd.read_parquet(path) for path in sorted(final.glob("*.parquet"))}
 
     def forget_units(self) -> None:

@@ -24,7 +24,7 @@ _STEP: Final = ("direction", "share", "logit")
 
 
 @dataclass(frozen=True)
-class Companion:
+class Ablations:
     """Replaces compartments of patches and asks the network again.
 
     Parameters

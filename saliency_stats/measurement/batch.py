@@ -1,4 +1,4 @@
-"""The division of a study's patches into units of work."""
+"""The division of a study's patches into batches: the unit of work, which can be done anywhere and again."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from saliency_stats.cohort.patch import USED
 
 
 @dataclass(frozen=True)
-class Unit:
+class Batch:
     """A batch of patches of one slide, one split, one magnification and one image size.
 
     Parameters
@@ -29,24 +29,24 @@ class Unit:
     measured: bool
 
 
-def units_of(table: pd.DataFrame, evaluation_split: str, size: int) -> list[Unit]:
-    """Divide the usable patches into units: one magnification, split, slide and image size each.
+def batches_of(table: pd.DataFrame, evaluation_split: str, size: int) -> list[Batch]:
+    """Divide the usable patches into batches: one magnification, split, slide and image size each.
 
     The division depends on the table alone, so that every run of a study computes the same batches.
     """
     used = table[table["status"] == USED]
     keys = ["magnification", "split", "slide_id", "height_px", "width_px"]
-    units: list[Unit] = []
+    batches: list[Batch] = []
     for (magnification, split, *_), part in used.groupby(keys, sort=True):
         scale = float(str(magnification))
         rows = [int(row) for row in part.index]
         for start in range(0, len(rows), size):
-            units.append(
-                Unit(
-                    name=f"{len(units):06d}",
+            batches.append(
+                Batch(
+                    name=f"{len(batches):06d}",
                     rows=tuple(rows[start : start + size]),
                     magnification=scale,
                     measured=split == evaluation_split,
                 )
             )
-    return units
+    return batches

@@ -1,8 +1,7 @@
-"""The unit of work: a batch of patches of one slide, from pixels to the rows of the ledger."""
+"""The batch of work: a batch of patches of one slide, from pixels to the rows of the ledger."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,6 @@ import torch
 
 from saliency_stats.attribution import (
     DistanceBins,
-    Maps,
-    Memberships,
-    checked_memberships,
     checked_saliency,
     ledger,
     profiles,
@@ -39,65 +35,14 @@ from saliency_stats.compartments import (
     view_of,
 )
 from saliency_stats.compartments.variants import VARIANTS, varied
-from saliency_stats.measurement.ablation import Companion
-from saliency_stats.measurement.batch import Unit
-from saliency_stats.measurement.multiscale import Carried
-from saliency_stats.measurement.multiverse import Crossing
+from saliency_stats.measurement.ablation import Ablations
+from saliency_stats.measurement.batch import Batch
+from saliency_stats.measurement.examination import Examination
+from saliency_stats.measurement.multiscale import MultiscaleCompartments
+from saliency_stats.measurement.multiverse import Multiverse
 from saliency_stats.saliency.maps import MapKey, MapPlan, control_maps, network_maps
-from saliency_stats.typing import Float32Array, Float64Array, Int64Array
+from saliency_stats.typing import Float32Array
 from saliency_stats.vocabulary import COMPARTMENTS, TRAINED
-
-_IDENTITY = ["patch_id", "slide_id", "patient_id", "label", "split", "magnification"]
-
-
-@dataclass(frozen=True)
-class Examined:
-    """Everything known about the patches of one unit.
-
-    Parameters
-    ----------
-    table
-        Their rows of the patch table.
-    patches
-        As read.
-    logits
-        Per model (N, 2).
-    target
-        (N,) class whose logit is explained; empty where nothing is.
-    maps
-        Raw saliency (N, H, W), float32, checked.
-    unmixed
-        Per patch, haematoxylin and eosin (2, H, W).
-    views, found
-        Per patch, what nuclei were sought in, and those that were found; empty where the compartments are known.
-    segmentations
-        Per patch.
-    """
-
-    table: pd.DataFrame
-    patches: list[Patch]
-    logits: dict[str, Float64Array]
-    target: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
-    maps: dict[MapKey, Maps] = field(default_factory=dict)
-    unmixed: list[Float32Array] = field(default_factory=list)
-    views: list[View] = field(default_factory=list)
-    found: list[Found] = field(default_factory=list)
-    segmentations: list[Segmentation] = field(default_factory=list)
-
-    @cached_property
-    def identity(self) -> pd.DataFrame:
-        """The columns by which rows of tables say whose they are, N rows."""
-        return self.table[_IDENTITY].reset_index(drop=True)
-
-    @cached_property
-    def memberships(self) -> Memberships:
-        """Of all patches, checked."""
-        stack = np.stack([segmentation.memberships for segmentation in self.segmentations])
-        return checked_memberships(stack, list(self.identity["patch_id"]))
-
-    def own(self, plan: MapPlan) -> dict[str, Float32Array]:
-        """Return the maps that the study judges by, of every network."""
-        return {model: self.maps[plan.own(model)].raw for model in self.logits}
 
 
 @dataclass(frozen=True)
@@ -151,22 +96,22 @@ class Measurement:
     bins: DistanceBins
     keep: bool = False
     scores: bool = False
-    carried: Carried | None = None
-    companion: Companion | None = None
-    crossing: Crossing | None = None
+    carried: MultiscaleCompartments | None = None
+    companion: Ablations | None = None
+    crossing: Multiverse | None = None
 
-    def __call__(self, unit: Unit) -> dict[str, pd.DataFrame]:
-        """Measure one unit: its rows of predictions, and of ledger, profile and nuclei where it is measured."""
+    def __call__(self, batch: Batch) -> dict[str, pd.DataFrame]:
+        """Measure one batch: its rows of predictions, and of ledger, profile and nuclei where it is measured."""
         # held until the end, though other workers may have gone on to the next magnification
-        trained = self.models[unit.magnification][TRAINED]
-        examined = self.examine(unit)
+        trained = self.models[batch.magnification][TRAINED]
+        examined = self.examine(batch)
         tables = {
             "predictions": pd.concat(
                 [predictions_table(examined.table, logits, model) for model, logits in examined.logits.items()],
                 ignore_index=True,
             )
         }
-        if unit.measured:
+        if batch.measured:
             tables["ledger"] = self.ledger_rows(examined)
             tables["profile"] = self._profile_rows(examined)
             tables["nuclei"] = self._nucleus_rows(examined)
@@ -175,7 +120,7 @@ class Measurement:
                 tables["maps"] = _map_rows(examined, self.plan)
         return tables
 
-    def _further(self, examined: Examined, trained: PatchClassifier) -> dict[str, pd.DataFrame]:
+    def _further(self, examined: Examination, trained: PatchClassifier) -> dict[str, pd.DataFrame]:
         """Measure what only some studies ask for: the spatial null, replaced compartments, other segmentations."""
         tables: dict[str, pd.DataFrame] = {}
         identity = examined.identity
@@ -198,15 +143,15 @@ class Measurement:
             )
         return tables
 
-    def examine(self, unit: Unit) -> Examined:
-        """Read, classify, explain and segment the patches of a unit."""
-        rows = self.table.loc[list(unit.rows)]
-        patches = [self.cohort.read(row) for row in unit.rows]
+    def examine(self, batch: Batch) -> Examination:
+        """Read, classify, explain and segment the patches of a batch."""
+        rows = self.table.loc[list(batch.rows)]
+        patches = [self.cohort.read(row) for row in batch.rows]
         images = to_tensor(np.stack([patch.image for patch in patches]), self.device)
-        models = self.models[unit.magnification]
-        if not unit.measured:
+        models = self.models[batch.magnification]
+        if not batch.measured:
             with torch.no_grad():
-                return Examined(rows, patches, {TRAINED: models[TRAINED](images).double().cpu().numpy()})
+                return Examination(rows, patches, {TRAINED: models[TRAINED](images).double().cpu().numpy()})
         target = torch.from_numpy(targets_of(rows)).to(self.device)
         if self.target == "predicted":
             with torch.no_grad():
@@ -221,9 +166,9 @@ class Measurement:
         maps |= control_maps(maps[self.plan.own()], images_rgb, unmixed, patch_ids, self.plan)
         checked = {key: checked_saliency(values, patch_ids) for key, values in maps.items()}
         seen = self._seen(rows, patches, unmixed)
-        return Examined(rows, patches, logits, target.cpu().numpy(), checked, unmixed, *seen)
+        return Examination(rows, patches, logits, target.cpu().numpy(), checked, unmixed, *seen)
 
-    def ledger_rows(self, examined: Examined) -> pd.DataFrame:
+    def ledger_rows(self, examined: Examination) -> pd.DataFrame:
         """Attribute the saliency of examined patches to their compartments, per model."""
         parts = []
         for key, maps in examined.maps.items():
@@ -253,7 +198,7 @@ class Measurement:
         usual = [varied(view, nuclei, VARIANTS[0]) for view, nuclei in zip(views, found, strict=True)]
         return views, found, usual
 
-    def _profile_rows(self, examined: Examined) -> pd.DataFrame:
+    def _profile_rows(self, examined: Examination) -> pd.DataFrame:
         own = {key: examined.maps[key] for key in map(self.plan.own, examined.logits)}
         distances = (
             signed_distance_um(segmentation.instances > 0, float(mpp))
@@ -264,7 +209,7 @@ class Measurement:
         keys = pd.DataFrame(list(own), columns=list(MapKey._fields)).loc[rows["map"]].reset_index(drop=True)
         return pd.concat([rows.drop(columns=["patch", "map"]), identity, keys], axis=1)
 
-    def _nucleus_rows(self, examined: Examined) -> pd.DataFrame:
+    def _nucleus_rows(self, examined: Examination) -> pd.DataFrame:
         parts = []
         for row, unmixed, segmentation in zip(
             examined.table.to_dict("records"), examined.unmixed, examined.segmentations, strict=True
@@ -282,7 +227,7 @@ def _true_segmentation(patch: Patch) -> Segmentation:
     return from_truth(patch.truth, patch.instances)
 
 
-def _map_rows(examined: Examined, plan: MapPlan) -> pd.DataFrame:
+def _map_rows(examined: Examination, plan: MapPlan) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for model, maps in examined.own(plan).items():
         rows.extend(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,7 @@ from saliency_stats.typing import Float64Array, Int32Array, UInt8Array
 
 
 @dataclass(frozen=True, eq=False)
-class Carried:
+class MultiscaleCompartments:
     """Compartments of the patches of a cohort of slides, segmented once per location.
 
     The field of the coarsest patch is read and segmented at the resolution of the finest; each magnification gets its
@@ -48,6 +49,10 @@ class Carried:
     stains: Mapping[str, Stains]
     _locks: dict[str, Lock] = field(default_factory=dict, init=False, repr=False)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # another process has locks of its own: two that segment one place write the same file
+        return type(self), (self.cohort, self.folder, self.finder, self.parameters, self.stains)
+
     def segmentations(self, rows: pd.DataFrame) -> list[Segmentation]:
         """Return the compartments of patches, those of locations not seen before after segmenting them."""
         found = []
@@ -61,7 +66,7 @@ class Carried:
                 shares, instances, probabilities = (file[name] for name in ("shares", "instances", "probabilities"))
             finest = min(self.cohort.tiling.mpps)
             factor = round(float(row["mpp"]) / finest)
-            found.append(carried_down(shares, instances, probabilities, factor, self.cohort.tiling.size_px))
+            found.append(downscaled(shares, instances, probabilities, factor, self.cohort.tiling.size_px))
         return found
 
     def _segment(self, index: int, row: pd.Series, path: Path) -> None:
@@ -80,7 +85,7 @@ class Carried:
             )
 
 
-def carried_down(
+def downscaled(
     shares: UInt8Array,
     instances: Int32Array,
     probabilities: Float64Array,

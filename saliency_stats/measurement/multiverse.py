@@ -14,7 +14,7 @@ from saliency_stats.vocabulary import TRAINED
 
 
 @dataclass(frozen=True)
-class Crossing:
+class Multiverse:
     """Every map of the trained network against every segmentation.
 
     Parameters

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import torch
 
@@ -43,6 +44,11 @@ class Networks(Mapping[float, Mapping[str, PatchClassifier]]):
     device: torch.device
     _kept: dict[float, dict[str, PatchClassifier]] = field(default_factory=dict, init=False, repr=False)
     _lock: Lock = field(default_factory=Lock, init=False, repr=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # another process loads its own
+        kept = (self.architecture, self.controls, self.seed, self.folder, self.magnifications, self.device)
+        return type(self), kept
 
     def __getitem__(self, magnification: float) -> dict[str, PatchClassifier]:
         if magnification not in self.magnifications:

@@ -12,7 +12,7 @@ from saliency_stats.execution.engine import Engine
 from saliency_stats.execution.files import atomic
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store
-from saliency_stats.measurement.batch import Unit
+from saliency_stats.measurement.batch import Batch
 from saliency_stats.measurement.measure import Measurement
 from saliency_stats.vocabulary import PATCH_KEY
 
@@ -84,11 +84,11 @@ def write_examples(
     measurement = replace(measurement, plan=measurement.plan.alone())
     with progress.stage("example patches", len(chosen)) as bar:
         examples = chosen.to_dict("records")
-        units = [
-            Unit("example", (int(example["row"]),), float(example["magnification"]), measured=True)
+        batches = [
+            Batch("example", (int(example["row"]),), float(example["magnification"]), measured=True)
             for example in examples
         ]
-        for example, examined in zip(examples, engine.map(measurement.examine, units), strict=True):
+        for example, examined in zip(examples, engine.map(measurement.examine, batches), strict=True):
             for model, maps in examined.own(measurement.plan).items():
                 name = f"{example['magnification']:g}x-{example['label']}-{example['rank']}-{model}.npz"
                 with atomic(store.folder / "examples" / name) as partial, partial.open("wb") as file:

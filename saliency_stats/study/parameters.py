@@ -17,8 +17,8 @@ from saliency_stats.cohort.slides.cohort import SlideCohort
 from saliency_stats.cohort.slides.tiling import TilingParameters
 from saliency_stats.compartments import CompartmentParameters, NucleusFinder, nucleus_finder
 from saliency_stats.compartments.variants import VARIANTS
-from saliency_stats.measurement.ablation import Companion, drawn
-from saliency_stats.measurement.multiverse import Crossing
+from saliency_stats.measurement.ablation import Ablations, drawn
+from saliency_stats.measurement.multiverse import Multiverse
 from saliency_stats.saliency import DIFFERENTIATED_PX
 from saliency_stats.saliency.controls import Control, control_of
 from saliency_stats.saliency.maps import MapPlan
@@ -126,8 +126,8 @@ def described(settings: StudySettings) -> dict[str, Any]:
     }
 
 
-def unit_bytes(settings: StudySettings, used: pd.DataFrame) -> float:
-    """Estimate the memory that a unit of work takes, of the largest patches of an inspected table."""
+def batch_bytes(settings: StudySettings, used: pd.DataFrame) -> float:
+    """Estimate the memory that a batch of work takes, of the largest patches of an inspected table."""
     pixels = float((used["height_px"] * used["width_px"]).max())
     # maps and compartments of all its patches, and what the network keeps of those that it sees at once
     arrays = 100 + 4 * len(plan_of(settings).keys(networks_of(settings)))
@@ -162,11 +162,11 @@ def altered_images(settings: StudySettings) -> int:
     return 6 * (len(settings.causal.replacements) + settings.causal.curve_steps)
 
 
-def _companion(settings: StudySettings) -> Companion | None:
+def _companion(settings: StudySettings) -> Ablations | None:
     section = settings.causal
     if not section.replacements:
         return None
-    return Companion(
+    return Ablations(
         replacements=tuple(section.replacements),
         curve_steps=section.curve_steps,
         min_confidence=settings.saliency.min_confidence,
@@ -180,7 +180,7 @@ def replaced_of(settings: StudySettings, measured: pd.DataFrame) -> "pd.Series[b
     return drawn(measured, settings.causal.patches_per_class, derive(settings.seed, "causal"))
 
 
-def crossing_of(settings: StudySettings) -> Crossing | None:
+def crossing_of(settings: StudySettings) -> Multiverse | None:
     """Say which segmentations are crossed with the maps; None where the study crosses nothing."""
     section, compartments = settings.multiverse, settings.compartments
     if not section.enabled:
@@ -189,7 +189,7 @@ def crossing_of(settings: StudySettings) -> Crossing | None:
     if compartments.nuclei == "classical":  # gives no probabilities whose threshold could be moved
         wanted = [variant for variant in wanted if not variant.probability]
     wanted = [VARIANTS[0], *(variant for variant in wanted if variant != VARIANTS[0])]
-    return Crossing(tuple(wanted), compartments.cytoplasm_um)
+    return Multiverse(tuple(wanted), compartments.cytoplasm_um)
 
 
 def finder_of(settings: StudySettings, device: torch.device) -> NucleusFinder | None:

@@ -7,31 +7,29 @@ import numpy as np
 import pandas as pd
 import torch
 
-from saliency_stats.classifier.densenet import save_weights
-from saliency_stats.classifier.routes import train_classifier
 from saliency_stats.cohort.inspection import inspect
 from saliency_stats.cohort.patch import USED
 from saliency_stats.cohort.slides.cohort import SlideCohort
 from saliency_stats.cohort.splits import check_splits, with_splits
 from saliency_stats.compartments import NucleusFinder, Stains, estimate_stains, stain_table, stains_from
-from saliency_stats.execution.device import release_memory, usual_workers
+from saliency_stats.execution.device import usual_workers
 from saliency_stats.execution.engine import Engine, Threads
 from saliency_stats.execution.files import atomic
 from saliency_stats.execution.manifest import sha256
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store
-from saliency_stats.measurement.batch import Unit, units_of
+from saliency_stats.measurement.batch import batches_of
 from saliency_stats.measurement.measure import Measurement
-from saliency_stats.measurement.multiscale import Carried
+from saliency_stats.measurement.multiscale import MultiscaleCompartments
+from saliency_stats.measurement.stored import StoredMeasurement, write_maps
 from saliency_stats.report.run import Run
-from saliency_stats.saliency.controls import Control
-from saliency_stats.saliency.networks import Networks, weights_path
-from saliency_stats.seeds import derive
+from saliency_stats.saliency.networks import Networks
 from saliency_stats.settings.cohort import SlidesSection
 from saliency_stats.settings.study import StudySettings
 from saliency_stats.study import parameters
 from saliency_stats.study.conclusions import conclude
 from saliency_stats.study.examples import chosen_examples, write_examples
+from saliency_stats.study.training import train_networks
 from saliency_stats.vocabulary import TRAINED
 
 
@@ -49,7 +47,7 @@ class Stages:
     progress
         Where progress is shown.
     engine
-        Maps the units of work, or how many workers do; None for as many as is usual.
+        Maps the batches of work, or how many workers do; None for as many as is usual.
     """
 
     def __init__(
@@ -77,12 +75,13 @@ class Stages:
     def run(self, record: dict[str, Any]) -> Run:
         """Compute everything that the report is drawn from; ``record`` is the manifest as far as it is known."""
         table = self.patches()
-        models = self.classifiers(table)
-        measurement = self.measurement(table, models)
+        used = table[table["status"] == USED]
+        log = train_networks(self.settings, self.store, self._cohort, self.device, self._progress, used)
+        self._keep("training", log)
+        measurement = self.measurement(table)
         engine = self._engine
         if engine is None:
-            unit = parameters.unit_bytes(self.settings, table[table["status"] == USED])
-            engine = Threads(usual_workers(self.device, unit))
+            engine = Threads(usual_workers(self.device, parameters.batch_bytes(self.settings, used)))
         self.measure(measurement, engine)
         return self.conclude(measurement, engine, record)
 
@@ -101,24 +100,8 @@ class Stages:
         table["stain_group"] = parameters.stain_groups(table)
         return table
 
-    def classifiers(self, table: pd.DataFrame) -> Networks:
-        """Train one classifier per magnification, write weights and ``training.csv``; returns the networks."""
-        used = table[table["status"] == USED]
-        magnifications = sorted(used["magnification"].unique().tolist())
-        logs = []
-        for magnification in magnifications:
-            part = used[used["magnification"] == magnification]
-            logs.append(self._train(magnification, part, TRAINED).assign(magnification=magnification, model=TRAINED))
-            for control in parameters.trained_controls(self.settings):
-                log = self._train(magnification, self._relabelled(part, magnification, control), control.name)
-                logs.append(log.assign(magnification=magnification, model=control.name))
-        training = pd.concat(logs, ignore_index=True)
-        columns = ["magnification", "model"]
-        self._keep("training", training[columns + [c for c in training if c not in columns]])
-        return self._networks(magnifications)
-
-    def measurement(self, table: pd.DataFrame, models: Networks) -> Measurement:
-        """Estimate the stains of every measured slide, write ``stains.csv``; returns the function of a unit."""
+    def measurement(self, table: pd.DataFrame) -> Measurement:
+        """Estimate the stains of every measured slide, write ``stains.csv``; returns what measures a batch."""
         measured = table[(table["status"] == USED) & (table["split"] == self.settings.cohort.evaluation_split)]
         groups = dict(list(measured.groupby("stain_group", sort=True)))
         stains: dict[str, Stains] = {}
@@ -128,42 +111,40 @@ class Stages:
                 bar.update(1)
         self._keep("stains", stain_table(stains))
         replaced = parameters.replaced_of(self.settings, measured)
-        return self._measurement(table.assign(replaced=replaced.reindex(table.index, fill_value=False)), models, stains)
+        table = table.assign(replaced=replaced.reindex(table.index, fill_value=False))
+        return self._measurement(table, sorted(table.loc[table["status"] == USED, "magnification"].unique()), stains)
 
-    def again(self, table: pd.DataFrame, row: int) -> Measurement:
-        """Make the function of a unit that holds this row of the table, from what a finished run has stored."""
+    def measurement_of(self, table: pd.DataFrame, row: int) -> Measurement:
+        """Make what measures one row of a finished run's table again, from what the run has stored."""
         table = table.assign(stain_group=parameters.stain_groups(table))
         stains = stains_from(self.store.table("stains"))
         group, magnification = str(table.loc[row, "stain_group"]), float(str(table.loc[row, "magnification"]))
         if group not in stains:  # a patch of another split, whose slide was not measured
             stains[group] = self._estimate(table[(table["stain_group"] == group) & (table["status"] == USED)])
-        return self._measurement(table, self._networks([magnification]), stains)
+        return self._measurement(table, [magnification], stains)
 
     def measure(self, measurement: Measurement, engine: Engine) -> None:
-        """Measure every unit that is not stored yet, and put the tables together."""
-        units = units_of(measurement.table, self.settings.cohort.evaluation_split, self.settings.saliency.batch_size)
+        """Measure every batch that is not stored yet, and put the tables together."""
+        split, size = self.settings.cohort.evaluation_split, self.settings.saliency.batch_size
+        batches = batches_of(measurement.table, split, size)
+        work = StoredMeasurement(self.store.folder, measurement)
         parts: dict[str, list[pd.DataFrame]] = {}
-        with self._progress.stage("saliency, compartments", sum(len(unit.rows) for unit in units)) as bar:
-
-            def stored(unit: Unit) -> dict[str, pd.DataFrame]:
-                tables = self.store.once(unit.name, lambda: measurement(unit))
-                release_memory()
-                return tables
-
-            # closed whatever happens: workers would go on with all other units, for nobody
-            with closing(engine.map(stored, units)) as results:
-                for unit, tables in zip(units, results, strict=True):
-                    for name, table in tables.items():
-                        if name == "maps":
-                            self._write_maps(unit, table)
-                        else:
-                            parts.setdefault(name, []).append(table)
-                    bar.update(len(unit.rows))
+        with (
+            self._progress.stage("saliency, compartments", sum(len(batch.rows) for batch in batches)) as bar,
+            # closed whatever happens: else workers would go on with all other batches though the run has ended
+            closing(engine.map(work, batches)) as results,
+        ):
+            for batch, _ in zip(batches, results, strict=True):
+                for name, table in self.store.stored(batch.name).items():
+                    if name == "maps":
+                        write_maps(self.store.folder / "maps" / f"{batch.name}.npz", table)
+                    else:
+                        parts.setdefault(name, []).append(table)
+                bar.update(len(batch.rows))
+        self._profile_parts = pd.concat(parts.pop("profile"), ignore_index=True)
         for name, collected in parts.items():
-            if name != "profile":
-                full = [table for table in collected if not table.empty] or collected[:1]
-                self._keep(name, pd.concat(full, ignore_index=True))
-        self._profile_parts = pd.concat(parts["profile"], ignore_index=True)
+            full = [table for table in collected if not table.empty] or collected[:1]
+            self._keep(name, pd.concat(full, ignore_index=True))
 
     def conclude(self, measurement: Measurement, engine: Engine, record: dict[str, Any]) -> Run:
         """Judge, and write the examples that are shown; returns the run with its tables."""
@@ -181,12 +162,13 @@ class Stages:
         """Hashes of the trained networks."""
         return {path.name: sha256(path) for path in sorted((self.store.folder / "weights").glob("*.safetensors"))}
 
-    def _measurement(self, table: pd.DataFrame, models: Networks, stains: dict[str, Stains]) -> Measurement:
+    def _measurement(self, table: pd.DataFrame, at: list[float], stains: dict[str, Stains]) -> Measurement:
+        """Put together what measures a batch of patches at these magnifications."""
         finder = parameters.finder_of(self.settings, self.device)
         return Measurement(
             cohort=self._cohort,
             table=table,
-            models=models,
+            models=self._networks(at),
             stains=stains,
             device=self.device,
             finder=finder,
@@ -195,14 +177,14 @@ class Stages:
             **parameters.measurement_parameters(self.settings),
         )
 
-    def _carried(self, finder: NucleusFinder | None, stains: dict[str, Stains]) -> Carried | None:
+    def _carried(self, finder: NucleusFinder | None, stains: dict[str, Stains]) -> MultiscaleCompartments | None:
         section = self.settings.cohort
         if finder is None or not isinstance(section, SlidesSection) or section.carry == "native":
             return None
         cohort = self._cohort.inner
         assert isinstance(cohort, SlideCohort)
         compartments = parameters.measurement_parameters(self.settings)["compartments"]
-        return Carried(cohort, self.store.work / "compartments", finder, compartments, stains)
+        return MultiscaleCompartments(cohort, self.store.work / "compartments", finder, compartments, stains)
 
     def _estimate(self, part: pd.DataFrame) -> Stains:
         # evenly spaced patches stand for the slide; the choice depends on the table alone
@@ -220,42 +202,6 @@ class Stages:
             self.device,
         )
 
-    def _train(self, magnification: float, part: pd.DataFrame, model_name: str) -> pd.DataFrame:
-        stem = f"training-{magnification:g}x" if model_name == TRAINED else f"training-{model_name}-{magnification:g}x"
-        log_path = self.store.work / f"{stem}.parquet"
-        if log_path.is_file():
-            return pd.read_parquet(log_path)
-        recipe = parameters.recipe_of(self.settings, magnification)
-        train, valid = part[part["split"] == "train"], part[part["split"] == "valid"]
-        if self.settings.cohort.evaluation_split == "valid":
-            # the split that judges the classifier must not be looked at while it is trained
-            valid = valid.iloc[:0]
-        checkpoint = self.store.work / f"{stem}.checkpoint"
-        title = f"train at {magnification:g}×" if model_name == TRAINED else f"train {model_name} at {magnification:g}×"
-        with self._progress.stage(title, recipe.training.epochs * len(train)) as bar:
-            model, log = train_classifier(
-                recipe, self._cohort, train, valid, self.device, checkpoint=checkpoint, tick=bar.update
-            )
-        with atomic(weights_path(self.store.folder / "weights", magnification, model_name)) as partial:
-            save_weights(model, partial)
-        with atomic(log_path) as partial:
-            log.to_parquet(partial, index=False)
-        checkpoint.unlink(missing_ok=True)
-        del model
-        release_memory()
-        return log
-
-    def _relabelled(self, part: pd.DataFrame, magnification: float, control: Control) -> pd.DataFrame:
-        """Give the patches of each split that is learned from each other's labels."""
-        permuted = part.copy()
-        for split in ("train", "valid"):
-            rows = part.index[part["split"] == split]
-            seed = derive(self.settings.seed, control.name, split, magnification)
-            assert control.relabel is not None
-            order = control.relabel(np.arange(len(rows)), seed)
-            permuted.loc[rows, "label"] = part.loc[rows, "label"].to_numpy()[order]
-        return permuted
-
     def _keep(self, name: str, table: pd.DataFrame) -> None:
         self._tables[name] = self.store.write(name, table)
 
@@ -269,20 +215,3 @@ class Stages:
         for slide_id, arrays in cohort.pictures.items():
             with atomic(folder / f"{slide_id}.npz") as partial, partial.open("wb") as file:
                 np.savez_compressed(file, **arrays)
-
-    def _write_maps(self, unit: Unit, maps: pd.DataFrame) -> None:
-        with atomic(self.store.folder / "maps" / f"{unit.name}.npz") as partial:
-            arrays: dict[str, Any] = {
-                str(model): np.stack(
-                    [
-                        np.frombuffer(values, "<f4").reshape(height, width)
-                        for values, height, width in zip(
-                            rows["saliency"], rows["height_px"], rows["width_px"], strict=True
-                        )
-                    ]
-                )
-                for model, rows in maps.groupby("model", sort=True)
-            }
-            ids = maps.loc[maps["model"] == TRAINED, "patch_id"].to_numpy(dtype=str)
-            with partial.open("wb") as file:
-                np.savez_compressed(file, patch_id=ids, **arrays)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from unittest.mock import ANY
 
 import numpy as np
 import pytest

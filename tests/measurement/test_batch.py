@@ -4,7 +4,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saliency_stats.measurement.batch import units_of
+from saliency_stats.measurement.batch import batches_of
 
 ROWS = st.lists(
     st.tuples(
@@ -22,7 +22,7 @@ ROWS = st.lists(
 def test_units_hold_each_usable_patch_once_and_one_of_everything(rows, size):
     table = pd.DataFrame(rows, columns=["slide_id", "split", "height_px", "status", "magnification"])
     table["width_px"] = 32
-    units = units_of(table, "test", size)
+    units = batches_of(table, "test", size)
     assert sorted(row for unit in units for row in unit.rows) == list(table.index[table["status"] == "used"])
     assert len({unit.name for unit in units}) == len(units)
     for unit in units:

@@ -18,18 +18,18 @@ from saliency_stats.execution.engine import Threads
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store
 from saliency_stats.measurement import measure as unit_of_work
-from saliency_stats.measurement.batch import Unit
+from saliency_stats.measurement.batch import Batch
 from saliency_stats.measurement.measure import Measurement
-from saliency_stats.measurement.multiverse import Crossing
+from saliency_stats.measurement.multiverse import Multiverse
 from saliency_stats.saliency.maps import MapKey, MapPlan
 from saliency_stats.study.examples import write_examples
 
-UNIT = Unit("000000", (0, 1, 2), 20.0, measured=True)
+UNIT = Batch("000000", (0, 1, 2), 20.0, measured=True)
 PLAN = MapPlan(
     ("gradient", "gradient_x_input"), ("l2", "l1"), ("randomised", "sobel", "haematoxylin", "eosin", "shift")
 )
 CHOSEN = ("usual", "nuclei+1um", "band1um", "probability-0.1", "cytoplasm3um")
-CROSSING = Crossing(tuple(variant for variant in VARIANTS if variant.name in CHOSEN), 15.0)
+CROSSING = Multiverse(tuple(variant for variant in VARIANTS if variant.name in CHOSEN), 15.0)
 
 
 def network(seed):

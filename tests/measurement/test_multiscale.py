@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from saliency_stats.compartments import CompartmentParameters
-from saliency_stats.measurement.multiscale import Carried, carried_down
+from saliency_stats.measurement.multiscale import MultiscaleCompartments, downscaled
 
 
 def field(seed, side):
@@ -25,7 +25,7 @@ def field(seed, side):
 @given(st.integers(0, 99), st.sampled_from([1, 2, 4, 8]))
 def test_every_compartment_keeps_its_area_and_memberships_sum_to_one(seed, factor):
     shares, instances = field(seed, 128)
-    found = carried_down(shares, instances, np.zeros(9), factor, 16)
+    found = downscaled(shares, instances, np.zeros(9), factor, 16)
     assert found.memberships.shape == (4, 16, 16)
     np.testing.assert_allclose(found.memberships.sum(axis=0), 1, atol=1e-6)
     start = (128 - 16 * factor) // 2
@@ -36,8 +36,8 @@ def test_every_compartment_keeps_its_area_and_memberships_sum_to_one(seed, facto
 
 def test_two_magnifications_see_the_same_tissue_in_their_common_field():
     shares, instances = field(3, 64)
-    fine = carried_down(shares, instances, np.zeros(9), 2, 16).memberships
-    coarse = carried_down(shares, instances, np.zeros(9), 4, 16).memberships
+    fine = downscaled(shares, instances, np.zeros(9), 2, 16).memberships
+    coarse = downscaled(shares, instances, np.zeros(9), 4, 16).memberships
     blocks = fine.reshape(4, 8, 2, 8, 2).mean(axis=(2, 4))
     np.testing.assert_allclose(coarse[:, 4:12, 4:12], blocks, atol=1e-6)
 
@@ -47,7 +47,7 @@ def test_nuclei_are_those_at_the_middle_of_the_coarse_pixels():
     instances[2:4, 2:6] = 7
     shares = np.zeros((4, 8, 8), dtype=np.uint8)
     shares[0] = 255
-    found = carried_down(shares, instances, np.array([np.nan] * 6 + [0.9]), 2, 4)
+    found = downscaled(shares, instances, np.array([np.nan] * 6 + [0.9]), 2, 4)
     assert found.instances.tolist() == [[0, 0, 0, 0], [0, 7, 7, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
     assert found.probabilities[6] == 0.9
 
@@ -55,7 +55,7 @@ def test_nuclei_are_those_at_the_middle_of_the_coarse_pixels():
 def test_shares_of_enlarged_pixels_are_kept():
     shares = np.zeros((4, 2, 2), dtype=np.uint8)
     shares[1], shares[2] = 128, 127
-    found = carried_down(shares, np.zeros((2, 2), dtype=np.int32), np.zeros(0), 1, 2)
+    found = downscaled(shares, np.zeros((2, 2), dtype=np.int32), np.zeros(0), 1, 2)
     assert found.memberships[1, 0, 0] == pytest.approx(128 / 255)
 
 
@@ -68,9 +68,9 @@ def test_a_place_that_two_workers_want_at_once_is_segmented_once(tmp_path, monke
         shares, instances = field(1, 32)
         np.savez(path, shares=shares, instances=instances, probabilities=np.zeros(9))
 
-    monkeypatch.setattr(Carried, "_segment", slowly)
+    monkeypatch.setattr(MultiscaleCompartments, "_segment", slowly)
     tiling = SimpleNamespace(mpps=(0.5, 1.0), size_px=16)
-    carried = Carried(SimpleNamespace(tiling=tiling), tmp_path, None, CompartmentParameters(), {})
+    carried = MultiscaleCompartments(SimpleNamespace(tiling=tiling), tmp_path, None, CompartmentParameters(), {})
     rows = [pd.DataFrame({"patch_id": ["p1"], "mpp": [mpp]}, index=[place]) for place, mpp in enumerate(tiling.mpps)]
     with ThreadPoolExecutor(2) as pool:
         fine, coarse = pool.map(carried.segmentations, rows)

@@ -1,0 +1,65 @@
+"""What is known about the patches of one batch while they are measured."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from saliency_stats.attribution import Maps, Memberships, checked_memberships
+from saliency_stats.cohort.patch import Patch
+from saliency_stats.compartments import Found, Segmentation, View
+from saliency_stats.saliency.maps import MapKey, MapPlan
+from saliency_stats.typing import Float32Array, Float64Array, Int64Array
+
+_IDENTITY = ["patch_id", "slide_id", "patient_id", "label", "split", "magnification"]
+
+
+@dataclass(frozen=True)
+class Examination:
+    """Everything known about the patches of one batch.
+
+    Parameters
+    ----------
+    table
+        Their rows of the patch table.
+    patches
+        As read.
+    logits
+        Per model (N, 2).
+    target
+        (N,) class whose logit is explained; empty where nothing is.
+    maps
+        Raw saliency (N, H, W), float32, checked.
+    unmixed
+        Per patch, haematoxylin and eosin (2, H, W).
+    views, found
+        Per patch, what nuclei were sought in, and those that were found; empty where the compartments are known.
+    segmentations
+        Per patch.
+    """
+
+    table: pd.DataFrame
+    patches: list[Patch]
+    logits: dict[str, Float64Array]
+    target: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    maps: dict[MapKey, Maps] = field(default_factory=dict)
+    unmixed: list[Float32Array] = field(default_factory=list)
+    views: list[View] = field(default_factory=list)
+    found: list[Found] = field(default_factory=list)
+    segmentations: list[Segmentation] = field(default_factory=list)
+
+    @cached_property
+    def identity(self) -> pd.DataFrame:
+        """The columns by which rows of tables say whose they are, N rows."""
+        return self.table[_IDENTITY].reset_index(drop=True)
+
+    @cached_property
+    def memberships(self) -> Memberships:
+        """Of all patches, checked."""
+        stack = np.stack([segmentation.memberships for segmentation in self.segmentations])
+        return checked_memberships(stack, list(self.identity["patch_id"]))
+
+    def own(self, plan: MapPlan) -> dict[str, Float32Array]:
+        """Return the maps that the study judges by, of every network."""
+        return {model: self.maps[plan.own(model)].raw for model in self.logits}
