@@ -40,8 +40,8 @@ class Table:
         The stage that writes it.
     readers
         Figures and tables of the report that are drawn from it.
-    may_have
-        Columns (numbers) that only some studies ask for.
+    may_have, may_have_text
+        Numbers, and texts, that only some studies ask for.
     optional
         Whether a finished run may do without it.
     """
@@ -53,6 +53,7 @@ class Table:
     readers: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     may_have: tuple[str, ...] = ()
+    may_have_text: tuple[str, ...] = ()
     optional: bool = False
 
     @property
@@ -62,7 +63,7 @@ class Table:
 
     def kind(self, column: str) -> Kind | None:
         """Say what a column holds; None for one that the table does not have."""
-        if column in self.text:
+        if column in (*self.text, *self.may_have_text):
             return "text"
         return "flag" if column in self.flags else "number" if column in (*self.numbers, *self.may_have) else None
 
@@ -176,7 +177,8 @@ TABLES: Final[Mapping[str, Table]] = {
         ("magnification", "area_share", "mass_share", "density_ratio"),
         writer="saliency, compartments",
         readers=("density_ratio", "area_vs_mass", "ternary"),
-        may_have=("relevance_rank", "top_k", "pointing", "auc", "relevance_status"),
+        may_have=("relevance_rank", "top_k", "pointing", "auc"),
+        may_have_text=("relevance_status",),
     ),
     "nuclei": Table(
         "nucleus",

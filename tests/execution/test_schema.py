@@ -1,0 +1,103 @@
+"""The schema of artefacts: types that tables have wherever they come from, and one list behind all lists."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from saliency_stats.errors import StorageError
+from saliency_stats.execution.manifest import artefact_hashes
+from saliency_stats.execution.schema import FILES, FOLDERS, TABLES, UNHASHED, Table, artefacts
+from saliency_stats.execution.store import Store
+from saliency_stats.report.figures.draw import FIGURES
+
+TABLE = Table("row", ("slide_id",), ("magnification",), "a stage", flags=("correct",), may_have=("more",))
+
+
+def test_every_column_has_one_kind():
+    for name, table in TABLES.items():
+        columns = [*table.required, *table.may_have, *table.may_have_text]
+        assert len(columns) == len(set(columns)), name
+        assert {table.kind(column) for column in columns} <= {"text", "number", "flag"}
+        assert table.rows
+        assert table.writer
+    for column in {column for table in TABLES.values() for column in table.required}:
+        assert len({table.kind(column) for table in TABLES.values()} - {None}) == 1, column
+
+
+def test_kinds():
+    assert [TABLE.kind(name) for name in ("slide_id", "magnification", "correct", "more", "other")] == [
+        *("text", "number", "flag", "number", None)
+    ]
+    assert TABLE.required == ("slide_id", "magnification", "correct")
+
+
+def test_types_do_not_depend_on_where_a_table_comes_from():
+    computed = pd.DataFrame({"slide_id": ["7", None], "magnification": [20, 5], "correct": [np.True_, False]})
+    read = pd.DataFrame({"slide_id": ["7", ""], "magnification": ["20.0", "5"], "correct": ["True", ""]})
+    for table in (computed, read):
+        typed = TABLE.typed(table, "here")
+        assert typed.dtypes.astype(str).to_dict() == {
+            "slide_id": "str",
+            "magnification": "float64",
+            "correct": "bool",
+        }
+        assert typed.to_dict("list") == {"slide_id": ["7", ""], "magnification": [20.0, 5.0], "correct": [True, False]}
+
+
+@pytest.mark.parametrize("written", ["1", "1.0", "true", "TRUE", " True "])
+def test_a_flag_is_spelt_in_several_ways(written):
+    table = pd.DataFrame({"slide_id": ["a"], "magnification": ["1"], "correct": [written]})
+    assert TABLE.typed(table, "")["correct"].tolist() == [True]
+    assert TABLE.typed(table.assign(correct="0.0"), "")["correct"].tolist() == [False]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"magnification": ["20x"]}, "here: column magnification holds something that is no number"),
+        ({"correct": ["perhaps"]}, "here: column correct holds 'perhaps'; expected True, False or nothing"),
+    ],
+)
+def test_another_value_is_named(change, message):
+    table = pd.DataFrame({"slide_id": ["a"], "magnification": ["1"], "correct": ["True"]}).assign(**change)
+    with pytest.raises(StorageError, match=message):
+        TABLE.typed(table, "here")
+
+
+def test_a_missing_column_is_named():
+    with pytest.raises(StorageError, match=r"here: the columns magnification, correct are missing \(found slide_id\)"):
+        TABLE.typed(pd.DataFrame({"slide_id": ["a"]}), "here")
+
+
+def test_an_empty_table_has_its_types():
+    for table in TABLES.values():
+        empty = table.empty()
+        assert list(empty.columns) == list(table.required)
+        assert empty.dtypes.astype(str).isin(["str", "float64", "bool"]).all()
+
+
+def test_what_is_written_must_be_declared(tmp_path):
+    table = TABLES["selection"].empty()
+    with pytest.raises(StorageError, match="selection: the columns surprise are not in the schema"):
+        Store(tmp_path).write("selection", table.assign(surprise=1))
+    Store(tmp_path).write("selection", table)
+    assert (tmp_path / "selection.csv").read_text() == "label,step,magnification,n_patches,n_slides\n"
+
+
+def test_what_fresh_deletes_is_all_that_there_is():
+    names = list(artefacts())
+    assert len(names) == len(set(names) | {"manifest.json"}) + names.count("manifest.json") - 1
+    assert set(names) >= {*FILES, *FOLDERS, *UNHASHED, "ledger.csv", "ledger.parquet", "power.csv"}
+
+
+def test_what_is_drawn_is_drawn_from_a_table_that_says_so():
+    known = {figure.name for figure in FIGURES}
+    assert {figure for table in TABLES.values() for figure in table.readers} <= known
+
+
+def test_working_files_and_the_manifest_are_not_hashed(tmp_path):
+    for name in ("ledger.csv", "figures/a.png", "work/identity.json", "explain/x.png", "manifest.json", ".hidden"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("x")
+    assert list(artefact_hashes(tmp_path)) == ["figures/a.png", "ledger.csv"]

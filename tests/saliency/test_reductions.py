@@ -1,0 +1,24 @@
+"""From values per colour channel to one map: each formula on numbers that can be checked by hand."""
+
+import pytest
+import torch
+
+from saliency_stats.errors import AttributionError
+from saliency_stats.saliency import REDUCTIONS, reduce_channels
+
+VALUES = torch.tensor([[[[3.0]], [[-4.0]], [[12.0]]]])
+
+
+@pytest.mark.parametrize(("name", "expected"), [("l2", 13.0), ("l1", 19.0), ("max", 12.0)])
+def test_reductions(name, expected):
+    assert reduce_channels(VALUES, name).tolist() == [[[expected]]]
+
+
+def test_a_sign_is_lost_and_the_largest_may_be_negative():
+    assert reduce_channels(-VALUES, "max").item() == 12.0
+    assert list(REDUCTIONS) == ["l2", "l1", "max"]
+
+
+def test_another_reduction_is_refused():
+    with pytest.raises(AttributionError, match=r"saliency\.reduction is 'mean'; expected one of l2, l1, max"):
+        reduce_channels(VALUES, "mean")
