@@ -54,8 +54,7 @@ SMALL = {"densenet121": (1, 1, 1, 1), "densenet169": (1, 1, 1, 2), "densenet201"
 
 @pytest.fixture(scope="module")
 def small_densenets() -> Iterator[None]:
-    """Under torchvision's names, its own code with few and narrow layers: 100 times faster to build and to run."""
-
+    """Under torchvision's names, its own code with few and narrow layers: quick to build and to run."""
     from torchvision import models  # noqa: PLC0415  (most tests need no torch)
 
     def builder(blocks: tuple[int, ...]) -> Callable[..., models.DenseNet]:

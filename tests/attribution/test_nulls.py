@@ -114,7 +114,7 @@ def test_on_average_over_the_shifts_mass_goes_by_area(seed):
     np.testing.assert_allclose(average, memberships.mean(axis=(1, 2)) * maps.sum(), rtol=1e-12)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 @given(seeds)
 def test_the_contrast_is_that_of_the_ledger(seed):
     rng = np.random.default_rng(seed)

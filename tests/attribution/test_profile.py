@@ -39,7 +39,7 @@ def test_the_border_lies_between_pixels():
     )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(seeds, st.sampled_from([0.25, 0.5, 2.0]))
 def test_distance_against_all_pairs(seed, mpp):
     mask = blobs(np.random.default_rng(seed))
@@ -72,7 +72,7 @@ def test_a_constant_map_has_ratio_one_in_every_bin(seed, value):
     assert found["n_pixels"].sum() == distance.size  # nothing lies beyond -6 to 20 µm here
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(seeds, st.floats(1e-6, 1e6))
 def test_turning_and_scaling_change_nothing(seed, factor):
     rng = np.random.default_rng(seed)
@@ -83,7 +83,7 @@ def test_turning_and_scaling_change_nothing(seed, factor):
         pd.testing.assert_frame_equal(plain, turned, rtol=1e-9)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(seeds)
 def test_renumbering_nuclei_changes_nothing(seed):
     rng = np.random.default_rng(seed)
@@ -165,7 +165,7 @@ def rows(rng, n_patches=12):
     return pd.concat(parts, ignore_index=True)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=8)
 @given(seeds)
 def test_the_order_of_rows_changes_no_bit(seed):
     rng = np.random.default_rng(seed)
