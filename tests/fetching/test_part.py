@@ -2,7 +2,7 @@
 
 import pytest
 
-from saliency_stats.fetching.part import Part, bare, loaded_bytes, part_of
+from saliency_stats.fetching.part import Part, bare, part_of
 
 
 @pytest.fixture
@@ -22,15 +22,15 @@ def left(path):
 
 def test_a_part_lies_beside_the_file(path):
     assert part_of(path) == path.with_name("slide.tif.part")
-    assert Part(path, None).path == part_of(path)
+    assert Part(path).path == part_of(path)
 
 
 def test_bytes_are_counted_and_none_where_there_is_no_part(path):
-    assert (loaded_bytes(path), Part(path, None).size()) == (0, 0)
+    assert Part(path).size() == 0
     path.write_bytes(b"the whole file is no part")
-    assert loaded_bytes(path) == 0
+    assert Part(path).size() == 0
     begun(path, b"12345")
-    assert (loaded_bytes(path), Part(path, None).size()) == (5, 5)
+    assert Part(path).size() == 5
 
 
 @pytest.mark.parametrize("etag", ['"abc"', "abc", ' "abc" '])
@@ -47,7 +47,7 @@ def test_a_part_of_the_wanted_version_goes_on(path):
 
 def test_a_part_of_any_version_goes_on_where_none_is_wanted(path):
     begun(path, b"12345", '"abc"')
-    assert Part(path, None).begin() == 5
+    assert Part(path).begin() == 5
 
 
 @pytest.mark.parametrize("etag", ['"other"', "", None])
@@ -59,7 +59,7 @@ def test_a_part_of_another_or_an_unknown_version_is_dropped(path, etag):
 
 def test_a_new_beginning_is_empty_and_marked(path):
     begun(path, b"12345", '"old"')
-    part = Part(path, None)
+    part = Part(path)
     assert part.restart('"new"') == 5
     assert (part.size(), part.etag()) == (0, '"new"')
     assert left(path) == ["slide.tif.part", "slide.tif.part.etag"]
@@ -69,7 +69,7 @@ def test_a_new_beginning_is_empty_and_marked(path):
 def test_removed_is_removed_with_its_mark(path):
     begun(path, b"12345", '"abc"')
     path.write_bytes(b"whole")
-    part = Part(path, None)
+    part = Part(path)
     assert part.remove() == 5
     assert left(path) == ["slide.tif"]
     assert part.remove() == 0
