@@ -1,12 +1,21 @@
 """Fixtures shared by several rooms."""
 
-from collections.abc import Callable
+import hashlib
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, unquote, urlsplit
+from xml.sax.saxutils import escape
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from saliency_stats.cohort.patch import Patch
+from saliency_stats.fetching.transfer import Patience
 
 
 class ArrayCohort:
@@ -46,3 +55,176 @@ class ArrayCohort:
 @pytest.fixture
 def cohort_of() -> Callable[[list[tuple[int, int]]], ArrayCohort]:
     return ArrayCohort
+
+
+#: Layers of the four blocks, of other depths so that weights of one do not fit another.
+SMALL = {"densenet121": (1, 1, 1, 1), "densenet169": (1, 1, 1, 2), "densenet201": (1, 1, 2, 2)}
+
+
+@pytest.fixture(scope="module")
+def small_densenets() -> Iterator[None]:
+    """Under torchvision's names, its own code with few and narrow layers: quick to build and to run."""
+    from torchvision import models  # noqa: PLC0415  (most tests need no torch)
+
+    def builder(blocks: tuple[int, ...]) -> Callable[..., models.DenseNet]:
+        def build(weights: None = None, num_classes: int = 1000) -> models.DenseNet:
+            assert weights is None
+            return models.DenseNet(4, blocks, num_init_features=8, bn_size=2, num_classes=num_classes)
+
+        return build
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, blocks in SMALL.items():
+            patch.setattr(models, name, builder(blocks))
+        yield
+
+
+# --- a bucket on this machine that misbehaves as told, for fetching and its command ---
+
+MEGABYTE = 2**20
+
+
+@dataclass
+class Bucket:
+    """What the server holds, how it fails, and what it was asked."""
+
+    files: dict = field(default_factory=dict)
+    url: str = ""
+    page_size: int = 1000
+    drops: dict = field(default_factory=dict)  # key: bytes after which each following request is cut off
+    failures: dict = field(default_factory=dict)  # key: status of each following request
+    refused: dict = field(default_factory=dict)  # key: status of every request
+    ranges: bool = True
+    conditions: bool = True  # If-Range is heeded
+    marks: bool = True  # ETags
+    lengths: bool = True  # Content-Length
+    etags: dict = field(default_factory=dict)  # key: another ETag than the MD5
+    before: object = str  # called with the key before each answer
+    asked: list = field(default_factory=list)  # (key, Range)
+
+    def etag(self, key):
+        return self.etags.get(key, hashlib.md5(self.files[key], usedforsecurity=False).hexdigest())
+
+    def loads(self, key):
+        return [asked for asked, _ in self.asked if asked == key]
+
+    def failure(self, key):
+        if self.failures.get(key):
+            return self.failures[key].pop(0)
+        return self.refused.get(key, 404 if key and key not in self.files else None)
+
+    def listing(self, prefix, token):
+        keys = sorted(key for key in self.files if key.startswith(prefix))
+        start = int(token or 0)
+        page = keys[start : start + self.page_size]
+        more = start + self.page_size < len(keys)
+        entries = "".join(
+            f"<Contents><Key>{escape(key)}</Key><ETag>&quot;{self.etag(key)}&quot;</ETag>"
+            f"<Size>{len(self.files[key])}</Size></Contents>"
+            for key in page
+        )
+        following = f"<NextContinuationToken>{start + self.page_size}</NextContinuationToken>" if more else ""
+        return (
+            '<?xml version="1.0" encoding="UTF-8"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+            f"<IsTruncated>{str(more).lower()}</IsTruncated>{following}{entries}</ListBucketResult>"
+        ).encode()
+
+
+def handler_of(bucket):  # noqa: C901  (a class made for one bucket)
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_):
+            pass
+
+        def do_GET(self):
+            split = urlsplit(self.path)
+            key, query = unquote(split.path.lstrip("/")), parse_qs(split.query)
+            asked = self.headers.get("Range")
+            bucket.asked.append((key, asked))
+            bucket.before(key)
+            status = bucket.failure(key)
+            if status is not None:
+                self.answer(status, b"no", {})
+            elif not key:
+                self.answer(200, bucket.listing(query["prefix"][0], query.get("continuation-token", [None])[0]), {})
+            else:
+                self.send_file(key, asked)
+
+        def send_file(self, key, asked):
+            content, mark = bucket.files[key], f'"{bucket.etag(key)}"'
+            headers = {"ETag": mark} if bucket.marks else {}
+            start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
+            changed = bucket.conditions and self.headers.get("If-Range") != mark
+            if not asked or not bucket.ranges or changed:
+                self.answer(200, content, headers, key)
+            elif start >= len(content):
+                self.answer(416, b"", headers)
+            else:
+                headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+                self.answer(206, content[start:], headers, key)
+
+        def answer(self, status, body, headers, key=""):
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            if bucket.lengths:
+                self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if bucket.drops.get(key):
+                body = body[: bucket.drops[key].pop(0)]
+                self.close_connection = True
+            if not bucket.lengths:
+                self.close_connection = True
+            with suppress(ConnectionError):  # refused by the other side
+                self.wfile.write(body)
+
+    return Handler
+
+
+class Server(ThreadingHTTPServer):
+    """Silent about a client that hangs up, which is what some tests make it do."""
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    content = Bucket()
+    server = Server(("127.0.0.1", 0), handler_of(content))
+    content.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield content
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def hasty():
+    """Patience without waiting."""
+    return Patience(tries=3, wait_s=0.0, timeout_s=5.0)
+
+
+@pytest.fixture
+def camelyon(bucket):
+    """Slides of a megabyte and a bit, with the checksums that CAMELYON16 publishes."""
+    names = ["normal_001", "normal_002", "normal_003", "test_001", "test_002", "test_003", "tumor_001", "tumor_002"]
+    outlined = ["test_002", "tumor_001", "tumor_002", "tumor_010"]
+    for number, name in enumerate([*names, "tumor_010"]):
+        bucket.files[f"CAMELYON16/images/{name}.tif"] = bytes([number]) * (MEGABYTE + 100 * number)
+        bucket.files[f"CAMELYON16/masks/{name}_mask.tif"] = b"mask"
+    for name in outlined:
+        bucket.files[f"CAMELYON16/annotations/{name}.xml"] = f"<ASAP_Annotations name='{name}'/>".encode()
+    sums = [
+        f"{hashlib.md5(content, usedforsecurity=False).hexdigest()} *{key.removeprefix('CAMELYON16/')}"
+        for key, content in bucket.files.items()
+    ]
+    bucket.files["CAMELYON16/checksums.md5"] = "\n".join(sums).encode()
+    bucket.files["CAMELYON16/images/"] = b""
+    bucket.files["CAMELYON16/README.md"] = b"CC0"
+    return bucket

@@ -7,7 +7,6 @@ from saliency_stats.attribution.profile import (
     PROFILE_KEY,
     DistanceBins,
     combine,
-    profile,
     profiles,
     signed_distance_um,
 )
@@ -25,7 +24,6 @@ __all__ = [
     "combine",
     "crossed_shares",
     "ledger",
-    "profile",
     "profiles",
     "relevance",
     "shares",

@@ -11,19 +11,20 @@ that the unshifted map has not.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy import fft
 
-from saliency_stats.attribution.checked import Maps, Memberships, checked_saliency, fitting
+from saliency_stats.attribution.checked import Maps, Memberships, check_compartments, checked_saliency, fitting
 from saliency_stats.errors import AttributionError
 from saliency_stats.typing import BoolArray, Float64Array
 from saliency_stats.vocabulary import COMPARTMENTS
 
+#: What is compared: the first against the second.
+CONTRAST: Final = ("cytoplasm", "nucleus")
 #: Contrasts (log2) closer than this, relative to the observed one where that exceeds 1, are ties.
 TIE: Final = 1e-9
 #: Rounding errors of the transform, as a multiple of the largest mass that the norms allow, are below this.
@@ -31,105 +32,68 @@ _RESOLUTION: Final = 16 * float(np.finfo(np.float64).eps)
 _NAN: Final = float("nan")
 
 
-@dataclass(frozen=True)
-class ShiftNull:
-    """The contrast of one patch against all torus shifts of its map.
-
-    Parameters
-    ----------
-    delta
-        ``log2((m_a / a_a) / (m_b / a_b))``, with m and a the shares of mass and area; NaN where undefined.
-    null_mean, null_sd
-        Mean and standard deviation of delta over all shifts; NaN where some shift leaves one of the compartments
-        without mass.
-    p_greater, p_less, p_two_sided
-        Share of the shifts, the identity among them, whose delta is at least as large, at least as small, or at
-        least as far from 0 as the observed one.
-    n_shifts
-        H x W.
-    status
-        Starts with ``"measured"``, or with ``"missing: "`` or ``"no saliency: "`` and says why delta is NaN.
-    """
+class _Null(NamedTuple):
+    """The contrast of one patch against all torus shifts of its map; columns as in :func:`shift_table`."""
 
     delta: float
     null_mean: float
     null_sd: float
+    z: float
     p_greater: float
     p_less: float
     p_two_sided: float
     n_shifts: int
     status: str
 
-    @property
-    def z(self) -> float:
-        """Distance from the mean of the null in its standard deviations; NaN where all shifts are ties."""
-        return (self.delta - self.null_mean) / self.null_sd if self.null_sd > TIE else _NAN
-
-
-def shift_null(saliency: npt.ArrayLike, memberships: npt.ArrayLike, pair: tuple[int, int] = (1, 0)) -> ShiftNull:
-    """Compare the contrast of two compartments with that under every torus shift of the map.
-
-    Parameters
-    ----------
-    saliency
-        (H, W), finite and not negative.
-    memberships
-        (K, H, W), not negative, summing to 1 over K in every pixel.
-    pair
-        Indices (a, b) of the compartments; cytoplasm against nucleus if left out.
-
-    Returns
-    -------
-    ShiftNull
-        A shift that leaves only one of the two without mass counts as infinite, one that leaves both without
-        counts as extreme on either side (the test errs towards no finding). Mass below the resolution of the
-        transform (about 4e-15 of what the norms of map and membership allow) counts as none.
-
-    Raises
-    ------
-    AttributionError
-        If the shapes disagree, saliency or memberships are impossible, or ``pair`` is not two compartments.
-    """
-    maps = checked_saliency(np.asarray(saliency)[None])
-    return _null(maps.exact[0], fitting(np.asarray(memberships)[None], maps).weights[0], pair)
-
 
 def shift_table(
     maps: npt.ArrayLike | Maps,
     memberships: npt.ArrayLike | Memberships,
     patch_ids: Sequence[object] | None = None,
-    pair: tuple[int, int] = (1, 0),
 ) -> pd.DataFrame:
-    """Compute the spatial null of every patch.
+    """Compare the contrast of cytoplasm and nucleus with that under every torus shift of the map, for every patch.
 
     Parameters
     ----------
     maps
         (N, H, W), finite and not negative, or as ``checked_saliency`` gives them.
     memberships
-        (N, K, H, W), not negative, summing to 1 over K in every pixel, or as ``checked_memberships`` gives them.
+        (N, K, H, W) in the order of ``COMPARTMENTS``, not negative, summing to 1 over K in every pixel, or as
+        ``checked_memberships`` gives them.
     patch_ids
         N names; those that checked maps have, or 0 to N - 1, if left out.
-    pair
-        As in ``shift_null``.
 
     Returns
     -------
     DataFrame
-        One row per patch: patch_id, delta, null_mean, null_sd, z, p_greater, p_less, p_two_sided, n_shifts, status, as
-        in ``ShiftNull``.
+        One row per patch, with the columns
+
+        - ``patch_id``.
+        - ``delta``: ``log2((m_c / a_c) / (m_n / a_n))``, with m and a the shares of mass and area of cytoplasm and
+          nucleus; NaN where undefined.
+        - ``null_mean``, ``null_sd``: mean and standard deviation of delta over all shifts; NaN where some shift leaves
+          one of the two without mass.
+        - ``z``: distance of delta from that mean in standard deviations; NaN where all shifts are ties.
+        - ``p_greater``, ``p_less``, ``p_two_sided``: share of the shifts, the identity among them, whose delta is at
+          least as large, at least as small, or at least as far from 0 as the observed one. A shift that leaves only
+          one of the two without mass counts as infinite; one that leaves both without counts as extreme on either side
+          (the test errs towards no finding). Mass below the resolution of the transform (about 4e-15 of what the norms
+          of map and membership allow) counts as none.
+        - ``n_shifts``: H x W.
+        - ``status``: starts with ``"measured"``, or with ``"missing: "`` or ``"no saliency: "`` and says why delta is
+          NaN.
 
     Raises
     ------
     AttributionError
-        As ``shift_null``; the message names the patch.
+        If shapes disagree, or saliency or memberships are impossible; the message names the patch.
     """
     values = checked_saliency(maps, patch_ids)
     weights = fitting(memberships, values).weights
-    found = [_null(value, weight, pair) for value, weight in zip(values.exact, weights, strict=True)]
-    table = pd.DataFrame([asdict(null) for null in found])
+    check_compartments(COMPARTMENTS, weights.shape[1])
+    compared = weights.take([COMPARTMENTS.index(name) for name in CONTRAST], axis=1)
+    table = pd.DataFrame([_null(value, weight) for value, weight in zip(values.exact, compared, strict=True)])
     table.insert(0, "patch_id", list(values.names))
-    table.insert(list(table).index("p_greater"), "z", [null.z for null in found])
     return table
 
 
@@ -142,31 +106,31 @@ def _masses(saliency: Float64Array, weights: Float64Array) -> Float64Array:
     return np.asarray(np.where(masses > _RESOLUTION * largest[:, None, None], masses, 0.0), dtype=np.float64)
 
 
-def _null(saliency: Float64Array, memberships: Float64Array, pair: tuple[int, int]) -> ShiftNull:
-    k, n = len(memberships), saliency.size
-    if len(pair) != 2 or pair[0] == pair[1] or not all(0 <= one < k for one in pair):  # noqa: PLR2004 - a pair
-        raise AttributionError(f"pair must be two different indices of {k} compartments, found {pair}.")
-    weights = memberships[list(pair)]
+def _null(saliency: Float64Array, weights: Float64Array) -> _Null:
+    """Null of one map (H, W) and the two compared memberships (2, H, W)."""
+    n = saliency.size
     area = weights.mean(axis=(1, 2))
     peak = float(saliency.max())
     if not area.all():
-        return _undefined(n, f"missing: no {_listed(pair, area == 0, k)} in the patch")
+        return _undefined(n, f"missing: no {_listed(area == 0)} in the patch")
     if not peak:
         return _undefined(n, "no saliency: the map is zero everywhere")
     # scaled by the largest value first: a map of tiny gradients must not underflow
     masses = _masses(saliency / peak, weights)
     if not masses[:, 0, 0].all():
-        return _undefined(n, f"no saliency: none in {_listed(pair, masses[:, 0, 0] == 0, k)}")
+        return _undefined(n, f"no saliency: none in {_listed(masses[:, 0, 0] == 0)}")
     with np.errstate(divide="ignore", invalid="ignore"):
         deltas = np.log2(masses[0] / area[0]) - np.log2(masses[1] / area[1])
     observed = float(deltas[0, 0])
     tie = TIE * max(1.0, abs(observed))
     undefined = np.isnan(deltas)
     infinite = n - int(np.count_nonzero(np.isfinite(deltas)))
-    return ShiftNull(
+    mean, spread = (_NAN, _NAN) if infinite else (float(deltas.mean()), float(deltas.std()))
+    return _Null(
         delta=observed,
-        null_mean=_NAN if infinite else float(deltas.mean()),
-        null_sd=_NAN if infinite else float(deltas.std()),
+        null_mean=mean,
+        null_sd=spread,
+        z=(observed - mean) / spread if spread > TIE else _NAN,
         p_greater=float((undefined | (deltas >= observed - tie)).mean()),
         p_less=float((undefined | (deltas <= observed + tie)).mean()),
         p_two_sided=float((undefined | (np.abs(deltas) >= abs(observed) - tie)).mean()),
@@ -177,10 +141,9 @@ def _null(saliency: Float64Array, memberships: Float64Array, pair: tuple[int, in
     )
 
 
-def _undefined(n: int, reason: str) -> ShiftNull:
-    return ShiftNull(_NAN, _NAN, _NAN, _NAN, _NAN, _NAN, n, reason)
+def _undefined(n: int, reason: str) -> _Null:
+    return _Null(_NAN, _NAN, _NAN, _NAN, _NAN, _NAN, _NAN, n, reason)
 
 
-def _listed(pair: tuple[int, int], chosen: BoolArray, k: int) -> str:
-    names = COMPARTMENTS if k == len(COMPARTMENTS) else tuple(f"compartment {index}" for index in range(k))
-    return " and no ".join(names[index] for index, one in zip(pair, chosen, strict=True) if one)
+def _listed(chosen: BoolArray) -> str:
+    return " and no ".join(name for name, one in zip(CONTRAST, chosen, strict=True) if one)

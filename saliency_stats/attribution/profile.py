@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.ndimage import distance_transform_edt
 
-from saliency_stats.attribution.checked import Maps, checked_saliency
+from saliency_stats.attribution.checked import Maps
 from saliency_stats.errors import AttributionError
 from saliency_stats.typing import Float64Array
 
@@ -100,43 +100,13 @@ def signed_distance_um(nucleus: npt.ArrayLike, mpp: float) -> Float64Array:
     return np.asarray(np.where(mask, 0.5 - inside, outside - 0.5) * mpp, dtype=np.float64)
 
 
-def profile(saliency: npt.ArrayLike, distance_um: npt.ArrayLike, bins: DistanceBins | None = None) -> pd.DataFrame:
-    """Saliency of one patch by distance to the nearest nuclear border.
-
-    Saliency is divided by its mean over the patch, so that a constant map gives a ratio of 1 in every bin. A
-    patch without nuclei, or whose saliency is zero everywhere, contributes no pixel.
-
-    Parameters
-    ----------
-    saliency
-        (H, W), finite and not negative.
-    distance_um
-        (H, W) as from ``signed_distance_um``.
-    bins
-        ``DistanceBins()`` if left out.
-
-    Returns
-    -------
-    DataFrame
-        One row per bin: distance_um (its centre), ratio_sum (sum of S / mean(S) over its pixels), n_pixels.
-        With the columns of ``PROFILE_KEY`` added these are rows for ``combine``.
-
-    Raises
-    ------
-    AttributionError
-        If the shapes differ, or saliency is NaN, infinite or negative.
-    """
-    values, distance = np.asarray(saliency), np.asarray(distance_um, dtype=np.float64)
-    if values.ndim != 2 or values.shape != distance.shape:  # noqa: PLR2004 - (H, W)
-        raise AttributionError(f"Saliency {values.shape} and distance {distance.shape} must have one shape (H, W).")
-    rows = profiles([checked_saliency(values[None])], [distance], bins)
-    return rows.drop(columns=["patch", "map"])
-
-
 def profiles(
     maps: Sequence[Maps], distances_um: Iterable[Float64Array], bins: DistanceBins | None = None
 ) -> pd.DataFrame:
     """Saliency of patches by distance to the nearest nuclear border, under several maps of each.
+
+    Saliency is divided by its mean over the patch, so that a constant map gives a ratio of 1 in every bin. A
+    patch without nuclei, or whose saliency is zero everywhere, contributes no pixel.
 
     Parameters
     ----------
@@ -150,14 +120,25 @@ def profiles(
     Returns
     -------
     DataFrame
-        One row per patch, map and bin: distance_um, ratio_sum and n_pixels as ``profile`` has them, and ``patch`` and
-        ``map``, their places in what was given.
+        One row per patch, map and bin: ``patch`` and ``map``, their places in what was given; distance_um (the bin's
+        centre), ratio_sum (sum of S / mean(S) over its pixels), n_pixels. With the columns of ``PROFILE_KEY`` added
+        these are rows for ``combine``.
+
+    Raises
+    ------
+    AttributionError
+        If a distance has another shape than the maps.
     """
     bins = bins or DistanceBins()
     edges = bins.edges_um
     n_bins = len(edges) - 1
     sums, counts = [], []
     for patch, distance in enumerate(distances_um):
+        if any(one.raw[patch].shape != distance.shape for one in maps):
+            raise AttributionError(
+                f"Patch {patch} has distances of the shape {distance.shape} for saliency of "
+                f"{[one.raw.shape[1:] for one in maps]}: compute both at the same magnification."
+            )
         which = np.searchsorted(edges, distance.ravel(), side="right") - 1
         inside = (which >= 0) & (which < n_bins)
         which = which[inside]
@@ -182,8 +163,8 @@ def profiles(
     )
 
 
-def combine(rows: pd.DataFrame, by: Sequence[str] = PROFILE_KEY) -> pd.DataFrame:
-    """Average the profiles of patches within each group.
+def combine(rows: pd.DataFrame) -> pd.DataFrame:
+    """Average the profiles of patches within each group of :data:`PROFILE_KEY`.
 
     ``mean_saliency_ratio`` is the sum of S / mean(S) over all pixels of the bin in all patches of the group,
     divided by their number: every pixel counts once, so a patch counts by its pixels in that bin. Rows are
@@ -192,14 +173,12 @@ def combine(rows: pd.DataFrame, by: Sequence[str] = PROFILE_KEY) -> pd.DataFrame
     Parameters
     ----------
     rows
-        One row per patch and bin with the columns ``by``, distance_um, ratio_sum, n_pixels.
-    by
-        Columns that identify a group.
+        One row per patch and bin with the columns :data:`PROFILE_KEY`, distance_um, ratio_sum, n_pixels.
 
     Returns
     -------
     DataFrame
-        The columns ``by``, distance_um, mean_saliency_ratio (NaN in a bin without pixels), n_pixels,
+        The columns :data:`PROFILE_KEY`, distance_um, mean_saliency_ratio (NaN in a bin without pixels), n_pixels,
         n_patches (patches with a pixel in the bin); sorted by group and distance.
 
     Raises
@@ -207,7 +186,7 @@ def combine(rows: pd.DataFrame, by: Sequence[str] = PROFILE_KEY) -> pd.DataFrame
     AttributionError
         If a column is missing.
     """
-    keys = [*by, "distance_um"]
+    keys = [*PROFILE_KEY, "distance_um"]
     needed = [*keys, "ratio_sum", "n_pixels"]
     absent = [name for name in needed if name not in rows.columns]
     if absent:

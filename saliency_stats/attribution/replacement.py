@@ -21,7 +21,8 @@ from saliency_stats.typing import Float32Array, Float64Array
 REPLACEMENTS: Final = ("mean", "blur", "stain")
 #: Those that are the same whatever is replaced, so that a patch needs them once.
 SHARED: Final = ("mean",)
-#: Structure finer than this is removed by ``blur`` and kept by ``stain``: chromatin, granules, single fibres.
+#: Standard deviations of the Gaussians in µm. Structure finer than this is removed by ``blur`` and kept by ``stain``:
+#: chromatin, granules, single fibres.
 BLUR_UM: Final = 2.0
 #: ``mean`` averages colour over a few cells.
 SURROUNDINGS_UM: Final = 10.0
@@ -65,8 +66,6 @@ def replacement(
     mpp: float,
     *,
     tissue: npt.ArrayLike | None = None,
-    blur_um: float = BLUR_UM,
-    surroundings_um: float = SURROUNDINGS_UM,
 ) -> Float32Array:
     """Build the image that stands in for a compartment.
 
@@ -100,8 +99,6 @@ def replacement(
         µm per pixel.
     tissue
         (H, W) in [0, 1], how much of a pixel is tissue; all of every pixel if left out.
-    blur_um, surroundings_um
-        Standard deviations of the Gaussians in µm.
 
     Returns
     -------
@@ -118,15 +115,14 @@ def replacement(
     some = np.ones(w.shape) if tissue is None else as_weights(tissue, pixels.shape)
     if kind not in REPLACEMENTS:
         raise AttributionError(f"Replacement {kind!r} is unknown, expected one of {', '.join(REPLACEMENTS)}.")
-    for name, length in (("mpp", mpp), ("blur_um", blur_um), ("surroundings_um", surroundings_um)):
-        if not (np.isfinite(length) and length > 0):
-            raise AttributionError(f"{name} must be a positive number of µm, found {length}.")
+    if not (np.isfinite(mpp) and mpp > 0):
+        raise AttributionError(f"mpp must be a positive number of µm per pixel, found {mpp}.")
     if kind == "mean":
-        result = _local_mean(pixels, some, surroundings_um / mpp)
+        result = _local_mean(pixels, some, SURROUNDINGS_UM / mpp)
     elif kind == "blur":
-        result = _local_mean(pixels, w, blur_um / mpp)
+        result = _local_mean(pixels, w, BLUR_UM / mpp)
     else:
-        result = _one_stain(pixels, w, some, blur_um / mpp)
+        result = _one_stain(pixels, w, some, BLUR_UM / mpp)
     return np.asarray(np.clip(result, 0.0, 1.0), dtype=np.float32)
 
 

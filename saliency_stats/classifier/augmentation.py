@@ -5,14 +5,12 @@ from typing import Final
 
 import numpy as np
 import torch
+from skimage.color import rgb_from_hed
 from torch import Tensor
 
 from saliency_stats.errors import StudyError
 from saliency_stats.typing import UInt8Array
 
-# Ruifrok & Johnston (2001): optical-density vectors of haematoxylin, eosin and DAB, rows of unit length.
-# A fixed, complete basis is enough to vary stains; the stains actually present are estimated elsewhere.
-_HED: Final = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
 # An 8-bit zero has no optical density; half a grey level stands for it.
 _DARKEST: Final = 0.5 / 255.0
 
@@ -55,7 +53,9 @@ def vary_stain(images: Tensor, amount: float, rng: np.random.Generator) -> Tenso
     a ~ U(-amount, amount) and b ~ U(-amount, amount) / 5, and the image is put together again
     (Tellez et al. 2018, IEEE Trans. Med. Imaging 37:2126). Done in one matrix product per image.
     """
-    vectors = _HED / np.linalg.norm(_HED, axis=1, keepdims=True)
+    # haematoxylin, eosin and DAB: a fixed, complete basis is enough to vary stains; those actually present are
+    # estimated elsewhere
+    vectors = rgb_from_hed / np.linalg.norm(rgb_from_hed, axis=1, keepdims=True)
     n = images.shape[0]
     factors = 1.0 + rng.uniform(-amount, amount, (n, 3))
     shifts = rng.uniform(-amount, amount, (n, 3)) / 5.0

@@ -1,18 +1,21 @@
-"""DenseNet classifiers of RGB patches: built by torchvision, fed raw pixels, loaded without running foreign code."""
+"""DenseNet classifiers of RGB patches: built by torchvision, fed raw pixels, with ImageNet's weights or a file's."""
 
 import pickle
 import re
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.error import URLError
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision import models
 
+from saliency_stats.classifier.protocol import Classifier
+from saliency_stats.classifier.weights import load_state, read_state
 from saliency_stats.errors import ClassifierError, StudyError
 from saliency_stats.vocabulary import LABELS
 
@@ -32,7 +35,7 @@ _OLD_KEY: Final = re.compile(
 )
 
 
-class PatchClassifier(nn.Module):
+class PatchClassifier(Classifier):
     """A DenseNet that takes raw pixels and returns one logit per class.
 
     The normalisation by ImageNet's mean and standard deviation is the first step *inside* the module, so
@@ -49,8 +52,19 @@ class PatchClassifier(nn.Module):
         For an unknown architecture.
     """
 
-    mean: Tensor
-    std: Tensor
+    # a block goes with the layer that follows it; the normalisation before the classifier belongs to the last block
+    parts: Mapping[str, tuple[str, ...]] = MappingProxyType(
+        {
+            "classifier": ("backbone.classifier.",),
+            "denseblock4": ("backbone.features.denseblock4.", "backbone.features.norm5."),
+            "denseblock3": ("backbone.features.denseblock3.", "backbone.features.transition3."),
+            "denseblock2": ("backbone.features.denseblock2.", "backbone.features.transition2."),
+            "denseblock1": ("backbone.features.denseblock1.", "backbone.features.transition1."),
+            "stem": ("backbone.features.conv0.", "backbone.features.norm0."),
+        }
+    )
+    # a stride of 16 px: the fourth block has 32, which leaves a patch of 96 to 256 px with 3 to 8 values a side
+    cam_layer = "backbone.features.denseblock3"
 
     def __init__(self, architecture: str = "densenet201") -> None:
         super().__init__()
@@ -59,18 +73,61 @@ class PatchClassifier(nn.Module):
                 f"classifier.architecture: {architecture!r} is unknown; choose one of {', '.join(ARCHITECTURES)}"
             )
         self.architecture = architecture
+        self.normalise = Normalisation(IMAGENET_MEAN, IMAGENET_STD)
         self.backbone: Any = getattr(models, architecture)(weights=None, num_classes=len(LABELS))
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
-
-    def normalise(self, images: Tensor) -> Tensor:
-        """Normalise images (N, 3, H, W) in [0, 1] as ImageNet networks expect them."""
-        return (images - self.mean) / self.std
 
     def forward(self, images: Tensor) -> Tensor:
         """Classify images (N, 3, H, W), float in [0, 1]: logits (N, 2) in the order of ``LABELS``."""
         logits: Tensor = self.backbone(self.normalise(images))
         return logits
+
+    @property
+    def head(self) -> tuple[str, ...]:
+        """The abstract's two layers: the second convolution of the last dense layer, and the two-class layer."""
+        last = list(self.backbone.features.denseblock4)[-1]
+        return f"backbone.features.denseblock4.{last}.conv2.", "backbone.classifier."
+
+    def fresh(self, seed: int) -> "PatchClassifier":
+        """Build the same architecture with torchvision's random initialisation; see :func:`initialise`."""
+        return initialise(self.architecture, seed)
+
+    def stepwise(self) -> nn.Module:
+        """Return ``DenseNet.forward`` step by step: its last ReLU is a function, and no module.
+
+        The same logits to the bit, from the same layers under the same names, in the same mode.
+        """
+        steps = nn.Sequential(
+            OrderedDict(
+                features=self.backbone.features,
+                relu=nn.ReLU(),
+                pool=nn.AdaptiveAvgPool2d((1, 1)),
+                flatten=nn.Flatten(1),
+                classifier=self.backbone.classifier,
+            )
+        )
+        return nn.Sequential(OrderedDict(normalise=self.normalise, backbone=steps)).train(self.training)
+
+
+class Normalisation(nn.Module):
+    """Subtract a mean and divide by a standard deviation, channel by channel; neither is part of ``state_dict``.
+
+    Parameters
+    ----------
+    mean, std
+        Of the three channels.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        for name, values in (("mean", mean), ("std", std)):
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalise images (N, 3, H, W)."""
+        return (images - self.mean) / self.std
 
 
 def initialise(architecture: str, seed: int) -> PatchClassifier:
@@ -105,8 +162,13 @@ def build(architecture: str, weights: str, seed: int) -> PatchClassifier:
     model = initialise(architecture, seed)
     if weights == "none":
         return model
-    state = _imagenet_state(architecture) if weights == "imagenet" else _read_state(Path(weights))
-    _load(model, state, source=weights)
+    state = _imagenet_state(architecture) if weights == "imagenet" else read_state(Path(weights))
+    renamed = {_current_key(key): value for key, value in state.items()}
+    own = model.backbone.state_dict()
+    if "classifier.weight" in renamed and renamed["classifier.weight"].shape != own["classifier.weight"].shape:
+        # another task's classes: the two-class layer starts fresh, as the abstract's does
+        renamed |= {key: own[key] for key in ("classifier.weight", "classifier.bias")}
+    load_state(model.backbone, renamed, source=weights, architecture=architecture)
     return model
 
 
@@ -143,67 +205,7 @@ def _imagenet_state(architecture: str) -> Mapping[str, Tensor]:
     return state
 
 
-def _read_state(path: Path) -> Mapping[str, Tensor]:
-    if not path.is_file():
-        raise ClassifierError(
-            f"classifier.weights: there is no file {path}; expected 'imagenet', 'none' or a "
-            f".safetensors, .pt or .pth file"
-        )
-    if path.suffix not in {".safetensors", ".pt", ".pth"}:
-        raise ClassifierError(
-            f"classifier.weights: {path} has the ending {path.suffix!r}; expected .safetensors, .pt or .pth"
-        )
-    try:
-        # weights_only refuses everything but tensors and plain containers: no code in the file is run
-        state = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
-    except pickle.UnpicklingError as error:
-        raise ClassifierError(
-            f"classifier.weights: {path} is no torch file, or holds more than tensors; code in a weights file is never "
-            f"run. Save the state_dict alone, best as .safetensors"
-        ) from error
-    except (SafetensorError, RuntimeError, EOFError, ValueError, OSError) as error:
-        raise ClassifierError(
-            f"classifier.weights: {path} cannot be read ({str(error).splitlines()[0]}); expected a state_dict saved as "
-            f"safetensors or by torch.save. Is the file complete?"
-        ) from error
-    for wrapper in ("state_dict", "model"):
-        if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
-            state = state[wrapper]
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ClassifierError(f"classifier.weights: {path} does not hold a state_dict (names to tensors)")
-    return state
-
-
-def _load(model: PatchClassifier, state: Mapping[str, Tensor], source: str) -> None:
-    renamed = {_current_key(key): value for key, value in state.items()}
-    own = model.backbone.state_dict()
-    if "classifier.weight" in renamed and renamed["classifier.weight"].shape != own["classifier.weight"].shape:
-        # another task's classes: the two-class layer starts fresh, as the abstract's does
-        renamed["classifier.weight"], renamed["classifier.bias"] = (
-            own["classifier.weight"],
-            own["classifier.bias"],
-        )
-    missing = [key for key in own if key not in renamed and not key.endswith("num_batches_tracked")]
-    unknown = [key for key in renamed if key not in own]
-    shapes = [key for key in own if key in renamed and own[key].shape != renamed[key].shape]
-    if missing or unknown or shapes:
-        raise ClassifierError(
-            f"classifier.weights: {source} does not fit {model.architecture}: {len(missing)} tensors missing"
-            f"{_some(missing)}, {len(unknown)} unknown{_some(unknown)}, {len(shapes)} of another shape{_some(shapes)}. "
-            f"Expected a state_dict with torchvision's keys; is classifier.architecture right?"
-        )
-    model.backbone.load_state_dict(renamed, strict=False)
-
-
 def _current_key(key: str) -> str:
     key = key.removeprefix("module.").removeprefix("backbone.")
     match = _OLD_KEY.match(key)
     return match.group(1) + match.group(2) if match else key
-
-
-def _some(keys: list[str]) -> str:
-    return f" ({', '.join(keys[:3])}{', …' if len(keys) > len(keys[:3]) else ''})" if keys else ""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from saliency_stats.classifier.densenet import PatchClassifier
+from saliency_stats.classifier.protocol import Classifier
 from saliency_stats.classifier.samples import Batch, ImageSamples, equal_batches
 from saliency_stats.typing import Float32Array, Int64Array
 
@@ -73,13 +74,10 @@ class Head(nn.Module):
         return logits
 
 
-def freeze_all_but_head(model: PatchClassifier) -> None:
-    """Leave only the abstract's two layers trainable."""
-    for parameter in model.parameters():
-        parameter.requires_grad = False
-    for layer in (_last_layer(model).conv2, model.backbone.classifier):
-        for parameter in layer.parameters():
-            parameter.requires_grad = True
+def freeze_all_but_head(model: Classifier) -> None:
+    """Leave only the network's head trainable."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad = name.startswith(model.head)
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from saliency_stats.errors import DownloadError, StorageError
 from saliency_stats.execution.files import write_text
 from saliency_stats.fetching.camelyon16 import BUCKET, Slide, choose, find_slides
-from saliency_stats.fetching.part import loaded_bytes, part_of
+from saliency_stats.fetching.part import Part
 from saliency_stats.fetching.transfer import Client, FileRefusedError, Patience, Remote, is_complete
 
 COLUMNS: Final = ("path", "slide_id", "patient_id", "annotation", "mpp", "split")
@@ -166,7 +166,7 @@ def _check_space(folder: Path, chosen: Sequence[Slide], missing: Sequence[tuple[
 
 def _missing_bytes(missing: Iterable[tuple[Remote, Path]]) -> int:
     """Bytes still to come; a file that is replaced stays until the new one is complete."""
-    return sum(max((source.size or 0) - loaded_bytes(path), 0) for source, path in missing)
+    return sum(max((source.size or 0) - Part(path).size(), 0) for source, path in missing)
 
 
 def _free(folder: Path) -> int:
@@ -181,7 +181,8 @@ def _here(source: Remote, path: Path) -> bool:
 def _state(source: Remote, path: Path) -> str:
     if _here(source, path):
         return "here"
-    return f"{loaded_bytes(path) / (source.size or 1):.0%} here" if part_of(path).is_file() else "to load"
+    part = Part(path)
+    return f"{part.size() / (source.size or 1):.0%} here" if part.path.is_file() else "to load"
 
 
 def _counted(chosen: Sequence[Slide]) -> str:

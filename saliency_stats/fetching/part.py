@@ -8,12 +8,6 @@ def part_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.part")
 
 
-def loaded_bytes(path: Path) -> int:
-    """Bytes of a file that is not complete yet."""
-    part = part_of(path)
-    return part.stat().st_size if part.is_file() else 0
-
-
 def bare(etag: str) -> str:
     """ETag without its quotes, which a listing may leave out."""
     return etag.strip().strip('"')
@@ -30,7 +24,7 @@ class Part:
         Of the version that is wanted, where known.
     """
 
-    def __init__(self, path: Path, etag: str | None) -> None:
+    def __init__(self, path: Path, etag: str | None = None) -> None:
         self.path, self._expected_etag = part_of(path), etag
         self._note = self.path.with_name(f"{self.path.name}.etag")
 

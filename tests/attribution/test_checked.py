@@ -10,8 +10,6 @@ from saliency_stats.attribution import (
     checked_memberships,
     checked_saliency,
     ledger,
-    profile,
-    profiles,
     relevance,
     shares,
     shift_table,
@@ -74,18 +72,3 @@ def test_checked_values_of_other_shapes_are_refused():
         checked_memberships(memberships[0])
     with pytest.raises(AttributionError, match=r"\(3, K, 6, 7\)"):
         shares(maps, memberships[:, :0])
-
-
-def test_profiles_are_those_of_every_map_alone():
-    rng = np.random.default_rng(1)
-    maps = [rng.exponential(size=(2, 12, 12)).astype(np.float32) for _ in range(3)]
-    maps[1][0] = 0
-    distances = rng.uniform(-7, 21, (2, 12, 12))
-    distances[1, 0] = np.inf
-    found = profiles([checked_saliency(one) for one in maps], iter(distances))
-    assert found["n_pixels"].sum() > 0
-    for patch in range(2):
-        for which in range(3):
-            rows = found[(found["patch"] == patch) & (found["map"] == which)]
-            alone = profile(maps[which][patch], distances[patch])
-            pd.testing.assert_frame_equal(rows[list(alone)].reset_index(drop=True), alone, check_exact=True)

@@ -132,7 +132,7 @@ def test_ties_and_soft_memberships_follow_the_definitions(seed, levels, masks, t
             np.testing.assert_allclose(found[n, k], brute(maps[n], memberships[n, k], top_share), atol=1e-12)
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=4)
 @given(seeds)
 def test_ties_are_the_average_over_their_random_orders(seed):
     rng = np.random.default_rng(seed)
@@ -143,7 +143,7 @@ def test_ties_are_the_average_over_their_random_orders(seed):
     np.testing.assert_allclose(scores(coarse[None], mask, top_share=0.2)[0], average, atol=0.08)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(seeds, st.integers(1, 10))
 def test_the_order_of_the_pixels_does_not_matter(seed, levels):
     rng = np.random.default_rng(seed)
@@ -155,7 +155,7 @@ def test_the_order_of_the_pixels_does_not_matter(seed, levels):
     np.testing.assert_allclose(mixed, scores(maps, memberships), atol=1e-12)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(seeds, st.floats(0.2, 5), st.floats(-30, 30))
 def test_only_the_order_of_the_values_matters(seed, power, exponent):
     rng = np.random.default_rng(seed)
@@ -163,7 +163,7 @@ def test_only_the_order_of_the_values_matters(seed, power, exponent):
     np.testing.assert_array_equal(scores(maps**power * 10.0**exponent, memberships), scores(maps, memberships))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(seeds)
 def test_compartments_share_the_top_pixels_and_sides_share_the_auc(seed):
     rng = np.random.default_rng(seed)

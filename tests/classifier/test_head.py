@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torchvision import models
 
 from saliency_stats.classifier.augmentation import Augmentation
 from saliency_stats.classifier.densenet import PatchClassifier, initialise
@@ -13,11 +14,11 @@ from saliency_stats.classifier.head import Head, activations, cache, freeze_all_
 from saliency_stats.classifier.samples import ImageSamples
 from saliency_stats.classifier.training import TrainingParameters, fit
 
-HEAD = {"features.denseblock4.denselayer32.conv2.weight", "classifier.weight", "classifier.bias"}
+HEAD = {"features.denseblock4.denselayer2.conv2.weight", "classifier.weight", "classifier.bias"}
 
 
 @pytest.fixture(scope="module")
-def network() -> PatchClassifier:
+def network(small_densenets) -> PatchClassifier:
     model = initialise("densenet201", 3)
     # a network fresh from initialisation has trivial normalisation, with which mistakes in it would not show
     generator = torch.Generator().manual_seed(0)
@@ -36,13 +37,23 @@ def test_head_on_cached_activations_is_the_network(network):
     with torch.no_grad():
         expected = model(images)
         found = Head(model)(*activations(model, images))
-    assert activations(model, images)[0].shape == (3, 128, 2, 3)
-    assert activations(model, images)[1].shape == (3, 1888)
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
 
 
-def test_exactly_the_abstracts_two_layers_are_trained(network):
+def test_the_abstracts_network_needs_the_shapes_that_are_published():
+    """DenseNet-201 whole, without memory: names and shapes are enough."""
+    model = PatchClassifier("densenet201")
+    with torch.device("meta"):
+        model.backbone = models.DenseNet(32, (6, 12, 48, 32), 64, num_classes=2)
+        bottleneck, pooled = activations(model.to("meta").eval(), torch.empty(1, 3, 256, 256))
+    assert (bottleneck.shape, pooled.shape) == ((1, 128, 8, 8), (1, 1888))
+    assert model.head == ("backbone.features.denseblock4.denselayer32.conv2.", "backbone.classifier.")
+
+
+def test_exactly_the_head_is_trained(network):
     model = copy.deepcopy(network)
+    model.backbone.features.conv0.weight.requires_grad_(requires_grad=False)
+    model.backbone.classifier.bias.requires_grad_(requires_grad=False)  # as some other training left it
     freeze_all_but_head(model)
     assert {name for name, p in model.backbone.named_parameters() if p.requires_grad} == HEAD
     assert {name for name, _ in Head(model).named_parameters()} == {
@@ -101,7 +112,7 @@ def test_patches_of_several_sizes_are_cached_in_their_own_order(network, cohort_
     cohort = cohort_of([(64, 64), (32, 64), (64, 64), (32, 64)])
     samples = ImageSamples(cohort, cohort.table, Augmentation(), 0, torch.device("cpu"))
     cached = cache(network, samples, 2)
-    assert [values.shape for values in cached.bottleneck] == [(128, 2, 2), (128, 1, 2)] * 2
+    assert [values.shape for values in cached.bottleneck] == [(8, 2, 2), (8, 1, 2)] * 2
     for index in range(4):
         image = torch.from_numpy(cohort.read(index).image).permute(2, 0, 1)[None] / 255
         torch.testing.assert_close(

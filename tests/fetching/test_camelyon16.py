@@ -1,42 +1,16 @@
-"""CAMELYON16: balanced, resumed, checked, and a table only of what is here."""
+"""CAMELYON16 in its bucket: which slides there are, and a balanced choice of them."""
 
-import re
-import shutil
-from types import SimpleNamespace
+from pathlib import Path
 
-import filelock
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saliency_stats.errors import DownloadError, StorageError, StudyError
 from saliency_stats.fetching.camelyon16 import PARTLY_ANNOTATED, Slide, choose, find_slides
-from saliency_stats.fetching.camelyon16_download import COLUMNS, fetch, overview
 from saliency_stats.fetching.transfer import Client, Remote
 
-ANY = Remote("http://x", 1)
+ANY, OUTLINES = Remote("http://x", 1), Remote("http://y", 2)
 BALANCED = ["tumor_001", "normal_001", "test_002", "test_001", "tumor_002", "normal_002", "test_003", "normal_003"]
-
-
-def image(name):
-    return f"CAMELYON16/images/{name}.tif"
-
-
-def rows(folder):
-    return pd.read_csv(folder / "slides.csv", dtype="str", keep_default_na=False)
-
-
-@pytest.fixture
-def load(camelyon, tmp_path, hasty):
-    def load(**options):
-        return fetch(tmp_path, url=camelyon.url, patience=hasty, **options)
-
-    return load
-
-
-def free(monkeypatch, n_bytes):
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=n_bytes))
 
 
 def test_slides_are_found_by_the_listing_alone(camelyon, hasty):
@@ -51,8 +25,8 @@ def test_slides_are_found_by_the_listing_alone(camelyon, hasty):
         "test_002",
     }
     assert {name for name, slide in slides.items() if slide.split == "test"} == {"test_001", "test_002", "test_003"}
-    assert slides["tumor_001"].image.digest == f"md5:{camelyon.etag(image('tumor_001'))}"
-    assert slides["tumor_010"].left_out
+    assert slides["tumor_001"].image.digest == f"md5:{camelyon.etag('CAMELYON16/images/tumor_001.tif')}"
+    assert slides["test_002"].annotation.url == f"{camelyon.url}/CAMELYON16/annotations/test_002.xml"
     assert slides["normal_001"].annotation is None
 
 
@@ -81,11 +55,6 @@ def test_half_of_the_slides_have_tumour_as_long_as_there_are_enough(a, b, c, d, 
         assert len(with_tumour) // 2 <= tests <= (len(with_tumour) + 1) // 2
 
 
-def test_more_slides_than_there_are_is_wrong_usage(load):
-    with pytest.raises(StudyError, match="--slides 9: the bucket has 8 usable slides"):
-        load(slides=9)
-
-
 def test_slides_whose_unmarked_tissue_may_be_tumour_are_never_chosen(camelyon, hasty):
     del camelyon.files["CAMELYON16/annotations/tumor_002.xml"]
     with Client(hasty) as client:
@@ -95,171 +64,28 @@ def test_slides_whose_unmarked_tissue_may_be_tumour_are_never_chosen(camelyon, h
     assert len(PARTLY_ANNOTATED) == 22
 
 
-def test_everything_lies_where_the_table_says(camelyon, load, tmp_path):
-    assert load() == tmp_path / "slides.csv"
-    table = rows(tmp_path)
-    assert tuple(table.columns) == COLUMNS
-    assert table["slide_id"].tolist() == BALANCED
-    assert (table["patient_id"] == table["slide_id"]).all()
-    assert (table["mpp"] == "").all()
-    assert (table["split"] == "test").equals(table["slide_id"].str.startswith("test_"))
-    for row in table.itertuples():
-        assert (tmp_path / row.path).read_bytes() == camelyon.files[image(row.slide_id)]
-    outlined = table[table["annotation"] != ""]
-    assert sorted(outlined["slide_id"]) == ["test_002", "tumor_001", "tumor_002"]
-    for row in outlined.itertuples():
-        assert (tmp_path / row.annotation).read_bytes() == camelyon.files[f"CAMELYON16/{row.annotation}"]
-    assert not list(tmp_path.rglob("*.part*"))
+@pytest.mark.parametrize(
+    ("slide_id", "annotation", "split", "tumour", "left_out"),
+    [
+        ("normal_001", None, "train", False, ""),
+        ("tumor_001", OUTLINES, "train", True, ""),
+        ("test_001", None, "test", False, ""),
+        ("test_001", OUTLINES, "test", True, ""),
+        ("tumor_001", None, "train", True, "tumour without outlines"),
+        ("tumor_010", OUTLINES, "train", True, "tumour not outlined everywhere, or a copy"),
+        ("test_114", OUTLINES, "test", True, "tumour not outlined everywhere, or a copy"),
+    ],
+)
+def test_a_slide_says_what_it_is_by_its_name_and_its_outlines(slide_id, annotation, split, tumour, left_out):
+    slide = Slide(slide_id, ANY, annotation)
+    assert (slide.split, slide.tumour, slide.left_out) == (split, tumour, left_out)
 
 
-def test_what_is_here_is_not_loaded_again(camelyon, load, tmp_path):
-    load(slides=2)
-    load(slides=4)
-    assert len(camelyon.loads(image("tumor_001"))) == 1
-    assert rows(tmp_path)["slide_id"].tolist() == BALANCED[:4]
-
-
-def test_a_file_of_another_size_is_replaced(camelyon, load, tmp_path):
-    load(slides=1)
-    path = tmp_path / "images" / "tumor_001.tif"
-    path.write_bytes(path.read_bytes()[:-1])
-    load(slides=1)
-    assert path.read_bytes() == camelyon.files[image("tumor_001")]
-
-
-def test_a_file_that_is_broken_inside_is_found_by_its_checksum(camelyon, load, tmp_path):
-    load(slides=1)
-    path = tmp_path / "images" / "tumor_001.tif"
-    broken = bytes([255]) + path.read_bytes()[1:]
-    path.write_bytes(broken)
-    load(slides=1)
-    assert path.read_bytes() == broken
-    load(slides=1, verify=True)
-    assert path.read_bytes() == camelyon.files[image("tumor_001")]
-
-
-def test_a_stopped_command_goes_on_with_the_part(camelyon, load, tmp_path):
-    camelyon.drops[image("normal_001")] = [500_000, 0, 0, 0]
-    with pytest.raises(DownloadError, match="normal_001"):
-        load(slides=2)
-    assert not (tmp_path / "slides.csv").exists()
-    assert not (tmp_path / "images" / "normal_001.tif").exists()
-    load(slides=2)
-    assert (tmp_path / "images" / "normal_001.tif").read_bytes() == camelyon.files[image("normal_001")]
-    begun_at = int(camelyon.asked[-1][1][6:-1])
-    assert 400_000 < begun_at <= 500_000
-
-
-def test_a_slide_that_cannot_be_had_does_not_stop_the_others_and_no_table_is_written(camelyon, load, tmp_path):
-    camelyon.refused[image("tumor_001")] = 403
-    with pytest.raises(DownloadError, match=r"1 of 11 files cannot be had.*slides\.csv is not written.*tumor_001.*403"):
-        load()
-    assert not (tmp_path / "slides.csv").exists()
-    assert len(list((tmp_path / "images").iterdir())) == 7
-
-
-def test_an_unreachable_server_stops_at_once(camelyon, load, monkeypatch):
-    camelyon.failures[image("tumor_001")] = [503] * 100
-    with pytest.raises(DownloadError, match="cannot be reached"):
-        load()
-    assert not camelyon.loads(image("normal_001"))
-
-
-def test_a_slide_that_differs_from_its_checksum_is_removed(camelyon, load, tmp_path):
-    camelyon.files[image("tumor_001")] = b"other bytes"
-    with pytest.raises(DownloadError, match=r"tumor_001.*came with the checksum md5:.*expected md5:"):
-        load(slides=2)
-    assert sorted(path.name for path in (tmp_path / "images").iterdir()) == ["normal_001.tif"]
-
-
-def test_files_without_a_checksum_are_counted(camelyon, load):
-    said = []
-    del camelyon.files["CAMELYON16/checksums.md5"]
-    camelyon.etags[image("tumor_001")] = f"{'0' * 32}-9"  # put up in nine pieces
-    load(slides=2, note=said.append)
-    assert said[1] == "1 of 3 files have no published checksum: their size alone was checked"
-
-
-def test_without_outlines_there_is_no_table(load, tmp_path):
-    said = []
-    assert load(slides=2, annotations=False, note=said.append) == tmp_path
-    assert "labelled benign" in said[-1]
-    assert sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith(".")) == ["images"]
-
-
-def test_a_small_disk_is_refused_with_numbers_before_anything_is_loaded(camelyon, load, monkeypatch):
-    free(monkeypatch, 2 * 10**9 + 4_000_000)
-    with pytest.raises(
-        StorageError, match=r"2 GB must stay free, but only 2\.0 GB are free.*--slides N \(at most 3 fit"
-    ):
-        load()
-    assert not any(key.endswith(".tif") for key, _ in camelyon.asked)
-    load(slides=3)
-
-
-def test_what_came_in_of_a_slide_needs_no_more_space(camelyon, load, monkeypatch):
-    camelyon.drops[image("tumor_001")] = [900_000, 0, 0, 0]
-    with pytest.raises(DownloadError):
-        load(slides=1)
-    free(monkeypatch, 2 * 10**9 + 500_000)
-    with pytest.raises(StorageError, match="choose a folder"):
-        load(slides=2)
-    load(slides=1)
-
-
-def test_a_full_disk_offers_no_number(load, monkeypatch):
-    free(monkeypatch, 0)
-    with pytest.raises(StorageError, match="Free some space, or choose"):
-        load()
-
-
-def test_what_is_here_needs_no_space(camelyon, load, monkeypatch):
-    load(slides=3)
-    free(monkeypatch, 0)
-    load(slides=3)
-
-
-def test_two_commands_do_not_write_into_one_folder(load, tmp_path):
-    with filelock.FileLock(tmp_path / ".fetch.lock"), pytest.raises(StorageError, match="another process"):
-        load()
-
-
-def test_a_folder_that_cannot_be_made_is_refused(camelyon, tmp_path, hasty):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="choose another --out"):
-        fetch(tmp_path / "file" / "below", url=camelyon.url, patience=hasty)
-
-
-def test_a_bucket_of_something_else_is_refused(bucket, tmp_path, hasty):
-    bucket.files = {"CAMELYON16/README.md": b""}
-    with pytest.raises(DownloadError, match="lists 1 files below CAMELYON16/, none of them a slide"):
-        fetch(tmp_path, url=bucket.url, patience=hasty)
-
-
-def test_keys_cannot_lead_out_of_the_folder(camelyon, load, tmp_path):
-    camelyon.files["CAMELYON16/images/../../../normal_666.tif"] = b"x"
-    camelyon.files["CAMELYON16/images/normal_666/../../x.tif"] = b"x"
-    load()
-    assert not any("666" in name for name in rows(tmp_path)["slide_id"])
-
-
-def test_the_overview_says_what_is_here_and_loads_nothing(camelyon, load, tmp_path, hasty, monkeypatch):
-    load(slides=1)
-    camelyon.drops[image("normal_001")] = [500_000, 0, 0, 0]
-    with pytest.raises(DownloadError):
-        load(slides=2)
-    free(monkeypatch, 5 * 10**9)
-    camelyon.asked.clear()
-    lines = overview(tmp_path, slides=3, url=camelyon.url, patience=hasty).splitlines()
-    assert [line.split()[:3] for line in lines[1:-1]] == [
-        ["tumor_001", "tumour", "train"],
-        ["normal_001", "normal", "train"],
-        ["test_002", "tumour", "test"],
-        ["tumor_010", "tumour", "train"],
+def test_files_go_below_the_folder_and_outlines_only_if_wanted():
+    slide = Slide("tumor_001", ANY, OUTLINES)
+    image = (ANY, Path("there/images/tumor_001.tif"))
+    assert slide.files(Path("there"), annotations=False) == [image]
+    assert slide.files(Path("there"), annotations=True) == [image, (OUTLINES, Path("there/annotations/tumor_001.xml"))]
+    assert Slide("normal_001", ANY, None).files(Path("there"), annotations=True) == [
+        (ANY, Path("there/images/normal_001.tif"))
     ]
-    assert lines[1].endswith("here")
-    assert re.search(r"4\d% here$", lines[2])
-    assert lines[3].endswith("to load")
-    assert "left out" in lines[4]
-    assert lines[-1] == "3 slides: 2 with tumour, 1 without; 0.0 GB to load, 5.0 GB free"
-    assert {key for key, _ in camelyon.asked} == {"", "CAMELYON16/checksums.md5"}

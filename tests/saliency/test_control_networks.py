@@ -23,7 +23,7 @@ LAYERS = (
 
 
 @pytest.fixture(scope="module")
-def trained():
+def trained(small_densenets):
     """A network none of whose tensors is that of a fresh one, running statistics included."""
     model = initialise("densenet121", 1).eval()
     generator = torch.Generator().manual_seed(0)

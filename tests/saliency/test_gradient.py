@@ -12,7 +12,7 @@ from saliency_stats.saliency.gradient import fitting
 
 
 @pytest.fixture(scope="module")
-def network():
+def network(small_densenets):
     return initialise("densenet121", 1).double().eval()
 
 
@@ -115,7 +115,7 @@ def test_training_mode_and_wrong_shapes_are_refused(network, images):
         gradient(network, images, TARGET[:3])
 
 
-def test_a_randomised_network_is_the_architecture_alone():
+def test_a_randomised_network_is_the_architecture_alone(small_densenets):
     first, again, other = randomised("densenet121", 1), randomised("densenet121", 1), randomised("densenet121", 2)
     name = "backbone.features.denseblock1.denselayer1.conv1.weight"
     assert torch.equal(first.state_dict()[name], again.state_dict()[name])

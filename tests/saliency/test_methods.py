@@ -1,5 +1,6 @@
 """Every method against what can be worked out by hand, against Captum, and against what it must leave alone."""
 
+import copy
 import subprocess
 import sys
 from dataclasses import replace
@@ -54,11 +55,6 @@ def calibrated(network):
             module.momentum = None
     network.train()(pictures(8, 64, 64, seed=1))
     return network.eval().to(memory_format=torch.channels_last)
-
-
-@pytest.fixture(scope="module")
-def densenet121():
-    return calibrated(initialise("densenet121", 1))
 
 
 @pytest.fixture(scope="module")
@@ -175,9 +171,9 @@ def test_without_noise_and_shift_it_is_the_gradient(densenet, images, method):
     assert torch.equal(found, Gradient().attribute(densenet, images, TARGET, SEEDS))
 
 
-def test_the_gradient_is_captums_saliency(densenet121, images):
-    expected = Saliency(densenet121).attribute(images.clone().requires_grad_(), target=TARGET, abs=False)
-    found = METHODS["gradient"].attribute(densenet121, images, TARGET, SEEDS)
+def test_the_gradient_is_captums_saliency(densenet, images):
+    expected = Saliency(densenet).attribute(images.clone().requires_grad_(), target=TARGET, abs=False)
+    found = METHODS["gradient"].attribute(densenet, images, TARGET, SEEDS)
     assert (found - expected).abs().max() <= 1e-6 * expected.abs().max()
 
 
@@ -211,12 +207,12 @@ def test_integrated_gradients_add_up_better_with_more_steps(densenet, images):
     assert many < 0.1 * expected.abs().max()
 
 
-def test_deeplift_adds_up_to_the_logit_where_windows_overlap(densenet121, images):
+def test_deeplift_adds_up_to_the_logit_where_windows_overlap(densenet, images):
     small = frozen(
         nn.Conv2d(3, 6, 3), nn.ReLU(), nn.MaxPool2d(3, 2, 1), nn.Conv2d(6, 4, 3), nn.ReLU(inplace=True), nn.Flatten(),
         nn.Linear(4 * 5 * 5, 2),
     )  # fmt: skip
-    for network, some in ((small, pictures(3, 15, 15)), (densenet121, images)):
+    for network, some in ((small, pictures(3, 15, 15)), (densenet, images)):
         expected = chosen(network, some) - chosen(network, torch.ones_like(some))
         found = DeepLift().attribute(network, some, TARGET, SEEDS).sum(dim=(1, 2, 3))
         torch.testing.assert_close(found, expected.float(), rtol=1e-4, atol=1e-4)
@@ -236,21 +232,21 @@ def test_shifts_remove_the_checkerboard_of_a_stride():
 # --- the copy without functional and in-place ReLUs, and without pooling ---
 
 
-def test_the_copy_computes_the_same_and_shares_the_weights(densenet121, images):
-    twin = unfolded(densenet121)
-    assert torch.equal(twin(images), densenet121(images))
-    own = {name: values.data_ptr() for name, values in densenet121.named_parameters()}
+def test_the_copy_computes_the_same_and_shares_the_weights(densenet, images):
+    twin = unfolded(densenet)
+    assert torch.equal(twin(images), densenet(images))
+    own = {name: values.data_ptr() for name, values in densenet.named_parameters()}
     assert {name: values.data_ptr() for name, values in twin.named_parameters()} == own
     relus = [module for module in twin.modules() if isinstance(module, nn.ReLU)]
-    assert len(relus) == 1 + sum(isinstance(module, nn.ReLU) for module in densenet121.modules())
+    assert len(relus) == 1 + sum(isinstance(module, nn.ReLU) for module in densenet.modules())
     assert not any(relu.inplace for relu in relus)
-    torch.testing.assert_close(without_pooling(twin)(images), densenet121(images))
+    torch.testing.assert_close(without_pooling(twin)(images), densenet(images))
     assert not any(isinstance(module, nn.MaxPool2d) for module in twin.modules())
 
 
-def test_the_last_relu_of_densenet_is_guided_too(images):
+def test_the_last_relu_of_densenet_is_guided_too(densenet, images):
     """Where every class weight is negative, nothing positive comes back to the last ReLU, so nothing passes it."""
-    network = initialise("densenet121", 1).double().eval().requires_grad_(requires_grad=False)
+    network = copy.deepcopy(densenet)
     network.backbone.classifier.weight.abs_().neg_()
     assert Gradient().attribute(network, images, TARGET, SEEDS).abs().max() > 0
     assert GuidedBackprop().attribute(network, images, TARGET, SEEDS).abs().max() == 0
@@ -421,6 +417,7 @@ def test_what_a_method_cannot_explain_is_refused(linear):
 
 
 def test_captum_is_imported_by_those_who_need_it_only(linear, monkeypatch):
+    # seconds, because another interpreter has to load torch
     code = "import sys, saliency_stats.saliency.methods; sys.exit('captum' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     monkeypatch.setitem(sys.modules, "captum.attr", None)

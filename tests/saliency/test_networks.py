@@ -11,7 +11,7 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, small_densenets):
     folder = tmp_path_factory.mktemp("weights")
     for seed, (magnification, name) in enumerate([(5.0, "trained"), (20.0, "trained"), (20.0, "shuffled")]):
         save_weights(initialise("densenet121", seed), weights_path(folder, magnification, name))
