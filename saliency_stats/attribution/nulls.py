@@ -19,7 +19,6 @@ import pandas as pd
 from scipy import fft
 
 from saliency_stats.attribution.checked import Maps, Memberships, check_compartments, checked_saliency, fitting
-from saliency_stats.errors import AttributionError
 from saliency_stats.typing import BoolArray, Float64Array
 from saliency_stats.vocabulary import COMPARTMENTS
 

@@ -112,8 +112,8 @@ class GradCam(Batched):
     Parameters
     ----------
     layer
-        Name of the layer in the network. The default is the output of DenseNet's third dense block, with a stride
-        of 16 px: the fourth has 32, which leaves a patch of 96 to 256 px with 3 to 8 values a side.
+        Name of the layer in the network; None for the one that the network names itself
+        (:attr:`~saliency_stats.classifier.protocol.Classifier.cam_layer`).
 
     Raises
     ------
@@ -125,21 +125,22 @@ class GradCam(Batched):
     words: ClassVar[str] = "Grad-CAM"
     cost: ClassVar[float] = 0.6
     one_channel: ClassVar[bool] = True
-    layer: str = "backbone.features.denseblock3"
+    layer: str | None = None
 
     def _explain(self, model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
         captum = _captum()
         network = unfolded(model)
-        layer = dict(network.named_modules()).get(self.layer)
-        if layer is None or not self.layer:
+        name = getattr(model, "cam_layer", None) if self.layer is None else self.layer
+        layer = dict(network.named_modules()).get(name) if name else None
+        if layer is None:
             raise AttributionError(
-                f"grad_cam: the network has no layer {self.layer!r}; expected a name such as {GradCam.layer!r}"
+                f"grad_cam: the network has no layer {name!r}; expected the name of one whose output is an image, "
+                "before the pooling. A classifier names it as its cam_layer"
             )
         found = captum.LayerGradCam(network, layer).attribute(images, target=target, relu_attributions=True)
         if found.ndim != images.ndim:
             raise AttributionError(
-                f"grad_cam: layer {self.layer!r} returns no image for a patch; "
-                f"choose a layer before the pooling, such as {GradCam.layer!r}"
+                f"grad_cam: layer {name!r} returns no image for a patch; choose a layer before the pooling"
             )
         # bilinear, align_corners=False: each value stands for the middle of its cell
         enlarged: Tensor = captum.LayerAttribution.interpolate(found, tuple(images.shape[-2:]), "bilinear")

@@ -1,37 +1,26 @@
 """Control networks: what saliency looks like when nothing was learned, or nothing that is true."""
 
 import copy
-from typing import Final
+from typing import TypeVar
 
 import numpy as np
 
-from saliency_stats.classifier.densenet import PatchClassifier, initialise
+from saliency_stats.classifier.protocol import Classifier
 from saliency_stats.errors import AttributionError
 from saliency_stats.typing import IndexArray
 
-#: The parts of a DenseNet that cascading randomisation replaces, from the top: depth d replaces the first d.
-CASCADE: Final = ("classifier", "denseblock4", "denseblock3", "denseblock2", "denseblock1", "stem")
-
-# a block goes with the layer that follows it; the normalisation before the classifier belongs to the last block
-_MODULES: Final = {
-    "classifier": ("classifier.",),
-    "denseblock4": ("features.denseblock4.", "features.norm5."),
-    "denseblock3": ("features.denseblock3.", "features.transition3."),
-    "denseblock2": ("features.denseblock2.", "features.transition2."),
-    "denseblock1": ("features.denseblock1.", "features.transition1."),
-    "stem": ("features.conv0.", "features.norm0."),
-}
+Network = TypeVar("Network", bound=Classifier)
 
 
-def randomised(architecture: str, seed: int) -> PatchClassifier:
+def randomised(trained: Network, seed: int) -> Network:
     """Build the same architecture, re-initialised (independent randomisation of Adebayo et al. 2018).
 
     Its preference for a compartment is the architecture's and the image's own, not the task's.
     """
-    return initialise(architecture, seed).eval()
+    return trained.fresh(seed).eval()
 
 
-def cascading(model: PatchClassifier, depth: int, seed: int) -> PatchClassifier:
+def cascading(trained: Network, depth: int, seed: int) -> Network:
     """Copy a trained network and re-initialise its topmost parts.
 
     Cascading randomisation from the top (Adebayo et al. 2018, "Sanity checks for saliency maps"): if
@@ -39,35 +28,33 @@ def cascading(model: PatchClassifier, depth: int, seed: int) -> PatchClassifier:
 
     Parameters
     ----------
-    model
+    trained
         The trained network; it is left as it is.
     depth
-        How many parts of :data:`CASCADE` are replaced, 1 to 6.
+        How many of its parts are replaced, from 1 to all.
     seed
         Seed of the fresh network that the parts are taken from, running statistics of the normalisations
-        included. With one seed a deeper cascade keeps what a shallower one drew, and depth 6 is ``randomised``.
+        included. With one seed a deeper cascade keeps what a shallower one drew, and the deepest is ``randomised``.
 
     Returns
     -------
-    PatchClassifier
-        In evaluation mode, on the device of ``model``.
+    Classifier
+        In evaluation mode, on the device of ``trained``.
 
     Raises
     ------
     AttributionError
         If there is no such depth.
     """
-    if not 1 <= depth <= len(CASCADE):
+    parts = list(trained.parts)
+    if not 1 <= depth <= len(parts):
         raise AttributionError(
-            f"cascading randomisation: the depth is {depth}; expected 1 ({CASCADE[0]} only) to "
-            f"{len(CASCADE)} (all parts)"
+            f"cascading randomisation: the depth is {depth}; expected 1 ({parts[0]} only) to {len(parts)} (all parts)"
         )
-    replaced = tuple(prefix for part in CASCADE[:depth] for prefix in _MODULES[part])
-    fresh = initialise(model.architecture, seed).backbone.state_dict()
-    mixed = copy.deepcopy(model)
-    mixed.backbone.load_state_dict(
-        {key: value for key, value in fresh.items() if key.startswith(replaced)}, strict=False
-    )
+    replaced = tuple(prefix for part in parts[:depth] for prefix in trained.parts[part])
+    fresh = trained.fresh(seed).state_dict()
+    mixed = copy.deepcopy(trained)
+    mixed.load_state_dict({key: value for key, value in fresh.items() if key.startswith(replaced)}, strict=False)
     return mixed.eval()
 
 

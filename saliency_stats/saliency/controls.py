@@ -9,7 +9,7 @@ import numpy as np
 from saliency_stats.classifier.densenet import PatchClassifier
 from saliency_stats.errors import StudyError
 from saliency_stats.saliency import custom
-from saliency_stats.saliency.control_networks import CASCADE, cascading, permuted_labels, randomised
+from saliency_stats.saliency.control_networks import cascading, permuted_labels, randomised
 from saliency_stats.saliency.image_maps import eosin, haematoxylin, sobel
 from saliency_stats.saliency.shifts import shifted
 from saliency_stats.typing import Float32Array, IndexArray
@@ -83,12 +83,12 @@ def _image(name: str, words: str, function: Callable[[Any, Any], Float32Array]) 
 
 
 def _cascade(trained: PatchClassifier, seed: int) -> dict[str, PatchClassifier]:
-    return {f"cascading_{depth}": cascading(trained, depth, seed) for depth in range(1, len(CASCADE) + 1)}
+    return {f"cascading_{depth}": cascading(trained, depth, seed) for depth in range(1, len(trained.parts) + 1)}
 
 
 def _cascade_words() -> dict[str, str]:
-    last = len(CASCADE)
-    words = [part if at == 1 else f"+ {part}{' (all)' * (at == last)}" for at, part in enumerate(CASCADE, start=1)]
+    parts = list(PatchClassifier.parts)
+    words = [part if at == 1 else f"+ {part}{' (all)' * (at == len(parts))}" for at, part in enumerate(parts, start=1)]
     return {f"cascading_{at}": f"cascading {at}: {what}" for at, what in enumerate(words, start=1)}
 
 
@@ -98,7 +98,7 @@ _USUAL: Final = (
         group="networks",
         words="randomised: the same architecture with random weights",
         models={"randomised": "randomised"},
-        build=lambda trained, seed: {"randomised": randomised(trained.architecture, seed)},
+        build=lambda trained, seed: {"randomised": randomised(trained, seed)},
         every_method=True,
         shown=True,
     ),

@@ -5,14 +5,13 @@ function, which a hook cannot see at all.
 """
 
 import copy
-from collections import OrderedDict
 from itertools import chain
 from typing import cast
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from saliency_stats.classifier.densenet import PatchClassifier
+from saliency_stats.classifier.protocol import Classifier
 from saliency_stats.errors import AttributionError
 
 
@@ -26,22 +25,14 @@ def unfolded(model: nn.Module) -> nn.Module:
     Parameters
     ----------
     model
-        The network; a :class:`PatchClassifier`, or any whose ReLUs are modules already.
+        The network; a :class:`~saliency_stats.classifier.protocol.Classifier`, which knows its own steps, or any whose
+        ReLUs are modules already.
     """
     weights = {id(tensor): tensor for tensor in chain(model.parameters(), model.buffers())}
     # a deep copy takes what its memo holds as already copied: the tensors are shared
     twin = copy.deepcopy(model, cast("dict[int, object]", weights))
-    if isinstance(twin, PatchClassifier):
-        # DenseNet.forward, step by step
-        twin.backbone = nn.Sequential(
-            OrderedDict(
-                features=twin.backbone.features,
-                relu=nn.ReLU(),
-                pool=nn.AdaptiveAvgPool2d((1, 1)),
-                flatten=nn.Flatten(1),
-                classifier=twin.backbone.classifier,
-            )
-        ).eval()
+    if isinstance(twin, Classifier):
+        twin = twin.stepwise()
     for module in twin.modules():
         if isinstance(module, nn.ReLU):
             module.inplace = False

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from saliency_stats.classifier.densenet import initialise
 from saliency_stats.errors import AttributionError
-from saliency_stats.saliency.control_networks import CASCADE, cascading, permuted_labels, randomised
+from saliency_stats.saliency.control_networks import cascading, permuted_labels, randomised
 
 SEED = 7
 #: Module names by part, written out once more: the top of the network first.
@@ -50,7 +50,7 @@ def test_what_lies_above_is_fresh_and_what_lies_below_is_trained(trained, depth)
 
 
 def test_the_deepest_cascade_is_the_randomised_network(trained):
-    deepest, fresh = cascading(trained, len(CASCADE), SEED), randomised("densenet121", SEED)
+    deepest, fresh = cascading(trained, len(LAYERS), SEED), randomised(trained, SEED)
     assert deepest.state_dict().keys() == fresh.state_dict().keys()
     assert all(torch.equal(value, fresh.state_dict()[key]) for key, value in deepest.state_dict().items())
     images = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
