@@ -1,17 +1,51 @@
-"""Commented study files to start from."""
+"""Commented study files to start from: one text for all kinds of cohort, its choices from the registries."""
 
 from importlib import resources
+from itertools import groupby
 from pathlib import Path
+from textwrap import fill
 from typing import Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from saliency_stats.errors import StorageError
 from saliency_stats.execution.files import write_text
+from saliency_stats.saliency import CONTROLS, METHODS, REDUCTIONS
+from saliency_stats.statistics import PRIMARY_TESTS
 
-_FILES: Final = {
-    "phantom": {"phantom.yaml": "study.yaml"},
-    "patches": {"patches.yaml": "study.yaml", "patches.csv": "patches.csv"},
-    "slides": {"slides.yaml": "study.yaml", "slides.csv": "slides.csv"},
+#: What each kind of study is, for its first line.
+_WHAT: Final = {
+    "phantom": "A study of synthetic tissue for saliency-stats",
+    "patches": "A study of patch images for saliency-stats",
+    "slides": "A study of whole-slide images for saliency-stats",
 }
+_OR: Final = " | "
+
+
+def study_text(kind: str) -> str:
+    """Write the study file of one kind of cohort: every key with its value, most with a comment.
+
+    Parameters
+    ----------
+    kind
+        ``phantom``, ``patches`` or ``slides``.
+    """
+    environment = Environment(
+        loader=PackageLoader("saliency_stats.commands"),
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701  (YAML, of our own texts)
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("study.yaml.j2").render(
+        kind=kind,
+        what=_WHAT[kind],
+        cohort=_read(f"{kind}.cohort.yaml"),
+        pretrained=kind != "phantom",  # phantoms are learned from scratch in minutes
+        methods=_comment(_OR.join(METHODS)),
+        reductions=_OR.join(REDUCTIONS),
+        controls=_comment(_controls()),
+        tests=_OR.join(PRIMARY_TESTS),
+    )
 
 
 def write_template(folder: Path, kind: str) -> list[Path]:
@@ -27,12 +61,39 @@ def write_template(folder: Path, kind: str) -> list[Path]:
     StorageError
         If one of them exists already, or the folder cannot be written.
     """
-    targets = {source: folder / name for source, name in _FILES[kind].items()}
-    for target in targets.values():
+    texts = {folder / "study.yaml": study_text(kind)}
+    if _templates().joinpath(f"{kind}.csv").is_file():
+        texts[folder / f"{kind}.csv"] = _read(f"{kind}.csv")
+    for target in texts:
         if target.exists():
             raise StorageError(
                 f"{target} exists already and is not overwritten; choose another folder, or move it away"
             )
-    for source, target in targets.items():
-        write_text(target, resources.files(__package__).joinpath("templates", source).read_text(encoding="utf-8"))
-    return list(targets.values())
+    for target, text in texts.items():
+        write_text(target, text)
+    return list(texts)
+
+
+def _controls() -> str:
+    """Say what each control is; those that are one thing stand together."""
+    groups = groupby(CONTROLS.values(), key=lambda control: control.words)
+    said = []
+    for words, group in groups:
+        names = ", ".join(control.name for control in group)
+        what = words.partition(": ")[2] or words
+        said.append(f"{names}: {what}")
+    return "; ".join([*said, "[] = none"])
+
+
+def _comment(text: str) -> str:
+    return fill(
+        text, 118, initial_indent="  # ", subsequent_indent="  # ", break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _templates() -> resources.abc.Traversable:
+    return resources.files("saliency_stats.commands").joinpath("templates")
+
+
+def _read(name: str) -> str:
+    return _templates().joinpath(name).read_text(encoding="utf-8")

@@ -32,7 +32,7 @@ class Store:
         self.work = folder / "work"
 
     @contextmanager
-    def opened(self, identity: dict[str, Any], *, fresh: bool, needed_bytes: int) -> Iterator[None]:
+    def opened(self, identity: dict[str, Any], *, fresh: bool) -> Iterator[None]:
         """Open the folder for the run of this identity.
 
         Parameters
@@ -41,13 +41,11 @@ class Store:
             Everything the results depend on; a folder that holds another identity is refused.
         fresh
             Delete what an earlier run left first.
-        needed_bytes
-            Disk space the run will take.
 
         Raises
         ------
         StorageError
-            If the folder holds other files or another study, is in use, or the disk is too full.
+            If the folder holds other files or another study, or is in use.
         """
         try:
             self._refuse_foreign()
@@ -67,7 +65,6 @@ class Store:
             if fresh:
                 self._clear()
             self._check_identity(plain(identity))
-            self._check_space(needed_bytes)
             write_json(self.work / _IDENTITY, identity)
             yield
         finally:
@@ -202,7 +199,19 @@ class Store:
                 f"that run and start again"
             )
 
-    def _check_space(self, needed: int) -> None:
+    def check_space(self, needed: int) -> None:
+        """Refuse to begin what will not fit.
+
+        Parameters
+        ----------
+        needed
+            Disk space (bytes) that the run will take.
+
+        Raises
+        ------
+        StorageError
+            If the disk has less.
+        """
         free = shutil.disk_usage(self.folder).free
         if free < needed:
             raise StorageError(

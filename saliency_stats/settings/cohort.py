@@ -1,10 +1,14 @@
 """The cohort's part of the study file: phantoms, patch images or whole-slide images."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from saliency_stats.cohort import Cohort, PatchFolder, Phantom, PhantomCohort, PhantomCohortSize
+from saliency_stats.cohort.slides.cohort import SlideCohort
+from saliency_stats.cohort.slides.tiling import TilingParameters
+from saliency_stats.seeds import derive
 from saliency_stats.vocabulary import SPLITS
 
 Positive = Annotated[float, Field(gt=0)]
@@ -39,12 +43,16 @@ class Fractions(Section):
 
 
 class CohortBase(Section):
-    """What every kind of cohort has."""
+    """What every kind of cohort has: these keys, ``kind``, and how it is opened."""
 
     fractions: Fractions = Fractions()
     evaluation_split: EvaluationSplit = "test"
     min_tissue: float = Field(default=0.05, ge=0, le=1)
     cache_mb: int = Field(default=1024, ge=0)
+
+    def open(self, seed: int) -> Cohort:
+        """Open the cohort; what it draws at random derives from the study's seed."""
+        raise NotImplementedError
 
 
 class PhantomSection(CohortBase):
@@ -59,6 +67,17 @@ class PhantomSection(CohortBase):
     strength: float = Field(default=1.0, ge=0, le=1)
     stain_variation: float = Field(default=1.0, ge=0, le=3)
 
+    def open(self, seed: int) -> Cohort:
+        """Draw the phantoms; see :class:`CohortBase`."""
+        phantom = Phantom(
+            signal=self.signal,
+            size_px=self.size_px,
+            mpp=self.mpp,
+            strength=self.strength,
+            stain_variation=self.stain_variation,
+        )
+        return PhantomCohort(phantom, PhantomCohortSize(self.slides, self.patches_per_slide), derive(seed, "phantom"))
+
 
 class PatchesSection(CohortBase):
     """Patch images listed in a CSV."""
@@ -66,6 +85,10 @@ class PatchesSection(CohortBase):
     kind: Literal["patches"]
     table: Path
     mpp: float | None = Field(default=None, ge=0.05, le=20.0)
+
+    def open(self, seed: int) -> Cohort:  # noqa: ARG002  (nothing is drawn)
+        """Read the list of patches; see :class:`CohortBase`."""
+        return PatchFolder(self.table, self.mpp)
 
 
 class SlidesSection(CohortBase):
@@ -85,3 +108,31 @@ class SlidesSection(CohortBase):
     carry: Literal["finest", "native"] = "finest"
     mpp_override: dict[str, Positive] = {}
     annotation_groups: dict[Literal["tumour", "exclude", "ignore"], list[str]] = {}
+
+    @property
+    def tiling(self) -> TilingParameters:
+        """Where on a slide patches are taken."""
+        return TilingParameters(
+            size_px=self.size_px,
+            magnifications=tuple(self.magnifications),
+            per_slide=self.patches_per_slide,
+            min_tissue=self.min_place_tissue,
+            central_um=self.central_um,
+            min_tumour=self.min_tumour,
+            max_tumour=self.max_tumour,
+            sampling=self.sampling,
+            spacing_um=self.spacing_um,
+        )
+
+    def open(self, seed: int) -> Cohort:
+        """Look at every slide and choose its patches; see :class:`CohortBase`."""
+        groups: dict[str, tuple[str, ...]] = {role: tuple(names) for role, names in self.annotation_groups.items()}
+        return SlideCohort(self.table, self.tiling, derive(seed, "tiling"), self.mpp_override, groups)
+
+
+#: Every kind of cohort by its name. To add one, write its section, name it here, and give it a template.
+COHORT_KINDS: Final[dict[str, type[CohortBase]]] = {
+    "phantom": PhantomSection,
+    "patches": PatchesSection,
+    "slides": SlidesSection,
+}

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from saliency_stats.errors import StatisticsError, StudyError
 from saliency_stats.seeds import derive
 from saliency_stats.settings import yaml_text
-from saliency_stats.settings.cohort import CohortBase, PatchesSection, PhantomSection, Section, SlidesSection
+from saliency_stats.settings.cohort import COHORT_KINDS, PatchesSection, PhantomSection, Section, SlidesSection
 from saliency_stats.settings.maps import CausalSection, MultiverseSection, SaliencySection
 from saliency_stats.statistics import FAMILIES, StatisticsParameters, check_families
 from saliency_stats.statistics.parameters import MAX_ALPHA, MIN_DRAWS, MIN_UNITS
@@ -137,12 +137,7 @@ class StudySettings(Section):
 
 #: Values of keys that otherwise hold a path.
 _NOT_PATHS: Final = frozenset({"", "imagenet", "none", "truth", *NUCLEUS_FINDERS})
-_COHORTS: Final[dict[str, type[CohortBase]]] = {
-    "phantom": PhantomSection,
-    "patches": PatchesSection,
-    "slides": SlidesSection,
-}
-_KINDS: Final = frozenset((1, kind) for kind in _COHORTS)
+_KINDS: Final = frozenset((1, kind) for kind in COHORT_KINDS)
 
 
 def load(path: Path | None, assignments: tuple[str, ...] = ()) -> StudySettings:
@@ -173,8 +168,8 @@ def parse(content: dict[str, Any], where: str) -> StudySettings:
         # without a kind the built-in phantom is meant
         content = content | {"cohort": {"kind": "phantom"} | (cohort or {})}
         kind = content["cohort"]["kind"]
-        if kind not in list(_COHORTS):
-            expected = nearest(kind, _COHORTS, f"Expected one of {', '.join(_COHORTS)}.")
+        if kind not in list(COHORT_KINDS):
+            expected = nearest(kind, COHORT_KINDS, f"Expected one of {', '.join(COHORT_KINDS)}.")
             raise StudyError(f"{where}: cohort.kind is {kind!r}. {expected}")
     _refuse_unknown(content, StudySettings, where)
     try:
@@ -242,7 +237,7 @@ def _hint(key: str, fields: Iterable[str], prefix: str) -> str:
         return nearest(key, fields, "", prefix)
     elsewhere = [name for name in _keys(StudySettings) if name.rpartition(".")[2] == key]
     if f"{prefix}{key}" in elsewhere:
-        kind = next(kind for kind, section in _COHORTS.items() if key in section.model_fields)
+        kind = next(kind for kind, section in COHORT_KINDS.items() if key in section.model_fields)
         return f"It belongs to cohort.kind {kind}: set that kind, or delete the key."
     if elsewhere:
         return f"Did you mean {' or '.join(dict.fromkeys(elsewhere))}?"
@@ -258,7 +253,7 @@ def nearest(word: object, known: Iterable[str], otherwise: str, prefix: str = ""
 def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name, entry in model.model_fields.items():
         yield f"{prefix}{name}"
-        sections = _COHORTS.values() if name == "cohort" else [_section_of(entry.annotation, None)]
+        sections = COHORT_KINDS.values() if name == "cohort" else [_section_of(entry.annotation, None)]
         for section in sections:
             if section is not None:
                 yield from _keys(section, f"{prefix}{name}.")
@@ -268,5 +263,5 @@ def _section_of(annotation: Any, value: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     if annotation == PhantomSection | PatchesSection | SlidesSection and isinstance(value, dict):
-        return _COHORTS[value["kind"]]
+        return COHORT_KINDS[value["kind"]]
     return None

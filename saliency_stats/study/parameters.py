@@ -1,6 +1,5 @@
 """From the study file's sections to the parameters of each room."""
 
-from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
@@ -11,10 +10,7 @@ from saliency_stats.classifier.augmentation import Augmentation
 from saliency_stats.classifier.evaluation import EvaluationParameters
 from saliency_stats.classifier.routes import Recipe
 from saliency_stats.classifier.training import TrainingParameters
-from saliency_stats.cohort import Cohort, PatchFolder, Phantom, PhantomCohort, PhantomCohortSize
 from saliency_stats.cohort.cache import CachedCohort
-from saliency_stats.cohort.slides.cohort import SlideCohort
-from saliency_stats.cohort.slides.tiling import TilingParameters
 from saliency_stats.compartments import CompartmentParameters, NucleusFinder, nucleus_finder
 from saliency_stats.compartments.variants import VARIANTS
 from saliency_stats.measurement.ablation import Ablations, drawn
@@ -24,7 +20,6 @@ from saliency_stats.saliency.controls import Control, control_of
 from saliency_stats.saliency.maps import MapPlan
 from saliency_stats.saliency.methods import method_of, words_of
 from saliency_stats.seeds import derive
-from saliency_stats.settings.cohort import PhantomSection, SlidesSection
 from saliency_stats.settings.study import StudySettings
 from saliency_stats.vocabulary import TRAINED
 
@@ -39,7 +34,7 @@ _ACTIVATIONS: Final = 4_000
 
 def cohort_of(settings: StudySettings) -> CachedCohort:
     """Open the cohort a study names, keeping in memory what fits."""
-    return CachedCohort(_cohort(settings), settings.cohort.cache_mb * 2**20)
+    return CachedCohort(settings.cohort.open(settings.seed), settings.cohort.cache_mb * 2**20)
 
 
 def split_fractions(settings: StudySettings) -> dict[str, Any]:
@@ -142,18 +137,18 @@ def training_bytes(settings: StudySettings, used: pd.DataFrame, *, bfloat16: boo
     return pixels * _ACTIVATIONS * (0.6 if bfloat16 else 1.2)
 
 
-def needed_bytes(settings: StudySettings, table: pd.DataFrame) -> int:
-    """Estimate the disk space of a run from above: weights and optimiser state, tables, maps, pictures."""
+def needed_bytes(settings: StudySettings, used: pd.DataFrame) -> int:
+    """Estimate the disk space of a run from above, of the usable patches: weights, optimiser state, tables, maps."""
     networks, crossing = networks_of(settings), crossing_of(settings)
-    weights = _WEIGHTS * table["magnification"].nunique() * (1 + len(trained_controls(settings)))
+    weights = _WEIGHTS * used["magnification"].nunique() * (1 + len(trained_controls(settings)))
     checkpoint = 3 * _WEIGHTS if settings.classifier.trainable == "all" else 10_000_000
     keys = plan_of(settings).keys(networks)
     crossed = len(crossing.variants) * sum(key.model == TRAINED for key in keys) if crossing else 0
     rows = _NUCLEI + _NETWORK * len(networks) + _MAP * len(keys) + _CROSSED * crossed
     rows += _REPLACED * altered_images(settings)
-    side = getattr(settings.cohort, "size_px", 256)
-    maps = 4 * side**2 * len(networks) if settings.saliency.keep else 0
-    return weights + checkpoint + len(table) * (rows + maps) + 30_000_000
+    pixels = int((used["height_px"] * used["width_px"]).sum())
+    maps = 4 * pixels * len(networks) if settings.saliency.keep else 0
+    return weights + checkpoint + len(used) * rows + maps + 30_000_000
 
 
 def altered_images(settings: StudySettings) -> int:
@@ -208,37 +203,3 @@ def stain_groups(table: pd.DataFrame) -> "pd.Series[str]":
     """
     slide, patch = table["slide_id"].astype(str), table["patch_id"].astype(str)
     return ("slide " + slide).where(slide != "", "patch " + patch)
-
-
-def _cohort(settings: StudySettings) -> Cohort:
-    section = settings.cohort
-    if isinstance(section, PhantomSection):
-        phantom = Phantom(
-            signal=section.signal,
-            size_px=section.size_px,
-            mpp=section.mpp,
-            strength=section.strength,
-            stain_variation=section.stain_variation,
-        )
-        size = PhantomCohortSize(section.slides, section.patches_per_slide)
-        return PhantomCohort(phantom, size, derive(settings.seed, "phantom"))
-    if isinstance(section, SlidesSection):
-        groups: dict[str, tuple[str, ...]] = {role: tuple(names) for role, names in section.annotation_groups.items()}
-        seed = derive(settings.seed, "tiling")
-        return SlideCohort(Path(section.table), tiling_of(section), seed, section.mpp_override, groups)
-    return PatchFolder(Path(section.table), section.mpp)
-
-
-def tiling_of(section: SlidesSection) -> TilingParameters:
-    """Say where on a slide patches are taken."""
-    return TilingParameters(
-        size_px=section.size_px,
-        magnifications=tuple(section.magnifications),
-        per_slide=section.patches_per_slide,
-        min_tissue=section.min_place_tissue,
-        central_um=section.central_um,
-        min_tumour=section.min_tumour,
-        max_tumour=section.max_tumour,
-        sampling=section.sampling,
-        spacing_um=section.spacing_um,
-    )

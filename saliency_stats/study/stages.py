@@ -68,10 +68,6 @@ class Stages:
         """Hashes of the files that define the study's inputs."""
         return dict(self._cohort.digests)
 
-    def needed_bytes(self) -> int:
-        """Estimate the disk space of a run from above: weights and optimiser state, tables, pictures."""
-        return parameters.needed_bytes(self.settings, self._cohort.table)
-
     def run(self, record: dict[str, Any]) -> Run:
         """Compute everything that the report is drawn from; ``record`` is the manifest as far as it is known."""
         table = self.patches()
@@ -97,6 +93,7 @@ class Stages:
         if excluded:
             self._progress.say(f"{excluded} of {len(table)} patches are excluded; patches.csv says why")
         check_splits(table, self.settings.cohort.evaluation_split)
+        self.store.check_space(parameters.needed_bytes(self.settings, table[table["status"] == USED]))
         table["stain_group"] = parameters.stain_groups(table)
         return table
 

@@ -108,7 +108,7 @@ class Study:
             "inputs": identity["inputs"],
             **parameters.described(self.settings),
         }
-        with stages.store.opened(identity, fresh=fresh, needed_bytes=stages.needed_bytes()):
+        with stages.store.opened(identity, fresh=fresh):
             if _is_finished(folder):
                 progress.say(f"{folder} holds this study, finished; --fresh would compute it again")
                 return Run(folder)

@@ -1,15 +1,14 @@
 """Study files to start from: complete, commented, and what `run` would do without them."""
 
-from importlib import resources
-
 import pandas as pd
 import pytest
 import yaml
 
 from saliency_stats import settings as study_file
 from saliency_stats.cohort import PatchFolder
-from saliency_stats.commands.init import write_template
+from saliency_stats.commands.init import study_text, write_template
 from saliency_stats.errors import StorageError, StudyError
+from saliency_stats.saliency import METHODS
 from saliency_stats.settings.cohort import PatchesSection, PhantomSection, SlidesSection
 from saliency_stats.settings.study import StudySettings
 
@@ -37,8 +36,7 @@ def flat(content, prefix=""):
 
 
 def template(kind):
-    templates = resources.files("saliency_stats.commands").joinpath("templates")
-    return templates.joinpath(f"{kind}.yaml").read_text(encoding="utf-8")
+    return study_text(kind)
 
 
 def defaults(kind):
@@ -85,6 +83,20 @@ def test_most_keys_are_explained(kind):
     explained = [line for line in keys if "#" in line]
     assert len(explained) + len(sections) > 0.75 * len(keys)
     assert all(len(line) <= 120 for line in template(kind).splitlines())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_choices_are_those_of_the_registries(kind, monkeypatch):
+    text = " ".join(line.strip().lstrip("# ") for line in template(kind).splitlines())
+    assert " | ".join(METHODS) in text
+    assert "# of the colour channels: l2 | l1 | max" in text
+    assert "randomised: the same architecture with random weights; cascading: " in text
+    assert "sobel, haematoxylin, eosin: edges or stain, without any network; shift: " in text
+    assert (
+        "# sign_flip | t_slide_means: the test that decides the verdict" in text or "t_slide_means | sign_flip" in text
+    )
+    monkeypatch.setitem(METHODS, "mine", METHODS["gradient"])
+    assert " | mine" in template(kind)
 
 
 def test_the_phantom_template_is_the_built_in_study(tmp_path):

@@ -15,19 +15,24 @@ import pytest
 from saliency_stats.errors import StorageError
 from saliency_stats.execution import store as module
 from saliency_stats.execution.files import write_text
-from saliency_stats.execution.schema import artefacts
+from saliency_stats.execution.schema import TABLES, artefacts
 from saliency_stats.execution.store import Store
 
 IDENTITY = {"study": {"name": "a", "seed": 0}, "inputs": {}, "versions": {"numpy": "2.0"}}
 NO_SPACE = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+def kept(store, name, compute):
+    store.once(name, compute)
+    return store.stored(name)
+
+
 def names(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
-def opened(folder, identity=IDENTITY, *, fresh=False, needed_bytes=0):
-    return Store(folder).opened(identity, fresh=fresh, needed_bytes=needed_bytes)
+def opened(folder, identity=IDENTITY, *, fresh=False):
+    return Store(folder).opened(identity, fresh=fresh)
 
 
 def refused(folder, identity=IDENTITY, **kwargs):
@@ -138,7 +143,7 @@ def test_a_lock_of_another_process(tmp_path):
     script = (
         "import sys, pathlib\n"
         "from saliency_stats.execution.store import Store\n"
-        "with Store(pathlib.Path(sys.argv[1])).opened({'a': 1}, fresh=False, needed_bytes=0):\n"
+        "with Store(pathlib.Path(sys.argv[1])).opened({'a': 1}, fresh=False):\n"
         "    print('locked', flush=True); sys.stdin.read()\n"
     )
     command = [sys.executable, "-c", script, tmp_path]
@@ -153,9 +158,36 @@ def test_a_lock_of_another_process(tmp_path):
 
 def test_a_run_fits_or_does_not(tmp_path, monkeypatch):
     monkeypatch.setattr(module.shutil, "disk_usage", lambda _: SimpleNamespace(free=10**6))
-    with opened(tmp_path, needed_bytes=10**6):
-        pass
-    assert "no disk space" in refused(tmp_path, needed_bytes=10**6 + 1)
+    Store(tmp_path).check_space(10**6)
+    with pytest.raises(StorageError, match=r"no disk space for .*needs about 1 MB and 1 MB are free"):
+        Store(tmp_path).check_space(10**6 + 1)
+
+
+# --- tables of the inputs ---------------------------------------------------------------------------
+
+
+def selection(n):
+    return TABLES["selection"].empty().reindex([0]).assign(label="benign", step="used", magnification=20.0, n_patches=n)
+
+
+def test_inputs_that_are_the_same_are_read_and_not_written(tmp_path):
+    store = Store(tmp_path)
+    first = store.write_once("selection", selection(1.0))
+    before = (tmp_path / "selection.csv").stat()
+    pd.testing.assert_frame_equal(store.write_once("selection", selection(1.0)), first)
+    assert (tmp_path / "selection.csv").stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_inputs_that_have_changed_are_refused_and_what_was_there_stays(tmp_path):
+    """The CSV and the Parquet file beside it: they were overwritten before they were compared once."""
+    store = Store(tmp_path)
+    store.write_once("selection", selection(1.0))
+    (tmp_path / "selection.parquet").write_bytes(b"as it was")
+    before = (tmp_path / "selection.csv").read_bytes()
+    with pytest.raises(StorageError, match=r"the patches have changed .*\(line 2 of selection\.csv\).*--fresh"):
+        store.write_once("selection", selection(2.0))
+    assert (tmp_path / "selection.csv").read_bytes() == before
+    assert (tmp_path / "selection.parquet").read_bytes() == b"as it was"
 
 
 # --- --fresh ----------------------------------------------------------------------------------------
@@ -239,7 +271,7 @@ def test_a_unit_is_computed_once(tmp_path):
         calls.append(1)
         return unit_tables()
 
-    first, second = store.once("a", compute), Store(tmp_path).once("a", compute)
+    first, second = kept(store, "a", compute), kept(Store(tmp_path), "a", compute)
     assert len(calls) == 1
     assert sorted(first) == sorted(second) == ["ledger", "profile"]
     for name, table in unit_tables().items():
@@ -251,7 +283,7 @@ def test_a_unit_is_computed_once(tmp_path):
 def test_units_do_not_see_each_other(tmp_path):
     store = Store(tmp_path)
     store.once("a", unit_tables)
-    other = store.once("b", lambda: {"nuclei": pd.DataFrame({"n": [5]})})
+    other = kept(store, "b", lambda: {"nuclei": pd.DataFrame({"n": [5]})})
     assert list(other) == ["nuclei"]
     assert names(tmp_path / "work" / "units") == [
         "a", "a/ledger.parquet", "a/profile.parquet", "b", "b/nuclei.parquet",
@@ -268,7 +300,7 @@ def test_a_crash_while_computing_stores_nothing(tmp_path, error):
     with pytest.raises(error):
         store.once("a", crash)
     assert not (tmp_path / "work" / "units" / "a").exists()
-    assert len(store.once("a", unit_tables)["ledger"]) == 2
+    assert len(kept(store, "a", unit_tables)["ledger"]) == 2
 
 
 def test_killed_between_two_tables_the_unit_is_computed_again(tmp_path):
@@ -277,7 +309,7 @@ def test_killed_between_two_tables_the_unit_is_computed_again(tmp_path):
     half.mkdir(parents=True)
     pd.DataFrame({"wrong": [1]}).to_parquet(half / "wrong.parquet")
     (half / "ledger.parquet").write_bytes(b"PAR1 half a fi")
-    assert sorted(Store(tmp_path).once("a", unit_tables)) == ["ledger", "profile"]
+    assert sorted(kept(Store(tmp_path), "a", unit_tables)) == ["ledger", "profile"]
     assert not half.exists()
 
 
@@ -291,7 +323,7 @@ def test_no_space_while_storing(tmp_path, monkeypatch):
         with pytest.raises(StorageError, match="no disk space left"):
             Store(tmp_path).once("a", unit_tables)
     assert names(tmp_path / "work" / "units") == []
-    assert len(Store(tmp_path).once("a", unit_tables)["ledger"]) == 2
+    assert len(kept(Store(tmp_path), "a", unit_tables)["ledger"]) == 2
 
 
 def test_units_of_a_finished_run_can_be_forgotten(tmp_path):

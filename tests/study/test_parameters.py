@@ -7,7 +7,7 @@ from saliency_stats.saliency.maps import MapKey
 from saliency_stats.settings.study import load
 from saliency_stats.study.parameters import needed_bytes, networks_of, plan_of
 
-TABLE = pd.DataFrame({"magnification": [20.0] * 600 + [10.0] * 400})
+TABLE = pd.DataFrame({"magnification": [20.0] * 600 + [10.0] * 400, "height_px": 128, "width_px": 128})
 WEIGHTS = 85_000_000
 
 
@@ -33,8 +33,11 @@ def test_the_shuffled_network_is_kept_at_each_magnification():
 
 
 def test_maps_cost_what_they_measure():
-    wide = needed("cohort.size_px=256") - needed("cohort.size_px=256", "saliency.keep=false")
-    assert wide == 4 * 256 * 256 * len(TABLE)
+    """Of the patches as they are: those of a folder may have any size."""
+    assert needed() - needed("saliency.keep=false") == 4 * 128 * 128 * len(TABLE)
+    settings = load(None, ("controls=[]", "saliency.keep=true"))
+    larger = TABLE.assign(height_px=[500] * 1 + [128] * (len(TABLE) - 1))
+    assert needed_bytes(settings, larger) - needed_bytes(settings, TABLE) == 4 * (500 - 128) * 128
 
 
 def test_the_multiverse_and_replacements_cost_their_rows():

@@ -28,7 +28,7 @@ def test_no_unit_is_begun_for_a_table_that_cannot_be_written(cohort_of, tmp_path
     def full(*_):
         raise StorageError("no disk space left")
 
-    monkeypatch.setattr(Stages, "_write_maps", full)
+    monkeypatch.setattr("saliency_stats.study.stages.write_maps", full)
     settings = load(None, ("saliency.batch_size=1",))
     stages = Stages(settings, Store(tmp_path), torch.device("cpu"), Progress(show=False))
     with pytest.raises(StorageError) as caught:
