@@ -12,7 +12,8 @@ from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.differences import group_difference
 from saliency_stats.statistics.effects import NO_EFFECT, effect_sizes
 from saliency_stats.statistics.inference import NAN, Inference, equivalence_p
-from saliency_stats.statistics.parameters import MAX_ALPHA, MIN_DRAWS, MIN_UNITS, TESTS, in_range
+from saliency_stats.statistics.models.checks import check_alpha, check_seed, in_range
+from saliency_stats.statistics.parameters import MIN_DRAWS, MIN_UNITS, TESTS
 from saliency_stats.statistics.testing import infer
 from saliency_stats.statistics.units import Units, independent_units
 
@@ -106,10 +107,10 @@ def contrast_table(
         If a column is missing or not numeric, a value is infinite, a slide belongs to two patients, or a
         parameter is out of range.
     """
-    in_range("alpha", alpha, 0 < alpha < MAX_ALPHA, f"above 0 and below {MAX_ALPHA}")
+    check_alpha(alpha)
     in_range("bootstrap_draws", bootstrap_draws, bootstrap_draws >= MIN_DRAWS, f"at least {MIN_DRAWS}")
     in_range("min_units", min_units, min_units >= MIN_UNITS, f"at least {MIN_UNITS}")
-    in_range("seed", seed, seed >= 0, "zero or a positive integer")
+    check_seed(seed)
     in_range("margin", margin or 1.0, margin is None or margin > 0, "positive (log2), or None")
     if (group is None) != (pair is None):
         raise StatisticsError(f"group is {group!r} and pair is {pair!r}, expected both or neither")

@@ -6,7 +6,8 @@ import pandas as pd
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.inference import NAN
-from saliency_stats.statistics.parameters import PRIMARY_TESTS, require_columns
+from saliency_stats.statistics.models.checks import require_columns
+from saliency_stats.statistics.parameters import PRIMARY_TESTS
 from saliency_stats.statistics.values import PAIRS
 from saliency_stats.vocabulary import TISSUE
 

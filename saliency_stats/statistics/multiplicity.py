@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from saliency_stats.statistics.parameters import one_of, require_columns
+from saliency_stats.statistics.models.checks import one_of, require_columns
 from saliency_stats.typing import Float64Array
 
 

@@ -9,7 +9,8 @@ import pandas as pd
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.densest import Densest, densest_compartment
 from saliency_stats.statistics.inference import equivalence_interval
-from saliency_stats.statistics.parameters import PRIMARY, StatisticsParameters, require_columns
+from saliency_stats.statistics.models.checks import require_columns
+from saliency_stats.statistics.parameters import PRIMARY, StatisticsParameters
 from saliency_stats.statistics.selection import learned_flags, plain
 from saliency_stats.statistics.sentences import (
     chance_words,
