@@ -12,8 +12,9 @@ from saliency_stats.statistics.differences import group_difference
 from saliency_stats.statistics.drops import CARRIED, KEY, effects
 from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.multiplicity import adjust
-from saliency_stats.statistics.parameters import TESTS, StatisticsParameters
+from saliency_stats.statistics.parameters import StatisticsParameters
 from saliency_stats.statistics.prediction import slide_correlations
+from saliency_stats.statistics.registry import TESTS
 from saliency_stats.statistics.selection import AT_CHANCE, Population, restrict, unlearned_of
 from saliency_stats.statistics.simultaneous import with_simultaneous_intervals
 from saliency_stats.statistics.units import independent_units

@@ -1,6 +1,6 @@
 """One sample of patch values, tested over its independent units: the rows of ``contrasts.csv``."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,8 +13,8 @@ from saliency_stats.statistics.differences import group_difference
 from saliency_stats.statistics.effects import NO_EFFECT, effect_sizes
 from saliency_stats.statistics.inference import NAN, Inference, equivalence_p
 from saliency_stats.statistics.models.checks import check_alpha, check_seed, in_range
-from saliency_stats.statistics.parameters import MIN_DRAWS, MIN_UNITS, TESTS
-from saliency_stats.statistics.testing import infer
+from saliency_stats.statistics.parameters import MIN_DRAWS, MIN_UNITS
+from saliency_stats.statistics.registry import TESTS, infer
 from saliency_stats.statistics.units import Units, independent_units
 
 #: Columns of ``contrasts.csv``; new ones are only ever added at the end.
@@ -149,7 +149,7 @@ def sampled(
 
 
 def inferred(
-    sample: Sampled, names: Sequence[str], *, alpha: float, seed: int, draws: int, margin: float | None = None
+    sample: Sampled, names: Collection[str], *, alpha: float, seed: int, draws: int, margin: float | None = None
 ) -> pd.DataFrame:
     """Test a sample; parameters and result as of :func:`contrast_table`."""
     units, obstacle = sample.units, sample.obstacle

@@ -48,6 +48,13 @@ def t_slide_means(means: Float64Array, *, alpha: float) -> Inference:
     return Inference(float(result.statistic), float(result.df), float(result.pvalue), float(low), float(high))
 
 
+def welch(means: Float64Array, others: Float64Array, *, alpha: float) -> Inference:
+    """Compare the means of two samples of units: Welch (1947), *Biometrika* 34, 28-35."""
+    result = stats.ttest_ind(means, others, equal_var=False)
+    low, high = result.confidence_interval(confidence_level=1 - alpha)
+    return Inference(float(result.statistic), float(result.df), float(result.pvalue), float(low), float(high))
+
+
 def wilcoxon_slide_means(means: Float64Array, *, alpha: float) -> Inference:
     """Wilcoxon's signed-rank test of symmetry about 0, two-sided, with the interval that inverts it.
 

@@ -7,12 +7,14 @@ import pandas as pd
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.models.checks import require_columns
-from saliency_stats.statistics.parameters import PRIMARY_TESTS
+from saliency_stats.statistics.parameters import StatisticsParameters
 from saliency_stats.statistics.values import PAIRS
 from saliency_stats.vocabulary import TISSUE
 
 
-def largest(causal: pd.DataFrame, *, test: str = PRIMARY_TESTS[0], alpha: float = 0.05) -> pd.DataFrame:
+def largest(
+    causal: pd.DataFrame, *, test: str = StatisticsParameters.primary_test, alpha: float = 0.05
+) -> pd.DataFrame:
     """Name the compartment whose replacement lowers the logit most per area, and say how sure that is.
 
     Parameters

@@ -1,7 +1,5 @@
 """Tests that see the patches inside their units: the random-intercept model and the cluster-robust variance."""
 
-from typing import Final
-
 import numpy as np
 
 from saliency_stats.errors import StatisticsError
@@ -12,23 +10,18 @@ from saliency_stats.statistics.models.nested import nested_intercepts
 from saliency_stats.statistics.models.robust import cluster_robust
 from saliency_stats.statistics.units import Units
 
-_FREEDOM: Final[dict[str, Freedom]] = {
-    "mixed_satterthwaite": "satterthwaite",
-    "mixed_kenward_roger": "kenward_roger",
-}
 
-
-def mixed_model(units: Units, test: str, *, alpha: float) -> Inference:
+def mixed_model(units: Units, *, alpha: float, df: Freedom) -> Inference:
     """Test a contrast by REML with a random intercept per unit, or per patient and slide within patient.
 
     Parameters
     ----------
     units : Units
         With the sums of their patches.
-    test : {"mixed_satterthwaite", "mixed_kenward_roger"}
-        Whose degrees of freedom.
     alpha : float
         Level.
+    df : {"satterthwaite", "kenward_roger"}
+        Whose degrees of freedom.
 
     Returns
     -------
@@ -49,11 +42,11 @@ def mixed_model(units: Units, test: str, *, alpha: float) -> Inference:
         at_zero = [
             name for name, variance in zip(("patients", "slides"), nested.variances[:2], strict=True) if not variance
         ]
-        found = nested.test(weights, alpha=alpha, df=_FREEDOM[test])
+        found = nested.test(weights, alpha=alpha, df=df)
     else:
         fit = fit_random_intercept(sums)
         at_zero = [] if fit.between else [f"{units.unit}s"]
-        found = fit.test(weights, alpha=alpha, df=_FREEDOM[test])
+        found = fit.test(weights, alpha=alpha, df=df)
     note = f"the model finds no variance between {' or '.join(at_zero)}" if at_zero else ""
     return _inference(found, note)
 

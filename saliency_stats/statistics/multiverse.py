@@ -11,8 +11,8 @@ from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.contrasts import obstacle_of, row_of_test
 from saliency_stats.statistics.models.checks import in_range, require_columns
 from saliency_stats.statistics.parameters import StatisticsParameters
+from saliency_stats.statistics.registry import infer
 from saliency_stats.statistics.selection import AT_CHANCE, primary_population, restrict, unlearned_of
-from saliency_stats.statistics.testing import infer
 from saliency_stats.statistics.units import independent_units
 from saliency_stats.typing import Float64Array
 from saliency_stats.vocabulary import TRAINED

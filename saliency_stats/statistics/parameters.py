@@ -6,15 +6,9 @@ from typing import Final, Literal
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.models.checks import check_alpha, check_seed, in_range, one_of
+from saliency_stats.statistics.registry import primary_tests
 from saliency_stats.vocabulary import SPLITS
 
-#: The tests of one contrast, in the order of their rows.
-TESTS: Final = (
-    *("t_slide_means", "sign_flip", "cluster_bootstrap", "bootstrap_bca", "wilcoxon"),
-    *("mixed_satterthwaite", "mixed_kenward_roger", "cluster_robust"),
-)
-#: Those that may decide a verdict: their hypothesis is the mean over units, and their calibration is good enough.
-PRIMARY_TESTS: Final = ("sign_flip", "t_slide_means")
 #: The trained model's contrast that the verdicts are about.
 PRIMARY: Final = "cytoplasm_vs_nucleus"
 #: Differences of the primary contrast: between the classes, between confidently and otherwise correctly classified
@@ -57,7 +51,7 @@ class StatisticsParameters:
     correction : {"holm", "bh"}
         Correction for multiplicity inside a family.
     primary_test : str
-        The test (of :data:`PRIMARY_TESTS`) that decides the verdicts.
+        The test (of :func:`primary_tests`) that decides the verdicts.
     bootstrap_draws : int
         Draws of the cluster bootstrap, and of the sign-flip test where it is not exact.
     min_confidence : float
@@ -89,7 +83,7 @@ class StatisticsParameters:
     correction: Literal["holm", "bh"] = "holm"
     primary_test: str = "sign_flip"
     bootstrap_draws: int = 9_999
-    min_confidence: float = 0.9
+    min_confidence: float = 0.8
     evaluation_split: str = "test"
     equivalence_margin: float = 0.1
     min_slides: int = 3
@@ -101,7 +95,7 @@ class StatisticsParameters:
     def __post_init__(self) -> None:
         one_of("unit", self.unit, ("slide", "patient"))
         one_of("correction", self.correction, ("holm", "bh"))
-        one_of("primary_test", self.primary_test, PRIMARY_TESTS)
+        one_of("primary_test", self.primary_test, primary_tests())
         one_of("evaluation_split", self.evaluation_split, SPLITS)
         check_alpha(self.alpha)
         in_range(

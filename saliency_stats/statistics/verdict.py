@@ -11,6 +11,7 @@ from saliency_stats.statistics.densest import Densest, densest_compartment
 from saliency_stats.statistics.inference import equivalence_interval
 from saliency_stats.statistics.models.checks import require_columns
 from saliency_stats.statistics.parameters import PRIMARY, StatisticsParameters
+from saliency_stats.statistics.registry import words_of
 from saliency_stats.statistics.selection import learned_flags, plain
 from saliency_stats.statistics.sentences import (
     chance_words,
@@ -222,7 +223,7 @@ def _other_tests(row: pd.Series, sample: pd.DataFrame, settings: StatisticsParam
     significant = row["p_adjusted"] < settings.alpha
     for_and_against: dict[bool, list[str]] = {True: [], False: []}
     for _, other in others.iterrows():
-        name = str(other["test"]).replace("_", " ")
+        name = words_of(str(other["test"]))
         if other["status"] != "tested":
             yield f"{name}: no test, because {other['reason']}"
             continue

@@ -176,14 +176,6 @@ def test_no_table_crashes_and_a_tested_row_has_its_p_value(rows, assume):
     assert found["status"].isin(["tested", "no_inference"]).all()
 
 
-def test_more_units_than_can_be_resampled_leave_the_t_test(monkeypatch):
-    monkeypatch.setattr("saliency_stats.statistics.testing.MAX_RESAMPLED_UNITS", 5)
-    found = contrast_table(patches(), "value").set_index("test")
-    refused = found.index[found["status"] == "no_inference"].tolist()
-    assert refused == ["sign_flip", "cluster_bootstrap", "bootstrap_bca"]
-    assert "too many" in found.loc["sign_flip", "reason"]
-
-
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others():
     table = patches(sizes=(3,) * 20)
     first, again, other = (contrast_table(table, "value", seed=seed) for seed in (1, 1, 2))

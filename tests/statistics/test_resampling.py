@@ -6,7 +6,7 @@ from scipy import stats
 
 from saliency_stats.statistics import resampling
 from saliency_stats.statistics.inference import equivalence_interval, t_slide_means
-from saliency_stats.statistics.resampling import cluster_bootstrap, sign_flip
+from saliency_stats.statistics.resampling import bca_bootstrap, cluster_bootstrap, sign_flip
 
 DRAWS = 1_999
 samples = st.builds(
@@ -138,3 +138,22 @@ def test_the_equivalence_interval_is_the_one_sided_tests_in_one():
     low, high = equivalence_interval(float(x.mean()), se, 12, alpha=0.05)
     assert stats.ttest_1samp(x, low, alternative="greater").pvalue == pytest.approx(0.05)
     assert stats.ttest_1samp(x, high, alternative="less").pvalue == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("n", [6, 15, 40])
+def test_bca_is_scipys(n):
+    means = np.sort(np.random.default_rng(3).exponential(size=n) - 0.6)
+    reference = stats.bootstrap((means,), np.mean, n_resamples=100_000, method="BCa", rng=1, batch=5_000)
+    found = bca_bootstrap(means, alpha=0.05, draws=99_999, seed=1)
+    width = found.ci_high - found.ci_low
+    assert found.ci_low == pytest.approx(reference.confidence_interval.low, abs=0.02 * width)
+    assert found.ci_high == pytest.approx(reference.confidence_interval.high, abs=0.02 * width)
+
+
+@settings(deadline=None)
+@given(samples, st.sampled_from([0.05, 0.1, 0.3]), st.integers(0, 100))
+def test_the_bca_interval_and_its_p_value_are_duals(means, alpha, seed):
+    found = bca_bootstrap(means, alpha=alpha, draws=1_999, seed=seed)
+    outside = found.ci_low > 0 or found.ci_high < 0
+    assert outside == (found.p_value <= alpha * (1 + 1e-9))
+    assert 0 < found.p_value <= 1
