@@ -204,11 +204,8 @@ def obstacle_of(units: Units, min_units: int) -> str:
 
 def _of_all_tests(units: Units, obstacle: str, alpha: float, margin: float | None) -> dict[str, Any]:
     """Return what does not depend on the test."""
-    one_sample = units.others is None
-    effects = NO_EFFECT if obstacle or not one_sample else effect_sizes(units.means, alpha=alpha)
-    p_equivalence = NAN
-    if margin is not None and one_sample and not obstacle:
-        p_equivalence = equivalence_p(units.estimate, _standard_error(units), units.n, margin=margin)
+    silent = bool(obstacle) or units.others is not None
+    effects = NO_EFFECT if silent else effect_sizes(units.means, alpha=alpha)
     return {
         **dict.fromkeys(_EMPTY, ""),
         **dict.fromkeys(("p_adjusted", "ci_low_simultaneous", "ci_high_simultaneous"), NAN),
@@ -218,8 +215,8 @@ def _of_all_tests(units: Units, obstacle: str, alpha: float, margin: float | Non
         "superiority": effects.superiority,
         "superiority_low": effects.superiority_low,
         "superiority_high": effects.superiority_high,
-        "p_equivalence": p_equivalence,
-        "skewness": NAN if obstacle or not one_sample else float(stats.skew(units.means, bias=False)),
+        "p_equivalence": NAN if silent or margin is None else equivalence_p(units.means, margin=margin),
+        "skewness": NAN if silent else float(stats.skew(units.means, bias=False)),
         "icc": units.clustering.icc,
         "design_effect": units.clustering.design_effect,
         "n_effective": units.clustering.n_effective,

@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 from scipy import stats
+from statsmodels.stats.weightstats import DescrStatsW  # type: ignore[import-untyped]  # ships no types
 
 from saliency_stats.typing import Float64Array
 
@@ -106,11 +107,10 @@ def equivalence_interval(estimate: float, se: float, n_units: int, *, alpha: flo
 
     Two one-sided tests: Schuirmann (1987), *Journal of Pharmacokinetics and Biopharmaceutics* 15, 657-680.
     """
-    half = float(stats.t.ppf(1 - alpha, n_units - 1)) * se
-    return estimate - half, estimate + half
+    low, high = stats.t.interval(1 - 2 * alpha, n_units - 1, estimate, se)
+    return float(low), float(high)
 
 
-def equivalence_p(estimate: float, se: float, n_units: int, *, margin: float) -> float:
-    """Return the p-value of Schuirmann's two one-sided t tests: the larger one's."""
-    tails = stats.t.sf([(estimate + margin) / se, (margin - estimate) / se], n_units - 1)
-    return float(np.max(tails))
+def equivalence_p(means: Float64Array, *, margin: float) -> float:
+    """Return the p-value of Schuirmann's two one-sided t tests that the mean lies within ``±margin``."""
+    return float(DescrStatsW(means).ttost_mean(-margin, margin)[0])

@@ -1,9 +1,11 @@
-"""Tests that see the patches inside their units: the random-intercept model and the cluster-robust variance."""
+"""Tests that see the patches inside their units: the random-intercept model, robust least squares, and GEE."""
 
 import numpy as np
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.inference import Inference
+from saliency_stats.statistics.models.gee import estimating_equations
+from saliency_stats.statistics.models.grouped import GroupedSums
 from saliency_stats.statistics.models.linear import LinearTest
 from saliency_stats.statistics.models.mixed import Freedom, fit_random_intercept
 from saliency_stats.statistics.models.nested import nested_intercepts
@@ -59,10 +61,24 @@ def robust_model(units: Units, *, alpha: float) -> Inference:
     StatisticsError
         If one unit alone decides the contrast.
     """
+    return _inference(cluster_robust(_by_unit(units)).test(np.array(units.weights), alpha=alpha))
+
+
+def estimated_model(units: Units, *, alpha: float) -> Inference:
+    """Test a contrast by generalised estimating equations over units, with the covariance of Mancl and DeRouen.
+
+    Raises
+    ------
+    StatisticsError
+        If the equations cannot be solved.
+    """
+    return _inference(estimating_equations(_by_unit(units)).test(np.array(units.weights), alpha=alpha))
+
+
+def _by_unit(units: Units) -> GroupedSums:
     if units.sums is None:
         raise StatisticsError("the patches of the units are not known")
-    sums = units.sums if units.owners is None else units.sums.regrouped(units.owners)
-    return _inference(cluster_robust(sums).test(np.array(units.weights), alpha=alpha))
+    return units.sums if units.owners is None else units.sums.regrouped(units.owners)
 
 
 def _inference(found: LinearTest, note: str = "") -> Inference:

@@ -14,7 +14,7 @@ from saliency_stats.statistics.inference import (
     welch,
     wilcoxon_slide_means,
 )
-from saliency_stats.statistics.modelled import mixed_model, robust_model
+from saliency_stats.statistics.modelled import estimated_model, mixed_model, robust_model
 from saliency_stats.statistics.resampling import MAX_RESAMPLED_UNITS, bca_bootstrap, cluster_bootstrap, sign_flip
 from saliency_stats.statistics.units import Units
 
@@ -155,6 +155,10 @@ def _robust(units: Units, *, alpha: float, **_: int) -> Inference:
     return robust_model(units, alpha=alpha)
 
 
+def _estimated(units: Units, *, alpha: float, **_: int) -> Inference:
+    return estimated_model(units, alpha=alpha)
+
+
 def _resampled(of_means: Callable[..., Inference]) -> Answer:
     """Let a test that resamples the means of units answer for these."""
 
@@ -184,5 +188,6 @@ for _test in (
     Test("mixed_satterthwaite", "random intercept (Satterthwaite)", _satterthwaite, two_samples=True),
     Test("mixed_kenward_roger", "random intercept (Kenward–Roger)", _kenward_roger, two_samples=True),
     Test("cluster_robust", "cluster-robust (CR2, Bell–McCaffrey)", _robust, two_samples=True),
+    Test("gee_bias_reduced", "GEE (exchangeable, Mancl–DeRouen)", _estimated, two_samples=True),
 ):
     register(_test)

@@ -165,8 +165,8 @@ def test_disagreement_of_the_other_tests_is_reported(judge):
     changed = (contrasts["test"] == "t_slide_means") & (contrasts["family"] == "primary")
     contrasts.loc[changed, "p_adjusted"] = 0.2
     reasons = verdicts(contrasts, metrics, SETTINGS)[0]["reasons"]
-    assert any(reason.startswith("1 of the 7 other tests disagrees: t slide means (p = 0.2") for reason in reasons)
-    assert any(reason.startswith("6 of the 7 other tests agree: cluster bootstrap") for reason in reasons)
+    assert any(reason.startswith("1 of the 8 other tests disagrees: t over slide means (p = 0.2") for reason in reasons)
+    assert any(reason.startswith("7 of the 8 other tests agree: cluster bootstrap") for reason in reasons)
 
 
 def test_a_significant_test_in_the_other_direction_disagrees(judge):
@@ -174,7 +174,7 @@ def test_a_significant_test_in_the_other_direction_disagrees(judge):
     changed = (contrasts["test"] == "wilcoxon") & (contrasts["family"] == "primary")
     contrasts.loc[changed, "estimate"] *= -1
     reasons = verdicts(contrasts, metrics, SETTINGS)[0]["reasons"]
-    assert any("other tests disagrees: wilcoxon" in reason for reason in reasons)
+    assert any("other tests disagrees: Wilcoxon over slides" in reason for reason in reasons)
 
 
 @pytest.mark.parametrize(("n_slides", "said"), [(5, True), (6, True), (7, False)])
