@@ -1,4 +1,4 @@
-"""The causal companion judged: what replacing a compartment does to the decision, and whether saliency foretells it."""
+"""The causal companion judged: what replacing a compartment does to the decision, and whether saliency predicts it."""
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -84,10 +84,9 @@ def causal_table(
     - ``drop:cytoplasm_vs_nucleus`` and the two pairs with stroma: the difference of the drops per area within a patch.
       Family "causal_pairs".
     - ``separation:nucleus`` (…) and its pairs, of both classes together (label "malignant+benign"): the drop of the
-      malignant plus that of the benign patches, which is by how much the classes come closer. A replacement that makes
-      any patch look malignant, or benign, raises the drop of one class by what it takes from the other's: of the
-      sum nothing is left of it, and what is left is what tells the classes apart. Families "causal_separation" and
-      "causal_separation_pairs". Within slides that have both classes where most have.
+      malignant plus that of the benign patches. An effect that both classes share, as of a replacement that makes any
+      patch look malignant, cancels in the sum; what remains is what tells the classes apart. Families
+      "causal_separation" and "causal_separation_pairs". Within slides that have both classes where most have.
     - ``prediction``: does a compartment's density of saliency predict its drop per area, over patches and
       compartments, and ``prediction:nucleus`` (…) over patches within one? The mean over slides of Fisher's z of the
       rank correlation within a slide (:func:`~saliency_stats.statistics.prediction.slide_correlations`), for each

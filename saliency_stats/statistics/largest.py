@@ -36,8 +36,7 @@ def largest(
         region) with excess_p_adjusted (of "causal"), whether the compartment is above_random, and which compartment has
         the largest_excess; the two disagree where a small compartment does much per area because it is small. Then
         which has the largest_drop in logits, not divided by the area, and the largest_drop_excess of it over the random
-        region of the same area: dividing by a small area makes much of noise, not dividing makes much of what is large.
-        Then
+        region of the same area: dividing by a small area amplifies noise, not dividing favours what is large. Then
         status and reason of the difference. Both names are empty where fewer than two compartments were replaced.
 
     Raises

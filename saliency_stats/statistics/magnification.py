@@ -14,7 +14,7 @@ from saliency_stats.statistics.models.grouped import GroupedSums
 from saliency_stats.statistics.models.linear import LinearTest
 from saliency_stats.statistics.models.robust import cluster_robust
 from saliency_stats.statistics.parameters import MIN_UNITS
-from saliency_stats.statistics.wording import counted
+from saliency_stats.statistics.sentences import counted
 
 #: Variance components by the name of their column: between slides, locations of a slide, magnifications of a slide, and
 #: of the rows about these.

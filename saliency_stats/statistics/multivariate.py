@@ -10,7 +10,7 @@ from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.contrasts import ROUNDING
 from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.resampling import flips_of
-from saliency_stats.statistics.wording import counted
+from saliency_stats.statistics.sentences import counted
 from saliency_stats.typing import Float64Array
 
 

@@ -9,7 +9,7 @@ import pytest
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics import StatisticsParameters, headline, study_contrasts, verdicts
 from saliency_stats.statistics.densest import densest_compartment
-from saliency_stats.statistics.wording import magnification_words, p_words, ratio_words
+from saliency_stats.statistics.sentences import magnification_words, p_words, ratio_words
 
 SETTINGS = StatisticsParameters(bootstrap_draws=2_000)
 CONTRACT = (
@@ -182,7 +182,7 @@ def test_too_few_slides_for_any_significance_are_named(judge, n_slides, said):
     found, _, _ = judge(planted="cytoplasm", effect=3.0, slide_sd=0.0, n_slides=n_slides)
     reasons = [reason for v in found for reason in v["reasons"] if "nothing could have been significant" in reason]
     assert len(reasons) == 2 * said
-    assert all("with 7 slides something could" in reason for reason in reasons)
+    assert all("at least 7 slides are needed" in reason for reason in reasons)
     assert {v["status"] for v in found} == {"inconclusive" if said else "supported"}
 
 
