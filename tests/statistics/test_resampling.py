@@ -1,4 +1,7 @@
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -157,3 +160,30 @@ def test_the_bca_interval_and_its_p_value_are_duals(means, alpha, seed):
     outside = found.ci_low > 0 or found.ci_high < 0
     assert outside == (found.p_value <= alpha * (1 + 1e-9))
     assert 0 < found.p_value <= 1
+
+
+GOLDEN = Path(__file__).parent / "golden"
+DATA = pd.read_csv(GOLDEN / "one_sample_data.csv")
+SAMPLES = list(pd.read_csv(GOLDEN / "one_sample.csv").itertuples())
+
+
+def ids(row):
+    return row.sample
+
+
+def means_of(row):
+    return np.sort(DATA.loc[DATA["sample"] == row.sample, "value"].to_numpy())
+
+
+@pytest.mark.parametrize("row", [row for row in SAMPLES if row.n <= 16], ids=ids)
+def test_sign_flips_agree_with_enumeration_in_r(row):
+    found = sign_flip(means_of(row), alpha=0.05, draws=2_000, seed=0)
+    assert found.p_value == pytest.approx(row.sign_flip_p, rel=1e-12)
+
+
+@pytest.mark.parametrize("row", SAMPLES, ids=ids)
+def test_bca_agrees_with_boot(row):
+    found = bca_bootstrap(means_of(row), alpha=0.05, draws=99_999, seed=0)
+    width = row.bca_high - row.bca_low  # R's limits are drawn too
+    assert found.ci_low == pytest.approx(row.bca_low, abs=0.03 * width)
+    assert found.ci_high == pytest.approx(row.bca_high, abs=0.03 * width)

@@ -8,8 +8,7 @@ import pytest
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics import StatisticsParameters, headline, study_contrasts, verdicts
-from saliency_stats.statistics.densest import densest_compartment
-from saliency_stats.statistics.sentences import magnification_words, p_words, ratio_words
+from saliency_stats.statistics.sentences import ratio_words
 
 SETTINGS = StatisticsParameters(bootstrap_draws=2_000)
 CONTRACT = (
@@ -217,45 +216,9 @@ def test_several_methods_and_magnifications_are_told_apart(judge):
     assert ". " not in line
 
 
-def test_the_densest_is_the_densest_and_not_the_one_with_the_emptiest_rest():
-    area, density = np.array([0.1, 0.5, 0.4]), np.array([2.0, 1.9, 0.1])
-    names = ("nucleus", "cytoplasm", "stroma")
-    mass = area * density
-    rest = (mass / area) / ((mass.sum() - mass) / (area.sum() - area))
-    rows = [{"contrast": f"{k}_vs_rest", "estimate": np.log2(r)} for k, r in zip(names, rest, strict=True)]
-    rows += [
-        {"contrast": f"{a}_vs_{b}", "estimate": np.log2(density[names.index(a)] / density[names.index(b)])}
-        for a, b in (("cytoplasm", "nucleus"), ("stroma", "nucleus"), ("stroma", "cytoplasm"))
-    ]
-    table = pd.DataFrame(rows).assign(status="tested", p_adjusted=0.01)
-    assert rest.argmax() == 1
-    assert densest_compartment(table, alpha=0.05).compartment == "nucleus"
-    assert densest_compartment(table.iloc[:3], alpha=0.05).compartment == "cytoplasm"
-    assert densest_compartment(table.assign(p_adjusted=0.5), alpha=0.05).compartment is None
-    untested = table.assign(status="no_inference", p_adjusted=np.nan)
-    assert densest_compartment(untested, alpha=0.05).compartment == "nucleus"
-    assert densest_compartment(table.assign(estimate=np.nan), alpha=0.05).candidate is None
-
-
 def test_a_magnification_without_metrics_is_named(judge):
     _, contrasts, metrics = judge()
     with pytest.raises(StatisticsError, match="magnification 20"):
         verdicts(contrasts, metrics.assign(magnification=40.0), SETTINGS)
     with pytest.raises(StatisticsError, match="no column status"):
         verdicts(contrasts.drop(columns="status"), metrics, SETTINGS)
-
-
-@pytest.mark.parametrize(
-    ("magnification", "words"),
-    [(20, "20*"), (np.float64(2.5), "2.5*"), ("20x", "20*"), ("overview", "overview"), ("max", "max")],
-)
-def test_magnifications_in_words(magnification, words):
-    assert magnification_words(magnification) == words.replace("*", "\N{MULTIPLICATION SIGN}")
-
-
-def test_numbers_in_words():
-    assert ratio_words(np.log2(1.9)) == "1.9"
-    assert ratio_words(np.log2(1234.0)) == "1230"
-    assert p_words(0.00004, SETTINGS) == "p < 0.0001 after Holm"
-    assert p_words(0.01234, SETTINGS) == "p = 0.012 after Holm"
-    assert headline([]) == "No hypothesis was tested."
