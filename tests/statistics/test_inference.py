@@ -13,6 +13,7 @@ from saliency_stats.statistics.inference import (
     equivalence_interval,
     equivalence_p,
     t_slide_means,
+    welch,
     wilcoxon_slide_means,
 )
 
@@ -88,3 +89,46 @@ def test_the_interval_of_two_one_sided_tests_agrees_with_r(row):
 @pytest.mark.parametrize("row", SAMPLES, ids=ids)
 def test_their_p_value_agrees_with_r(row):
     assert equivalence_p(means_of(row), margin=row.margin) == pytest.approx(row.tost_p, rel=1e-12)
+
+
+def test_welch_is_scipys():
+    one, two = np.array([1.0, 2.0, 4.0, 3.5]), np.array([0.0, 0.5, -1.0, 0.2, 0.9, 1.4])
+    found = welch(one, two, alpha=0.1)
+    expected = stats.ttest_ind(one, two, equal_var=False)
+    assert (found.statistic, found.df, found.p_value) == (expected.statistic, expected.df, expected.pvalue)
+    assert (found.ci_low, found.ci_high) == tuple(expected.confidence_interval(0.9))
+    assert found.note == ""
+
+
+@pytest.mark.parametrize("shift", [-0.3, -0.05, 0.0, 0.1, 0.5])
+def test_equivalence_is_the_larger_of_two_one_sided_tests(shift):
+    means = np.array([-0.2, -0.1, 0.05, 0.1, 0.15]) + shift
+    low = stats.ttest_1samp(means, -0.2, alternative="greater").pvalue
+    high = stats.ttest_1samp(means, 0.2, alternative="less").pvalue
+    found = equivalence_p(means, margin=0.2)
+    assert found == pytest.approx(max(low, high))
+    ends = equivalence_interval(means.mean(), means.std(ddof=1) / 5**0.5, 5, alpha=0.05)
+    assert (found <= 0.05) == (ends[0] >= -0.2 and ends[1] <= 0.2)
+
+
+def test_wilcoxon_counts_the_ranks_of_what_is_above_zero():
+    found = wilcoxon_slide_means(np.array([-3.0, 0.0, 1.0, 2.0, 4.0, 5.0, 6.5, 7.0]), alpha=0.3)
+    assert found.statistic == 1 + 2 + 4 + 5 + 6 + 7  # |-3| has rank 3, the zero none
+    assert np.isnan(found.df)
+    assert found.note == ""
+    short = wilcoxon_slide_means(np.array([1.0, 2.0, 3.5, 4.25, 6.0]), alpha=0.05)
+    assert short.note == "Wilcoxon's test over 5 units sets no finite interval at this level"
+    assert np.isnan([short.ci_low, short.ci_high]).all()
+    # 2 / 2^5 is the level itself: the interval is that of the extremes
+    exact = wilcoxon_slide_means(np.array([1.0, 2.0, 3.5, 4.25, 6.0]), alpha=2 / 2**5)
+    assert (exact.ci_low, exact.ci_high) == (1.0, 6.0)
+
+
+@pytest.mark.parametrize("n", [50, 51])
+def test_wilcoxon_is_exact_up_to_fifty_units(n):
+    means = np.random.default_rng(0).normal(0.2, 1, n)
+    method = "exact" if n == 50 else "approx"
+    other = {"exact": "approx", "approx": "exact"}[method]
+    found = wilcoxon_slide_means(means, alpha=0.05)
+    assert found.p_value == pytest.approx(stats.wilcoxon(means, method=method).pvalue, rel=1e-12)
+    assert found.p_value != pytest.approx(stats.wilcoxon(means, method=other).pvalue, rel=1e-6)
