@@ -133,7 +133,7 @@ def picture(table: pd.DataFrame, path: Path) -> None:
     names = [*TESTS, "t_patches"]
     figure = Figure(figsize=(11, 8.5), layout="constrained")
     grid = figure.subplots(2, 3, sharex=True, sharey=True)
-    colours = dict(zip(names, ["C0", "C2", "C4", "C6", "C1", "C5", "C9", "C8", "C3"], strict=True))
+    colours = dict(zip(names, ["C0", "C2", "C4", "C6", "C1", "C5", "C9", "C8", "C7", "C3"], strict=True))
     for (i, balance), (j, effects) in product(enumerate(BALANCE), enumerate(EFFECTS)):
         axes = grid[i, j]
         axes.axhspan(0.03, 0.065, color="0.9")

@@ -27,15 +27,13 @@ from saliency_stats.statistics.parameters import (
     FAMILIES,
     HYPOTHESES,
     PRIMARY,
-    PRIMARY_TESTS,
-    TESTS,
     StatisticsParameters,
     check_families,
 )
 from saliency_stats.statistics.power import Aim, Plan, plan_study
+from saliency_stats.statistics.registry import TESTS, Test, infer, primary_tests, register
 from saliency_stats.statistics.resampling import sign_flip_p
 from saliency_stats.statistics.selection import Population, learned_flags, primary_population, restrict
-from saliency_stats.statistics.testing import infer
 from saliency_stats.statistics.units import Units
 from saliency_stats.statistics.values import CONTRASTS, model_difference, patch_values
 from saliency_stats.statistics.variance import Clustering, clustering
@@ -50,7 +48,6 @@ __all__ = [
     "FAMILIES",
     "HYPOTHESES",
     "PRIMARY",
-    "PRIMARY_TESTS",
     "STEPS",
     "TESTS",
     "Aim",
@@ -68,6 +65,7 @@ __all__ = [
     "Population",
     "RandomIntercept",
     "StatisticsParameters",
+    "Test",
     "Units",
     "adjust",
     "check_families",
@@ -92,7 +90,9 @@ __all__ = [
     "patch_values",
     "plan_study",
     "primary_population",
+    "primary_tests",
     "random_intercept",
+    "register",
     "restrict",
     "sign_flip_p",
     "sign_flip_rows",

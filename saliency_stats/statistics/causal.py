@@ -1,4 +1,4 @@
-"""The causal companion judged: what replacing a compartment does to the decision, and whether saliency foretells it."""
+"""The causal companion judged: what replacing a compartment does to the decision, and whether saliency predicts it."""
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,8 +12,9 @@ from saliency_stats.statistics.differences import group_difference
 from saliency_stats.statistics.drops import CARRIED, KEY, effects
 from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.multiplicity import adjust
-from saliency_stats.statistics.parameters import TESTS, StatisticsParameters
+from saliency_stats.statistics.parameters import StatisticsParameters
 from saliency_stats.statistics.prediction import slide_correlations
+from saliency_stats.statistics.registry import TESTS
 from saliency_stats.statistics.selection import AT_CHANCE, Population, restrict, unlearned_of
 from saliency_stats.statistics.simultaneous import with_simultaneous_intervals
 from saliency_stats.statistics.units import independent_units
@@ -83,10 +84,9 @@ def causal_table(
     - ``drop:cytoplasm_vs_nucleus`` and the two pairs with stroma: the difference of the drops per area within a patch.
       Family "causal_pairs".
     - ``separation:nucleus`` (…) and its pairs, of both classes together (label "malignant+benign"): the drop of the
-      malignant plus that of the benign patches, which is by how much the classes come closer. A replacement that makes
-      any patch look malignant, or benign, raises the drop of one class by what it takes from the other's: of the
-      sum nothing is left of it, and what is left is what tells the classes apart. Families "causal_separation" and
-      "causal_separation_pairs". Within slides that have both classes where most have.
+      malignant plus that of the benign patches. An effect that both classes share, as of a replacement that makes any
+      patch look malignant, cancels in the sum; what remains is what tells the classes apart. Families
+      "causal_separation" and "causal_separation_pairs". Within slides that have both classes where most have.
     - ``prediction``: does a compartment's density of saliency predict its drop per area, over patches and
       compartments, and ``prediction:nucleus`` (…) over patches within one? The mean over slides of Fisher's z of the
       rank correlation within a slide (:func:`~saliency_stats.statistics.prediction.slide_correlations`), for each

@@ -18,11 +18,12 @@ from scipy import special
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.inference import NAN
+from saliency_stats.statistics.models.checks import require_columns
 from saliency_stats.statistics.multiplicity import adjust
 from saliency_stats.statistics.multivariate import hotelling, sign_flip_rows
-from saliency_stats.statistics.parameters import PRIMARY, StatisticsParameters, require_columns
+from saliency_stats.statistics.parameters import PRIMARY, StatisticsParameters
+from saliency_stats.statistics.resampling import MAX_RESAMPLED_UNITS
 from saliency_stats.statistics.selection import AT_CHANCE, primary_population, restrict, unlearned_of
-from saliency_stats.statistics.testing import MAX_RESAMPLED_UNITS
 from saliency_stats.statistics.units import independent_units
 from saliency_stats.statistics.values import IDENTITY, VALUE_KEY, patch_values
 from saliency_stats.typing import Float64Array

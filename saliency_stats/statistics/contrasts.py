@@ -1,6 +1,6 @@
 """One sample of patch values, tested over its independent units: the rows of ``contrasts.csv``."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,8 +12,9 @@ from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.differences import group_difference
 from saliency_stats.statistics.effects import NO_EFFECT, effect_sizes
 from saliency_stats.statistics.inference import NAN, Inference, equivalence_p
-from saliency_stats.statistics.parameters import MAX_ALPHA, MIN_DRAWS, MIN_UNITS, TESTS, in_range
-from saliency_stats.statistics.testing import infer
+from saliency_stats.statistics.models.checks import check_alpha, check_seed, in_range
+from saliency_stats.statistics.parameters import MIN_DRAWS, MIN_UNITS
+from saliency_stats.statistics.registry import TESTS, infer
 from saliency_stats.statistics.units import Units, independent_units
 
 #: Columns of ``contrasts.csv``; new ones are only ever added at the end.
@@ -106,10 +107,10 @@ def contrast_table(
         If a column is missing or not numeric, a value is infinite, a slide belongs to two patients, or a
         parameter is out of range.
     """
-    in_range("alpha", alpha, 0 < alpha < MAX_ALPHA, f"above 0 and below {MAX_ALPHA}")
+    check_alpha(alpha)
     in_range("bootstrap_draws", bootstrap_draws, bootstrap_draws >= MIN_DRAWS, f"at least {MIN_DRAWS}")
     in_range("min_units", min_units, min_units >= MIN_UNITS, f"at least {MIN_UNITS}")
-    in_range("seed", seed, seed >= 0, "zero or a positive integer")
+    check_seed(seed)
     in_range("margin", margin or 1.0, margin is None or margin > 0, "positive (log2), or None")
     if (group is None) != (pair is None):
         raise StatisticsError(f"group is {group!r} and pair is {pair!r}, expected both or neither")
@@ -148,7 +149,7 @@ def sampled(
 
 
 def inferred(
-    sample: Sampled, names: Sequence[str], *, alpha: float, seed: int, draws: int, margin: float | None = None
+    sample: Sampled, names: Collection[str], *, alpha: float, seed: int, draws: int, margin: float | None = None
 ) -> pd.DataFrame:
     """Test a sample; parameters and result as of :func:`contrast_table`."""
     units, obstacle = sample.units, sample.obstacle
@@ -203,11 +204,8 @@ def obstacle_of(units: Units, min_units: int) -> str:
 
 def _of_all_tests(units: Units, obstacle: str, alpha: float, margin: float | None) -> dict[str, Any]:
     """Return what does not depend on the test."""
-    one_sample = units.others is None
-    effects = NO_EFFECT if obstacle or not one_sample else effect_sizes(units.means, alpha=alpha)
-    p_equivalence = NAN
-    if margin is not None and one_sample and not obstacle:
-        p_equivalence = equivalence_p(units.estimate, _standard_error(units), units.n, margin=margin)
+    silent = bool(obstacle) or units.others is not None
+    effects = NO_EFFECT if silent else effect_sizes(units.means, alpha=alpha)
     return {
         **dict.fromkeys(_EMPTY, ""),
         **dict.fromkeys(("p_adjusted", "ci_low_simultaneous", "ci_high_simultaneous"), NAN),
@@ -217,8 +215,8 @@ def _of_all_tests(units: Units, obstacle: str, alpha: float, margin: float | Non
         "superiority": effects.superiority,
         "superiority_low": effects.superiority_low,
         "superiority_high": effects.superiority_high,
-        "p_equivalence": p_equivalence,
-        "skewness": NAN if obstacle or not one_sample else float(stats.skew(units.means, bias=False)),
+        "p_equivalence": NAN if silent or margin is None else equivalence_p(units.means, margin=margin),
+        "skewness": NAN if silent else float(stats.skew(units.means, bias=False)),
         "icc": units.clustering.icc,
         "design_effect": units.clustering.design_effect,
         "n_effective": units.clustering.n_effective,

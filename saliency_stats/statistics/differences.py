@@ -7,7 +7,7 @@ import pandas as pd
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.inference import NAN
-from saliency_stats.statistics.parameters import require_columns
+from saliency_stats.statistics.models.checks import require_columns
 from saliency_stats.statistics.units import Sample, Units, sample_of
 from saliency_stats.statistics.variance import Clustering, clustering
 from saliency_stats.typing import BoolArray, Float64Array

@@ -10,7 +10,8 @@ from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.contrasts import COLUMNS, Sampled, inferred, sampled
 from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.multiplicity import adjust
-from saliency_stats.statistics.parameters import DIFFERENCES, PRIMARY, TESTS, StatisticsParameters
+from saliency_stats.statistics.parameters import DIFFERENCES, PRIMARY, StatisticsParameters
+from saliency_stats.statistics.registry import TESTS
 from saliency_stats.statistics.selection import AT_CHANCE, primary_population, restrict, unlearned_of
 from saliency_stats.statistics.simultaneous import with_simultaneous_intervals
 from saliency_stats.statistics.values import CONTRASTS, model_difference, paired_difference, patch_values
@@ -31,8 +32,8 @@ _SETTING: Final = ["magnification", "method", "reduction"]
 class Question:
     """One sample of patches, what names it in the table, and what is asked of it.
 
-    ``hypothesis`` is its name in the families, ``group`` the column and the pair that are compared, if any,
-    ``n_selected`` how many patches could have been in it.
+    ``hypothesis`` is its name in the families, ``n_selected`` how many patches could have been in it, ``versus`` the
+    magnification that its own is compared with, ``group`` the column and the pair that are compared, if any.
     """
 
     contrast: str
@@ -44,7 +45,7 @@ class Question:
     hypothesis: str
     patches: pd.DataFrame
     n_selected: int
-    versus: str = ""
+    versus: float | None = None
     group: tuple[str, tuple[str, str]] | None = None
 
 
@@ -115,15 +116,15 @@ def study_contrasts(
     ]
     questions.sort(key=lambda question: _order(question, settings))
     samples = [_sampled(question, settings) for question in questions]
-    asked = (_ask(question, sample, settings) for question, sample in zip(questions, samples, strict=True))
+    asked = [
+        _ask(question, sample, settings).assign(muted=_is_muted(question, unlearned))
+        for question, sample in zip(questions, samples, strict=True)
+    ]
     contrasts = pd.concat(asked, ignore_index=True)
-
-    of_trained = (contrasts["model"] == TRAINED) | contrasts["model"].str.startswith(f"{TRAINED}-")
-    muted = of_trained & (contrasts["magnification"].isin(unlearned) | contrasts["versus"].isin(map(str, unlearned)))
+    muted = contrasts["muted"]
     contrasts.loc[muted, _NO_FINDING] = NAN
     contrasts.loc[muted, ["n_tests", "n_agree"]] = 0
-    contrasts.loc[muted, "status"] = "not_interpretable"
-    contrasts.loc[muted, "reason"] = AT_CHANCE
+    contrasts.loc[muted, ["status", "reason"]] = ["not_interpretable", AT_CHANCE]
     contrasts["p_adjusted"] = adjust(contrasts, correction=settings.correction)
     return with_simultaneous_intervals(contrasts, samples, ("family", "test"), settings)[list(COLUMNS)]
 
@@ -200,7 +201,7 @@ def _magnifications(
         for label in LABELS:
             fixed = (contrast, label, mag, TRAINED, method, reduction, contrast)
             rows = paired[paired["label"] == label]
-            yield Question(*fixed, rows, _count(judged, mag, label), versus=f"{reference}")
+            yield Question(*fixed, rows, _count(judged, mag, label), versus=reference)
 
 
 def _primary_of_trained(values: pd.DataFrame, strata: pd.DataFrame) -> Iterable[tuple[Any, str, str, pd.DataFrame]]:
@@ -232,6 +233,12 @@ def _sampled(question: Question, settings: StatisticsParameters) -> Sampled:
     )
 
 
+def _is_muted(question: Question, unlearned: set[Hashable]) -> bool:
+    """Tell whether a network that learned nothing has a part in the contrast; magnifications are numbers here."""
+    of_trained = question.model == TRAINED or question.model.startswith(f"{TRAINED}-")
+    return of_trained and not unlearned.isdisjoint((question.magnification, question.versus))
+
+
 def _ask(question: Question, sample: Sampled, settings: StatisticsParameters) -> pd.DataFrame:
     table = inferred(
         sample,
@@ -241,7 +248,8 @@ def _ask(question: Question, sample: Sampled, settings: StatisticsParameters) ->
         draws=settings.bootstrap_draws,
         margin=settings.equivalence_margin,
     )
-    names = {name: getattr(question, name) for name in ("contrast", *_STRATUM, "versus")}
+    names = {name: getattr(question, name) for name in ("contrast", *_STRATUM)}
+    names["versus"] = "" if question.versus is None else str(question.versus)
     family = settings.family_of(question.hypothesis)
     return table.assign(**names, family=family, n_missing=question.n_selected - table["n_patches"])
 

@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 from scipy import stats
+from statsmodels.stats.weightstats import DescrStatsW  # type: ignore[import-untyped]  # ships no types
 
 from saliency_stats.typing import Float64Array
 
@@ -44,6 +45,13 @@ def t_slide_means(means: Float64Array, *, alpha: float) -> Inference:
         Level.
     """
     result = stats.ttest_1samp(means, popmean=0.0)
+    low, high = result.confidence_interval(confidence_level=1 - alpha)
+    return Inference(float(result.statistic), float(result.df), float(result.pvalue), float(low), float(high))
+
+
+def welch(means: Float64Array, others: Float64Array, *, alpha: float) -> Inference:
+    """Compare the means of two samples of units: Welch (1947), *Biometrika* 34, 28-35."""
+    result = stats.ttest_ind(means, others, equal_var=False)
     low, high = result.confidence_interval(confidence_level=1 - alpha)
     return Inference(float(result.statistic), float(result.df), float(result.pvalue), float(low), float(high))
 
@@ -99,11 +107,10 @@ def equivalence_interval(estimate: float, se: float, n_units: int, *, alpha: flo
 
     Two one-sided tests: Schuirmann (1987), *Journal of Pharmacokinetics and Biopharmaceutics* 15, 657-680.
     """
-    half = float(stats.t.ppf(1 - alpha, n_units - 1)) * se
-    return estimate - half, estimate + half
+    low, high = stats.t.interval(1 - 2 * alpha, n_units - 1, estimate, se)
+    return float(low), float(high)
 
 
-def equivalence_p(estimate: float, se: float, n_units: int, *, margin: float) -> float:
-    """Return the p-value of Schuirmann's two one-sided t tests: the larger one's."""
-    tails = stats.t.sf([(estimate + margin) / se, (margin - estimate) / se], n_units - 1)
-    return float(np.max(tails))
+def equivalence_p(means: Float64Array, *, margin: float) -> float:
+    """Return the p-value of Schuirmann's two one-sided t tests that the mean lies within ``±margin``."""
+    return float(DescrStatsW(means).ttost_mean(-margin, margin)[0])

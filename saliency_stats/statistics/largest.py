@@ -6,12 +6,15 @@ import pandas as pd
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.inference import NAN
-from saliency_stats.statistics.parameters import PRIMARY_TESTS, require_columns
+from saliency_stats.statistics.models.checks import require_columns
+from saliency_stats.statistics.parameters import StatisticsParameters
 from saliency_stats.statistics.values import PAIRS
 from saliency_stats.vocabulary import TISSUE
 
 
-def largest(causal: pd.DataFrame, *, test: str = PRIMARY_TESTS[0], alpha: float = 0.05) -> pd.DataFrame:
+def largest(
+    causal: pd.DataFrame, *, test: str = StatisticsParameters.primary_test, alpha: float = 0.05
+) -> pd.DataFrame:
     """Name the compartment whose replacement lowers the logit most per area, and say how sure that is.
 
     Parameters
@@ -33,8 +36,7 @@ def largest(causal: pd.DataFrame, *, test: str = PRIMARY_TESTS[0], alpha: float 
         region) with excess_p_adjusted (of "causal"), whether the compartment is above_random, and which compartment has
         the largest_excess; the two disagree where a small compartment does much per area because it is small. Then
         which has the largest_drop in logits, not divided by the area, and the largest_drop_excess of it over the random
-        region of the same area: dividing by a small area makes much of noise, not dividing makes much of what is large.
-        Then
+        region of the same area: dividing by a small area amplifies noise, not dividing favours what is large. Then
         status and reason of the difference. Both names are empty where fewer than two compartments were replaced.
 
     Raises

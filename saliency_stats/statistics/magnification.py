@@ -8,12 +8,13 @@ import pandas as pd
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.inference import NAN
+from saliency_stats.statistics.models.checks import check_alpha, in_range, one_of, require_columns
 from saliency_stats.statistics.models.crossed import crossed_intercepts
 from saliency_stats.statistics.models.grouped import GroupedSums
 from saliency_stats.statistics.models.linear import LinearTest
 from saliency_stats.statistics.models.robust import cluster_robust
-from saliency_stats.statistics.parameters import MAX_ALPHA, MIN_UNITS, in_range, one_of, require_columns
-from saliency_stats.statistics.wording import counted
+from saliency_stats.statistics.parameters import MIN_UNITS
+from saliency_stats.statistics.sentences import counted
 
 #: Variance components by the name of their column: between slides, locations of a slide, magnifications of a slide, and
 #: of the rows about these.
@@ -74,7 +75,7 @@ def magnification_model(
     columns = ("label", "magnification", "patch_id", "slide_id", "patient_id", "value")
     require_columns("values", values.columns, columns)
     one_of("unit", unit, ("slide_id", "patient_id"))
-    in_range("alpha", alpha, 0 < alpha < MAX_ALPHA, f"above 0 and below {MAX_ALPHA}")
+    check_alpha(alpha)
     in_range("min_units", min_units, min_units >= MIN_UNITS, f"at least {MIN_UNITS}")
     twice = int(values.duplicated(["patch_id", "magnification"]).sum())
     if twice:

@@ -1,34 +1,29 @@
-"""Tests that see the patches inside their units: the random-intercept model and the cluster-robust variance."""
-
-from typing import Final
+"""Tests that see the patches inside their units: the random-intercept model, robust least squares, and GEE."""
 
 import numpy as np
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.inference import Inference
+from saliency_stats.statistics.models.gee import estimating_equations
+from saliency_stats.statistics.models.grouped import GroupedSums
 from saliency_stats.statistics.models.linear import LinearTest
 from saliency_stats.statistics.models.mixed import Freedom, fit_random_intercept
 from saliency_stats.statistics.models.nested import nested_intercepts
 from saliency_stats.statistics.models.robust import cluster_robust
 from saliency_stats.statistics.units import Units
 
-_FREEDOM: Final[dict[str, Freedom]] = {
-    "mixed_satterthwaite": "satterthwaite",
-    "mixed_kenward_roger": "kenward_roger",
-}
 
-
-def mixed_model(units: Units, test: str, *, alpha: float) -> Inference:
+def mixed_model(units: Units, *, alpha: float, df: Freedom) -> Inference:
     """Test a contrast by REML with a random intercept per unit, or per patient and slide within patient.
 
     Parameters
     ----------
     units : Units
         With the sums of their patches.
-    test : {"mixed_satterthwaite", "mixed_kenward_roger"}
-        Whose degrees of freedom.
     alpha : float
         Level.
+    df : {"satterthwaite", "kenward_roger"}
+        Whose degrees of freedom.
 
     Returns
     -------
@@ -49,11 +44,11 @@ def mixed_model(units: Units, test: str, *, alpha: float) -> Inference:
         at_zero = [
             name for name, variance in zip(("patients", "slides"), nested.variances[:2], strict=True) if not variance
         ]
-        found = nested.test(weights, alpha=alpha, df=_FREEDOM[test])
+        found = nested.test(weights, alpha=alpha, df=df)
     else:
         fit = fit_random_intercept(sums)
         at_zero = [] if fit.between else [f"{units.unit}s"]
-        found = fit.test(weights, alpha=alpha, df=_FREEDOM[test])
+        found = fit.test(weights, alpha=alpha, df=df)
     note = f"the model finds no variance between {' or '.join(at_zero)}" if at_zero else ""
     return _inference(found, note)
 
@@ -66,10 +61,24 @@ def robust_model(units: Units, *, alpha: float) -> Inference:
     StatisticsError
         If one unit alone decides the contrast.
     """
+    return _inference(cluster_robust(_by_unit(units)).test(np.array(units.weights), alpha=alpha))
+
+
+def estimated_model(units: Units, *, alpha: float) -> Inference:
+    """Test a contrast by generalised estimating equations over units, with the covariance of Mancl and DeRouen.
+
+    Raises
+    ------
+    StatisticsError
+        If the equations cannot be solved.
+    """
+    return _inference(estimating_equations(_by_unit(units)).test(np.array(units.weights), alpha=alpha))
+
+
+def _by_unit(units: Units) -> GroupedSums:
     if units.sums is None:
         raise StatisticsError("the patches of the units are not known")
-    sums = units.sums if units.owners is None else units.sums.regrouped(units.owners)
-    return _inference(cluster_robust(sums).test(np.array(units.weights), alpha=alpha))
+    return units.sums if units.owners is None else units.sums.regrouped(units.owners)
 
 
 def _inference(found: LinearTest, note: str = "") -> Inference:

@@ -10,7 +10,7 @@ from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.contrasts import ROUNDING
 from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.resampling import flips_of
-from saliency_stats.statistics.wording import counted
+from saliency_stats.statistics.sentences import counted
 from saliency_stats.typing import Float64Array
 
 
@@ -60,7 +60,8 @@ def hotelling(means: ArrayLike, *, min_units: int = 0, unit: str = "unit") -> Ho
     Notes
     -----
     Hotelling (1931), *Ann. Math. Stat.* 2, 360-378; Johnson & Wichern (2007), *Applied Multivariate Statistical
-    Analysis*, 6th ed., section 5.2.
+    Analysis*, 6th ed., section 5.2. statsmodels' ``test_mvmean`` gives the same numbers, fails for one coordinate, and
+    says nothing of units without spread in some direction.
     """
     x = np.asarray(means, dtype=np.float64)
     if x.ndim != 2 or x.shape[1] < 1 or not np.isfinite(x).all():  # noqa: PLR2004 - rows and columns

@@ -9,18 +9,19 @@ import pandas as pd
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.contrasts import obstacle_of, row_of_test
-from saliency_stats.statistics.parameters import StatisticsParameters, in_range, require_columns
+from saliency_stats.statistics.models.checks import in_range, require_columns
+from saliency_stats.statistics.parameters import StatisticsParameters
+from saliency_stats.statistics.registry import infer
 from saliency_stats.statistics.selection import AT_CHANCE, primary_population, restrict, unlearned_of
-from saliency_stats.statistics.testing import infer
 from saliency_stats.statistics.units import independent_units
 from saliency_stats.typing import Float64Array
 from saliency_stats.vocabulary import TRAINED
 
 #: What may be chosen otherwise; ``cytoplasm_um`` goes with the segmentation.
-DIMENSIONS: Final = ("method", "reduction", "target", "segmentation", "min_confidence")
+DIMENSIONS: Final = ("method", "reduction", "segmentation", "min_confidence")
 #: Where the estimates of different choices may be compared.
 STRATUM: Final = ("label", "magnification")
-_CHOICES: Final = ("method", "reduction", "target", "segmentation", "cytoplasm_um")
+_CHOICES: Final = ("method", "reduction", "segmentation", "cytoplasm_um")
 _KEY: Final = [*STRATUM, *_CHOICES]
 _IDENTITY: Final = ("patch_id", "slide_id", "patient_id", *STRATUM)
 _AREAS: Final = ("area_nucleus", "area_cytoplasm")
@@ -47,7 +48,7 @@ class Specification:
 
     Parameters
     ----------
-    method, reduction, target
+    method, reduction
         Of its saliency.
     segmentation
         Name of its segmentation among the variants.
@@ -55,7 +56,6 @@ class Specification:
 
     method: str
     reduction: str
-    target: str
     segmentation: str = "usual"
 
 
@@ -75,9 +75,9 @@ def multiverse_table(
     ----------
     shares : DataFrame
         One row per patch, magnification and choice of map and segmentation: columns patch_id, slide_id, patient_id,
-        label, split, magnification, model ("trained"), method, reduction, target, segmentation, cytoplasm_um,
-        area_nucleus, area_cytoplasm, mass_nucleus, mass_cytoplasm (shares of the patch and of its saliency; NaN for the
-        mass of a map without saliency).
+        label, split, magnification, model ("trained"), method, reduction, segmentation, cytoplasm_um, area_nucleus,
+        area_cytoplasm, mass_nucleus, mass_cytoplasm (shares of the patch and of its saliency; NaN for the mass of a map
+        without saliency).
     predictions : DataFrame
         As :func:`~saliency_stats.statistics.primary_population` reads it.
     settings : StatisticsParameters
@@ -100,8 +100,8 @@ def multiverse_table(
         contrast, with its interval and p-value where ``status`` is "tested"; otherwise ``reason`` says why not.
         p-values are not corrected. ``significant`` is whether the p-value is at most ``settings.alpha``, ``usual``
         whether the row is the study's own. Rows of one ``sample`` have the same values of the same patches and are one
-        test: the two targets, for one, are one logit in patches that are classified correctly, and only such are
-        judged.
+        test, as where no patch lies between two confidences. Which class is explained is no choice: only patches that
+        are classified correctly are judged, and there the correct and the predicted class are one logit.
 
     Raises
     ------

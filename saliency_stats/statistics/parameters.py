@@ -1,19 +1,14 @@
 """How a study's contrasts are tested: every choice in one place, fixed before the numbers are seen."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from saliency_stats.errors import StatisticsError
+from saliency_stats.statistics.models.checks import check_alpha, check_seed, in_range, one_of
+from saliency_stats.statistics.registry import primary_tests
 from saliency_stats.vocabulary import SPLITS
 
-#: The tests of one contrast, in the order of their rows.
-TESTS: Final = (
-    *("t_slide_means", "sign_flip", "cluster_bootstrap", "bootstrap_bca", "wilcoxon"),
-    *("mixed_satterthwaite", "mixed_kenward_roger", "cluster_robust"),
-)
-#: Those that may decide a verdict: their hypothesis is the mean over units, and their calibration is good enough.
-PRIMARY_TESTS: Final = ("sign_flip", "t_slide_means")
 #: The trained model's contrast that the verdicts are about.
 PRIMARY: Final = "cytoplasm_vs_nucleus"
 #: Differences of the primary contrast: between the classes, between confidently and otherwise correctly classified
@@ -39,8 +34,6 @@ HYPOTHESES: Final = tuple(name for names in FAMILIES.values() for name in names)
 EXPLORATORY: Final = "exploratory"
 #: Fewer bootstrap draws than this leave the tails of a percentile-t interval to chance.
 MIN_DRAWS: Final = 2_000
-#: An interval covers more than it leaves out.
-MAX_ALPHA: Final = 0.5
 #: One unit has no spread to test against.
 MIN_UNITS: Final = 2
 
@@ -58,7 +51,7 @@ class StatisticsParameters:
     correction : {"holm", "bh"}
         Correction for multiplicity inside a family.
     primary_test : str
-        The test (of :data:`PRIMARY_TESTS`) that decides the verdicts.
+        The test (of :func:`primary_tests`) that decides the verdicts.
     bootstrap_draws : int
         Draws of the cluster bootstrap, and of the sign-flip test where it is not exact.
     min_confidence : float
@@ -102,9 +95,9 @@ class StatisticsParameters:
     def __post_init__(self) -> None:
         one_of("unit", self.unit, ("slide", "patient"))
         one_of("correction", self.correction, ("holm", "bh"))
-        one_of("primary_test", self.primary_test, PRIMARY_TESTS)
+        one_of("primary_test", self.primary_test, primary_tests())
         one_of("evaluation_split", self.evaluation_split, SPLITS)
-        in_range("alpha", self.alpha, 0 < self.alpha < MAX_ALPHA, f"above 0 and below {MAX_ALPHA}")
+        check_alpha(self.alpha)
         in_range(
             "min_confidence",
             self.min_confidence,
@@ -119,7 +112,7 @@ class StatisticsParameters:
             self.bootstrap_draws >= MIN_DRAWS,
             f"at least {MIN_DRAWS}",
         )
-        in_range("seed", self.seed, self.seed >= 0, "zero or a positive integer")
+        check_seed(self.seed)
         in_range("reference_magnification", self.reference_magnification, self.reference_magnification > 0, "positive")
         check_families(self.families)
 
@@ -148,25 +141,3 @@ def check_families(families: Mapping[str, Sequence[str]]) -> None:
                     f"statistics: families: {name} stands in {seen[name]} and in {family}; a hypothesis has one family"
                 )
             seen[name] = family
-
-
-def one_of(name: str, found: object, allowed: tuple[str, ...]) -> None:
-    """Raise :class:`StatisticsError` unless ``found`` is one of the allowed words."""
-    if found not in allowed:
-        raise StatisticsError(f"statistics: {name} is {found!r}, expected one of {', '.join(allowed)}")
-
-
-def in_range(name: str, found: float, ok: bool, expected: str) -> None:  # noqa: FBT001 - a check, not a mode
-    """Raise :class:`StatisticsError` unless ``ok``, the outcome of the caller's range check."""
-    if not ok:
-        raise StatisticsError(f"statistics: {name} is {found}, expected {expected}")
-
-
-def require_columns(name: str, found: Iterable[object], needed: tuple[str, ...]) -> None:
-    """Raise :class:`StatisticsError` that names the columns a table lacks."""
-    have = [str(column) for column in found]
-    missing = [column for column in needed if column not in have]
-    if missing:
-        raise StatisticsError(
-            f"{name}: no column {', '.join(missing)} (found: {', '.join(have) or 'none'}); add the missing columns"
-        )

@@ -10,7 +10,8 @@ from scipy import optimize, special
 from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]  # ships no types
 
 from saliency_stats.statistics.components import ESTIMATE, UPPER_LIMIT, Components
-from saliency_stats.statistics.parameters import MAX_ALPHA, MIN_UNITS, in_range, one_of
+from saliency_stats.statistics.models.checks import MAX_ALPHA, check_alpha, check_seed, in_range, one_of
+from saliency_stats.statistics.parameters import MIN_UNITS
 from saliency_stats.typing import BoolArray, Float64Array
 
 Purpose = Literal["superiority", "equivalence"]
@@ -62,7 +63,7 @@ class Aim:
 
     def __post_init__(self) -> None:
         one_of("purpose", self.purpose, ("superiority", "equivalence"))
-        in_range("alpha", self.alpha, 0 < self.alpha < MAX_ALPHA, f"above 0 and below {MAX_ALPHA}")
+        check_alpha(self.alpha)
         in_range("the effect", self.size, np.isfinite(self.size) and self.size != 0, "a log2 ratio other than 0")
 
     @property
@@ -89,8 +90,8 @@ class Aim:
         -----
         Given u, the estimated spread of the slide means over the true one, the test decides by a normal mean; u follows
         ``chi(n - 1) / sqrt(n - 1)``, over which is integrated. For superiority this is the noncentral t distribution
-        (SciPy's returns NaN where the power is next to 1), for equivalence Phillips (1990), *Journal of
-        Pharmacokinetics and Biopharmaceutics* 18, 137-144.
+        (SciPy's, and with it statsmodels' ``TTestPower``, returns NaN for 6 of 35 designs, all of power above 0.9999),
+        for equivalence Phillips (1990), *Journal of Pharmacokinetics and Biopharmaceutics* 18, 137-144.
         """
         half = (n - 1) / 2
         low, high = (float(np.sqrt(special.gammaincinv(half, tail) / half)) for tail in (_TAIL, 1 - _TAIL))
@@ -250,7 +251,7 @@ def simulate_power(
     """
     allowed = f"from {_MIN_SIMULATIONS} to {MAX_SIMULATIONS}"
     in_range("simulations", simulations, _MIN_SIMULATIONS <= simulations <= MAX_SIMULATIONS, allowed)
-    in_range("seed", seed, seed >= 0, "zero or a positive integer")
+    check_seed(seed)
     patches = np.array(PATCHES)
     means, errors = [], []
     for n in SLIDES:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics.parameters import require_columns
+from saliency_stats.statistics.models.checks import require_columns
 from saliency_stats.vocabulary import TISSUE
 
 #: Fewer pairs of values than this have hardly any order.

@@ -15,6 +15,8 @@ from saliency_stats.typing import BoolArray, Float64Array
 
 #: Up to this many units every one of the ``2^units`` sign assignments is visited.
 EXACT_UNITS: Final = 16
+#: More independent units than this are not resampled: the mean of so many is normal, and the t test says so.
+MAX_RESAMPLED_UNITS: Final = 20_000
 #: Numbers held at once while resampling; larger problems go through in blocks of draws.
 BLOCK: Final = 4_000_000
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics.parameters import require_columns
+from saliency_stats.statistics.models.checks import require_columns
 from saliency_stats.vocabulary import LABELS, PATCH_KEY, TRAINED
 
 #: Why a network that learned nothing has no findings.

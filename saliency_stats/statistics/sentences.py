@@ -1,39 +1,95 @@
-"""A verdict in words: one sentence or two for a hypothesis, and one sentence over all of them."""
+"""A verdict in words: numbers and names, one sentence or two for a hypothesis, and one sentence over all of them."""
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from saliency_stats.statistics.densest import Densest
 from saliency_stats.statistics.parameters import StatisticsParameters
-from saliency_stats.statistics.wording import (
-    DASH,
-    NOUNS,
-    WERE,
-    counted,
-    interval_words,
-    listed,
-    magnification_words,
-    p_words,
-    patches_words,
-    ratio_words,
-    sizes_words,
-    split_words,
-)
 
+TIMES = "\N{MULTIPLICATION SIGN}"
+DASH = "\N{EN DASH}"
+#: A compartment as the object of a sentence, and with its verb.
+NOUNS = {"nucleus": "the nuclei", "cytoplasm": "the cytoplasm", "stroma": "the stroma"}
+WERE = {"nucleus": "the nuclei were", "cytoplasm": "the cytoplasm was", "stroma": "the stroma was"}
+#: Balanced accuracy of a coin.
+CHANCE: Final = 0.5
+_SPLITS = {"train": "training", "valid": "validation", "test": "test"}
+_CORRECTIONS = {"holm": "Holm", "bh": "Benjamini\N{EN DASH}Hochberg"}
 _CONCLUSIONS: Final = {
     "supported": "the claim is supported",
     "contradicted": "the claim is contradicted",
-    "equivalent": "the two are equally dense within the declared margin, and the claim is not supported",
+    "equivalent": "the two are equally dense within the declared margin; the claim is not supported",
     "inconclusive": "the claim is neither supported nor contradicted",
 }
 _HEADLINES: Final = {
     "supported": "as claimed, saliency was denser in the cytoplasm than in the nuclei in",
     "contradicted": "against the claim, saliency was denser in the nuclei than in the cytoplasm in",
     "equivalent": "saliency was equally dense in cytoplasm and nuclei, within the declared margin, in",
-    "inconclusive": "it stays open whether saliency prefers cytoplasm or nuclei in",
+    "inconclusive": "the data do not decide whether saliency is denser in the cytoplasm or in the nuclei in",
 }
+
+
+def magnification_words(magnification: Any) -> str:
+    """Return 20, 20.0 and "20x" with the sign of multiplication, another name as it is."""
+    if isinstance(magnification, Real) and not isinstance(magnification, bool):
+        return f"{float(magnification):g}{TIMES}"
+    text = str(magnification)
+    return f"{text[:-1]}{TIMES}" if text[-1:] in {"x", "X"} and text[:-1].replace(".", "", 1).isdigit() else text
+
+
+def ratio_words(log2_ratio: float) -> str:
+    """Return a log2 ratio as a plain ratio of three digits."""
+    return np.format_float_positional(2.0**log2_ratio, precision=3, unique=False, fractional=False, trim="-")
+
+
+def interval_words(low: float, high: float, alpha: float, *, flip: bool = False) -> str:
+    """Return a log2 interval as an interval of ratios, of the inverse ratio if ``flip``."""
+    if flip:
+        low, high = -high, -low
+    ends = [ratio_words(end) if np.isfinite(end) else "no limit" for end in (low, high)]
+    return f"{100 * (1 - alpha):g} % CI {ends[0]}{DASH}{ends[1]}"
+
+
+def p_words(p_adjusted: float, settings: StatisticsParameters) -> str:
+    """Return an adjusted p-value with the name of its correction."""
+    least = 0.0001
+    number = f"p < {least:.4f}" if p_adjusted < least else f"p = {p_adjusted:.2g}"
+    return f"{number} after {_CORRECTIONS[settings.correction]}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return "1 slide", "63 patches"."""
+    plural = f"{noun}es" if noun.endswith("ch") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"
+
+
+def sizes_words(row: Any) -> str:
+    """Return the sizes of a sample, the unit of inference first."""
+    parts = [counted(int(row["n_units"]), "patient")] if row["unit"] == "patient" else []
+    if row["n_slides"]:
+        parts.append(counted(int(row["n_slides"]), "slide"))
+    parts.append(counted(int(row["n_patches"]), "patch"))
+    return ", ".join(parts) + (" taken as independent" if row["unit"] == "patch" else "")
+
+
+def patches_words(label: str, magnification: Any, settings: StatisticsParameters, *, number: str = "patches") -> str:
+    """Return the name of a sample: class, split and magnification."""
+    where = f"{split_words(settings)} {number} at {magnification_words(magnification)}"
+    return f"correctly and confidently classified {label} {where}"
+
+
+def split_words(settings: StatisticsParameters) -> str:
+    """Return the evaluation split as an adjective."""
+    return _SPLITS[settings.evaluation_split]
+
+
+def listed(items: list[str]) -> str:
+    """Return "a", "a and b", "a, b and c"."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
 def density_words(estimate: float) -> str:
@@ -44,14 +100,17 @@ def density_words(estimate: float) -> str:
     return f"{how} dense in {NOUNS[first]} as in {NOUNS[second]}"
 
 
-def chance_words(metric: Mapping[str, Any], settings: StatisticsParameters) -> str:
-    """State that a classifier is at chance, with its balanced accuracy."""
+def unlearned_words(metric: Mapping[str, Any], settings: StatisticsParameters) -> str:
+    """State that a classifier has not learned enough, with its balanced accuracy, and whether it is at chance."""
     low, high = metric["balanced_accuracy_low"], metric["balanced_accuracy_high"]
     # An interval that could not be estimated is said to be unknown, not left out.
     interval = f"interval {low:.2f}{DASH}{high:.2f}" if pd.notna(low) and pd.notna(high) else "interval unknown"
     evidence = f"balanced accuracy {metric['balanced_accuracy']:.2f}, {interval}"
     where = f"on the {split_words(settings)} patches at {magnification_words(metric['magnification'])}"
-    return f"the classifier is at chance {where} ({evidence})"
+    if pd.isna(metric["balanced_accuracy"]):
+        return f"the accuracy of the classifier is unknown {where}"
+    found = "is above chance, but below the required accuracy," if low > CHANCE else "is at chance"
+    return f"the classifier {found} {where} ({evidence})"
 
 
 def tested_sentence(
@@ -158,6 +217,6 @@ def _densest_clause(verdicts: Sequence[Mapping[str, Any]], names: Sequence[str])
 def missing_words(n_missing: int, n_patches: int) -> str:
     """Say how many selected patches are not in the contrast."""
     return (
-        f"{counted(n_missing, 'patch')} of {n_missing + n_patches:,} selected left out: nucleus or "
-        "cytoplasm is missing there or holds no saliency"
+        f"{counted(n_missing, 'patch')} of {n_missing + n_patches:,} selected left out: nucleus or cytoplasm is "
+        "missing there or holds no saliency"
     )

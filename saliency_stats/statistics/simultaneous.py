@@ -7,8 +7,8 @@ import pandas as pd
 
 from saliency_stats.statistics.contrasts import Sampled
 from saliency_stats.statistics.inference import NAN
-from saliency_stats.statistics.parameters import TESTS, StatisticsParameters
-from saliency_stats.statistics.testing import infer
+from saliency_stats.statistics.parameters import StatisticsParameters
+from saliency_stats.statistics.registry import TESTS, infer
 
 
 def with_simultaneous_intervals(

@@ -7,7 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics.parameters import PRIMARY, require_columns
+from saliency_stats.statistics.models.checks import require_columns
+from saliency_stats.statistics.parameters import PRIMARY
 from saliency_stats.typing import BoolArray, Float64Array, IndexArray
 from saliency_stats.vocabulary import COMPARTMENTS, TISSUE
 

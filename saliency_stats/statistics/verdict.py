@@ -9,16 +9,21 @@ import pandas as pd
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.densest import Densest, densest_compartment
 from saliency_stats.statistics.inference import equivalence_interval
-from saliency_stats.statistics.parameters import PRIMARY, StatisticsParameters, require_columns
+from saliency_stats.statistics.models.checks import require_columns
+from saliency_stats.statistics.parameters import PRIMARY, StatisticsParameters
+from saliency_stats.statistics.registry import words_of
 from saliency_stats.statistics.selection import learned_flags, plain
 from saliency_stats.statistics.sentences import (
-    chance_words,
     headline,
+    interval_words,
+    magnification_words,
     missing_words,
+    p_words,
+    ratio_words,
     tested_sentence,
+    unlearned_words,
     untested_sentence,
 )
-from saliency_stats.statistics.wording import interval_words, magnification_words, p_words, ratio_words
 from saliency_stats.vocabulary import TRAINED
 
 __all__ = ["headline", "verdicts"]
@@ -124,9 +129,8 @@ def _verdict(
         densest = densest_compartment(of_test[of_test["model"] == TRAINED], alpha=settings.alpha)
     saliency = f"saliency ({row['method']}, {row['reduction']})" if several else "saliency"
     if not learned:
-        obstacle = chance_words(metric, settings)
-        nothing = "nothing can be concluded about where a classifier looks that learned nothing"
-        sentence = f"{obstacle[0].upper()}{obstacle[1:]}: {nothing}."
+        obstacle = unlearned_words(metric, settings)
+        sentence = f"{obstacle[0].upper()}{obstacle[1:]}: nothing can be concluded from its saliency."
     elif status == "not_testable":
         sentence, obstacle = untested_sentence(row, densest, settings, saliency), str(row["reason"])
     else:
@@ -183,10 +187,9 @@ def _reasons(
         yield str(row["reason"])
     if row["status"] == "tested":
         if row["p_adjusted"] < settings.alpha and _within_margin(row, settings):
-            margin = f"the equivalence margin (±{settings.equivalence_margin:g} log2)"
-            yield f"significant, but within {margin}"
+            yield f"significant, but within the equivalence margin (±{settings.equivalence_margin:g} log2)"
         if row["p_adjusted"] >= settings.alpha and densest.compartment in {"nucleus", "cytoplasm"}:
-            yield "cytoplasm and nuclei do not differ significantly, whichever is named as the densest"
+            yield "cytoplasm and nuclei do not differ significantly, although one of them is named as the densest"
         yield from _other_tests(row, sample, settings)
     yield from _controls(row, sample, settings)
     if row["n_missing"]:
@@ -194,7 +197,7 @@ def _reasons(
     if np.isfinite(row["icc"]):
         yield (
             f"intraclass correlation {row['icc']:.2f}, design effect {row['design_effect']:.1f}: "
-            f"{int(row['n_patches']):,} patches are worth {row['n_effective']:.0f} independent ones"
+            f"{int(row['n_patches']):,} patches tell as much as {row['n_effective']:.0f} independent ones"
         )
 
 
@@ -208,10 +211,10 @@ def _discreteness(row: pd.Series, n_tested: int, settings: StatisticsParameters)
         return
     needed = 1 + int(np.floor(np.log2(n_tested / settings.alpha))) + 1
     least = 2.0 ** (1 - row["n_units"])
+    together = f", and {n_tested} hypotheses are corrected together" if n_tested > 1 else ""
     yield (
-        f"sign flips over {row['n_units']} {row['unit']}s have no smaller p-value than {least:.4g}, and "
-        f"{n_tested} hypotheses are corrected together: nothing could have been significant; with {needed} "
-        f"{row['unit']}s something could"
+        f"the smallest p-value of sign flips over {row['n_units']} {row['unit']}s is {least:.4g}{together}: nothing "
+        f"could have been significant; at least {needed} {row['unit']}s are needed"
     )
 
 
@@ -221,7 +224,7 @@ def _other_tests(row: pd.Series, sample: pd.DataFrame, settings: StatisticsParam
     significant = row["p_adjusted"] < settings.alpha
     for_and_against: dict[bool, list[str]] = {True: [], False: []}
     for _, other in others.iterrows():
-        name = str(other["test"]).replace("_", " ")
+        name = words_of(str(other["test"]))
         if other["status"] != "tested":
             yield f"{name}: no test, because {other['reason']}"
             continue
@@ -233,11 +236,11 @@ def _other_tests(row: pd.Series, sample: pd.DataFrame, settings: StatisticsParam
             yield f"{name}: {note}"
     for agrees, names in for_and_against.items():
         if names:
-            counted = f"{len(names)} of the {len(others)} other tests"
+            share = f"{len(names)} of the {len(others)} other tests"
             if len(names) == len(others) > 1:
-                counted = f"all {len(others)} other tests"
+                share = f"all {len(others)} other tests"
             verb = {True: ("agrees", "agree"), False: ("disagrees", "disagree")}[agrees][len(names) > 1]
-            yield f"{counted} {verb}: {', '.join(names)}"
+            yield f"{share} {verb}: {', '.join(names)}"
 
 
 def _controls(row: pd.Series, sample: pd.DataFrame, settings: StatisticsParameters) -> Iterable[str]:

@@ -96,12 +96,6 @@ def build_metrics(*, magnifications: tuple[object, ...] = (20.0,), learned: bool
     )
 
 
-@pytest.fixture(autouse=True)
-def _no_forced_collection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Skip the garbage collection that statsmodels forces in Holm's correction: most of these tests' time."""
-    monkeypatch.setattr("gc.collect", lambda *_: 0)
-
-
 @pytest.fixture
 def make_study() -> Callable[..., Study]:
     return build_study

@@ -10,7 +10,7 @@ from saliency_stats.statistics import StatisticsParameters, contrast_table
 from saliency_stats.statistics.causal import CAUSAL_COLUMNS, causal_table
 from saliency_stats.statistics.drops import effects
 from saliency_stats.statistics.largest import largest
-from saliency_stats.statistics.prediction import MIN_POINTS, slide_correlations
+from saliency_stats.statistics.prediction import slide_correlations
 from saliency_stats.statistics.selection import Population
 from saliency_stats.vocabulary import LABELS, TISSUE
 
@@ -85,60 +85,6 @@ def causal(study):
     return causal_table(*study, SETTINGS)
 
 
-def one_patch(**changes):
-    who = {"patch_id": "p", "slide_id": "s", "patient_id": "", "label": "benign", "split": "test"}
-    rows = pd.DataFrame(
-        {
-            **who,
-            "magnification": 20.0,
-            "model": "trained",
-            "replacement": "mean",
-            "logit": 3.0,
-            "compartment": ["nucleus", "nucleus", "cytoplasm"],
-            "region": ["compartment", "random", "compartment"],
-            "area_share": [0.2, 0.2, 0.5],
-            "logit_ablated": [2.0, 2.5, 4.0],
-        }
-    )
-    return rows.assign(**changes)
-
-
-def test_effects_by_hand():
-    found = effects(one_patch()).set_index("compartment")
-    assert list(found.index) == list(TISSUE)
-    nucleus = found.loc["nucleus"]
-    assert nucleus[["drop", "drop_per_area", "random_drop", "random_drop_per_area", "value"]].tolist() == pytest.approx(
-        [1.0, 5.0, 0.5, 2.5, 2.5]
-    )
-    assert found.loc["cytoplasm", "drop_per_area"] == pytest.approx(-2)  # the logit may rise
-    assert np.isnan(found.loc["cytoplasm", "value"])
-    assert found["missing"].tolist() == ["", "no random region", "no stroma"]
-    assert found.loc["stroma", ["area_share", "drop", "drop_per_area", "value"]].isna().all()
-    assert (found["slide_id"] == "s").all()
-
-
-def test_effects_of_nothing_are_nothing():
-    assert effects(one_patch().iloc[:0]).empty
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"compartment": "background"}, "compartment 'background' is unknown, expected nucleus"),
-        ({"region": "elsewhere"}, "region 'elsewhere' is unknown"),
-        ({"compartment": "nucleus"}, "patch_id p, .*region compartment occurs twice"),
-        ({"logit_ablated": [np.nan, 0, 0]}, "missing or infinite"),
-        ({"area_share": [0.0, 0.1, 0.1]}, "area share outside"),
-        ({"slide_id": ["a", "b", "b"]}, "more than one slide"),
-    ],
-)
-def test_impossible_ablations_name_the_patch(changes, message):
-    with pytest.raises(StatisticsError, match=message):
-        effects(one_patch(**changes))
-    with pytest.raises(StatisticsError, match="no column region"):
-        effects(one_patch().drop(columns="region"))
-
-
 def test_the_planted_compartment_drops_more_than_chance(causal):
     assert list(causal) == list(CAUSAL_COLUMNS)
     planted = row(causal, "drop:cytoplasm")
@@ -209,29 +155,6 @@ def test_what_was_not_measured_predicts_nothing(study):
     found = slide_correlations(effects(ablation), ledger.assign(status=status)).set_index(["contrast", "slide_id"])
     assert found.loc[("prediction", "benign-3"), "n_points"] == 12
     assert ("prediction:stroma", "benign-3") not in found.index
-
-
-def correlation_of(density, drop):
-    n = len(density)
-    who = {"patch_id": [f"p{k}" for k in range(n)], "magnification": 20.0, "model": "trained", "compartment": "nucleus"}
-    done = pd.DataFrame({**who, "label": "benign", "slide_id": "s", "patient_id": "", "replacement": "mean"})
-    ledger = pd.DataFrame({**who, "method": "gradient", "reduction": "l2", "status": "measured"})
-    found = slide_correlations(done.assign(drop_per_area=drop), ledger.assign(density_ratio=density))
-    return found[found["contrast"] == "prediction"].squeeze()
-
-
-def test_perfect_orders_ties_and_single_points():
-    perfect = correlation_of([1.0, 2, 3, 4], [1.0, 5, 6, 7])
-    assert perfect["rho"] == pytest.approx(1)
-    assert perfect["value"] == pytest.approx(np.arctanh(0.9))  # half-way between 1 and 0.8
-    assert correlation_of([1.0, 2, 3, 4], [7.0, 6, 5, 1])["value"] == pytest.approx(-np.arctanh(0.9))
-    ties = correlation_of([1.0, 1, 2, 3, 3], [0.0, 2, 2, 1, 5])
-    assert ties["rho"] == pytest.approx(stats.spearmanr([1.0, 1, 2, 3, 3], [0.0, 2, 2, 1, 5]).statistic, abs=1e-12)
-    assert np.isnan(correlation_of([1.0] * 5, [0.0, 1, 2, 3, 4])["value"])
-    few = correlation_of([1.0] * (MIN_POINTS - 1), [0.0, 1, 2])
-    assert few["n_points"] == MIN_POINTS - 1
-    assert np.isnan(few["value"])
-    assert np.isnan(correlation_of([1.0], [0.0])["value"])
 
 
 def test_nothing_planted_nothing_found():

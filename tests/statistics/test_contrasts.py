@@ -4,9 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.weightstats import DescrStatsW
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics import COLUMNS, TESTS, contrast_table
+from saliency_stats.statistics import COLUMNS, TESTS, Test, contrast_table
+from saliency_stats.statistics.contrasts import Sampled, inferred
+from saliency_stats.statistics.inference import Inference
+from saliency_stats.statistics.units import independent_units
 
 CONTRACT = [
     *("contrast", "label", "magnification", "model", "method", "reduction"),
@@ -176,14 +180,6 @@ def test_no_table_crashes_and_a_tested_row_has_its_p_value(rows, assume):
     assert found["status"].isin(["tested", "no_inference"]).all()
 
 
-def test_more_units_than_can_be_resampled_leave_the_t_test(monkeypatch):
-    monkeypatch.setattr("saliency_stats.statistics.testing.MAX_RESAMPLED_UNITS", 5)
-    found = contrast_table(patches(), "value").set_index("test")
-    refused = found.index[found["status"] == "no_inference"].tolist()
-    assert refused == ["sign_flip", "cluster_bootstrap", "bootstrap_bca"]
-    assert "too many" in found.loc["sign_flip", "reason"]
-
-
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others():
     table = patches(sizes=(3,) * 20)
     first, again, other = (contrast_table(table, "value", seed=seed) for seed in (1, 1, 2))
@@ -212,3 +208,87 @@ def test_wrong_input_is_named(change, kwargs, message):
     arguments = {"value": "value", **kwargs}
     with pytest.raises(StatisticsError, match=message):
         contrast_table(patches().assign(**change), **arguments)
+
+
+def test_equivalence_takes_a_margin_and_is_statsmodels():
+    table = patches(shift=0.0)
+    means = table.groupby("slide_id")["value"].mean()
+    expected = DescrStatsW(means).ttost_mean(-0.4, 0.4)[0]
+    found = contrast_table(table, "value", margin=0.4)
+    assert found["p_equivalence"].to_numpy() == pytest.approx(expected)
+    assert found["skewness"].to_numpy() == pytest.approx(stats.skew(means, bias=False))
+    assert contrast_table(table, "value")["p_equivalence"].isna().all()
+    silent = contrast_table(table, "value", margin=0.4, min_units=7)
+    assert silent[["p_equivalence", "skewness", "effect_size"]].isna().all(axis=None)
+    groups = table.assign(group=table["slide_id"].isin(["slide-0", "slide-1", "slide-2"]))
+    two = contrast_table(groups, "value", margin=0.4, group="group", pair=(True, False))
+    assert two[["p_equivalence", "skewness", "effect_size"]].isna().all(axis=None)
+    variances = groups.groupby(["group", "slide_id"])["value"].mean().groupby("group").agg(["var", "size"])
+    se = np.sqrt((variances["var"] / variances["size"]).sum())
+    assert two.set_index("test").loc["t_slide_means", "se"] == pytest.approx(se)
+    for margin in (0.0, -0.1):
+        with pytest.raises(StatisticsError, match="margin is"):
+            contrast_table(table, "value", margin=margin)
+
+
+def test_closed_ends_of_parameters_are_allowed():
+    found = contrast_table(patches(), "value", bootstrap_draws=2_000, min_units=2, seed=0, tests="sign_flip")
+    assert found["status"].tolist() == ["tested"]
+    for wrong in ({"bootstrap_draws": 1_999}, {"alpha": 0.0}, {"alpha": 0.5}):
+        with pytest.raises(StatisticsError, match=next(iter(wrong))):
+            contrast_table(patches(), "value", **wrong)
+    with pytest.raises(StatisticsError, match="expected both or neither"):
+        contrast_table(patches(), "value", pair=("a", "b"))
+
+
+def test_as_many_units_as_a_test_needs_are_enough_and_of_each_sample():
+    assert contrast_table(patches(), "value", min_units=6)["status"].eq("tested").all()
+    assert (
+        contrast_table(patches(), "value", min_units=7)["reason"]
+        .eq("there are only 6 slides, and a test needs at least 7")
+        .all()
+    )
+    groups = patches().assign(group=lambda t: t["slide_id"].isin(["slide-0", "slide-1"]))
+    found = contrast_table(groups, "value", group="group", pair=(True, False))
+    assert found["reason"].str.startswith("there are only 2 slides in one of the two samples (2 slides of True").all()
+
+
+def test_spread_by_rounding_alone_is_none():
+    for size, spread, status in (
+        (1.0, 0.9e-12, "no_inference"),
+        (1.0, 1.1e-11, "tested"),
+        (1e3, 0.9e-9, "no_inference"),
+    ):
+        table = pd.DataFrame({"slide_id": list("abcd"), "value": size + spread * np.array([0, 0.2, 0.7, 1.0])})
+        assert contrast_table(table, "value", tests="t_slide_means")["status"].tolist() == [status]
+
+
+def test_a_patch_that_repeats_is_named_and_one_without_a_name_is_not():
+    table = patches().assign(patch_id=[None, None, *(f"p{k}" for k in range(32))])
+    assert contrast_table(table, "value", tests="sign_flip")["status"].tolist() == ["tested"]
+    table.loc[[4, 5, 6], "patch_id"] = "p0"
+    assert contrast_table(table, "value", tests="sign_flip")["reason"].tolist() == [
+        "3 rows repeat a patch (p0 is one): keep one model, magnification and method"
+    ]
+
+
+def test_a_test_decides_like_another_in_the_same_direction_only():
+    units = independent_units(patches(), "value")
+    answers = {
+        "up": (0.04, 1.0),
+        "down": (0.05, -1.0),
+        "also": (0.01, 2.0),
+        "silent": (0.06, -3.0),
+        "none": (np.nan, 1.0),
+    }
+
+    def registered(p_value, estimate):
+        return lambda _units, **_: Inference(0.0, 1.0, p_value, -1.0, 1.0, estimate=estimate)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, answer in answers.items():
+            patch.setitem(TESTS, name, Test(name, name, registered(*answer)))
+        found = inferred(Sampled(units, ""), list(answers), alpha=0.05, seed=0, draws=2_000).set_index("test")
+    assert (found["n_tests"] == 4).all()
+    assert found["n_agree"].to_dict() == {"up": 2, "down": 1, "also": 2, "silent": 1, "none": 0}
+    assert found.loc["up", "ratio"] == 2

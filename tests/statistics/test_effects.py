@@ -43,3 +43,11 @@ def test_superiority_is_the_share_of_units_with_scipys_exact_interval():
     assert (found.superiority_low, found.superiority_high) == pytest.approx((expected.low, expected.high))
     assert effect_sizes(np.array([0.0, 0.1, -0.2, 0.5]), alpha=0.05).superiority == 2.5 / 4
     assert effect_sizes(np.array([0.1, 0.2, 0.3]), alpha=0.05).superiority_high == 1.0
+
+
+def test_the_interval_of_d_z_by_hand():
+    found = effect_sizes(np.array([1.0, 2.0, 3.0, 6.0]), alpha=0.1)
+    assert found.d_z == pytest.approx(3 / (14 / 3) ** 0.5)
+    t = found.d_z * 2
+    assert stats.nct.sf(t, 3, found.d_z_low * 2) == pytest.approx(0.05, abs=1e-6)
+    assert stats.nct.cdf(t, 3, found.d_z_high * 2) == pytest.approx(0.05, abs=1e-6)

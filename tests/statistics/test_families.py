@@ -130,6 +130,27 @@ def test_a_classifier_at_chance_has_estimates_and_no_findings(make_study):
         )
 
 
+@pytest.mark.parametrize("kind", [int, float])
+@pytest.mark.parametrize("chance", [10, 20])
+def test_magnifications_at_chance_have_no_difference_whatever_type_their_numbers_have(make_study, kind, chance):
+    ledger, predictions = make_study(magnifications=(kind(10), kind(20), kind(40)), planted="cytoplasm")
+    learned = {kind(mag): mag != chance for mag in (10, 20, 40)}
+    found = study_contrasts(ledger, predictions, settings=SETTINGS, learned=learned)
+    rows = found[found["contrast"] == "magnification_vs_reference"].groupby("magnification")["status"].unique()
+    silent = {10: [chance in (10, 20)], 40: [chance == 20]}
+    assert {mag: [status == "not_interpretable" for status in rows[mag]] for mag in (10, 40)} == silent
+    of_control = found[(found["model"] == "randomised") & (found["magnification"] == chance)]
+    assert set(of_control["status"]) == {"tested"}
+    muted = found[found["status"] == "not_interpretable"]
+    assert (
+        muted[["p_value", "p_adjusted", "ci_low", "ci_high", "effect_size", "p_equivalence", "skewness"]]
+        .isna()
+        .all(axis=None)
+    )
+    assert (muted[["n_tests", "n_agree"]] == 0).all(axis=None)
+    assert muted["reason"].str.contains("does not beat chance").all()
+
+
 def test_no_patch_at_all_still_makes_a_table(make_study):
     ledger, predictions = make_study()
     found = study_contrasts(ledger, predictions.assign(correct=False), settings=SETTINGS)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -36,3 +38,10 @@ def test_an_unknown_correction_and_a_missing_column_are_named():
         adjust(table([0.1]), correction="none")
     with pytest.raises(StatisticsError, match="no column p_value"):
         adjust(table([0.1]).drop(columns="p_value"))
+
+
+@pytest.mark.parametrize("correction", ["holm", "bh"])
+def test_corrected_p_values_agree_with_r_in_any_order(correction):
+    expected = pd.read_csv(Path(__file__).parent / "golden" / "multiplicity.csv").sample(frac=1, random_state=0)
+    table = expected.assign(p_value=expected["p"], family="a", test="t")
+    assert adjust(table, correction=correction).tolist() == pytest.approx(expected[correction].tolist(), rel=1e-14)

@@ -1,4 +1,7 @@
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -6,7 +9,7 @@ from scipy import stats
 
 from saliency_stats.statistics import resampling
 from saliency_stats.statistics.inference import equivalence_interval, t_slide_means
-from saliency_stats.statistics.resampling import cluster_bootstrap, sign_flip
+from saliency_stats.statistics.resampling import bca_bootstrap, cluster_bootstrap, sign_flip
 
 DRAWS = 1_999
 samples = st.builds(
@@ -138,3 +141,49 @@ def test_the_equivalence_interval_is_the_one_sided_tests_in_one():
     low, high = equivalence_interval(float(x.mean()), se, 12, alpha=0.05)
     assert stats.ttest_1samp(x, low, alternative="greater").pvalue == pytest.approx(0.05)
     assert stats.ttest_1samp(x, high, alternative="less").pvalue == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("n", [6, 15, 40])
+def test_bca_is_scipys(n):
+    means = np.sort(np.random.default_rng(3).exponential(size=n) - 0.6)
+    reference = stats.bootstrap((means,), np.mean, n_resamples=100_000, method="BCa", rng=1, batch=5_000)
+    found = bca_bootstrap(means, alpha=0.05, draws=99_999, seed=1)
+    width = found.ci_high - found.ci_low
+    assert found.ci_low == pytest.approx(reference.confidence_interval.low, abs=0.02 * width)
+    assert found.ci_high == pytest.approx(reference.confidence_interval.high, abs=0.02 * width)
+
+
+@settings(deadline=None)
+@given(samples, st.sampled_from([0.05, 0.1, 0.3]), st.integers(0, 100))
+def test_the_bca_interval_and_its_p_value_are_duals(means, alpha, seed):
+    found = bca_bootstrap(means, alpha=alpha, draws=1_999, seed=seed)
+    outside = found.ci_low > 0 or found.ci_high < 0
+    assert outside == (found.p_value <= alpha * (1 + 1e-9))
+    assert 0 < found.p_value <= 1
+
+
+GOLDEN = Path(__file__).parent / "golden"
+DATA = pd.read_csv(GOLDEN / "one_sample_data.csv")
+SAMPLES = list(pd.read_csv(GOLDEN / "one_sample.csv").itertuples())
+
+
+def ids(row):
+    return row.sample
+
+
+def means_of(row):
+    return np.sort(DATA.loc[DATA["sample"] == row.sample, "value"].to_numpy())
+
+
+@pytest.mark.parametrize("row", [row for row in SAMPLES if row.n <= 16], ids=ids)
+def test_sign_flips_agree_with_enumeration_in_r(row):
+    found = sign_flip(means_of(row), alpha=0.05, draws=2_000, seed=0)
+    assert found.p_value == pytest.approx(row.sign_flip_p, rel=1e-12)
+
+
+@pytest.mark.parametrize("row", SAMPLES, ids=ids)
+def test_bca_agrees_with_boot(row):
+    found = bca_bootstrap(means_of(row), alpha=0.05, draws=99_999, seed=0)
+    width = row.bca_high - row.bca_low  # R's limits are drawn too
+    assert found.ci_low == pytest.approx(row.bca_low, abs=0.03 * width)
+    assert found.ci_high == pytest.approx(row.bca_high, abs=0.03 * width)

@@ -4,6 +4,7 @@ import pytest
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics import learned_flags, primary_population, restrict
+from saliency_stats.statistics.selection import plain, unlearned_of
 
 
 def predictions():
@@ -81,3 +82,48 @@ def test_learned_flags_are_those_of_the_trained_model_on_the_split(make_metrics)
     assert learned_flags(metrics) == {10.0: False, 20.0: True}
     with pytest.raises(StatisticsError, match="two rows"):
         learned_flags(pd.concat([metrics, metrics]))
+
+
+def test_patches_that_are_correct_and_not_confident_are_unsure(make_study):
+    found = primary_population(predictions(), min_confidence=0.9)
+    assert found.unsure.to_numpy().tolist() == [["hesitant", 20.0, "malignant"]]
+    assert list(found.patches) == list(found.unsure) == ["patch_id", "magnification", "label"]
+    ledger = found.unsure.assign(value=1.0)
+    assert restrict(ledger, found).empty
+    assert restrict(ledger, found, unsure=True)["value"].tolist() == [1.0]
+
+
+def test_another_model_and_split_can_decide():
+    found = primary_population(predictions().assign(split="valid"), min_confidence=0.5, evaluation_split="valid")
+    assert len(found.patches) == 4
+    with pytest.raises(StatisticsError, match=r"none of model 'shuffled' on split 'test' \(found: randomised/test, "):
+        primary_population(predictions(), min_confidence=0.5, model="shuffled")
+    control = predictions().assign(correct=True)
+    assert primary_population(control, min_confidence=0.5, model="randomised").patches["label"].tolist() == ["benign"]
+
+
+@pytest.mark.parametrize("p_malignant", [0.0, 1.0])
+def test_certainty_is_a_probability(p_malignant):
+    found = primary_population(predictions().assign(p_malignant=p_malignant), min_confidence=0.9)
+    assert len(found.patches) == (2 if p_malignant else 1)
+    for wrong in (-0.01, 1.01):
+        with pytest.raises(StatisticsError, match="not probabilities"):
+            primary_population(predictions().assign(p_malignant=wrong), min_confidence=0.9)
+
+
+def test_what_is_no_truth_value_is_named_wherever_it_stands():
+    table = predictions().astype({"correct": object})
+    table.loc[2, "correct"] = "maybe"  # after a True and before a False
+    with pytest.raises(StatisticsError, match="predictions: column correct holds 'maybe', expected True or False"):
+        primary_population(table, min_confidence=0.9)
+    table.loc[[0, 2], "correct"] = [False, "maybe"]
+    with pytest.raises(StatisticsError, match="holds 'maybe'"):
+        primary_population(table, min_confidence=0.9)
+
+
+def test_magnifications_that_did_not_learn_are_known_or_refused():
+    assert unlearned_of([10, 20], None) == set()
+    assert unlearned_of([10, 20], {10: True, 20.0: False, 40: False}) == {20}
+    with pytest.raises(StatisticsError, match=r"nothing is said about magnification 20 \(found: \[10\]\)"):
+        unlearned_of([10, 20], {10: True})
+    assert [type(plain(value)) for value in (np.float64(2), 2, "a")] == [float, int, str]

@@ -3,9 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from saliency_stats.statistics import StatisticsParameters, contrast_table
+from saliency_stats.statistics import TESTS, StatisticsParameters, contrast_table
 from saliency_stats.statistics.contrasts import inferred, sampled
-from saliency_stats.statistics.parameters import TESTS
 from saliency_stats.statistics.simultaneous import with_simultaneous_intervals
 
 SETTINGS = StatisticsParameters(bootstrap_draws=2_000)

@@ -44,3 +44,15 @@ def test_one_patch_a_unit_has_design_effect_one():
 def test_what_cannot_be_estimated_is_nan(values, units):
     found = clustering(np.array(values), np.array(units))
     assert np.isnan([found.icc, found.design_effect, found.n_effective]).all()
+
+
+def test_the_analysis_of_variance_by_hand():
+    # units of 2 and 4 patches: means 1 and 4, grand mean 3, sums of squares 2 and 4 within, 12 between
+    found = clustering(np.array([0.0, 2.0, 3.0, 3.0, 5.0, 5.0]), np.array([0, 0, 1, 1, 1, 1]))
+    n0 = 6 - (4 + 16) / 6
+    icc = (12 - 1.5) / (12 + (n0 - 1) * 1.5)
+    assert (found.n0, found.icc) == (pytest.approx(n0), pytest.approx(icc))
+    assert found.design_effect == pytest.approx(1 + (n0 - 1) * icc)
+    assert found.n_effective == pytest.approx(6 / (1 + (n0 - 1) * icc))
+    alone = clustering(np.array([1.0, 2.0]), np.array([0, 0]))
+    assert np.isnan([alone.icc, alone.n0, alone.design_effect, alone.n_effective]).all()

@@ -9,9 +9,9 @@ from formulaic import Formula  # type: ignore[import-untyped]  # ships no types
 from formulaic.errors import FormulaicError  # type: ignore[import-untyped]
 
 from saliency_stats.errors import StatisticsError
+from saliency_stats.statistics.models.checks import check_alpha, one_of, require_columns
 from saliency_stats.statistics.models.linear import LinearTest
 from saliency_stats.statistics.models.mixed import Freedom, Method
-from saliency_stats.statistics.parameters import MAX_ALPHA, in_range, one_of, require_columns
 from saliency_stats.typing import BoolArray, Float64Array, IndexArray
 
 
@@ -138,7 +138,7 @@ def check_choices(df: Freedom, method: Method, alpha: float) -> None:
     """Raise :class:`StatisticsError` if a choice is not one of those offered, or two do not go together."""
     one_of("df", df, ("satterthwaite", "kenward_roger"))
     one_of("method", method, ("reml", "ml"))
-    in_range("alpha", alpha, 0 < alpha < MAX_ALPHA, f"above 0 and below {MAX_ALPHA}")
+    check_alpha(alpha)
     if df == "kenward_roger" and method == "ml":
         raise StatisticsError("statistics: df is 'kenward_roger', which is made for method 'reml'; found 'ml'")
 

@@ -85,7 +85,8 @@ def cluster_robust(sums: GroupedSums) -> ClusterRobust:
 
     Pustejovsky and Tipton (2018), *Journal of Business & Economic Statistics* 36, 672-683, equation 7, with independent
     rows of one variance as the working model. Needs no more than p x p matrices per group, since
-    ``X' f(X M X') = f(X'X M) X'`` for any function of a matrix.
+    ``X' f(X M X') = f(X'X M) X'`` for any function of a matrix. (statsmodels has CR1 alone, without these
+    degrees of freedom.)
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ from scipy import stats
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.models.grouped import GroupedSums
-from saliency_stats.statistics.models.robust import cluster_robust
+from saliency_stats.statistics.models.robust import cluster_robust, refuse_dependent
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 DATA = pd.read_csv(GOLDEN / "mixed_data.csv")
@@ -48,3 +48,58 @@ def test_what_cannot_be_tested_is_refused():
         cluster_robust(GroupedSums.from_rows(y, np.ones((6, 2)), slide))
     with pytest.raises(StatisticsError, match="does not vary"):
         cluster_robust(GroupedSums.from_rows(np.ones(6), np.ones((6, 1)), slide)).test(np.ones(1))
+
+
+def covariate_rows(seed=0):
+    rng = np.random.default_rng(seed)
+    slide = np.repeat(np.arange(7), rng.integers(3, 12, 7))
+    x = np.column_stack([np.ones(slide.size), rng.normal(size=slide.size)])
+    return x @ [0.3, 0.5] + rng.normal(size=7)[slide] + rng.normal(size=slide.size), x, slide
+
+
+@pytest.mark.parametrize("factor", [1e-3, -2.0, 1e3])
+def test_the_scale_of_a_covariate_is_that_of_its_coefficient(factor):
+    y, x, slide = covariate_rows()
+    base, scaled = (cluster_robust(GroupedSums.from_rows(y, x * [1, by], slide)) for by in (1, factor))
+    np.testing.assert_allclose(scaled.coefficients, base.coefficients / [1, factor])
+    np.testing.assert_allclose(scaled.covariance, base.covariance / np.outer([1, factor], [1, factor]), rtol=1e-6)
+    for weights in ([1.0, 0.0], [0.0, 1.0]):
+        one, two = (fit.test(np.array(weights)) for fit in (base, scaled))
+        assert two.df == pytest.approx(one.df)
+        assert two.p_value == pytest.approx(one.p_value)
+
+
+def test_the_scale_of_the_outcome_and_the_value_under_the_null():
+    y, x, slide = covariate_rows()
+    base, scaled = (cluster_robust(GroupedSums.from_rows(by * y, x, slide)) for by in (1, 1e-7))
+    weights = np.array([0.0, 1.0])
+    assert scaled.test(weights).p_value == pytest.approx(base.test(weights).p_value)
+    found = base.test(weights, null=0.2, alpha=0.1)
+    assert found.statistic == pytest.approx((found.estimate - 0.2) / found.se)
+    half = stats.t.ppf(0.95, found.df) * found.se
+    assert (found.ci_low, found.ci_high) == pytest.approx((found.estimate - half, found.estimate + half))
+    with pytest.raises(StatisticsError, match="3 weights for 2"):
+        base.test(np.ones(3))
+
+
+def test_the_covariance_by_its_definition():
+    y, x, slide = covariate_rows()
+    fit = cluster_robust(GroupedSums.from_rows(y, x, slide))
+    bread = np.linalg.inv(x.T @ x)
+    residual = y - x @ bread @ x.T @ y
+    meat = np.zeros((2, 2))
+    for group in range(7):
+        own = x[slide == group]
+        values, vectors = np.linalg.eigh(np.eye(len(own)) - own @ bread @ own.T)
+        score = own.T @ (vectors * values**-0.5) @ vectors.T @ residual[slide == group]
+        meat += np.outer(score, score)
+    np.testing.assert_allclose(fit.covariance, bread @ meat @ bread)
+
+
+def test_two_groups_are_enough():
+    found = cluster_robust(GroupedSums.from_rows(np.array([1.0, 2.0, 4.0]), np.ones((3, 1)), np.array([0, 0, 1])))
+    assert found.coefficients[0] == pytest.approx(7 / 3)
+    refuse_dependent(np.diag([1.0, 1e-12]))
+    for gram in ([[1.0, 0.0], [0.0, 0.0]], [[1.0, 2.0], [2.0, 4.0]]):
+        with pytest.raises(StatisticsError, match="depend"):
+            refuse_dependent(np.array(gram))

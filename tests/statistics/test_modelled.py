@@ -1,0 +1,100 @@
+"""Tests that see the patches: they are the models' own, over slides or patients."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from saliency_stats.statistics import GroupedSums, contrast_table
+from saliency_stats.statistics.differences import group_difference
+from saliency_stats.statistics.models.gee import estimating_equations
+from saliency_stats.statistics.models.mixed import fit_random_intercept
+from saliency_stats.statistics.models.nested import nested_intercepts
+from saliency_stats.statistics.models.robust import cluster_robust
+from saliency_stats.statistics.registry import infer
+from saliency_stats.statistics.units import independent_units
+
+
+def patches(seed=0, sizes=(3, 9, 5, 7, 4, 6)):
+    rng = np.random.default_rng(seed)
+    slide = np.repeat(np.arange(len(sizes)), sizes)
+    value = 0.3 + rng.normal(0, 0.5, len(sizes))[slide] + rng.normal(0, 0.5, sum(sizes))
+    names = pd.Series(slide).map("s{}".format)
+    return pd.DataFrame({"slide_id": names, "patient_id": pd.Series(slide // 2).map("p{}".format), "value": value})
+
+
+@pytest.mark.parametrize("test", ["mixed_satterthwaite", "mixed_kenward_roger"])
+def test_the_mixed_rows_are_the_models(test):
+    table = patches()
+    sums = GroupedSums.from_rows(table["value"].to_numpy(), np.ones((len(table), 1)), table["slide_id"].to_numpy())
+    expected = fit_random_intercept(sums).test(np.ones(1), df=test.removeprefix("mixed_"))
+    row = contrast_table(table, "value", tests=test).iloc[0]
+    for name in ("estimate", "se", "df", "statistic", "p_value", "ci_low", "ci_high"):
+        assert row[name] == pytest.approx(getattr(expected, name), rel=1e-8)
+
+
+def test_patients_with_several_slides_are_a_nested_model():
+    table = patches()
+    sums = GroupedSums.from_rows(table["value"].to_numpy(), np.ones((len(table), 1)), table["slide_id"].to_numpy())
+    patients = [f"p{int(name[1:]) // 2}" for name in sums.groups]
+    expected = nested_intercepts(sums, np.array(patients)).test(np.ones(1))
+    row = contrast_table(table, "value", patient="patient_id", tests="mixed_satterthwaite").iloc[0]
+    assert (row["estimate"], row["se"], row["df"]) == pytest.approx((expected.estimate, expected.se, expected.df), 1e-6)
+    by_patient = sums.regrouped(np.array(patients))
+    expected = cluster_robust(by_patient).test(np.ones(1))
+    row = contrast_table(table, "value", patient="patient_id", tests="cluster_robust").iloc[0]
+    assert (row["p_value"], row["df"]) == pytest.approx((expected.p_value, expected.df))
+
+
+def test_a_variance_at_zero_is_said():
+    table = patches()
+    means = table.groupby("slide_id")["value"].transform("mean")
+    table["value"] = table["value"] - means + 0.01 * means
+    row = contrast_table(table, "value", tests="mixed_satterthwaite").iloc[0]
+    assert row["status"] == "tested"
+    assert "no variance between slides" in row["reason"]
+
+
+def test_one_patch_in_each_slide_leaves_the_tests_on_means():
+    table = patches(sizes=(1,) * 8)
+    found = contrast_table(table, "value").set_index("test")
+    refused = found.index[found["status"] == "no_inference"].tolist()
+    assert refused == ["mixed_satterthwaite", "mixed_kenward_roger"]
+    assert found.loc[refused, "reason"].str.contains("has one row").all()
+    reference = stats.ttest_1samp(table["value"], 0).pvalue
+    assert found.loc[["t_slide_means", "cluster_robust"], "p_value"].to_numpy() == pytest.approx(reference)
+
+
+def test_estimating_equations_are_over_the_units():
+    table = patches()
+    sums = GroupedSums.from_rows(table["value"].to_numpy(), np.ones((len(table), 1)), table["slide_id"].to_numpy())
+    for patient, groups in ((None, sums), ("patient_id", sums.regrouped([f"p{int(n[1:]) // 2}" for n in sums.groups]))):
+        expected = estimating_equations(groups).test(np.ones(1), alpha=0.1)
+        row = contrast_table(table, "value", patient=patient, tests="gee_bias_reduced", alpha=0.1).iloc[0]
+        for name in ("estimate", "se", "df", "statistic", "p_value", "ci_low", "ci_high"):
+            assert row[name] == pytest.approx(getattr(expected, name), rel=1e-8)
+        assert row["df"] == row["n_units"] - 1
+
+
+@pytest.mark.parametrize("test", ["mixed_satterthwaite", "cluster_robust", "gee_bias_reduced"])
+def test_units_without_their_patches_are_no_model(test):
+    units = dataclasses.replace(independent_units(patches(), "value"), sums=None)
+    found = infer(test, units, alpha=0.05, draws=2_000, seed=0)
+    assert found.note == "the patches of the units are not known"
+
+
+def test_a_difference_is_the_second_coefficient():
+    table = patches().assign(group=lambda t: np.where(np.arange(len(t)) % 2, "a", "b"))
+    units = group_difference(table, "value", "group", ("a", "b"))
+    x = np.column_stack([np.ones(len(table)), table["group"] == "a"])
+    sums = GroupedSums.from_rows(table["value"].to_numpy(), x, table["slide_id"].to_numpy())
+    weights = np.array([0.0, 1.0])
+    for test, expected in (
+        ("mixed_kenward_roger", fit_random_intercept(sums).test(weights, df="kenward_roger")),
+        ("cluster_robust", cluster_robust(sums).test(weights)),
+        ("gee_bias_reduced", estimating_equations(sums).test(weights)),
+    ):
+        found = infer(test, units, alpha=0.05, draws=2_000, seed=0)
+        assert (found.estimate, found.se, found.df) == pytest.approx((expected.estimate, expected.se, expected.df))
