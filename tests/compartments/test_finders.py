@@ -57,7 +57,7 @@ def test_the_offset_reaches_the_model(view):
 
 
 def test_another_name_is_refused_with_those_that_are_known():
-    with pytest.raises(CompartmentError, match="'stardust'.*builtin, 2D_versatile_he, classical"):
+    with pytest.raises(CompartmentError, match=r"'stardust'.*builtin, 2D_versatile_he, classical"):
         nucleus_finder("stardust")
 
 

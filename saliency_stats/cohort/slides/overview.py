@@ -5,15 +5,18 @@ the largest minus the smallest, which is the saturation S of HSV as a density, -
 dark it is: dust, the edge of the cover slip, a shadow.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt, label
+from scipy.ndimage import distance_transform_edt
 from skimage.filters import threshold_otsu
+from skimage.morphology import remove_small_holes, remove_small_objects
 
-from saliency_stats.cohort.tissue import GLASS_OD
+from saliency_stats.imaging import tissue as imaging
+from saliency_stats.imaging.density import glass_colour, optical_density
 from saliency_stats.typing import BoolArray, Float32Array, Float64Array, Image, Int64Array
 
 #: Otsu divides whatever it is given, an empty slide into brighter and darker noise. Glass, with its tint and the noise
@@ -110,9 +113,10 @@ class TissueMap:
 def tissue_mask(image: Image, mpp_y: float, mpp_x: float) -> BoolArray:
     """Find the tissue on an overview of a slide.
 
-    Tissue is colourful beyond Otsu's threshold (Otsu 1979, eq. 12), kept between :data:`MIN_COLOUR` and
-    :data:`MAX_COLOUR`, has a mean optical density above :data:`GLASS_OD`, and is no ink (:func:`ink_mask`). Small
-    holes are filled and small pieces dropped.
+    Tissue is what it is for patches and the background compartment (``imaging.tissue``), and besides no dust, tint or
+    ink: it is colourful beyond Otsu's threshold (Otsu 1979, eq. 12), kept between :data:`MIN_COLOUR` and
+    :data:`MAX_COLOUR`; it absorbs more green than blue, as yellowed glass does not; and :func:`ink_mask` spares it.
+    Small holes are filled and small pieces dropped.
 
     Parameters
     ----------
@@ -126,17 +130,18 @@ def tissue_mask(image: Image, mpp_y: float, mpp_x: float) -> BoolArray:
     ndarray
         (H, W) bool; nothing of an empty slide.
     """
-    density = _density(image)
+    density = optical_density(image)
     colour = density.max(axis=2) - density.min(axis=2)
     ink = _ink(density, mpp_y, mpp_x)
     if ink.all():
         return np.zeros_like(ink)
     otsu = threshold_otsu(colour[~ink])  # type: ignore[no-untyped-call]  # no annotations
     threshold = float(np.clip(otsu, MIN_COLOUR, MAX_COLOUR))
-    tissue = (colour > threshold) & (density.mean(axis=2) > GLASS_OD) & ~ink
+    stained = imaging.tissue_mask(image, (mpp_y + mpp_x) / 2, glass_colour(image.reshape(-1, 3)))
+    tissue = stained & (colour > threshold) & (density[..., 1] > density[..., 2]) & ~ink
     pixel_um2 = mpp_y * mpp_x
-    filled = ~_without_small(~tissue, MIN_HOLE_UM2 / pixel_um2)
-    return _without_small(filled & ~ink, MIN_TISSUE_UM2 / pixel_um2)
+    filled = remove_small_holes(tissue, max_size=_below(MIN_HOLE_UM2 / pixel_um2))
+    return np.asarray(remove_small_objects(filled & ~ink, max_size=_below(MIN_TISSUE_UM2 / pixel_um2)))
 
 
 def ink_mask(image: Image, mpp_y: float, mpp_x: float) -> BoolArray:
@@ -167,13 +172,7 @@ def ink_mask(image: Image, mpp_y: float, mpp_x: float) -> BoolArray:
     ndarray
         (H, W) bool.
     """
-    return _ink(_density(image), mpp_y, mpp_x)
-
-
-def _density(image: Image) -> Float32Array:
-    table = -np.log10(np.maximum(np.arange(256), 1) / 255).astype(np.float32)
-    density: Float32Array = table[image]
-    return density
+    return _ink(optical_density(image), mpp_y, mpp_x)
 
 
 def _ink(density: Float32Array, mpp_y: float, mpp_x: float) -> BoolArray:
@@ -183,17 +182,14 @@ def _ink(density: Float32Array, mpp_y: float, mpp_x: float) -> BoolArray:
     cold = (red > 1.1 * green) | ((red > 0.9 * green) & (blue < 0.3 * red))
     warm = (blue > 0.75 * green) & (green > _STRONG) & (red < 0.5 * green)
     black = (mean > _STRONG) & (colour < mean / 4)
-    ink = _without_small((mean > _FAINT) & (cold | warm | black), MIN_INK_UM2 / (mpp_y * mpp_x))
+    strokes = (mean > _FAINT) & (cold | warm | black)
+    ink: BoolArray = remove_small_objects(strokes, max_size=_below(MIN_INK_UM2 / (mpp_y * mpp_x)))
     if not ink.any():
         return ink
     near: BoolArray = distance_transform_edt(~ink, sampling=(mpp_y, mpp_x)) <= INK_MARGIN_UM
     return near
 
 
-def _without_small(mask: BoolArray, size_px: float) -> BoolArray:
-    """Drop pieces (connected by sides) of fewer pixels."""
-    pieces, _ = label(mask)
-    large = np.bincount(pieces.ravel()) >= size_px
-    large[0] = False
-    kept: BoolArray = large[pieces]
-    return kept
+def _below(size_px: float) -> int:
+    """Whole number of pixels that is the largest one below a size: what scikit-image drops."""
+    return math.ceil(size_px) - 1
