@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 from scipy import ndimage
 from skimage.color import rgb2gray
+from skimage.transform import downscale_local_mean
 
 from saliency_stats.typing import Float32Array, Image
 
@@ -63,7 +64,7 @@ def focus(image: Image, mpp: float) -> float:
     block = max(1, min(int(_PIXEL_UM / mpp), *luminance.shape))
     height, width = (length // block for length in luminance.shape)
     cropped = luminance[: height * block, : width * block]
-    small = cropped.reshape(height, block, width, block).mean(axis=(1, 3))
+    small = downscale_local_mean(cropped, (block, block))  # type: ignore[no-untyped-call]
     sigma_px = max(_FINE_UM / (mpp * block), 1.0)
     fine, coarse = (
         float(np.std(small - ndimage.gaussian_filter(small, sigma, mode="nearest", truncate=3.0)))

@@ -4,7 +4,7 @@ from skimage.transform import resize
 
 from saliency_stats.cohort import Phantom
 from saliency_stats.compartments import FibreParameters, concentrations, estimate_stains
-from saliency_stats.compartments.cells import CELL_SCALE, reach_um, weighed
+from saliency_stats.compartments.cells import CELL_SCALE, nuclear_radius_um, reach_um, weighed
 from saliency_stats.errors import CompartmentError
 
 SHAPE = (64, 64)
@@ -58,7 +58,7 @@ def test_small_nuclei_get_thin_rims_and_large_ones_wide_ones():
 def test_reach_is_that_of_the_disc_of_equal_area_and_bounded():
     instances = disc(4, (12, 12), 2, disc(12))
     area_um2 = np.bincount(instances.ravel()) * 0.25
-    reach = reach_um(instances, 0.5, 5.0, 2.0)
+    reach = reach_um(nuclear_radius_um(instances, 0.5), 5.0, 2.0)
     assert reach[0] == 0
     assert reach[1] == 5.0
     assert reach[2] == pytest.approx(np.sqrt(area_um2[2] / np.pi))

@@ -11,13 +11,15 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
+from numpy.typing import ArrayLike
+from scipy.ndimage import distance_transform_edt, map_coordinates
 from skimage.filters import threshold_otsu
 from skimage.morphology import remove_small_holes, remove_small_objects
+from skimage.transform import integral_image
 
 from saliency_stats.imaging import tissue as imaging
 from saliency_stats.imaging.density import glass_colour, optical_density
-from saliency_stats.typing import BoolArray, Float32Array, Float64Array, Image, Int64Array
+from saliency_stats.typing import BoolArray, Float32Array, Float64Array, Image
 
 #: Otsu divides whatever it is given, an empty slide into brighter and darker noise. Glass, with its tint and the noise
 #: of compression, stays below this colourfulness (S = 7 %): 0.02 for 99 of 100 pixels in CAMELYON patches.
@@ -64,15 +66,11 @@ class TissueMap:
         return float(self.mask.sum()) * self.mpp_y * self.mpp_x
 
     @cached_property
-    def _integral(self) -> Int64Array:
+    def _integral(self) -> Float64Array:
         """Number of tissue pixels above and to the left of each corner between pixels, (H + 1, W + 1)."""
-        return np.pad(self.mask.cumsum(axis=0, dtype=np.int64).cumsum(axis=1), ((1, 0), (1, 0)))
+        return np.pad(integral_image(self.mask, dtype=np.float64), ((1, 0), (1, 0)))  # type: ignore[no-untyped-call]
 
-    def share(self, centre_um: tuple[float, float], side_um: float) -> float:
-        """Share of tissue in one square; see :meth:`shares`."""
-        return float(self.shares(np.array([centre_um]), side_um)[0])
-
-    def shares(self, centres_um: Float64Array, side_um: float) -> Float64Array:
+    def shares(self, centres_um: ArrayLike, side_um: float) -> Float64Array:
         """Share of tissue in squares, pixels counting by the part of them that lies inside.
 
         Parameters
@@ -87,7 +85,8 @@ class TissueMap:
         ndarray
             (N,) shares between 0 and 1.
         """
-        first, last = ((centres_um + half) / (self.mpp_y, self.mpp_x) for half in (-side_um / 2, side_um / 2))
+        centres = np.asarray(centres_um, dtype=np.float64).reshape(-1, 2)
+        first, last = ((centres + half) / (self.mpp_y, self.mpp_x) for half in (-side_um / 2, side_um / 2))
         inside = (
             self._count(last[:, 0], last[:, 1])
             - self._count(first[:, 0], last[:, 1])
@@ -99,15 +98,7 @@ class TissueMap:
 
     def _count(self, y_px: Float64Array, x_px: Float64Array) -> Float64Array:
         """Tissue pixels above and to the left of points; linear between corners, as a pixel is all tissue or none."""
-        height, width = self.mask.shape
-        y, x = np.clip(y_px, 0, height), np.clip(x_px, 0, width)
-        row, column = (np.minimum(p.astype(np.intp), n - 1) for p, n in ((y, height), (x, width)))
-        down, right = y - row, x - column
-        table = self._integral
-        upper = (1 - right) * table[row, column] + right * table[row, column + 1]
-        lower = (1 - right) * table[row + 1, column] + right * table[row + 1, column + 1]
-        count: Float64Array = (1 - down) * upper + down * lower
-        return count
+        return np.asarray(map_coordinates(self._integral, [y_px, x_px], order=1, mode="nearest"))
 
 
 def tissue_mask(image: Image, mpp_y: float, mpp_x: float) -> BoolArray:
