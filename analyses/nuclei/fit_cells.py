@@ -43,7 +43,7 @@ from saliency_stats.compartments import (
     view_of,
 )
 from saliency_stats.compartments.cell_rule import LIMIT, CellRule
-from saliency_stats.compartments.cells import ASKED_UM, CELL_SCALE, reach_um, weighed
+from saliency_stats.compartments.cells import ASKED_UM, CELL_SCALE, nuclear_radius_um, reach_um, weighed
 from saliency_stats.compartments.fibre import FibreParameters, cell_evidence
 from saliency_stats.compartments.surroundings import relative
 from saliency_stats.vocabulary import COMPARTMENT_CODES
@@ -133,7 +133,8 @@ def sample(example: Example, rng: np.random.Generator) -> pd.DataFrame:
     tissue = view_of(image, mpp, USUAL, example.stains).tissue
     steps, nearest = ndimage.distance_transform_edt(nuclei == 0, return_indices=True)
     distance, owner = (steps - 0.5) * mpp, nuclei[tuple(nearest)]
-    within = tissue & (nuclei == 0) & (distance <= reach_um(nuclei, mpp, ASKED_UM, CELL_SCALE)[owner])
+    reach = reach_um(nuclear_radius_um(nuclei, mpp), ASKED_UM, CELL_SCALE)
+    within = tissue & (nuclei == 0) & (distance <= reach[owner])
     away = tissue & (distance > FibreParameters().nuclear_margin_um)
     stained = concentrations(image, example.stains)
     evidence = cell_evidence(nuclei, owner, distance, tissue, away, stained, example.stains.maxima, mpp)

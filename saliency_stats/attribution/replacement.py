@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter
 
-from saliency_stats.compartments.stain import DARKEST
 from saliency_stats.errors import AttributionError
+from saliency_stats.imaging.density import DARKEST
 from saliency_stats.typing import Float32Array, Float64Array
 
 #: What may stand in for a compartment.

@@ -8,14 +8,15 @@ from saliency_stats.cohort.patch import Cohort, Patch
 class CachedCohort:
     """A cohort that keeps the patches it has read, up to a number of bytes; the rest is read again each time.
 
-    Training reads each patch once per epoch; drawing a phantom or decoding a JPEG costs more than keeping it.
+    Training reads each patch once per epoch; drawing a phantom or decoding a JPEG costs more than keeping it. A pickled
+    cohort carries no patches: every process keeps its own.
 
     Parameters
     ----------
     cohort
         The cohort behind.
     max_bytes
-        Bytes of pixels that are kept at most.
+        Bytes of pixels that a process keeps at most.
 
     Attributes
     ----------
@@ -26,9 +27,12 @@ class CachedCohort:
     def __init__(self, cohort: Cohort, max_bytes: int) -> None:
         self.kind, self.table, self.digests = cohort.kind, cohort.table, cohort.digests
         self.inner = cohort
-        self._left = max_bytes
+        self._max_bytes = self._left = max_bytes
         self._kept: dict[int, Patch] = {}
         self._lock = Lock()
+
+    def __reduce__(self) -> tuple[type["CachedCohort"], tuple[Cohort, int]]:
+        return type(self), (self.inner, self._max_bytes)
 
     def read(self, row: int) -> Patch:
         """Read a patch, from memory if it was kept."""

@@ -5,10 +5,11 @@ from saliency_stats.compartments.finders import nucleus_finder
 from saliency_stats.compartments.membership import downsample, from_codes, to_codes
 from saliency_stats.compartments.nuclei import NucleusParameters
 from saliency_stats.compartments.segmentation import Segmentation, find_nuclei, from_truth, segment, segment_batch
-from saliency_stats.compartments.stain import Stains, concentrations, estimate_stains, optical_density
+from saliency_stats.compartments.stain import Stains, concentrations, estimate_stains
 from saliency_stats.compartments.stain_table import stain_table, stains_from
 from saliency_stats.compartments.table import nuclei_table
 from saliency_stats.compartments.view import CompartmentParameters, Found, NucleusFinder, View, nothing_found, view_of
+from saliency_stats.imaging.density import optical_density
 
 __all__ = [
     "CompartmentParameters",

@@ -31,38 +31,18 @@ def _maxima(concentrations: FloatArray, tissue: BoolArray) -> tuple[float, float
     return (max(float(h), 0.05), max(float(e), 0.05))
 
 
-def reach_um(instances: Instances, mpp: float, cytoplasm_um: float, cell_scale: float) -> FloatArray:
-    """How far the cell of each nucleus reaches from its border, by the number of the nucleus.
-
-    ``cell_scale - 1`` of its own radii, that of the disc of equal area, and at most ``cytoplasm_um``.
-
-    Parameters
-    ----------
-    instances
-        (H, W) int32 nuclei, 0 outside.
-    mpp
-        µm per pixel.
-    cytoplasm_um, cell_scale
-        See ``weighed``.
-
-    Returns
-    -------
-    ndarray
-        (``instances.max() + 1``,) in µm; 0 for numbers not used.
-    """
-    return _reach_um(_radius_um(instances, mpp), cytoplasm_um, cell_scale)
-
-
 def asked_um(cytoplasm_um: float) -> float:
-    """Give how far from nuclei the tissue is weighed for a reach."""
+    """Distance from nuclei up to which tissue is weighed, for the longest reach asked for."""
     return max(cytoplasm_um, ASKED_UM)
 
 
-def _radius_um(instances: Instances, mpp: float) -> FloatArray:
+def nuclear_radius_um(instances: Instances, mpp: float) -> FloatArray:
+    """Radius of the disc of equal area of every nucleus, by its number; 0 for numbers not used."""
     return np.asarray(np.sqrt(nuclear_shape(instances, mpp)[0] / np.pi))
 
 
-def _reach_um(radius_um: FloatArray, cytoplasm_um: float, cell_scale: float) -> FloatArray:
+def reach_um(radius_um: FloatArray, cytoplasm_um: float, cell_scale: float) -> FloatArray:
+    """How far a cell reaches from its nucleus: ``cell_scale - 1`` nuclear radii, and at most ``cytoplasm_um``."""
     return np.asarray(np.minimum((cell_scale - 1) * radius_um, cytoplasm_um))
 
 
@@ -85,7 +65,7 @@ class Weighed:
     distance_um
         (H, W) distance to its border.
     odds
-        (H, W) log-odds of cytoplasm against fibre; minus infinity where nobody asked.
+        (H, W) log-odds of cytoplasm against fibre; minus infinity where they were not asked for.
     radius_um
         Of every nucleus, by its number: that of the disc of equal area.
     cell_scale
@@ -117,7 +97,7 @@ class Weighed:
         ndarray
             (H, W) int32: number of the nucleus whose cytoplasm this is, 0 elsewhere (nuclei included).
         """
-        reach = _reach_um(self.radius_um, cytoplasm_um, self.cell_scale)
+        reach = reach_um(self.radius_um, cytoplasm_um, self.cell_scale)
         cells = np.where((self.odds > threshold) & (self.distance_um <= reach[self.owner]), self.owner, 0)
         return _attached(cells.astype(np.int32), self.instances)
 
@@ -174,7 +154,7 @@ def weighed(
     """
     if not (np.isfinite(cell_scale) and cell_scale > 1):
         raise CompartmentError(f"cell_scale must be a finite number above 1, found {cell_scale!r}; the usual is 5.")
-    radius_um = _radius_um(instances, mpp)
+    radius_um = nuclear_radius_um(instances, mpp)
     outside = instances == 0
     if outside.all():
         nowhere = np.full(instances.shape, np.inf, dtype=np.float32)
@@ -182,7 +162,7 @@ def weighed(
     steps, nearest = ndimage.distance_transform_edt(outside, return_indices=True)
     distance_um = (steps - 0.5) * mpp
     owner = instances[tuple(nearest)]
-    asked = outside & tissue & (distance_um <= _reach_um(radius_um, asked_um(cytoplasm_um), cell_scale)[owner])
+    asked = outside & tissue & (distance_um <= reach_um(radius_um, asked_um(cytoplasm_um), cell_scale)[owner])
     away = tissue & (distance_um > parameters.nuclear_margin_um)
     maxima = maxima or _maxima(concentrations, tissue)
     found = cell_evidence(instances, owner, distance_um, tissue, away, concentrations, maxima, mpp, parameters)

@@ -4,6 +4,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from skimage.measure import block_reduce
 
 from saliency_stats.errors import CompartmentError
 from saliency_stats.typing import Float32Array, Float64Array, UInt8Array
@@ -83,14 +84,14 @@ def downsample(memberships: npt.ArrayLike, factor: int) -> Float64Array:
         If the shape is not (K, H, W) or the factor does not divide it.
     """
     array = _checked(memberships)
-    k, h, w = array.shape
+    _, h, w = array.shape
     if factor < 1 or h % factor or w % factor:
         raise CompartmentError(
             f"Memberships of {h} x {w} pixels cannot be averaged over blocks of {factor}: "
             "crop the image to a multiple of the factor."
         )
-    blocks = array.reshape(k, h // factor, factor, w // factor, factor)
-    return np.asarray(blocks.mean(axis=(2, 4), dtype=np.float64))
+    averaged = block_reduce(array, (1, factor, factor), np.mean, func_kwargs={"dtype": np.float64})  # type: ignore[no-untyped-call]
+    return np.asarray(averaged)
 
 
 def _checked(memberships: npt.ArrayLike) -> npt.NDArray[np.generic]:

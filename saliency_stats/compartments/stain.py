@@ -15,6 +15,7 @@ import numpy.typing as npt
 from skimage.filters import threshold_otsu
 
 from saliency_stats.errors import CompartmentError
+from saliency_stats.imaging.density import WHITE, glass_colour, optical_density
 from saliency_stats.typing import Float32Array, FloatArray, UInt8Array
 
 #: Ruifrok and Johnston (2001), haematoxylin and eosin, as in ``skimage.color.rgb_from_hed``.
@@ -35,11 +36,6 @@ EOSIN_GREEN: Final = 0.70
 #: Pixels kept of one image, and of a slide: what bounds the memory.
 PIXELS_PER_IMAGE: Final = 4096
 PIXELS_PER_SLIDE: Final = 400_000
-#: Glass is brighter than this and closer to grey than ``GLASS_SPREAD`` (largest minus smallest channel).
-GLASS_LEVEL: Final = 200
-GLASS_SPREAD: Final = 12
-#: Darker levels are rounding and JPEG noise rather than light; they count as this level.
-DARKEST: Final = 8
 #: The haematoxylin OD of a nuclear border lies in this range on every slide looked at.
 NUCLEAR_OD_RANGE: Final = (0.15, 0.60)
 #: Percentiles of intensity that stardist's own examples normalise by.
@@ -71,7 +67,7 @@ class Stains:
 
     vectors: tuple[tuple[float, float, float], tuple[float, float, float]]
     source: str
-    white: tuple[float, float, float] = (255.0, 255.0, 255.0)
+    white: tuple[float, float, float] = WHITE
     maxima: tuple[float, float] = (1.0, 0.5)
     nuclear_od: float = 0.25
     levels: tuple[float, float] = (0.0, 255.0)
@@ -104,27 +100,6 @@ class Stains:
 
 def _unit(vector: FloatArray) -> FloatArray:
     return vector / np.linalg.norm(vector)
-
-
-def optical_density(image: UInt8Array, white: tuple[float, float, float] = (255.0, 255.0, 255.0)) -> Float32Array:
-    """Optical density of every channel, ``-log10(max(I, DARKEST) / white)``, negative values set to 0.
-
-    Parameters
-    ----------
-    image
-        (..., 3) uint8.
-    white
-        Intensity of the glass per channel.
-
-    Returns
-    -------
-    ndarray
-        (..., 3) float32.
-    """
-    # 256 grey levels per channel: a table look-up instead of a logarithm per pixel
-    levels = np.maximum(np.arange(256, dtype=np.float64), DARKEST)
-    tables = np.maximum(np.log10(np.asarray(white)[:, None] / levels), 0.0).astype(np.float32)
-    return np.stack([tables[c][image[..., c]] for c in range(3)], axis=-1)
 
 
 def unmixing_matrix(vectors: npt.ArrayLike) -> FloatArray:
@@ -187,18 +162,6 @@ def _pooled_pixels(images: Iterable[UInt8Array]) -> UInt8Array:
     return np.concatenate(kept)
 
 
-def _white(pixels: UInt8Array) -> tuple[float, float, float]:
-    """Colour of the glass: the median of bright grey pixels where at least 1 in 200 is such, else 255."""
-    spread = np.ptp(pixels, axis=1)
-    glass = pixels[(pixels.min(axis=1) >= GLASS_LEVEL) & (spread <= GLASS_SPREAD)]
-    if len(glass) < max(20, len(pixels) // 200):
-        return (255.0, 255.0, 255.0)
-    # the brighter half: the darker one holds the blurred edges of the tissue
-    brightest = glass[glass.sum(axis=1, dtype=np.int64) >= np.median(glass.sum(axis=1, dtype=np.int64))]
-    red, green, blue = np.median(brightest, axis=0).astype(float)
-    return (float(red), float(green), float(blue))
-
-
 def _macenko(od: FloatArray) -> FloatArray | str:
     """Vectors (2, 3) of stained pixels ``od`` (n, 3), or the reason why there are none."""
     if len(od) < MIN_STAINED_PX:
@@ -250,7 +213,7 @@ def estimate_stains(images: Iterable[UInt8Array]) -> Stains:
         If there is no image, or one is not 8-bit RGB.
     """
     pixels = _pooled_pixels(images)
-    white = _white(pixels)
+    white = glass_colour(pixels)
     levels = _levels(pixels)
     od = optical_density(pixels, white).astype(np.float64)
     stained = od[od.mean(axis=1) > STAINED_OD]

@@ -7,12 +7,12 @@ from typing import Final, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from scipy import ndimage
 
 from saliency_stats.compartments.fibre import FibreParameters
 from saliency_stats.compartments.nuclei import NucleusParameters, has_structure
-from saliency_stats.compartments.stain import Stains, concentrations, optical_density
+from saliency_stats.compartments.stain import Stains, concentrations
 from saliency_stats.errors import CompartmentError
+from saliency_stats.imaging.tissue import BACKGROUND_OD, SMOOTHING_UM, tissue_mask
 from saliency_stats.typing import BoolArray, Float64Array, FloatArray, Instances, UInt8Array
 
 MIN_SIZE_PX: Final = 32
@@ -36,9 +36,9 @@ class CompartmentParameters:
         Cytoplasm reaches no further than this from the border of its nucleus; how far it does is told from stain,
         texture and the nuclei around.
     background_od
-        Optical density of the most absorbing channel, relative to the glass, below which there is no tissue.
+        Optical density of the most absorbing channel, relative to the glass, up to which there is no tissue.
     tissue_smoothing_um
-        Standard deviation of the Gaussian applied to the optical density before that threshold.
+        Standard deviation of the Gaussian applied to the optical density before that threshold (``tissue_mask``).
     nucleus, fibre
         Details of the classical route and of the decision against fibre.
     """
@@ -46,8 +46,8 @@ class CompartmentParameters:
     nuclei: str = "builtin"
     segmentation_mpp: float = 0.5
     cytoplasm_um: float = 15.0
-    background_od: float = 0.05
-    tissue_smoothing_um: float = 0.5
+    background_od: float = BACKGROUND_OD
+    tissue_smoothing_um: float = SMOOTHING_UM
     nucleus: NucleusParameters = field(default_factory=NucleusParameters)
     fibre: FibreParameters = field(default_factory=FibreParameters)
 
@@ -139,31 +139,6 @@ def check_image(image: npt.NDArray[np.generic]) -> UInt8Array:
     return np.asarray(image, dtype=np.uint8)
 
 
-def tissue_mask(image: UInt8Array, mpp: float, stains: Stains, parameters: CompartmentParameters) -> BoolArray:
-    """Where there is tissue: optical density of the most absorbing channel, slightly smoothed, above a threshold.
-
-    Pale collagen and cytoplasm absorb green and next to nothing else: a mean over the channels would call them glass.
-
-    Parameters
-    ----------
-    image
-        (H, W, 3) uint8.
-    mpp
-        µm per pixel.
-    stains
-        The slide's stains, for the colour of its glass.
-    parameters
-        ``background_od`` and ``tissue_smoothing_um``.
-
-    Returns
-    -------
-    ndarray
-        (H, W) bool.
-    """
-    od = optical_density(image, stains.white).max(axis=-1)
-    return np.asarray(ndimage.gaussian_filter(od, parameters.tissue_smoothing_um / mpp) > parameters.background_od)
-
-
 def _enlarged(image: UInt8Array, factor: int) -> UInt8Array:
     """Bicubic enlargement by a whole factor; pixel edges stay where they are."""
     if factor == 1:
@@ -216,7 +191,7 @@ def view_of(
         )
     factor = max(1, int(np.ceil(mpp / parameters.segmentation_mpp - SAME_SCALE)))
     fine, fine_mpp = _enlarged(checked, factor), mpp / factor
-    tissue = tissue_mask(fine, fine_mpp, stains, parameters)
+    tissue = tissue_mask(fine, fine_mpp, stains.white, parameters.background_od, parameters.tissue_smoothing_um)
     stained = own if factor == 1 else concentrations(fine, stains)
     # enlargement turns pixel noise into blobs, so structure is looked for in the image as it came
     structure = bool(tissue.any()) and has_structure(own[0])

@@ -1,3 +1,4 @@
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -92,3 +93,17 @@ def test_it_says_what_the_cohort_behind_says(counting):
     cached = CachedCohort(counting, 0)
     assert (cached.kind, cached.digests) == ("patches", {"patches.csv": "abc"})
     assert cached.table is counting.table
+
+
+def test_a_pickled_cohort_carries_no_patches_and_has_all_its_room_again(counting):
+    cached = CachedCohort(counting, 2 * SIZE)
+    empty = len(pickle.dumps(cached))
+    read_twice(cached)
+    again = pickle.loads(pickle.dumps(cached))  # noqa: S301  (our own)
+    assert len(pickle.dumps(cached)) == empty
+    assert again.table.equals(counting.table)
+    again.inner.reads = dict.fromkeys(range(5), 0)
+    images = read_twice(again)
+    assert again.inner.reads == {0: 1, 1: 1, 2: 2, 3: 0, 4: 0}
+    for image, row in zip(images, (0, 1, 2, 0, 1, 2), strict=True):
+        np.testing.assert_array_equal(image, counting.read(row).image)

@@ -1,5 +1,6 @@
 """The table of patch images: what is accepted, and the message for everything else."""
 
+import pickle
 import re
 
 import numpy as np
@@ -53,6 +54,15 @@ def test_the_table_has_the_columns_of_every_cohort_and_keeps_ids_as_text(tmp_pat
     assert table["magnification"].tolist() == [40.0, 20.0]
     assert (table["status"] == USED).all()
     assert table[["x_um", "y_um"]].isna().all(axis=None)
+
+
+def test_a_pickled_cohort_reads_the_same(tmp_path):
+    Image.fromarray(tissue()).save(tmp_path / "a.png")
+    found = cohort(tmp_path, "path,label,mpp\na.png,benign,0.5\n")
+    again = pickle.loads(pickle.dumps(found))  # noqa: S301  (our own)
+    assert again.table.equals(found.table)
+    assert again.digests == found.digests
+    np.testing.assert_array_equal(again.read(0).image, tissue())
 
 
 @pytest.mark.parametrize(

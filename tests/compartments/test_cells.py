@@ -1,10 +1,20 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from skimage.transform import resize
 
 from saliency_stats.cohort import Phantom
 from saliency_stats.compartments import FibreParameters, concentrations, estimate_stains
-from saliency_stats.compartments.cells import CELL_SCALE, reach_um, weighed
+from saliency_stats.compartments.cells import (
+    ASKED_UM,
+    CELL_SCALE,
+    _maxima,
+    asked_um,
+    nuclear_radius_um,
+    reach_um,
+    weighed,
+)
 from saliency_stats.errors import CompartmentError
 
 SHAPE = (64, 64)
@@ -45,6 +55,72 @@ def test_cytoplasm_reaches_as_far_as_asked(mpp, reach):
     np.testing.assert_array_equal(np.flatnonzero(cells[0]), expected[expected >= 20])
 
 
+@pytest.mark.parametrize("mpp", [0.25, 0.5, 1.0])
+@pytest.mark.parametrize("n", [1, 4])
+def test_a_pixel_exactly_at_the_reach_belongs_to_the_cell_and_none_beyond(mpp, n):
+    instances = np.zeros(SHAPE, np.int32)
+    instances[:, :32] = 1
+    # the centre of the n-th pixel beyond the border
+    reach = (n - 0.5) * mpp
+    for given, expected in ((reach, n), (np.nextafter(reach, 0), n - 1), (np.nextafter(reach, 99), n)):
+        found = weighed(instances, EVERYWHERE, PLAIN, mpp, given, ALL).within(given, -1e6)
+        assert (found[10] > 0).sum() == expected
+
+
+@pytest.mark.parametrize("cell_scale", [1.5, 2.0])
+def test_a_pixel_exactly_at_so_many_radii_belongs_to_the_cell(cell_scale):
+    # a disc of 4 π px² would have the radius 2 px; a square of 4 x 4 has 4 / √π
+    instances = np.zeros(SHAPE, np.int32)
+    instances[30:34, 30:34] = 1
+    radius_px = 4 / np.sqrt(np.pi)
+    mpp = 1.0 / ((cell_scale - 1) * radius_px) * 0.5
+    reach = (cell_scale - 1) * radius_px * mpp
+    assert reach == pytest.approx(0.5)
+    found = cytoplasm(instances, EVERYWHERE, PLAIN, mpp, 50.0, ALL, cell_scale=cell_scale)
+    steps = np.arange(1, 30) - 0.5
+    assert (found[31, 34:] > 0).sum() == (steps * mpp <= reach).sum()
+
+
+def test_a_reach_beyond_what_is_usually_asked_for_is_asked_for_whole():
+    assert (asked_um(2.0), asked_um(15.0), asked_um(20.25)) == (ASKED_UM, ASKED_UM, 20.25)
+    instances = np.zeros((64, 160), np.int32)
+    instances[:, :60] = 1
+    everywhere, plain = np.ones((64, 160), bool), np.full((2, 64, 160), 0.2)
+    found = weighed(instances, everywhere, plain, 0.5, 20.25, ALL)
+    assert [(found.within(reach, -1e6)[10] > 0).sum() for reach in (20.25, 20.0, 15.0)] == [41, 40, 30]
+    assert np.isfinite(found.odds).sum() == 64 * 41
+
+
+def test_the_threshold_is_exceeded_not_met():
+    instances = np.zeros(SHAPE, np.int32)
+    instances[:, :32] = 1
+    found = weighed(instances, EVERYWHERE, PLAIN, 0.5, 5.0)
+    flat = replace(found, odds=np.where(np.isfinite(found.odds), 1.5, -np.inf))
+    assert not flat.within(5.0, 1.5).any()
+    assert (flat.within(5.0, np.nextafter(1.5, 0)) > 0).any()
+
+
+def test_odds_of_a_phantom_are_those_of_the_shipped_rule():
+    patch = Phantom(size_px=96).render(np.random.default_rng(11), "benign")
+    stains = estimate_stains([patch.image])
+    found = weighed(patch.instances, patch.truth > 0, concentrations(patch.image, stains), 0.5, maxima=stains.maxima)
+    odds = found.odds[np.isfinite(found.odds)]
+    assert len(odds) == 6934
+    assert (odds.mean(), odds.std()) == pytest.approx((-0.1956, 8.2854), rel=0.01, abs=0.01)
+    areas = [(found.within(reach, 0.0) > 0).sum() for reach in (15.0, 3.0)]
+    assert areas == pytest.approx([3716, 2532], abs=10)
+
+
+def test_without_the_slides_maxima_those_of_the_image_stand_in():
+    patch = Phantom(size_px=96).render(np.random.default_rng(11), "benign")
+    tissue, stained = patch.truth > 0, concentrations(patch.image, estimate_stains([patch.image]))
+    own = tuple(np.percentile(stained[:, tissue], 99.0, axis=1).tolist())
+    told, left_out = (weighed(patch.instances, tissue, stained, 0.5, maxima=maxima).odds for maxima in (own, None))
+    np.testing.assert_array_equal(told, left_out)
+    assert _maxima(stained, np.zeros((96, 96), bool)) == (1.0, 0.5)
+    assert _maxima(np.zeros((2, 96, 96)), tissue) == (0.05, 0.05)
+
+
 def test_small_nuclei_get_thin_rims_and_large_ones_wide_ones():
     for radius in (3, 6, 14):
         nucleus = disc(radius)
@@ -58,7 +134,7 @@ def test_small_nuclei_get_thin_rims_and_large_ones_wide_ones():
 def test_reach_is_that_of_the_disc_of_equal_area_and_bounded():
     instances = disc(4, (12, 12), 2, disc(12))
     area_um2 = np.bincount(instances.ravel()) * 0.25
-    reach = reach_um(instances, 0.5, 5.0, 2.0)
+    reach = reach_um(nuclear_radius_um(instances, 0.5), 5.0, 2.0)
     assert reach[0] == 0
     assert reach[1] == 5.0
     assert reach[2] == pytest.approx(np.sqrt(area_um2[2] / np.pi))

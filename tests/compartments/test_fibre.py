@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 from skimage.measure import regionprops_table
 
-from saliency_stats.compartments import FibreParameters
+from saliency_stats.cohort import Phantom
+from saliency_stats.compartments import FibreParameters, concentrations, estimate_stains
 from saliency_stats.compartments.cell_rule import fitted_rule
 from saliency_stats.compartments.fibre import cell_evidence, coherence, nuclear_shape
 from saliency_stats.compartments.fibre import stain_evidence as judged
@@ -106,24 +108,6 @@ def test_the_fitted_rule_knows_all_evidence_and_what_stain_direction_and_distanc
         assert sign * (high - low) > 0, name
 
 
-def test_relative_evidence_is_what_differs_from_the_neighbourhood_that_is_asked_about():
-    rng = np.random.default_rng(5)
-    values = rng.standard_normal((96, 96)).astype(np.float32)
-    where = rng.random((96, 96)) < 0.7
-    told = relative({"stain": values}, where, 0.5)["relative_stain"]
-    # a slide stained more all over says nothing, nor does what is not asked about
-    np.testing.assert_allclose(
-        relative({"stain": values + 3}, where, 0.5)["relative_stain"][where], told[where], atol=1e-4
-    )
-    hidden = np.where(where, values, 99).astype(np.float32)
-    np.testing.assert_array_equal(relative({"stain": hidden}, where, 0.5)["relative_stain"][where], told[where])
-    halves = np.where(np.indices((96, 96))[1] < 48, 1.0, 2.0).astype(np.float32)
-    left, right = (relative({"stain": halves}, where, 0.5)["relative_stain"][:, side] for side in (47, 48))
-    assert (left < -0.3).all()
-    assert (right > 0.3).all()
-    assert (relative({"stain": halves}, np.zeros_like(where), 0.5)["relative_stain"] == halves).all()
-
-
 def test_evidence_of_the_nucleus():
     instances = np.zeros(SHAPE, np.int32)
     instances[30:36, 10:34] = 1
@@ -167,3 +151,57 @@ def test_what_is_near_is_averaged_over_the_tissue_alone():
     found = cell_evidence(nothing, nothing, FAR, half, half, stained, (0.8, 0.5), 0.5)
     np.testing.assert_allclose(found["haematoxylin"][:, :32], 0.5, rtol=1e-4)
     np.testing.assert_allclose(found["eosin"][:, :32], 0.5, rtol=1e-4)
+
+
+#: Mean and deviation of the evidence over the tissue outside the nuclei of one phantom: what the shipped rule weighs
+#: must not drift.
+GOLDEN = {
+    "stain": (0.16906, 1.35313),
+    "direction": (0.34246, 0.22875),
+    "crowding_near": (0.12734, 0.09560),
+    "texture": (0.03655, 0.01004),
+    "crowding": (0.14464, 0.05817),
+    "compactness": (0.95497, 0.09414),
+    "haematoxylin": (0.06354, 0.01291),
+    "eosin": (0.38973, 0.18692),
+    "breadth_um": (5.39230, 2.13803),
+    "elongation": (0.66831, 0.23206),
+    "darkness": (0.58486, 0.14833),
+    "distance_um": (3.61067, 2.45049),
+    "radius_um": (3.30289, 0.91255),
+    "crowding_10um": (0.14825, 0.03976),
+    "tissue_10um": (0.93620, 0.05322),
+    "nuclear_area_10um": (0.84463, 0.17274),
+    "nuclear_elongation_10um": (0.64422, 0.09936),
+    "nuclear_darkness_10um": (0.60634, 0.05269),
+    "blue_10um": (0.06310, 0.00629),
+    "pink_10um": (0.39537, 0.08301),
+    "directed_10um": (0.35119, 0.13525),
+    "rough_10um": (0.03690, 0.00289),
+    "crowding_20um": (0.15237, 0.01420),
+    "tissue_20um": (0.93101, 0.01996),
+    "nuclear_area_20um": (0.87445, 0.04288),
+    "nuclear_elongation_20um": (0.62420, 0.02610),
+    "nuclear_darkness_20um": (0.60925, 0.00754),
+    "blue_20um": (0.06300, 0.00205),
+    "pink_20um": (0.39662, 0.02905),
+    "directed_20um": (0.35397, 0.04712),
+    "rough_20um": (0.03694, 0.00104),
+    "relative_crowding_10um": (0.00098, 0.02954),
+    "relative_stain": (0.02156, 1.20728),
+}
+
+
+def test_all_evidence_of_a_phantom_is_what_the_rule_was_fitted_to():
+    patch = Phantom(size_px=96).render(np.random.default_rng(11), "benign")
+    stains, tissue, instances = estimate_stains([patch.image]), patch.truth > 0, patch.instances
+    steps, nearest = ndimage.distance_transform_edt(instances == 0, return_indices=True)
+    owner, distance_um = instances[tuple(nearest)], (steps - 0.5) * 0.5
+    stained = concentrations(patch.image, stains)
+    away = tissue & (distance_um > 0.75)
+    found = cell_evidence(instances, owner, distance_um, tissue, away, stained, stains.maxima, 0.5)
+    asked = tissue & (instances == 0)
+    found |= relative(found, asked, 0.5)
+    for name, (mean, deviation) in GOLDEN.items():
+        seen = found[name][asked]
+        assert (seen.mean(), seen.std()) == pytest.approx((mean, deviation), rel=2e-3, abs=2e-4), name

@@ -4,10 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.color import separate_stains
 
-from saliency_stats.compartments import Stains, concentrations, estimate_stains, optical_density
+from saliency_stats.compartments import Stains, concentrations, estimate_stains
 from saliency_stats.compartments import stain as room
 from saliency_stats.compartments.stain import nuclear_threshold, unmixing_matrix
 from saliency_stats.errors import CompartmentError
+from saliency_stats.imaging.density import DARKEST
 
 
 def unit(rows):
@@ -62,7 +63,7 @@ def test_concentrations_invert_the_painting():
 
 def test_unmixing_agrees_with_scikit_image():
     rng = np.random.default_rng(0)
-    image = rng.integers(room.DARKEST, 256, (20, 20, 3), dtype=np.uint8)
+    image = rng.integers(DARKEST, 256, (20, 20, 3), dtype=np.uint8)
     matrix = unmixing_matrix(PLANTED[0])
     mine = concentrations(image, Stains(tuple(map(tuple, PLANTED[0].tolist())), "planted"))
     # scikit-image works on floats in [0, 1] and divides by -log(1e-6)
@@ -74,14 +75,6 @@ def test_least_squares():
     od = np.random.default_rng(0).uniform(0, 1, (50, 3))
     expected = np.linalg.lstsq(PLANTED[2].T, od.T, rcond=None)[0].T
     np.testing.assert_allclose((od @ unmixing_matrix(PLANTED[2]))[:, :2], expected, atol=1e-12)
-
-
-def test_optical_density():
-    image = np.array([[[255, 128, 0]]], dtype=np.uint8)
-    expected = [0.0, np.log10(255 / 128), np.log10(255 / room.DARKEST)]
-    np.testing.assert_allclose(optical_density(image)[0, 0], expected, atol=1e-6)
-    # brighter than the glass is not negative stain
-    assert optical_density(image, (200.0, 200.0, 200.0))[0, 0, 0] == 0
 
 
 def test_white_is_the_glass_where_glass_is_in_view():

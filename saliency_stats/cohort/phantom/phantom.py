@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
+from skimage.segmentation import relabel_sequential
 
 from saliency_stats.cohort.phantom.anatomy import build
 from saliency_stats.cohort.phantom.camera import photograph
@@ -186,6 +187,4 @@ def _binned_truth(painting: Painting, binning: int) -> tuple[UInt8Array, Int32Ar
         ]
         truth = np.argmax(votes, axis=0).astype(np.uint8)
         instances = np.where(truth == COMPARTMENT_CODES["nucleus"], instances.reshape(blocks).max(axis=(1, 3)), 0)
-    present = np.bincount(instances.ravel()) > 0
-    present[0] = False
-    return truth, np.cumsum(present, dtype=np.int32)[instances] * (instances > 0)
+    return truth, relabel_sequential(instances)[0].astype(np.int32)  # type: ignore[no-untyped-call]

@@ -16,6 +16,7 @@ from saliency_stats.cohort.phantom.look import SlideLook
 from saliency_stats.cohort.phantom.painting import Painting, paint
 from saliency_stats.cohort.phantom.phantom import Phantom
 from saliency_stats.cohort.phantom.texture import PlaneWaves, pixel_centres
+from saliency_stats.cohort.slides.outlines import rasterise
 from saliency_stats.typing import BoolArray, UInt8Array
 from saliency_stats.vocabulary import COMPARTMENT_CODES, LABELS
 
@@ -129,35 +130,6 @@ def draw_plan(rng: np.random.Generator, width_um: float, height_um: float, *, tu
     return SectionPlan(tissue, malignant.difference(hole) if tumour else shapely.Polygon())
 
 
-def rasterise(
-    geometry: BaseGeometry, origin_um: tuple[float, float], shape: tuple[int, int], px_um: float
-) -> BoolArray:
-    """Find the pixels whose centres lie inside a geometry.
-
-    Parameters
-    ----------
-    geometry
-        Polygons in µm, x then y.
-    origin_um
-        (y, x) of the upper left corner of the mask.
-    shape
-        (H, W) of the mask.
-    px_um
-        Side of a pixel.
-
-    Returns
-    -------
-    ndarray
-        (H, W) bool.
-    """
-    (top, left), (height, width) = origin_um, shape
-    # Few corners are left once the geometry is cut to the window, and the search takes pixels times corners.
-    cut = geometry.intersection(shapely.box(left, top, left + width * px_um, top + height * px_um))
-    shapely.prepare(cut)
-    y, x = (start + (np.arange(length) + 0.5) * px_um for start, length in zip(origin_um, shape, strict=True))
-    return np.asarray(shapely.contains_xy(cut, x[None, :], y[:, None]), dtype=np.bool_)
-
-
 class _Canvas:
     """A section that is being painted, block by block."""
 
@@ -180,10 +152,10 @@ class _Canvas:
         first = (row * BLOCK_PX - _MARGIN_PX, column * BLOCK_PX - _MARGIN_PX)
         shape = (BLOCK_PX + 2 * _MARGIN_PX,) * 2
         origin = (first[0] * px_um, first[1] * px_um)
-        tissue = rasterise(self._plan.tissue, origin, shape, px_um)
+        tissue = rasterise(self._plan.tissue, shape, (px_um, px_um), origin)
         if not tissue.any():
             return
-        malignant = rasterise(self._plan.tumour, origin, shape, px_um)
+        malignant = rasterise(self._plan.tumour, shape, (px_um, px_um), origin)
         seeds = np.random.default_rng([self._seed, 1, row, column]).integers(2**63, size=3)
         anatomy = build(np.random.default_rng(seeds[0]), shape, px_um, look.spacing)
         ys, xs = (pixel_centres(length, px_um) + np.float32(start) for length, start in zip(shape, origin, strict=True))

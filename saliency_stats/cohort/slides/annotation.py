@@ -16,7 +16,7 @@ from saliency_stats.cohort.slides.asap import parse_asap, write_asap_xml
 from saliency_stats.cohort.slides.geojson import parse_geojson, write_geojson
 from saliency_stats.cohort.slides.outlines import EXCLUDE_GROUPS, TUMOUR_GROUPS, Groups, Notes, Outline
 from saliency_stats.errors import SlideError
-from saliency_stats.typing import BoolArray, Float64Array
+from saliency_stats.typing import Float64Array
 
 __all__ = ["EXCLUDE_GROUPS", "TUMOUR_GROUPS", "Annotation", "read_annotation", "write_asap_xml", "write_geojson"]
 
@@ -53,10 +53,6 @@ class Annotation:
     def _parts(self) -> STRtree:
         return STRtree(_subdivided(self.tumour))
 
-    def share(self, centre_um: tuple[float, float], side_um: float) -> float:
-        """Share of one square that is tumour; see :meth:`shares`."""
-        return float(self.shares([centre_um], side_um)[0])
-
     def shares(self, centres_um: ArrayLike, side_um: float) -> Float64Array:
         """Share of each square that is annotated tumour.
 
@@ -81,33 +77,6 @@ class Annotation:
         covered = np.bincount(square, weights=area, minlength=len(squares))
         # rounding may leave a covered square at 1 + 1e-16
         return np.asarray(np.minimum(covered / side_um**2, 1))
-
-    def mask(
-        self, shape: tuple[int, int], mpp_y: float, mpp_x: float, origin_um: tuple[float, float] = (0, 0)
-    ) -> BoolArray:
-        """Draw the tumour: a pixel is tumour if its centre is.
-
-        Parameters
-        ----------
-        shape
-            (H, W) in pixels.
-        mpp_y, mpp_x
-            Size of a pixel in µm.
-        origin_um
-            Upper left corner of the mask as (y, x) in µm.
-
-        Returns
-        -------
-        ndarray
-            (H, W) bool.
-        """
-        shapely.prepare(self.tumour)
-        y, x = (
-            origin + (np.arange(length) + 0.5) * mpp
-            for origin, length, mpp in zip(origin_um, shape, (mpp_y, mpp_x), strict=True)
-        )
-        # row by row: a slide's worth of coordinates would not fit into memory
-        return np.array([shapely.contains_xy(self.tumour, x, row) for row in y], dtype=np.bool_).reshape(shape)
 
 
 def read_annotation(

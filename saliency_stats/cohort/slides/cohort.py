@@ -12,6 +12,7 @@ from PIL import Image as PillowImage
 from saliency_stats.cohort.patch import PATCH_COLUMNS, USED, Patch
 from saliency_stats.cohort.slides.annotation import Annotation, read_annotation
 from saliency_stats.cohort.slides.listing import ListedSlide, read_slide_list
+from saliency_stats.cohort.slides.outlines import rasterise
 from saliency_stats.cohort.slides.overview import TissueMap
 from saliency_stats.cohort.slides.slide import Slide
 from saliency_stats.cohort.slides.tiling import Locations, TilingParameters, sample_locations
@@ -108,7 +109,7 @@ class SlideCohort:
             info = slide.info
             row |= {"vendor": info.vendor, "width_px": info.width_px, "height_px": info.height_px, "mpp": info.mpp}
             for mpp in self.tiling.mpps:
-                slide.spec(mpp)
+                info.level_for(mpp)
             overview, *scale = slide.read_overview()
             tissue = TissueMap.from_overview(overview, *scale)
             row["tissue_mm2"] = tissue.area_um2 / 1e6
@@ -170,7 +171,7 @@ def _picture(overview: Image, tissue: TissueMap, tumour: Annotation | None) -> d
     factor = -(-max(overview.shape) // _PICTURE_PX)
     image = np.asarray(PillowImage.fromarray(overview).reduce(factor))
     mask, mpp = tissue.mask[::factor, ::factor], (tissue.mpp_y * factor, tissue.mpp_x * factor)
-    outlined = np.zeros_like(mask) if tumour is None else tumour.mask(mask.shape, *mpp)
+    outlined = np.zeros_like(mask) if tumour is None else rasterise(tumour.tumour, mask.shape, mpp)
     return {"image": image, "tissue": mask, "tumour": outlined, "mpp": np.array(mpp)}
 
 

@@ -71,8 +71,8 @@ class SlideInfo:
         limit = reduction * (1 + MPP_TOLERANCE)
         return max(level for level, factor in enumerate(self.downsamples) if level == 0 or factor <= limit)
 
-    def spec(self, mpp: float) -> "ReadSpec":
-        """Choose the coarsest level that is not coarser than ``mpp``, to within :data:`MPP_TOLERANCE`.
+    def level_for(self, mpp: float) -> int:
+        """Index of the coarsest level that is not coarser than ``mpp``, to within :data:`MPP_TOLERANCE`.
 
         Raises
         ------
@@ -87,29 +87,7 @@ class SlideInfo:
                 f"{name}: {nominal_magnification(mpp):g}× needs {mpp:g} µm/px, the slide's finest is {self.mpp:g}; "
                 f"slides are never up-sampled. Leave out this magnification, or the slide"
             )
-        level = self.coarsest_level(mpp / self.mpp)
-        level_mpp = self.mpp * self.downsamples[level]
-        return ReadSpec(mpp, level, level_mpp, mpp / level_mpp)
-
-
-@dataclass(frozen=True)
-class ReadSpec:
-    """How a resolution is served.
-
-    Parameters
-    ----------
-    requested_mpp
-        µm per pixel of the image that is handed out.
-    level, level_mpp
-        The level that is read, and its µm per pixel (mean of both axes).
-    downscale
-        ``requested_mpp / level_mpp``, what is left for area-averaging; at least 1 / (1 + :data:`MPP_TOLERANCE`).
-    """
-
-    requested_mpp: float
-    level: int
-    level_mpp: float
-    downscale: float
+        return self.coarsest_level(mpp / self.mpp)
 
 
 def describe(handle: OpenSlide, path: Path, slide_id: str, mpp: float | None) -> SlideInfo:

@@ -10,7 +10,7 @@ from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from saliency_stats.errors import SlideError
-from saliency_stats.typing import Float64Array
+from saliency_stats.typing import BoolArray, Float64Array
 
 #: Groups (ASAP) and classes (QuPath) of tumour. CAMELYON16 writes ``_0`` and ``_1``, in its test set ``Tumor``;
 #: CAMELYON17 writes ``metastases``; ``Tumor`` is QuPath's own name. Case does not matter.
@@ -103,3 +103,35 @@ def to_pixels(area: BaseGeometry | None, mpp_y: float, mpp_x: float) -> BaseGeom
     """Turn a geometry in µm into one in level-0 pixels; None is an empty one."""
     mpp = np.array([mpp_x, mpp_y])
     return shapely.transform(Polygon() if area is None else area, lambda xy: xy / mpp)
+
+
+def rasterise(
+    area: BaseGeometry, shape: tuple[int, int], pixel_um: tuple[float, float], origin_um: tuple[float, float] = (0, 0)
+) -> BoolArray:
+    """Find the pixels whose centres lie inside an area.
+
+    Parameters
+    ----------
+    area
+        (Multi)polygon in µm, (x, y) inside of shapely.
+    shape
+        (H, W) of the mask.
+    pixel_um
+        (height, width) of a pixel.
+    origin_um
+        (y, x) of the upper left corner of the mask.
+
+    Returns
+    -------
+    ndarray
+        (H, W) bool.
+    """
+    (height, width), (top, left) = (np.multiply(shape, pixel_um), origin_um)
+    # few corners are left once the area is cut to the window, and the search takes pixels times corners
+    cut = area.intersection(shapely.box(left, top, left + width, top + height))
+    shapely.prepare(cut)
+    y, x = (
+        start + (np.arange(length) + 0.5) * px for start, length, px in zip(origin_um, shape, pixel_um, strict=True)
+    )
+    # row by row: a slide's worth of coordinates would not fit into memory
+    return np.array([shapely.contains_xy(cut, x, row) for row in y], dtype=np.bool_).reshape(shape)

@@ -16,11 +16,11 @@ from openslide import OpenSlide, OpenSlideCache, OpenSlideError
 from PIL import Image as PillowImage
 
 from saliency_stats.cohort.slides.averaging import ROUNDING_PX, area_average
-from saliency_stats.cohort.slides.geometry import ReadSpec, SlideInfo, checked_override, describe
+from saliency_stats.cohort.slides.geometry import SlideInfo, checked_override, describe
 from saliency_stats.errors import SlideError
 from saliency_stats.typing import Image
 
-__all__ = ["ReadSpec", "Slide", "SlideInfo"]
+__all__ = ["Slide", "SlideInfo"]
 
 #: Decoded tiles that OpenSlide keeps, for all open slides of a process together.
 CACHE_BYTES: Final = 64 * 2**20
@@ -91,10 +91,6 @@ class Slide:
                 raise self._failed("cannot be read", error) from error
         return self._info
 
-    def spec(self, mpp: float) -> ReadSpec:
-        """Choose the level for a resolution; raises ``SlideError`` if it would have to be up-sampled."""
-        return self.info.spec(mpp)
-
     def snap(self, centre_um: tuple[float, float], mpp: float) -> tuple[float, float]:
         """Find the nearest corner between pixels of the level that serves ``mpp``.
 
@@ -106,7 +102,7 @@ class Slide:
         tuple
             (y, x) in µm, at most half a pixel of that level away along each axis.
         """
-        height_um, width_um = self.info.pixel_um(self.spec(mpp).level)
+        height_um, width_um = self.info.pixel_um(self.info.level_for(mpp))
         return round(centre_um[0] / height_um) * height_um, round(centre_um[1] / width_um) * width_um
 
     def read(self, centre_um: tuple[float, float], size_px: int | tuple[int, int], mpp: float) -> Image:
@@ -138,7 +134,7 @@ class Slide:
                 f"slide {self.slide_id!r}: asked for {shape[0]} × {shape[1]} px around {centre_um}; expected at least "
                 f"1 px, and a centre in µm"
             )
-        level = self.spec(mpp).level
+        level = self.info.level_for(mpp)
         pixel_um = self.info.pixel_um(level)
         step = (mpp / pixel_um[0], mpp / pixel_um[1])
         start = (

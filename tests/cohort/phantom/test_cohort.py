@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -100,3 +102,10 @@ def test_every_phantom_can_be_used():
 def test_sizes_out_of_range(slides, patches, message):
     with pytest.raises(StudyError, match=message):
         PhantomCohortSize(slides, patches)
+
+
+def test_a_pickled_cohort_draws_the_same():
+    cohort = made()
+    again = pickle.loads(pickle.dumps(cohort))  # noqa: S301  (our own)
+    assert again.table.equals(cohort.table)
+    assert same(again.read(5), cohort.read(5))

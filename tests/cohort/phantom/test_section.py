@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from saliency_stats.cohort.phantom.phantom import Phantom
-from saliency_stats.cohort.phantom.section import BLOCK_PX, SectionPlan, _Canvas, draw_plan, paint_section, rasterise
+from saliency_stats.cohort.phantom.section import BLOCK_PX, SectionPlan, _Canvas, draw_plan, paint_section
 from saliency_stats.cohort.phantom.texture import pixel_centres
+from saliency_stats.cohort.slides.outlines import rasterise
 from saliency_stats.vocabulary import COMPARTMENT_CODES
 
 NUCLEUS = COMPARTMENT_CODES["nucleus"]
@@ -45,7 +46,7 @@ def test_a_normal_slide_has_the_same_tissue_and_no_tumour():
 @given(st.integers(0, 1000), st.floats(-300, 900), st.floats(-300, 900), st.sampled_from([0.5, 3.0, 7.3]))
 def test_a_pixel_is_inside_if_its_centre_is(seed, top, left, px_um):
     tumour = plan(seed).tumour
-    mask = rasterise(tumour, (top, left), (40, 30), px_um)
+    mask = rasterise(tumour, (40, 30), (px_um, px_um), (top, left))
     expected = [
         [tumour.contains(shapely.Point(left + (c + 0.5) * px_um, top + (r + 0.5) * px_um)) for c in range(30)]
         for r in range(40)

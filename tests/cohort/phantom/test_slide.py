@@ -11,6 +11,7 @@ from skimage.registration import phase_cross_correlation
 
 from saliency_stats.cohort.phantom.slide import PhantomSlideSpec, read_truth, write_phantom_slide
 from saliency_stats.cohort.slides.annotation import read_annotation
+from saliency_stats.cohort.slides.outlines import rasterise
 from saliency_stats.cohort.slides.slide import Slide
 from saliency_stats.errors import SlideError, StudyError
 from saliency_stats.vocabulary import COMPARTMENT_CODES
@@ -67,7 +68,7 @@ def test_the_annotation_is_what_was_drawn_malignant(name, spec, kind, request):
     found = annotation(getattr(files, kind), spec)
     assert found.notes == ()
     assert malignant.sum() * 0.5**2 == pytest.approx(found.tumour.area, rel=0.01)
-    drawn = found.mask(malignant.shape, 0.5, 0.5)
+    drawn = rasterise(found.tumour, malignant.shape, (0.5, 0.5))
     assert (drawn != malignant.astype(bool)).mean() < 1e-4
 
 
@@ -76,9 +77,9 @@ def test_the_island_of_benign_tissue_is_excluded(small, kind):
     found = annotation(getattr(small, kind), SMALL)
     (hole,) = [ring for part in shapely.get_parts(found.tumour) for ring in part.interiors]
     x, y = shapely.Polygon(hole).centroid.coords[0]
-    assert found.share((y, x), 10.0) == 0
+    assert found.shares([(y, x)], 10.0)[0] == 0
     assert not pages(small)[1][int(y / 0.5), int(x / 0.5)]
-    assert found.share((y, x), 1.5 * np.sqrt(shapely.Polygon(hole).area)) > 0.1
+    assert found.shares([(y, x)], 1.5 * np.sqrt(shapely.Polygon(hole).area))[0] > 0.1
 
 
 def test_class_shows_inside_the_annotation_and_nowhere_else(small, tmp_path):
@@ -88,7 +89,7 @@ def test_class_shows_inside_the_annotation_and_nowhere_else(small, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["small.tif", "small_truth.tif"]
     assert not pages(normal)[1].any()
     changed = (whole(small, SMALL) != whole(normal, SMALL)).any(axis=-1)
-    tumour = annotation(small.xml, SMALL).mask(changed.shape, 0.5, 0.5)
+    tumour = rasterise(annotation(small.xml, SMALL).tumour, changed.shape, (0.5, 0.5))
     # the camera's blur and sharpening reach a few pixels far
     assert not changed[~ndimage.binary_dilation(tumour, iterations=12)].any()
     nucleus = pages(small)[0] == NUCLEUS

@@ -1,6 +1,9 @@
 """A cohort of slides: the same places at every magnification, one bad slide that stops no other."""
 
+import multiprocessing
+import pickle
 import shutil
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
@@ -151,3 +154,25 @@ def test_slides_of_one_annotation_group_can_be_renamed(folder):
 def test_a_list_that_is_wrong_stops(folder):
     with pytest.raises(CohortError, match="listed twice"):
         cohort(folder, GOOD[0], GOOD[0])
+
+
+# --- in another process -----------------------------------------------------------------------------
+
+
+def test_a_patch_read_in_another_process_has_the_same_bytes(folder):
+    inner = cohort(folder, *GOOD)
+    cached = CachedCohort(inner, 10**7)
+    rows = [0, len(inner.table) - 1]
+    here = [cached.read(row).image for row in rows]
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        there = [pool.submit(cached.read, row).result(timeout=60).image for row in rows]
+    for one, other in zip(here, there, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_pickled_cohort_reads_fields_too(folder):
+    inner = cohort(folder, *GOOD)
+    again = pickle.loads(pickle.dumps(inner))  # noqa: S301  (our own)
+    np.testing.assert_array_equal(again.field(3, 48, 0.5), inner.field(3, 48, 0.5))
+    assert again.slides.equals(inner.slides)
+    assert again.table.equals(inner.table)

@@ -123,11 +123,11 @@ def test_area_and_shares_of_a_square():
     mask[5:15, 10:20] = True
     tissue = TissueMap(mask, 2.0, 3.0)
     assert tissue.area_um2 == 600
-    assert tissue.share((20.0, 45.0), 10.0) == 1.0
-    assert tissue.share((20.0, 30.0), 10.0) == pytest.approx(0.5)
-    assert tissue.share((9.9, 29.9), 2.0) == pytest.approx(0.45 * 0.45)
-    assert tissue.share((2.0, 2.0), 3.0) == 0.0
-    assert TissueMap(np.ones((20, 30), bool), 2.0, 3.0).share((0.0, 0.0), 8.0) == pytest.approx(0.25)
+    assert tissue.shares([(20.0, 45.0)], 10.0)[0] == 1.0
+    assert tissue.shares([(20.0, 30.0)], 10.0)[0] == pytest.approx(0.5)
+    assert tissue.shares([(9.9, 29.9)], 2.0)[0] == pytest.approx(0.45 * 0.45)
+    assert tissue.shares([(2.0, 2.0)], 3.0)[0] == 0.0
+    assert TissueMap(np.ones((20, 30), bool), 2.0, 3.0).shares([(0.0, 0.0)], 8.0)[0] == pytest.approx(0.25)
 
 
 @settings(deadline=None)
@@ -138,14 +138,14 @@ def test_shares_count_pixels_by_the_part_inside(y, x, side, seed):
     rows = [max(0.0, min(y + side / 2, 2.5 * (r + 1)) - max(y - side / 2, 2.5 * r)) for r in range(20)]
     columns = [max(0.0, min(x + side / 2, 3.5 * (c + 1)) - max(x - side / 2, 3.5 * c)) for c in range(30)]
     expected = np.array(rows) @ mask @ np.array(columns) / side**2
-    assert tissue.share((y, x), side) == pytest.approx(expected, abs=1e-9 + 1e-9 / side**2)
+    assert tissue.shares([(y, x)], side)[0] == pytest.approx(expected, abs=1e-9 + 1e-9 / side**2)
 
 
 def test_many_shares_at_once():
     tissue = TissueMap.from_overview(painted(SECTION), MPP, MPP)
     centres = np.random.default_rng(1).uniform(0, 2000, (50, 2))
     found = tissue.shares(centres, 300.0)
-    assert found.tolist() == [tissue.share((y, x), 300.0) for y, x in centres]
+    assert found.tolist() == [tissue.shares([(y, x)], 300.0)[0] for y, x in centres]
     assert 0 < found.mean() < 1
 
 
@@ -160,5 +160,5 @@ def test_a_real_slide_at_two_resolutions():
     assert 0.33 < fine.area_um2 / whole_um2 < 0.40
     assert coarse.area_um2 == pytest.approx(fine.area_um2, rel=0.03)
     # the middle of the section, and glass to its left
-    assert fine.share((1200.0, 480.0), 256.0) > 0.98
-    assert fine.share((1000.0, 150.0), 256.0) == 0.0
+    assert fine.shares([(1200.0, 480.0)], 256.0)[0] > 0.98
+    assert fine.shares([(1000.0, 150.0)], 256.0)[0] == 0.0

@@ -85,7 +85,7 @@ def test_aligned_reads_give_the_very_pixels(noise):
     with Slide(noise, "s") as slide:
         read = slide.read((200 * MPP, 300 * MPP), (64, 100), MPP)
         np.testing.assert_array_equal(read, NOISE[168:232, 250:350])
-        assert slide.spec(0.5).level == 1
+        assert slide.info.level_for(0.5) == 1
         half = slide.read((200 * MPP, 300 * MPP), (32, 50), 0.5)
         # only OpenSlide's interpolation where its factor is not quite 2
         assert np.abs(half.astype(int) - reduced(NOISE[168:232, 250:350], 2)).mean() < 20
@@ -313,7 +313,7 @@ def test_centres_agree_to_1_um_on_real_tissue(centre_um):
 def test_the_real_slide_has_no_40x():
     with Slide(DATA / "CMU-1-Small-Region.svs", "cmu") as slide:
         assert (slide.info.vendor, slide.info.mpp, slide.info.downsamples) == ("aperio", 0.499, (1.0,))
-        assert slide.spec(0.5).downscale == pytest.approx(0.5 / 0.499)
+        assert slide.info.level_for(0.5) == 0
         with pytest.raises(SlideError, match=r"40× needs 0\.25 µm/px, the slide's finest is 0.499"):
             slide.read((700.0, 500.0), 256, 0.25)
 

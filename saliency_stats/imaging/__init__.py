@@ -1,0 +1,1 @@
+"""Light through a section: optical density, the colour of the glass, and where there is tissue."""

@@ -1,0 +1,199 @@
+"""Outlines of ASAP: what groups mean, which shapes count, and what is unsafe or no XML of ASAP."""
+
+import numpy as np
+import pytest
+
+from saliency_stats.cohort.slides.annotation import read_annotation
+from saliency_stats.errors import SlideError
+
+SQUARE = [(0, 0), (100, 0), (100, 100), (0, 100)]
+INNER = [(20, 20), (60, 20), (60, 60), (20, 60)]
+
+
+def read(path, mpp_y=1.0, mpp_x=1.0, **kwargs):
+    return read_annotation(path, mpp_y, mpp_x, slide_id="s7", **kwargs)
+
+
+def shifted(points, dx, dy=0):
+    return [(x + dx, y + dy) for x, y in points]
+
+
+def asap(folder, *annotations, groups="", name="a.xml"):
+    """Write XML as ASAP does, from (group, points) or (group, points, type)."""
+    text = '<?xml version="1.0"?>\n<ASAP_Annotations>\n<Annotations>\n'
+    for number, (group, points, *kind) in enumerate(annotations):
+        text += f'<Annotation Name="A{number}" Type="{(kind or ["Polygon"])[0]}" PartOfGroup="{group}" Color="#F4FA58">'
+        text += "<Coordinates>"
+        text += "".join(f'<Coordinate Order="{order}" X="{x}" Y="{y}" />' for order, (x, y) in enumerate(points))
+        text += "</Coordinates></Annotation>\n"
+    path = folder / name
+    path.write_text(f"{text}</Annotations><AnnotationGroups>{groups}</AnnotationGroups></ASAP_Annotations>")
+    return path
+
+
+def group(name, parent="None"):
+    return f'<Group Name="{name}" PartOfGroup="{parent}" Color="#00ff00"><Attributes /></Group>'
+
+
+def text_file(folder, text, name="a.xml"):
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def refused(path, *words, **kwargs):
+    with pytest.raises(SlideError) as caught:
+        read(path, **kwargs)
+    message = str(caught.value)
+    for word in ("'s7'", str(path), *words):
+        assert word in message, f"{word!r} is not in {message!r}"
+    return message
+
+
+# --- the groups of ASAP -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tumour", "excluded"), [("_0", "_2"), ("_1", "_2"), ("Tumor", "Exclusion"), ("metastases", "normal")]
+)
+def test_excluded_groups_are_cut_out_wherever_they_lie(tmp_path, tumour, excluded):
+    back = read(
+        asap(
+            tmp_path,
+            (excluded, INNER),
+            (tumour, SQUARE),
+            (excluded, shifted(SQUARE, 90)),
+            (tumour, shifted(INNER, 500)),
+        )
+    )
+    assert back.tumour.area == 100**2 - 40**2 - 10 * 100 + 40**2
+    assert back.notes == ()
+
+
+def test_overlapping_outlines_count_once(tmp_path):
+    assert read(asap(tmp_path, ("_0", SQUARE), ("_1", shifted(SQUARE, 50)))).tumour.area == 150 * 100
+
+
+def test_a_group_means_what_the_next_known_group_around_it_means(tmp_path):
+    groups = group("lesion", "_0") + group("_0", "All") + group("part", "lesion") + group("_2", "_0") + group("All")
+    path = asap(tmp_path, ("part", SQUARE), ("_2", INNER), groups=groups)
+    assert read(path).tumour.area == 100**2 - 40**2
+
+
+def test_groups_that_go_round_in_a_circle_have_no_meaning(tmp_path):
+    path = asap(tmp_path, ("a", SQUARE), groups=group("a", "b") + group("b", "a"))
+    refused(path, "'a'", "cohort.annotation_groups")
+
+
+@pytest.mark.parametrize("name", ["None", "Stroma"])
+def test_a_group_without_meaning_is_refused_unless_the_study_gives_it_one(tmp_path, name):
+    path = asap(tmp_path, ("_0", SQUARE), (name, INNER))
+    refused(path, f"'{name}'", "'A1'", "_0, _1, Tumor", "_2, Exclusion", "cohort.annotation_groups")
+    assert read(path, exclude=("_2", name.upper())).tumour.area == 100**2 - 40**2
+    ignored = read(path, ignore=(name,))
+    assert ignored.tumour.area == 100**2
+    assert ignored.notes == (f"1 × group '{name}' is to be ignored, left out: 'A1'",)
+
+
+def test_a_group_has_one_meaning(tmp_path):
+    refused(
+        asap(tmp_path, ("_0", SQUARE)), "'normal'", "two meanings", "cohort.annotation_groups", tumour=("_0", "NORMAL")
+    )
+
+
+def test_coordinates_come_in_any_order(tmp_path):
+    text = asap(tmp_path, ("_0", SQUARE)).read_text()
+    first, second = '<Coordinate Order="0" X="0" Y="0" />', '<Coordinate Order="1" X="100" Y="0" />'
+    path = text_file(tmp_path, text.replace(first + second, second + first))
+    assert path.read_text() != text
+    assert read(path).tumour.area == 100**2
+    # more than nine points: as text, 10 would come before 2
+    circle = [(50 + 50 * np.cos(t), 50 + 50 * np.sin(t)) for t in np.linspace(0, 2 * np.pi, 60, endpoint=False)]
+    text = asap(tmp_path, ("_0", circle)).read_text()
+    points = [f"<Coordinate {part}" for part in text.split("<Coordinate ")[1:]]
+    points[-1] = points[-1].split("</")[0]
+    shuffled = text.replace("".join(points), "".join(np.random.default_rng(0).permutation(points)))
+    assert read(text_file(tmp_path, shuffled)).tumour.equals(read(text_file(tmp_path, text)).tumour)
+
+
+def test_dots_are_left_out_splines_and_rectangles_are_outlines(tmp_path):
+    back = read(
+        asap(
+            tmp_path,
+            ("None", [(5, 5)], "Dot"),
+            ("None", [(5, 5), (6, 6)], "PointSet"),
+            ("_0", SQUARE, "Spline"),
+            ("_0", [(200, 0), (300, 50)], "Rectangle"),
+            ("_0", shifted(SQUARE, 400), "Rectangle"),
+        )
+    )
+    assert back.tumour.area == 100**2 + 100 * 50 + 100**2
+    assert back.notes == (
+        "1 × Dot encloses no area, left out: 'A0'",
+        "1 × PointSet encloses no area, left out: 'A1'",
+        "1 × spline, read as the polygon through its points: 'A2'",
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ('X="100"', 'X="100,5"', "100,5"),
+        ('X="100"', 'X=""', "no number"),
+        ('X="100"', 'Z="100"', "'X'"),
+        ('X="100"', 'X="nan"', "not finite"),
+        ('X="100"', 'X="1e999"', "not finite"),
+        ('Order="1"', 'Order="0"', "same Order"),
+        ('Order="1"', 'Order="one"', "one"),
+    ],
+)
+def test_a_coordinate_that_is_no_number_is_refused(tmp_path, old, new, found):
+    text = asap(tmp_path, ("_0", SQUARE)).read_text()
+    refused(text_file(tmp_path, text.replace(old, new, 1)), "'A0'", found)
+
+
+# --- unsafe and foreign files -----------------------------------------------------------------------
+
+LAUGHS = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        f'<!DOCTYPE a [<!ENTITY l0 "ha">{LAUGHS}]>',
+        '<!DOCTYPE a [<!ENTITY l9 SYSTEM "file:///etc/hostname">]>',
+        '<!DOCTYPE a SYSTEM "http://127.0.0.1:9/a.dtd">',
+        "<!DOCTYPE ASAP_Annotations>",
+    ],
+    ids=["billion laughs", "external entity", "external DTD", "bare DTD"],
+)
+def test_document_types_and_entities_are_refused(tmp_path, declared):
+    text = (
+        asap(tmp_path, ("_0", SQUARE)).read_text().replace('<?xml version="1.0"?>', f'<?xml version="1.0"?>{declared}')
+    )
+    name = "&l9;" if "l9" in declared else "A0"
+    refused(text_file(tmp_path, text.replace("A0", name)), "document type or entities", "ASAP")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", "not well-formed"),
+        ("<ASAP_Annotations>", "not well-formed"),
+        ('<?xml version="1.0" encoding="klingon"?><a/>', "not well-formed"),
+        ('<Annotations MicronsPerPixel="0.499"/>', "'Annotations'"),
+    ],
+)
+def test_what_is_no_xml_of_asap_is_refused(tmp_path, text, found):
+    refused(text_file(tmp_path, text), found)
+
+
+def test_deep_xml_is_no_trouble(tmp_path):
+    depth = 50_000
+    text = f"<ASAP_Annotations>{'<a>' * depth}{'</a>' * depth}</ASAP_Annotations>"
+    assert read(text_file(tmp_path, text)).tumour.is_empty
+
+
+def test_a_renamed_file_is_known_by_its_first_character(tmp_path):
+    data = asap(tmp_path, ("_0", SQUARE)).read_bytes()
+    assert read(text_file(tmp_path, data, "b.txt")).tumour.area == 100**2

@@ -1,0 +1,71 @@
+"""What groups mean, how notes are counted, and which pixels an area covers."""
+
+import numpy as np
+import pytest
+import shapely
+from shapely import MultiPolygon, Polygon, box
+
+from saliency_stats.cohort.slides.outlines import EXCLUDE_GROUPS, TUMOUR_GROUPS, Groups, Notes, rasterise, to_pixels
+from saliency_stats.errors import SlideError
+
+
+def test_the_usual_names_mean_what_the_data_sets_say_whatever_their_case():
+    groups = Groups()
+    assert {groups.role([name.upper()]) for name in TUMOUR_GROUPS} == {"tumour"}
+    assert {groups.role([name.lower()]) for name in EXCLUDE_GROUPS} == {"exclude"}
+    assert groups.role(["Stroma"]) is None
+    assert groups.role([]) is None
+
+
+def test_the_first_known_name_from_the_inside_out_decides():
+    groups = Groups(tumour=("t",), exclude=("e",), ignore=("i",))
+    assert groups.role(["x", "E", "t"]) == "exclude"
+    assert groups.role(["I", "t"]) == "ignore"
+    assert groups.role(["t", "i"]) == "tumour"
+
+
+@pytest.mark.parametrize("roles", [{"ignore": ("_0",)}, {"exclude": ("TUMOR",)}, {"exclude": ("a",), "ignore": ("A",)}])
+def test_a_name_has_one_meaning(roles):
+    with pytest.raises(SlideError, match="two meanings"):
+        Groups(**roles)
+
+
+def test_a_name_may_be_listed_twice_in_one_role():
+    assert Groups(tumour=("Tumour", "tumour")).role(["TUMOUR"]) == "tumour"
+
+
+@pytest.mark.parametrize(("n", "line"), [(1, "1 × why: a0"), (3, "3 × why: a0, a1, a2"), (4, "4 × why: a0, a1, a2, …")])
+def test_notes_count_a_reason_and_name_the_first_three(n, line):
+    notes = Notes()
+    for number in range(n):
+        notes.add("why", f"a{number}")
+    assert notes.lines() == (line,)
+
+
+def test_notes_have_a_line_per_reason_in_the_order_of_their_first():
+    notes = Notes()
+    for reason, name in (("b", "1"), ("a", "2"), ("b", "3")):
+        notes.add(reason, name)
+    assert notes.lines() == ("2 × b: 1, 3", "1 × a: 2")
+    assert Notes().lines() == ()
+
+
+def test_pixels_are_um_over_their_size_along_each_axis():
+    assert to_pixels(box(1, 1, 3, 5), mpp_y=0.5, mpp_x=0.25).bounds == (4, 2, 12, 10)
+    assert to_pixels(None, 0.5, 0.5).is_empty
+
+
+def test_a_pixel_is_inside_if_its_centre_is():
+    area = box(1.6, 0, 4, 2.4)
+    expected = np.zeros((3, 5), dtype=bool)
+    expected[0:2, 2:4] = True
+    np.testing.assert_array_equal(rasterise(area, (3, 5), (1, 1)), expected)
+    np.testing.assert_array_equal(rasterise(area, (2, 3), (1, 1), (1, 2)), expected[1:, 2:])
+    np.testing.assert_array_equal(rasterise(area, (6, 5), (0.5, 1)), [[0, 0, 1, 1, 0]] * 5 + [[0] * 5])
+
+
+@pytest.mark.parametrize("nothing", [Polygon(), MultiPolygon(), shapely.unary_union([]), box(50, 50, 60, 60)])
+def test_of_nothing_in_view_there_are_no_pixels(nothing):
+    mask = rasterise(nothing, (4, 3), (1, 1))
+    assert mask.shape == (4, 3)
+    assert not mask.any()

@@ -1,0 +1,66 @@
+"""What finds nuclei: chosen by name or path, made once, and able to travel to another process."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from saliency_stats.cohort import Phantom
+from saliency_stats.compartments import CompartmentParameters, estimate_stains, nucleus_finder, view_of
+from saliency_stats.compartments.finders import BUILTIN
+from saliency_stats.errors import CompartmentError
+
+
+@pytest.fixture(scope="module")
+def view():
+    image = Phantom(size_px=64).render(np.random.default_rng(3), "benign").image
+    return view_of(image, 0.5, CompartmentParameters(), estimate_stains([image]))
+
+
+def test_a_finder_is_made_once():
+    assert nucleus_finder("builtin") is nucleus_finder("builtin")
+
+
+def test_the_models_file_is_the_builtin_finder(view):
+    (by_name,), (by_path,) = nucleus_finder("builtin")([view]), nucleus_finder(str(BUILTIN))([view])
+    np.testing.assert_array_equal(by_name.instances, by_path.instances)
+    assert by_name.instances.max() > 3
+
+
+@pytest.mark.parametrize("nuclei", ["builtin", "classical"])
+def test_a_pickled_finder_and_a_pickled_view_give_the_same_nuclei(view, nuclei):
+    finder = nucleus_finder(nuclei)
+    there, looked_at = pickle.loads(pickle.dumps((finder, view)))  # noqa: S301  (our own)
+    (here,), (again,) = finder([view]), there([looked_at])
+    assert here.instances.max() > 3
+    np.testing.assert_array_equal(again.instances, here.instances)
+    np.testing.assert_array_equal(again.probabilities, here.probabilities)
+    assert looked_at.parameters == view.parameters
+    assert looked_at.stains == view.stains
+
+
+def test_the_classical_finder_knows_no_probabilities(view):
+    (found,) = nucleus_finder("classical")([view])
+    assert len(found.probabilities) == found.instances.max()
+    assert np.isnan([*found.probabilities, found.threshold, found.lowest]).all()
+
+
+def test_the_classical_finder_has_no_threshold_to_move():
+    with pytest.raises(CompartmentError, match=r"no probabilities.*moved by 0\.1"):
+        nucleus_finder("classical", probability_offset=0.1)
+
+
+def test_the_offset_reaches_the_model(view):
+    (usual,), (more,) = nucleus_finder("builtin")([view]), nucleus_finder("builtin", probability_offset=-0.1)([view])
+    assert more.threshold == usual.threshold == usual.lowest
+    assert more.lowest == pytest.approx(usual.threshold - 0.1)
+
+
+def test_another_name_is_refused_with_those_that_are_known():
+    with pytest.raises(CompartmentError, match=r"'stardust'.*builtin, 2D_versatile_he, classical"):
+        nucleus_finder("stardust")
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path):
+    with pytest.raises(CompartmentError, match="not a StarDist model folder"):
+        nucleus_finder(str(tmp_path))
