@@ -99,7 +99,7 @@ def checked_saliency(saliency: npt.ArrayLike | Maps, patch_ids: Sequence[object]
         return saliency if patch_ids is None else Maps(saliency.raw, patch_names(patch_ids, len(saliency.raw)))
     given = np.asarray(saliency)
     maps = given if given.dtype == np.float32 else np.asarray(given, dtype=np.float64)
-    if maps.ndim != 3 or not maps[0:1].size:  # noqa: PLR2004 - (N, H, W)
+    if maps.ndim != 3 or not maps.size:  # noqa: PLR2004 - (N, H, W)
         raise AttributionError(f"Saliency has the shape (N, H, W) with N >= 1, found {maps.shape}.")
     names = patch_names(patch_ids, len(maps))
     for problem, bad in (("NaN or infinite", ~np.isfinite(maps)), ("negative", maps < 0)):
@@ -135,7 +135,7 @@ def checked_memberships(
     if isinstance(memberships, Memberships):
         return memberships
     weights = np.asarray(memberships, dtype=np.float64)
-    if weights.ndim != 4 or not weights[0:1].size:  # noqa: PLR2004 - (N, K, H, W)
+    if weights.ndim != 4 or not weights.size:  # noqa: PLR2004 - (N, K, H, W)
         raise AttributionError(f"Memberships have the shape (N, K, H, W) with N >= 1, found {weights.shape}.")
     names = patch_names(patch_ids, len(weights))
     total = weights.sum(axis=1)

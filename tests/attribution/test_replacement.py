@@ -169,6 +169,7 @@ def test_turning_everything_turns_the_stand_in(seed, kind):
         ({"image": np.full((4, 5, 3), 128.0)}, "Divide 8-bit levels by 255"),
         ({"image": np.zeros((4, 5, 3), dtype=np.int64)}, "uint8, or float"),
         ({"image": np.zeros((4, 5), dtype=np.uint8)}, r"\(H, W, 3\), found \(4, 5\)"),
+        ({"image": np.zeros((4, 3), dtype=np.uint8)}, r"\(H, W, 3\), found \(4, 3\)"),
     ],
 )
 def test_what_cannot_be_replaced_says_why(change, message):

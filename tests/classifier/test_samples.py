@@ -92,4 +92,11 @@ def test_batches_are_of_nearly_equal_size_in_the_order_of_the_shapes():
     assert [len(batch) for batch in equal_batches([(32, 32)] * 8, 4)] == [4, 4]
     shuffled = equal_batches([(32, 32)] * 40, 4, np.random.default_rng(0))
     assert sorted(np.concatenate(shuffled).tolist()) == list(range(40))
-    assert np.concatenate(shuffled).tolist() != list(range(40))
+    assert any((np.diff(batch) != 1).any() for batch in shuffled)  # samples are mixed
+    means = [
+        batch.mean()
+        for batch in equal_batches(
+            [(size, 32) for size in range(32, 42) for _ in range(4)], 4, np.random.default_rng(0)
+        )
+    ]
+    assert means != sorted(means)  # and so are batches

@@ -34,7 +34,12 @@ PARAMETERS = TrainingParameters(epochs=4, batch_size=6, learning_rate=0.02, prec
 
 
 def test_training_learns_and_logs(samples):
-    log = fit(small_network(), samples, samples, TrainingParameters(epochs=25, batch_size=5, learning_rate=0.05))
+    log = fit(
+        small_network(),
+        samples,
+        samples,
+        TrainingParameters(epochs=25, batch_size=5, learning_rate=0.05, precision="float32"),
+    )
     assert log["balanced_accuracy_valid"].iloc[-1] == 1.0
     assert log["loss_train"].iloc[-1] < log["loss_train"].iloc[0]
     assert list(log["epoch"]) == list(range(1, 26))

@@ -60,8 +60,8 @@ def test_slides_whose_unmarked_tissue_may_be_tumour_are_never_chosen(camelyon, h
     with Client(hasty) as client:
         chosen = {slide.slide_id for slide in choose(find_slides(client, camelyon.url))}
     assert chosen == {*BALANCED} - {"tumor_002"}
-    assert {"tumor_010", "test_114"} <= PARTLY_ANNOTATED
-    assert len(PARTLY_ANNOTATED) == 22
+    partly = (10, 15, 18, 20, 25, 29, 33, 34, 44, 46, 51, 54, 55, 56, 67, 79, 85, 92, 95, 110)
+    assert {f"tumor_{number:03d}" for number in partly} | {"test_049", "test_114"} == PARTLY_ANNOTATED
 
 
 @pytest.mark.parametrize(

@@ -294,3 +294,105 @@ def test_bytes_are_asked_for_as_they_are_stored():
     with Client() as client:
         prepared = client._session.prepare_request(requests.Request("GET", "http://localhost/"))
     assert prepared.headers["Accept-Encoding"] == "identity"
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    """Seconds that would have been waited."""
+    waited = []
+    monkeypatch.setattr("time.sleep", waited.append)
+    return waited
+
+
+def test_tries_are_counted_in_a_row_without_a_new_byte(server, path, waits):
+    server.drops[KEY] = [0, 500_000, 0, 0, 0]
+    with pytest.raises(DownloadError, match=r"3 tries in a row; ChunkedEncodingError: .* 2\d{6} more expected"):
+        download(remote(server), path, Patience(tries=3, wait_s=1.0, timeout_s=5.0))
+    # the second try brought something and starts the count again
+    assert len(server.asked) == 4
+    assert waits == [1, 1, 2]
+
+
+def test_the_usual_patience_is_a_minute():
+    assert Patience() == Patience(tries=6, wait_s=1.0, longest_s=30.0, timeout_s=60.0)
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_busy_server_is_asked_again(server, path, hasty, status):
+    server.failures[KEY] = [status, status]
+    download(remote(server), path, hasty)
+    assert path.read_bytes() == CONTENT
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize("status", [302, 428, 430, 499])
+def test_any_other_answer_is_a_refusal(server, path, hasty, status):
+    server.refused[KEY] = status
+    with pytest.raises(FileRefusedError, match=f"answers {status} .*, expected the file; check the address"):
+        download(remote(server), path, hasty)
+    assert len(server.asked) == 1
+
+
+def test_a_small_file_is_read_with_its_query_and_patience(server, hasty, waits):
+    server.files["A/1"] = b"x"
+    server.failures[""] = [500]
+    with Client(hasty) as client:
+        assert b"<Key>A/1</Key>" in client.read(f"{server.url}/", {"prefix": "A/"})
+        assert client.read(f"{server.url}/A/1") == b"x"
+        server.failures["A/1"] = [500] * 3
+        with pytest.raises(DownloadError, match="3 tries in a row"):
+            client.read(f"{server.url}/A/1")
+        with pytest.raises(FileRefusedError, match="404"):
+            client.read(f"{server.url}/A/2")
+    assert waits == [0, 0, 0]
+
+
+def test_a_silent_server_counts_as_dropped(server, path, monkeypatch):
+    seen = []
+    real = requests.Session.get
+    monkeypatch.setattr(requests.Session, "get", lambda *a, **kw: seen.append(kw["timeout"]) or real(*a, **kw))
+    download(remote(server), path, Patience(timeout_s=7.0))
+    with Client(Patience(timeout_s=8.0)) as client:
+        client.read(f"{server.url}/{KEY}")
+    assert seen == [7.0, 8.0]
+
+
+def test_a_range_of_other_bytes_is_not_taken(server, path, hasty, monkeypatch):
+    """A server that answers with a part from another place: what is here is dropped, and loaded whole."""
+    begun(path, CONTENT[::-1][:1000], f'"{server.etag(KEY)}"')
+
+    class Other(dict):
+        def get(self, key, default=None):
+            found = super().get(key, default)
+            return "bytes 7-2999999/3000000" if key == "Content-Range" and found else found
+
+    def send(self, *args, **kwargs):
+        response = real_get(self, *args, **kwargs)
+        response.headers = Other(response.headers)
+        return response
+
+    real_get = requests.Session.get
+    monkeypatch.setattr(requests.Session, "get", send)
+    assert download(remote(server), path, hasty) == len(CONTENT)
+    assert path.read_bytes() == CONTENT
+    assert [asked for _, asked in server.asked] == ["bytes=1000-", None]
+
+
+def test_bytes_are_told_as_they_come(server, path, hasty):
+    begun(path, CONTENT[:1000], f'"{server.etag(KEY)}"')
+    ticks = []
+    with Client(hasty) as client:
+        client.download(remote(server), path, ticks.append)
+    assert ticks[0] == 1000
+    assert ticks[1:-1] == [CHUNK] * (len(ticks) - 2)
+    assert sum(ticks) == len(CONTENT)
+    assert server.asked == [(KEY, "bytes=1000-")]
+
+
+def test_a_file_of_unknown_size_is_complete_if_its_checksum_is_right(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"abc")
+    assert is_complete(path, Remote("", digest="md5:900150983cd24fb0d6963f7d28e17f72"), verify=False)
+    assert is_complete(path, Remote(""), verify=False)
+    assert not is_complete(tmp_path, Remote(""), verify=False)
+    assert is_complete(path, Remote("", digest="md5:900150983CD24FB0"), verify=False)

@@ -97,3 +97,18 @@ def test_an_archive_without_a_model_is_refused(archive, hasty, monkeypatch):
     monkeypatch.setitem(stardist_download.OFFICIAL, "2D_versatile_he", own)
     with pytest.raises(CompartmentError, match=r"config\.json"):
         fetch_stardist(patience=hasty)
+
+
+def test_a_bar_is_drawn_only_if_asked_for(torch_cache, hasty, capsys):
+    path = fetch_densenet201(patience=hasty)
+    assert capsys.readouterr().err == ""
+    path.unlink()
+    fetch_densenet201(patience=hasty, show=True)
+    drawn = capsys.readouterr().err
+    assert path.name in drawn
+    assert "20.0k" in drawn  # bytes
+
+
+def test_neither_archive_nor_weights_are_drawn_unless_asked_for(archive, hasty, capsys):
+    fetch_stardist(patience=hasty)
+    assert capsys.readouterr().err == ""
