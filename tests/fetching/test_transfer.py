@@ -10,7 +10,7 @@ import requests
 
 from saliency_stats.errors import DownloadError, StorageError
 from saliency_stats.fetching.part import part_of
-from saliency_stats.fetching.transfer import Client, FileRefusedError, Patience, Remote, is_complete
+from saliency_stats.fetching.transfer import Client, FileRefusedError, Remote, Retries, is_complete
 
 KEY = "data/slide.tif"
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
@@ -34,9 +34,9 @@ def remote(server, **changes):
     return Remote(f"{server.url}/{KEY}", **(known | changes))
 
 
-def download(source, path, patience):
+def download(source, path, retries):
     ticks = []
-    with Client(patience) as client:
+    with Client(retries) as client:
         client.download(source, path, ticks.append)
     return sum(ticks)
 
@@ -64,20 +64,20 @@ def test_a_dropped_connection_goes_on_where_it_ended(server, path, hasty):
     ranges = [asked for _, asked in server.asked]
     assert ranges[0] is None
     first, second = (int(asked[6:-1]) for asked in ranges[1:])
-    # of what came in, less than one chunk is asked for again
+    # of what was received, less than one chunk is asked for again
     assert 1_200_000 - CHUNK < first <= 1_200_000
     assert first + 900_000 - CHUNK < second <= first + 900_000
 
 
 def test_a_later_command_goes_on_where_an_earlier_one_ended(server, path):
     server.drops[KEY] = [1_500_000]
-    with pytest.raises(DownloadError, match="What came in is kept"):
-        download(remote(server), path, Patience(tries=1, wait_s=0))
+    with pytest.raises(DownloadError, match="What was received is kept"):
+        download(remote(server), path, Retries(tries=1, wait_s=0))
     assert left(path) == ["slide.tif.part", "slide.tif.part.etag"]
     kept = part_of(path).stat().st_size
     assert 1_500_000 - CHUNK < kept <= 1_500_000
     # the earlier bytes count as loaded: the bar begins where it stopped
-    assert download(remote(server), path, Patience(tries=1, wait_s=0)) == len(CONTENT)
+    assert download(remote(server), path, Retries(tries=1, wait_s=0)) == len(CONTENT)
     assert server.asked[-1] == (KEY, f"bytes={kept}-")
     assert path.read_bytes() == CONTENT
 
@@ -102,7 +102,7 @@ def test_a_server_that_heeds_no_conditions_does_not_join_two_versions(server, pa
 def test_a_connection_that_brings_nothing_new_is_given_up(server, path, tries):
     server.drops[KEY] = [0] * 100
     with pytest.raises(DownloadError, match=rf"keeps dropping \({tries} tries.*same command again"):
-        download(remote(server), path, Patience(tries=tries, wait_s=0))
+        download(remote(server), path, Retries(tries=tries, wait_s=0))
     assert len(server.asked) == tries
 
 
@@ -117,7 +117,7 @@ def test_waits_are_doubled_up_to_the_longest(server, path, monkeypatch):
     waits = []
     monkeypatch.setattr("time.sleep", waits.append)
     server.failures[KEY] = [503, 500, 429, 503, 503]
-    download(remote(server), path, Patience(tries=6, wait_s=1, longest_s=5))
+    download(remote(server), path, Retries(tries=6, wait_s=1, longest_s=5))
     assert waits == [1, 2, 4, 5, 5]
 
 
@@ -307,14 +307,14 @@ def waits(monkeypatch):
 def test_tries_are_counted_in_a_row_without_a_new_byte(server, path, waits):
     server.drops[KEY] = [0, 500_000, 0, 0, 0]
     with pytest.raises(DownloadError, match=r"3 tries in a row; ChunkedEncodingError: .* 2\d{6} more expected"):
-        download(remote(server), path, Patience(tries=3, wait_s=1.0, timeout_s=5.0))
+        download(remote(server), path, Retries(tries=3, wait_s=1.0, timeout_s=5.0))
     # the second try brought something and starts the count again
     assert len(server.asked) == 4
     assert waits == [1, 1, 2]
 
 
 def test_the_usual_patience_is_a_minute():
-    assert Patience() == Patience(tries=6, wait_s=1.0, longest_s=30.0, timeout_s=60.0)
+    assert Retries() == Retries(tries=6, wait_s=1.0, longest_s=30.0, timeout_s=60.0)
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
@@ -351,8 +351,8 @@ def test_a_silent_server_counts_as_dropped(server, path, monkeypatch):
     seen = []
     real = requests.Session.get
     monkeypatch.setattr(requests.Session, "get", lambda *a, **kw: seen.append(kw["timeout"]) or real(*a, **kw))
-    download(remote(server), path, Patience(timeout_s=7.0))
-    with Client(Patience(timeout_s=8.0)) as client:
+    download(remote(server), path, Retries(timeout_s=7.0))
+    with Client(Retries(timeout_s=8.0)) as client:
         client.read(f"{server.url}/{KEY}")
     assert seen == [7.0, 8.0]
 
