@@ -1,5 +1,7 @@
 """What was looked at is not looked at again, and gives the same numbers as if it had been."""
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -120,3 +122,14 @@ def test_memberships_fit_in_every_dimension():
     for wrong in (memberships[:2], memberships[..., :5, :], memberships[..., :6], memberships[0]):
         with pytest.raises(AttributionError, match=r"expected \(3, K, 6, 7\)"):
             shares(maps, wrong)
+
+
+def test_what_was_checked_cannot_be_changed_and_is_compared_by_identity():
+    maps, memberships = raw()
+    for one, other, name in (
+        (checked_saliency(maps), checked_saliency(maps), "raw"),
+        (checked_memberships(memberships), checked_memberships(memberships), "weights"),
+    ):
+        with pytest.raises(FrozenInstanceError):
+            setattr(one, name, None)
+        assert one != other

@@ -1,3 +1,5 @@
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -239,3 +241,8 @@ def test_a_pixel_has_a_size(mpp):
         signed_distance_um(np.ones((4, 4), bool), mpp)
     with pytest.raises(AttributionError, match=r"shape \(2, 4, 4\) and type bool, expected \(H, W\) bool"):
         signed_distance_um(np.ones((2, 4, 4), bool), 0.5)
+
+
+def test_bins_cannot_be_changed_after_they_were_checked():
+    with pytest.raises(FrozenInstanceError):
+        DistanceBins().width_um = 0.0
