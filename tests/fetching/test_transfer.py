@@ -20,7 +20,7 @@ SHA = hashlib.sha256(CONTENT).hexdigest()
 
 @pytest.fixture
 def path(tmp_path):
-    return tmp_path / "images" / "slide.tif"
+    return tmp_path / "new" / "images" / "slide.tif"
 
 
 @pytest.fixture
@@ -208,7 +208,7 @@ def test_wrong_bytes_are_removed(server, path, hasty):
 
 
 def test_wrong_bytes_leave_the_file_that_was_there(server, path, hasty):
-    path.parent.mkdir()
+    path.parent.mkdir(parents=True)
     path.write_bytes(b"as before")
     with pytest.raises(FileRefusedError):
         download(remote(server, digest="md5:" + "0" * 32), path, hasty)
