@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from saliency_stats.cohort.patch import Patch
-from saliency_stats.fetching.transfer import Patience
+from saliency_stats.fetching.transfer import Retries
 
 
 class ArrayCohort:
@@ -206,8 +206,8 @@ def bucket(monkeypatch):
 
 @pytest.fixture
 def hasty():
-    """Patience without waiting."""
-    return Patience(tries=3, wait_s=0.0, timeout_s=5.0)
+    """Retries without waiting."""
+    return Retries(tries=3, wait_s=0.0, timeout_s=5.0)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
-"""The causal companion: images in which one compartment is replaced (pure NumPy and SciPy).
+"""Ablation: images in which one compartment is replaced (pure NumPy and SciPy).
 
-Saliency says where the network's output is sensitive; only replacing a compartment says whether its content carries
-the decision. A stand-in is laid over the patch where the compartment is, ``x' = (1 - w) x + w stand_in`` with the
+Saliency says where the network's output is sensitive; only replacing a compartment says whether the decision depends
+on its content. A stand-in is laid over the patch where the compartment is, ``x' = (1 - w) x + w stand_in`` with the
 membership w, so that soft borders stay soft and pixels outside do not change. An altered patch is also an image the
 network has never seen, and a larger alteration changes more; therefore each has its control, the same operation on a
 random region of the same area and shape.

@@ -1,4 +1,4 @@
-"""Maps and memberships that were looked at once: what takes them does not look again (pure NumPy)."""
+"""Maps and memberships that were checked once: functions that take them do not check again (pure NumPy)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Maps:
 
     @property
     def exact(self) -> Float64Array:
-        """(N, H, W) in float64, made anew: kept, a study's maps would take three times their room."""
+        """(N, H, W) in float64, converted at each call: kept, a study's maps would take three times the memory."""
         return self.raw.astype(np.float64, order="C")
 
 
@@ -76,7 +76,7 @@ def patch_names(patch_ids: Sequence[object] | None, n: int) -> tuple[object, ...
 
 
 def checked_saliency(saliency: npt.ArrayLike | Maps, patch_ids: Sequence[object] | None = None) -> Maps:
-    """Look whether saliency maps can be compared with areas at all.
+    """Check that saliency maps can be compared with areas.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def checked_saliency(saliency: npt.ArrayLike | Maps, patch_ids: Sequence[object]
         return saliency if patch_ids is None else Maps(saliency.raw, patch_names(patch_ids, len(saliency.raw)))
     given = np.asarray(saliency)
     maps = given if given.dtype == np.float32 else np.asarray(given, dtype=np.float64)
-    if maps.ndim != 3 or not maps[0:1].size:  # noqa: PLR2004 - (N, H, W)
+    if maps.ndim != 3 or not maps.size:  # noqa: PLR2004 - (N, H, W)
         raise AttributionError(f"Saliency has the shape (N, H, W) with N >= 1, found {maps.shape}.")
     names = patch_names(patch_ids, len(maps))
     for problem, bad in (("NaN or infinite", ~np.isfinite(maps)), ("negative", maps < 0)):
@@ -117,7 +117,7 @@ def checked_saliency(saliency: npt.ArrayLike | Maps, patch_ids: Sequence[object]
 def checked_memberships(
     memberships: npt.ArrayLike | Memberships, patch_ids: Sequence[object] | None = None
 ) -> Memberships:
-    """Look whether memberships are shares of every pixel.
+    """Check that memberships are shares of every pixel.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def checked_memberships(
     if isinstance(memberships, Memberships):
         return memberships
     weights = np.asarray(memberships, dtype=np.float64)
-    if weights.ndim != 4 or not weights[0:1].size:  # noqa: PLR2004 - (N, K, H, W)
+    if weights.ndim != 4 or not weights.size:  # noqa: PLR2004 - (N, K, H, W)
         raise AttributionError(f"Memberships have the shape (N, K, H, W) with N >= 1, found {weights.shape}.")
     names = patch_names(patch_ids, len(weights))
     total = weights.sum(axis=1)
@@ -152,7 +152,7 @@ def checked_memberships(
 
 
 def fitting(memberships: npt.ArrayLike | Memberships, maps: Maps) -> Memberships:
-    """Look at memberships, and whether they are those of the maps.
+    """Check memberships, and that they have the shape of the maps.
 
     Parameters
     ----------

@@ -2,12 +2,11 @@
 
 The map is moved against the fixed compartments, over the edges of the patch and in again on the other side. Such a
 torus shift keeps every value of the map and the way they cluster, and breaks the link with what is underneath. All
-H x W shifts are looked at, so the null distribution is complete and nothing about it is random: the mass that a
-compartment holds under every shift is the circular cross-correlation of its membership with the map, which the Fourier
-transform gives at once. If all shifts of the map are equally likely, the p-values below are exact (the group argument
-of Lehmann & Romano 2005, "Testing statistical hypotheses", theorem 15.2.1; torus shifts of maps: Lotwick & Silverman
-1982, JRSS B 44:406). Tissue is not a torus: where the map changes along the patch, the seam is a structure
-that the unshifted map has not.
+H x W shifts are evaluated, so the null distribution is complete and not random: the mass that a compartment holds
+under every shift is the circular cross-correlation of its membership with the map, one Fourier transform for all.
+If all shifts of the map are equally likely, the p-values below are exact (the group argument of Lehmann & Romano 2005,
+"Testing statistical hypotheses", theorem 15.2.1; torus shifts of maps: Lotwick & Silverman 1982, JRSS B 44:406).
+Tissue is not a torus: where the map changes along the patch, the seam is a structure that the unshifted map has not.
 """
 
 from collections.abc import Sequence

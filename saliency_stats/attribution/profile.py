@@ -22,7 +22,7 @@ class DistanceBins:
     """Bins of equal width of the signed distance to the nearest nuclear border.
 
     A bin holds ``lower <= distance < upper``. Pixels beyond the outer edges are left out: an open bin would
-    mix the middle of large nuclei with whatever is far from all.
+    mix the middle of large nuclei with pixels far from any nucleus.
 
     Parameters
     ----------

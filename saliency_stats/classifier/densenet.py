@@ -157,7 +157,7 @@ def build(architecture: str, weights: str, seed: int) -> PatchClassifier:
     Raises
     ------
     ClassifierError
-        If weights cannot be had or do not fit; the message says what to fetch and where to put it.
+        If weights cannot be read or downloaded, or do not fit; the message says what to fetch and where to put it.
     """
     model = initialise(architecture, seed)
     if weights == "none":

@@ -1,4 +1,4 @@
-"""How well a classifier decides: accuracy with intervals over slides, and whether it learned anything at all."""
+"""Accuracy of a classifier with intervals over slides, and whether it learned the task."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,7 +12,7 @@ from saliency_stats.errors import StudyError
 from saliency_stats.typing import BoolArray, Float64Array
 from saliency_stats.vocabulary import LABELS
 
-#: Balanced accuracy of a coin.
+#: Balanced accuracy of guessing.
 CHANCE: Final = 0.5
 METRIC_COLUMNS: Final = (
     "magnification",
@@ -35,7 +35,7 @@ METRIC_COLUMNS: Final = (
 
 @dataclass(frozen=True)
 class EvaluationParameters:
-    """How accuracy is judged.
+    """Parameters of the intervals, and the accuracy that counts as learned.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The three ways to a trained classifier: all layers, the abstract's two layers, or none (weights as they come)."""
+"""Train a classifier: all its layers, its head alone, or none (weights as they are)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Training samples: labelled patches, delivered in batches of equal shape, the same for the same seed."""
+"""Training samples: labelled patches in batches of one shape each, the same for the same seed."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""Weights and public data from the network: listed, loaded with resume, checked, and only then named as complete."""
+"""Weights and public data from the network: listed, downloaded with resume, and named only after they are checked."""

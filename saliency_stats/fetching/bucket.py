@@ -82,7 +82,7 @@ def checksums(client: Client, url: str, file: Listed, prefix: str) -> dict[str, 
 def remote(url: str, file: Listed, sums: Mapping[str, str]) -> Remote:
     """Say where a file is and how it is checked: by the published MD5, else by its ETag where that is one.
 
-    The ETag of a file that was put up in one piece is its MD5; of one in several pieces (``…-12``) it is none, and
+    The ETag of a file that was uploaded in one piece is its MD5; of one in several pieces (``…-12``) it is none, and
     only the size remains.
     """
     md5 = sums.get(file.key) or (file.etag if _MD5.fullmatch(file.etag) else None)

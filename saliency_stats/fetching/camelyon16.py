@@ -52,12 +52,12 @@ class Slide:
 
     @property
     def tumour(self) -> bool:
-        """Whether tumour was found; of a test slide the name does not say it, that it has outlines does."""
+        """Whether the slide has tumour: training slides say so by name, test slides by having outlines."""
         return self.slide_id.startswith("tumor_") or (self.split == "test" and self.annotation is not None)
 
     @property
     def left_out(self) -> str:
-        """Why the slide is of no use, or nothing."""
+        """Why the slide is not used; empty if it is."""
         if self.slide_id in PARTLY_ANNOTATED:
             return "tumour not outlined everywhere, or a copy"
         return "tumour without outlines" if self.tumour and self.annotation is None else ""
@@ -100,13 +100,14 @@ def find_slides(client: Client, url: str = BUCKET) -> list[Slide]:
 def choose(slides: Sequence[Slide], n: int | None = None) -> list[Slide]:
     """Choose slides so that any number of them is balanced.
 
-    Slides with and without tumour take turns, and in each class slides of the training and the test split, in the
-    order of the listing; so ``n`` slides are the first ``n`` of any more. Where one kind is used up, the other goes on.
+    Slides with and without tumour alternate, and in each class slides of the training and the test split, in the
+    order of the listing; so ``n`` slides are the first ``n`` of any larger choice. When one kind is used up, the other
+    continues.
 
     Parameters
     ----------
     slides
-        All slides; those of no use are passed over.
+        All slides; those with a reason in ``left_out`` are skipped.
     n
         How many; without it all.
 

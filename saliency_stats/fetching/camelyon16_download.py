@@ -1,4 +1,4 @@
-"""CAMELYON16 loaded: what is missing, whether it fits, file by file, and last the table of a study."""
+"""Download of CAMELYON16: what is missing, whether the disk holds it, the files, and last the table of a study."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ from saliency_stats.errors import DownloadError, StorageError
 from saliency_stats.execution.files import write_text
 from saliency_stats.fetching.camelyon16 import BUCKET, Slide, choose, find_slides
 from saliency_stats.fetching.part import Part
-from saliency_stats.fetching.transfer import Client, FileRefusedError, Patience, Remote, is_complete
+from saliency_stats.fetching.transfer import Client, FileRefusedError, Remote, Retries, is_complete
 
 COLUMNS: Final = ("path", "slide_id", "patient_id", "annotation", "mpp", "split")
 #: Left free on the disk: a study needs room for its results.
@@ -23,12 +23,12 @@ _SPARE_BYTES: Final = 2 * 10**9
 _GB: Final = 10**9
 
 
-def overview(folder: Path, *, slides: int | None = None, url: str = BUCKET, patience: Patience | None = None) -> str:
+def overview(folder: Path, *, slides: int | None = None, url: str = BUCKET, retries: Retries | None = None) -> str:
     """Say, slide by slide, what :func:`fetch` would load; loads nothing.
 
     Parameters
     ----------
-    folder, slides, url, patience
+    folder, slides, url, retries
         As for :func:`fetch`.
 
     Returns
@@ -36,7 +36,7 @@ def overview(folder: Path, *, slides: int | None = None, url: str = BUCKET, pati
     str
         A table: slide, class, split, size, whether it is here or why it is left out.
     """
-    with Client(patience) as client:
+    with Client(retries) as client:
         found = find_slides(client, url)
     chosen = choose(found, slides)
     lines = [f"{'slide':<12} {'class':<7} {'split':<6} {'GB':>7}  state"]
@@ -58,7 +58,7 @@ def fetch(
     annotations: bool = True,
     verify: bool = False,
     url: str = BUCKET,
-    patience: Patience | None = None,
+    retries: Retries | None = None,
     note: Callable[[str], object] = lambda _: None,
     show: bool = False,
 ) -> Path:
@@ -71,15 +71,15 @@ def fetch(
     slides
         How many slides, half of them with tumour; without it all.
     annotations
-        Load outlines too. Without them no ``slides.csv`` is written: tumour slides would pass for benign ones.
+        Load outlines too. Without them no ``slides.csv`` is written: patches of tumour would be labelled benign.
     verify
         Check what is here by its checksum, not by its size alone; what differs is loaded again.
     url
         Of the bucket.
-    patience
-        How often a dropped connection is taken up again.
+    retries
+        How often a dropped connection is tried again.
     note
-        Told what a person should know.
+        Called with messages for the user.
     show
         Draw a progress bar on stderr.
 
@@ -93,11 +93,11 @@ def fetch(
     StudyError
         If there are fewer slides than asked for.
     DownloadError
-        If a file cannot be had; the others are loaded first unless the server cannot be reached at all.
+        If a file cannot be fetched; the others are loaded first unless the server cannot be reached at all.
     StorageError
         If the disk is too small, or another process loads into the folder.
     """
-    with Client(patience) as client, ExitStack() as stack:
+    with Client(retries) as client, ExitStack() as stack:
         chosen = choose(find_slides(client, url), slides)
         _lock(folder, stack)
         files = [pair for slide in chosen for pair in slide.files(folder, annotations=annotations)]
@@ -129,8 +129,8 @@ def _load(client: Client, missing: Sequence[tuple[Remote, Path]], *, show: bool)
                 refused.append(error)
     if refused:
         raise DownloadError(
-            f"{len(refused)} of {len(missing)} files cannot be had, the others are here; slides.csv is not written. "
-            f"The first: {refused[0]}"
+            f"{len(refused)} of {len(missing)} files cannot be fetched, the others are here; slides.csv is not "
+            f"written. The first: {refused[0]}"
         )
 
 

@@ -45,7 +45,7 @@ class Part:
     def restart(self, etag: str) -> int:
         """Begin anew with the version ``etag``; return how many bytes are lost."""
         lost = self.remove()
-        # the mark first: bytes without it are never gone on with
+        # the mark first: bytes without it are never continued
         self._note.write_text(etag, encoding="utf-8")
         self.path.touch()
         return lost

@@ -1,4 +1,4 @@
-"""One file over HTTP: resumed where it was dropped, checked before it gets its name."""
+"""One file over HTTP: resumed after a dropped connection, and named only after it is checked."""
 
 import hashlib
 import os
@@ -16,20 +16,20 @@ from saliency_stats.execution.files import storage_error
 from saliency_stats.fetching.part import Part, bare
 
 Result = TypeVar("Result")
-#: Called with the number of bytes that came in (negative where a file starts again).
+#: Called with the number of bytes received (negative where a file starts again).
 Tick = Callable[[int], object]
 
-#: What came in of a chunk is lost when the connection drops.
+#: What was received of a chunk is lost when the connection drops.
 _CHUNK: Final = 2**16
 _OK, _PARTIAL, _RANGE_REFUSED, _TOO_MANY, _SERVER_ERRORS = 200, 206, 416, 429, 500
 _LIKELY: Final = {
-    403: "the server keeps it to itself, or a proxy stands in between. Check the address in a browser",
+    403: "the server refuses access, or a proxy is in between. Check the address in a browser",
     404: "it is not there. It may have moved: is there a newer version of saliency-stats?",
 }
 
 
 class FileRefusedError(DownloadError):
-    """One file cannot be had; others of the same server may."""
+    """One file cannot be fetched; other files of the same server can still be tried."""
 
 
 class _DroppedError(Exception):
@@ -69,13 +69,13 @@ class Remote:
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How often a dropped connection is taken up again.
+class Retries:
+    """How often a dropped connection is tried again.
 
     Parameters
     ----------
     tries
-        In a row without a new byte; a connection that brings something starts the count again.
+        Most tries in a row without a new byte; a connection that brings a byte starts the count again.
     wait_s
         Before the second try; doubled each time, up to ``longest_s``.
     longest_s
@@ -98,16 +98,16 @@ def is_complete(path: Path, remote: Remote, *, verify: bool) -> bool:
 
 
 class Client:
-    """Fetches from HTTP servers with patience; close it, or use it in a ``with`` block.
+    """Fetches from HTTP servers with retries; close it, or use it in a ``with`` block.
 
     Parameters
     ----------
-    patience
-        How often a dropped connection is taken up again.
+    retries
+        How often a dropped connection is tried again.
     """
 
-    def __init__(self, patience: Patience | None = None) -> None:
-        self._patience = patience or Patience()
+    def __init__(self, retries: Retries | None = None) -> None:
+        self._retries = retries or Retries()
         self._session = requests.Session()
         # bytes as they are stored, so that sizes and ranges mean the file
         self._session.headers["Accept-Encoding"] = "identity"
@@ -132,11 +132,11 @@ class Client:
         """
 
         def attempt() -> bytes:
-            response = self._session.get(url, params=query, timeout=self._patience.timeout_s)
+            response = self._session.get(url, params=query, timeout=self._retries.timeout_s)
             _check_status(response, url)
             return response.content
 
-        return self._patiently(url, attempt, lambda: 0)
+        return self._retrying(url, attempt, lambda: 0)
 
     def download(self, remote: Remote, path: Path, tick: Tick = lambda _: None) -> None:
         """Load a file into ``path.part``, going on where an earlier try ended, and rename it when it is checked.
@@ -151,14 +151,14 @@ class Client:
         path
             Where it is to lie; what lies there is replaced when, and only when, the new file is complete.
         tick
-            Told how many bytes came in, those of earlier tries first.
+            Called with the number of bytes received, those of earlier tries first.
 
         Raises
         ------
         DownloadError
-            If the connection drops too often; what came in is kept.
+            If the connection drops too often; what was received is kept.
         FileRefusedError
-            If the server has no such file, or sends another one than announced; what came in is removed.
+            If the server has no such file, or sends another one than announced; what was received is removed.
         StorageError
             If the disk is full or the folder cannot be written.
         """
@@ -166,13 +166,13 @@ class Client:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             tick(part.begin())
-            self._patiently(remote.url, lambda: self._receive(remote, part, tick), part.size)
+            self._retrying(remote.url, lambda: self._receive(remote, part, tick), part.size)
             found = _differs(part.path, remote.digest)
             if found is not None:
                 part.remove()
                 raise FileRefusedError(
-                    f"{remote.url} came with the checksum {found}, expected {remote.digest}. It was removed; give the "
-                    f"same command again. If this stays, the file on the server is not the published one"
+                    f"{remote.url} came with the checksum {found}, expected {remote.digest}. It was removed; run the "
+                    f"same command again. If this repeats, the file on the server is not the published one"
                 )
             os.replace(part.path, path)  # noqa: PTH105  (the atomic call, by its name)
             part.remove()
@@ -185,7 +185,7 @@ class Client:
         if have and have == remote.size:
             return
         headers = {"Range": f"bytes={have}-", "If-Range": part.etag()} if have else {}
-        with self._session.get(remote.url, headers=headers, stream=True, timeout=self._patience.timeout_s) as response:
+        with self._session.get(remote.url, headers=headers, stream=True, timeout=self._retries.timeout_s) as response:
             if response.status_code == _RANGE_REFUSED:
                 tick(-part.remove())
                 raise _DroppedError(f"the server has no bytes from {have} on")
@@ -218,11 +218,11 @@ class Client:
             raise FileRefusedError(
                 f"{remote.url} is not the file that was listed: found {size} bytes, ETag {bare(etag) or 'none'}, "
                 f"expected {remote.size} bytes, ETag {bare(remote.etag or '') or 'any'}. It changed on the server "
-                f"meanwhile: give the same command again"
+                f"meanwhile: run the same command again"
             )
 
-    def _patiently(self, url: str, attempt: Callable[[], Result], reached: Callable[[], int]) -> Result:
-        """Try until it works, the server refuses, or nothing new came in several times running."""
+    def _retrying(self, url: str, attempt: Callable[[], Result], reached: Callable[[], int]) -> Result:
+        """Try until it works, the server refuses, or several tries in a row brought no new byte."""
         failures, furthest = 0, reached()
         while True:
             try:
@@ -230,13 +230,13 @@ class Client:
             except _PASSING as error:
                 failures = 1 if reached() > furthest else failures + 1
                 furthest = max(furthest, reached())
-                if failures >= self._patience.tries:
+                if failures >= self._retries.tries:
                     raise DownloadError(
                         f"{url} cannot be reached, or the connection keeps dropping ({failures} tries in a row; "
-                        f"{type(error).__name__}: {error}). What came in is kept: check the connection and give the "
-                        f"same command again"
+                        f"{type(error).__name__}: {error}). What was received is kept: check the connection and run "
+                        f"the same command again"
                     ) from error
-                time.sleep(min(self._patience.wait_s * 2 ** (failures - 1), self._patience.longest_s))
+                time.sleep(min(self._retries.wait_s * 2 ** (failures - 1), self._retries.longest_s))
             except requests.RequestException as error:
                 raise DownloadError(
                     f"{url} cannot be fetched ({type(error).__name__}: {error}); expected a web address of a file"

@@ -222,3 +222,82 @@ def test_what_does_not_fit_says_why():
         ablated(image, w, MPP, rng, kinds=["noise"])
     with pytest.raises(AttributionError, match="at least 2 steps, its ends; found 1"):
         progressive(image, w[0], image, 1, rng)
+
+
+def test_a_compartment_at_the_least_area_is_replaced():
+    w = np.zeros((4, 20, 20))
+    w[2] = 1
+    w[:, :2, :4] = np.array([1, 0, 0, 0])[:, None, None]  # 2 %
+    image = picture(np.random.default_rng(0), 20, 20)
+    for found in (ablated(image, w, MPP, np.random.default_rng(0)), curves(image, w, MPP, np.random.default_rng(0))):
+        assert {one.compartment for one in found} == {"nucleus", "stroma"}
+    w[:, 0, 0] = [0, 0, 1, 0]
+    for found in (ablated(image, w, MPP, np.random.default_rng(0)), curves(image, w, MPP, np.random.default_rng(0))):
+        assert {one.compartment for one in found} == {"stroma"}
+
+
+def test_what_is_left_out_draws_its_random_numbers_all_the_same():
+    w = np.zeros((4, 20, 20))
+    w[2] = 1
+    w[:, :2, :2] = np.array([1, 0, 0, 0])[:, None, None]
+    image = picture(np.random.default_rng(0), 20, 20)
+    for make in (ablated, curves):
+        some, more = (list(make(image, w, MPP, np.random.default_rng(0), min_area=least)) for least in (0.02, 0))
+        assert len(more) > len(some) > 0
+        for one, other in zip(some, more[-len(some) :], strict=True):
+            np.testing.assert_array_equal(one.image, other.image)
+
+
+def test_the_random_region_is_on_the_tissue_and_replaced_by_its_own_stand_in():
+    rng = np.random.default_rng(0)
+    image, w = picture(rng), members(rng)
+    tissue = np.minimum(w[:3].astype(np.float64).sum(axis=0), 1)
+    found = {one[:3]: one.image for one in ablated(image, w, MPP, np.random.default_rng(5))}
+    draws = np.random.default_rng(5)
+    for k, name in enumerate(TISSUE):
+        region = random_region(w[k], draws, tissue)
+        for kind in REPLACEMENTS:
+            expected = composed(image, region, replacement(image, region, kind, MPP, tissue=tissue))
+            np.testing.assert_array_equal(found[name, kind, "random"], expected)
+
+
+def test_a_curve_is_of_blobs_of_four_um_in_an_order_of_its_own():
+    rng = np.random.default_rng(0)
+    image, w = picture(rng), members(rng)
+    tissue = np.minimum(w[:3].astype(np.float64).sum(axis=0), 1)
+    stand_in = replacement(image, tissue, "mean", 0.8, tissue=tissue)
+    found = curves(image, w, 0.8, np.random.default_rng(3))
+    assert [one.share for one in found[:6]] == np.linspace(0, 1, 6).tolist()
+    draws = np.random.default_rng(3)
+    for k, name in enumerate(TISSUE):
+        order = np.random.default_rng(int(draws.integers(2**63)))
+        expected = progressive(image, w[k], stand_in, 6, order, 5.0)
+        deleted = [one.image for one in found if one[:2] == (name, "deletion")]
+        np.testing.assert_array_equal(np.stack(deleted), expected)
+
+
+def test_blobs_have_eight_px_unless_told_otherwise_and_two_steps_are_the_ends():
+    arguments = (np.zeros((24, 30, 3)), np.ones((24, 30)), np.ones((24, 30, 3)))
+    one, other = (progressive(*arguments, 3, np.random.default_rng(0), *blob) for blob in ((), (8.0,)))
+    np.testing.assert_array_equal(one, other)
+    assert progressive(*arguments, 2, np.random.default_rng(0)).mean(axis=(1, 2, 3)).tolist() == [0, 1]
+
+
+def test_a_region_may_take_all_that_is_allowed():
+    weight = np.zeros((5, 6))
+    weight[:2, :3] = 0.5
+    allowed = np.zeros((5, 6))
+    allowed[3:, 3:] = 0.01
+    np.testing.assert_array_equal(
+        random_region(weight, np.random.default_rng(0), allowed), np.where(allowed > 0, 0.5, 0)
+    )
+
+
+def test_every_flip_and_shift_occurs():
+    weight = np.arange(6.0).reshape(2, 3) / 10
+    expected = {
+        np.roll(weight[::down, ::right], (y, x), axis=(0, 1)).tobytes()
+        for down in (1, -1) for right in (1, -1) for y in range(2) for x in range(3)
+    }  # fmt: skip
+    rng = np.random.default_rng(0)
+    assert {np.ascontiguousarray(random_region(weight, rng)).tobytes() for _ in range(400)} == expected

@@ -1,5 +1,7 @@
 """What was looked at is not looked at again, and gives the same numbers as if it had been."""
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -72,3 +74,62 @@ def test_checked_values_of_other_shapes_are_refused():
         checked_memberships(memberships[0])
     with pytest.raises(AttributionError, match=r"\(3, K, 6, 7\)"):
         shares(maps, memberships[:, :0])
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_memberships_sum_to_one_within_a_millionth(sign):
+    memberships = np.full((2, 4, 3, 5), 0.25)
+    memberships[1, 2, 1, 3] += sign * 0.9e-6
+    np.testing.assert_allclose(checked_memberships(memberships).weights.sum(axis=1), 1, rtol=0, atol=1e-15)
+    memberships[1, 2, 1, 3] += sign * 0.2e-6
+    with pytest.raises(AttributionError, match=r"patch 'b' .* at pixel \(1, 3\).* \(1 pixels are wrong\)"):
+        checked_memberships(memberships, ["a", "b"])
+
+
+def test_a_membership_of_zero_is_fine_and_a_negative_one_is_not():
+    memberships = np.zeros((1, 2, 2, 2))
+    memberships[:, 0] = 1
+    assert checked_memberships(memberships).area.tolist() == [[1, 0]]
+    assert checked_memberships(memberships).pixels.tolist() == [[4, 0]]
+    memberships[0, :, 1, 0] = [1 + 1e-9, -1e-9]
+    with pytest.raises(AttributionError, match=r"at pixel \(1, 0\)"):
+        checked_memberships(memberships)
+
+
+def test_what_is_wrong_is_counted_and_the_first_is_named():
+    maps, _ = raw()
+    maps[1, 2, 3] = maps[1, 4, 5] = maps[2, 0, 0] = np.nan
+    with pytest.raises(AttributionError, match=r"patch 'b' has 2 NaN or infinite values \(2 of 3 patches have such\)"):
+        checked_saliency(maps, IDS)
+    with pytest.raises(AttributionError, match=r"patch 1 has 2 NaN"):
+        checked_saliency(maps)
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (0, 4, 5), (2, 0, 5), (2, 3, 4, 5)])
+def test_maps_have_three_dimensions_and_a_pixel(shape):
+    with pytest.raises(AttributionError, match=r"\(N, H, W\) with N >= 1, found"):
+        checked_saliency(np.ones(shape))
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 6), (0, 4, 5, 6), (2, 4, 0, 6)])
+def test_memberships_have_four_dimensions_and_a_pixel(shape):
+    with pytest.raises(AttributionError, match=r"\(N, K, H, W\) with N >= 1, found"):
+        checked_memberships(np.ones(shape))
+
+
+def test_memberships_fit_in_every_dimension():
+    maps, memberships = raw()
+    for wrong in (memberships[:2], memberships[..., :5, :], memberships[..., :6], memberships[0]):
+        with pytest.raises(AttributionError, match=r"expected \(3, K, 6, 7\)"):
+            shares(maps, wrong)
+
+
+def test_what_was_checked_cannot_be_changed_and_is_compared_by_identity():
+    maps, memberships = raw()
+    for one, other, name in (
+        (checked_saliency(maps), checked_saliency(maps), "raw"),
+        (checked_memberships(memberships), checked_memberships(memberships), "weights"),
+    ):
+        with pytest.raises(FrozenInstanceError):
+            setattr(one, name, None)
+        assert one != other

@@ -196,3 +196,12 @@ def test_crossed_shares_are_those_of_every_map_with_every_division(seed, side):
             # to the last bit: the usual segmentation stands in the ledger too
             np.testing.assert_array_equal(found.area[:, way], area[:, [1, 0]])
             np.testing.assert_array_equal(found.mass[:, way, which], mass[:, [1, 0]])
+
+
+def test_a_compartment_of_no_area_is_missing_whatever_the_limit():
+    memberships = np.zeros((1, 4, 2, 5))
+    memberships[0, 0] = 1
+    table = ledger(np.ones((1, 2, 5)), memberships, min_area=0)
+    assert table["status"].tolist() == ["measured", *["missing: area share 0 below 0"] * 3]
+    with pytest.raises(AttributionError, match=r"must lie in \[0, 1\), found -0.1"):
+        ledger(np.ones((1, 2, 5)), memberships, min_area=-0.1)

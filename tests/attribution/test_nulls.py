@@ -287,3 +287,27 @@ def test_a_random_shift_is_a_shift_and_every_one_occurs():
     np.testing.assert_array_equal(shifted(maps, np.random.default_rng(3)), shifted(maps, np.random.default_rng(3)))
     with pytest.raises(AttributionError, match=r"found \(2, 3, 4\)"):
         shifted(np.stack([maps, maps]), rng)
+
+
+def test_ties_are_relative_to_the_observed_contrast_where_it_is_large():
+    """Half a patch further the map is the same, but brighter by 4e-9: a tie for a contrast of 10, none for one of 1.
+
+    For a contrast of 1 the limit is 1e-9 in log2, so 6.9e-10 in brightness.
+    """
+    memberships = np.zeros((3, 2, 4))
+    memberships[1, :, 0] = memberships[0, :, 1] = 1
+    memberships[2, :, 2:] = 1
+    for exponent, brighter, p_less in (
+        (10, 4e-9, 1.0),
+        (1, 4e-9, 0.75),
+        (-10, 4e-9, 0.5),
+        (1, 8.7e-10, 0.75),
+        (1, 6e-10, 1.0),
+    ):
+        maps = np.ones((2, 4))
+        maps[:, 0] = 2.0**exponent
+        maps[:, 2] = maps[:, 0] * (1 + brighter)
+        found = null(maps, memberships)
+        assert found.delta == pytest.approx(exponent, abs=1e-12)
+        assert found.p_less == p_less
+        assert found.p_two_sided == 1

@@ -1,3 +1,5 @@
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -208,3 +210,39 @@ def test_bad_input_is_refused():
         signed_distance_um(np.ones((4, 4)), 0.5)
     with pytest.raises(AttributionError, match="mpp"):
         signed_distance_um(np.ones((4, 4), bool), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("bins", "message"),
+    [
+        ((1, 1, 1), "finite low_um < high_um, found 1 and 1"),
+        ((2, 1, 1), "finite low_um < high_um"),
+        ((-np.inf, 1, 1), "finite low_um < high_um"),
+        ((0, 1, np.nan), "finite low_um < high_um"),
+        ((0, 1, 0), "width_um must be positive and divide the range 0 to 1, found 0"),
+        ((0, 1, 1.5), "width_um must be positive and divide"),
+        ((0, 1, 0.3), "width_um must be positive and divide"),
+        ((0, 1000, 1.00001), "width_um must be positive and divide"),
+    ],
+)
+def test_the_message_says_what_is_wrong_with_bins(bins, message):
+    with pytest.raises(AttributionError, match=message):
+        DistanceBins(*bins)
+
+
+def test_one_bin_is_enough_and_rounding_is_no_fault():
+    np.testing.assert_array_equal(DistanceBins(0, 1, 1).centres_um, [0.5])
+    np.testing.assert_allclose(DistanceBins(-0.1, 0.2, 0.1).centres_um, [-0.05, 0.05, 0.15], atol=1e-12)
+
+
+@pytest.mark.parametrize("mpp", [0.0, -0.5, np.inf, np.nan])
+def test_a_pixel_has_a_size(mpp):
+    with pytest.raises(AttributionError, match="mpp must be a positive number"):
+        signed_distance_um(np.ones((4, 4), bool), mpp)
+    with pytest.raises(AttributionError, match=r"shape \(2, 4, 4\) and type bool, expected \(H, W\) bool"):
+        signed_distance_um(np.ones((2, 4, 4), bool), 0.5)
+
+
+def test_bins_cannot_be_changed_after_they_were_checked():
+    with pytest.raises(FrozenInstanceError):
+        DistanceBins().width_um = 0.0

@@ -299,3 +299,26 @@ def test_a_hundred_patches_take_less_than_a_second():
     start = time.process_time()
     relevance(maps, np.broadcast_to(memberships, (100, 4, 128, 128)))
     assert time.process_time() - start < 1.5  # a third of that on a slow core
+
+
+@pytest.mark.parametrize(
+    ("others", "one", "status"), [(0, 0.499, "missing"), (0, 0.5, "measured"), (1, 0.5, "measured"), (1, 0.501, "full")]
+)
+def test_half_a_pixel_is_enough_inside_and_outside(others, one, status):
+    weights = np.full((6, 7), float(others))
+    weights[2, 3] = one
+    found = relevance(distinct(np.random.default_rng(0), 1), two(weights), compartments=("in", "out"))
+    assert found["relevance_status"][0].startswith(status)
+
+
+def test_all_pixels_are_the_largest_top_and_one_pixel_the_smallest():
+    rng = np.random.default_rng(0)
+    maps, memberships = distinct(rng), soft(rng)
+    area = memberships.mean(axis=(2, 3))
+    np.testing.assert_allclose(scores(maps, memberships, top_share=1)[..., 1], area, atol=1e-12)
+    found = scores(maps, memberships, top_share=1e-6)
+    np.testing.assert_array_equal(found[..., 1], found[..., 2])
+    # 2.5 of 42 pixels are rounded up
+    np.testing.assert_array_equal(
+        scores(maps, memberships, top_share=2.5 / 42), scores(maps, memberships, top_share=3 / 42)
+    )

@@ -162,12 +162,14 @@ def test_turning_everything_turns_the_stand_in(seed, kind):
         ({"kind": "noise"}, "'noise' is unknown, expected one of mean, blur, stain"),
         ({"mpp": 0.0}, "mpp must be a positive"),
         ({"mpp": np.nan}, "mpp must be a positive"),
+        ({"mpp": np.inf}, "mpp must be a positive"),
         ({"weight": np.ones((5, 5))}, r"\(5, 5\), expected that of the image, \(4, 5\)"),
         ({"weight": np.full((4, 5), np.nan)}, r"lies in \[0, 1\]"),
         ({"weight": np.full((4, 5), 1.5)}, r"lies in \[0, 1\]"),
         ({"image": np.full((4, 5, 3), 128.0)}, "Divide 8-bit levels by 255"),
         ({"image": np.zeros((4, 5, 3), dtype=np.int64)}, "uint8, or float"),
         ({"image": np.zeros((4, 5), dtype=np.uint8)}, r"\(H, W, 3\), found \(4, 5\)"),
+        ({"image": np.zeros((4, 3), dtype=np.uint8)}, r"\(H, W, 3\), found \(4, 3\)"),
     ],
 )
 def test_what_cannot_be_replaced_says_why(change, message):
@@ -182,3 +184,49 @@ def test_what_cannot_be_replaced_says_why(change, message):
 def test_a_stand_in_has_the_images_shape():
     with pytest.raises(AttributionError, match=r"\(4, 5, 3\), what stands in for it \(5, 4, 3\)"):
         composed(np.ones((4, 5, 3)), np.ones((4, 5)), np.ones((5, 4, 3)))
+
+
+def local_mean(values, weight, sigma_px):
+    """Written out: the Gaussian average over what counts, drawn to the mean over what counts by a weight of 0.001."""
+    mean = (values * weight[..., None]).sum(axis=(0, 1)) / weight.sum()
+    blurred = [gaussian_filter(values[..., c] * weight, sigma_px, mode="nearest") for c in range(values.shape[-1])]
+    total = gaussian_filter(weight, sigma_px, mode="nearest")
+    return (np.stack(blurred, axis=-1) + 0.001 * mean) / (total[..., None] + 0.001)
+
+
+def test_every_stand_in_is_its_formula_written_out():
+    rng = np.random.default_rng(0)
+    image, weight, tissue = rng.integers(0, 256, (20, 24, 3)).astype(np.uint8), soft(rng), soft(rng)
+    image[:3] = 2  # darker than what still counts as light
+    weight[:, 15:] = 0
+    pixels = (image / np.float32(255)).astype(np.float64)
+    expected = {"mean": local_mean(pixels, tissue, 10 / 0.4), "blur": local_mean(pixels, weight, 2 / 0.4)}
+    density = od(np.maximum(pixels, 8 / 255))
+    mean = (density * tissue[..., None]).sum(axis=(0, 1)) / tissue.sum()
+    direction = mean / np.linalg.norm(mean)
+    amount = (density @ direction)[..., None]
+    left = np.maximum(np.linalg.norm(mean) + amount - local_mean(amount, weight, 2 / 0.4), 0)
+    assert (left == 0).any()
+    expected["stain"] = 10.0 ** -(left * direction)
+    for kind, one in expected.items():
+        found = replacement(image, weight, kind, 0.4, tissue=tissue)
+        np.testing.assert_allclose(found, np.clip(one, 0, 1), atol=1e-6, err_msg=kind)
+
+
+def test_a_weight_may_exceed_one_by_rounding_only():
+    image, other = np.zeros((4, 5, 3)), np.ones((4, 5, 3))
+    np.testing.assert_array_equal(composed(image, np.full((4, 5), 1 + 0.9e-6), other), 1)
+    for wrong in (1 + 1.5e-6, -1e-9):
+        with pytest.raises(AttributionError, match=r"lies in \[0, 1\]"):
+            composed(image, np.full((4, 5), wrong), other)
+
+
+def test_an_image_of_floats_uses_the_whole_range_and_no_more():
+    ends = np.zeros((4, 5, 3))
+    ends[0] = 1
+    np.testing.assert_array_equal(composed(ends, np.zeros((4, 5)), ends), ends)
+    for wrong in (1 + 1e-6, -1e-6):
+        with pytest.raises(AttributionError, match=r"float in \[0, 1\]"):
+            composed(ends + wrong - (wrong > 0), np.zeros((4, 5)), ends)
+    with pytest.raises(AttributionError, match=r"found \(4, 5, 4\)"):
+        composed(np.ones((4, 5, 4)), np.ones((4, 5)), np.ones((4, 5, 4)))

@@ -45,3 +45,34 @@ def test_stain_variation_is_the_formula_written_out():
 def test_range_is_checked():
     with pytest.raises(StudyError, match="stain is 2"):
         Augmentation(stain=2)
+
+
+def test_a_black_pixel_counts_as_half_a_grey_level():
+    black, half = torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 0.5 / 255)
+    one, other = (vary_stain(image, 0.3, np.random.default_rng(2)) for image in (black, half))
+    assert torch.equal(one, other)
+    assert torch.isfinite(one).all()
+    bright = vary_stain(torch.full((20, 3, 1, 1), 0.999), 1.0, np.random.default_rng(0))
+    assert bright.max() == 1  # clipped: a shift of concentrations would make light of nothing
+
+
+def test_images_are_varied_each_by_its_own_factors():
+    images = torch.full((3, 3, 2, 2), 0.5)
+    found = vary_stain(images, 0.3, np.random.default_rng(0))
+    assert not torch.allclose(found[0], found[1])
+    assert torch.allclose(found[0], found[0, :, :1, :1].expand(3, 2, 2))
+
+
+def test_every_turn_of_an_oblong_is_by_half():
+    image = np.arange(2 * 5 * 3, dtype=np.uint8).reshape(2, 5, 3)
+    rng = np.random.default_rng(0)
+    drawn = {turn(image, rng).tobytes() for _ in range(100)}
+    assert drawn == {np.ascontiguousarray(image[::y, ::x]).tobytes() for y in (1, -1) for x in (1, -1)}
+
+
+def test_the_ends_of_the_range_are_inside_and_the_defaults_moderate():
+    assert [Augmentation(stain=end).stain for end in (0, 1)] == [0, 1]
+    assert Augmentation() == Augmentation(dihedral=True, stain=0.15)
+    for wrong in (-0.01, 1.01):
+        with pytest.raises(StudyError, match="expected 0"):
+            Augmentation(stain=wrong)

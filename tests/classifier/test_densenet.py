@@ -172,3 +172,32 @@ def test_normalisation_is_part_of_the_network():
     std = torch.tensor(densenet.IMAGENET_STD).view(1, 3, 1, 1)
     with torch.no_grad():
         torch.testing.assert_close(model(images), model.backbone((images - mean) / std))
+
+
+def test_a_broken_download_is_refused_by_its_checksum(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "_hub_dir", None)
+    asked = []
+
+    def download(url, path, hash_prefix, progress):
+        asked.append((url, path, hash_prefix, progress))
+        raise RuntimeError("invalid hash value")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
+    with pytest.raises(ClassifierError, match=r"is broken or not a torch file \(RuntimeError\)"):
+        build("densenet201", "imagenet", seed=1)
+    url, path = imagenet_file("densenet201")
+    assert asked == [(url, str(path), "c1103571", False)]
+
+
+@pytest.mark.parametrize("error", [TimeoutError, ConnectionResetError])
+def test_every_kind_of_missing_connection_says_what_to_do(tmp_path, monkeypatch, error):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "_hub_dir", None)
+
+    def offline(*_args, **_kwargs):
+        raise error
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+    with pytest.raises(ClassifierError, match="on a machine with a connection"):
+        build("densenet201", "imagenet", seed=1)

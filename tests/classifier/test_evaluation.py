@@ -103,3 +103,109 @@ def test_one_class_only_has_no_balanced_accuracy():
 def test_range_is_checked():
     with pytest.raises(StudyError, match=r"min_balanced_accuracy is 0.4"):
         EvaluationParameters(min_balanced_accuracy=0.4)
+
+
+def scored(rows, **parameters):
+    """Score patches given as (slide, label, margin)."""
+    keys = pd.DataFrame(rows, columns=["slide_id", "label", "margin"]).assign(
+        patient_id="", split="test", magnification=20.0, patch_id=[f"p{i:03d}" for i in range(len(rows))]
+    )
+    logits = np.stack([np.zeros(len(keys)), keys["margin"].to_numpy(dtype=float)], axis=1)
+    table = metrics_table(predictions_table(keys, logits, "trained"), EvaluationParameters(**parameters))
+    return table.iloc[0]
+
+
+def half_right(right=3, of=4, slide="s1"):
+    """So many of so many right in each class."""
+    margins = [1] * right + [-1] * (of - right)
+    return [(slide, label, sign * margin) for label, sign in (("malignant", 1), ("benign", -1)) for margin in margins]
+
+
+def test_equal_logits_are_no_finding():
+    keys = pd.DataFrame(
+        {"patch_id": ["p"], "slide_id": "s", "patient_id": "", "label": "benign", "split": "test", "magnification": 5.0}
+    )
+    row = predictions_table(keys, np.array([[1.5, 1.5]]), "trained").iloc[0]
+    assert (row["p_malignant"], row["predicted"], row["correct"], row["model"]) == (0.5, "benign", True, "trained")
+
+
+def test_the_interval_is_the_bootstrap_over_slides_written_out():
+    rng = np.random.default_rng(1)
+    rows = [(f"s{slide}", label, (1 if label == "malignant" else -1) * rng.choice([1, -1], p=[0.8, 0.2]))
+            for slide in range(6) for label in ("malignant", "benign") for _ in range(rng.integers(1, 6))]  # fmt: skip
+    for alpha, draws, seed in ((0.05, 500, 0), (0.4, 500, 0), (0.05, 2000, 3)):
+        found = scored(rows, alpha=alpha, draws=draws, seed=seed)
+        weights = np.random.default_rng(seed).multinomial(6, np.full(6, 1 / 6), size=draws)
+        accuracies = []
+        for counts in weights:
+            drawn = [
+                (label, margin)
+                for slide, n in enumerate(counts)
+                for s, label, margin in rows
+                if s == f"s{slide}"
+                for _ in range(n)
+            ]
+            recall = [
+                np.mean([sign * m > 0 for label, m in drawn if label == name])
+                for name, sign in (("malignant", 1), ("benign", -1))
+            ]
+            accuracies.append(np.mean(recall))
+        expected = np.quantile(accuracies, [alpha / 2, 1 - alpha / 2])
+        assert [found["balanced_accuracy_low"], found["balanced_accuracy_high"]] == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_usual_interval_covers_95_percent_by_2000_draws():
+    assert EvaluationParameters() == EvaluationParameters(0.65, 0.05, 2000, 0)
+    assert [EvaluationParameters(end).min_balanced_accuracy for end in (0.5, 0.99)] == [0.5, 0.99]
+    with pytest.raises(StudyError, match=r"expected 0\.5"):
+        EvaluationParameters(min_balanced_accuracy=1.0)
+
+
+def test_one_slide_or_an_unknown_one_means_patches():
+    several = [*half_right(slide="s1"), *half_right(slide="s2")]
+    assert scored(several)["interval"] == "bootstrap over slides"
+    for rows, n_slides in (
+        (half_right(), 1),
+        ([*half_right(), *half_right(slide="")], 0),
+        ([*half_right(), *half_right(slide=None)], 0),
+    ):
+        found = scored(rows)
+        assert found["interval"].startswith("bootstrap over patches, as if independent")
+        assert found["n_slides"] == n_slides
+        assert found["balanced_accuracy_low"] < 0.75 < found["balanced_accuracy_high"]
+
+
+def test_at_the_least_accuracy_it_has_learned_and_just_below_it_has_not():
+    rows = [row for slide in range(30) for row in half_right(slide=f"s{slide}")]  # 0.75 in each slide: no width
+    assert scored(rows, min_balanced_accuracy=0.75)["learned"]
+    below = scored(rows, min_balanced_accuracy=0.751)
+    assert not below["learned"]
+    assert (
+        below["learned_reason"]
+        == "balanced accuracy 0.750 is below classifier.min_balanced_accuracy 0.751 (chance is 0.5)"
+    )
+    at_chance = [row for slide in range(30) for row in half_right(2, slide=f"s{slide}")]
+    found = scored(at_chance, min_balanced_accuracy=0.5)
+    assert found["balanced_accuracy_low"] == 0.5
+    assert not found["learned"]
+    assert "begins at 0.500 and includes chance" in found["learned_reason"]
+
+
+@pytest.mark.parametrize(("label", "known"), [("malignant", "sensitivity"), ("benign", "specificity")])
+def test_of_one_class_only_its_own_recall_is_known(label, known):
+    found = scored([row for row in half_right() if row[1] == label])
+    assert found[known] == 0.75
+    assert np.isnan(found[[name for name in ("sensitivity", "specificity") if name != known]].astype(float)).all()
+    assert np.isnan(found[["balanced_accuracy_low", "balanced_accuracy_high", "auc"]].astype(float)).all()
+    assert found["learned_reason"].startswith("one of the classes has no patch")
+
+
+def test_each_magnification_model_and_split_has_a_row():
+    table = predictions()
+    several = pd.concat(
+        [table, table.assign(magnification=5.0), table.assign(model="shuffled"), table.assign(split="train")]
+    )
+    found = metrics_table(several, EvaluationParameters())
+    assert found[["magnification", "model", "split"]].to_numpy().tolist() == [
+        [5.0, "trained", "test"], [20.0, "shuffled", "test"], [20.0, "trained", "test"], [20.0, "trained", "train"],
+    ]  # fmt: skip

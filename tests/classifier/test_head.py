@@ -118,3 +118,38 @@ def test_patches_of_several_sizes_are_cached_in_their_own_order(network, cohort_
         torch.testing.assert_close(
             torch.from_numpy(cached.pooled[index]), activations(network, image)[1][0], rtol=1e-4, atol=1e-4
         )
+
+
+def test_the_cache_is_made_in_evaluation_mode_and_told_of(network, cohort_of):
+    cohort = cohort_of([(32, 32)] * 5)
+    samples = ImageSamples(cohort, cohort.table, Augmentation(), 4, torch.device("cpu"))
+    model, ticks = copy.deepcopy(network).train(), []
+    cached = cache(model, samples, 2, tick=ticks.append)
+    assert ticks == [2, 2, 1]
+    assert not model.training
+    assert (cached.seed, cached.bottleneck[0].dtype, cached.pooled.dtype) == (4, np.float16, np.float32)
+    assert cached.targets.tolist() == [0, 1, 0, 1, 0]
+    assert cached.n_batches(2) == 3
+
+
+def test_epochs_of_the_cache_have_the_order_of_the_images(network, cohort_of):
+    cohort = cohort_of([(32, 32)] * 7)
+    plain = Augmentation(dihedral=False, stain=0)
+    samples = ImageSamples(cohort, cohort.table, plain, 4, torch.device("cpu"))
+    cached = cache(network, samples, 4, dtype=np.float32)
+    for epoch in (None, 0, 3):
+        for ((images,), targets), ((bottleneck, pooled), others) in zip(
+            samples.batches(3, epoch), cached.batches(3, epoch), strict=True
+        ):
+            assert torch.equal(targets, others)
+            expected = activations(network, images)
+            torch.testing.assert_close(bottleneck, expected[0], rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(pooled, expected[1], rtol=1e-4, atol=1e-4)
+
+
+def test_the_normalisation_is_the_networks_own_to_its_epsilon(network):
+    model = copy.deepcopy(network).double()
+    model.backbone.features.norm5.eps = 0.5
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    with torch.no_grad():
+        torch.testing.assert_close(Head(model)(*activations(model, images)), model(images), rtol=1e-10, atol=1e-10)

@@ -1,6 +1,6 @@
 """Three ways to a classifier: all layers are trained, the head alone, or nothing."""
 
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ from torch import nn
 
 from saliency_stats.classifier.augmentation import Augmentation
 from saliency_stats.classifier.densenet import build, save_weights
+from saliency_stats.classifier.evaluation import EvaluationParameters
 from saliency_stats.classifier.head import Head, cache, freeze_all_but_head
 from saliency_stats.classifier.routes import Recipe, train_classifier
 from saliency_stats.classifier.samples import ImageSamples
@@ -144,3 +145,9 @@ def test_the_network_is_laid_out_channels_last(cohort):
     model, _ = trained(replace(RECIPE, trainable="none"), cohort)
     convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
     assert all(one.weight.is_contiguous(memory_format=torch.channels_last) for one in convolutions)
+
+
+@pytest.mark.parametrize("parameters", [RECIPE, TRAINING, Augmentation(), EvaluationParameters()])
+def test_parameters_cannot_be_changed_after_they_were_checked(parameters):
+    with pytest.raises(FrozenInstanceError):
+        setattr(parameters, next(iter(vars(parameters))), None)

@@ -1,5 +1,7 @@
 """The training loop: deterministic, resumable, honest about what it cannot train."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ from torch import nn
 
 from saliency_stats.classifier.augmentation import Augmentation
 from saliency_stats.classifier.samples import ImageSamples
-from saliency_stats.classifier.training import TrainingParameters, balanced_accuracy, fit
+from saliency_stats.classifier.training import LOG_COLUMNS, TrainingParameters, balanced_accuracy, fit, uses_bfloat16
 from saliency_stats.errors import ClassifierError, StudyError
 
 CPU = torch.device("cpu")
@@ -32,7 +34,12 @@ PARAMETERS = TrainingParameters(epochs=4, batch_size=6, learning_rate=0.02, prec
 
 
 def test_training_learns_and_logs(samples):
-    log = fit(small_network(), samples, samples, TrainingParameters(epochs=25, batch_size=5, learning_rate=0.05))
+    log = fit(
+        small_network(),
+        samples,
+        samples,
+        TrainingParameters(epochs=25, batch_size=5, learning_rate=0.05, precision="float32"),
+    )
     assert log["balanced_accuracy_valid"].iloc[-1] == 1.0
     assert log["loss_train"].iloc[-1] < log["loss_train"].iloc[0]
     assert list(log["epoch"]) == list(range(1, 26))
@@ -137,3 +144,176 @@ def test_parameters_out_of_range_are_named(key, value):
 def test_balanced_accuracy_is_the_mean_of_recalls():
     logits = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
     assert balanced_accuracy(logits, torch.tensor([0, 0, 0, 1])) == pytest.approx((2 / 3 + 0) / 2)
+
+
+BOUNDS = {
+    "epochs": (1, 10_000),
+    "batch_size": (2, 4096),
+    "learning_rate": (1e-7, 1.0),
+    "weight_decay": (0.0, 1.0),
+    "label_smoothing": (0.0, 0.5),
+    "patience": (1, 10_000),
+}
+
+
+@pytest.mark.parametrize("key", BOUNDS)
+def test_the_ends_of_the_ranges_are_inside(key):
+    low, high = BOUNDS[key]
+    step = 1 if isinstance(low, int) else 1e-8
+    assert [getattr(TrainingParameters(**{key: end}), key) for end in (low, high)] == [low, high]
+    for wrong in (low - step, high + step):
+        with pytest.raises(StudyError, match=rf"classifier\.{key} is .*; expected {low:g} to {high:g}"):
+            TrainingParameters(**{key: wrong})
+
+
+def test_the_usual_parameters():
+    expected = TrainingParameters(12, 32, 2e-3, 0.01, 0.0, "balanced", "one_cycle", 3, "auto")
+    assert TrainingParameters() == expected
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_precision_that_is_asked_for_is_used(samples, precision):
+    assert uses_bfloat16(precision, CPU) == (precision == "bfloat16")
+    seen = set()
+
+    class Watched(nn.Linear):
+        def forward(self, inputs):
+            found = super().forward(inputs)
+            seen.add(found.dtype)
+            return found
+
+    module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), Watched(3, 2))
+    fit(module, samples, samples, replace(PARAMETERS, epochs=1, precision=precision))
+    assert seen == {getattr(torch, precision)}
+
+
+def test_a_gpu_is_asked_whether_it_computes_in_bfloat16(monkeypatch):
+    for answer in (True, False):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda answer=answer: answer)
+        assert uses_bfloat16("auto", torch.device("cuda")) == answer
+
+
+class Still:
+    """Samples that come in one order: numbers in a line, some of each class."""
+
+    def __init__(self, targets, shift=0.0):
+        self.targets = np.array(targets)
+        self._inputs = torch.linspace(-1, 2, len(targets))[:, None] + shift
+
+    def n_batches(self, size):
+        return -(-len(self.targets) // size)
+
+    def batches(self, size, epoch):
+        order = np.roll(np.arange(len(self.targets)), epoch or 0)
+        for start in range(0, len(order), size):
+            members = order[start : start + size]
+            yield (self._inputs[members],), torch.from_numpy(self.targets[members])
+
+
+def line():
+    module = nn.Linear(1, 2)
+    with torch.no_grad():
+        module.weight.copy_(torch.tensor([[0.3], [-0.2]]))
+        module.bias.copy_(torch.tensor([0.1, 0.0]))
+    return module
+
+
+def recalls(logits, targets):
+    return np.mean([(logits.argmax(1)[targets == label] == label).float().mean() for label in (0, 1)])
+
+
+@pytest.mark.parametrize("stopping", ["one_cycle", "early"])
+def test_training_is_the_loop_written_out(stopping):
+    train, valid = Still([0, 1, 1, 0, 1, 1, 1]), Still([1, 0, 0], shift=0.3)
+    parameters = TrainingParameters(
+        epochs=4, batch_size=3, learning_rate=0.3, weight_decay=0.1, label_smoothing=0.2, stopping=stopping,
+        precision="float32",
+    )  # fmt: skip
+    module = line()
+    log = fit(module, train, valid, parameters)
+
+    own = line()
+    loss_of = nn.CrossEntropyLoss(torch.tensor([7 / (2 * 2), 7 / (2 * 5)]), label_smoothing=0.2)
+    optimizer = torch.optim.AdamW(own.parameters(), lr=0.3, weight_decay=0.1)
+    rates = []
+    if stopping == "one_cycle":
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.3, total_steps=4 * 3 + 1)
+    states = []
+    for epoch in range(4):
+        rates.append(optimizer.param_groups[0]["lr"])
+        losses, logits, targets = [], [], []
+        for (inputs,), target in train.batches(3, epoch):
+            output = own(inputs)
+            loss = loss_of(output, target)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            if stopping == "one_cycle":
+                schedule.step()
+            losses += [loss.item()] * len(target)
+            logits.append(output.detach())
+            targets.append(target)
+        with torch.no_grad():
+            seen = own(valid._inputs)
+        row = log.iloc[epoch]
+        assert row["epoch"] == epoch + 1
+        assert row["loss_train"] == pytest.approx(np.mean(losses), rel=1e-5)
+        assert row["balanced_accuracy_train"] == pytest.approx(recalls(torch.cat(logits), torch.cat(targets)))
+        assert row["loss_valid"] == pytest.approx(loss_of(seen, torch.from_numpy(valid.targets)).item(), rel=1e-5)
+        assert row["balanced_accuracy_valid"] == pytest.approx(recalls(seen, torch.from_numpy(valid.targets)))
+        states.append({key: value.clone() for key, value in own.state_dict().items()})
+        if stopping == "early" and epoch - log["loss_valid"][: epoch + 1].argmin() >= 3:
+            break
+    assert len(log) == len(states)
+    np.testing.assert_allclose(log["learning_rate"], rates, rtol=1e-6)
+    chosen = int(log["loss_valid"].argmin()) if stopping == "early" else 3
+    assert log["chosen"].tolist() == [epoch == chosen for epoch in range(len(log))]
+    for key, value in states[chosen].items():
+        torch.testing.assert_close(module.state_dict()[key], value, rtol=1e-5, atol=1e-6)
+    assert list(log.columns) == list(LOG_COLUMNS)
+
+
+@pytest.mark.parametrize(("patience", "n_epochs"), [(1, 2), (2, 3), (3, 4)])
+def test_early_stopping_waits_as_long_as_it_is_told(patience, n_epochs):
+    """Valid labels are those of training turned around: every epoch is worse than the one before."""
+    parameters = TrainingParameters(
+        epochs=9, batch_size=8, learning_rate=0.3, stopping="early", patience=patience, precision="float32"
+    )
+    module = line()
+    log = fit(module, Still([0, 0, 1, 1]), Still([1, 1, 0, 0]), parameters)
+    assert (np.diff(log["loss_valid"]) > 0).all()
+    assert len(log) == n_epochs
+    assert log["chosen"].tolist() == [True] + [False] * (n_epochs - 1)
+
+
+def test_without_a_valid_split_there_is_no_valid_loss_and_the_last_epoch_is_chosen():
+    module, ticks = line(), []
+    log = fit(module, Still([0, 0, 1, 1, 1]), None, replace(PARAMETERS, batch_size=2), tick=ticks.append)
+    assert log[["loss_valid", "balanced_accuracy_valid"]].isna().all(axis=None)
+    assert log["chosen"].tolist() == [False] * 3 + [True]
+    assert ticks == [2, 2, 1] * 4
+    assert not module.training
+
+
+def test_what_a_checkpoint_holds_counts_as_done(tmp_path):
+    fit(line(), Still([0, 1, 1]), None, replace(PARAMETERS, epochs=2), checkpoint=tmp_path / "state")
+    assert [path.name for path in tmp_path.iterdir()] == ["state"]
+    ticks = []
+    log = fit(
+        line(), Still([0, 1, 1]), None, replace(PARAMETERS, epochs=2), checkpoint=tmp_path / "state", tick=ticks.append
+    )
+    assert (len(log), ticks) == (2, [6])
+
+
+def test_only_what_may_be_trained_is_trained():
+    module = line()
+    module.bias.requires_grad_(requires_grad=False)
+    before = [value.detach().clone() for value in module.parameters()]
+    fit(module, Still([0, 0, 1, 1]), None, PARAMETERS)
+    assert [torch.equal(one, other) for one, other in zip(module.parameters(), before, strict=True)] == [False, True]
+
+
+def test_an_absent_class_is_counted():
+    for targets, absent in (([1, 1, 1], "benign"), ([0, 0], "malignant")):
+        with pytest.raises(ClassifierError, match=rf"no '{absent}' patch \({len(targets)} patches in all\)"):
+            fit(line(), Still(targets), None, PARAMETERS)

@@ -1,10 +1,13 @@
 """Listings in pages, checksums in lines, and answers that are neither."""
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 
 from saliency_stats.errors import DownloadError
 from saliency_stats.fetching.bucket import Listed, address, checksums, list_bucket, remote
-from saliency_stats.fetching.transfer import Client
+from saliency_stats.fetching.camelyon16 import Slide
+from saliency_stats.fetching.transfer import Client, Remote, Retries
 
 MD5 = "900150983cd24fb0d6963f7d28e17f72"
 OTHER = "d41d8cd98f00b204e9800998ecf8427e"
@@ -93,3 +96,24 @@ def test_the_published_sum_comes_before_the_mark_and_a_mark_of_pieces_is_none():
 
 def test_addresses_are_quoted():
     assert address("http://x/", "A/1 2&3.tif") == "http://x/A/1%202%263.tif"
+
+
+def test_a_file_says_all_that_is_known_of_it():
+    found = remote("http://x", Listed("A/1", 3, OTHER), {"A/1": MD5})
+    assert (found.url, found.size, found.etag, found.digest) == ("http://x/A/1", 3, OTHER, f"md5:{MD5}")
+    assert remote("http://x", Listed("A/1", 3, ""), {}).etag is None
+    assert remote("http://x", Listed("A/1", 3, OTHER.upper()), {}).digest == f"md5:{OTHER.upper()}"
+    assert remote("http://x", Listed("A/1", 3, OTHER[:-1]), {}).digest is None
+
+
+def test_a_listing_goes_on_from_the_mark_of_the_page_before(bucket, client):
+    bucket.files = {f"A/{number}": b"x" for number in range(5)}
+    bucket.page_size = 2
+    assert len(list_bucket(client, bucket.url, "A/")) == 5
+    assert len(bucket.asked) == 3
+
+
+@pytest.mark.parametrize("known", [Listed("A/1", 3, MD5), Remote("http://x"), Retries(), Slide("a", Remote(""), None)])
+def test_what_is_known_beforehand_cannot_be_changed(known):
+    with pytest.raises(FrozenInstanceError):
+        setattr(known, next(iter(vars(known))), None)

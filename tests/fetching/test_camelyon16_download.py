@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 
 from saliency_stats.errors import DownloadError, StorageError, StudyError
+from saliency_stats.fetching import camelyon16_download
 from saliency_stats.fetching.camelyon16_download import COLUMNS, fetch, overview
+from saliency_stats.fetching.part import part_of
 
 #: The slides of the bucket in the order in which they are chosen.
 BALANCED = ["tumor_001", "normal_001", "test_002", "test_001", "tumor_002", "normal_002", "test_003", "normal_003"]
@@ -26,7 +28,7 @@ def rows(folder):
 @pytest.fixture
 def load(camelyon, tmp_path, hasty):
     def load(**options):
-        return fetch(tmp_path, url=camelyon.url, patience=hasty, **options)
+        return fetch(tmp_path, url=camelyon.url, retries=hasty, **options)
 
     return load
 
@@ -97,7 +99,9 @@ def test_a_stopped_command_goes_on_with_the_part(camelyon, load, tmp_path):
 
 def test_a_slide_that_cannot_be_had_does_not_stop_the_others_and_no_table_is_written(camelyon, load, tmp_path):
     camelyon.refused[image("tumor_001")] = 403
-    with pytest.raises(DownloadError, match=r"1 of 11 files cannot be had.*slides\.csv is not written.*tumor_001.*403"):
+    with pytest.raises(
+        DownloadError, match=r"1 of 11 files cannot be fetched.*slides\.csv is not written.*tumor_001.*403"
+    ):
         load()
     assert not (tmp_path / "slides.csv").exists()
     assert len(list((tmp_path / "images").iterdir())) == 7
@@ -120,7 +124,7 @@ def test_a_slide_that_differs_from_its_checksum_is_removed(camelyon, load, tmp_p
 def test_files_without_a_checksum_are_counted(camelyon, load):
     said = []
     del camelyon.files["CAMELYON16/checksums.md5"]
-    camelyon.etags[image("tumor_001")] = f"{'0' * 32}-9"  # put up in nine pieces
+    camelyon.etags[image("tumor_001")] = f"{'0' * 32}-9"  # uploaded in nine pieces
     load(slides=2, note=said.append)
     assert said[1] == "1 of 3 files have no published checksum: their size alone was checked"
 
@@ -172,13 +176,13 @@ def test_two_commands_do_not_write_into_one_folder(load, tmp_path):
 def test_a_folder_that_cannot_be_made_is_refused(camelyon, tmp_path, hasty):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="choose another --out"):
-        fetch(tmp_path / "file" / "below", url=camelyon.url, patience=hasty)
+        fetch(tmp_path / "file" / "below", url=camelyon.url, retries=hasty)
 
 
 def test_a_bucket_of_something_else_is_refused(bucket, tmp_path, hasty):
     bucket.files = {"CAMELYON16/README.md": b""}
     with pytest.raises(DownloadError, match="lists 1 files below CAMELYON16/, none of them a slide"):
-        fetch(tmp_path, url=bucket.url, patience=hasty)
+        fetch(tmp_path, url=bucket.url, retries=hasty)
 
 
 def test_keys_cannot_lead_out_of_the_folder(camelyon, load, tmp_path):
@@ -195,7 +199,7 @@ def test_the_overview_says_what_is_here_and_loads_nothing(camelyon, load, tmp_pa
         load(slides=2)
     free(monkeypatch, 5 * 10**9)
     camelyon.asked.clear()
-    lines = overview(tmp_path, slides=3, url=camelyon.url, patience=hasty).splitlines()
+    lines = overview(tmp_path, slides=3, url=camelyon.url, retries=hasty).splitlines()
     assert [line.split()[:3] for line in lines[1:-1]] == [
         ["tumor_001", "tumour", "train"],
         ["normal_001", "normal", "train"],
@@ -208,3 +212,89 @@ def test_the_overview_says_what_is_here_and_loads_nothing(camelyon, load, tmp_pa
     assert "left out" in lines[4]
     assert lines[-1] == "3 slides: 2 with tumour, 1 without; 0.0 GB to load, 5.0 GB free"
     assert {key for key, _ in camelyon.asked} == {"", "CAMELYON16/checksums.md5"}
+
+
+GB = 10**9
+
+
+def test_a_disk_that_is_just_large_enough_will_do(camelyon, load, tmp_path, monkeypatch):
+    sizes = [len(camelyon.files[image(name)]) for name in BALANCED[:2]]
+    outlines = len(camelyon.files["CAMELYON16/annotations/tumor_001.xml"])
+    needed = sum(sizes) + outlines
+    free(monkeypatch, 2 * GB + needed - 1)
+    with pytest.raises(StorageError, match=r"\(at most 1 fit\), or choose a folder on a larger disk"):
+        load(slides=2)
+    free(monkeypatch, 2 * GB + needed)
+    load(slides=2)
+    assert rows(tmp_path)["slide_id"].tolist() == BALANCED[:2]
+
+
+@pytest.mark.parametrize(("short", "fit"), [(0, 1), (1, 0)])
+def test_slides_fit_with_their_outlines_to_the_last_byte(camelyon, load, monkeypatch, short, fit):
+    keys = (image("tumor_001"), "CAMELYON16/annotations/tumor_001.xml")
+    free(monkeypatch, 2 * GB + sum(len(camelyon.files[key]) for key in keys) - short)
+    with pytest.raises(StorageError, match=r"at most 1 fit" if fit else "Free some space"):
+        load(slides=2)
+
+
+def test_what_is_to_be_loaded_is_said_in_gigabytes(camelyon, load, monkeypatch):
+    said = []
+    load(slides=2, note=said.append)
+    assert said == ["2 slides: 1 with tumour, 1 without; 0.0 GB in 3 files to load"]
+    said.clear()
+    load(slides=2, note=said.append)
+    assert said == ["2 slides: 1 with tumour, 1 without; 0.0 GB in 0 files to load"]
+
+
+def test_sizes_are_those_of_the_listing(camelyon, tmp_path, hasty, monkeypatch):
+    large = camelyon.files[image("tumor_001")] = bytes(30_000_000)
+    free(monkeypatch, 7_250_000_000)
+    lines = overview(tmp_path / "new", url=camelyon.url, retries=hasty).splitlines()
+    assert lines[0] == "slide        class   split       GB  state"
+    assert lines[1] == f"tumor_001    tumour  train     {len(large) / GB:.2f}  to load"
+    assert lines[2] == "normal_001   normal  train     0.00  to load"
+    assert lines[-2] == "tumor_010    tumour  train     0.00  left out: tumour not outlined everywhere, or a copy"
+    assert lines[-1] == "8 slides: 3 with tumour, 5 without; 0.0 GB to load, 7.2 GB free"
+
+
+def test_the_overview_counts_only_what_is_missing(camelyon, load, tmp_path, hasty, monkeypatch):
+    monkeypatch.setattr(camelyon16_download, "_GB", 10**6)
+    free(monkeypatch, 9_000_000_000)
+
+    def last():
+        return overview(tmp_path, slides=2, url=camelyon.url, retries=hasty).splitlines()[-1]
+
+    assert "; 2.1 GB to load, 9000.0 GB free" in last()
+    load(slides=1)
+    assert "; 1.0 GB to load, 9000.0 GB free" in last()
+    path = tmp_path / "images" / "tumor_001.tif"
+    path.rename(part_of(path))
+    assert "; 1.0 GB to load, 9000.0 GB free" in last()  # a whole part only waits for its name
+
+
+def test_nothing_is_drawn_unless_asked_for(load, capsys, monkeypatch):
+    load(slides=1)
+    assert capsys.readouterr().err == ""
+    load(slides=2, show=True, verify=True)
+    drawn = capsys.readouterr().err
+    assert "checking" in drawn
+    assert "normal_001" in drawn
+    load(slides=3, show=True)
+    assert "checking" not in capsys.readouterr().err
+    load(slides=4, verify=True)
+    assert capsys.readouterr().err == ""
+
+
+def test_the_bar_counts_the_bytes_that_are_missing(load, capsys, camelyon):
+    load(slides=1)
+    load(slides=2, show=True)
+    drawn = capsys.readouterr().err
+    assert f"{len(camelyon.files[image('normal_001')]) / 2**20:.2f}"[:3] in drawn
+    assert "100%" in drawn
+
+
+def test_a_folder_is_free_where_it_will_be_made(tmp_path, camelyon, hasty, monkeypatch):
+    asked = []
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: asked.append(path) or SimpleNamespace(free=5 * GB))
+    overview(tmp_path / "a" / "b", slides=1, url=camelyon.url, retries=hasty)
+    assert asked == [tmp_path]

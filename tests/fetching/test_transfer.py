@@ -10,7 +10,7 @@ import requests
 
 from saliency_stats.errors import DownloadError, StorageError
 from saliency_stats.fetching.part import part_of
-from saliency_stats.fetching.transfer import Client, FileRefusedError, Patience, Remote, is_complete
+from saliency_stats.fetching.transfer import Client, FileRefusedError, Remote, Retries, is_complete
 
 KEY = "data/slide.tif"
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
@@ -20,7 +20,7 @@ SHA = hashlib.sha256(CONTENT).hexdigest()
 
 @pytest.fixture
 def path(tmp_path):
-    return tmp_path / "images" / "slide.tif"
+    return tmp_path / "new" / "images" / "slide.tif"
 
 
 @pytest.fixture
@@ -34,9 +34,9 @@ def remote(server, **changes):
     return Remote(f"{server.url}/{KEY}", **(known | changes))
 
 
-def download(source, path, patience):
+def download(source, path, retries):
     ticks = []
-    with Client(patience) as client:
+    with Client(retries) as client:
         client.download(source, path, ticks.append)
     return sum(ticks)
 
@@ -64,20 +64,20 @@ def test_a_dropped_connection_goes_on_where_it_ended(server, path, hasty):
     ranges = [asked for _, asked in server.asked]
     assert ranges[0] is None
     first, second = (int(asked[6:-1]) for asked in ranges[1:])
-    # of what came in, less than one chunk is asked for again
+    # of what was received, less than one chunk is asked for again
     assert 1_200_000 - CHUNK < first <= 1_200_000
     assert first + 900_000 - CHUNK < second <= first + 900_000
 
 
 def test_a_later_command_goes_on_where_an_earlier_one_ended(server, path):
     server.drops[KEY] = [1_500_000]
-    with pytest.raises(DownloadError, match="What came in is kept"):
-        download(remote(server), path, Patience(tries=1, wait_s=0))
+    with pytest.raises(DownloadError, match="What was received is kept"):
+        download(remote(server), path, Retries(tries=1, wait_s=0))
     assert left(path) == ["slide.tif.part", "slide.tif.part.etag"]
     kept = part_of(path).stat().st_size
     assert 1_500_000 - CHUNK < kept <= 1_500_000
     # the earlier bytes count as loaded: the bar begins where it stopped
-    assert download(remote(server), path, Patience(tries=1, wait_s=0)) == len(CONTENT)
+    assert download(remote(server), path, Retries(tries=1, wait_s=0)) == len(CONTENT)
     assert server.asked[-1] == (KEY, f"bytes={kept}-")
     assert path.read_bytes() == CONTENT
 
@@ -102,7 +102,7 @@ def test_a_server_that_heeds_no_conditions_does_not_join_two_versions(server, pa
 def test_a_connection_that_brings_nothing_new_is_given_up(server, path, tries):
     server.drops[KEY] = [0] * 100
     with pytest.raises(DownloadError, match=rf"keeps dropping \({tries} tries.*same command again"):
-        download(remote(server), path, Patience(tries=tries, wait_s=0))
+        download(remote(server), path, Retries(tries=tries, wait_s=0))
     assert len(server.asked) == tries
 
 
@@ -117,7 +117,7 @@ def test_waits_are_doubled_up_to_the_longest(server, path, monkeypatch):
     waits = []
     monkeypatch.setattr("time.sleep", waits.append)
     server.failures[KEY] = [503, 500, 429, 503, 503]
-    download(remote(server), path, Patience(tries=6, wait_s=1, longest_s=5))
+    download(remote(server), path, Retries(tries=6, wait_s=1, longest_s=5))
     assert waits == [1, 2, 4, 5, 5]
 
 
@@ -208,7 +208,7 @@ def test_wrong_bytes_are_removed(server, path, hasty):
 
 
 def test_wrong_bytes_leave_the_file_that_was_there(server, path, hasty):
-    path.parent.mkdir()
+    path.parent.mkdir(parents=True)
     path.write_bytes(b"as before")
     with pytest.raises(FileRefusedError):
         download(remote(server, digest="md5:" + "0" * 32), path, hasty)
@@ -294,3 +294,105 @@ def test_bytes_are_asked_for_as_they_are_stored():
     with Client() as client:
         prepared = client._session.prepare_request(requests.Request("GET", "http://localhost/"))
     assert prepared.headers["Accept-Encoding"] == "identity"
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    """Seconds that would have been waited."""
+    waited = []
+    monkeypatch.setattr("time.sleep", waited.append)
+    return waited
+
+
+def test_tries_are_counted_in_a_row_without_a_new_byte(server, path, waits):
+    server.drops[KEY] = [0, 500_000, 0, 0, 0]
+    with pytest.raises(DownloadError, match=r"3 tries in a row; ChunkedEncodingError: .* 2\d{6} more expected"):
+        download(remote(server), path, Retries(tries=3, wait_s=1.0, timeout_s=5.0))
+    # the second try brought something and starts the count again
+    assert len(server.asked) == 4
+    assert waits == [1, 1, 2]
+
+
+def test_the_usual_patience_is_a_minute():
+    assert Retries() == Retries(tries=6, wait_s=1.0, longest_s=30.0, timeout_s=60.0)
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_busy_server_is_asked_again(server, path, hasty, status):
+    server.failures[KEY] = [status, status]
+    download(remote(server), path, hasty)
+    assert path.read_bytes() == CONTENT
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize("status", [302, 428, 430, 499])
+def test_any_other_answer_is_a_refusal(server, path, hasty, status):
+    server.refused[KEY] = status
+    with pytest.raises(FileRefusedError, match=f"answers {status} .*, expected the file; check the address"):
+        download(remote(server), path, hasty)
+    assert len(server.asked) == 1
+
+
+def test_a_small_file_is_read_with_its_query_and_patience(server, hasty, waits):
+    server.files["A/1"] = b"x"
+    server.failures[""] = [500]
+    with Client(hasty) as client:
+        assert b"<Key>A/1</Key>" in client.read(f"{server.url}/", {"prefix": "A/"})
+        assert client.read(f"{server.url}/A/1") == b"x"
+        server.failures["A/1"] = [500] * 3
+        with pytest.raises(DownloadError, match="3 tries in a row"):
+            client.read(f"{server.url}/A/1")
+        with pytest.raises(FileRefusedError, match="404"):
+            client.read(f"{server.url}/A/2")
+    assert waits == [0, 0, 0]
+
+
+def test_a_silent_server_counts_as_dropped(server, path, monkeypatch):
+    seen = []
+    real = requests.Session.get
+    monkeypatch.setattr(requests.Session, "get", lambda *a, **kw: seen.append(kw["timeout"]) or real(*a, **kw))
+    download(remote(server), path, Retries(timeout_s=7.0))
+    with Client(Retries(timeout_s=8.0)) as client:
+        client.read(f"{server.url}/{KEY}")
+    assert seen == [7.0, 8.0]
+
+
+def test_a_range_of_other_bytes_is_not_taken(server, path, hasty, monkeypatch):
+    """A server that answers with a part from another place: what is here is dropped, and loaded whole."""
+    begun(path, CONTENT[::-1][:1000], f'"{server.etag(KEY)}"')
+
+    class Other(dict):
+        def get(self, key, default=None):
+            found = super().get(key, default)
+            return "bytes 7-2999999/3000000" if key == "Content-Range" and found else found
+
+    def send(self, *args, **kwargs):
+        response = real_get(self, *args, **kwargs)
+        response.headers = Other(response.headers)
+        return response
+
+    real_get = requests.Session.get
+    monkeypatch.setattr(requests.Session, "get", send)
+    assert download(remote(server), path, hasty) == len(CONTENT)
+    assert path.read_bytes() == CONTENT
+    assert [asked for _, asked in server.asked] == ["bytes=1000-", None]
+
+
+def test_bytes_are_told_as_they_come(server, path, hasty):
+    begun(path, CONTENT[:1000], f'"{server.etag(KEY)}"')
+    ticks = []
+    with Client(hasty) as client:
+        client.download(remote(server), path, ticks.append)
+    assert ticks[0] == 1000
+    assert ticks[1:-1] == [CHUNK] * (len(ticks) - 2)
+    assert sum(ticks) == len(CONTENT)
+    assert server.asked == [(KEY, "bytes=1000-")]
+
+
+def test_a_file_of_unknown_size_is_complete_if_its_checksum_is_right(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"abc")
+    assert is_complete(path, Remote("", digest="md5:900150983cd24fb0d6963f7d28e17f72"), verify=False)
+    assert is_complete(path, Remote(""), verify=False)
+    assert not is_complete(tmp_path, Remote(""), verify=False)
+    assert is_complete(path, Remote("", digest="md5:900150983CD24FB0"), verify=False)

@@ -29,24 +29,24 @@ def torch_cache(bucket, tmp_path, monkeypatch):
 def test_weights_go_into_torchvisions_cache_and_are_tried(bucket, torch_cache, hasty):
     key = next(iter(bucket.files))
     bucket.drops[key] = [10_000]
-    path = fetch_densenet201(patience=hasty)
+    path = fetch_densenet201(retries=hasty)
     assert path.read_bytes() == WEIGHTS
     assert torch_cache == [(("densenet201", "imagenet"), {"seed": 0})]
     n = len(bucket.asked)
-    fetch_densenet201(patience=hasty)
+    fetch_densenet201(retries=hasty)
     assert len(bucket.asked) == n
 
 
 def test_a_broken_file_in_the_cache_is_replaced(bucket, torch_cache, hasty):
-    path = fetch_densenet201(patience=hasty)
+    path = fetch_densenet201(retries=hasty)
     path.write_bytes(WEIGHTS[:-1])
-    assert fetch_densenet201(patience=hasty).read_bytes() == WEIGHTS
+    assert fetch_densenet201(retries=hasty).read_bytes() == WEIGHTS
 
 
 def test_other_weights_are_refused(bucket, torch_cache, hasty):
     bucket.files[next(iter(bucket.files))] = WEIGHTS[::-1]
     with pytest.raises(DownloadError, match="came with the checksum sha256:"):
-        fetch_densenet201(patience=hasty)
+        fetch_densenet201(retries=hasty)
     assert not torch_cache
 
 
@@ -75,7 +75,7 @@ def archive(bucket, tmp_path, monkeypatch):
 
 
 def test_the_model_is_unpacked_where_the_room_looks_for_it(archive, hasty):
-    folder = fetch_stardist(patience=hasty)
+    folder = fetch_stardist(retries=hasty)
     assert folder == stardist_download.official_folder("2D_versatile_he")
     assert (folder / "config.json").read_text() == "config.json"
     assert len(archive.asked) == 1
@@ -83,7 +83,7 @@ def test_the_model_is_unpacked_where_the_room_looks_for_it(archive, hasty):
 
 def test_another_address_of_the_same_archive_will_do(archive, hasty):
     archive.files["mirror.zip"] = archive.files["m/python_2D_versatile_he.zip"]
-    fetch_stardist(url=f"{archive.url}/mirror.zip", patience=hasty)
+    fetch_stardist(url=f"{archive.url}/mirror.zip", retries=hasty)
     assert [key for key, _ in archive.asked] == ["mirror.zip"]
 
 
@@ -96,4 +96,19 @@ def test_an_archive_without_a_model_is_refused(archive, hasty, monkeypatch):
     own = replace(official, sha256=hashlib.sha256(content.getvalue()).hexdigest())
     monkeypatch.setitem(stardist_download.OFFICIAL, "2D_versatile_he", own)
     with pytest.raises(CompartmentError, match=r"config\.json"):
-        fetch_stardist(patience=hasty)
+        fetch_stardist(retries=hasty)
+
+
+def test_a_bar_is_drawn_only_if_asked_for(torch_cache, hasty, capsys):
+    path = fetch_densenet201(retries=hasty)
+    assert capsys.readouterr().err == ""
+    path.unlink()
+    fetch_densenet201(retries=hasty, show=True)
+    drawn = capsys.readouterr().err
+    assert path.name in drawn
+    assert "20.0k" in drawn  # bytes
+
+
+def test_neither_archive_nor_weights_are_drawn_unless_asked_for(archive, hasty, capsys):
+    fetch_stardist(retries=hasty)
+    assert capsys.readouterr().err == ""
