@@ -43,7 +43,7 @@ def preview(settings: StudySettings, device: str = "auto") -> str:
     cohort = parameters.cohort_of(settings)
     with progress.stage("look at patches", len(cohort.table)) as bar:
         began = time.perf_counter()
-        table = inspect(cohort, settings.cohort.min_tissue, bar.update)
+        table = inspect(cohort, **parameters.least(settings), tick=bar.update)
         reading = time.perf_counter() - began
     table = with_splits(table, **parameters.split_fractions(settings))
     used = table["status"] == USED

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from saliency_stats.errors import StorageError
 from saliency_stats.execution.files import write_text
 from saliency_stats.saliency import CONTROLS, METHODS, REDUCTIONS
-from saliency_stats.statistics import PRIMARY_TESTS
+from saliency_stats.statistics import primary_tests
 
 #: What each kind of study is, for its first line.
 _WHAT: Final = {
@@ -44,7 +44,7 @@ def study_text(kind: str) -> str:
         methods=_comment(_OR.join(METHODS)),
         reductions=_OR.join(REDUCTIONS),
         controls=_comment(_controls()),
-        tests=_OR.join(PRIMARY_TESTS),
+        tests=_OR.join(primary_tests()),
     )
 
 

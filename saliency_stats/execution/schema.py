@@ -133,7 +133,7 @@ TABLES: Final[Mapping[str, Table]] = {
     "patches": Table(
         "patch × magnification",
         (*_PATCH, "source", "status", "sha256"),
-        ("magnification", "mpp", "x_um", "y_um", "height_px", "width_px", "tissue_share"),
+        ("magnification", "mpp", "x_um", "y_um", "height_px", "width_px", "tissue_share", "light", "focus"),
         writer="look at patches",
         readers=("flow", "slides"),
     ),
@@ -276,7 +276,7 @@ TABLES: Final[Mapping[str, Table]] = {
     ),
     "multiverse": Table(
         "specification × class × magnification",
-        ("label", "method", "reduction", "target", "segmentation", "test", "status", "reason"),
+        ("label", "method", "reduction", "segmentation", "test", "status", "reason"),
         (
             *("magnification", "cytoplasm_um", "min_confidence", "estimate", "ci_low", "ci_high", "p_value"),
             *("n_slides", "n_patches", "n_missing", "sample"),

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from saliency_stats.cohort import Cohort, PatchFolder, Phantom, PhantomCohort, PhantomCohortSize
+from saliency_stats.cohort.quality import MIN_FOCUS, MIN_LIGHT
 from saliency_stats.cohort.slides.cohort import SlideCohort
 from saliency_stats.cohort.slides.tiling import TilingParameters
 from saliency_stats.seeds import derive
@@ -48,6 +49,8 @@ class CohortBase(Section):
     fractions: Fractions = Fractions()
     evaluation_split: EvaluationSplit = "test"
     min_tissue: float = Field(default=0.05, ge=0, le=1)
+    min_light: float = Field(default=MIN_LIGHT, ge=0, le=1)
+    min_focus: float = Field(default=MIN_FOCUS, ge=0, le=1)
     cache_mb: int = Field(default=1024, ge=0)
 
     def open(self, seed: int) -> Cohort:

@@ -49,6 +49,5 @@ class MultiverseSection(Section):
     enabled: bool = False
     methods: list[str] = Field(default=["gradient", "gradient_x_input", "guided_backprop"], min_length=1)
     reductions: list[str] = Field(default=["l2", "l1", "max"], min_length=1)
-    targets: list[Literal["correct", "predicted"]] = Field(default=["correct", "predicted"], min_length=1)
     segmentations: list[str] = Field(default=[])
     min_confidence: list[Annotated[float, Field(ge=0.5, lt=1)]] = Field(default=[0.5, 0.8, 0.9, 0.95], min_length=1)

@@ -13,7 +13,8 @@ from saliency_stats.settings import yaml_text
 from saliency_stats.settings.cohort import COHORT_KINDS, PatchesSection, PhantomSection, Section, SlidesSection
 from saliency_stats.settings.maps import CausalSection, MultiverseSection, SaliencySection
 from saliency_stats.statistics import FAMILIES, StatisticsParameters, check_families
-from saliency_stats.statistics.parameters import MAX_ALPHA, MIN_DRAWS, MIN_UNITS
+from saliency_stats.statistics.models.checks import MAX_ALPHA
+from saliency_stats.statistics.parameters import MIN_DRAWS, MIN_UNITS
 from saliency_stats.vocabulary import NUCLEUS_FINDERS
 
 

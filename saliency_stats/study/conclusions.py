@@ -79,16 +79,12 @@ def _further_contrasts(run: Run, own: pd.DataFrame) -> list[pd.DataFrame]:
 
 
 def _crossed(run: Run) -> pd.DataFrame:
-    section = run.settings.multiverse
-    # judged patches are classified correctly: the class of the label and the predicted one are the same logit there
-    crossed = pd.concat([run.crossed.assign(target=target) for target in section.targets], ignore_index=True)
-    wanted = run.settings.saliency.target
     return multiverse_table(
-        crossed,
+        run.crossed,
         run.predictions,
         settings=run.settings.statistics_parameters,
-        min_confidences=section.min_confidence,
+        min_confidences=run.settings.multiverse.min_confidence,
         min_area=run.settings.compartments.min_area,
-        usual=Specification(run.method, run.reduction, wanted if wanted in section.targets else section.targets[0]),
+        usual=Specification(run.method, run.reduction),
         learned=run.learned,
     )

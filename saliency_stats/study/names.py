@@ -11,7 +11,7 @@ from saliency_stats.saliency.custom import is_custom
 from saliency_stats.saliency.methods import method_of
 from saliency_stats.settings import StudySettings
 from saliency_stats.settings.study import nearest
-from saliency_stats.statistics import PRIMARY_TESTS
+from saliency_stats.statistics import primary_tests
 from saliency_stats.vocabulary import NUCLEUS_FINDERS
 
 
@@ -45,7 +45,7 @@ def check_names(settings: StudySettings, where: str) -> None:
         *_unknown("multiverse.methods", multiverse.methods, METHODS),
         *_unknown("multiverse.reductions", multiverse.reductions, REDUCTIONS),
         *_unknown("multiverse.segmentations", multiverse.segmentations, [variant.name for variant in VARIANTS]),
-        *_unknown("statistics.primary_test", [settings.statistics.primary_test], PRIMARY_TESTS),
+        *_unknown("statistics.primary_test", [settings.statistics.primary_test], primary_tests()),
     ]
     nuclei = settings.compartments.nuclei
     finders = ("truth", *NUCLEUS_FINDERS)

@@ -42,6 +42,11 @@ def split_fractions(settings: StudySettings) -> dict[str, Any]:
     return {"fractions": settings.cohort.fractions.model_dump(), "seed": derive(settings.seed, "splits")}
 
 
+def least(settings: StudySettings) -> dict[str, float]:
+    """Say what a usable patch has at least: arguments of ``inspect``."""
+    return {name: getattr(settings.cohort, name) for name in ("min_tissue", "min_light", "min_focus")}
+
+
 def recipe_of(settings: StudySettings, magnification: float) -> Recipe:
     """Say how the classifier of one magnification is made."""
     section = settings.classifier

@@ -84,7 +84,7 @@ class Stages:
     def patches(self) -> pd.DataFrame:
         """Look at every patch, assign the splits, write ``patches.csv``; returns the inspected table."""
         with self._progress.stage("look at patches", len(self._cohort.table)) as bar:
-            table = inspect(self._cohort, self.settings.cohort.min_tissue, bar.update)
+            table = inspect(self._cohort, **parameters.least(self.settings), tick=bar.update)
         table = with_splits(table, **parameters.split_fractions(self.settings))
         self._tables["patches"] = self.store.write_once("patches", table)
         if isinstance(self._cohort.inner, SlideCohort):

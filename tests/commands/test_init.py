@@ -11,6 +11,7 @@ from saliency_stats.errors import StorageError, StudyError
 from saliency_stats.saliency import METHODS
 from saliency_stats.settings.cohort import PatchesSection, PhantomSection, SlidesSection
 from saliency_stats.settings.study import StudySettings
+from saliency_stats.statistics import primary_tests
 
 KINDS = {"phantom": PhantomSection, "patches": PatchesSection, "slides": SlidesSection}
 #: What the template for patches sets on purpose: a pretrained network, of which only the head is trained, gently.
@@ -95,6 +96,8 @@ def test_the_choices_are_those_of_the_registries(kind, monkeypatch):
     assert (
         "# sign_flip | t_slide_means: the test that decides the verdict" in text or "t_slide_means | sign_flip" in text
     )
+    decides = "the test that decides the verdict"
+    assert f"# {' | '.join(primary_tests())}: {decides}" in text
     monkeypatch.setitem(METHODS, "mine", METHODS["gradient"])
     assert " | mine" in template(kind)
 
