@@ -1,11 +1,12 @@
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
 from saliency_stats.errors import StudyError
-from saliency_stats.execution.engine import Threads
+from saliency_stats.execution.engine import Futures, Threads, one_thread
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -69,3 +70,30 @@ def test_no_further_unit_is_begun_once_nobody_asks():
 def test_no_workers():
     with pytest.raises(StudyError, match="--workers is 0; expected at least 1"):
         Threads(0)
+
+
+def test_any_executor_maps_in_order_and_stays_open():
+    with ThreadPoolExecutor(2) as pool:
+        engine = Futures(pool)
+        assert list(engine.map(lambda batch: batch * 2, [3, 1, 2])) == [6, 2, 4]
+        assert list(engine.map(str, [1])) == ["1"]
+
+
+def test_an_executor_begins_nothing_more_once_it_is_not_asked():
+    done = []
+
+    def note(batch):
+        time.sleep(0.01)
+        done.append(batch)
+
+    with ThreadPoolExecutor(1) as pool:
+        results = Futures(pool).map(note, range(1000))
+        next(results)
+        results.close()
+    assert len(done) < 20
+
+
+def test_a_worker_begins_with_one_thread():
+    with ThreadPoolExecutor(1, initializer=one_thread) as pool:
+        assert pool.submit(torch.get_num_threads).result() == 1
+        assert pool.submit(torch.are_deterministic_algorithms_enabled).result()

@@ -1,11 +1,12 @@
 """Networks of one magnification at a time."""
 
+import pickle
+
 import pytest
 import torch
 
 from saliency_stats.classifier.densenet import initialise, save_weights
 from saliency_stats.saliency.networks import Networks, weights_path
-from saliency_stats.settings.study import load
 
 CPU = torch.device("cpu")
 
@@ -19,8 +20,7 @@ def folder(tmp_path_factory, small_densenets):
 
 
 def networks(folder, *controls, magnifications=(5.0, 20.0)):
-    settings = load(None, ("classifier.architecture=densenet121", f"controls=[{', '.join(controls)}]"))
-    return Networks(settings, folder, magnifications, CPU)
+    return Networks("densenet121", controls, 0, folder, magnifications, CPU)
 
 
 def test_the_trained_one_and_its_controls_ready_to_be_explained(folder):
@@ -53,6 +53,17 @@ def test_a_randomised_network_is_the_same_each_time(folder):
     first = found[5.0]["randomised"]
     assert found[20.0]["randomised"] is not first
     again = found[5.0]["randomised"]
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
+
+
+def test_in_another_process_they_are_loaded_anew(folder):
+    found = networks(folder, "randomised")
+    _ = found[20.0]
+    sent = pickle.dumps(found)
+    assert len(sent) < 2_000
+    other = pickle.loads(sent)  # noqa: S301  (our own bytes)
+    first, again = found[20.0]["randomised"], other[20.0]["randomised"]
+    assert again is not first
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
 
 

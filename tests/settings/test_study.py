@@ -11,8 +11,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from saliency_stats.errors import StudyError
+from saliency_stats.settings.cohort import COHORT_KINDS
 from saliency_stats.settings.study import (
-    _COHORTS,
     ClassifierSection,
     PatchesSection,
     PhantomSection,
@@ -72,7 +72,7 @@ def numbers(section=StudySettings, prefix="", kind="phantom"):
             yield Number(f"{prefix}{name}", bounds, int in kinds, kind)
         for nested in kinds:
             if isinstance(nested, type) and issubclass(nested, Section):
-                kinds_of = {section: found for found, section in _COHORTS.items()}
+                kinds_of = {section: found for found, section in COHORT_KINDS.items()}
                 yield from numbers(nested, f"{prefix}{name}.", kinds_of.get(nested, kind))
 
 
@@ -153,7 +153,7 @@ def test_every_key_with_a_letter_missing_finds_its_way_back(key):
     section, _, name = key.rpartition(".")
     typo = f"{section}.{name[:-1]}" if len(name) > 3 else f"{section}.{name}{name[-1]}"
     name = key.split(".")[1]
-    kind = next((kind for kind, part in _COHORTS.items() if name in part.model_fields), "phantom")
+    kind = next((kind for kind, part in COHORT_KINDS.items() if name in part.model_fields), "phantom")
     assert f"Did you mean {key}?" in refused(None, f"cohort.kind={kind}", f"{typo}=1")
 
 
@@ -330,6 +330,6 @@ def test_what_is_dumped_is_read_as_the_same_study(tmp_path_factory, settings):
 
 
 def test_the_kinds_of_cohort_are_those_of_the_settings():
-    assert set(_COHORTS.values()) == set(get_args(StudySettings.model_fields["cohort"].annotation))
-    assert all(section.model_fields["kind"].annotation is not None for section in _COHORTS.values())
-    assert all(get_args(section.model_fields["kind"].annotation) == (kind,) for kind, section in _COHORTS.items())
+    assert set(COHORT_KINDS.values()) == set(get_args(StudySettings.model_fields["cohort"].annotation))
+    assert all(section.model_fields["kind"].annotation is not None for section in COHORT_KINDS.values())
+    assert all(get_args(section.model_fields["kind"].annotation) == (kind,) for kind, section in COHORT_KINDS.items())

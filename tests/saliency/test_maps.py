@@ -1,0 +1,86 @@
+"""Which maps are made of a batch: of every network, by every method, and of the controls."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from saliency_stats.classifier.densenet import initialise
+from saliency_stats.saliency.maps import MapKey, MapPlan, control_maps, network_maps
+
+CONTROLS = ("randomised", "cascading", "shuffled", "sobel", "eosin", "shift")
+PLAN = MapPlan(("gradient", "grad_cam"), ("l2", "max"), CONTROLS, seed=3)
+
+
+def test_the_study_judges_by_its_first_method_and_reduction():
+    assert PLAN.own() == MapKey("trained", "gradient", "l2")
+    assert MapPlan(("grad_cam", "gradient"), ("l2",)).own("x") == MapKey("x", "grad_cam", "none")
+
+
+def test_every_map_is_named():
+    keys = PLAN.keys(["trained", "randomised", "cascading_1", "shuffled"])
+    both = [("gradient", "l2"), ("gradient", "max"), ("grad_cam", "none")]
+    assert keys == [
+        *(MapKey(model, *how) for model in ("trained", "randomised") for how in both),
+        *(MapKey(model, *how) for model in ("cascading_1", "shuffled") for how in both[:2]),
+        *(MapKey("sobel", "sobel", "none"), MapKey("eosin", "eosin", "none"), MapKey("shift", "gradient", "l2")),
+    ]
+    assert PLAN.moved == ("shift",)
+    assert MapPlan().moved == ()
+
+
+def test_alone_it_makes_what_the_study_judges_by():
+    alone = PLAN.alone()
+    assert alone.keys(["trained", "randomised"]) == [PLAN.own("trained"), PLAN.own("randomised")]
+    assert alone.seed == PLAN.seed
+
+
+def test_a_plan_travels():
+    assert pickle.loads(pickle.dumps(PLAN)) == PLAN  # noqa: S301  (our own bytes)
+
+
+@pytest.fixture
+def batch(small_densenets):
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    models = {name: initialise("densenet121", seed).eval() for seed, name in enumerate(("trained", "shuffled"))}
+    return models, images, torch.tensor([0, 1])
+
+
+def test_maps_are_those_of_the_plan_and_logits_those_of_the_networks(batch):
+    models, images, target = batch
+    logits, maps = network_maps(models, images, target, ["a", "b"], PLAN)
+    assert list(maps) == MapPlan(PLAN.methods, PLAN.reductions).keys(["trained"]) + [
+        MapKey("shuffled", "gradient", reduction) for reduction in PLAN.reductions
+    ]
+    for name, model in models.items():
+        np.testing.assert_allclose(logits[name], model(images).detach().numpy(), rtol=1e-4, atol=1e-6)
+    for values in maps.values():
+        assert values.shape == (2, 32, 32)
+        assert values.dtype == np.float32
+        assert (values >= 0).all()
+    assert (maps[MapKey("trained", "gradient", "max")] <= maps[PLAN.own()] + 1e-7).all()
+
+
+def test_without_the_gradient_the_logits_are_there_too(batch):
+    models, images, target = batch
+    logits, maps = network_maps(models, images, target, ["a", "b"], MapPlan(("grad_cam",)))
+    np.testing.assert_allclose(logits["trained"], models["trained"](images).detach().numpy(), rtol=1e-4, atol=1e-6)
+    assert {key.method for key in maps} == {"grad_cam"}
+
+
+def test_controls_of_the_image_and_of_the_place():
+    rng = np.random.default_rng(0)
+    trained = rng.random((2, 8, 8)).astype(np.float32)
+    images = rng.integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
+    stained = rng.random((2, 2, 8, 8)).astype(np.float32)
+    maps = control_maps(trained, list(images), list(stained), ["a", "b"], PLAN)
+    assert list(maps) == [MapKey("sobel", "sobel", "none"), MapKey("eosin", "eosin", "none"), PLAN.own("shift")]
+    np.testing.assert_array_equal(maps[MapKey("eosin", "eosin", "none")], stained[:, 1])
+    moved = maps[PLAN.own("shift")]
+    np.testing.assert_array_equal(np.sort(moved.ravel()), np.sort(trained.ravel()))
+    again = control_maps(trained[1:], list(images[1:]), list(stained[1:]), ["b"], PLAN)
+    # a patch is moved by its own name, whatever its batch
+    np.testing.assert_array_equal(again[PLAN.own("shift")][0], moved[1])
+    other = control_maps(trained, list(images), list(stained), ["a", "b"], MapPlan(controls=CONTROLS, seed=4))
+    assert (other[PLAN.own("shift")] != moved).any()
