@@ -1,1 +1,1 @@
-"""How the work is done: engines that map units of work, atomic storage that can be resumed, the manifest."""
+"""How the work is done: engines that map batches of patches, atomic storage that can be resumed, the manifest."""

@@ -28,15 +28,15 @@ def choose(name: str) -> torch.device:
     return torch.device(name)
 
 
-def usual_workers(device: torch.device, unit_bytes: float) -> int:
-    """Say how many units are worked on at a time if nobody says: as many as threads, in half of the free memory.
+def usual_workers(device: torch.device, batch_bytes: float) -> int:
+    """Say how many batches are worked on at a time by default: as many as threads, in half of the free memory.
 
-    One on a GPU, which a single unit keeps busy. Results do not depend on it.
+    One on a GPU, which a single batch keeps busy. Results do not depend on it.
     """
     if device.type == "cuda":
         return 1
     memory = psutil.virtual_memory().available
-    return max(1, min(torch.get_num_threads(), int(memory / 2 / unit_bytes)))
+    return max(1, min(torch.get_num_threads(), int(memory / 2 / batch_bytes)))
 
 
 def release_memory() -> None:

@@ -3,7 +3,7 @@
 The one list of them. What is written, read, checked, hashed and deleted by ``--fresh`` follows from it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -306,7 +306,7 @@ TABLES: Final[Mapping[str, Table]] = {
     ),
 }
 #: What else a run leaves: files, then folders.
-FILES: Final = ("study.yaml", "verdict.json", "report.html", "power.csv", "manifest.json")
+FILES: Final = ("study.yaml", "verdict.json", "report.html", "power.csv")
 FOLDERS: Final = ("weights", "examples", "figures", "maps", "slide_pictures", "paper")
 #: Working files, and pictures made on request: no part of a run's result, so not hashed.
 UNHASHED: Final = ("work", "explain", "manifest.json")
@@ -314,11 +314,6 @@ UNHASHED: Final = ("work", "explain", "manifest.json")
 BIG_TABLE: Final = 100_000
 
 
-def artefacts() -> Iterable[str]:
+def artefacts() -> tuple[str, ...]:
     """Name everything that a run writes into its folder: ``--fresh`` deletes these and nothing else."""
-    yield from FOLDERS
-    yield from UNHASHED
-    yield from FILES
-    for name in TABLES:
-        yield f"{name}.csv"
-        yield f"{name}.parquet"
+    return (*FOLDERS, *UNHASHED, *FILES, *(f"{name}.{ending}" for name in TABLES for ending in ("csv", "parquet")))

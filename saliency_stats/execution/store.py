@@ -129,9 +129,9 @@ class Store:
             raise StorageError(f"{path}: cannot be read as CSV: {error}") from error
         return TABLES[name].typed(found, str(path))
 
-    def once(self, name: str, compute: Callable[[], dict[str, pd.DataFrame]]) -> None:
+    def compute_once(self, name: str, compute: Callable[[], dict[str, pd.DataFrame]]) -> None:
         """Compute and store tables under ``name`` if they are not there: one folder, which appears when complete."""
-        final = self.work / "units" / name
+        final = self.work / "batches" / name
         if not final.is_dir():
             partial = final.with_name(f".{name}.partial")
             shutil.rmtree(partial, ignore_errors=True)
@@ -145,14 +145,14 @@ class Store:
                 shutil.rmtree(partial, ignore_errors=True)
                 raise storage_error(final, error) from error
 
-    def stored(self, name: str) -> dict[str, pd.DataFrame]:
-        """Read what :meth:`once` stored: a run that was resumed and an undisturbed one see the same values."""
-        final = self.work / "units" / name
+    def read_batch(self, name: str) -> dict[str, pd.DataFrame]:
+        """Read what :meth:`compute_once` stored: a run that was resumed and an undisturbed one see the same values."""
+        final = self.work / "batches" / name
         return {path.stem: pd.read_parquet(path) for path in sorted(final.glob("*.parquet"))}
 
-    def forget_units(self) -> None:
-        """Delete the stored units of a finished run: its CSVs hold all they held."""
-        shutil.rmtree(self.work / "units", ignore_errors=True)
+    def forget_batches(self) -> None:
+        """Delete the stored batches of a finished run: its CSVs hold all they held."""
+        shutil.rmtree(self.work / "batches", ignore_errors=True)
 
     def _refuse_foreign(self) -> None:
         """Refuse a folder with files that are not a run's, before anything in it is touched."""
@@ -160,7 +160,7 @@ class Store:
             return
         others = [child.name for child in self.folder.iterdir() if child.name != self.work.name]
         if self.work.exists():
-            # a run that was stopped before its first word leaves no more than these
+            # a run that was stopped before it wrote anything leaves no more than these
             begun = {_LOCK, f".{_IDENTITY}.partial"}
             others += [f"work/{child.name}" for child in self.work.iterdir() if child.name not in begun]
         if others:

@@ -34,7 +34,7 @@ class Ablations:
     curve_steps
         Images of each deletion and insertion curve; 0 draws none.
     min_confidence
-        Patches whose class has a lower probability are not asked about: nobody judges them.
+        Patches whose class has a lower probability are not asked about, since they are not judged.
     min_area
         Area share below which a compartment is missing from a patch.
     seed
@@ -62,7 +62,7 @@ class Ablations:
         Parameters
         ----------
         rows
-            N rows of identity, with their ``mpp`` and whether they are ``replaced`` (:func:`drawn`).
+            N rows of identity, with their ``mpp`` and whether they are ``replaced`` (:func:`draw_replaced`).
         patches, segmentations
             N patches and their compartments.
         logits
@@ -112,7 +112,7 @@ class Ablations:
         return tables
 
 
-def drawn(table: pd.DataFrame, most: int, seed: int) -> "pd.Series[bool]":
+def draw_replaced(table: pd.DataFrame, most: int, seed: int) -> "pd.Series[bool]":
     """Draw the patches whose compartments are replaced.
 
     A replaced patch costs many passes of the network, and tests compare slides: from a few patches on, more of one

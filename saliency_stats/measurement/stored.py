@@ -32,7 +32,7 @@ class StoredMeasurement:
 
     def __call__(self, batch: Batch) -> None:
         """Measure a batch unless its tables are there already; they appear at once, when all are complete."""
-        Store(self.folder).once(batch.name, lambda: self.measurement(batch))
+        Store(self.folder).compute_once(batch.name, lambda: self.measurement(batch))
         release_memory()
 
 

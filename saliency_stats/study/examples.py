@@ -30,7 +30,7 @@ _COLUMNS: Final = (
 )
 
 
-def chosen_examples(table: pd.DataFrame, judged: pd.DataFrame, predictions: pd.DataFrame, n: int) -> pd.DataFrame:
+def choose_examples(table: pd.DataFrame, judged: pd.DataFrame, predictions: pd.DataFrame, n: int) -> pd.DataFrame:
     """Choose the patches that are shown, by rule: per magnification and label the most confident ones.
 
     Patches in which the primary contrast is not defined (bare glass, say) come after all others, however confident the

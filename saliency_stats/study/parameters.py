@@ -13,7 +13,7 @@ from saliency_stats.classifier.training import TrainingParameters
 from saliency_stats.cohort.cache import CachedCohort
 from saliency_stats.compartments import CompartmentParameters, NucleusFinder, nucleus_finder
 from saliency_stats.compartments.variants import VARIANTS
-from saliency_stats.measurement.ablation import Ablations, drawn
+from saliency_stats.measurement.ablation import Ablations, draw_replaced
 from saliency_stats.measurement.multiverse import Multiverse
 from saliency_stats.saliency import DIFFERENTIATED_PX
 from saliency_stats.saliency.controls import Control, control_of
@@ -177,7 +177,7 @@ def _companion(settings: StudySettings) -> Ablations | None:
 
 def replaced_of(settings: StudySettings, measured: pd.DataFrame) -> "pd.Series[bool]":
     """Say of which measured patches compartments are replaced, if they are judged."""
-    return drawn(measured, settings.causal.patches_per_class, derive(settings.seed, "causal"))
+    return draw_replaced(measured, settings.causal.patches_per_class, derive(settings.seed, "causal"))
 
 
 def crossing_of(settings: StudySettings) -> Multiverse | None:

@@ -28,7 +28,7 @@ from saliency_stats.settings.cohort import SlidesSection
 from saliency_stats.settings.study import StudySettings
 from saliency_stats.study import parameters
 from saliency_stats.study.conclusions import conclude
-from saliency_stats.study.examples import chosen_examples, write_examples
+from saliency_stats.study.examples import choose_examples, write_examples
 from saliency_stats.study.training import train_networks
 from saliency_stats.vocabulary import TRAINED
 
@@ -132,7 +132,7 @@ class Stages:
             closing(engine.map(work, batches)) as results,
         ):
             for batch, _ in zip(batches, results, strict=True):
-                for name, table in self.store.stored(batch.name).items():
+                for name, table in self.store.read_batch(batch.name).items():
                     if name == "maps":
                         write_maps(self.store.folder / "maps" / f"{batch.name}.npz", table)
                     else:
@@ -150,7 +150,7 @@ class Stages:
             judged = conclude(run, self.store, self._profile_parts)
             bar.update(1)
         trained = run.predictions[run.predictions["model"] == TRAINED]
-        shown = chosen_examples(measurement.table, judged, trained, self.settings.report.examples)
+        shown = choose_examples(measurement.table, judged, trained, self.settings.report.examples)
         examples = write_examples(self.store, measurement, shown, self._progress, engine)
         run.tables["examples"] = self.store.write("examples", examples)
         return run

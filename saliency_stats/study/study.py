@@ -126,7 +126,7 @@ class Study:
             record["seconds"] = {name: round(value, 3) for name, value in progress.seconds.items()}
             record["artefacts"] = manifest.artefact_hashes(folder)
             write_json(folder / "manifest.json", record)
-            stages.store.forget_units()
+            stages.store.forget_batches()
         return run
 
 

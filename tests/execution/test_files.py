@@ -124,8 +124,8 @@ def test_a_full_disk(small_disk):
 def test_a_full_disk_while_a_unit_is_stored(small_disk):
     store = Store(small_disk)
     with pytest.raises(StorageError, match="no disk space left while writing"):
-        store.once("unit", lambda: {"ledger": LARGE.head(10), "profile": LARGE})
-    assert names(small_disk / "work" / "units") == []
+        store.compute_once("unit", lambda: {"ledger": LARGE.head(10), "profile": LARGE})
+    assert names(small_disk / "work" / "batches") == []
     # with space again the same run goes on
     assert len(kept(store, "unit", lambda: {"ledger": LARGE.head(10)})["ledger"]) == 10
 
@@ -142,8 +142,8 @@ TEXT = ("patch_id", "slide_id", "patient_id", "split")
 
 
 def kept(store, name, compute):
-    store.once(name, compute)
-    return store.stored(name)
+    store.compute_once(name, compute)
+    return store.read_batch(name)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ def test_a_file_is_hashed(tmp_path):
 
 def test_every_artefact_is_hashed_and_no_working_file(tmp_path):
     inside = ["ledger.csv", "figures/a.png", "paper/work/b.tex", "weights/w.safetensors", "report.html"]
-    outside = ["manifest.json", "work/identity.json", "work/units/a/ledger.parquet", "explain/p.png"]
+    outside = ["manifest.json", "work/identity.json", "work/batches/a/ledger.parquet", "explain/p.png"]
     for name in inside + outside:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)

@@ -23,8 +23,8 @@ NO_SPACE = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def kept(store, name, compute):
-    store.once(name, compute)
-    return store.stored(name)
+    store.compute_once(name, compute)
+    return store.read_batch(name)
 
 
 def names(folder):
@@ -198,7 +198,7 @@ def test_fresh_deletes_artefacts_and_nothing_else(tmp_path):
         for name in artefacts():
             if name != "work":
                 write_text(tmp_path / name / "inner.txt" if "." not in name else tmp_path / name, "x")
-        write_text(tmp_path / "work" / "units" / "a" / "ledger.parquet", "x")
+        write_text(tmp_path / "work" / "batches" / "a" / "ledger.parquet", "x")
         (tmp_path / ".ledger.csv.partial").write_text("left by a killed run")
         write_text(tmp_path / "notes.txt", "mine")
         write_text(tmp_path / "slides" / "ledger.csv", "mine")
@@ -224,7 +224,7 @@ def test_fresh_follows_no_link(tmp_path):
 def test_fresh_that_was_stopped_can_be_given_again(tmp_path, monkeypatch, stop):
     """The identity goes last: a folder half deleted must still be known as a run's."""
     with opened(tmp_path):
-        write_text(tmp_path / "work" / "units" / "a.txt", "x")
+        write_text(tmp_path / "work" / "batches" / "a.txt", "x")
         for name in ("figures/a.png", "patches.csv", "report.html"):
             write_text(tmp_path / name, "x")
     remove, removed = module._remove, []
@@ -282,10 +282,10 @@ def test_a_unit_is_computed_once(tmp_path):
 
 def test_units_do_not_see_each_other(tmp_path):
     store = Store(tmp_path)
-    store.once("a", unit_tables)
+    store.compute_once("a", unit_tables)
     other = kept(store, "b", lambda: {"nuclei": pd.DataFrame({"n": [5]})})
     assert list(other) == ["nuclei"]
-    assert names(tmp_path / "work" / "units") == [
+    assert names(tmp_path / "work" / "batches") == [
         "a", "a/ledger.parquet", "a/profile.parquet", "b", "b/nuclei.parquet",
     ]  # fmt: skip
 
@@ -298,14 +298,14 @@ def test_a_crash_while_computing_stores_nothing(tmp_path, error):
         raise error
 
     with pytest.raises(error):
-        store.once("a", crash)
-    assert not (tmp_path / "work" / "units" / "a").exists()
+        store.compute_once("a", crash)
+    assert not (tmp_path / "work" / "batches" / "a").exists()
     assert len(kept(store, "a", unit_tables)["ledger"]) == 2
 
 
 def test_killed_between_two_tables_the_unit_is_computed_again(tmp_path):
     """Half a unit on disk, as `kill -9` leaves it, must not pass for a whole one."""
-    half = tmp_path / "work" / "units" / ".a.partial"
+    half = tmp_path / "work" / "batches" / ".a.partial"
     half.mkdir(parents=True)
     pd.DataFrame({"wrong": [1]}).to_parquet(half / "wrong.parquet")
     (half / "ledger.parquet").write_bytes(b"PAR1 half a fi")
@@ -321,14 +321,14 @@ def test_no_space_while_storing(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(pd.DataFrame, "to_parquet", full)
         with pytest.raises(StorageError, match="no disk space left"):
-            Store(tmp_path).once("a", unit_tables)
-    assert names(tmp_path / "work" / "units") == []
+            Store(tmp_path).compute_once("a", unit_tables)
+    assert names(tmp_path / "work" / "batches") == []
     assert len(kept(Store(tmp_path), "a", unit_tables)["ledger"]) == 2
 
 
 def test_units_of_a_finished_run_can_be_forgotten(tmp_path):
     store = Store(tmp_path)
-    store.once("a", unit_tables)
-    store.forget_units()
+    store.compute_once("a", unit_tables)
+    store.forget_batches()
     assert names(tmp_path / "work") == []
-    store.forget_units()
+    store.forget_batches()

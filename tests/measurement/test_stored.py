@@ -28,7 +28,7 @@ def test_what_is_stored_is_not_measured_again(tmp_path):
     work(BATCH)
     work(BATCH)
     assert Counting.calls == 1
-    assert Store(tmp_path).stored(BATCH.name)["ledger"]["rows"].tolist() == [0, 1]
+    assert Store(tmp_path).read_batch(BATCH.name)["ledger"]["rows"].tolist() == [0, 1]
 
 
 def test_maps_are_kept_by_model_with_the_names_of_their_patches(tmp_path):

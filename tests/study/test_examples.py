@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from saliency_stats.study.examples import chosen_examples
+from saliency_stats.study.examples import choose_examples
 
 
 def cohort():
@@ -27,7 +27,7 @@ def chosen(table, n, seed=None):
     if seed is not None:
         keys, predictions = keys.sample(frac=1, random_state=seed), predictions.sample(frac=1, random_state=seed + 1)
     patches = table.drop(columns=["p_malignant", "logit_malignant", "logit_benign", "contrasted"])
-    return chosen_examples(patches, keys, predictions, n)
+    return choose_examples(patches, keys, predictions, n)
 
 
 def test_most_confident_first_and_one_a_slide():

@@ -218,9 +218,9 @@ def test_a_killed_run_ends_with_the_same_bytes(finished, study_file, tmp_path):
         "run",
         str(study_file),
     ]
-    moments = ["patches.csv", "work/*.checkpoint", "work/units/000002", "contrasts.csv"]
+    moments = ["patches.csv", "work/*.checkpoint", "work/batches/000002", "contrasts.csv"]
     for moment in moments:
-        interrupted = moment.startswith("work/units")
+        interrupted = moment.startswith("work/batches")
         process = subprocess.Popen([*command, "--out", str(out)], stderr=subprocess.PIPE)
         deadline = time.monotonic() + 180
         while not list(out.glob(moment)) and process.poll() is None and time.monotonic() < deadline:
