@@ -1,4 +1,4 @@
-"""The causal companion of the maps: what the trained network says when one compartment is replaced."""
+"""The causal companion of saliency: the trained network's logit when one compartment is replaced."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

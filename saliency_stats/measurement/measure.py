@@ -64,7 +64,7 @@ class Measurement:
     target
         ``correct``: the logit of the label; ``predicted``: the logit the trained network chose.
     finder
-        Finds nuclei, as far down as a crossing wants them; None takes the phantoms' own compartments.
+        Finds nuclei, as far down as the multiverse wants them; None takes the phantoms' own compartments.
     compartments
         Parameters of the segmentation.
     min_area
@@ -75,11 +75,11 @@ class Measurement:
         Return the networks' own maps as well.
     scores
         Whether the ledger also holds relevance rank, top share, pointing game and AUC.
-    carried
+    multiscale
         Compartments of slides, segmented once per location; None segments every patch by itself.
-    companion
+    ablations
         Replaces compartments; None replaces nothing.
-    crossing
+    multiverse
         Crosses maps and segmentations; None crosses nothing.
     """
 
@@ -96,9 +96,9 @@ class Measurement:
     bins: DistanceBins
     keep: bool = False
     scores: bool = False
-    carried: MultiscaleCompartments | None = None
-    companion: Ablations | None = None
-    crossing: Multiverse | None = None
+    multiscale: MultiscaleCompartments | None = None
+    ablations: Ablations | None = None
+    multiverse: Multiverse | None = None
 
     def __call__(self, batch: Batch) -> dict[str, pd.DataFrame]:
         """Measure one batch: its rows of predictions, and of ledger, profile and nuclei where it is measured."""
@@ -127,8 +127,8 @@ class Measurement:
         if self.plan.moved:
             null = shift_table(examined.maps[self.plan.own()], examined.memberships)
             tables["shift"] = identity.merge(null, on="patch_id", validate="one_to_one")
-        if self.companion is not None:
-            tables |= self.companion.tables(
+        if self.ablations is not None:
+            tables |= self.ablations.tables(
                 identity.assign(**{name: examined.table[name].to_numpy() for name in ("mpp", "replaced")}),
                 examined.patches,
                 examined.segmentations,
@@ -137,8 +137,8 @@ class Measurement:
                 trained,
                 self.device,
             )
-        if self.crossing is not None:
-            tables["crossed"] = self.crossing.rows(
+        if self.multiverse is not None:
+            tables["crossed"] = self.multiverse.rows(
                 identity, examined.views, examined.found, examined.segmentations, examined.maps
             )
         return tables
@@ -187,14 +187,14 @@ class Measurement:
         """Find nuclei, once, and divide the patches."""
         if self.finder is None:
             return [], [], [_true_segmentation(patch) for patch in patches]
-        if self.carried is not None:
-            return [], [], self.carried.segmentations(rows)
+        if self.multiscale is not None:
+            return [], [], self.multiscale.segmentations(rows)
         views = [
             view_of(patch.image, float(mpp), self.compartments, self.stains[str(group)], stained)
             for patch, mpp, group, stained in zip(patches, rows["mpp"], rows["stain_group"], unmixed, strict=True)
         ]
         found = find_nuclei(views, self.finder)
-        # a crossing also wants nuclei below the usual threshold, which do not count here
+        # the multiverse also wants nuclei below the usual threshold, which do not count here
         usual = [varied(view, nuclei, VARIANTS[0]) for view, nuclei in zip(views, found, strict=True)]
         return views, found, usual
 

@@ -83,7 +83,7 @@ def measurement_parameters(settings: StudySettings) -> dict[str, Any]:
         "bins": DistanceBins(),
         "keep": settings.saliency.keep,
         "scores": settings.saliency.scores,
-        "companion": _companion(settings),
+        "ablations": _ablations(settings),
     }
 
 
@@ -144,11 +144,11 @@ def training_bytes(settings: StudySettings, used: pd.DataFrame, *, bfloat16: boo
 
 def needed_bytes(settings: StudySettings, used: pd.DataFrame) -> int:
     """Estimate the disk space of a run from above, of the usable patches: weights, optimiser state, tables, maps."""
-    networks, crossing = networks_of(settings), crossing_of(settings)
+    networks, multiverse = networks_of(settings), multiverse_of(settings)
     weights = _WEIGHTS * used["magnification"].nunique() * (1 + len(trained_controls(settings)))
     checkpoint = 3 * _WEIGHTS if settings.classifier.trainable == "all" else 10_000_000
     keys = plan_of(settings).keys(networks)
-    crossed = len(crossing.variants) * sum(key.model == TRAINED for key in keys) if crossing else 0
+    crossed = len(multiverse.variants) * sum(key.model == TRAINED for key in keys) if multiverse else 0
     rows = _NUCLEI + _NETWORK * len(networks) + _MAP * len(keys) + _CROSSED * crossed
     rows += _REPLACED * altered_images(settings)
     pixels = int((used["height_px"] * used["width_px"]).sum())
@@ -162,7 +162,7 @@ def altered_images(settings: StudySettings) -> int:
     return 6 * (len(settings.causal.replacements) + settings.causal.curve_steps)
 
 
-def _companion(settings: StudySettings) -> Ablations | None:
+def _ablations(settings: StudySettings) -> Ablations | None:
     section = settings.causal
     if not section.replacements:
         return None
@@ -180,7 +180,7 @@ def replaced_of(settings: StudySettings, measured: pd.DataFrame) -> "pd.Series[b
     return draw_replaced(measured, settings.causal.patches_per_class, derive(settings.seed, "causal"))
 
 
-def crossing_of(settings: StudySettings) -> Multiverse | None:
+def multiverse_of(settings: StudySettings) -> Multiverse | None:
     """Say which segmentations are crossed with the maps; None where the study crosses nothing."""
     section, compartments = settings.multiverse, settings.compartments
     if not section.enabled:
@@ -193,11 +193,11 @@ def crossing_of(settings: StudySettings) -> Multiverse | None:
 
 
 def finder_of(settings: StudySettings, device: torch.device) -> NucleusFinder | None:
-    """Load what finds nuclei, down to the lowest threshold of a crossing; None for the phantoms' own map."""
-    nuclei, crossing = settings.compartments.nuclei, crossing_of(settings)
+    """Load what finds nuclei, down to the lowest threshold of the multiverse; None for the phantoms' own map."""
+    nuclei, multiverse = settings.compartments.nuclei, multiverse_of(settings)
     if nuclei == "truth":
         return None
-    lowest = 0.0 if crossing is None else min(variant.probability for variant in crossing.variants)
+    lowest = 0.0 if multiverse is None else min(variant.probability for variant in multiverse.variants)
     return nucleus_finder(nuclei, str(device), probability_offset=lowest)
 
 

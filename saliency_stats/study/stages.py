@@ -169,8 +169,8 @@ class Stages:
             stains=stains,
             device=self.device,
             finder=finder,
-            carried=self._carried(finder, stains),
-            crossing=parameters.crossing_of(self.settings),
+            multiscale=self._carried(finder, stains),
+            multiverse=parameters.multiverse_of(self.settings),
             **parameters.measurement_parameters(self.settings),
         )
 

@@ -38,7 +38,7 @@ def network(seed):
     return nn.Sequential(*layers).eval().requires_grad_(requires_grad=False)
 
 
-def measurement(mpp=0.5, *, crossing=None, finder=None):
+def measurement(mpp=0.5, *, multiverse=None, finder=None):
     cohort = PhantomCohort(Phantom(size_px=96, mpp=mpp), PhantomCohortSize(slides=3, patches_per_slide=2), seed=5)
     table = cohort.table.assign(stain_group=cohort.table["slide_id"])
     return Measurement(
@@ -54,7 +54,7 @@ def measurement(mpp=0.5, *, crossing=None, finder=None):
         min_area=0.02,
         bins=DistanceBins(),
         scores=True,
-        crossing=crossing,
+        multiverse=multiverse,
     )
 
 
@@ -91,7 +91,7 @@ def test_nuclei_views_stains_and_cells_are_computed_once(counted, mpp):
         asked.extend(views)
         return usual(views)
 
-    tables = measurement(mpp, crossing=CROSSING, finder=finder)(UNIT)
+    tables = measurement(mpp, multiverse=CROSSING, finder=finder)(UNIT)
     assert tables["crossed"]["segmentation"].nunique() == len(CHOSEN)
     assert len(asked) == len(UNIT.rows)
     assert counted["view_of"] == len(UNIT.rows)
@@ -121,7 +121,7 @@ def test_each_map_and_the_memberships_are_looked_at_once(monkeypatch):
 def test_a_crossing_changes_no_other_table(mpp):
     plain = measurement(mpp)(UNIT)
     finder = nucleus_finder("builtin", probability_offset=-0.1)
-    crossed = measurement(mpp, crossing=CROSSING, finder=finder)(UNIT)
+    crossed = measurement(mpp, multiverse=CROSSING, finder=finder)(UNIT)
     assert set(crossed) - set(plain) == {"crossed"}
     assert len(plain["nuclei"]) > 3
     for name, table in plain.items():
@@ -129,7 +129,7 @@ def test_a_crossing_changes_no_other_table(mpp):
 
 
 def test_the_usual_segmentation_has_the_shares_of_the_ledger():
-    tables = measurement(crossing=CROSSING, finder=nucleus_finder("builtin", probability_offset=-0.1))(UNIT)
+    tables = measurement(multiverse=CROSSING, finder=nucleus_finder("builtin", probability_offset=-0.1))(UNIT)
     key = ["patch_id", *MapKey._fields]
     crossed = tables["crossed"]
     assert crossed.groupby(["segmentation", *MapKey._fields]).ngroups == len(CHOSEN) * 4
