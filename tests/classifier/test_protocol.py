@@ -78,7 +78,7 @@ def test_a_fresh_network_is_the_one_that_the_seed_initialises(network):
 
 @pytest.mark.parametrize("training", [False, True])
 def test_step_by_step_it_is_the_same_network_with_every_relu_a_module(network, training):
-    images = torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(0))
+    images = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
     network.train(training)
     steps = network.stepwise()
     try:

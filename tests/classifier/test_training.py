@@ -284,6 +284,10 @@ def test_early_stopping_waits_as_long_as_it_is_told(patience, n_epochs):
     assert (np.diff(log["loss_valid"]) > 0).all()
     assert len(log) == n_epochs
     assert log["chosen"].tolist() == [True] + [False] * (n_epochs - 1)
+    only = line()
+    fit(only, Still([0, 0, 1, 1]), Still([1, 1, 0, 0]), replace(parameters, epochs=1))
+    assert torch.equal(module.weight, only.weight)  # the weights of the best epoch are put back
+    assert torch.equal(module.bias, only.bias)
 
 
 def test_without_a_valid_split_there_is_no_valid_loss_and_the_last_epoch_is_chosen():
