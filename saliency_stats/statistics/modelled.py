@@ -13,7 +13,7 @@ from saliency_stats.statistics.models.robust import cluster_robust
 from saliency_stats.statistics.units import Units
 
 
-def mixed_model(units: Units, *, alpha: float, df: Freedom) -> Inference:
+def mixed_model(units: Units, *, alpha: float, df: Freedom, **_: int) -> Inference:
     """Test a contrast by REML with a random intercept per unit, or per patient and slide within patient.
 
     Parameters
@@ -53,7 +53,7 @@ def mixed_model(units: Units, *, alpha: float, df: Freedom) -> Inference:
     return _inference(found, note)
 
 
-def robust_model(units: Units, *, alpha: float) -> Inference:
+def robust_model(units: Units, *, alpha: float, **_: int) -> Inference:
     """Test a contrast by least squares over patches with the variance CR2 over units.
 
     Raises
@@ -64,7 +64,7 @@ def robust_model(units: Units, *, alpha: float) -> Inference:
     return _inference(cluster_robust(_by_unit(units)).test(np.array(units.weights), alpha=alpha))
 
 
-def estimated_model(units: Units, *, alpha: float) -> Inference:
+def estimated_model(units: Units, *, alpha: float, **_: int) -> Inference:
     """Test a contrast by generalised estimating equations over units, with the covariance of Mancl and DeRouen.
 
     Raises

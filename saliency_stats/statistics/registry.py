@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Final, Protocol
 
 from saliency_stats.errors import StatisticsError
@@ -143,22 +144,6 @@ def _wilcoxon(units: Units, *, alpha: float, **_: int) -> Inference:
     return wilcoxon_slide_means(units.means, alpha=alpha)
 
 
-def _satterthwaite(units: Units, *, alpha: float, **_: int) -> Inference:
-    return mixed_model(units, alpha=alpha, df="satterthwaite")
-
-
-def _kenward_roger(units: Units, *, alpha: float, **_: int) -> Inference:
-    return mixed_model(units, alpha=alpha, df="kenward_roger")
-
-
-def _robust(units: Units, *, alpha: float, **_: int) -> Inference:
-    return robust_model(units, alpha=alpha)
-
-
-def _estimated(units: Units, *, alpha: float, **_: int) -> Inference:
-    return estimated_model(units, alpha=alpha)
-
-
 def _resampled(of_means: Callable[..., Inference]) -> Answer:
     """Let a test that resamples the means of units answer for these."""
 
@@ -185,9 +170,19 @@ for _test in (
     ),
     Test("bootstrap_bca", "cluster bootstrap (BCa)", _resampled(bca_bootstrap), most_units=MAX_RESAMPLED_UNITS),
     Test("wilcoxon", "Wilcoxon over slides", _wilcoxon, most_units=MAX_WILCOXON_UNITS),
-    Test("mixed_satterthwaite", "random intercept (Satterthwaite)", _satterthwaite, two_samples=True),
-    Test("mixed_kenward_roger", "random intercept (Kenward–Roger)", _kenward_roger, two_samples=True),
-    Test("cluster_robust", "cluster-robust (CR2, Bell–McCaffrey)", _robust, two_samples=True),
-    Test("gee_bias_reduced", "GEE (exchangeable, Mancl–DeRouen)", _estimated, two_samples=True),
+    Test(
+        "mixed_satterthwaite",
+        "random intercept (Satterthwaite)",
+        partial(mixed_model, df="satterthwaite"),
+        two_samples=True,
+    ),
+    Test(
+        "mixed_kenward_roger",
+        "random intercept (Kenward–Roger)",
+        partial(mixed_model, df="kenward_roger"),
+        two_samples=True,
+    ),
+    Test("cluster_robust", "cluster-robust (CR2, Bell–McCaffrey)", robust_model, two_samples=True),
+    Test("gee_bias_reduced", "GEE (exchangeable, Mancl–DeRouen)", estimated_model, two_samples=True),
 ):
     register(_test)

@@ -4,7 +4,7 @@ import pytest
 from scipy import stats
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics import contrast_table
+from saliency_stats.statistics import clustering, contrast_table
 from saliency_stats.statistics.differences import group_difference
 
 PAIR = ("malignant", "benign")
@@ -115,3 +115,49 @@ def test_wrong_questions_are_refused():
         contrast_table(patches(), "value", group="label")
     with pytest.raises(StatisticsError, match="no column side"):
         contrast_table(patches(), "value", group="side", pair=PAIR)
+
+
+def rows_of(both=0, first=0, second=0):
+    """Return one patch of each group for some slides, and of one group for others, with values that tell them apart."""
+    rows = [(f"b{k}", label, 10.0 * (label == "malignant") + k) for k in range(both) for label in PAIR]
+    rows += [(f"m{k}", "malignant", 30.0 + k) for k in range(first)]
+    rows += [(f"n{k}", "benign", 5.0 + k) for k in range(second)]
+    return pd.DataFrame(rows, columns=["slide_id", "label", "value"])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "means", "others", "reason"),
+    [
+        (
+            (2, 1, 1),
+            [10, 10],
+            None,
+            "each slide compared with itself; 2 with patches of one group only left out of the",
+        ),
+        ((1, 1, 1), [30], [5], "1 slides of malignant compared with 1 others of benign; 1 with both left out of the"),
+        ((1, 0, 5), [10], None, "each slide compared with itself; 5 with patches of one group only left out"),
+        ((1, 5, 0), [10], None, "each slide compared with itself; 5 with patches of one group only left out"),
+        ((0, 2, 3), [30, 31], [5, 6, 7], "2 slides of malignant compared with 3 others of benign"),
+        ((3, 0, 0), [10, 10, 10], None, "each slide compared with itself"),
+    ],
+)
+def test_which_slides_are_compared(sizes, means, others, reason):
+    found = group_difference(rows_of(*sizes), "value", "label", PAIR)
+    assert found.means.tolist() == means
+    assert (None if found.others is None else found.others.tolist()) == others
+    assert found.reason.startswith(reason)
+    assert ("left out" in found.reason) == ("left out" in reason)
+    assert found.estimate == np.mean(means) - (np.mean(others) if others else 0)
+    assert found.n == len(means) + len(others or [])
+    assert found.weights == (0.0, 1.0)
+    assert found.sums.n == found.n_patches == 2 * sizes[0] + sizes[1] + sizes[2]
+
+
+def test_the_clustering_is_that_about_the_groups_means():
+    table = rows_of(both=4)
+    table["value"] += np.arange(len(table)) % 3
+    found = group_difference(table, "value", "label", PAIR)
+    centred = table["value"] - table.groupby("label")["value"].transform("mean")
+    codes = pd.factorize(table["slide_id"])[0]
+    assert found.clustering.icc == pytest.approx(clustering(centred.to_numpy(), codes).icc)
+    assert found.clustering.n0 == 2

@@ -143,3 +143,17 @@ def test_a_region_is_for_two_coordinates():
 def test_what_is_no_table_of_numbers_is_refused(means):
     with pytest.raises(StatisticsError, match=r"expected finite numbers of shape \(units, coordinates\)"):
         hotelling(means)
+
+
+def test_moments_are_given_where_they_exist():
+    none, one, two = (hotelling(np.arange(2.0 * n).reshape(n, 2) ** 2) for n in (0, 1, 2))
+    assert np.isnan(none.mean).all()
+    assert none.reason == "there is no unit, and a test of 2 coordinates needs at least 3"
+    assert one.mean.tolist() == [0, 1]
+    assert np.isnan(one.covariance).all()
+    assert one.reason == "there is only 1 unit, and a test of 2 coordinates needs at least 3"
+    np.testing.assert_allclose(two.covariance, np.cov([[0, 4], [1, 9]]))
+    assert two.reason == "there are only 2 units, and a test of 2 coordinates needs at least 3"
+    asked = hotelling(np.random.default_rng(0).normal(size=(5, 2)), min_units=6, unit="slide")
+    assert asked.reason == "there are only 5 slides, and a test of 2 coordinates needs at least 6"
+    assert not hotelling(np.random.default_rng(0).normal(size=(5, 2)), min_units=5).reason

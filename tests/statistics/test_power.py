@@ -173,6 +173,8 @@ def test_a_seed_decides_the_numbers_and_other_aims_do_not():
     same = table[(table["effect_log2"] == -0.1)].reset_index(drop=True)
     pd.testing.assert_frame_equal(same, alone)
     assert not alone.equals(simulate_power(RUN, AIMS[1:2], simulations=300, seed=5))
+    for made in (simulate_power(RUN, AIMS[:1], simulations=100), plan_study(RUN, AIMS[:1], simulations=100).table):
+        pd.testing.assert_frame_equal(made, simulate_power(RUN, AIMS[:1], simulations=100, seed=0))
 
 
 @pytest.mark.parametrize(

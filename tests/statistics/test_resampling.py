@@ -187,3 +187,45 @@ def test_bca_agrees_with_boot(row):
     width = row.bca_high - row.bca_low  # R's limits are drawn too
     assert found.ci_low == pytest.approx(row.bca_low, abs=0.03 * width)
     assert found.ci_high == pytest.approx(row.bca_high, abs=0.03 * width)
+
+
+def test_ranks_and_order_statistics_count_from_one():
+    values = np.random.default_rng(0).permutation(np.arange(1.0, 60.0))
+    assert [resampling._order_statistic(values, rank) for rank in range(1, 60)] == sorted(values)
+    assert resampling._order_statistic(values, 0) == -np.inf
+    # 0.05 of 20 is 1 although the product lies just below
+    assert [resampling._rank(tail, 19) for tail in (0.049, 0.05, 0.15, 0.999)] == [0, 1, 3, 19]
+    assert list(resampling._blocks(10, 7)) == [7]
+
+
+def test_draws_go_through_in_blocks(monkeypatch):
+    monkeypatch.setattr(resampling, "BLOCK", 20)
+    assert list(resampling._blocks(10, 5)) == [2, 2, 1]
+    assert list(resampling._blocks(30, 2)) == [1, 1]
+    flips = np.concatenate(list(resampling.flips_of(20, 5, seed=3)))
+    assert flips.shape == (5, 20)
+    every = np.concatenate(list(resampling.flips_of(4, 99, seed=0)))
+    assert len({tuple(row) for row in every.tolist()}) == len(every) == 2**3 - 1
+    assert not every[:, -1].any()
+    assert every.any(axis=1).all()
+
+
+@pytest.mark.parametrize("n", [16, 17])
+def test_up_to_sixteen_units_every_assignment_is_visited(n):
+    drawn = sum(len(block) for block in resampling.flips_of(n, 50, seed=0))
+    assert drawn == (2**15 - 1 if n == 16 else 50)
+
+
+def test_the_bootstrap_is_studentised_by_hand():
+    means = np.array([1.0, 2.0, 4.0, 8.0, 9.0])
+    found = cluster_bootstrap(means, alpha=0.2, draws=1_999, seed=5)
+    rng = np.random.default_rng((5, 2))
+    sample = (means - means.mean())[rng.integers(0, 5, size=(1_999, 5))]
+    spread = sample.std(axis=1, ddof=1) / 5**0.5
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.nan_to_num(sample.mean(axis=1) / np.where(spread > 1e-9, spread, 0.0), posinf=np.inf, neginf=-np.inf)
+    se = means.std(ddof=1) / 5**0.5
+    assert found.statistic == pytest.approx(means.mean() / se)
+    assert found.p_value == pytest.approx(2 * (1 + (t >= means.mean() / se).sum()) / 2_000)
+    assert found.ci_high == pytest.approx(means.mean() - np.sort(t)[199] * se)
+    assert found.ci_low == pytest.approx(means.mean() - np.sort(t)[-200] * se)

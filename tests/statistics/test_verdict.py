@@ -85,7 +85,7 @@ def test_a_classifier_at_chance_concludes_nothing(judge):
     found, _, _ = judge(learned=False, planted="cytoplasm")
     for v in found:
         assert (v["status"], v["learned"], v["densest_compartment"]) == ("not_testable", False, None)
-        assert "at chance" in v["sentence"]
+        assert v["sentence"].startswith("The classifier is at chance on the test patches at 20")
         assert "balanced accuracy 0.51, interval 0.46" in v["sentence"]
         assert "nothing can be concluded" in v["sentence"]
         assert "times as dense" not in v["sentence"]
@@ -222,3 +222,154 @@ def test_a_magnification_without_metrics_is_named(judge):
         verdicts(contrasts, metrics.assign(magnification=40.0), SETTINGS)
     with pytest.raises(StatisticsError, match="no column status"):
         verdicts(contrasts.drop(columns="status"), metrics, SETTINGS)
+
+
+# --- rows written by hand ---------------------------------------------------------------------------
+
+
+def by_hand(**changes):
+    """Return a row of ``contrasts.csv`` of the primary contrast of ten slides, with a ratio of two."""
+    row = {"contrast": "cytoplasm_vs_nucleus", "label": "benign", "magnification": 20.0, "model": "trained"}
+    row |= {"method": "gradient", "reduction": "l2", "estimate": 1.0, "ci_low": 0.5, "ci_high": 2.0, "se": 0.2}
+    row |= {"test": "sign_flip", "p_adjusted": 0.01, "family": "primary", "icc": np.nan, "design_effect": np.nan}
+    row |= {"n_slides": 10, "n_patches": 1_200, "n_effective": np.nan, "status": "tested", "reason": ""}
+    return row | {"unit": "slide", "n_units": 10, "n_missing": 0} | changes
+
+
+def verdict_of(*rows, settings=SETTINGS, metrics=None):
+    accuracy = {"balanced_accuracy": 0.9, "balanced_accuracy_low": 0.8, "balanced_accuracy_high": 0.95}
+    learned = {"magnification": 20.0, "model": "trained", "split": "test", "learned": True, "learned_reason": ""}
+    table = pd.DataFrame([learned | accuracy]) if metrics is None else metrics
+    return verdicts(pd.DataFrame(rows), table, settings)[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({}, "supported"),
+        ({"p_adjusted": 0.0499}, "supported"),
+        ({"p_adjusted": 0.0499, "estimate": -1.0}, "contradicted"),
+        ({"p_adjusted": 0.05}, "inconclusive"),
+        ({"p_adjusted": 0.05, "estimate": 0.0, "se": 0.02}, "equivalent"),
+        ({"status": "no_inference"}, "not_testable"),
+        ({"status": "not_interpretable"}, "not_testable"),
+    ],
+)
+def test_the_status_of_a_row(changes, status):
+    assert verdict_of(by_hand(**changes))["status"] == status
+
+
+def test_equivalence_needs_both_ends_inside_the_margin():
+    half = 1.8331129326536335 * 0.02  # Student's t of 9 degrees of freedom at 95 %
+    for estimate, status in (
+        (0.0, "equivalent"),
+        (0.1 - half - 1e-6, "equivalent"),
+        (0.1 - half + 1e-6, "inconclusive"),
+    ):
+        for sign in (1, -1):
+            found = verdict_of(by_hand(p_adjusted=0.5, estimate=sign * estimate, se=0.02))
+            assert found["status"] == status
+    inside = verdict_of(by_hand(p_adjusted=0.01, estimate=0.01, se=0.02))
+    assert inside["reasons"][0] == "significant, but within the equivalence margin (±0.1 log2)"
+    assert not any("margin" in reason for reason in verdict_of(by_hand(p_adjusted=0.05, se=0.001))["reasons"])
+    assert not any("margin" in reason for reason in verdict_of(by_hand())["reasons"])
+
+
+@pytest.mark.parametrize(
+    ("n_units", "alpha", "said"),
+    [
+        (5, 0.05, "is 0.0625: nothing could have been significant; at least 6 slides are needed"),
+        (6, 0.05, None),
+        (5, 0.0625, "is 0.0625: nothing could have been significant; at least 6 slides are needed"),
+        (5, 0.063, None),
+        (3, 0.01, "is 0.25: nothing could have been significant; at least 8 slides are needed"),
+    ],
+)
+def test_the_smallest_p_value_of_one_hypothesis(n_units, alpha, said):
+    settings = replace(SETTINGS, alpha=alpha)
+    reasons = verdict_of(by_hand(n_units=n_units, p_adjusted=0.3), settings=settings)["reasons"]
+    least = [f"the smallest p-value of sign flips over {n_units} slides {said}"] if said else []
+    assert [reason for reason in reasons if "smallest" in reason] == least
+    others = verdict_of(by_hand(n_units=n_units, status="no_inference"), settings=settings)["reasons"]
+    assert not any("smallest" in reason for reason in others)
+
+
+def test_hypotheses_that_are_corrected_together_need_more_slides():
+    rows = [by_hand(n_units=6, label=label, p_adjusted=0.2) for label in ("benign", "malignant")]
+    assert verdict_of(*rows)["reasons"] == [
+        (
+            "the smallest p-value of sign flips over 6 slides is 0.03125, and 2 hypotheses are corrected together: "
+            "nothing could have been significant; at least 7 slides are needed"
+        )
+    ]
+    rows[1]["status"] = "no_inference"
+    assert verdict_of(*rows)["reasons"] == []
+    t_tests = [row | {"test": "t_slide_means"} for row in rows]
+    assert verdict_of(*t_tests, settings=replace(SETTINGS, primary_test="t_slide_means"))["reasons"] == []
+
+
+def test_the_other_tests_agree_or_not_in_words():
+    rows = [
+        by_hand(reason="odd"),
+        by_hand(test="t_slide_means", p_adjusted=0.0499, reason="odd; wide"),
+        by_hand(test="wilcoxon", p_adjusted=0.05),
+        by_hand(test="cluster_robust", p_adjusted=0.001, estimate=-1.0),
+        by_hand(test="mixed_satterthwaite", status="no_inference", reason="one row each"),
+        by_hand(test="wilcoxon", contrast="stroma_vs_rest"),
+        by_hand(test="wilcoxon", model="shuffled"),
+    ]
+    assert verdict_of(*rows)["reasons"] == [
+        "odd",
+        "t over slide means: wide",
+        "random intercept (Satterthwaite): no test, because one row each",
+        "1 of the 4 other tests agrees: t over slide means (p = 0.05 after Holm)",
+        (
+            "2 of the 4 other tests disagree: Wilcoxon over slides (p = 0.05 after Holm), cluster-robust (CR2, "
+            "Bell–McCaffrey) (p = 0.001 after Holm)"
+        ),
+    ]
+    calm = [by_hand(p_adjusted=0.5), by_hand(test="wilcoxon", p_adjusted=0.6, estimate=-0.1)]
+    assert verdict_of(*calm)["reasons"] == ["1 of the 1 other tests agrees: Wilcoxon over slides (p = 0.6 after Holm)"]
+    calm.append(by_hand(test="cluster_robust", p_adjusted=0.05))
+    assert verdict_of(*calm)["reasons"][0].startswith("all 2 other tests agree: Wilcoxon")
+
+
+def test_controls_in_words():
+    control = by_hand(model="trained-sobel", family="control")
+    dash = "\N{EN DASH}"
+    change = f"trained minus sobel is +1.00 log2 (a factor of 2; 95 % CI 1.41{dash}4; p = "
+    for changes, said in (
+        ({}, f"{change}0.01 after Holm): the trained model's saliency is shifted towards the cytoplasm"),
+        ({"p_adjusted": 0.05}, f"{change}0.05 after Holm): no detectable difference from the control sobel"),
+        ({"status": "no_inference", "reason": "few"}, "trained minus sobel is +1.00 log2, not tested, because few"),
+        ({"estimate": np.nan}, "no patch can be compared with the control sobel"),
+    ):
+        assert verdict_of(by_hand(), control | changes)["reasons"] == [said]
+    turned = verdict_of(by_hand(), control | {"estimate": -1.0})["reasons"][0]
+    assert turned.endswith("shifted towards the nuclei")
+    assert verdict_of(by_hand(), control | {"test": "wilcoxon"})["reasons"] == []
+    assert verdict_of(by_hand(), control | {"label": "malignant"})["reasons"] == []
+
+
+def test_what_limits_a_verdict_is_said():
+    found = verdict_of(by_hand(n_missing=1, icc=0.256, design_effect=6.04, n_effective=198.6))
+    assert found["reasons"] == [
+        "1 patch of 1,201 selected left out: nucleus or cytoplasm is missing there or holds no saliency",
+        "intraclass correlation 0.26, design effect 6.0: 1,200 patches tell as much as 199 independent ones",
+    ]
+    rest = by_hand(contrast="nucleus_vs_rest", p_adjusted=0.01)
+    named = "cytoplasm and nuclei do not differ significantly, although one of them is named as the densest"
+    assert named in verdict_of(by_hand(p_adjusted=0.05), rest)["reasons"]
+    assert named not in verdict_of(by_hand(p_adjusted=0.049), rest)["reasons"]
+    assert named not in verdict_of(by_hand(p_adjusted=0.05), rest | {"contrast": "stroma_vs_rest"})["reasons"]
+    assert verdict_of(by_hand(p_adjusted=0.05), rest)["densest_compartment"] == "nucleus"
+
+
+def test_a_verdict_carries_its_numbers_and_names():
+    found = verdict_of(by_hand(p_adjusted=np.nan, ci_low=np.nan, ci_high=np.inf, status="no_inference", reason="few"))
+    assert (found["estimate"], found["ci_low"], found["ci_high"], found["p_adjusted"]) == (1.0, None, None, None)
+    assert (found["p_words"], found["obstacle"], found["learned"]) == ("", "few", True)
+    assert found["claim"] == "In benign patches at 20×, saliency is denser in the cytoplasm than in the nuclei."
+    assert verdict_of(by_hand())["p_words"] == "p = 0.01 after Holm"
+    assert "saliency was 2 times" in verdict_of(by_hand())["sentence"]
+    assert "saliency (gradient, l2) was" in verdict_of(by_hand(), by_hand(method="other"))["sentence"]
