@@ -106,7 +106,7 @@ def test_what_cannot_be_is_refused(changes, message):
         TilingParameters(**changes)
 
 
-#: Locations, places of tissue and ambiguous ones, first three centres and the sum of all, as the first version drew them.
+#: Places of tissue and ambiguous ones, first three centres and the sum of all, as the first version drew them.
 GOLDEN = {
     ("poisson", None): (5820, 964, [[198.320, 723.655], [210.578, 554.465], [359.541, 286.204]], 12037.405),
     ("grid", 60.0): (195, 39, [[245.950, 420.634], [305.950, 240.634], [365.950, 300.634]], 11179.012),
@@ -141,7 +141,7 @@ def test_shares_at_the_limits_decide_as_stated():
         def __init__(self, value):
             self.value = value
 
-        def shares(self, centres_um, side_um):
+        def shares(self, centres_um, _):
             return np.full(len(centres_um), self.value)
 
     parameters = TilingParameters(
