@@ -23,7 +23,7 @@ def test_the_rule_by_hand():
     np.testing.assert_allclose(odds, [[2.5, -2.5, -11.5]])
 
 
-def test_nothing_is_said_about_pixels_that_nobody_asks_about():
+def test_nothing_is_said_about_pixels_that_are_not_asked_about():
     evidence = {name: np.zeros((2, 2)) for name in "ab"}
     odds = RULE.log_odds(evidence, np.eye(2, dtype=bool))
     assert np.isneginf(odds[0, 1])

@@ -205,3 +205,7 @@ def test_all_evidence_of_a_phantom_is_what_the_rule_was_fitted_to():
     for name, (mean, deviation) in GOLDEN.items():
         seen = found[name][asked]
         assert (seen.mean(), seen.std()) == pytest.approx((mean, deviation), rel=2e-3, abs=2e-4), name
+
+
+def test_the_usual_parameters():
+    assert FibreParameters() == FibreParameters(1.0, 5.0, 0.75, 2.0, 4.0, 8.0, 3.0, 0.0)

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.color import separate_stains
 
+from saliency_stats.cohort import Phantom
 from saliency_stats.compartments import Stains, concentrations, estimate_stains
 from saliency_stats.compartments import stain as room
 from saliency_stats.compartments.stain import nuclear_threshold, unmixing_matrix
@@ -158,3 +159,55 @@ def test_bad_images_are_refused():
         estimate_stains([])
     with pytest.raises(CompartmentError, match="float64"):
         estimate_stains([np.zeros((40, 40, 3))])
+
+
+def test_the_stains_of_a_phantom():
+    image = Phantom().render(np.random.default_rng(21), "malignant").image
+    found = estimate_stains([image])
+    assert found.source == "macenko"
+    expected = [[0.60677, 0.76002, 0.23280], [0.31958, 0.89730, 0.30451]]
+    np.testing.assert_allclose(found.vectors, expected, atol=1e-3)
+    assert found.white == (246.0, 248.0, 248.0)
+    assert found.maxima == pytest.approx((1.65472, 0.77789), rel=2e-3)
+    assert found.nuclear_od == pytest.approx(0.52301, rel=5e-3)
+    assert found.levels == (9.0, 255.0)
+
+
+def test_the_nuclear_threshold_is_held_at_the_stated_ends():
+    assert nuclear_threshold(np.array([0.01, 0.02, 0.01, 0.02])) == 0.15
+    assert nuclear_threshold(np.array([1.0, 2.0, 1.0, 2.0])) == 0.60
+    assert nuclear_threshold(np.array([0.3, 0.3])) == 0.60
+
+
+def test_levels_are_the_stated_percentiles_and_a_least_contrast_apart():
+    ramp = np.repeat(np.arange(250, dtype=np.uint8), 48).reshape(40, 100, 3)
+    low, high = estimate_stains([ramp]).levels
+    assert (low, high) == pytest.approx(tuple(np.percentile(np.arange(250), (1.0, 99.8))), abs=1)
+    narrow = np.clip(np.random.default_rng(0).normal(230, 3, (64, 64, 3)), 0, 255).astype(np.uint8)
+    low, high = estimate_stains([narrow]).levels
+    assert high - low == 100.0
+    assert high > 235
+
+
+def test_of_a_large_image_every_nth_pixel_counts():
+    large = np.arange(3 * 10_000).reshape(100, 100, 3).astype(np.uint8)
+    np.testing.assert_array_equal(room._pooled_pixels([large]), large.reshape(-1, 3)[1::3])
+    small = large[:64, :64]
+    np.testing.assert_array_equal(room._pooled_pixels([small]), small.reshape(-1, 3))
+
+
+@pytest.mark.parametrize(("angle", "fits"), [(0.5, False), (1.5, True)])
+def test_vectors_closer_than_a_degree_cannot_be_unmixed(angle, fits):
+    first = np.array([0.6, 0.8, 0.0])
+    second = np.cos(np.deg2rad(angle)) * first + np.sin(np.deg2rad(angle)) * np.array([0.0, 0.0, 1.0])
+    vectors = (tuple(first.tolist()), tuple(second.tolist()))
+    if fits:
+        assert Stains(vectors, "given").white == (255.0, 255.0, 255.0)
+    else:
+        with pytest.raises(CompartmentError, match="less than 1 degree"):
+            Stains(vectors, "given")
+
+
+def test_the_usual_stains():
+    made = Stains(((0.6, 0.8, 0.0), (0.0, 0.8, 0.6)), "given")
+    assert (made.white, made.maxima, made.nuclear_od, made.levels) == ((255.0,) * 3, (1.0, 0.5), 0.25, (0.0, 255.0))

@@ -225,3 +225,41 @@ def test_values_out_of_range_are_named(values):
 def test_names_are_unique_and_the_usual_comes_first():
     assert len({variant.name for variant in VARIANTS}) == len(VARIANTS)
     assert Variant("usual") == VARIANTS[0]
+
+
+def test_a_nucleus_of_exactly_the_threshold_is_dropped_as_the_finder_drops_it(phantom):
+    view, _ = phantom
+    instances = np.zeros(view.image.shape[:2], np.int32)
+    instances[10:20, 10:20], instances[30:40, 30:40] = 1, 2
+    at = float(np.float32(0.6))
+    found = Found(instances, np.array([at, 0.7]), 0.5, 0.5)
+    kept = varied(view, found._replace(threshold=at), Variant("same"))
+    assert sorted(np.unique(kept.instances)) == [0, 1]
+    assert kept.instances[35, 35] == 1
+
+
+def test_the_ends_of_the_ranges_are_allowed():
+    for key, low, high in (("grow_um", -5, 5), ("band_um", 0, 5), ("probability", -1, 1), ("cytoplasm_um", 0.5, 50)):
+        for value in (low, high):
+            assert getattr(Variant("v", **{key: value}), key) == value
+        for value in (np.nextafter(low, -99), np.nextafter(high, 99)):
+            with pytest.raises(CompartmentError, match=f"{key} is"):
+                Variant("v", **{key: value})
+
+
+def test_the_list_moves_each_choice_by_the_stated_steps():
+    moved = {v.name: (v.grow_um, v.band_um, v.probability, v.cytoplasm_um) for v in VARIANTS}
+    assert moved == {
+        "usual": (0, 0, 0, None),
+        "nuclei-1um": (-1, 0, 0, None),
+        "nuclei-0.5um": (-0.5, 0, 0, None),
+        "nuclei+0.5um": (0.5, 0, 0, None),
+        "nuclei+1um": (1, 0, 0, None),
+        "band0.5um": (0, 0.5, 0, None),
+        "band1um": (0, 1, 0, None),
+        "probability-0.1": (0, 0, -0.1, None),
+        "probability+0.1": (0, 0, 0.1, None),
+        "cytoplasm2um": (0, 0, 0, 2),
+        "cytoplasm3um": (0, 0, 0, 3),
+        "cytoplasm8um": (0, 0, 0, 8),
+    }

@@ -137,3 +137,30 @@ def test_unusable_input_is_refused(image, mpp, message):
 def test_parameters_are_checked(change, message):
     with pytest.raises(CompartmentError, match=message):
         CompartmentParameters(**change)
+
+
+def test_the_usual_parameters():
+    usual = CompartmentParameters("builtin", 0.5, 15.0, 0.05, 0.5)
+    assert CompartmentParameters() == usual
+
+
+@pytest.mark.parametrize(
+    ("shape", "found"),
+    [
+        ((64, 64), r"\(64, 64\) \(a grey image\)"),
+        ((64, 64, 1), r"\(64, 64, 1\) \(a grey image\)"),
+        ((64, 64, 4), r"\(64, 64, 4\) \(an image with an alpha channel\)"),
+        ((64,), r"\(64,\)\. Convert"),
+        ((1, 64, 64, 3), r"\(1, 64, 64, 3\)\. Convert"),
+    ],
+)
+def test_the_message_says_what_kind_of_image_it_is(shape, found):
+    with pytest.raises(CompartmentError, match=found):
+        seen(image=np.zeros(shape, np.uint8))
+
+
+def test_only_floats_up_to_1_are_told_to_be_multiplied():
+    for image, told in ((np.full((64, 64, 3), 1.0), True), (np.full((64, 64, 3), 1.1), False)):
+        with pytest.raises(CompartmentError, match="float64") as caught:
+            seen(image=image)
+        assert ("multiply by 255" in str(caught.value)) is told

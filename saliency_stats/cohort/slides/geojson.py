@@ -24,7 +24,7 @@ def parse_geojson(data: bytes, groups: Groups, notes: Notes) -> list[Outline]:
 
     A class means what its full name says ("Tumor: Positive"), else what its base class says ("Tumor"). Classes
     without meaning are left out, since a slide of QuPath carries outlines for many purposes; so are objects that
-    nobody drew (detections, cells, tiles).
+    are no annotations (detections, cells, tiles).
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def _outlines(feature: Any, number: int, groups: Groups, notes: Notes) -> Iterat
     legacy = str(feature.get("id"))
     kind = str(properties.get("objectType") or (legacy if legacy.startswith("Path") else _DRAWN[0]))
     if kind not in _DRAWN:
-        notes.add(f"object of type {kind!r} that nobody drew, left out", name)
+        notes.add(f"object of type {kind!r} is no annotation, left out", name)
         return
     names = _class_names(properties.get("classification"))
     role = groups.role(names)

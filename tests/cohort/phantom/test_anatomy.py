@@ -15,7 +15,7 @@ def cells(*rows):
 def test_of_cells_too_near_to_each_other_the_earlier_stays():
     centre = np.array([[0.0, 0.0], [0.0, 3.9], [0.0, 4.1], [0.0, 8.0], [9.0, 9.0]])
     assert _thin(centre, np.full(5, 2.0)).tolist() == [True, False, True, False, True]
-    # radii add up, and one that was dropped is in nobody's way
+    # radii add up, and one that was dropped stands in no other's way
     assert _thin(centre[:3], np.array([1.0, 3.0, 3.0])).tolist() == [True, False, True]
     assert _thin(np.array([[0.0, 0.0], [0.0, 4.0]]), np.full(2, 2.0)).all()
 

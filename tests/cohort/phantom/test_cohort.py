@@ -109,3 +109,49 @@ def test_a_pickled_cohort_draws_the_same():
     again = pickle.loads(pickle.dumps(cohort))  # noqa: S301  (our own)
     assert again.table.equals(cohort.table)
     assert same(again.read(5), cohort.read(5))
+
+
+#: Means and deviations of the colours, areas of the compartments and number of nuclei, as every study has seen them.
+GOLDEN = {
+    0: ([144.451, 93.784, 154.505, 54.604, 57.587, 39.605], [301, 873, 1864, 1058], 9),
+    1: ([165.48, 115.857, 170.198, 51.792, 59.907, 38.427], [309, 569, 2093, 1125], 8),
+    47: ([170.268, 134.004, 166.992, 45.772, 49.351, 39.011], [407, 843, 1914, 932], 9),
+}
+
+
+def assert_patch(patch, colours, areas, nuclei):
+    assert [*patch.image.mean(axis=(0, 1)), *patch.image.std(axis=(0, 1))] == pytest.approx(colours, abs=0.02)
+    assert np.bincount(patch.truth.ravel(), minlength=4).tolist() == areas
+    assert patch.instances.max() == nuclei
+
+
+@pytest.mark.parametrize("row", GOLDEN)
+def test_patches_are_those_that_every_study_has_seen(row):
+    assert_patch(PhantomCohort(Phantom(size_px=64), PhantomCohortSize(12, 4), 3).read(row), *GOLDEN[row])
+
+
+def test_a_coarse_patch_of_a_weaker_signal_is_that_too():
+    cohort = PhantomCohort(Phantom(size_px=48, mpp=1.0, signal="stroma", strength=0.6), PhantomCohortSize(3, 2), 4)
+    assert_patch(cohort.read(3), [159.281, 98.305, 150.148, 41.576, 50.908, 38.963], [137, 517, 988, 662], 13)
+
+
+def test_the_usual_cohort():
+    assert PhantomCohortSize() == PhantomCohortSize(24, 24)
+    assert Phantom() == Phantom("cytoplasm", 128, 0.5, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(("slides", "width"), [(9, 2), (10, 2), (99, 2), (100, 3)])
+def test_ids_count_from_1_and_have_as_many_digits_as_the_last(slides, width):
+    table = made(slides, 2).table
+    assert table["patch_id"].iloc[0] == f"phantom-{1:0{width}d}-001"
+    assert table["patch_id"].iloc[-1] == f"phantom-{slides:0{width}d}-002"
+    assert table["slide_id"].iloc[-1] == f"slide-{slides:0{width}d}"
+    assert table["patient_id"].iloc[-1] == f"patient-{slides:0{width}d}"
+
+
+def test_the_ends_of_the_sizes_are_allowed():
+    for slides, patches in ((3, 2), (100_000, 2), (3, 100_000)):
+        assert PhantomCohortSize(slides, patches).slides == slides
+    for slides, patches in ((2, 2), (100_001, 2), (3, 1), (3, 100_001)):
+        with pytest.raises(StudyError, match="expected"):
+            PhantomCohortSize(slides, patches)

@@ -117,3 +117,29 @@ def test_stain_lies_where_the_truth_says(section):
         name: stain[0][ndimage.binary_erosion(section.truth == code)].mean() for name, code in COMPARTMENT_CODES.items()
     }
     assert mean["nucleus"] > 2 * max(mean["cytoplasm"], mean["stroma"])
+
+
+#: Areas and lengths of tissue and tumour and the middle of the tumour, as the first version drew them.
+PLANS = {
+    0: [430728.586, 149625.403, 2464.489, 2135.722, 449.828, 359.394],
+    1: [422844.762, 162728.709, 2450.181, 2624.965, 441.314, 368.868],
+    2: [407081.564, 155273.897, 2434.065, 2529.835, 464.729, 361.143],
+}
+
+
+@pytest.mark.parametrize("seed", PLANS)
+def test_plans_are_those_that_every_study_has_seen(seed):
+    drawn = plan(seed, 900.0, 700.0)
+    sizes = (drawn.tissue.area, drawn.tumour.area, drawn.tissue.length, drawn.tumour.length)
+    assert [*sizes, *drawn.tumour.centroid.coords[0]] == pytest.approx(PLANS[seed], rel=1e-5)
+
+
+def test_sections_are_those_that_every_study_has_seen():
+    look = Phantom().slide(np.random.default_rng(2))
+    painted = paint_section(5, plan(1, 330.0, 300.0), Phantom("nucleus"), look, (600, 660), 0.5)
+    stain = painted.stain.astype(float)
+    found = [*stain.mean(axis=(1, 2)), *stain.std(axis=(1, 2)), *np.abs(np.diff(stain, axis=1)).mean(axis=(1, 2))]
+    assert found == pytest.approx([0.147, 0.1439, 0.2509, 0.1432, 0.037, 0.0262], abs=1e-4)
+    assert np.bincount(painted.truth.ravel()) == pytest.approx([154551, 51174, 120965, 69310], abs=5)
+    assert painted.malignant.sum() == pytest.approx(102220, abs=5)
+    assert painted.px_um == 0.5

@@ -212,3 +212,31 @@ def test_tiles_meet_without_a_seam(small):
 def test_impossible_slides_are_refused(changed, message):
     with pytest.raises(StudyError, match=message):
         dataclasses.replace(SMALL, **changed)
+
+
+def test_the_usual_slide():
+    usual = PhantomSlideSpec("s", 8192, 8192, 0.25, "deflate", 0, "cytoplasm", 1.0, 1.0, tumour=True)
+    assert PhantomSlideSpec("s") == usual
+
+
+@pytest.mark.parametrize(("mpp", "enlargement"), [(0.2, 2), (0.25, 2), (0.33, 2), (0.34, 1), (0.5, 1), (0.6, 1)])
+def test_finer_slides_are_enlarged_from_painted_tissue(mpp, enlargement):
+    assert PhantomSlideSpec("s", mpp=mpp).enlargement == enlargement
+
+
+@pytest.mark.parametrize(
+    ("key", "allowed", "refused"),
+    [
+        ("width_px", (512, 16384), (256, 16640, 1000)),
+        ("height_px", (512, 16384), (256, 16640, 1000)),
+        ("mpp", (0.2, 0.6), (0.199, 0.601)),
+        ("seed", (0,), (-1,)),
+        ("slide_id", ("a",), ("", "a/b")),
+    ],
+)
+def test_the_ends_of_the_ranges_are_allowed_and_nothing_beyond(key, allowed, refused):
+    for value in allowed:
+        assert getattr(PhantomSlideSpec(**{"slide_id": "s", key: value}), key) == value
+    for value in refused:
+        with pytest.raises(StudyError, match="phantom slide"):
+            PhantomSlideSpec(**{"slide_id": "s", key: value})

@@ -76,7 +76,7 @@ def test_a_multipolygon_has_parts_with_holes(tmp_path):
     assert read(path).tumour.area == 2 * 100**2 - 40**2
 
 
-def test_other_classes_and_objects_that_nobody_drew_are_noted(tmp_path):
+def test_other_classes_and_objects_that_are_no_annotations_are_noted(tmp_path):
     back = read(
         geojson(
             tmp_path,
@@ -95,8 +95,8 @@ def test_other_classes_and_objects_that_nobody_drew_are_noted(tmp_path):
         "1 × class 'Region*' is neither tumour nor excluded, left out: 'whole tissue'",
         "1 × class 'Necrosis' is neither tumour nor excluded, left out: 'feature 3'",
         "1 × no class, left out: 'feature 4'",
-        "1 × object of type 'cell' that nobody drew, left out: 'feature 5'",
-        "1 × object of type 'PathDetectionObject' that nobody drew, left out: 'feature 6'",
+        "1 × object of type 'cell' is no annotation, left out: 'feature 5'",
+        "1 × object of type 'PathDetectionObject' is no annotation, left out: 'feature 6'",
         "1 × Point encloses no area, left out: 'feature 8'",
     )
 

@@ -81,6 +81,11 @@ def test_sizes_in_um():
         ({"openslide.mpp-y": "352.78", "openslide.mpp-x": "352.78"}, None),
         ({"openslide.mpp-y": "0,25", "openslide.mpp-x": "0,25"}, None),
         ({"openslide.mpp-x": "0.25"}, None),
+        ({"openslide.mpp-y": "0.25", "openslide.mpp-x": "352.78"}, None),
+        ({"openslide.mpp-y": "352.78", "openslide.mpp-x": "0.25"}, None),
+        ({"openslide.mpp-y": "0.05", "openslide.mpp-x": "0.05"}, (0.05, 0.05)),
+        ({"openslide.mpp-y": "20", "openslide.mpp-x": "20"}, (20.0, 20.0)),
+        ({"openslide.mpp-y": "1", "openslide.mpp-x": "1.02"}, (1.0, 1.02)),
         ({}, None),
     ],
 )
@@ -100,6 +105,8 @@ def test_a_refusal_tells_what_the_file_says():
 def test_pixels_that_are_no_squares_are_refused_with_both_sides():
     with pytest.raises(SlideError, match=r"0.3 µm \(y\) by 0.25 µm \(x\)"):
         geometry._pixel_size({"openslide.mpp-y": "0.3", "openslide.mpp-x": "0.25"}, PATH, "s")
+    with pytest.raises(SlideError, match="expected squares, to within 2%"):
+        geometry._pixel_size({"openslide.mpp-y": "1", "openslide.mpp-x": "1.0201"}, PATH, "s")
 
 
 @pytest.mark.parametrize("mpp", [0.0, 250.0, float("nan")])

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openslide import OpenSlide
 
+from saliency_stats.cohort.slides import pyramid
 from saliency_stats.cohort.slides.pyramid import write_pyramid
 from saliency_stats.errors import CohortError
 
@@ -135,6 +136,7 @@ import sys
 sys.modules["imagecodecs"] = None
 from pathlib import Path
 import numpy as np
+from saliency_stats.cohort.slides import pyramid
 from saliency_stats.cohort.slides.pyramid import write_pyramid
 tile = np.full((64, 64, 3), 90, np.uint8)
 write_pyramid(Path(sys.argv[1]), lambda row, column: tile, (128, 64), 0.5, tile_px=64, compression="{compression}")
@@ -182,3 +184,13 @@ def test_a_failure_half_way_leaves_the_slide_that_was_there(tmp_path):
         )
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_small_slide_is_a_classic_tiff_and_one_of_more_than_4_gb_a_big_one(tmp_path, monkeypatch):
+    assert 2**32 - 2**27 < pyramid._CLASSIC_BYTES < 2**32
+    image = smooth(256, 256)
+    raw = 3 * (256**2 + 128**2)
+    for limit, version in ((pyramid._CLASSIC_BYTES, 42), (raw, 42), (raw - 1, 43)):
+        monkeypatch.setattr(pyramid, "_CLASSIC_BYTES", limit)
+        write_pyramid(tmp_path / "a.tif", cut(image), (256, 256), 0.5, tile_px=TILE, levels=2)
+        assert (tmp_path / "a.tif").read_bytes()[:4] == b"II" + bytes([version, 0])

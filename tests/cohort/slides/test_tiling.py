@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import pdist
 
+from saliency_stats.cohort.slides.overview import TissueMap
 from saliency_stats.cohort.slides.tiling import TilingParameters, sample_locations
 from saliency_stats.errors import StudyError
 
@@ -103,3 +104,58 @@ def test_the_seed_decides_and_nothing_else():
 def test_what_cannot_be_is_refused(changes, message):
     with pytest.raises(StudyError, match=message):
         TilingParameters(**changes)
+
+
+#: Places of tissue and ambiguous ones, first three centres and the sum of all, as the first version drew them.
+GOLDEN = {
+    ("poisson", None): (5820, 964, [[198.320, 723.655], [210.578, 554.465], [359.541, 286.204]], 12037.405),
+    ("grid", 60.0): (195, 39, [[245.950, 420.634], [305.950, 240.634], [365.950, 300.634]], 11179.012),
+}
+
+
+@pytest.mark.parametrize(("sampling", "spacing"), GOLDEN)
+def test_locations_are_those_that_every_study_has_seen(sampling, spacing):
+    tissue, tumour = np.zeros((2, 100, 120), bool)
+    tissue[10:90, 10:100] = True
+    tumour[20:60, 20:70] = True
+    parameters = TilingParameters(
+        size_px=64, magnifications=(10.0, 20.0), per_slide=12, sampling=sampling, spacing_um=spacing
+    )
+    maps = (TissueMap(mask, 10.0, 10.0) for mask in (tissue, tumour))
+    found = sample_locations(1000.0, 1200.0, *maps, parameters, np.random.default_rng(4))
+    n_tissue, n_ambiguous, first, total = GOLDEN[sampling, spacing]
+    assert (found.n_tissue, found.n_ambiguous) == (n_tissue, n_ambiguous)
+    assert (found.labels == "malignant").sum() == 6
+    np.testing.assert_allclose(found.centres_um[:3], first, atol=0.001)
+    assert found.centres_um.sum() == pytest.approx(total, abs=0.01)
+
+
+def test_the_usual_tiling():
+    assert TilingParameters() == TilingParameters(
+        256, (5.0, 10.0, 20.0, 40.0), 50, 0.5, None, 0.75, 0.0, "poisson", None
+    )
+
+
+def test_shares_at_the_limits_decide_as_stated():
+    class Shares:
+        def __init__(self, value):
+            self.value = value
+
+        def shares(self, centres_um, _):
+            return np.full(len(centres_um), self.value)
+
+    parameters = TilingParameters(
+        size_px=64, magnifications=(20.0,), per_slide=4, min_tissue=0.5, min_tumour=0.75, max_tumour=0.25
+    )
+
+    def labels(tissue, tumour):
+        found = sample_locations(400.0, 400.0, Shares(tissue), Shares(tumour), parameters, np.random.default_rng(0))
+        return set(found.labels.tolist()), found.n_ambiguous
+
+    assert labels(0.5, 0.75) == ({"malignant"}, 0)
+    assert labels(0.5, 0.25) == ({"benign"}, 0)
+    for tumour in (np.nextafter(0.75, 0), np.nextafter(0.25, 1)):
+        kinds, ambiguous = labels(0.5, tumour)
+        assert kinds == set()
+        assert ambiguous > 0
+    assert labels(np.nextafter(0.5, 0), 0.75) == (set(), 0)
