@@ -153,7 +153,7 @@ def test_explain_draws_one_patch_whose_rows_are_those_of_the_ledger(finished, mo
         drawn.update(rows=rows, title=title, mpp=mpp)
         path.write_bytes(b"picture")
 
-    monkeypatch.setattr("saliency_stats.report.explain_figure", keep)
+    monkeypatch.setattr("saliency_stats.report.explain.explain_figure", keep)
     patch = finished.ledger["patch_id"].iloc[0]
     result = CliRunner().invoke(main, ["explain", str(finished.folder), patch])
     assert result.exit_code == 0, result.output
