@@ -186,7 +186,7 @@ class Run:
         """Leave out the controls that only the figure of all controls shows: images alone, shifted maps, the like."""
         shown = {name: bool(found["shown"]) for name, found in self.recorded("controls", {}).items()}
         model = table["model"].str.removeprefix(f"{TRAINED}-")
-        return table[[shown.get(name, True) for name in model]].reset_index(drop=True)
+        return table[~model.isin([name for name, found in shown.items() if not found])].reset_index(drop=True)
 
     @cached_property
     def population(self) -> Population:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from saliency_stats.errors import ReportError, StudyError
+from saliency_stats.errors import StorageError, StudyError
 from saliency_stats.report.compare import (
     COMPARISON_COLUMNS,
     Compared,
@@ -39,7 +39,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory, make_run: Callable[..., Pa
     ]
     path = made[1] / "study.yaml"
     study = yaml.safe_load(path.read_text())
-    study["classifier"] |= {"architecture": "densenet121", "dropout": None}
+    study["classifier"] |= {"architecture": "densenet121", "patience": 9}
+    study["controls"] = []
     study["statistics"]["primary_test"] = "t_slide_means"
     path.write_text(yaml.safe_dump(study))
     return made
@@ -73,7 +74,7 @@ def test_what_cannot_be_compared_is_wrong_usage(given: list[str], message: str, 
 
 def test_a_folder_that_is_no_run_is_named(folders: list[Path], tmp_path: Path) -> None:
     (tmp_path / "photographs").mkdir()
-    with pytest.raises(ReportError, match="photographs"):
+    with pytest.raises(StorageError, match="photographs"):
         compare_runs([folders[0], tmp_path / "photographs"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -112,8 +113,8 @@ def test_verdicts_stand_in_the_rows_they_are_about(folders: list[Path]) -> None:
 
 
 def test_one_sentence_per_class_counts_the_runs() -> None:
-    rows = [("benign", "10", status) for status in ("supported", "supported", "contradicted")]
-    rows += [("benign", "20", "equivalent"), ("malignant", "20", "not_testable"), ("malignant", "20", "inconclusive")]
+    rows = [("benign", 10.0, status) for status in ("supported", "supported", "contradicted")]
+    rows += [("benign", 20.0, "equivalent"), ("malignant", 20.0, "not_testable"), ("malignant", 20.0, "inconclusive")]
     table = pd.DataFrame(rows, columns=["label", "magnification", "verdict"])
     table = table.assign(contrast="cytoplasm_vs_nucleus", model="trained")
     claim = "The claim for {} patches (saliency denser in the cytoplasm than in the nuclei):"
@@ -129,7 +130,7 @@ def test_the_keys_that_differ_are_those_and_no_others(folders: list[Path]) -> No
     runs = {name: Run.read(folder) for name, folder in run_names(folders).items()}
     assert {row[0]: row[1:] for row in study_differences(runs)} == {
         "classifier.architecture": ("densenet201", "densenet121", "densenet201"),
-        "classifier.dropout": ("—", "none", "—"),
+        "classifier.patience": ("5", "9", "5"),
         "controls": ("randomised", "none", "randomised"),
         "statistics.primary_test": ("sign_flip", "t_slide_means", "sign_flip"),
     }
@@ -137,9 +138,11 @@ def test_the_keys_that_differ_are_those_and_no_others(folders: list[Path]) -> No
     assert study_differences({"one": first, "two": first}) == ()
 
 
-def test_levels_are_named_once_where_they_agree(folders: list[Path]) -> None:
+def test_levels_are_named_once_where_they_agree(folders: list[Path], tmp_path: Path) -> None:
     run = Run.read(folders[0])
-    other = run.changed(study={**run.study, "statistics": {**run.study["statistics"], "alpha": 0.01}})
+    path = shutil.copytree(folders[0], tmp_path / "other") / "study.yaml"
+    path.write_text(path.read_text().replace("alpha: 0.05", "alpha: 0.01"))
+    other = Run.read(path.parent)
     assert levels({"a": run, "b": run}) == "95 %"
     assert levels({"a": run, "b": other}) == "95 % and 99 % (each run's own)"
 

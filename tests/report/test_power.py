@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from saliency_stats.errors import ReportError, StatisticsError, StudyError
+from saliency_stats.errors import StatisticsError, StorageError, StudyError
 from saliency_stats.report.power import advice, plan_run
 from saliency_stats.statistics.components import Components, variance_components
 from saliency_stats.statistics.power import Aim, plan_study
@@ -192,7 +192,7 @@ def test_wrong_options_are_refused(run, options, words):
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
-    with pytest.raises(ReportError, match="finished run"):
+    with pytest.raises(StorageError, match=r"patches\.csv: missing; a finished run has it"):
         plan_run(tmp_path)
 
 
