@@ -69,10 +69,15 @@ def model_words(model: str) -> str:
     return f"{model} control"
 
 
-def control_words(control: str) -> str:
-    """Return a control's name with, where it is known, what it is."""
-    meaning = {"randomised": " (the same architecture with random weights)"}.get(control, "")
-    return f"{model_words(control)}{meaning}"
+def test_words(test: str) -> str:
+    """Return what a test is called; of one that is not known here, its name in words."""
+    return TEST_WORDS.get(test, test.replace("_", " "))
+
+
+def control_words(control: str, what: str = "") -> str:
+    """Return a control's name and what it is, as the run's record says it: "NAME: the same architecture with …"."""
+    meaning = what.removeprefix(control).removeprefix(": ")
+    return f"{model_words(control)} ({meaning})" if meaning else model_words(control)
 
 
 def architecture_words(architecture: str) -> str:

@@ -164,7 +164,7 @@ def _metrics(predictions: pd.DataFrame, used: pd.DataFrame, sim: Simulation) -> 
                 "n_patches": len(table),
                 "n_slides": names[names != ""].nunique(),
                 "balanced_accuracy": balanced,
-                "balanced_accuracy_low": balanced - 0.03,
+                "balanced_accuracy_low": balanced - 0.03 if learned else min(balanced - 0.03, 0.5),
                 "balanced_accuracy_high": min(balanced + 0.03, 1.0),
                 "sensitivity": recall.get("malignant", np.nan),
                 "specificity": recall.get("benign", np.nan),

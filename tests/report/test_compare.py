@@ -130,7 +130,7 @@ def test_the_keys_that_differ_are_those_and_no_others(folders: list[Path]) -> No
     runs = {name: Run.read(folder) for name, folder in run_names(folders).items()}
     assert {row[0]: row[1:] for row in study_differences(runs)} == {
         "classifier.architecture": ("densenet201", "densenet121", "densenet201"),
-        "classifier.patience": ("5", "9", "5"),
+        "classifier.patience": ("3", "9", "3"),
         "controls": ("randomised", "none", "randomised"),
         "statistics.primary_test": ("sign_flip", "t_slide_means", "sign_flip"),
     }
