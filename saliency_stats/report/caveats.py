@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -234,7 +235,7 @@ def _segmentation(run: Run) -> Iterator[Caveat]:
         "truth": (
             "The compartments are the phantom's own, without any segmentation error; on real tissue there is one."
         ),
-    }.get(nuclei, f"Nuclei were segmented by {nuclei}, which makes mistakes of its own.")
+    }.get(nuclei, f"Nuclei were segmented by {Path(nuclei).name}, which makes mistakes of its own.")
     reach = run.settings.compartments.cytoplasm_um
     yield Caveat(
         "The compartments are measured, not given",

@@ -191,7 +191,7 @@ def _compartments(run: Run) -> str:
     if run.settings.compartments.nuclei == "truth":
         return f"The compartments are the known truth of the synthetic tissue. {density}"
     return (
-        f"Nuclei were segmented (method: {run.settings.compartments.nuclei}) at"
+        f"Nuclei were segmented (method: {Path(run.settings.compartments.nuclei).name}) at"
         f" {run.settings.compartments.segmentation_mpp} µm per pixel or finer; cytoplasm is tissue at most"
         f" {run.settings.compartments.cytoplasm_um} µm and four nuclear radii from the border of the nearest nucleus,"
         " unless stain, texture and the nuclei around speak for fibre; stroma is the rest of the tissue, and background"

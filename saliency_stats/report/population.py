@@ -1,5 +1,6 @@
 """Which patches the figures show, and their densities as one value per slide, or per patch without slides."""
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -144,5 +145,6 @@ def exclusions(run: Run) -> pd.DataFrame:
 def _without_names(status: str, names: tuple[str, ...]) -> str:
     reason = status.removeprefix(_EXCLUDED).lstrip(": ") or "no reason recorded"
     for name in sorted(filter(None, names), key=len, reverse=True):
-        reason = reason.replace(name, "…")
+        # as a word of its own: patch "9" is no part of "98 %"
+        reason = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", reason)
     return reason.replace("… …", "…").removeprefix("…").lstrip(": ,") or "no reason recorded"

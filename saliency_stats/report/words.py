@@ -110,7 +110,8 @@ def ratio(log2_value: float) -> str:
     if not math.isfinite(log2_value):
         return NONE
     value = 2.0**log2_value
-    return f"{value:.2f}" if value < _TEN else f"{value:.1f}" if value < _HUNDRED else f"{value:.0f}"
+    digits = 2 if round(value, 2) < _TEN else 1 if round(value, 1) < _HUNDRED else 0
+    return f"{value:.{digits}f}"
 
 
 def ratio_interval(low: float, high: float) -> str:
