@@ -217,3 +217,61 @@ def test_equal_studies_are_said_to_be_equal(folders: list[Path], tmp_path: Path)
     shutil.copytree(folders[0], tmp_path / "copy")
     page = compare_runs([folders[0], tmp_path / "copy"], tmp_path / "out").page
     assert "The study files are the same in every key" in page.read_text(encoding="utf-8")
+
+
+# --- rows of runs that were made up -----------------------------------------------------------------
+
+
+def _made(blank_run, rows_of, **verdict):
+    maps = {"method": "gradient", "reduction": "l2"}
+    row = {"contrast": "cytoplasm_vs_nucleus", "label": "benign", "magnification": 20.0, "model": "trained", **maps}
+    rows = [
+        {**row, "test": "wilcoxon", "estimate": 9.0},
+        {**row, "test": "sign_flip", "estimate": 1.0},
+        {**row, "test": "sign_flip", "model": "randomised", "estimate": 2.0},
+        {**row, "test": "sign_flip", "contrast": "stroma_vs_rest", "estimate": 3.0},
+        {**row, "test": "sign_flip", "contrast": "confident_vs_unsure", "estimate": 4.0},
+        {**row, "test": "sign_flip", "method": "bark", "model": "bark", "reduction": "none", "estimate": 5.0},
+        {**row, "test": "sign_flip", "label": "malignant", "estimate": 6.0},
+    ]
+    scores = [("trained", "test", 0.9), ("trained", "valid", 0.8), ("randomised", "test", 0.5)]
+    metrics = [{"model": model, "split": split, "balanced_accuracy": value} for model, split, value in scores]
+    judged = {"contrast": "cytoplasm_vs_nucleus", "label": "benign", "magnification": 20.0, "method": "gradient"}
+    return blank_run(
+        verdict=[{**judged, "status": "supported", **verdict}],
+        contrasts=rows_of("contrasts", *rows, status="tested"),
+        metrics=rows_of("metrics", *metrics, magnification=20.0),
+        patches=rows_of("patches", {"label": "benign", "magnification": 20.0}),
+        ledger=rows_of("ledger", {"model": "trained", **maps}),
+    )
+
+
+def test_the_rows_of_a_run(blank_run, rows_of):
+    run = _made(blank_run, rows_of)
+    table = comparison_table({"second": run, "first": run})
+    assert table[["run", "contrast", "model", "estimate", "balanced_accuracy", "verdict"]].to_numpy().tolist() == [
+        ["second", "cytoplasm_vs_nucleus", "trained", 1.0, 0.9, "supported"],
+        ["first", "cytoplasm_vs_nucleus", "trained", 1.0, 0.9, "supported"],
+        ["second", "cytoplasm_vs_nucleus", "randomised", 2.0, 0.5, ""],
+        ["first", "cytoplasm_vs_nucleus", "randomised", 2.0, 0.5, ""],
+        ["second", "stroma_vs_rest", "trained", 3.0, 0.9, ""],
+        ["first", "stroma_vs_rest", "trained", 3.0, 0.9, ""],
+    ]
+    assert list(table.columns) == list(COMPARISON_COLUMNS)
+
+
+@pytest.mark.parametrize("other", [{"label": "malignant"}, {"magnification": 10.0}, {"method": "grad_cam"}])
+def test_a_verdict_belongs_to_its_own_hypothesis(blank_run, rows_of, other):
+    assert set(comparison_table({"one": _made(blank_run, rows_of, **other)})["verdict"]) == {""}
+
+
+def test_values_of_a_study_file_stand_as_written(blank_run, tmp_path):
+    one = blank_run({"saliency": {"keep": True, "more_reductions": ["l1", "max"]}})
+    _ = one.settings
+    two = blank_run({"cohort": {"kind": "patches", "table": "a.csv", "signal": None}})
+    found = {row[0]: row[1:] for row in study_differences({"one": one, "two": two})}
+    assert found["saliency.keep"] == ("true", "false")
+    assert found["saliency.more_reductions"] == ("l1, max", "none")
+    assert found["cohort.signal"] == ("cytoplasm", "—")
+    assert found["cohort.kind"] == ("phantom", "patches")
+    assert "seed" not in found

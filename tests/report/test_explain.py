@@ -110,6 +110,7 @@ def test_bars_are_the_ledgers_density_ratios(drawn):
     assert low == pytest.approx(-1.3 - 0.08 * 2.6)
     assert high == pytest.approx(1.3 + 0.08 * 2.6)
     assert density.lines[0].get_xdata() == [0.0, 0.0]
+    assert density.get_ylim() == (3.5, -0.5)  # each bar beside its shares
 
 
 def test_weak_preferences_do_not_fill_the_axis(drawn):
