@@ -143,7 +143,7 @@ def _badge(run: Run, verdict: Mapping[str, Any], per_unit: Mapping[tuple[float, 
         parts.append(f"adjusted {p_sign(p_value)}")
     errs = _calibration(run, verdict, per_unit)
     if errs:
-        parts.append(f"rejects a true null in {percent(errs.normal)}")
+        parts.append(f"the test rejects a true null in {percent(errs.normal)}")
     if verdict.get("n_slides"):
         parts.append(count(float(verdict["n_slides"]), "slide"))
     if verdict.get("n_patches") is not None:

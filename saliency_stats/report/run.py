@@ -136,8 +136,7 @@ class Run:
     def reduction(self) -> str:
         """How the channels of its maps were reduced."""
         own = self.ledger[(self.ledger["model"] == TRAINED) & (self.ledger["method"] == self.method)]
-        one_channel = (own["reduction"] == NO_REDUCTION).any()
-        return NO_REDUCTION if one_channel else self.settings.saliency.reduction
+        return NO_REDUCTION if (own["reduction"] == NO_REDUCTION).any() else self.settings.saliency.reduction
 
     def of_own_map(self, table: pd.DataFrame) -> pd.DataFrame:
         """Keep the rows of the method and reduction that the study judges by, and those of maps of the image alone."""

@@ -111,7 +111,7 @@ def test_each_verdict_has_its_badge_and_its_reasons(make: Callable[..., Run]) ->
     first, second = Badge(page, 0), Badge(page, 1)
     assert (first.where, first.colour, first.words) == ("Malignant patches, 20×", "supported", "Supported")
     assert first.numbers == (
-        "cytoplasm : nucleus 2.00 · 95 % interval 1.00–4.00 · adjusted p = 0.012 · rejects a true null in"
+        "cytoplasm : nucleus 2.00 · 95 % interval 1.00–4.00 · adjusted p = 0.012 · the test rejects a true null in"
         f" {100 * errs.normal:.1f} % · 7 slides · 1,234 patches"
     )
     assert first.heading == "Malignant patches, 20×: Supported"
@@ -137,7 +137,7 @@ def test_few_slides_make_the_test_supporting(make: Callable[..., Run], rows_of: 
 
 def test_a_classifier_at_chance_has_no_ratio(make: Callable[..., Run]) -> None:
     badge = Badge(page_of(make({**VERDICT, "learned": False, "n_patches": 0, "p_adjusted": None})), 0)
-    assert badge.numbers.startswith("classifier at chance · 95 % interval 1.00–4.00 · rejects")
+    assert badge.numbers.startswith("classifier at chance · 95 % interval 1.00–4.00 · the test rejects")
     assert badge.numbers.endswith("7 slides · no patches")
 
 

@@ -34,22 +34,14 @@ _STATUS: Final = {"tested": "tested", "no_inference": "not tested", "not_interpr
 
 def contrast_tables(run: Run) -> tuple[Table, ...]:
     """Return the tables of contrasts that have rows, the most important first."""
-    made = (
-        *(contrasts_table(run), effects_table(run), compartments_table(run)),
-        *(differences_table(run), tests_table(run)),
-    )
-    return tuple(table for table in made if table.rows)
+    makers = (contrasts_table, effects_table, compartments_table, differences_table, tests_table)
+    return tuple(table for make in makers if (table := make(run)).rows)
 
 
 def contrasts_table(run: Run) -> Table:
     """Return the primary contrast of the trained network, the controls, and their difference."""
-    return _contrast_rows(
-        run,
-        "contrasts",
-        "Saliency density in the cytoplasm against the nuclei",
-        one_test(run, run.own_contrasts[run.own_contrasts["contrast"] == PRIMARY]),
-        first="network",
-    )
+    rows = one_test(run, run.own_contrasts[run.own_contrasts["contrast"] == PRIMARY])
+    return _contrast_rows(run, "contrasts", "Saliency density in the cytoplasm against the nuclei", rows, "network")
 
 
 def effects_table(run: Run) -> Table:
@@ -93,13 +85,8 @@ def compartments_table(run: Run) -> Table:
     """Return the contrasts of the trained network other than the primary one."""
     own = (run.own_contrasts["contrast"] != PRIMARY) & ~run.own_contrasts["contrast"].isin(DIFFERENCES)
     rows = run.own_contrasts[own & (run.own_contrasts["model"] == TRAINED)]
-    return _contrast_rows(
-        run,
-        "compartments",
-        "Saliency density of the other compartments, trained network",
-        one_test(run, rows),
-        "contrast",
-    )
+    title = "Saliency density of the other compartments, trained network"
+    return _contrast_rows(run, "compartments", title, one_test(run, rows), "contrast")
 
 
 def differences_table(run: Run) -> Table:
