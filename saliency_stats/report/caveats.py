@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -14,9 +15,9 @@ from saliency_stats.report.words import (
     NONE,
     TIMES,
     count,
+    interval,
     listing,
     magnification_words,
-    model_words,
     number,
     p_sign,
     percent,
@@ -28,16 +29,18 @@ from saliency_stats.vocabulary import TRAINED
 
 #: Fewer units than this leave a t interval wide and its assumption of normal means unchecked.
 _FEW_UNITS: Final = 10
+_CHANCE: Final = 0.5
 _LOSSY: Final = (".jpg", ".jpeg", ".svs")
 _PCAM: Final = ("pcam", "patchcamelyon", "patch_camelyon")
 
 
 @dataclass(frozen=True)
 class Caveat:
-    """One limit of the run: a heading and a text."""
+    """One limit of the run: a heading and a text; whether the verdict must not be read without it."""
 
     title: str
     text: str
+    first: bool = False
 
 
 def caveats(run: Run) -> tuple[Caveat, ...]:
@@ -57,39 +60,41 @@ def caveats(run: Run) -> tuple[Caveat, ...]:
 
 
 def _classifier(run: Run) -> Iterator[Caveat]:
-    rows = run.own_metrics[(run.own_metrics["model"] == TRAINED) & (run.own_metrics["split"] == run.evaluation_split)]
-    for row in records(rows[~rows["learned"]]):
-        low, high = row.balanced_accuracy_low, row.balanced_accuracy_high
-        bounds = f" ({number(low)} to {number(high)})" if np.isfinite(low) and np.isfinite(high) else ""
-        reason = f" {_sentence(row.learned_reason)}" if row.learned_reason else ""
+    scored = run.scored()
+    for row in records(scored[~scored["learned"]]):
+        bounds = interval(row.balanced_accuracy_low, row.balanced_accuracy_high)
+        above = row.balanced_accuracy_low > _CHANCE
+        least = f"{run.settings.classifier.min_balanced_accuracy:g}"
         yield Caveat(
-            f"At {magnification_words(row.magnification)} the classifier is at chance",
-            f"Its balanced accuracy is {number(row.balanced_accuracy)}{bounds}.{reason} Where a classifier"
-            " looks that has learned nothing says nothing about tissue: its estimates are shown but are no"
-            " finding.",
+            f"At {magnification_words(row.magnification)} the classifier is"
+            + (f" below your minimum of {least}" if above else " at chance"),
+            f"Its balanced accuracy is {number(row.balanced_accuracy)}{'' if bounds == NONE else f' ({bounds})'}."
+            f"{f' {_sentence(row.learned_reason)}' if row.learned_reason else ''} Where such a classifier looks says"
+            " nothing about tissue: its estimates are shown, and are no finding.",
+            first=True,
         )
 
 
 def _slides(run: Run) -> Iterator[Caveat]:
-    judged = run.judged_ledger.drop_duplicates(["patch_id", "magnification"])
+    judged = run.judged
     unknown = int((judged[run.unit_column] == "").sum())
     if unknown:
         yield Caveat(
             f"{run.unit.capitalize()}s are unknown",
-            f"{count(unknown, 'judged patch')} of {len(judged):,} name no {run.unit}. Patches of one"
-            f" {run.unit} resemble one another, so treating them as independent would make chance look like"
-            " evidence (in simulations every second null result became “significant”). Estimates are given;"
-            f" p-values and intervals need {run.unit}s.",
+            f"{count(unknown, 'judged patch')} of {len(judged):,} name no {run.unit}. Patches of one {run.unit}"
+            " resemble one another. Taken as independent, they reject a true null hypothesis in about half of all"
+            f" simulated studies. So estimates are given; p-values and intervals need {run.unit}s.",
+            first=True,
         )
     tested = primary_rows(run)
     tested = tested[(tested["model"] == TRAINED) & (tested["status"] == "tested")]
-    least = tested["n_slides"].min() if len(tested) else np.nan
-    if np.isfinite(least) and least < _FEW_UNITS:
+    least = tested["n_units"].min()
+    if least < _FEW_UNITS:
         yield Caveat(
-            "Few slides",
-            f"The smallest group rests on {count(least, 'slide')}. The intervals allow for so few, but they"
-            " are wide, and one unusual slide can move them; more slides help, more patches of the same"
-            " slides hardly do.",
+            f"Few {run.unit}s",
+            f"The smallest group has {count(least, run.unit)}. The intervals allow for so few, but they are wide, and"
+            f" one unusual {run.unit} can move them. More {run.unit}s help; more patches of the same {run.unit}s"
+            " hardly do.",
         )
 
 
@@ -120,27 +125,30 @@ def _controls(run: Run) -> Iterator[Caveat]:
         yield Caveat(
             "No control network",
             "Without a network that has not learned the classes, it is unknown how much of the preference comes from"
-            " the images and the architecture alone rather than from training.",
+            " the images and the architecture alone.",
         )
     rows = primary_rows(run)
     rows = rows[(rows["status"] != NOT_INTERPRETABLE) & np.isfinite(rows["estimate"])]
-    for (magnification, label), stratum in rows.groupby(["magnification", "label"], sort=False):
-        by_model = stratum.set_index("model")
-        for control in run.controls:
-            difference = f"{TRAINED}-{control}"
-            if {TRAINED, control, difference} <= set(by_model.index):
-                yield from _same_preference(run, f"{label}, {magnification_words(magnification)}", control, by_model)
+    for control in run.controls:
+        found = []
+        for (magnification, label), stratum in rows.groupby(["magnification", "label"], sort=False):
+            by_model = stratum.set_index("model")
+            if {TRAINED, control, f"{TRAINED}-{control}"} <= set(by_model.index):
+                where = f"{str(label).capitalize()}, {magnification_words(magnification)}"
+                found += [f"{where}: {text}" for text in _same_preference(run, control, by_model)]
+        if found:
+            yield Caveat(f"The {run.network(control)} leans the same way", " ".join(found))
 
 
-def _same_preference(run: Run, where: str, control: str, by_model: pd.DataFrame) -> Iterator[Caveat]:
+def _same_preference(run: Run, control: str, by_model: pd.DataFrame) -> Iterator[str]:
     own_rows: Any = by_model.loc
     trained, same, more = (own_rows[name] for name in (TRAINED, control, f"{TRAINED}-{control}"))
     if np.sign(trained["estimate"]) != np.sign(same["estimate"]):
         return
-    own = np.isfinite(same["p_adjusted"]) and same["p_adjusted"] < run.alpha
-    beyond = np.isfinite(more["p_adjusted"]) and more["p_adjusted"] < run.alpha
+    # a p-value that is not there is no finding: NaN is below nothing
+    beyond = more["p_adjusted"] < run.alpha
     further = beyond and np.sign(more["estimate"]) == np.sign(trained["estimate"])
-    if further and not own:
+    if further and not same["p_adjusted"] < run.alpha:
         return
     whose = "cytoplasm" if trained["estimate"] > 0 else "nuclei"
     numbers = f"ratio {ratio(same['estimate'])} against {ratio(trained['estimate'])} when trained"
@@ -149,16 +157,10 @@ def _same_preference(run: Run, where: str, control: str, by_model: pd.DataFrame)
     elif beyond:
         text = f"Training weakens it ({_evidence(run, more)}): the preference does not come from training."
     elif np.isfinite(more["p_adjusted"]):
-        text = f"Training does not detectably add to it ({_evidence(run, more)}): it may come from the images alone."
+        text = f"Training does not significantly add to it ({_evidence(run, more)}): it may come from the images alone."
     else:
-        text = (
-            f"The two networks differ by a factor of {ratio(more['estimate'])}, untested here, so training"
-            " may or may not be the cause."
-        )
-    yield Caveat(
-        f"The {model_words(control)} leans the same way ({where})",
-        f"The control's saliency is also denser in the {whose} ({numbers}). {text}",
-    )
+        text = f"The two networks differ by a factor of {ratio(more['estimate'])}, which is not tested here."
+    yield f"the control's saliency is also denser in the {whose} ({numbers}). {text}"
 
 
 def _selection(run: Run) -> Iterator[Caveat]:
@@ -170,9 +172,9 @@ def _selection(run: Run) -> Iterator[Caveat]:
         if before and after < before / 2:
             yield Caveat(
                 f"Most patches are not judged ({label}, {magnification_words(magnification)})",
-                f"Only {count(after, 'patch')} of {before:,.0f} ({percent(after / before, 0)}) were"
-                f" classified correctly with a probability of at least {run.settings.saliency.min_confidence:g}. The"
-                " verdict holds for those, not for the rest.",
+                f"{count(after, 'patch').capitalize()} of {before:,.0f} ({percent(after / before, 0)}) were classified"
+                f" correctly with a probability of at least {run.settings.saliency.min_confidence:g}. The verdict holds"
+                " for those alone.",
             )
     left_out = exclusions(run)
     if len(left_out):
@@ -189,11 +191,11 @@ def _missing(run: Run) -> Iterator[Caveat]:
     rows = run.judged_ledger
     rows = rows[(rows["model"] == TRAINED) & ~np.isfinite(rows["density_ratio"])]
     counts = rows["compartment"].value_counts(sort=False)
-    words = [f"{name} in {count(n, 'patch')}" for name, n in counts.items() if name != "background"]
+    words = [f"the {name} in {n:,}" for name, n in counts.items() if name != "background"]
     if words:
         yield Caveat(
             "Compartments too small to be measured",
-            f"Missing: {listing(words)} of the judged patches. There they are counted as missing, not as zero.",
+            f"Too small: {listing(words)} of the judged patches. There they count as missing, not as zero.",
         )
 
 
@@ -201,10 +203,10 @@ def _cohort(run: Run) -> Iterator[Caveat]:
     if isinstance(run.settings.cohort, PhantomSection):
         yield Caveat(
             "The tissue is synthetic",
-            f"The patches are phantoms with a class signal planted in: {run.settings.cohort.signal}. They"
-            " show whether the method finds what was planted; they say nothing about real tumours.",
+            f"The patches are phantoms; the classes differ in: {run.settings.cohort.signal}. They show whether the"
+            " method finds what was planted, and nothing about real tumours.",
         )
-    names = " ".join((run.settings.name, str(getattr(run.settings.cohort, "table", "")))).lower()
+    names = f"{run.settings.name} {getattr(run.settings.cohort, 'table', '')}".lower()
     if any(word in names for word in _PCAM):
         yield Caveat(
             "The label describes the centre only",
@@ -233,20 +235,20 @@ def _segmentation(run: Run) -> Iterator[Caveat]:
         "truth": (
             "The compartments are the phantom's own, without any segmentation error; on real tissue there is one."
         ),
-    }.get(nuclei, f"Nuclei were segmented by {nuclei}, which makes mistakes of its own.")
+    }.get(nuclei, f"Nuclei were segmented by {Path(nuclei).name}, which makes mistakes of its own.")
     reach = run.settings.compartments.cytoplasm_um
     yield Caveat(
         "The compartments are measured, not given",
-        f"{how} Cytoplasm is tissue at most {reach} µm from a nucleus that stain, texture and the nuclei"
-        " around do not call fibre; cell borders are not seen. The distance profile does without that choice.",
+        f"{how} Cytoplasm is tissue at most {reach:g} µm from a nucleus, unless stain, texture and the nuclei around"
+        " speak for fibre; cell borders are not seen. The distance profile does not depend on that choice.",
     )
 
 
 def _always() -> Iterator[Caveat]:
     yield Caveat(
         "Nuclear borders",
-        "A nuclear border is a strong edge, and networks react to edges. A band of one pixel at the border"
-        " can carry part of either compartment's saliency; look at the profile around zero.",
+        "A nuclear border is a strong edge, and networks react to edges. A band of one pixel at the border can carry"
+        " part of the saliency of nuclei or cytoplasm; see the profile around zero.",
     )
     yield Caveat(
         "One training, one kind of map",
@@ -257,8 +259,8 @@ def _always() -> Iterator[Caveat]:
 
 def _evidence(run: Run, row: pd.Series) -> str:
     bounds = ratio_interval(row["ci_low"], row["ci_high"])
-    interval = "" if bounds == NONE else f"; {run.confidence_percent} interval {bounds}"
-    return f"factor {ratio(row['estimate'])}{interval}; {p_sign(row['p_adjusted'])} adjusted"
+    limits = "" if bounds == NONE else f"; {run.confidence_percent} interval {bounds}"
+    return f"factor {ratio(row['estimate'])}{limits}; adjusted {p_sign(row['p_adjusted'])}"
 
 
 def _sentence(text: str) -> str:

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 
@@ -13,17 +13,17 @@ from saliency_stats.report.run import Run, records
 from saliency_stats.report.tables.table import Table
 from saliency_stats.report.words import (
     CONTRAST_WORDS,
+    MINUS,
     NONE,
     STATUS_WORDS,
-    TEST_WORDS,
     count,
     listing,
     magnification_words,
-    model_words,
     number,
     p_words,
     ratio,
     ratio_interval,
+    test_words,
     whole,
 )
 from saliency_stats.statistics import PRIMARY
@@ -68,7 +68,7 @@ def render_comparison(
         sentences=sentences,
         data=base64.b64encode(picture.read_bytes()).decode("ascii"),
         caption=caption_comparison(level),
-        tables=[made for made in (_primary(table, level), _networks(table), _compartments(table)) if made.rows],
+        tables=[made for made in (_primary(table, level), _networks(runs, table), _compartments(table)) if made.rows],
         differences=_studies(runs, differences),
     )
 
@@ -79,7 +79,7 @@ def _primary(table: pd.DataFrame, level: str) -> Table:
         (
             *_stratum(row),
             STATUS_WORDS.get(row.verdict, NONE),
-            TEST_WORDS.get(row.test, row.test),
+            test_words(row.test),
             *_numbers(row),
             number(row.balanced_accuracy, 3),
         )
@@ -99,14 +99,14 @@ def _primary(table: pd.DataFrame, level: str) -> Table:
     )
 
 
-def _networks(table: pd.DataFrame) -> Table:
+def _networks(runs: Mapping[str, Run], table: pd.DataFrame) -> Table:
     rows = table[(table["contrast"] == PRIMARY) & (table["model"] != TRAINED)]
     return Table(
         "networks",
         "The same for the controls, and the trained network against them",
-        "A difference of networks is the ratio of the two ratios.",
+        f"Trained {MINUS} control: the ratio of the two ratios.",
         ("Class", "Magnification", "Run", "Network", *_NUMBERS),
-        tuple((*_stratum(row), model_words(row.model), *_numbers(row)) for row in records(rows)),
+        tuple((*_stratum(row), runs[row.run].network(row.model), *_numbers(row)) for row in records(rows)),
         n_text=4,
     )
 
@@ -126,23 +126,20 @@ def _compartments(table: pd.DataFrame) -> Table:
 
 
 def _studies(runs: Mapping[str, Run], differences: Sequence[tuple[str, ...]]) -> Table:
-    note = "" if differences else "The study files are the same in every key; the runs differ in nothing that they set."
+    note = "" if differences else "The study files are the same in every key."
     return Table("studies", "Keys whose values differ", note, ("Key", *runs), tuple(differences), n_text=1 + len(runs))
 
 
-def _stratum(row: object) -> tuple[str, str, str]:
-    label, magnification, run = (str(getattr(row, name)) for name in ("label", "magnification", "run"))
-    return label, magnification_words(magnification), run
+def _stratum(row: Any) -> tuple[str, str, str]:
+    return row.label, magnification_words(row.magnification), row.run
 
 
-def _numbers(row: object) -> tuple[str, ...]:
-    found = {name: float(getattr(row, name)) for name in ("estimate", "ci_low", "ci_high", "p_value", "p_adjusted")}
-    slides, patches = (float(getattr(row, name)) for name in ("n_slides", "n_patches"))
+def _numbers(row: Any) -> tuple[str, ...]:
     return (
-        ratio(found["estimate"]),
-        ratio_interval(found["ci_low"], found["ci_high"]),
-        p_words(found["p_value"]),
-        p_words(found["p_adjusted"]),
-        whole(slides) if slides else NONE,
-        whole(patches),
+        ratio(row.estimate),
+        ratio_interval(row.ci_low, row.ci_high),
+        p_words(row.p_value),
+        p_words(row.p_adjusted),
+        whole(row.n_slides) if row.n_slides else NONE,
+        whole(row.n_patches),
     )

@@ -1,6 +1,7 @@
 """The report as one page: verdict, evidence, caveats, and how to reproduce it, with everything inside."""
 
 import base64
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,6 @@ from saliency_stats.report.tables.table import Table
 from saliency_stats.report.words import (
     NONE,
     STATUS_WORDS,
-    TEST_WORDS,
     architecture_words,
     count,
     magnification_words,
@@ -26,9 +26,10 @@ from saliency_stats.report.words import (
     percent,
     ratio,
     ratio_interval,
+    test_words,
 )
 from saliency_stats.statistics import PRIMARY, headline
-from saliency_stats.vocabulary import TRAINED
+from saliency_stats.vocabulary import NO_REDUCTION, TRAINED
 
 _NAN: Final = float("nan")
 #: Figures and tables by the question they answer; what is named nowhere here would not be shown.
@@ -81,47 +82,37 @@ def render_html(run: Run, figures: Sequence[DrawnFigure], tables: Sequence[Table
         HTML that loads nothing from anywhere else.
     """
     per_unit = patches_per_unit(run)
-    by_name = {figure.name: figure for figure in figures}
-    table_by_name = {table.name: table for table in tables}
-    numbers = {figure.name: k for k, figure in enumerate(_in_order(by_name), start=1)}
-    sections = [_section(title, names, shown, by_name, numbers, table_by_name) for title, names, shown in _SECTIONS]
     return page_template("report.html.j2").render(
         name=run.settings.name,
         summary=_summary(run),
         headline=headline(list(run.verdict)),
         badges=[_badge(run, verdict, per_unit) for verdict in run.verdict],
-        sections=[section for section in sections if section["figures"] or section["tables"]],
+        sections=list(_sections({figure.name: figure for figure in figures}, {table.name: table for table in tables})),
         caveats=caveats(run),
         reproduction=_reproduction(run),
         study=study_file.dump(run.settings),
     )
 
 
-def _in_order(by_name: Mapping[str, DrawnFigure]) -> list[DrawnFigure]:
-    return [by_name[name] for _, names, _ in _SECTIONS for name in names if name in by_name]
-
-
-def _section(
-    title: str,
-    names: Sequence[str],
-    shown: Sequence[str],
-    by_name: Mapping[str, DrawnFigure],
-    numbers: Mapping[str, int],
-    tables: Mapping[str, Table],
-) -> dict[str, Any]:
-    figures = [
-        {
-            "number": numbers[name],
-            "title": by_name[name].title,
-            "caption": by_name[name].caption,
-            "alt": f"{by_name[name].title}. {by_name[name].caption.split('. ')[0].rstrip('.')}.",
-            "data": base64.b64encode(by_name[name].png.read_bytes()).decode("ascii"),
-            "name": name,
-        }
-        for name in names
-        if name in by_name
-    ]
-    return {"title": title, "figures": figures, "tables": [tables[name] for name in shown if name in tables]}
+def _sections(figures: Mapping[str, DrawnFigure], tables: Mapping[str, Table]) -> Iterator[dict[str, Any]]:
+    """Yield the questions that this run has figures or tables for; figures are numbered through."""
+    number = itertools.count(1)
+    for title, names, shown in _SECTIONS:
+        drawn = [
+            {
+                "number": next(number),
+                "title": figures[name].title,
+                "caption": figures[name].caption,
+                "alt": f"{figures[name].title}. {figures[name].caption.split('. ')[0].rstrip('.')}.",
+                "data": base64.b64encode(figures[name].png.read_bytes()).decode("ascii"),
+                "name": name,
+            }
+            for name in names
+            if name in figures
+        ]
+        listed = [tables[name] for name in shown if name in tables]
+        if drawn or listed:
+            yield {"title": title, "figures": drawn, "tables": listed}
 
 
 def _summary(run: Run) -> str:
@@ -129,11 +120,12 @@ def _summary(run: Run) -> str:
     used = run.patches[run.patches["status"] == "used"]
     slides = used.loc[used["slide_id"] != "", "slide_id"].nunique()
     where = ", ".join(magnification_words(value) for value in run.magnifications)
+    reduced = "" if run.reduction == NO_REDUCTION else f" ({run.reduction} over the colour channels)"
     return (
         f"{count(used['patch_id'].nunique(), 'patch')},"
         f" {count(slides, 'slide') if slides else 'slides unknown'}, at {where}. Classifier:"
-        f" {architecture_words(str(run.settings.classifier.architecture))}. Saliency: {run.method}"
-        f" ({run.reduction} over the colour channels)."
+        f" {architecture_words(str(run.settings.classifier.architecture))}. Saliency:"
+        f" {run.words('methods', run.method)}{reduced}."
     )
 
 
@@ -151,18 +143,19 @@ def _badge(run: Run, verdict: Mapping[str, Any], per_unit: Mapping[tuple[float, 
         parts.append(f"adjusted {p_sign(p_value)}")
     errs = _calibration(run, verdict, per_unit)
     if errs:
-        parts.append(f"the test errs in {percent(errs.normal)} of null studies like this")
+        parts.append(f"the test rejects a true null in {percent(errs.normal)}")
     if verdict.get("n_slides"):
         parts.append(count(float(verdict["n_slides"]), "slide"))
     if verdict.get("n_patches") is not None:
         parts.append(count(float(verdict["n_patches"]), "patch"))
     status = str(verdict.get("status", ""))
     method = (
-        f" ({verdict['method']}, {verdict['reduction']})" if verdict.get("method", run.method) != run.method else ""
+        ""
+        if verdict["method"] == run.method
+        else f" ({run.words('methods', verdict['method'])}, {verdict['reduction']})"
     )
-    magnification = magnification_words(verdict["magnification"])
     return _Badge(
-        where=f"{str(verdict.get('label', '')).capitalize()} patches, {magnification}{method}",
+        where=f"{verdict['label'].capitalize()} patches, {magnification_words(verdict['magnification'])}{method}",
         status=status if status in STATUS_WORDS else "not_testable",
         words=STATUS_WORDS.get(status, status),
         numbers=" · ".join(parts),
@@ -178,15 +171,17 @@ def _calibration(
     rows = run.own_contrasts[(run.own_contrasts["contrast"] == PRIMARY) & (run.own_contrasts["model"] == TRAINED)]
     named = {**verdict, "test": run.primary_test}
     for column in ("label", "magnification", "method", "reduction", "test"):
-        rows = rows[rows[column] == named.get(column)]
+        rows = rows[rows[column] == named[column]]
     return calibration_of(records(rows)[0], per_unit) if len(rows) == 1 else None
 
 
 def _trust(run: Run, errs: Calibration | None) -> Iterator[str]:
     if errs:
         role = "confirmatory" if errs.confirmatory else "only supporting (see the table of all tests)"
-        test = TEST_WORDS.get(run.primary_test, run.primary_test)
-        yield f"{test}, at this number of slides {role}; wrong findings at 5 % in simulated null studies: {errs.words}"
+        yield (
+            f"{test_words(run.primary_test)}: {role} at this number of {run.unit}s. In simulations at 5 % it rejects a"
+            f" true null hypothesis in {errs.words}"
+        )
 
 
 def _reproduction(run: Run) -> dict[str, Any]:

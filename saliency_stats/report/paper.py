@@ -11,7 +11,6 @@ from saliency_stats.report.figures.draw import DrawnFigure
 from saliency_stats.report.run import NOT_RECORDED, Run, records
 from saliency_stats.report.tables.table import Table
 from saliency_stats.report.words import (
-    TEST_WORDS,
     architecture_words,
     control_words,
     count,
@@ -19,8 +18,9 @@ from saliency_stats.report.words import (
     listing,
     magnification_words,
     number,
+    test_words,
 )
-from saliency_stats.vocabulary import TRAINED
+from saliency_stats.vocabulary import NO_REDUCTION, SPLITS, TRAINED
 
 #: What LaTeX reads as a command, and what its default fonts lack.
 _TEX: Final = {
@@ -121,23 +121,25 @@ def _command(name: str) -> str:
 
 
 def _methods(run: Run) -> dict[str, Any]:
-    controls = [control_words(name) for name in run.controls]
+    controls = [control_words(name, run.words("controls", name, "is")) for name in run.controls]
+    of_patients = ", slides per patient" if run.unit == "patient" else ""
+    reduced = "" if run.reduction == NO_REDUCTION else f", reduced over the colour channels by {run.reduction}"
     return {
         "cohort": _cohort(run),
         "classifier": _classifier(run),
         "performance": _performance(run),
         "saliency": (
-            f"Saliency is the magnitude ({run.reduction} over the colour channels) of the gradient of the"
-            f" logit of the {run.settings.saliency.target} class with respect to the raw pixels in [0, 1]"
-            f" (method: {run.method})"
+            f"Saliency maps explain the logit of the {run.settings.saliency.target} class on raw pixels in [0, 1]"
+            f" (method: {run.words('methods', run.method)}{reduced})"
         ),
+        "gradient": run.method == "gradient",
         "judged": _judged(run),
         "compartments": _compartments(run),
         "segmented": run.settings.compartments.nuclei != "truth",
         "statistics": (
-            "The primary contrast of a patch is log2 of the cytoplasm's density ratio over the nuclei's. The"
-            f" unit of inference is the {run.unit}: patch values are averaged per {run.unit}, and the means"
-            f" tested two-sided at {run.alpha:g} ({TEST_WORDS.get(run.primary_test, run.primary_test)})."
+            "The primary contrast of a patch is log2 of the cytoplasm's density ratio over the nuclei's. The unit of"
+            f" inference is the {run.unit}: patch values are averaged per slide{of_patients}, and the means are tested"
+            f" two-sided at {run.alpha:g} ({test_words(run.primary_test)})."
             f" Equivalence is claimed where the {100 * (1 - 2 * run.alpha):g} % interval lies within"
             f" ±{run.settings.statistics.equivalence_margin} log2."
         ),
@@ -163,9 +165,7 @@ def _cohort(run: Run) -> str:
         classes = [count(int((rows["label"] == label).sum()), f"{label} patch") for label in run.labels]
         slides = rows.loc[rows["slide_id"] != "", "slide_id"].nunique()
         splits = [
-            f"{int((rows['split'] == split).sum()):,} in {split}"
-            for split in ("train", "valid", "test")
-            if (rows["split"] == split).any()
+            f"{int((rows['split'] == split).sum()):,} in {split}" for split in SPLITS if (rows["split"] == split).any()
         ]
         parts.append(
             f"At {magnification_words(magnification)} ({listing(mpp)} µm per pixel) there were"
@@ -191,18 +191,17 @@ def _compartments(run: Run) -> str:
     if run.settings.compartments.nuclei == "truth":
         return f"The compartments are the known truth of the synthetic tissue. {density}"
     return (
-        f"Nuclei were segmented (method: {run.settings.compartments.nuclei}) at"
+        f"Nuclei were segmented (method: {Path(run.settings.compartments.nuclei).name}) at"
         f" {run.settings.compartments.segmentation_mpp} µm per pixel or finer; cytoplasm is tissue at most"
-        f" {run.settings.compartments.cytoplasm_um} µm and four nuclear radii from the nearest nucleus that stain,"
-        " texture and the nuclei around do not call fibre, stroma the rest of the tissue, background what is not"
-        f" tissue. {density}"
+        f" {run.settings.compartments.cytoplasm_um} µm and four nuclear radii from the border of the nearest nucleus,"
+        " unless stain, texture and the nuclei around speak for fibre; stroma is the rest of the tissue, and background"
+        f" what is not tissue. {density}"
     )
 
 
 def _performance(run: Run) -> str:
-    rows = run.own_metrics[(run.own_metrics["model"] == TRAINED) & (run.own_metrics["split"] == run.evaluation_split)]
     sentences = []
-    for row in records(rows):
+    for row in records(run.scored()):
         bounds = interval(row.balanced_accuracy_low, row.balanced_accuracy_high, 3)
         sentences.append(
             f"On {count(row.n_patches, 'patch')} of the {row.split} split at"
@@ -215,11 +214,10 @@ def _performance(run: Run) -> str:
 
 
 def _judged(run: Run) -> str:
-    chosen = run.population.patches
     return (
         f"Judged were the patches of the {run.evaluation_split} split that were classified correctly with a"
         f" probability of the true class of at least {run.settings.saliency.min_confidence:g}:"
-        f" {count(len(chosen), 'patch')}."
+        f" {count(len(run.judged), 'patch')}."
     )
 
 

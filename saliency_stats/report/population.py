@@ -1,5 +1,6 @@
 """Which patches the figures show, and their densities as one value per slide, or per patch without slides."""
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,10 +11,7 @@ from scipy import stats
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import magnification_words
 from saliency_stats.typing import Float64Array
-from saliency_stats.vocabulary import PATCH_KEY
 
-#: Fewest units for which an interval is drawn; the study may ask for more.
-_MIN_UNITS: Final = 3
 _EXCLUDED: Final = "excluded"
 
 
@@ -92,8 +90,7 @@ def points(run: Run, rows: pd.DataFrame, column: str, *, log2: bool = False) -> 
     slides = kept.sort_values("patch_id").groupby(keys)["value"].mean()
     means = slides.groupby(level=run.unit_column).mean().to_numpy(np.float64)
     low, high = np.nan, np.nan
-    needed = max(_MIN_UNITS, run.settings.statistics.min_slides)
-    if means.size >= needed and float(np.ptp(means)) > 0:
+    if means.size >= run.settings.statistics.min_slides and float(np.ptp(means)) > 0:
         bounds = stats.ttest_1samp(means, 0.0).confidence_interval(1 - run.alpha)
         low, high = float(bounds.low), float(bounds.high)
     return Points(means, by_unit=True, low=low, high=high, n_patches=len(kept))
@@ -107,21 +104,15 @@ def stratum_words(run: Run, magnification: float, label: str) -> str:
 
 def patches_per_unit(run: Run) -> dict[tuple[float, str], tuple[int, int]]:
     """Return, by magnification and class, the fewest and the most judged patches of a slide (or patient)."""
-    sizes = _judged(run).groupby(["magnification", "label", run.unit_column]).size()
+    sizes = run.judged.groupby(["magnification", "label", run.unit_column]).size()
     limits = sizes.groupby(["magnification", "label"]).agg(["min", "max"])
     return {(float(mag), str(label)): (int(low), int(high)) for (mag, label), low, high in limits.itertuples()}
 
 
-def _judged(run: Run) -> pd.DataFrame:
-    return run.population.patches.merge(run.patches, on=[*PATCH_KEY, "label"], validate="one_to_one")
-
-
 def judged_counts(run: Run, magnification: float, label: str) -> tuple[int, int]:
-    """Return the numbers of judged patches and of their known slides in one stratum."""
-    rows = _judged(run)
-    rows = rows[(rows["magnification"] == magnification) & (rows["label"] == label)]
-    slides = rows.loc[rows[run.unit_column] != "", run.unit_column]
-    return len(rows), int(slides.nunique())
+    """Return the numbers of judged patches and of their known slides (or patients) in one stratum."""
+    rows = run.judged[(run.judged["magnification"] == magnification) & (run.judged["label"] == label)]
+    return len(rows), rows.loc[rows[run.unit_column] != "", run.unit_column].nunique()
 
 
 def exclusions(run: Run) -> pd.DataFrame:
@@ -154,5 +145,6 @@ def exclusions(run: Run) -> pd.DataFrame:
 def _without_names(status: str, names: tuple[str, ...]) -> str:
     reason = status.removeprefix(_EXCLUDED).lstrip(": ") or "no reason recorded"
     for name in sorted(filter(None, names), key=len, reverse=True):
-        reason = reason.replace(name, "…")
+        # as a word of its own: patch "9" is no part of "98 %"
+        reason = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", reason)
     return reason.replace("… …", "…").removeprefix("…").lstrip(": ,") or "no reason recorded"

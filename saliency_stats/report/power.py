@@ -149,8 +149,8 @@ def _collect_sentence(need: Need, plan: Plan) -> str:
     seen = plan.components
     with_patches = f"with about {count(seen.patches_per_slide, 'patch')} each"
     if not isfinite(need.slides):
-        many = f"more than {whole(MOST_SLIDES)} {seen.unit}s {with_patches}"
-        return f"it takes {many}." if isfinite(need.slides_enough) else f"no realistic study will do: it takes {many}."
+        many = f"it takes more than {whole(MOST_SLIDES)} {seen.unit}s {with_patches}."
+        return many if isfinite(need.slides_enough) else f"no realistic study will do: {many}"
     more = int(need.slides) - seen.n_units
     if more > 0:
         text = f"collect {count(more, f'more {seen.unit}')} ({whole(need.slides)} in all) {with_patches}"
@@ -230,7 +230,7 @@ def _cautions(run: Run, plans: Mapping[str, Plan], alpha: float | None) -> Itera
         yield (
             "Power at a run's own estimate is optimistic: an estimate that drew attention tends to exceed the truth,"
             " and such power says no more than the p-value (Hoenig and Heisey 2001, The American Statistician 55,"
-            " 19-24). Better name the smallest ratio that matters with --effect."
+            " 19-24). Name the smallest ratio that matters with --effect instead."
         )
     own = run.own_contrasts[run.own_contrasts["test"] == run.primary_test]
     family = own.loc[(own["contrast"] == PRIMARY) & (own["model"] == TRAINED), "family"]
@@ -240,10 +240,10 @@ def _cautions(run: Run, plans: Mapping[str, Plan], alpha: float | None) -> Itera
             f"These are plans for one test at level {run.alpha:g}. The study corrects for {hypotheses} hypotheses:"
             f" with --alpha {run.alpha / hypotheses:.3g} a plan holds whatever the others show."
         )
-    if run.primary_test != "t_slide_means":
+    if run.primary_test == "sign_flip":
         yield (
-            f"These are plans for the t test over {run.unit} means; the study's primary test is the sign-flip test,"
-            " whose power is next to the same from eight on, a fifth less with six, and none with fewer."
+            f"These are plans for the t test over {run.unit} means. The study's primary test is the sign-flip test: its"
+            f" power is about the same with eight {run.unit}s or more, a fifth less with six, and zero with fewer."
         )
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from saliency_stats.errors import ReportError, StudyError
+from saliency_stats.errors import StorageError, StudyError
 from saliency_stats.report.compare import (
     COMPARISON_COLUMNS,
     Compared,
@@ -39,7 +39,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory, make_run: Callable[..., Pa
     ]
     path = made[1] / "study.yaml"
     study = yaml.safe_load(path.read_text())
-    study["classifier"] |= {"architecture": "densenet121", "dropout": None}
+    study["classifier"] |= {"architecture": "densenet121", "patience": 9}
+    study["controls"] = []
     study["statistics"]["primary_test"] = "t_slide_means"
     path.write_text(yaml.safe_dump(study))
     return made
@@ -73,7 +74,7 @@ def test_what_cannot_be_compared_is_wrong_usage(given: list[str], message: str, 
 
 def test_a_folder_that_is_no_run_is_named(folders: list[Path], tmp_path: Path) -> None:
     (tmp_path / "photographs").mkdir()
-    with pytest.raises(ReportError, match="photographs"):
+    with pytest.raises(StorageError, match="photographs"):
         compare_runs([folders[0], tmp_path / "photographs"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -112,8 +113,8 @@ def test_verdicts_stand_in_the_rows_they_are_about(folders: list[Path]) -> None:
 
 
 def test_one_sentence_per_class_counts_the_runs() -> None:
-    rows = [("benign", "10", status) for status in ("supported", "supported", "contradicted")]
-    rows += [("benign", "20", "equivalent"), ("malignant", "20", "not_testable"), ("malignant", "20", "inconclusive")]
+    rows = [("benign", 10.0, status) for status in ("supported", "supported", "contradicted")]
+    rows += [("benign", 20.0, "equivalent"), ("malignant", 20.0, "not_testable"), ("malignant", 20.0, "inconclusive")]
     table = pd.DataFrame(rows, columns=["label", "magnification", "verdict"])
     table = table.assign(contrast="cytoplasm_vs_nucleus", model="trained")
     claim = "The claim for {} patches (saliency denser in the cytoplasm than in the nuclei):"
@@ -129,7 +130,7 @@ def test_the_keys_that_differ_are_those_and_no_others(folders: list[Path]) -> No
     runs = {name: Run.read(folder) for name, folder in run_names(folders).items()}
     assert {row[0]: row[1:] for row in study_differences(runs)} == {
         "classifier.architecture": ("densenet201", "densenet121", "densenet201"),
-        "classifier.dropout": ("—", "none", "—"),
+        "classifier.patience": ("3", "9", "3"),
         "controls": ("randomised", "none", "randomised"),
         "statistics.primary_test": ("sign_flip", "t_slide_means", "sign_flip"),
     }
@@ -137,9 +138,11 @@ def test_the_keys_that_differ_are_those_and_no_others(folders: list[Path]) -> No
     assert study_differences({"one": first, "two": first}) == ()
 
 
-def test_levels_are_named_once_where_they_agree(folders: list[Path]) -> None:
+def test_levels_are_named_once_where_they_agree(folders: list[Path], tmp_path: Path) -> None:
     run = Run.read(folders[0])
-    other = run.changed(study={**run.study, "statistics": {**run.study["statistics"], "alpha": 0.01}})
+    path = shutil.copytree(folders[0], tmp_path / "other") / "study.yaml"
+    path.write_text(path.read_text().replace("alpha: 0.05", "alpha: 0.01"))
+    other = Run.read(path.parent)
     assert levels({"a": run, "b": run}) == "95 %"
     assert levels({"a": run, "b": other}) == "95 % and 99 % (each run's own)"
 
@@ -214,3 +217,61 @@ def test_equal_studies_are_said_to_be_equal(folders: list[Path], tmp_path: Path)
     shutil.copytree(folders[0], tmp_path / "copy")
     page = compare_runs([folders[0], tmp_path / "copy"], tmp_path / "out").page
     assert "The study files are the same in every key" in page.read_text(encoding="utf-8")
+
+
+# --- rows of runs that were made up -----------------------------------------------------------------
+
+
+def _made(blank_run, rows_of, **verdict):
+    maps = {"method": "gradient", "reduction": "l2"}
+    row = {"contrast": "cytoplasm_vs_nucleus", "label": "benign", "magnification": 20.0, "model": "trained", **maps}
+    rows = [
+        {**row, "test": "wilcoxon", "estimate": 9.0},
+        {**row, "test": "sign_flip", "estimate": 1.0},
+        {**row, "test": "sign_flip", "model": "randomised", "estimate": 2.0},
+        {**row, "test": "sign_flip", "contrast": "stroma_vs_rest", "estimate": 3.0},
+        {**row, "test": "sign_flip", "contrast": "confident_vs_unsure", "estimate": 4.0},
+        {**row, "test": "sign_flip", "method": "bark", "model": "bark", "reduction": "none", "estimate": 5.0},
+        {**row, "test": "sign_flip", "label": "malignant", "estimate": 6.0},
+    ]
+    scores = [("trained", "test", 0.9), ("trained", "valid", 0.8), ("randomised", "test", 0.5)]
+    metrics = [{"model": model, "split": split, "balanced_accuracy": value} for model, split, value in scores]
+    judged = {"contrast": "cytoplasm_vs_nucleus", "label": "benign", "magnification": 20.0, "method": "gradient"}
+    return blank_run(
+        verdict=[{**judged, "status": "supported", **verdict}],
+        contrasts=rows_of("contrasts", *rows, status="tested"),
+        metrics=rows_of("metrics", *metrics, magnification=20.0),
+        patches=rows_of("patches", {"label": "benign", "magnification": 20.0}),
+        ledger=rows_of("ledger", {"model": "trained", **maps}),
+    )
+
+
+def test_the_rows_of_a_run(blank_run, rows_of):
+    run = _made(blank_run, rows_of)
+    table = comparison_table({"second": run, "first": run})
+    assert table[["run", "contrast", "model", "estimate", "balanced_accuracy", "verdict"]].to_numpy().tolist() == [
+        ["second", "cytoplasm_vs_nucleus", "trained", 1.0, 0.9, "supported"],
+        ["first", "cytoplasm_vs_nucleus", "trained", 1.0, 0.9, "supported"],
+        ["second", "cytoplasm_vs_nucleus", "randomised", 2.0, 0.5, ""],
+        ["first", "cytoplasm_vs_nucleus", "randomised", 2.0, 0.5, ""],
+        ["second", "stroma_vs_rest", "trained", 3.0, 0.9, ""],
+        ["first", "stroma_vs_rest", "trained", 3.0, 0.9, ""],
+    ]
+    assert list(table.columns) == list(COMPARISON_COLUMNS)
+
+
+@pytest.mark.parametrize("other", [{"label": "malignant"}, {"magnification": 10.0}, {"method": "grad_cam"}])
+def test_a_verdict_belongs_to_its_own_hypothesis(blank_run, rows_of, other):
+    assert set(comparison_table({"one": _made(blank_run, rows_of, **other)})["verdict"]) == {""}
+
+
+def test_values_of_a_study_file_stand_as_written(blank_run, tmp_path):
+    one = blank_run({"saliency": {"keep": True, "more_reductions": ["l1", "max"]}})
+    _ = one.settings
+    two = blank_run({"cohort": {"kind": "patches", "table": "a.csv", "signal": None}})
+    found = {row[0]: row[1:] for row in study_differences({"one": one, "two": two})}
+    assert found["saliency.keep"] == ("true", "false")
+    assert found["saliency.more_reductions"] == ("l1, max", "none")
+    assert found["cohort.signal"] == ("cytoplasm", "—")
+    assert found["cohort.kind"] == ("phantom", "patches")
+    assert "seed" not in found

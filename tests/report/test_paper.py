@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saliency_stats.report.figures.draw import DrawnFigure
-from saliency_stats.report.paper import escape, write_paper
+from saliency_stats.report.paper import _methods, escape, write_paper
 from saliency_stats.report.run import Run
 from saliency_stats.report.tables.contrasts import contrast_tables
 from saliency_stats.report.tables.patches import patch_tables
@@ -146,3 +146,105 @@ def test_escaped_text_holds_no_command_of_its_own(text: str) -> None:
 def test_escaping_keeps_plain_words() -> None:
     assert escape("20 patches of slide a-1") == "20 patches of slide a-1"
     assert escape("a_b & 5 %\nµm") == "a\\_b \\& 5 \\% \\textmu{}m"
+
+
+# --- the methods' sentences -------------------------------------------------------------------------
+
+
+def _cohort(rows_of):
+    rows = [
+        {"patch_id": "a", "slide_id": "A", "label": "benign", "split": "train", "status": "used", "mpp": 0.5},
+        {"patch_id": "b", "slide_id": "B", "label": "malignant", "split": "test", "status": "used", "mpp": 0.25},
+        {"patch_id": "c", "slide_id": "B", "label": "malignant", "split": "test", "status": "excluded: x", "mpp": 0.5},
+        {"patch_id": "d", "slide_id": "", "label": "benign", "split": "test", "status": "used", "mpp": 0.5},
+    ]
+    return rows_of("patches", *rows, magnification=20.0)
+
+
+def test_the_cohort_is_counted_by_magnification(blank_run, rows_of):
+    patches = _cohort(rows_of)
+    assert _methods_of(blank_run, rows_of, patches=patches)["cohort"] == (
+        "Kind of cohort: phantom. At 20× (0.25 and 0.5 µm per pixel) there were 2 benign patches and 1 malignant patch"
+        " of 2 slides (1 in train, 2 in test). 1 patch could not be used."
+    )
+    unknown = patches[patches["status"] == "used"].assign(slide_id="")
+    text = _methods_of(blank_run, rows_of, patches=unknown)["cohort"]
+    assert text.endswith("of unknown slides (1 in train, 2 in test). No patch was excluded.")
+
+
+def _methods_of(blank_run, rows_of, study=None, record=None, patches=None, training=None, ledger=None, metrics=None):
+    patches = _cohort(rows_of) if patches is None else patches
+    predictions = rows_of(
+        "predictions",
+        {"patch_id": "b", "label": "malignant", "predicted": "malignant", "p_malignant": 0.99, "correct": True},
+        magnification=20.0,
+        split="test",
+        model="trained",
+    )
+    tables = {"training": training, "ledger": ledger, "metrics": metrics}
+    given = {name: table for name, table in tables.items() if table is not None}
+    run = blank_run(
+        study, record=record, patches=patches, predictions=predictions, verdict=[{"sentence": "So."}], **given
+    )
+    return _methods(run)
+
+
+def test_the_sentences_of_the_methods(blank_run, rows_of):
+    training = rows_of("training", {"model": "trained", "epoch": 7}, {"model": "trained", "epoch": 9})
+    maps = {"method": "gradient", "reduction": "l2"}
+    ledger = rows_of("ledger", {"model": "trained", **maps}, {"model": "randomised", **maps})
+    score = {"balanced_accuracy": 0.9, "balanced_accuracy_low": 0.8, "balanced_accuracy_high": 1.0, "n_patches": 12}
+    more = {"sensitivity": 0.7, "specificity": 0.6, "auc": 0.5}
+    metrics = rows_of("metrics", {**score, **more, "model": "trained", "split": "test", "magnification": 20.0})
+    said = _methods_of(blank_run, rows_of, training=training, ledger=ledger, metrics=metrics)
+    assert said["classifier"] == (
+        "A DenseNet-201 (initial weights: none; trained part: all; 9 epochs; seed 7) was trained at each magnification"
+    )
+    assert said["performance"] == (
+        "On 12 patches of the test split at 20× its balanced accuracy was 0.900 (interval 0.800 to 1.000), sensitivity"
+        " 0.700, specificity 0.600, AUC 0.500."
+    )
+    assert said["saliency"] == (
+        "Saliency maps explain the logit of the correct class on raw pixels in [0, 1] (method: gradient, reduced over"
+        " the colour channels by l2)"
+    )
+    assert said["judged"] == (
+        "Judged were the patches of the test split that were classified correctly with a probability of the true class"
+        " of at least 0.9: 1 patch."
+    )
+    assert said["controls"] == (
+        "The same numbers were computed for the randomised control (the same architecture with random weights) on the"
+        " same patches, and the difference was tested as a contrast of its own"
+    )
+    assert said["statistics"].endswith(
+        "The unit of inference is the slide: patch values are averaged per slide, and the means are tested two-sided at"
+        " 0.05 (sign-flip over slides). Equivalence is claimed where the 90 % interval lies within ±0.1 log2."
+    )
+    assert said["compartments"].startswith("Nuclei were segmented (method: classical) at 0.5 µm per pixel or finer;")
+    assert said["software"] == "Versions: saliency-stats 0.1.0, python 3.11.9, torch 2.4.0. Device: cpu."
+    assert (said["correction"], said["segmented"], said["gradient"]) == ("holm1979", True, True)
+    assert said["results"] == ["So."]
+
+
+def test_other_studies_have_other_sentences(blank_run, rows_of):
+    study = {
+        "statistics": {"unit": "patient", "correction": "bh", "alpha": 0.01},
+        "compartments": {"nuclei": "truth"},
+        "controls": {},
+    }
+    record = {"methods": {"grad_cam": {"words": "Grad-CAM"}}}
+    ledger = rows_of("ledger", {"model": "trained", "method": "grad_cam", "reduction": "none"})
+    said = _methods_of(blank_run, rows_of, {k: v for k, v in study.items() if v}, record, ledger=ledger)
+    assert said["saliency"].endswith("(method: Grad-CAM)")
+    assert "averaged per slide, slides per patient, and the means are tested two-sided at 0.01" in said["statistics"]
+    assert "where the 98 % interval" in said["statistics"]
+    assert said["classifier"].count("no epochs recorded") == 1
+    assert said["compartments"].startswith("The compartments are the known truth of the synthetic tissue. A compart")
+    assert (said["correction"], said["segmented"], said["gradient"]) == ("benjamini1995", False, False)
+    assert said["controls"] == ""
+    assert said["software"] == "Versions: not recorded. Device: not recorded."
+
+
+def test_simonyan_is_cited_for_the_gradient_alone(paper):
+    text = (paper / "methods.tex").read_text(encoding="utf-8")
+    assert "\\cite{simonyan2014}. Judged were" in text

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from saliency_stats.errors import ReportError, StatisticsError, StudyError
+from saliency_stats.errors import StatisticsError, StorageError, StudyError
+from saliency_stats.report import power
 from saliency_stats.report.power import advice, plan_run
 from saliency_stats.statistics.components import Components, variance_components
 from saliency_stats.statistics.power import Aim, plan_study
@@ -192,7 +193,7 @@ def test_wrong_options_are_refused(run, options, words):
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
-    with pytest.raises(ReportError, match="finished run"):
+    with pytest.raises(StorageError, match=r"patches\.csv: missing; a finished run has it"):
         plan_run(tmp_path)
 
 
@@ -242,3 +243,38 @@ def test_advice_says_when_patches_keep_paying():
     (_, line), _ = lines(Aim("superiority", 0.1), between=0.0, between_high=20.0, within=60.0)
     assert ": it takes more than 1,000 slides with about 11 patches each. Up to 400 patches" in line
     assert "no realistic" not in line
+
+
+# --- cautions ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("test", "flipped"), [("sign_flip", True), ("t_slide_means", False)])
+def test_cautions_say_what_the_numbers_leave_out(blank_run, rows_of, test, flipped):
+    keys = [("a", "trained", test), ("a", "trained", test), ("a", "shuffled", test), ("b", "trained", test)]
+    rows = [{"family": family, "model": model, "test": name} for family, model, name in keys]
+    rows += [{"family": "a", "model": "trained", "test": "wilcoxon"}]
+    rows += [{"family": "a", "model": "trained", "test": test, "status": "no_inference"}]
+    contrasts = rows_of(
+        "contrasts", *({"status": "tested", **row} for row in rows), method="gradient", reduction="l2", label="benign"
+    )
+    contrasts["contrast"] = ["cytoplasm_vs_nucleus"] * 3 + ["stroma_vs_rest"] + ["cytoplasm_vs_nucleus"] * 2
+    run = blank_run({"statistics": {"unit": "patient", "primary_test": test}}, contrasts=contrasts)
+    said = list(power._cautions(run, {}, None))
+    assert said[0] == (
+        "These are plans for one test at level 0.05. The study corrects for 3 hypotheses: with --alpha 0.0167 a plan"
+        " holds whatever the others show."
+    )
+    words = (
+        "These are plans for the t test over patient means. The study's primary test is the sign-flip test: its power"
+        " is about the same with eight patients or more, a fifth less with six, and zero with fewer."
+    )
+    assert said[1:] == [words] * flipped
+    assert len(list(power._cautions(run, {}, 0.05))) == flipped
+    one = run.changed(contrasts=contrasts.iloc[:1])
+    assert len(list(power._cautions(one, {}, None))) == flipped
+
+
+@pytest.mark.parametrize(("alpha", "fewest"), [(0.05, 6), (0.0625, 5), (0.5, 2), (0.01, 8)])
+def test_the_fewest_units_of_which_sign_flips_can_reject(alpha, fewest):
+    assert power._least_flipped(alpha) == fewest
+    assert 2.0 ** (1 - fewest) <= alpha < 2.0 ** (2 - fewest)

@@ -15,9 +15,8 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from saliency_stats.errors import ReportError, StorageError
+from saliency_stats.errors import ReportError, SaliencyStatsError, StorageError, StudyError
 from saliency_stats.report.figures import draw as figures
-from saliency_stats.report.run import Run
 from saliency_stats.report.write import write_report
 from saliency_stats.statistics import headline
 
@@ -205,12 +204,6 @@ def copied(small_folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(small_folder, tmp_path / "run"))
 
 
-def test_the_run_in_progress_lends_its_manifest(copied: Path) -> None:
-    (copied / "work").mkdir()
-    (copied / "manifest.json").rename(copied / "work" / "manifest.json")
-    assert Run.read(copied).recorded("versions.torch") == "2.4.0"
-
-
 def _drop_column(folder: Path) -> None:
     table = pd.read_csv(folder / "ledger.csv")
     table.drop(columns="mass_share").to_csv(folder / "ledger.csv", index=False)
@@ -228,29 +221,40 @@ def _spoil_flag(folder: Path) -> None:
     table.to_csv(folder / "predictions.csv", index=False)
 
 
-def _drop_confidence(folder: Path) -> None:
+def _misspell_confidence(folder: Path) -> None:
     path = folder / "study.yaml"
     path.write_text(path.read_text().replace("min_confidence", "other"))
 
 
-DAMAGES: dict[str, tuple[Any, str]] = {
-    "file": (lambda folder: (folder / "contrasts.csv").unlink(), r"contrasts\.csv: missing"),
-    "column": (_drop_column, r"ledger\.csv: the columns mass_share are missing"),
-    "number": (_spoil_number, r"ledger\.csv: column mass_share holds something that is no number"),
-    "flag": (_spoil_flag, r"predictions\.csv: column correct holds 'perhaps'"),
-    "verdict": (lambda folder: (folder / "verdict.json").write_text("{}"), "expected a list"),
-    "study": (lambda folder: (folder / "study.yaml").write_text("- a"), "holds list, expected named entries"),
-    "confidence": (_drop_confidence, "min_confidence is missing"),
-    "example": (lambda folder: next((folder / "examples").iterdir()).write_bytes(b"x"), "cannot be read"),
+def _spoil(name: str, content: str) -> Callable[[Path], Any]:
+    return lambda folder: (folder / name).write_text(content)
+
+
+DAMAGES: dict[str, tuple[Any, type[SaliencyStatsError], str]] = {
+    "file": (lambda folder: (folder / "contrasts.csv").unlink(), StorageError, r"contrasts\.csv: missing"),
+    "column": (_drop_column, StorageError, r"ledger\.csv: the columns mass_share are missing"),
+    "number": (_spoil_number, StorageError, r"ledger\.csv: column mass_share holds something that is no number"),
+    "flag": (_spoil_flag, StorageError, r"predictions\.csv: column correct holds 'perhaps'"),
+    "verdict": (_spoil("verdict.json", "{}"), ReportError, r"verdict\.json: holds something else"),
+    "manifest": (_spoil("manifest.json", "[]"), ReportError, r"manifest\.json: holds something else"),
+    "text": (_spoil("verdict.json", "{"), ReportError, r"verdict\.json: cannot be read: Expecting"),
+    "study": (_spoil("study.yaml", "- a"), StudyError, r"study\.yaml holds a list; expected sections"),
+    "key": (_misspell_confidence, StudyError, r"study\.yaml: unknown key saliency\.other"),
+    "example": (
+        lambda folder: next((folder / "examples").iterdir()).write_bytes(b"x"),
+        ReportError,
+        r"npz: this example cannot be read .* arrays image, saliency, compartments\. Run the study again",
+    ),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_folder_is_refused_by_name(damage: str, copied: Path) -> None:
-    spoil, message = DAMAGES[damage]
+    spoil, error, message = DAMAGES[damage]
     spoil(copied)
-    with pytest.raises(ReportError, match=message):
+    with pytest.raises(error, match=message):
         write_report(copied)
+    assert not (copied / "report.html").exists()
 
 
 def test_no_folder_and_no_place_to_write(copied: Path) -> None:

@@ -16,15 +16,14 @@ from saliency_stats.report.words import (
     DASH,
     MINUS,
     NONE,
-    TEST_WORDS,
     interval,
     magnification_words,
-    model_words,
     number,
     p_words,
     percent,
     ratio,
     ratio_interval,
+    test_words,
     whole,
 )
 from saliency_stats.statistics import BOTH_LABELS, DIFFERENCES, PRIMARY
@@ -35,22 +34,14 @@ _STATUS: Final = {"tested": "tested", "no_inference": "not tested", "not_interpr
 
 def contrast_tables(run: Run) -> tuple[Table, ...]:
     """Return the tables of contrasts that have rows, the most important first."""
-    made = (
-        *(contrasts_table(run), effects_table(run), compartments_table(run)),
-        *(differences_table(run), tests_table(run)),
-    )
-    return tuple(table for table in made if table.rows)
+    makers = (contrasts_table, effects_table, compartments_table, differences_table, tests_table)
+    return tuple(table for make in makers if (table := make(run)).rows)
 
 
 def contrasts_table(run: Run) -> Table:
     """Return the primary contrast of the trained network, the controls, and their difference."""
-    return _contrast_rows(
-        run,
-        "contrasts",
-        "Saliency density in the cytoplasm against the nuclei",
-        one_test(run, run.own_contrasts[run.own_contrasts["contrast"] == PRIMARY]),
-        first="network",
-    )
+    rows = one_test(run, run.own_contrasts[run.own_contrasts["contrast"] == PRIMARY])
+    return _contrast_rows(run, "contrasts", "Saliency density in the cytoplasm against the nuclei", rows, "network")
 
 
 def effects_table(run: Run) -> Table:
@@ -61,7 +52,7 @@ def effects_table(run: Run) -> Table:
     cells = [
         (
             *_stratum(row, several=several),
-            model_words(row.model),
+            run.network(row.model),
             ratio(row.estimate),
             ratio_interval(row.ci_low, row.ci_high),
             ratio_interval(row.ci_low_simultaneous, row.ci_high_simultaneous),
@@ -77,10 +68,10 @@ def effects_table(run: Run) -> Table:
     return Table(
         "effects",
         "How large the preference is",
-        f"Simultaneous: intervals that hold together for the whole family. dz: mean ÷ standard deviation of the"
-        f" {run.unit}s' means, interval by the noncentral t distribution. Denser in: {run.unit}s with a ratio above 1,"
-        f" interval by Clopper and Pearson. Equivalence: p of two one-sided t tests against a ratio outside"
-        f" {ratio_interval(-margin, margin)}.",
+        f"Simultaneous: intervals that hold for the whole family of hypotheses together. dz: mean ÷ standard deviation"
+        f" of the {run.unit}s' means, interval by the noncentral t distribution. Denser in: share of the {run.unit}s"
+        " whose ratio is above 1, interval by Clopper and Pearson. Equivalence: p of two one-sided t tests against a"
+        f" ratio outside {ratio_interval(-margin, margin)}.",
         (
             *(*_stratum_heads(several), "Network", "Ratio", f"{run.confidence_percent} interval", "Simultaneous"),
             *("dz", "Interval of dz", "Denser in", "Interval", "Equivalence p"),
@@ -94,13 +85,8 @@ def compartments_table(run: Run) -> Table:
     """Return the contrasts of the trained network other than the primary one."""
     own = (run.own_contrasts["contrast"] != PRIMARY) & ~run.own_contrasts["contrast"].isin(DIFFERENCES)
     rows = run.own_contrasts[own & (run.own_contrasts["model"] == TRAINED)]
-    return _contrast_rows(
-        run,
-        "compartments",
-        "Saliency density of the other compartments, trained network",
-        one_test(run, rows),
-        "contrast",
-    )
+    title = "Saliency density of the other compartments, trained network"
+    return _contrast_rows(run, "compartments", title, one_test(run, rows), "contrast")
 
 
 def differences_table(run: Run) -> Table:
@@ -113,24 +99,24 @@ def differences_table(run: Run) -> Table:
     answered = answered.assign(question=question).sort_values(["question", "label"], kind="stable")
     cells = [
         (
-            magnification_words(row.magnification) + (f" against {float(row.versus):g}×" if row.versus else ""),
+            magnification_words(row.magnification)
+            + (f" against {magnification_words(float(row.versus))}" if row.versus else ""),
             "both" if row.label == BOTH_LABELS else row.label,
             CONTRAST_WORDS[row.contrast],
             ratio(row.estimate),
             ratio_interval(row.ci_low, row.ci_high),
             p_words(row.p_value),
             p_words(row.p_adjusted),
-            TEST_WORDS.get(row.test, row.test) if np.isfinite(row.p_value) else _STATUS.get(row.status, row.status),
+            test_words(row.test) if np.isfinite(row.p_value) else _STATUS.get(row.status, row.status),
         )
         for row in records(answered)
     ]
     return Table(
         "differences",
         "Where the preference differs",
-        "Ratio of two ratios cytoplasm : nucleus, trained network; 1 is no difference. Where the study's test is not"
-        " possible because different slides are compared, the row is that of a test that is. Judged patches are"
-        " correctly classified, so the classes compared are those that the network predicts: they may differ although"
-        f" their tissue does not.{_reasons(answered)}",
+        f"Ratio of two ratios cytoplasm : nucleus, trained network; 1 is no difference. Unpaired {run.unit}s: a test"
+        " that allows them is shown. Judged patches are correctly classified, so the classes are also those that the"
+        f" network predicts, and may differ although the tissue does not.{_reasons(answered)}",
         (
             *("Magnification", "Class", "Difference", "Ratio", f"{run.confidence_percent} interval", "p"),
             *("Adjusted p", "Test"),
@@ -178,7 +164,7 @@ def tests_table(run: Run) -> Table:
         cells.append(
             (
                 *_stratum(row, several=several),
-                TEST_WORDS.get(row.test, row.test),
+                test_words(row.test),
                 ratio(row.estimate),
                 ratio_interval(row.ci_low, row.ci_high),
                 p_words(row.p_value),
@@ -222,18 +208,22 @@ def _rates(errs: Calibration) -> str:
 
 
 def _tests_note(run: Run, rows: pd.DataFrame, per_unit: Mapping[tuple[float, str], tuple[int, int]]) -> str:
-    text = "A finding that depends on the choice of the test is no finding."
+    text = "A finding should not depend on the choice of the test."
     decided = records(rows[rows["test"] == run.primary_test])
     designs = {errs.words.split(" with ")[1] for errs in (calibration_of(row, per_unit) for row in decided) if errs}
     if not designs:
         return text
-    skews = [f"{row.label} {number(row.skewness, 1)}" for row in decided if np.isfinite(row.skewness)]
+    skews = [
+        f"{row.label}, {magnification_words(row.magnification)}: {number(row.skewness, 1)}"
+        for row in decided
+        if np.isfinite(row.skewness)
+    ]
     return (
-        f"{text} Errs in: share of studies in which the test finds something at 5 % where there is nothing, in"
-        f" simulations of the nearest design ({'; '.join(sorted(designs))}), for normal / heavy-tailed / skewed effects"
-        f" of {run.unit}s. Agree: tests with the same decision at {run.alpha:g}. Confirmatory: a test that"
-        " keeps to 3–6.5 % (10 % with skewed effects) and has 90 % of the t test's power in every simulated design with"
-        f" as many slides; the others stand beside it. Skewness of the {run.unit}s' means: {', '.join(skews)}."
+        f"{text} Errs in: how often the test rejects a true null hypothesis at 5 %, simulated for the nearest design"
+        f" ({'; '.join(sorted(designs))}), for normal / heavy-tailed / skewed effects of {run.unit}s. Agree: tests with"
+        f" the same decision at {run.alpha:g}. Confirmatory: rejects a true null hypothesis in 3–6.5 % (at most 10 %"
+        " with skewed effects) and has 90 % of the t test's power in every simulated design with as many slides."
+        f" Supporting: the others. Skewness of the {run.unit}s' means: {'; '.join(skews)}."
     )
 
 
@@ -243,7 +233,7 @@ def _contrast_rows(run: Run, name: str, title: str, rows: pd.DataFrame, first: s
     cells = [
         (
             *_stratum(row, several=several),
-            model_words(row.model) if first == "network" else CONTRAST_WORDS.get(row.contrast, row.contrast),
+            run.network(row.model) if first == "network" else CONTRAST_WORDS.get(row.contrast, row.contrast),
             ratio(row.estimate),
             ratio_interval(row.ci_low, row.ci_high),
             number(row.estimate),
@@ -283,8 +273,8 @@ def _contrast_rows(run: Run, name: str, title: str, rows: pd.DataFrame, first: s
 
 def _means_words(run: Run, rows: pd.DataFrame) -> str:
     """Say what the numbers are means of, and what the columns on the design mean."""
-    if not (rows["n_slides"] > 0).any():
-        return "Ratios are geometric means over patches, because their slides are unknown."
+    if not (rows["n_units"] > 0).any():
+        return f"Ratios are geometric means over patches, because their {run.unit}s are unknown."
     return (
         f"Ratios are geometric means over {run.unit}s of the {run.unit}s' means. dz: mean ÷ standard"
         f" deviation of those means. ICC: intraclass correlation of the patches of one {run.unit}; the design"

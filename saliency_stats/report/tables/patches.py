@@ -8,7 +8,6 @@ from saliency_stats.report.words import (
     STEP_WORDS,
     interval,
     magnification_words,
-    model_words,
     number,
     percent,
     ratio,
@@ -35,7 +34,7 @@ def metrics_table(run: Run) -> Table:
     cells = [
         (
             magnification_words(row.magnification),
-            model_words(row.model),
+            run.network(row.model),
             row.split,
             number(row.balanced_accuracy, 3),
             interval(row.balanced_accuracy_low, row.balanced_accuracy_high, 3),
@@ -85,7 +84,7 @@ def composition_table(run: Run) -> Table:
                         (
                             magnification_words(magnification),
                             label,
-                            model_words(model),
+                            run.network(model),
                             compartment,
                             percent(points(run, rows, "area_share").mean),
                             percent(points(run, rows, "mass_share").mean),
@@ -99,7 +98,7 @@ def composition_table(run: Run) -> Table:
         "composition",
         "What the judged patches consist of and where the saliency goes",
         f"Means over {run.unit}s where they are known, else over patches; density ratios are geometric means."
-        " “Too small” counts the patches in which the compartment is too small to be measured.",
+        " Too small: patches in which the compartment is too small to be measured.",
         (
             *("Magnification", "Class", "Network", "Compartment", "Area", "Saliency", "Density ratio"),
             *(f"{run.confidence_percent} interval", "Patches", "Too small"),
