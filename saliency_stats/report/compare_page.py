@@ -23,10 +23,10 @@ from saliency_stats.report.words import (
     p_words,
     ratio,
     ratio_interval,
-    test_words,
     whole,
 )
 from saliency_stats.statistics import PRIMARY
+from saliency_stats.statistics.registry import words_of
 from saliency_stats.vocabulary import TRAINED
 
 _NUMBERS: Final = ("Ratio", "Interval", "p", "Adjusted p", "Slides", "Patches")
@@ -79,7 +79,7 @@ def _primary(table: pd.DataFrame, level: str) -> Table:
         (
             *_stratum(row),
             STATUS_WORDS.get(row.verdict, NONE),
-            test_words(row.test),
+            words_of(row.test),
             *_numbers(row),
             number(row.balanced_accuracy, 3),
         )

@@ -26,9 +26,9 @@ from saliency_stats.report.words import (
     percent,
     ratio,
     ratio_interval,
-    test_words,
 )
 from saliency_stats.statistics import PRIMARY, headline
+from saliency_stats.statistics.registry import words_of
 from saliency_stats.vocabulary import NO_REDUCTION, TRAINED
 
 _NAN: Final = float("nan")
@@ -179,7 +179,7 @@ def _trust(run: Run, errs: Calibration | None) -> Iterator[str]:
     if errs:
         role = "confirmatory" if errs.confirmatory else "only supporting (see the table of all tests)"
         yield (
-            f"{test_words(run.primary_test)}: {role} at this number of {run.unit}s. In simulations at 5 % it rejects a"
+            f"{words_of(run.primary_test)}: {role} at this number of {run.unit}s. In simulations at 5 % it rejects a"
             f" true null hypothesis in {errs.words}"
         )
 

@@ -18,8 +18,8 @@ from saliency_stats.report.words import (
     listing,
     magnification_words,
     number,
-    test_words,
 )
+from saliency_stats.statistics.registry import words_of
 from saliency_stats.vocabulary import NO_REDUCTION, SPLITS, TRAINED
 
 #: What LaTeX reads as a command, and what its default fonts lack.
@@ -139,7 +139,7 @@ def _methods(run: Run) -> dict[str, Any]:
         "statistics": (
             "The primary contrast of a patch is log2 of the cytoplasm's density ratio over the nuclei's. The unit of"
             f" inference is the {run.unit}: patch values are averaged per slide{of_patients}, and the means are tested"
-            f" two-sided at {run.alpha:g} ({test_words(run.primary_test)})."
+            f" two-sided at {run.alpha:g} ({words_of(run.primary_test)})."
             f" Equivalence is claimed where the {100 * (1 - 2 * run.alpha):g} % interval lies within"
             f" ±{run.settings.statistics.equivalence_margin} log2."
         ),

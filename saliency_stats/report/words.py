@@ -35,16 +35,6 @@ CONTRAST_WORDS: Final = {
     "confident_vs_unsure": "confident against unsure",
     "magnification_vs_reference": "against the reference magnification",
 }
-TEST_WORDS: Final = {
-    "t_slide_means": "t over slide means",
-    "sign_flip": "sign-flip over slides",
-    "cluster_bootstrap": "cluster bootstrap (percentile-t)",
-    "bootstrap_bca": "cluster bootstrap (BCa)",
-    "wilcoxon": "Wilcoxon over slides",
-    "mixed_satterthwaite": "random intercept (Satterthwaite)",
-    "mixed_kenward_roger": "random intercept (Kenward–Roger)",
-    "cluster_robust": "cluster-robust (CR2, Bell–McCaffrey)",
-}
 STEP_WORDS: Final = {
     "listed": "Listed",
     "used": "Readable and used",
@@ -67,11 +57,6 @@ def model_words(model: str) -> str:
     if model.startswith(f"{TRAINED}-"):
         return f"trained {MINUS} {model.removeprefix(f'{TRAINED}-')}"
     return f"{model} control"
-
-
-def test_words(test: str) -> str:
-    """Return what a test is called; of one that is not known here, its name in words."""
-    return TEST_WORDS.get(test, test.replace("_", " "))
 
 
 def control_words(control: str, what: str = "") -> str:

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from saliency_stats.report import words
-from saliency_stats.statistics import CONTRASTS, DIFFERENCES, STEPS, TESTS
+from saliency_stats.statistics import CONTRASTS, DIFFERENCES, STEPS
 
 NAN = math.nan
 
@@ -64,8 +64,6 @@ NAN = math.nan
         (words.control_words, ("shuffled", "shuffled: other labels"), "shuffled control (other labels)"),
         (words.architecture_words, ("densenet201",), "DenseNet-201"),
         (words.architecture_words, ("my_densenet201",), "my_densenet201"),
-        (words.test_words, ("wilcoxon",), "Wilcoxon over slides"),
-        (words.test_words, ("my_test",), "my test"),
     ],
 )
 def test_words(function, arguments, expected):
@@ -73,7 +71,6 @@ def test_words(function, arguments, expected):
 
 
 def test_everything_that_the_tables_name_has_words():
-    assert set(words.TEST_WORDS) == set(TESTS)
     assert {*CONTRASTS, *DIFFERENCES} <= set(words.CONTRAST_WORDS)
     assert tuple(words.STEP_WORDS) == STEPS
     assert words.CONTRAST_WORDS["stroma_vs_nucleus"] == "stroma : nucleus"

@@ -23,10 +23,10 @@ from saliency_stats.report.words import (
     percent,
     ratio,
     ratio_interval,
-    test_words,
     whole,
 )
 from saliency_stats.statistics import BOTH_LABELS, DIFFERENCES, PRIMARY
+from saliency_stats.statistics.registry import words_of
 from saliency_stats.vocabulary import TRAINED
 
 _STATUS: Final = {"tested": "tested", "no_inference": "not tested", "not_interpretable": "not interpretable"}
@@ -107,7 +107,7 @@ def differences_table(run: Run) -> Table:
             ratio_interval(row.ci_low, row.ci_high),
             p_words(row.p_value),
             p_words(row.p_adjusted),
-            test_words(row.test) if np.isfinite(row.p_value) else _STATUS.get(row.status, row.status),
+            words_of(row.test) if np.isfinite(row.p_value) else _STATUS.get(row.status, row.status),
         )
         for row in records(answered)
     ]
@@ -164,7 +164,7 @@ def tests_table(run: Run) -> Table:
         cells.append(
             (
                 *_stratum(row, several=several),
-                test_words(row.test),
+                words_of(row.test),
                 ratio(row.estimate),
                 ratio_interval(row.ci_low, row.ci_high),
                 p_words(row.p_value),
