@@ -17,9 +17,10 @@ from saliency_stats.report.figures.style import (
     new_figure,
 )
 from saliency_stats.report.run import Run, records
-from saliency_stats.report.words import TEST_WORDS, count, magnification_words, p_sign
+from saliency_stats.report.words import count, magnification_words, p_sign
 from saliency_stats.statistics.causal import SUM_OF_LABELS
 from saliency_stats.statistics.largest import largest
+from saliency_stats.statistics.registry import words_of
 from saliency_stats.vocabulary import TISSUE, TRAINED
 
 _NOTHING: Final = "no magnification has judged patches of both classes with a compartment replaced"
@@ -104,7 +105,7 @@ def caption_separation(run: Run, causal: pd.DataFrame) -> str:
             f", with {run.confidence_percent} intervals that hold", ", without intervals, which hold", 1
         )
     n = int(rows["n_units"].max())
-    return f"{text} Test: {TEST_WORDS.get(test, test)}, {count(n, run.unit)}."
+    return f"{text} Test: {words_of(test)}, {count(n, run.unit)}."
 
 
 def _shown(run: Run, causal: pd.DataFrame) -> tuple[pd.DataFrame, str]:
