@@ -1,6 +1,5 @@
 """The specification curve shows the numbers of its table, in order, and marks the study's own."""
 
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from matplotlib.figure import Figure
 
 from saliency_stats.compartments.variants import VARIANTS
 from saliency_stats.errors import StorageError
+from saliency_stats.execution.schema import TABLES
 from saliency_stats.report.figures.multiverse import (
     caption_multiverse,
     caption_segmentation,
@@ -21,19 +21,24 @@ from saliency_stats.report.figures.multiverse import (
 from saliency_stats.report.figures.style import TRAINED_COLOUR, house_style, save
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import ratio_interval
-from saliency_stats.statistics.multiverse import MULTIVERSE_COLUMNS
+from saliency_stats.statistics.multiverse import DIMENSIONS, MULTIVERSE_COLUMNS
 
-USUAL = {"method": "gradient", "reduction": "l2", "target": "correct", "segmentation": "usual", "min_confidence": 0.9}
+#: Levels of each dimension by name, the study's own first; a dimension without one here has a single level.
+LEVELS = {
+    "method": ("gradient", "occlusion"),
+    "reduction": ("l2",),
+    "segmentation": tuple(variant.name for variant in VARIANTS),
+    "min_confidence": (0.9, 0.99),
+}
+USUAL = {name: LEVELS.get(name, ("same",))[0] for name in DIMENSIONS}
 
 
 def _table(*, tested: bool = True, magnifications: tuple[float, ...] = (20.0,)) -> pd.DataFrame:
     """Every variant, two methods and two confidences, in random order; two of them without an estimate."""
     rng = np.random.default_rng(0)
-    names = [variant.name for variant in VARIANTS]
     rows = []
-    for values in product(
-        ("benign", "malignant"), magnifications, ("gradient", "occlusion"), ("l2",), ("correct",), names, (0.9, 0.99)
-    ):
+    levels = (LEVELS.get(name, ("same",)) for name in DIMENSIONS)
+    for values in product(("benign", "malignant"), magnifications, *levels):
         row = dict(
             zip(("label", "magnification", *USUAL), values, strict=True),
             cytoplasm_um=5.0,
@@ -58,8 +63,8 @@ def _table(*, tested: bool = True, magnifications: tuple[float, ...] = (20.0,)) 
 
 
 def _run(run_folder: Path, tmp_path: Path, table: pd.DataFrame) -> Run:
-    table.to_csv(tmp_path / "multiverse.csv", index=False)
-    return replace(Run.read(run_folder), folder=tmp_path)
+    missing = [name for name in TABLES["multiverse"].required if name not in table]
+    return Run.read(run_folder).changed(multiverse=table.assign(**dict.fromkeys(missing, "")))
 
 
 def _drawn(figure: Figure) -> Figure:
@@ -99,7 +104,7 @@ def test_the_caption_counts_what_agrees(run_folder: Path, tmp_path: Path) -> Non
         sure = f"{100 * ((own['estimate'] > 0) & own['significant']).mean():.0f} %"
         assert f"{label.capitalize()}, 20×: 46 specifications (46 with values of their own)" in caption
         assert f"denser in the cytoplasm in {above}, significantly so in {sure}" in caption
-    assert "The same in all: reduction of colours l2, explained class correct." in caption
+    assert "The same in all: reduction of colours l2" in caption
     assert "4 specifications without an estimate left out" in caption
 
 
@@ -123,7 +128,7 @@ def test_segmentations_are_those_of_the_study_and_the_band_is_their_range(run_fo
 
 def test_without_intervals_and_at_several_magnifications_it_is_drawn_too(run_folder: Path, tmp_path: Path) -> None:
     run = _run(run_folder, tmp_path, _table(tested=False, magnifications=(10.0, 20.0)))
-    run = run.changed(patches=pd.concat([run.patches, run.patches.assign(magnification="10")]))
+    run = run.changed(patches=pd.concat([run.patches, run.patches.assign(magnification=10.0)]))
     with house_style():
         for name, draw in (("curve", draw_multiverse), ("segmentation", draw_segmentation)):
             figure = draw(run)

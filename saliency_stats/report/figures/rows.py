@@ -1,0 +1,212 @@
+"""What the figures of many estimates share: panels by magnification and class, and marks with a table's intervals."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from saliency_stats.report.figures.style import QUIET, WIDTH_IN, new_figure, ratio_axis
+from saliency_stats.report.run import Run
+from saliency_stats.report.words import magnification_words
+
+#: Width (in) of figures whose rows have long names.
+WIDE_IN: Final = 8.4
+#: Ticks that a narrow panel has room for.
+_MOST_TICKS: Final = 6.5
+#: An axis of ratios reaches at least this far (log2) to both sides of no preference.
+_LEAST_REACH: Final = 0.1
+
+Stratum = tuple[float, str]
+
+
+class Look(NamedTuple):
+    """How one kind of estimate is drawn: its mark, with its size (points²), and the width of its interval's line."""
+
+    colour: str
+    marker: str
+    size: float = 21.0
+    line: float = 1.3
+
+
+def strata(run: Run, table: pd.DataFrame) -> list[Stratum]:
+    """Return the magnifications, coarse to fine, and classes that a table has rows of, in reading order."""
+    present = set(zip(table["magnification"], table["label"], strict=True))
+    return [(at, label) for at in run.magnifications for label in run.labels if (at, label) in present]
+
+
+def of_stratum(table: pd.DataFrame, stratum: Stratum) -> pd.DataFrame:
+    """Return the rows of one magnification and class."""
+    return table[(table["magnification"] == stratum[0]) & (table["label"] == stratum[1])]
+
+
+def place_words(stratum: Stratum) -> str:
+    """Return "Benign, 20×", which begins a sentence of a caption."""
+    return f"{stratum[1].capitalize()}, {magnification_words(stratum[0])}"
+
+
+def panels(
+    run: Run, table: pd.DataFrame, height_in: float, *, around_in: float = 0.55, width_in: float = WIDTH_IN, **grid: Any
+) -> tuple[Figure, dict[Stratum, Any]]:
+    """Make a figure with a row of panels per magnification and a column, or several, per class.
+
+    Parameters
+    ----------
+    run, table
+        The run, and the table that tells which magnifications and classes there are.
+    height_in, around_in, width_in
+        Height of the panels of one magnification, of what is around all of them, and width of the figure.
+    **grid
+        As :meth:`matplotlib.figure.Figure.subplots` takes them; ``width_ratios`` and ``height_ratios`` are those of
+        one class and one magnification, and give the number of panels that each has.
+
+    Returns
+    -------
+    Figure, dict
+        By magnification and class the array of its panels.
+    """
+    found = strata(run, table)
+    magnifications, labels = (list(dict.fromkeys(names)) for names in zip(*found, strict=True))
+    down, across = grid.pop("height_ratios", [1.0]), grid.pop("width_ratios", [1.0])
+    figure = new_figure(len(magnifications) * height_in + around_in, width_in)
+    axes = figure.subplots(
+        len(magnifications) * len(down),
+        len(labels) * len(across),
+        squeeze=False,
+        height_ratios=down * len(magnifications),
+        width_ratios=across * len(labels),
+        **grid,
+    )
+    blocks = [
+        ((at, label), axes[j * len(down) :, k * len(across) :][: len(down), : len(across)].ravel())
+        for j, at in enumerate(magnifications)
+        for k, label in enumerate(labels)
+    ]
+    return figure, dict(blocks)
+
+
+def mark_estimates(
+    axes: Axes,
+    rows: pd.DataFrame,
+    looks: Mapping[str, Look],
+    *,
+    look: str,
+    at: str,
+    hollow: Any = False,
+    upright: bool = False,
+    columns: Sequence[str] = ("estimate", "ci_low", "ci_high"),
+    edge: str | None = None,
+    **mark: Any,
+) -> None:
+    """Mark estimates, each with a line over its interval. Both are the table's: nothing is estimated here.
+
+    Parameters
+    ----------
+    axes, rows
+        The panel, and one row per estimate; rows without an estimate are left out.
+    looks, look
+        How each kind is drawn, and the column that names the kind.
+    at
+        The column of the places along the other axis.
+    hollow
+        Which of the rows have an open mark.
+    upright
+        Whether values go up instead of to the right.
+    columns
+        The estimate and the limits of its interval.
+    edge
+        Colour around the marks; their own where None.
+    **mark
+        As :func:`seaborn.scatterplot` takes them.
+    """
+    value, low, high = columns
+    known = rows.assign(hollow=hollow)[np.isfinite(rows[value])]
+    draw_lines = axes.vlines if upright else axes.hlines
+    for name, part in known[np.isfinite(known[low])].groupby(look, sort=False):
+        kind = looks[str(name)]
+        draw_lines(part[at], part[low], part[high], color=kind.colour, linewidth=kind.line)
+    across, up = (at, value) if upright else (value, at)
+    scatter(axes, known, across, up, looks, look, edge=edge, zorder=3, **mark)
+    points: Any = axes.collections[-1]
+    faces = points.get_facecolors()
+    if edge is None:
+        points.set_edgecolors(faces.copy())
+    points.set_facecolors(np.where(known["hollow"].to_numpy(dtype=bool)[:, None], (1.0, 1.0, 1.0, 1.0), faces))
+
+
+def scatter(
+    axes: Axes,
+    rows: pd.DataFrame,
+    x: str,
+    y: str,
+    looks: Mapping[str, Look],
+    look: str,
+    *,
+    edge: str | None = None,
+    **mark: Any,
+) -> None:
+    """Draw a mark for each row, in the look that its column `look` names; axes stay without words."""
+    kinds = zip(*looks.values(), strict=True)
+    palette, markers, sizes, _ = (dict(zip(looks, values, strict=True)) for values in kinds)
+    style: dict[str, Any] = {"palette": palette, "markers": markers, "sizes": sizes, "edgecolor": edge, "linewidth": 1}
+    sns.scatterplot(
+        rows, x=x, y=y, hue=look, style=look, size=look, legend=False, ax=axes, **(style | mark)
+    )
+    for label in (axes.xaxis.label, axes.yaxis.label):  # seaborn writes the names of columns there
+        label.set(text="", visible=True)
+
+
+def handle(words: str, look: Look, *, hollow: bool = False, **line: Any) -> Line2D:
+    """Return the legend's entry for a kind of mark."""
+    face = "white" if hollow else look.colour
+    style: dict[str, Any] = {"linestyle": "none", "markersize": look.size**0.5, "markerfacecolor": face}
+    return Line2D([], [], marker=look.marker, color=look.colour, label=words, **(style | line))
+
+
+def name_rows(axes: Axes, places: Sequence[float], words: Sequence[str], bold: Sequence[bool], **text: Any) -> None:
+    """Write the names of rows beside the leftmost panel, some of them bold."""
+    spec: Any = axes.get_subplotspec()
+    if spec.is_first_col():
+        axes.set_yticks(places, words, **text)
+        for tick, heavy in zip(axes.get_yticklabels(), bold, strict=True):
+            tick.set_fontweight("bold" if heavy else "normal")
+
+
+def name_below(axes: Axes, words: str) -> None:
+    """Write what the values are below the lowest panels."""
+    spec: Any = axes.get_subplotspec()
+    if spec.is_last_row():
+        axes.set_xlabel(words)
+
+
+def no_preference(axes: Axes, which: str) -> None:
+    """Mark zero on an axis (``"x"`` or ``"y"``) by a broken line: no preference, or no effect."""
+    (axes.axvline if which == "x" else axes.axhline)(0.0, color=QUIET, linestyle="--", linewidth=0.9, zorder=0)
+
+
+def fit_ratios(axes: Axes, values: pd.DataFrame, which: str = "x") -> None:
+    """Fit an axis of ratios to log2 values and to no preference, which a broken line marks."""
+    found = values.to_numpy(np.float64)
+    found = found[np.isfinite(found)]
+    no_preference(axes, which)
+    ratio_axis(axes, which, min(-_LEAST_REACH, *found, 0.0), max(_LEAST_REACH, *found, 0.0))
+    if which == "x":
+        axes.spines["left"].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+        _thin_ticks(axes)
+
+
+def _thin_ticks(axes: Axes) -> None:
+    """Drop ticks until their labels stand apart: the narrow panels have room for few."""
+    low, high = axes.get_xlim()
+    ticks = list(axes.get_xticks())
+    room = (high - low) / _MOST_TICKS
+    while len(ticks) > 1 and min(after - before for before, after in pairwise(ticks)) < room:
+        middle = int(np.argmin(np.abs(ticks)))  # 1 : 1 stays
+        ticks = [tick for k, tick in enumerate(ticks) if (k - middle) % 2 == 0]
+    axes.xaxis.set_ticks(ticks)
