@@ -171,7 +171,9 @@ def _looks(run: Run, rows: pd.DataFrame) -> dict[str, Look]:
     names = [name for name in _reductions(run, rows["reduction"]) if name != NO_REDUCTION]
     colours = {name: _LOOKS[min(k, len(_LOOKS) - 1)] for k, name in enumerate(names)} | {NO_REDUCTION: _ONE_CHANNEL}
     looks = {name: Look(*look) for name, look in colours.items()}
-    controls = {f"{name} of a control": Look(CONTROL_COLOUR, marker, 11.5, 0.8) for name, (_, marker) in colours.items()}
+    controls = {
+        f"{name} of a control": Look(CONTROL_COLOUR, marker, 11.5, 0.8) for name, (_, marker) in colours.items()
+    }
     return looks | controls
 
 

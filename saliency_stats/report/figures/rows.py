@@ -101,6 +101,7 @@ def mark_estimates(
     upright: bool = False,
     columns: Sequence[str] = ("estimate", "ci_low", "ci_high"),
     edge: str | None = None,
+    opacity: float = 1.0,
     **mark: Any,
 ) -> None:
     """Mark estimates, each with a line over its interval. Both are the table's: nothing is estimated here.
@@ -121,6 +122,8 @@ def mark_estimates(
         The estimate and the limits of its interval.
     edge
         Colour around the marks; their own where None.
+    opacity
+        Of the lines.
     **mark
         As :func:`seaborn.scatterplot` takes them.
     """
@@ -129,7 +132,7 @@ def mark_estimates(
     draw_lines = axes.vlines if upright else axes.hlines
     for name, part in known[np.isfinite(known[low])].groupby(look, sort=False):
         kind = looks[str(name)]
-        draw_lines(part[at], part[low], part[high], color=kind.colour, linewidth=kind.line)
+        draw_lines(part[at], part[low], part[high], color=kind.colour, linewidth=kind.line, alpha=opacity)
     across, up = (at, value) if upright else (value, at)
     scatter(axes, known, across, up, looks, look, edge=edge, zorder=3, **mark)
     points: Any = axes.collections[-1]
@@ -154,9 +157,7 @@ def scatter(
     kinds = zip(*looks.values(), strict=True)
     palette, markers, sizes, _ = (dict(zip(looks, values, strict=True)) for values in kinds)
     style: dict[str, Any] = {"palette": palette, "markers": markers, "sizes": sizes, "edgecolor": edge, "linewidth": 1}
-    sns.scatterplot(
-        rows, x=x, y=y, hue=look, style=look, size=look, legend=False, ax=axes, **(style | mark)
-    )
+    sns.scatterplot(rows, x=x, y=y, hue=look, style=look, size=look, legend=False, ax=axes, **(style | mark))
     for label in (axes.xaxis.label, axes.yaxis.label):  # seaborn writes the names of columns there
         label.set(text="", visible=True)
 

@@ -187,6 +187,7 @@ def seen() -> Seen:
 @pytest.fixture(scope="session")
 def equal_bytes(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Callable[[], Figure]], bool]:
     """Tells whether a figure drawn twice is the same file."""
+
     def equal(draw: Callable[[], Figure]) -> bool:
         folder = tmp_path_factory.mktemp("twice")
         with house_style():
