@@ -7,7 +7,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from saliency_stats.report.figures.rows import Look, handle, mark_estimates, no_preference, of_stratum, scatter, strata
+from saliency_stats.report.figures.rows import (
+    Look,
+    handle,
+    in_order,
+    mark_estimates,
+    no_preference,
+    of_stratum,
+    scatter,
+    strata,
+)
 from saliency_stats.report.figures.style import (
     COMPARTMENT_COLOURS,
     CONTROL_COLOUR,
@@ -121,8 +130,7 @@ def caption_causal(run: Run) -> str:
 
 def replacements(table: pd.DataFrame) -> list[str]:
     """Return the replacements of a table, known ones first."""
-    present = set(table["replacement"])
-    return [name for name in dict.fromkeys([*_REPLACEMENT_WORDS, *sorted(present)]) if name in present]
+    return in_order(_REPLACEMENT_WORDS, table["replacement"])
 
 
 def replacement_words(replacement: str) -> str:
@@ -167,7 +175,7 @@ def _draw_drops(axes: Axes, run: Run, rows: pd.DataFrame, kinds: list[str]) -> N
                 reach += [found.each.min(), found.each.max()] if few else np.percentile(found.each, _BULK).tolist()
     by_unit = units_known(run, rows)
     look: dict[str, Any] = {"alpha": 0.75, "rasterized": False} if by_unit else {"alpha": 0.35, "rasterized": True}
-    scatter(axes, pd.concat(dots), "at", "each", _looks(11 if by_unit else 2.5), "compartment", linewidth=0, **look)
+    scatter(axes, pd.concat(dots), ("at", "each"), _looks(11 if by_unit else 2.5), "compartment", linewidth=0, **look)
     looks = {column: look for column, (_, look) in _MEANS.items()}
     columns, table = ("mean", "low", "high"), pd.DataFrame(means)
     mark_estimates(axes, table, looks, look="look", at="at", upright=True, columns=columns, edge="white")
@@ -182,11 +190,11 @@ def _draw_scatter(axes: Axes, run: Run, rows: pd.DataFrame) -> None:
         step = max(1, len(rows) // _MOST_POINTS)
         thin = rows[rows.groupby("compartment").cumcount() % step == 0]
         look: dict[str, Any] = {"alpha": 0.25, "linewidth": 0, "rasterized": True}
-        scatter(axes, thin, "density", "drop_per_area", _looks(3.0), "compartment", **look)
+        scatter(axes, thin, ("density", "drop_per_area"), _looks(3.0), "compartment", **look)
         if units_known(run, rows):
             means = rows.groupby(["compartment", run.unit_column])[["density", "drop_per_area"]].mean().reset_index()
             looks = _looks(13.0)
-            scatter(axes, means, "density", "drop_per_area", looks, "compartment", edge="white", linewidth=0.4)
+            scatter(axes, means, ("density", "drop_per_area"), looks, "compartment", edgecolor="white", linewidth=0.4)
         low, high = np.percentile(rows["drop_per_area"], _SCATTER_BULK)
         _fit(axes, min(low, 0.0), max(high, 0.0))
     no_preference(axes, "x")

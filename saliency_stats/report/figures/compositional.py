@@ -5,10 +5,12 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon
 
+from saliency_stats.report.figures.rows import Look, handle, of_stratum, strata
 from saliency_stats.report.figures.style import (
     COMPARTMENT_COLOURS,
     DIFFERENCE_COLOUR,
@@ -18,9 +20,8 @@ from saliency_stats.report.figures.style import (
     new_figure,
 )
 from saliency_stats.report.run import Run, records
-from saliency_stats.report.words import count, listing, magnification_words, model_words, number, p_sign
-from saliency_stats.statistics import StatisticsParameters
-from saliency_stats.statistics.compositional import ILR, composition, compositional_table, ilr_values, inverse_ilr
+from saliency_stats.report.words import count, listing, magnification_words, number, p_sign
+from saliency_stats.statistics.compositional import ILR, composition, ilr_values, inverse_ilr
 from saliency_stats.statistics.multivariate import confidence_region, hotelling
 from saliency_stats.typing import Float64Array
 from saliency_stats.vocabulary import TISSUE, TRAINED
@@ -29,7 +30,7 @@ _NO_PATCH: Final = "no patch of the evaluation split was classified correctly an
 _NOT_ALL_THREE: Final = "no judged patch has saliency in nuclei, cytoplasm and stroma alike"
 #: With fewer units a region would fill the triangle.
 _MIN_UNITS_REGION: Final = 4
-_LOOKS: Final = {"benign": ("o", TRAINED_COLOUR), "malignant": ("^", DIFFERENCE_COLOUR)}
+_LOOKS: Final = {"benign": Look(TRAINED_COLOUR, "o"), "malignant": Look(DIFFERENCE_COLOUR, "^")}
 _WORDS: Final = {"nucleus": "nuclei", "cytoplasm": "cytoplasm", "stroma": "stroma"}
 #: The triangle's corners, in the order of ``TISSUE``: cytoplasm on top, so that the claim under test points upwards.
 _CORNERS: Final = np.array([[0.0, 0.0], [0.5, np.sqrt(0.75)], [1.0, 0.0]])
@@ -104,7 +105,7 @@ def caption_ternary(run: Run) -> str:
         " (share of the saliency divided by share of the area, averaged as log ratios and shown in % of the sum"
         " of the three"
         f"{f'; the triangle is cut at {100 * cut:.0f} %' if cut else ''}). At the cross saliency goes with area; on a"
-        f" dashed line two tissues are alike; large marks are means{region}{hollow}. {_numbers(run)}"
+        f" dashed line two tissues are alike; large marks are means{region}{hollow}.{_numbers(run)}"
     )
 
 
@@ -190,33 +191,19 @@ def _triangle(axes: Any, cut: float) -> None:
 
 
 def _draw_cloud(axes: Any, cloud: _Cloud, cut: float) -> None:
-    marker, colour = _LOOKS[cloud.label]
+    look = _LOOKS[cloud.label]
     if cloud.region.size:
         border = _plane(cloud.region, cut)
-        axes.add_patch(Polygon(border, facecolor=colour, alpha=0.15, linewidth=0, zorder=2))
-        axes.add_patch(Polygon(border, fill=False, edgecolor=colour, linewidth=1.0, zorder=4))
-    axes.scatter(
-        *_plane(cloud.each, cut).T,
-        marker=marker,
-        s=9 if cloud.by_unit else 2.5,
-        color=colour,
-        linewidth=0,
-        alpha=0.55 if cloud.by_unit else 0.35,
-        rasterized=not cloud.by_unit,
-        zorder=3,
-    )
-    axes.scatter(
-        *_plane(cloud.controls, cut).T,
-        marker=marker,
-        s=20,
-        facecolor="white",
-        edgecolor=colour,
-        linewidth=1.0,
-        zorder=4,
-    )
-    axes.scatter(
-        *_plane(cloud.mean, cut), marker=marker, s=30, color=colour, edgecolor="white", linewidth=0.8, zorder=5
-    )
+        axes.add_patch(Polygon(border, facecolor=look.colour, alpha=0.15, linewidth=0, zorder=2))
+        axes.add_patch(Polygon(border, fill=False, edgecolor=look.colour, linewidth=1.0, zorder=4))
+    dots = {"s": 9.0, "alpha": 0.55} if cloud.by_unit else {"s": 2.5, "alpha": 0.35, "rasterized": True}
+    for places, style in (
+        (cloud.each, {**dots, "color": look.colour, "linewidth": 0, "zorder": 3}),
+        (cloud.controls, {"s": 20.0, "facecolor": "white", "edgecolor": look.colour, "linewidth": 1, "zorder": 4}),
+        (cloud.mean[None], {"s": 30.0, "color": look.colour, "edgecolor": "white", "linewidth": 0.8, "zorder": 5}),
+    ):
+        x, y = _plane(places, cut).T
+        sns.scatterplot(x=x, y=y, marker=look.marker, legend=False, ax=axes, **style)
 
 
 def _mark_as_area(axes: Any, clouds: list[_Cloud], cut: float) -> None:
@@ -236,15 +223,15 @@ def _handles(run: Run, panels: dict[float, list[_Cloud]]) -> list[Line2D]:
     clouds = [cloud for clouds in panels.values() for cloud in clouds]
     one = f"one {run.unit}" if all(cloud.by_unit for cloud in clouds) else "one patch"
     region = f", {run.confidence_percent} region" if any(cloud.region.size for cloud in clouds) else ""
-    control = model_words(run.controls[0]) if len(run.controls) == 1 else "controls"
-    kinds: list[tuple[str, dict[str, Any]]] = [
-        (one, {"markersize": 3.5, "alpha": 0.6, "markeredgewidth": 0.0}),
-        (f"mean{region}", {"markersize": 5.5, "markeredgecolor": "white"}),
-        (f"mean, {control}", {"markersize": 4.5, "markerfacecolor": "white"}),
+    control = f"{run.words('controls', run.controls[0])} control" if len(run.controls) == 1 else "controls"
+    kinds: list[tuple[str, float, dict[str, Any]]] = [
+        (one, 12.0, {"alpha": 0.6, "markeredgewidth": 0.0}),
+        (f"mean{region}", 30.0, {"markeredgecolor": "white"}),
+        *([(f"mean, {control}", 20.0, {"markerfacecolor": "white"})] if run.controls else []),
     ]
     return [
-        Line2D([], [], marker=_LOOKS[label][0], color=_LOOKS[label][1], linestyle="", label=f"{label}, {what}", **look)
-        for what, look in (kinds if run.controls else kinds[:-1])
+        handle(f"{label}, {what}", _LOOKS[label]._replace(size=size), **look)
+        for what, size, look in kinds
         for label in dict.fromkeys(cloud.label for cloud in clouds)
     ]
 
@@ -260,26 +247,11 @@ def _n_words(run: Run, cloud: _Cloud) -> str:
 
 
 def _numbers(run: Run) -> str:
-    """Put every class at every magnification into one sentence, as in ``compositional.csv``."""
-    table = compositional_table(
-        run.own_ledger,
-        run.own_predictions,
-        settings=StatisticsParameters(
-            unit="patient" if run.unit == "patient" else "slide",
-            alpha=run.alpha,
-            correction=run.settings.statistics.correction,
-            min_confidence=run.settings.saliency.min_confidence,
-            evaluation_split=run.evaluation_split,
-            min_slides=int(run.settings.statistics.min_slides),
-            assume_independent=bool(run.settings.statistics.assume_independent),
-        ),
-        learned={magnification: run.learned[magnification] for magnification in run.magnifications},
-    )
-    shown = table[(table["model"] == TRAINED) & (table["method"] == run.method) & (table["reduction"] == run.reduction)]
-    found = {(row.magnification, row.label): row for row in records(shown[shown["n_patches"] > 0])}
-    order = [(magnification, label) for magnification in run.magnifications for label in run.labels]
-    words = "; ".join(_row_words(found[key]) for key in order if key in found)
-    return f"{words[0].upper()}{words[1:]}."
+    """Put every class at every magnification into one sentence, from ``compositional.csv``."""
+    table = run.of_own_map(run.compositional)
+    shown = table[(table["model"] == TRAINED) & (table["n_patches"] > 0)]
+    words = "; ".join(_row_words(row) for stratum in strata(run, shown) for row in records(of_stratum(shown, stratum)))
+    return f" {words[0].upper()}{words[1:]}." if words else ""
 
 
 def _row_words(row: Any) -> str:

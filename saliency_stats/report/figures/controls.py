@@ -14,6 +14,7 @@ from saliency_stats.report.figures.rows import (
     Look,
     fit_ratios,
     handle,
+    in_order,
     mark_estimates,
     name_below,
     name_rows,
@@ -79,8 +80,7 @@ def control_rows(run: Run) -> pd.DataFrame:
     alone = np.where(found["method"] == found["model"], _OF_IMAGES, _NETWORKS)
     group = [recorded.get(name, {}).get("group", other) for name, other in zip(found["model"], alone, strict=True)]
     groups = list(dict.fromkeys([*(control["group"] for control in recorded.values()), _OF_IMAGES]))
-    models = [*recorded, *sorted(set(found["model"]) - set(recorded))]
-    order = {"group": groups.index, "model": models.index}
+    order = {"group": groups.index, "model": in_order(recorded, found["model"]).index}
     return found.assign(group=group).sort_values(
         ["group", "model"], key=lambda names: names.map(order[str(names.name)]), kind="stable", ignore_index=True
     )

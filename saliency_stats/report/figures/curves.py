@@ -76,7 +76,7 @@ def shown_curves(run: Run) -> pd.DataFrame:
 def _means(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
     """Return the mean logit over units, and its interval, of every compartment and share (%)."""
     found = [
-        {"compartment": name, "share": 100 * float(share), "mean": one.mean, "low": one.low, "high": one.high}
+        {"compartment": name, "share": 100 * float(str(share)), "mean": one.mean, "low": one.low, "high": one.high}
         for (name, share), part in rows.groupby(["compartment", "share"])
         for one in [points(run, part, "logit")]
     ]

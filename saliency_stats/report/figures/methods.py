@@ -14,6 +14,7 @@ from saliency_stats.report.figures.rows import (
     Look,
     fit_ratios,
     handle,
+    in_order,
     mark_estimates,
     name_below,
     name_rows,
@@ -98,8 +99,7 @@ def caption_methods(run: Run) -> str:
         " line the saliency is denser in the cytoplasm (the claim under test), left of it in the nuclei. Shape and"
         " colour: how the colours of a pixel were reduced to one number. Filled: the trained network."
     )
-    controls = _controls(run, rows)
-    if controls:
+    if controls := _controls(run, rows):
         recorded = run.recorded("controls", {})
         meanings = listing(recorded.get(name, {}).get("is", name) for name in controls)
         text += f" Grey and open: the same method on a control ({meanings})."
@@ -140,21 +140,17 @@ def reduction_words(reduction: str) -> str:
 
 def _methods(run: Run, rows: pd.DataFrame) -> list[str]:
     """Return the methods of rows in the order of the run's record."""
-    recorded, present = run.recorded("methods", {}), set(rows["method"])
-    return [*(name for name in recorded if name in present), *sorted(present - set(recorded))]
+    return in_order(run.recorded("methods", {}), rows["method"])
 
 
 def _reductions(run: Run, present: pd.Series) -> list[str]:
     """Return the reductions that are present, the study's own first, in the order of its settings."""
     asked = [run.settings.saliency.reduction, *run.settings.saliency.more_reductions]
-    others = sorted(set(present) - {*asked, NO_REDUCTION})
-    return [name for name in dict.fromkeys([*asked, *others, NO_REDUCTION]) if (present == name).any()]
+    return in_order([*asked, *sorted(set(present) - {NO_REDUCTION})], present)
 
 
 def _controls(run: Run, rows: pd.DataFrame) -> list[str]:
-    order = list(run.recorded("controls", {}))
-    present = set(rows["model"]) - {TRAINED}
-    return sorted(present, key=lambda name: (order.index(name) if name in order else len(order), name))
+    return in_order(run.recorded("controls", {}), set(rows["model"]) - {TRAINED})
 
 
 def _times_input(run: Run, method: str) -> bool:
@@ -225,8 +221,7 @@ def _counts(run: Run, rows: pd.DataFrame, what: str, sign: float) -> str:
 
 def _handles(run: Run, rows: pd.DataFrame, looks: dict[str, Look]) -> list[Line2D]:
     handles = [handle(reduction_words(name), looks[name]) for name in _reductions(run, rows["reduction"])]
-    controls = _controls(run, rows)
-    if controls:
+    if controls := _controls(run, rows):
         words = f"{listing(run.words('controls', name) for name in controls)}, same shapes"
         handles.append(handle(words, Look(CONTROL_COLOUR, "o", 11.5), hollow=True, linestyle="-", linewidth=0.8))
     return handles

@@ -17,6 +17,7 @@ from saliency_stats.report.figures.rows import (
     Look,
     fit_ratios,
     handle,
+    in_order,
     mark_estimates,
     name_below,
     name_rows,
@@ -172,7 +173,8 @@ def _says(rows: pd.DataFrame) -> Any:
 
 
 def _dimensions(table: pd.DataFrame, *, varied: bool) -> list[str]:
-    return [name for name in DIMENSIONS if (len(table[name].unique()) > 1) is varied]
+    levels = {name: table[name].nunique() for name in DIMENSIONS}
+    return [name for name, n in levels.items() if (n > 1 if varied else n == 1)]
 
 
 def _levels(run: Run, table: pd.DataFrame, dimension: str) -> list[Any]:
@@ -180,16 +182,12 @@ def _levels(run: Run, table: pd.DataFrame, dimension: str) -> list[Any]:
     levels = table[dimension].unique()
     if pd.api.types.is_numeric_dtype(table[dimension]):
         return sorted(levels)
-    known = [
-        *table.loc[table["usual"], dimension],
-        *(variant.name for variant in VARIANTS),
-        *run.recorded("methods", {}),
-    ]
-    return [name for name in dict.fromkeys([*known, *sorted(levels)]) if name in levels]
+    listed = [variant.name for variant in VARIANTS] if dimension == "segmentation" else run.recorded("methods", {})
+    return in_order([*table.loc[table["usual"], dimension], *listed], levels)
 
 
 def _dashboard_lines(run: Run, table: pd.DataFrame) -> list[tuple[str, Any, str]]:
-    """Return a line for each dimension that varies, with None for a level, and one for each of its levels; with words."""
+    """Return a line, with words, for each dimension that varies (None for a level) and for each of its levels."""
     return [
         (name, level, _dimension_words(name) if level is None else _words(run, name, level))
         for name in _dimensions(table, varied=True)
@@ -207,12 +205,12 @@ def _words(run: Run, dimension: str, level: Any) -> str:
     if dimension == "segmentation":
         for pattern, spelt in _VARIANT_WORDS:
             level = re.sub(f"^{pattern}$", spelt, level)
-        return level.replace(" -", f" {MINUS}")
+        return str(level).replace(" -", f" {MINUS}")
     return level if isinstance(level, str) else f"{level:g}"
 
 
 def _mark_own(axes: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
-    scatter(axes, rows[rows["usual"]].assign(look="own"), x, y, _OWN, "look", linewidth=0, zorder=4)
+    scatter(axes, rows[rows["usual"]].assign(look="own"), (x, y), _OWN, "look", linewidth=0, zorder=4)
 
 
 def _draw_curve(axes: Axes, rows: pd.DataFrame) -> None:

@@ -1,7 +1,6 @@
 """What the figures of many estimates share: panels by magnification and class, and marks with a table's intervals."""
 
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -10,6 +9,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator
 
 from saliency_stats.report.figures.style import QUIET, WIDTH_IN, new_figure, ratio_axis
 from saliency_stats.report.run import Run
@@ -18,7 +18,7 @@ from saliency_stats.report.words import magnification_words
 #: Width (in) of figures whose rows have long names.
 WIDE_IN: Final = 8.4
 #: Ticks that a narrow panel has room for.
-_MOST_TICKS: Final = 6.5
+_MOST_TICKS: Final = 6
 #: An axis of ratios reaches at least this far (log2) to both sides of no preference.
 _LEAST_REACH: Final = 0.1
 
@@ -50,44 +50,31 @@ def place_words(stratum: Stratum) -> str:
     return f"{stratum[1].capitalize()}, {magnification_words(stratum[0])}"
 
 
+def in_order(known: Iterable[Any], present: Iterable[Any]) -> list[Any]:
+    """Return what is present, each once: first what is known, in its order, then the others, sorted."""
+    found = set(present)
+    return [name for name in dict.fromkeys([*known, *sorted(found)]) if name in found]
+
+
 def panels(
     run: Run, table: pd.DataFrame, height_in: float, *, around_in: float = 0.55, width_in: float = WIDTH_IN, **grid: Any
 ) -> tuple[Figure, dict[Stratum, Any]]:
-    """Make a figure with a row of panels per magnification and a column, or several, per class.
+    """Make a figure with a row of panels per magnification and a column per class: a figure, and a panel by stratum.
 
-    Parameters
-    ----------
-    run, table
-        The run, and the table that tells which magnifications and classes there are.
-    height_in, around_in, width_in
-        Height of the panels of one magnification, of what is around all of them, and width of the figure.
-    **grid
-        As :meth:`matplotlib.figure.Figure.subplots` takes them; ``width_ratios`` and ``height_ratios`` are those of
-        one class and one magnification, and give the number of panels that each has.
-
-    Returns
-    -------
-    Figure, dict
-        By magnification and class the array of its panels.
+    The height is that of one magnification, with what is ``around_in`` all of them. Where ``grid`` (as
+    :meth:`matplotlib.figure.Figure.subplots` takes it) has several ``width_ratios`` or ``height_ratios``, a stratum has
+    as many panels.
     """
-    found = strata(run, table)
-    magnifications, labels = (list(dict.fromkeys(names)) for names in zip(*found, strict=True))
+    magnifications, labels = (list(dict.fromkeys(names)) for names in zip(*strata(run, table), strict=True))
     down, across = grid.pop("height_ratios", [1.0]), grid.pop("width_ratios", [1.0])
+    grid |= {"height_ratios": down * len(magnifications), "width_ratios": across * len(labels), "squeeze": False}
     figure = new_figure(len(magnifications) * height_in + around_in, width_in)
-    axes = figure.subplots(
-        len(magnifications) * len(down),
-        len(labels) * len(across),
-        squeeze=False,
-        height_ratios=down * len(magnifications),
-        width_ratios=across * len(labels),
-        **grid,
-    )
-    blocks = [
-        ((at, label), axes[j * len(down) :, k * len(across) :][: len(down), : len(across)].ravel())
+    axes = figure.subplots(len(grid["height_ratios"]), len(grid["width_ratios"]), **grid)
+    return figure, {
+        (at, label): axes[j * len(down) : (j + 1) * len(down), k * len(across) : (k + 1) * len(across)].ravel()
         for j, at in enumerate(magnifications)
         for k, label in enumerate(labels)
-    ]
-    return figure, dict(blocks)
+    }
 
 
 def mark_estimates(
@@ -112,29 +99,24 @@ def mark_estimates(
         The panel, and one row per estimate; rows without an estimate are left out.
     looks, look
         How each kind is drawn, and the column that names the kind.
-    at
-        The column of the places along the other axis.
+    at, columns
+        The column of the places along the other axis; the columns of the estimate and, if any, the limits of its interval.
     hollow
         Which of the rows have an open mark.
     upright
         Whether values go up instead of to the right.
-    columns
-        The estimate and the limits of its interval.
-    edge
-        Colour around the marks; their own where None.
-    opacity
-        Of the lines.
+    edge, opacity
+        Colour around the marks (their own where None); opacity of the lines.
     **mark
         As :func:`seaborn.scatterplot` takes them.
     """
-    value, low, high = columns
+    value, *limits = columns
     known = rows.assign(hollow=hollow)[np.isfinite(rows[value])]
     draw_lines = axes.vlines if upright else axes.hlines
-    for name, part in known[np.isfinite(known[low])].groupby(look, sort=False):
+    for name, part in known.dropna(subset=limits).groupby(look, sort=False) if limits else ():
         kind = looks[str(name)]
-        draw_lines(part[at], part[low], part[high], color=kind.colour, linewidth=kind.line, alpha=opacity)
-    across, up = (at, value) if upright else (value, at)
-    scatter(axes, known, across, up, looks, look, edge=edge, zorder=3, **mark)
+        draw_lines(part[at], part[limits[0]], part[limits[1]], color=kind.colour, linewidth=kind.line, alpha=opacity)
+    scatter(axes, known, (at, value) if upright else (value, at), looks, look, edgecolor=edge, zorder=3, **mark)
     points: Any = axes.collections[-1]
     faces = points.get_facecolors()
     if edge is None:
@@ -143,21 +125,12 @@ def mark_estimates(
 
 
 def scatter(
-    axes: Axes,
-    rows: pd.DataFrame,
-    x: str,
-    y: str,
-    looks: Mapping[str, Look],
-    look: str,
-    *,
-    edge: str | None = None,
-    **mark: Any,
+    axes: Axes, rows: pd.DataFrame, xy: tuple[str, str], looks: Mapping[str, Look], look: str, **mark: Any
 ) -> None:
     """Draw a mark for each row, in the look that its column `look` names; axes stay without words."""
-    kinds = zip(*looks.values(), strict=True)
-    palette, markers, sizes, _ = (dict(zip(looks, values, strict=True)) for values in kinds)
-    style: dict[str, Any] = {"palette": palette, "markers": markers, "sizes": sizes, "edgecolor": edge, "linewidth": 1}
-    sns.scatterplot(rows, x=x, y=y, hue=look, style=look, size=look, legend=False, ax=axes, **(style | mark))
+    palette, markers, sizes = ({name: one[k] for name, one in looks.items()} for k in range(3))
+    style: dict[str, Any] = {"palette": palette, "markers": markers, "sizes": sizes, "edgecolor": None, "linewidth": 1}
+    sns.scatterplot(rows, x=xy[0], y=xy[1], hue=look, style=look, size=look, legend=False, ax=axes, **(style | mark))
     for label in (axes.xaxis.label, axes.yaxis.label):  # seaborn writes the names of columns there
         label.set(text="", visible=True)
 
@@ -199,15 +172,4 @@ def fit_ratios(axes: Axes, values: pd.DataFrame, which: str = "x") -> None:
     if which == "x":
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
-        _thin_ticks(axes)
-
-
-def _thin_ticks(axes: Axes) -> None:
-    """Drop ticks until their labels stand apart: the narrow panels have room for few."""
-    low, high = axes.get_xlim()
-    ticks = list(axes.get_xticks())
-    room = (high - low) / _MOST_TICKS
-    while len(ticks) > 1 and min(after - before for before, after in pairwise(ticks)) < room:
-        middle = int(np.argmin(np.abs(ticks)))  # 1 : 1 stays
-        ticks = [tick for k, tick in enumerate(ticks) if (k - middle) % 2 == 0]
-    axes.xaxis.set_ticks(ticks)
+        axes.xaxis.set_major_locator(FixedLocator([*axes.get_xticks()], nbins=_MOST_TICKS))  # 1 : 1 stays

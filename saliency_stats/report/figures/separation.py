@@ -27,8 +27,8 @@ _OTHERWISE: Final = "t_slide_means"
 _ROW_IN: Final = 2.5
 #: Distance between the marks of compartments, and half the width of a random region's.
 _APART, _HALF = 0.24, 0.07
-_LOOKS: Final = {name: Look(COMPARTMENT_COLOURS[name], "D", 30.0, 1.8) for name in TISSUE}
-_DROP, _EXCESS = ("drop", "random_drop", "random_drop"), ("estimate", "ci_low_simultaneous", "ci_high_simultaneous")
+_LOOKS: Final = {name: Look(COMPARTMENT_COLOURS[name], "D", 42.0, 1.8) for name in TISSUE}
+_DROP, _EXCESS = ("drop",), ("estimate", "ci_low_simultaneous", "ci_high_simultaneous")
 
 
 def has_separation(causal: pd.DataFrame) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,12 @@ from saliency_stats.report.run import Run
 from saliency_stats.saliency.controls import CONTROLS
 from saliency_stats.saliency.methods import METHODS
 from saliency_stats.settings import parse
+from saliency_stats.statistics import StatisticsParameters
+from saliency_stats.statistics.causal import causal_table
 from saliency_stats.study.parameters import described
+from saliency_stats.vocabulary import TISSUE
 
+IDENTITY = ["patch_id", "slide_id", "patient_id", "label", "split", "magnification", "model", "compartment"]
 IMAGES = ("sobel", "haematoxylin", "eosin")
 LABELS = ("benign", "malignant")
 REASON = "slides are unknown"
@@ -143,10 +148,18 @@ class Seen:
                 rows.append((x, y, to_hex(face).upper(), to_hex(edge).upper(), float(size), shape(path)))
         return pd.DataFrame(rows, columns=["x", "y", "face", "edge", "size", "shape"])
 
+    def segments(self, axes: Axes) -> list[np.ndarray]:
+        """Return the lines of intervals of a panel, each as its two ends."""
+        found = [line for of in axes.collections if type(of).__name__ == "LineCollection" for line in of.get_segments()]
+        return [line for line in map(np.asarray, found) if line.size]
+
     def lines(self, axes: Axes) -> set[tuple[float, float, float]]:
         """Return the horizontal intervals of a panel: height, low and high end."""
-        found = [line for of in axes.collections if type(of).__name__ == "LineCollection" for line in of.get_segments()]
-        return {(line[0][1], line[0][0], line[1][0]) for line in map(np.asarray, found) if line.size}
+        return {(line[0][1], line[0][0], line[1][0]) for line in self.segments(axes)}
+
+    def hexed(self, colour: Any) -> str:
+        """Name a colour."""
+        return to_hex(colour).upper()
 
     def rows(self, axes: Axes) -> dict[str, float]:
         """Return the names of a panel's rows, from above, and their heights."""
@@ -176,6 +189,43 @@ def shape(path: Any) -> str:
     upright = {3: "^" if path.vertices[:, 1].argmax() in (0, 3) else "v"}
     tilted = len(corners) == 4 and np.isclose(corners[:, 0], 0).any()
     return upright.get(len(corners), "D" if tilted else "s" if len(corners) == 4 else "o")
+
+
+def _replaced(run: Run) -> Run:
+    """Give a run an ablation, its causal table and its curves, of a decision that lies in the cytoplasm."""
+    rng = np.random.default_rng(0)
+    rows = run.own_ledger[run.own_ledger["compartment"].isin(TISSUE) & (run.own_ledger["status"] == "measured")]
+    rows = rows[rows["split"] == "test"].reset_index(drop=True)
+    slide = rows["patch_id"].str[:3].map({name: rng.normal(0, 0.5) for name in sorted(set(rows["patch_id"].str[:3]))})
+    own = np.where(rows["model"] == "trained", 2.0, 0.0) * (rows["compartment"] == "cytoplasm")
+    does = 1.0 + slide + own + 2 * np.log2(rows["density_ratio"]) + rng.normal(0, 0.6, len(rows))
+    parts = []
+    for kind, factor in (("mean", 1.0), ("blur", 0.4), ("stain", -0.2)):
+        for region, size in (
+            ("compartment", does * factor + rng.normal(0, 0.5, len(rows))),
+            ("random", 1.2 * factor + rng.normal(0, 0.4, len(rows))),
+        ):
+            logit = {"logit": 4.0, "logit_ablated": 4.0 - size * rows["area_share"]}
+            parts.append(rows[[*IDENTITY, "area_share"]].assign(replacement=kind, region=region, **logit))
+    ablation = pd.concat(parts, ignore_index=True)
+    causal = causal_table(ablation, run.own_ledger, run.population, StatisticsParameters(bootstrap_draws=2_000))
+    curves = [
+        rows[IDENTITY].assign(direction=direction, share=share, logit=start + sign * does * np.sqrt(share))
+        for direction, start, sign in (("deletion", 4.0, -1), ("insertion", -1.0, 1))
+        for share in np.linspace(0, 1, 6)
+    ]
+    return run.changed(ablation=ablation, causal=causal, ablation_curves=pd.concat(curves, ignore_index=True))
+
+
+@pytest.fixture(scope="session")
+def replaced(tmp_path_factory: pytest.TempPathFactory, make_run: Callable[..., Path]) -> Callable[..., Run]:
+    """Makes runs in which compartments were replaced; those of equal properties are one."""
+
+    @cache
+    def make(**properties: Any) -> Run:
+        return _replaced(Run.read(make_run(tmp_path_factory.mktemp("replaced") / "run", **properties)))
+
+    return make
 
 
 @pytest.fixture(scope="session")
