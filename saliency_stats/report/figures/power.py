@@ -4,7 +4,6 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any, Final
 
-import matplotlib as mpl
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -119,7 +118,7 @@ def _mark_needed(axes: Axes, plan: Plan, needed: float, variance: str) -> None:
 
 def _palette() -> dict[int, Any]:
     """Return one colour per number of patches, light for few."""
-    return dict(zip(PATCHES, mpl.colormaps["viridis_r"](np.linspace(0.05, 0.85, len(PATCHES))), strict=True))
+    return dict(zip(PATCHES, sns.color_palette("viridis_r", len(PATCHES)), strict=True))
 
 
 def _handles(plans: Mapping[str, Plan]) -> list[Any]:

@@ -100,7 +100,7 @@ def mark_estimates(
     looks, look
         How each kind is drawn, and the column that names the kind.
     at, columns
-        The column of the places along the other axis; the columns of the estimate and, if any, the limits of its interval.
+        The column of the places along the other axis; those of the estimate and, if any, the limits of its interval.
     hollow
         Which of the rows have an open mark.
     upright

@@ -37,10 +37,20 @@ TRAINED_AT = {"benign": 0.3, "malignant": 0.9}
 def _row(at: tuple[str, float], model: str, method: str, reduction: str, *numbers: float) -> dict[str, Any]:
     estimate, p_adjusted, half = numbers
     return {
-        **{"contrast": "cytoplasm_vs_nucleus", "label": at[0], "magnification": at[1], "model": model},
-        **{"method": method, "reduction": reduction, "test": "sign_flip", "status": "tested", "reason": ""},
-        **{"estimate": estimate, "ci_low": estimate - half, "ci_high": estimate + 2 * half},
-        **{"p_value": p_adjusted / 10, "p_adjusted": p_adjusted},
+        "contrast": "cytoplasm_vs_nucleus",
+        "label": at[0],
+        "magnification": at[1],
+        "model": model,
+        "method": method,
+        "reduction": reduction,
+        "test": "sign_flip",
+        "status": "tested",
+        "reason": "",
+        "estimate": estimate,
+        "ci_low": estimate - half,
+        "ci_high": estimate + 2 * half,
+        "p_value": p_adjusted / 10,
+        "p_adjusted": p_adjusted,
     }
 
 

@@ -1,7 +1,5 @@
 """What replacing a compartment does, drawn from simulated tables."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest

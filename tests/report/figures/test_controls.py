@@ -91,7 +91,7 @@ def test_every_estimate_and_difference_is_drawn_in_its_row(run: Run, label: str,
     assert seen.lines(estimates) == limits
     beyond = {name: table.loc[f"trained-{name}"] for name in CONTROLS}
     marks = seen.marks(differences).set_index("y")
-    assert {place: x for place, x in marks["x"].items()} == {places[n]: row["estimate"] for n, row in beyond.items()}
+    assert marks["x"].to_dict() == {places[n]: row["estimate"] for n, row in beyond.items()}
     assert set(marks["edge"]) == {DIFFERENCE_COLOUR.upper()}
     assert set(marks["shape"]) == {"D"}
     assert list(marks.index[marks["face"] == WHITE]) == [places["shift"]]

@@ -81,7 +81,7 @@ def test_marks_of_a_control_stand_below_their_own_and_nearer_to_it_than_to_the_n
     axes = seen.drawn(draw_methods(run)).axes[0]
     rows = method_rows(run)
     marks = seen.marks(axes).assign(**{name: rows[name] for name in ("method", "reduction", "model")})
-    own = marks[marks["method"] == "smoothgrad"].pivot(index="reduction", columns="model", values="y")  # noqa: PD010
+    own = marks[marks["method"] == "smoothgrad"].pivot(index="reduction", columns="model", values="y")
     own = own.loc[["l2", "l1", "max"]]  # the study's reduction first, others by name
     assert (own["trained"] < own["randomised"]).all()
     within = (own["randomised"] - own["trained"]).to_numpy()

@@ -259,7 +259,7 @@ def test_a_run_without_a_multiverse_has_no_such_figures(run_folder: Path, tmp_pa
     assert not has_multiverse(Run.read(run_folder))
     assert has_multiverse(_run(run_folder, _table()))
     _table().drop(columns="usual").to_csv(tmp_path / "multiverse.csv", index=False)
-    with pytest.raises(StorageError, match="the columns .*usual.* are missing"):
+    with pytest.raises(StorageError, match=r"the columns .*usual.* are missing"):
         has_multiverse(Run(tmp_path))
     missing = [name for name in TABLES["multiverse"].required if name not in _table()]
     full = _table().assign(**dict.fromkeys(missing, ""), estimate="much")
