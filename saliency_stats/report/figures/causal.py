@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from saliency_stats.report.figures import style
 from saliency_stats.report.figures.rows import (
     Look,
     handle,
@@ -16,17 +17,6 @@ from saliency_stats.report.figures.rows import (
     of_stratum,
     scatter,
     strata,
-)
-from saliency_stats.report.figures.style import (
-    COMPARTMENT_COLOURS,
-    CONTROL_COLOUR,
-    QUIET,
-    TRAINED_COLOUR,
-    compartment_handles,
-    empty_figure,
-    new_figure,
-    ratio_axis,
-    spread,
 )
 from saliency_stats.report.population import points, stratum_words
 from saliency_stats.report.run import Run
@@ -42,8 +32,8 @@ _DROP_WORDS: Final = "drop of the logit ÷ area share"
 _ROW_IN: Final = 2.3
 #: The drop of a compartment stands to the left of its place, that of a random region to the right.
 _MEANS: Final = {
-    "drop_per_area": (-0.16, Look(TRAINED_COLOUR, "D", 17.6, 1.6)),
-    "random_drop_per_area": (0.26, Look(CONTROL_COLOUR, "D", 17.6, 1.6)),
+    "drop_per_area": (-0.16, Look(style.TRAINED_COLOUR, "D", 17.6, 1.6)),
+    "random_drop_per_area": (0.26, Look(style.CONTROL_COLOUR, "D", 17.6, 1.6)),
 }
 #: Room between two replacements, and width that the dots of a compartment take.
 _BETWEEN, _DOTS = 0.8, 0.34
@@ -75,9 +65,9 @@ def draw_causal(run: Run) -> Figure:
     """
     found = shown_effects(run)
     if not found["drop"].notna().any():
-        return empty_figure(NOTHING)
+        return style.empty_figure(NOTHING)
     kinds, rows = replacements(found), strata(run, found)
-    figure = new_figure(0.7 + _ROW_IN * len(rows))
+    figure = style.new_figure(0.7 + _ROW_IN * len(rows))
     grid = figure.subplots(len(rows), 2, squeeze=False, width_ratios=[1.45, 1.0])
     both = _with_density(run, found[found["replacement"] == kinds[0]])
     for (drops, against), stratum in zip(grid, rows, strict=True):
@@ -87,15 +77,15 @@ def draw_causal(run: Run) -> Figure:
         title = _correlations(run, of_stratum(run.causal, stratum), kinds)
         against.set_title(title, fontsize=6.5, fontweight="normal", loc="left")
         if len(both):
-            ratio_axis(against, "x", *np.percentile(both["density"], _SCATTER_BULK).tolist())
+            style.ratio_axis(against, "x", *np.percentile(both["density"], _SCATTER_BULK).tolist())
     grid[-1, 1].set_xlabel("saliency density ratio (log axis)")
     (_, mean), (_, control) = _MEANS.values()
     dot = f"one {run.unit}" if units_known(run, found) else "one patch"
     handles = [
-        *compartment_handles(TISSUE),
+        *style.compartment_handles(TISSUE),
         handle("mean and interval", mean, linestyle="-"),
         handle("random region of the same area", control, linestyle="-"),
-        handle(dot, Look(QUIET, "o", 12.0)),
+        handle(dot, Look(style.QUIET, "o", 12.0)),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=6)
     return figure
@@ -153,7 +143,7 @@ def _with_density(run: Run, found: pd.DataFrame) -> pd.DataFrame:
 
 
 def _looks(size: float) -> dict[str, Look]:
-    return {name: Look(COMPARTMENT_COLOURS[name], "o", size) for name in TISSUE}
+    return {name: Look(style.COMPARTMENT_COLOURS[name], "o", size) for name in TISSUE}
 
 
 def _draw_drops(axes: Axes, run: Run, rows: pd.DataFrame, kinds: list[str]) -> None:
@@ -169,7 +159,7 @@ def _draw_drops(axes: Axes, run: Run, rows: pd.DataFrame, kinds: list[str]) -> N
             means.append(row)
             reach += [found.mean, found.low, found.high]
             if column == "drop_per_area" and found.each.size:
-                across = centre + aside + spread(found.each.size, _DOTS)
+                across = centre + aside + style.spread(found.each.size, _DOTS)
                 dots.append(pd.DataFrame({"at": across, "each": found.each, "compartment": compartment}))
                 few = found.by_unit and found.each.size < _FEW
                 reach += [found.each.min(), found.each.max()] if few else np.percentile(found.each, _BULK).tolist()

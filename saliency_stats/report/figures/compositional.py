@@ -10,15 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon
 
+from saliency_stats.report.figures import style
 from saliency_stats.report.figures.rows import Look, handle, of_stratum, strata
-from saliency_stats.report.figures.style import (
-    COMPARTMENT_COLOURS,
-    DIFFERENCE_COLOUR,
-    QUIET,
-    TRAINED_COLOUR,
-    empty_figure,
-    new_figure,
-)
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import count, listing, magnification_words, number, p_sign
 from saliency_stats.statistics.compositional import ILR, composition, ilr_values, inverse_ilr
@@ -30,7 +23,7 @@ _NO_PATCH: Final = "no patch of the evaluation split was classified correctly an
 _NOT_ALL_THREE: Final = "no judged patch has saliency in nuclei, cytoplasm and stroma alike"
 #: With fewer units a region would fill the triangle.
 _MIN_UNITS_REGION: Final = 4
-_LOOKS: Final = {"benign": Look(TRAINED_COLOUR, "o"), "malignant": Look(DIFFERENCE_COLOUR, "^")}
+_LOOKS: Final = {"benign": Look(style.TRAINED_COLOUR, "o"), "malignant": Look(style.DIFFERENCE_COLOUR, "^")}
 _WORDS: Final = {"nucleus": "nuclei", "cytoplasm": "cytoplasm", "stroma": "stroma"}
 #: The triangle's corners, in the order of ``TISSUE``: cytoplasm on top, so that the claim under test points upwards.
 _CORNERS: Final = np.array([[0.0, 0.0], [0.5, np.sqrt(0.75)], [1.0, 0.0]])
@@ -63,12 +56,12 @@ def draw_ternary(run: Run) -> Figure:
     """Draw a triangle per magnification: a mark per slide, each class's mean with its region, the controls' means."""
     panels = _panels(run)
     if not panels:
-        return empty_figure(_NO_PATCH if run.judged_ledger.empty else _NOT_ALL_THREE)
+        return style.empty_figure(_NO_PATCH if run.judged_ledger.empty else _NOT_ALL_THREE)
     any_note = any(cloud.note for clouds in panels.values() for cloud in clouds)
     cut = _cut(panels)
     columns = min(_COLUMNS, len(panels))
     lines = -(-len(panels) // columns)
-    figure = new_figure(0.5 + (4.0 if columns == 1 else 3.35 if any_note else 3.1) * lines)
+    figure = style.new_figure(0.5 + (4.0 if columns == 1 else 3.35 if any_note else 3.1) * lines)
     grid: Any = figure.subplots(lines, columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
@@ -79,7 +72,7 @@ def draw_ternary(run: Run) -> Figure:
         _mark_as_area(axes, clouds, cut)
         sizes = ", ".join(f"{cloud.label} {_n_words(run, cloud)}" for cloud in clouds)
         axes.set_title(f"{magnification_words(magnification)}: {sizes}")
-        axes.text(0.5, -0.16, _notes(clouds), ha="center", va="top", color=QUIET, fontsize=6.5)
+        axes.text(0.5, -0.16, _notes(clouds), ha="center", va="top", color=style.QUIET, fontsize=6.5)
         axes.set(xlim=(-0.22, 1.22), ylim=(-0.28 if any_note else -0.15, 0.95), aspect="equal")
     kinds = 3 if run.controls else 2
     figure.legend(handles=_handles(run, panels), loc="outside lower center", ncols=kinds)
@@ -172,7 +165,7 @@ def _triangle(axes: Any, cut: float) -> None:
     axes.add_patch(Polygon(_CORNERS, closed=True, fill=False, edgecolor="#444444", linewidth=0.8, zorder=1))
     sides = (("right", "center", -0.02, 0.0), ("left", "center", 0.02, 0.0), ("center", "top", 0.0, -0.02))
     for k, (name, (across, along, dx, dy)) in enumerate(zip(TISSUE, sides, strict=True)):
-        colour = COMPARTMENT_COLOURS[name]
+        colour = style.COMPARTMENT_COLOURS[name]
         for value in np.arange(round(cut / step) + 1, round((1 - 2 * cut) / step + 1e-9)) * step:
             ends = np.full((2, len(TISSUE)), cut)
             ends[:, k] = value
@@ -183,7 +176,9 @@ def _triangle(axes: Any, cut: float) -> None:
             x, y = line[0] + (dx, dy)
             axes.text(x, y, f"{100 * value:.0f} %", ha=across, va=along, color=colour, fontsize=6.0)
         foot = _CORNERS[[j for j in range(len(TISSUE)) if j != k]].mean(axis=0)
-        axes.plot(*np.stack([_CORNERS[k], foot]).T, color=QUIET, linestyle="--", linewidth=0.6, alpha=0.7, zorder=0)
+        axes.plot(
+            *np.stack([_CORNERS[k], foot]).T, color=style.QUIET, linestyle="--", linewidth=0.6, alpha=0.7, zorder=0
+        )
         on_top = _CORNERS[k, 1] > 0
         x, y = _CORNERS[k] + ((0.0, 0.025) if on_top else (0.0, -0.085))
         side = "bottom" if on_top else "top"
@@ -197,26 +192,26 @@ def _draw_cloud(axes: Any, cloud: _Cloud, cut: float) -> None:
         axes.add_patch(Polygon(border, facecolor=look.colour, alpha=0.15, linewidth=0, zorder=2))
         axes.add_patch(Polygon(border, fill=False, edgecolor=look.colour, linewidth=1.0, zorder=4))
     dots = {"s": 9.0, "alpha": 0.55} if cloud.by_unit else {"s": 2.5, "alpha": 0.35, "rasterized": True}
-    for places, style in (
+    for places, look_of in (
         (cloud.each, {**dots, "color": look.colour, "linewidth": 0, "zorder": 3}),
         (cloud.controls, {"s": 20.0, "facecolor": "white", "edgecolor": look.colour, "linewidth": 1, "zorder": 4}),
         (cloud.mean[None], {"s": 30.0, "color": look.colour, "edgecolor": "white", "linewidth": 0.8, "zorder": 5}),
     ):
         x, y = _plane(places, cut).T
-        sns.scatterplot(x=x, y=y, marker=look.marker, legend=False, ax=axes, **style)
+        sns.scatterplot(x=x, y=y, marker=look.marker, legend=False, ax=axes, **look_of)
 
 
 def _mark_as_area(axes: Any, clouds: list[_Cloud], cut: float) -> None:
     """Mark the centre and name it beside it, where the marks are farthest."""
     centre = _plane(_AS_AREA, cut)
-    axes.plot(*centre, marker="P", color="white", markeredgecolor=QUIET, markersize=5.5, zorder=3)
+    axes.plot(*centre, marker="P", color="white", markeredgecolor=style.QUIET, markersize=5.5, zorder=3)
     taken = [part for cloud in clouds for part in (cloud.each, cloud.region, cloud.controls, cloud.mean[None])]
     marks = _plane(np.concatenate(taken), cut)
     places = centre + np.array([[0.17, 0.0], [-0.17, 0.0], [0.13, -0.17], [-0.13, -0.17], [0.13, 0.17], [-0.13, 0.17]])
     distance = np.linalg.norm(marks[:, None] - places, axis=-1)
     x, y = places[int(np.argmax(np.nanmin(distance, axis=0)))]
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
-    axes.text(x, y, "saliency\nas area", ha="center", va="center", color=QUIET, fontsize=6.5, bbox=box, zorder=2)
+    axes.text(x, y, "saliency\nas area", ha="center", va="center", color=style.QUIET, fontsize=6.5, bbox=box, zorder=2)
 
 
 def _handles(run: Run, panels: dict[float, list[_Cloud]]) -> list[Line2D]:

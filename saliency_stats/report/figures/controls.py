@@ -1,6 +1,6 @@
 """The claim against every control: the primary contrast of each, and what the trained network has beyond it."""
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -8,22 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch as ColourPatch
 
+from saliency_stats.report.figures import rows as panel
+from saliency_stats.report.figures import style
 from saliency_stats.report.figures.contrasts import NOT_INTERPRETABLE, missing_reasons, one_test
-from saliency_stats.report.figures.rows import (
-    WIDE_IN,
-    Look,
-    fit_ratios,
-    handle,
-    in_order,
-    mark_estimates,
-    name_below,
-    name_rows,
-    of_stratum,
-    panels,
-    place_words,
-    strata,
-)
-from saliency_stats.report.figures.style import CONTROL_COLOUR, DIFFERENCE_COLOUR, TRAINED_COLOUR, empty_figure
 from saliency_stats.report.population import stratum_words
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import count, listing, magnification_words, ratio, ratio_interval
@@ -40,20 +27,12 @@ _GAP: Final = 1.15
 _KEY: Final = ["label", "magnification", "model"]
 #: What the columns of the difference are called beside those of the control.
 _BEYOND: Final = {"estimate": "beyond", "ci_low": "beyond_low", "ci_high": "beyond_high", "p_adjusted": "beyond_p"}
-_DIFFERENCE: Final = Look(DIFFERENCE_COLOUR, "D", 16.0, 1.2)
+_DIFFERENCE: Final = panel.Look(style.DIFFERENCE_COLOUR, "D", 16.0, 1.2)
 _LOOKS: Final = {
-    "trained": Look(TRAINED_COLOUR, "o", line=1.4),
-    "control": Look(CONTROL_COLOUR, "s", line=1.4),
+    "trained": panel.Look(style.TRAINED_COLOUR, "o", line=1.4),
+    "control": panel.Look(style.CONTROL_COLOUR, "s", line=1.4),
     "difference": _DIFFERENCE,
 }
-
-
-class _Line(NamedTuple):
-    """A row of the figure: a heading, or a model under it."""
-
-    place: float
-    words: str
-    model: str  # "" for a heading
 
 
 def all_primary(run: Run) -> pd.DataFrame:
@@ -80,7 +59,7 @@ def control_rows(run: Run) -> pd.DataFrame:
     alone = np.where(found["method"] == found["model"], _OF_IMAGES, _NETWORKS)
     group = [recorded.get(name, {}).get("group", other) for name, other in zip(found["model"], alone, strict=True)]
     groups = list(dict.fromkeys([*(control["group"] for control in recorded.values()), _OF_IMAGES]))
-    order = {"group": groups.index, "model": in_order(recorded, found["model"]).index}
+    order = {"group": groups.index, "model": panel.in_order(recorded, found["model"]).index}
     return found.assign(group=group).sort_values(
         ["group", "model"], key=lambda names: names.map(order[str(names.name)]), kind="stable", ignore_index=True
     )
@@ -97,30 +76,30 @@ def draw_controls(run: Run) -> Figure:
     rows = control_rows(run)
     rows = rows[np.isfinite(rows["estimate"])]
     if rows.empty:
-        return empty_figure(NOTHING)
-    lines = _lines(run, rows)
-    bottom = lines[-1].place + 0.7
-    places = {line.model: line.place for line in lines if line.model}
+        return style.empty_figure(NOTHING)
+    places, groups = _places(rows), set(rows["group"])
+    bottom = max(places.values()) + 0.7
+    names = [(place, run.words("controls", name)) for name, place in places.items()]
     kind = np.where(rows["model"] == TRAINED, "trained", "control")
     rows = rows.assign(place=rows["model"].map(places), kind=kind, difference="difference")
     height = _ROW_IN * (bottom + 0.7) + _AROUND_IN
-    figure, grid = panels(run, rows, height, width_in=WIDE_IN, sharey=True, width_ratios=[1.5, 1.0])
+    figure, grid = panel.panels(run, rows, height, width_in=panel.WIDE_IN, sharey=True, width_ratios=[1.5, 1.0])
     for stratum, (estimates, differences) in grid.items():
-        own, at = of_stratum(rows, stratum), rows[rows["magnification"] == stratum[0]]
+        own, at = panel.of_stratum(rows, stratum), rows[rows["magnification"] == stratum[0]]
         _mark_trained(estimates, own[own["model"] == TRAINED])
         unlearned = own["status"] == NOT_INTERPRETABLE
-        mark_estimates(estimates, own, _LOOKS, look="kind", at="place", hollow=unlearned)
+        panel.mark_estimates(estimates, own, _LOOKS, look="kind", at="place", hollow=unlearned)
         beyond = ("beyond", "beyond_low", "beyond_high")
         unsure = ~(own["beyond_p"] < run.alpha)
-        mark_estimates(differences, own, _LOOKS, look="difference", at="place", hollow=unsure, columns=beyond)
-        fit_ratios(estimates, at[["estimate", "ci_low", "ci_high"]])
-        fit_ratios(differences, at[[*beyond]])
+        panel.mark_estimates(differences, own, _LOOKS, look="difference", at="place", hollow=unsure, columns=beyond)
+        panel.fit_ratios(estimates, at[["estimate", "ci_low", "ci_high"]])
+        panel.fit_ratios(differences, at[[*beyond]])
         for axes, words in ((estimates, "cytoplasm ÷ nuclei"), (differences, "trained ÷ control")):
-            for place in places.values():  # leads the eye from the name to the last panel
-                axes.axhline(place, color=CONTROL_COLOUR, alpha=0.25, linewidth=0.5, zorder=-1)
-            name_below(axes, words)
+            for place in rows["place"].unique():  # leads the eye from the name to the last panel
+                axes.axhline(place, color=style.CONTROL_COLOUR, alpha=0.25, linewidth=0.5, zorder=-1)
+            panel.name_below(axes, words)
         estimates.set_title(stratum_words(run, *stratum), loc="left")
-        name_rows(estimates, *zip(*((line.place, line.words, not line.model) for line in lines), strict=True))
+        panel.name_rows(estimates, names, groups)
         estimates.set_ylim(bottom, -0.7)
     figure.legend(handles=_handles(run, rows), loc="outside upper center", ncols=5)
     return figure
@@ -143,8 +122,8 @@ def caption_controls(run: Run) -> str:
     text += f" {kinds[0].upper()}{kinds[1:]}." if kinds else ""
     if np.isfinite(rows[["ci_low", "beyond_low"]]).any(axis=None):
         text += f" Lines are {run.confidence_percent} intervals over {run.unit}s."
-    for stratum in strata(run, rows):
-        text += f" {place_words(stratum)}:{_compared(run, of_stratum(rows, stratum))}"
+    for stratum in panel.strata(run, rows):
+        text += f" {panel.place_words(stratum)}:{_compared(run, panel.of_stratum(rows, stratum))}"
     return text + interval_words(rows) + _absent(run, every)
 
 
@@ -156,33 +135,30 @@ def interval_words(rows: pd.DataFrame) -> str:
     return text + (" Hollow marks of the trained network: it learned nothing there." if unlearned.any() else "")
 
 
-def _lines(run: Run, rows: pd.DataFrame) -> list[_Line]:
-    """Return the rows of the figure, each group of models under its heading."""
-    lines: list[_Line] = []
-    place = 0.0
+def _places(rows: pd.DataFrame) -> dict[str, float]:
+    """Return the heights of the figure's rows: each group's heading, and its models below it."""
+    places: dict[str, float] = {}
     for group, own in rows.groupby("group", sort=False):
-        models = own["model"].unique()
-        lines.append(_Line(place, str(group), ""))
-        lines += [_Line(place + k, run.words("controls", name), name) for k, name in enumerate(models, start=1)]
-        place += len(models) + _GAP
-    return lines
+        top = max(places.values()) + _GAP if places else 0.0
+        places |= {name: top + k for k, name in enumerate([str(group), *own["model"].unique()])}
+    return places
 
 
 def _mark_trained(axes: Axes, rows: pd.DataFrame) -> None:
     """Draw the trained network's estimate and interval through all rows."""
     for row in records(rows):
-        axes.axvline(row.estimate, color=TRAINED_COLOUR, linewidth=0.7, zorder=0)
+        axes.axvline(row.estimate, color=style.TRAINED_COLOUR, linewidth=0.7, zorder=0)
         if np.isfinite(row.ci_low):
-            axes.axvspan(row.ci_low, row.ci_high, color=TRAINED_COLOUR, alpha=0.1, linewidth=0, zorder=0)
+            axes.axvspan(row.ci_low, row.ci_high, color=style.TRAINED_COLOUR, alpha=0.1, linewidth=0, zorder=0)
 
 
 def _handles(run: Run, rows: pd.DataFrame) -> list[Any]:
-    handles: list[Any] = [handle(kind, _LOOKS[kind]) for kind in ("trained", "control")]
+    handles: list[Any] = [panel.handle(kind, _LOOKS[kind]) for kind in ("trained", "control")]
     if np.isfinite(rows.loc[rows["model"] == TRAINED, "ci_low"]).any():
-        handles.insert(1, ColourPatch(facecolor=TRAINED_COLOUR, alpha=0.1, label="its interval"))
+        handles.insert(1, ColourPatch(facecolor=style.TRAINED_COLOUR, alpha=0.1, label="its interval"))
     if (rows["beyond_p"] < run.alpha).any():
-        handles.append(handle(f"difference, adjusted p < {run.alpha:g}", _DIFFERENCE))
-    return [*handles, handle("difference, not significant or not tested", _DIFFERENCE, hollow=True)]
+        handles.append(panel.handle(f"difference, adjusted p < {run.alpha:g}", _DIFFERENCE))
+    return [*handles, panel.handle("difference, not significant or not tested", _DIFFERENCE, hollow=True)]
 
 
 def _compared(run: Run, rows: pd.DataFrame) -> str:

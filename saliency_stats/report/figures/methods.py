@@ -7,31 +7,19 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from saliency_stats.report.figures import rows as panel
+from saliency_stats.report.figures import style
 from saliency_stats.report.figures.contrasts import NOT_INTERPRETABLE
 from saliency_stats.report.figures.controls import NOTHING, all_primary, interval_words
-from saliency_stats.report.figures.rows import (
-    WIDE_IN,
-    Look,
-    fit_ratios,
-    handle,
-    in_order,
-    mark_estimates,
-    name_below,
-    name_rows,
-    of_stratum,
-    panels,
-    place_words,
-    strata,
-)
-from saliency_stats.report.figures.style import CONTROL_COLOUR, QUIET, TRAINED_COLOUR, empty_figure
 from saliency_stats.report.population import stratum_words
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import count, listing, ratio
 from saliency_stats.vocabulary import NO_REDUCTION, TRAINED
 
 #: Colour (Okabe and Ito 2008, none that a compartment has) and marker of reductions, the study's own first.
-_LOOKS: Final = ((TRAINED_COLOUR, "o"), ("#56B4E9", "s"), ("#D55E00", "^"), (QUIET, "v"))
+_LOOKS: Final = ((style.TRAINED_COLOUR, "o"), ("#56B4E9", "s"), ("#D55E00", "^"), (style.QUIET, "v"))
 _ONE_CHANNEL: Final = ("#B5568F", "D")
+_CONTROL: Final = panel.Look(style.CONTROL_COLOUR, "o", 11.5, 0.8)
 #: Height (in) of what is around the rows of a magnification, of a row without reductions, and of each of these.
 _AROUND_IN, _ROW_IN, _REDUCTION_IN = 0.5, 0.13, 0.15
 #: Where in a reduction's part of its row the trained network's mark stands, and the last of the controls': nearer to
@@ -67,25 +55,25 @@ def draw_methods(run: Run) -> Figure:
     rows = method_rows(run)
     rows = rows[np.isfinite(rows["estimate"])]
     if rows.empty:
-        return empty_figure(NOTHING)
+        return style.empty_figure(NOTHING)
     looks = _looks(run, rows)
     rows, ends = _placed(run, rows)
     bottom = max(below for _, below in ends.values())
-    figure, grid = panels(run, rows, bottom + _AROUND_IN, around_in=0.6, width_in=WIDE_IN, sharey=True)
+    figure, grid = panel.panels(run, rows, bottom + _AROUND_IN, around_in=0.6, width_in=panel.WIDE_IN, sharey=True)
     for stratum, (axes,) in grid.items():
-        own, at = of_stratum(rows, stratum), rows[rows["magnification"] == stratum[0]]
+        own, at = panel.of_stratum(rows, stratum), rows[rows["magnification"] == stratum[0]]
         hollow = (own["model"] != TRAINED) | (own["status"] == NOT_INTERPRETABLE)
-        mark_estimates(axes, own, looks, look="look", at="place", hollow=hollow)
+        panel.mark_estimates(axes, own, looks, look="look", at="place", hollow=hollow)
         for estimate in own.loc[own["own"] & (own["model"] == TRAINED), "estimate"]:
-            axes.axvline(estimate, color=TRAINED_COLOUR, linewidth=0.7, zorder=0)
-        fit_ratios(axes, at[["estimate", "ci_low", "ci_high"]])
+            axes.axvline(estimate, color=style.TRAINED_COLOUR, linewidth=0.7, zorder=0)
+        panel.fit_ratios(axes, at[["estimate", "ci_low", "ci_high"]])
         axes.set_title(stratum_words(run, *stratum), loc="left")
         if run.method in ends:
-            axes.axhspan(*ends[run.method], color=CONTROL_COLOUR, alpha=0.12, linewidth=0, zorder=0)
-        words = [_row_words(run, method) for method in ends]
-        name_rows(axes, [sum(end) / 2 for end in ends.values()], words, [method == run.method for method in ends])
+            axes.axhspan(*ends[run.method], color=style.CONTROL_COLOUR, alpha=0.12, linewidth=0, zorder=0)
+        names = [(sum(end) / 2, _row_words(run, method)) for method, end in ends.items()]
+        panel.name_rows(axes, names, {_row_words(run, run.method)})
         axes.set_ylim(bottom + 0.05, -0.05)
-        name_below(axes, "saliency density, cytoplasm ÷ nuclei  (log axis)")
+        panel.name_below(axes, "saliency density, cytoplasm ÷ nuclei  (log axis)")
     figure.legend(handles=_handles(run, rows, looks), loc="outside upper center", ncols=6)
     return figure
 
@@ -104,7 +92,7 @@ def caption_methods(run: Run) -> str:
         meanings = listing(recorded.get(name, {}).get("is", name) for name in controls)
         text += f" Grey and open: the same method on a control ({meanings})."
     text += (
-        f" Shaded row, bold name: the method of this study ({method_words(run, run.method)},"
+        f" Shaded row, bold name: the method of this study ({run.words('methods', run.method)},"
         f" {reduction_words(run.reduction)}); the vertical line is its estimate."
     )
     if np.isfinite(rows["ci_low"]).any():
@@ -112,10 +100,10 @@ def caption_methods(run: Run) -> str:
             f" Lines are {run.confidence_percent} intervals over {run.unit}s; p-values are corrected over the classes,"
             " not over the methods."
         )
-    for stratum in strata(run, rows):
-        trained = of_stratum(rows, stratum).query("model == @TRAINED")
-        text += f" {place_words(stratum)}: {_agreement(run, trained)}."
-    multiplied = [method_words(run, method) for method in _methods(run, rows) if _times_input(run, method)]
+    for stratum in panel.strata(run, rows):
+        trained = panel.of_stratum(rows, stratum).query("model == @TRAINED")
+        text += f" {panel.place_words(stratum)}: {_agreement(run, trained)}."
+    multiplied = [run.words("methods", method) for method in _methods(run, rows) if _times_input(run, method)]
     if multiplied:
         names = listing(multiplied)
         text += (
@@ -128,11 +116,6 @@ def caption_methods(run: Run) -> str:
     return text + interval_words(rows)
 
 
-def method_words(run: Run, method: str) -> str:
-    """Return a method's name as the run recorded it."""
-    return run.words("methods", method)
-
-
 def reduction_words(reduction: str) -> str:
     """Return a reduction's name, or that there was nothing to reduce."""
     return "one channel" if reduction == NO_REDUCTION else reduction
@@ -140,17 +123,17 @@ def reduction_words(reduction: str) -> str:
 
 def _methods(run: Run, rows: pd.DataFrame) -> list[str]:
     """Return the methods of rows in the order of the run's record."""
-    return in_order(run.recorded("methods", {}), rows["method"])
+    return panel.in_order(run.recorded("methods", {}), rows["method"])
 
 
 def _reductions(run: Run, present: pd.Series) -> list[str]:
     """Return the reductions that are present, the study's own first, in the order of its settings."""
     asked = [run.settings.saliency.reduction, *run.settings.saliency.more_reductions]
-    return in_order([*asked, *sorted(set(present) - {NO_REDUCTION})], present)
+    return panel.in_order([*asked, *sorted(set(present) - {NO_REDUCTION})], present)
 
 
 def _controls(run: Run, rows: pd.DataFrame) -> list[str]:
-    return in_order(run.recorded("controls", {}), set(rows["model"]) - {TRAINED})
+    return panel.in_order(run.recorded("controls", {}), set(rows["model"]) - {TRAINED})
 
 
 def _times_input(run: Run, method: str) -> bool:
@@ -159,17 +142,15 @@ def _times_input(run: Run, method: str) -> bool:
 
 def _row_words(run: Run, method: str) -> str:
     mark = " *" if _times_input(run, method) else ""
-    return f"{method_words(run, method)}{mark}" + ("\n(this study’s own)" if method == run.method else "")
+    return run.words("methods", method) + mark + ("\n(this study’s own)" if method == run.method else "")
 
 
-def _looks(run: Run, rows: pd.DataFrame) -> dict[str, Look]:
+def _looks(run: Run, rows: pd.DataFrame) -> dict[str, panel.Look]:
     """Return how each reduction is drawn, and how the same reduction of a control is."""
     names = [name for name in _reductions(run, rows["reduction"]) if name != NO_REDUCTION]
     colours = {name: _LOOKS[min(k, len(_LOOKS) - 1)] for k, name in enumerate(names)} | {NO_REDUCTION: _ONE_CHANNEL}
-    looks = {name: Look(*look) for name, look in colours.items()}
-    controls = {
-        f"{name} of a control": Look(CONTROL_COLOUR, marker, 11.5, 0.8) for name, (_, marker) in colours.items()
-    }
+    looks = {name: panel.Look(*look) for name, look in colours.items()}
+    controls = {f"{name} of a control": _CONTROL._replace(marker=marker) for name, (_, marker) in colours.items()}
     return looks | controls
 
 
@@ -219,9 +200,9 @@ def _counts(run: Run, rows: pd.DataFrame, what: str, sign: float) -> str:
     return f"{text} (significant in {int((agree & sure).sum())}; significantly the opposite in {int(opposed.sum())})"
 
 
-def _handles(run: Run, rows: pd.DataFrame, looks: dict[str, Look]) -> list[Line2D]:
-    handles = [handle(reduction_words(name), looks[name]) for name in _reductions(run, rows["reduction"])]
+def _handles(run: Run, rows: pd.DataFrame, looks: dict[str, panel.Look]) -> list[Line2D]:
+    handles = [panel.handle(reduction_words(name), looks[name]) for name in _reductions(run, rows["reduction"])]
     if controls := _controls(run, rows):
         words = f"{listing(run.words('controls', name) for name in controls)}, same shapes"
-        handles.append(handle(words, Look(CONTROL_COLOUR, "o", 11.5), hollow=True, linestyle="-", linewidth=0.8))
+        handles.append(panel.handle(words, _CONTROL, hollow=True, linestyle="-", linewidth=0.8))
     return handles

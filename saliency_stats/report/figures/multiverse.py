@@ -13,21 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch as ColourPatch
 
 from saliency_stats.compartments.variants import VARIANTS
-from saliency_stats.report.figures.rows import (
-    Look,
-    fit_ratios,
-    handle,
-    in_order,
-    mark_estimates,
-    name_below,
-    name_rows,
-    of_stratum,
-    panels,
-    place_words,
-    scatter,
-    strata,
-)
-from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, CONTROL_COLOUR, TRAINED_COLOUR, empty_figure
+from saliency_stats.report.figures import rows as panel
+from saliency_stats.report.figures import style
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import MINUS, count, magnification_words, percent, ratio, ratio_interval
 from saliency_stats.statistics.multiverse import DIMENSIONS
@@ -41,11 +28,11 @@ _VARIANT_WORDS: Final = (
 )
 #: By what an estimate says; the order is that of the dashboard's colours.
 _LOOKS: Final = {
-    "unsure": Look(CONTROL_COLOUR, "o"),
-    "below": Look(COMPARTMENT_COLOURS["nucleus"], "o"),
-    "above": Look(COMPARTMENT_COLOURS["cytoplasm"], "o"),
+    "unsure": panel.Look(style.CONTROL_COLOUR, "o"),
+    "below": panel.Look(style.COMPARTMENT_COLOURS["nucleus"], "o"),
+    "above": panel.Look(style.COMPARTMENT_COLOURS["cytoplasm"], "o"),
 }
-_OWN: Final = {"own": Look(TRAINED_COLOUR, "D", 36.0)}
+_OWN: Final = {"own": panel.Look(style.TRAINED_COLOUR, "D", 36.0)}
 _LOOK_WORDS: Final = {
     "above": "denser in cytoplasm, significant",
     "below": "denser in nuclei, significant",
@@ -64,17 +51,17 @@ def draw_multiverse(run: Run) -> Figure:
     """Draw all specifications in the order of their estimates, and below them the choices of each."""
     table = _drawable(run.multiverse)
     if table.empty:
-        return empty_figure("no specification has an estimate")
+        return style.empty_figure("no specification has an estimate")
     lines = _dashboard_lines(run, table)
     below = _ROW_IN * (len(lines) + 1)
-    figure, grid = panels(run, table, _CURVE_IN + below, sharex="col", height_ratios=[_CURVE_IN, below])
+    figure, grid = panel.panels(run, table, _CURVE_IN + below, sharex="col", height_ratios=[_CURVE_IN, below])
     for stratum, (curve, dashboard) in grid.items():
-        own = of_stratum(table, stratum).sort_values("estimate", kind="stable", ignore_index=True)
+        own = panel.of_stratum(table, stratum).sort_values("estimate", kind="stable", ignore_index=True)
         own["place"] = np.arange(len(own)) + 0.5  # the middle of a column of the dashboard
         _draw_dashboard(dashboard, own, lines)
         _draw_curve(curve, own)
         reach = table.loc[table["magnification"] == stratum[0], ["estimate", "ci_low", "ci_high"]]
-        fit_ratios(curve, reach, "y")
+        panel.fit_ratios(curve, reach, "y")
         curve.set_title(f"{stratum[1]}, {magnification_words(stratum[0])}")
         if curve.get_subplotspec().is_first_col():
             curve.set_ylabel("cytoplasm ÷ nuclei\n(ratio of densities, log axis)")
@@ -97,13 +84,12 @@ def caption_multiverse(run: Run) -> str:
     ]
     if same:
         text += f" The same in all: {', '.join(same)}."
-    for stratum in strata(run, table):
-        own = of_stratum(table, stratum)
+    for stratum in panel.strata(run, table):
+        own = panel.of_stratum(table, stratum)
         tested = own[own["status"] == "tested"]
-        text += (
-            f" {place_words(stratum)}: {count(len(own), 'specification')} ({own['sample'].nunique()} with values of"
-            f" their own), denser in the cytoplasm in {percent((own['estimate'] > 0).mean(), 0)}"
-        )
+        n = count(len(own), "specification")
+        text += f" {panel.place_words(stratum)}: {n} ({own['sample'].nunique()} with values of their own),"
+        text += f" denser in the cytoplasm in {percent((own['estimate'] > 0).mean(), 0)}"
         if len(tested):
             above, below = (percent((_says(tested) == what).mean(), 0) for what in ("above", "below"))
             text += f", significantly so in {above}, significantly denser in the nuclei in {below}"
@@ -117,23 +103,23 @@ def draw_segmentation(run: Run) -> Figure:
     """Draw the study's own contrast under every segmentation, with the range over them as a band."""
     table = _segmentations(run.multiverse)
     if table.empty:
-        return empty_figure("no segmentation has an estimate")
+        return style.empty_figure("no segmentation has an estimate")
     names = _levels(run, table, "segmentation")
     table = table.assign(place=[float(names.index(name)) for name in table["segmentation"]], says=_says(table))
     height = _SEGMENTATION_IN * len(names) + 0.45
-    figure, grid = panels(run, table, height, around_in=0.5, sharey=True)
+    figure, grid = panel.panels(run, table, height, around_in=0.5, sharey=True)
     for stratum, (axes,) in grid.items():
-        own, at = of_stratum(table, stratum), table[table["magnification"] == stratum[0]]
+        own, at = panel.of_stratum(table, stratum), table[table["magnification"] == stratum[0]]
         low, high = own["estimate"].min(), own["estimate"].max()
-        axes.axvspan(low, high, color=CONTROL_COLOUR, alpha=0.2, linewidth=0)
-        mark_estimates(axes, own, _LOOKS, look="says", at="place", linewidth=0)
+        axes.axvspan(low, high, color=style.CONTROL_COLOUR, alpha=0.2, linewidth=0)
+        panel.mark_estimates(axes, own, _LOOKS, look="says", at="place", linewidth=0)
         _mark_own(axes, own, "estimate", "place")
-        fit_ratios(axes, at[["estimate", "ci_low", "ci_high"]])
+        panel.fit_ratios(axes, at[["estimate", "ci_low", "ci_high"]])
         axes.set_title(f"{stratum[1]}, {magnification_words(stratum[0])}: {ratio_interval(low, high)}")
-        name_rows(axes, range(len(names)), [_words(run, "segmentation", name) for name in names], [False] * len(names))
-        name_below(axes, "cytoplasm ÷ nuclei (ratio of densities, log axis)")
+        panel.name_rows(axes, enumerate(_words(run, "segmentation", name) for name in names))
+        panel.name_below(axes, "cytoplasm ÷ nuclei (ratio of densities, log axis)")
         axes.set_ylim(len(names) - 0.4, -0.6)
-    band = ColourPatch(facecolor=CONTROL_COLOUR, alpha=0.2, label="range over segmentations")
+    band = ColourPatch(facecolor=style.CONTROL_COLOUR, alpha=0.2, label="range over segmentations")
     figure.legend(handles=[*_handles(), band], loc="outside upper center", ncols=3)
     return figure
 
@@ -147,11 +133,11 @@ def caption_segmentation(run: Run) -> str:
         " range of the estimates. Black diamond: the segmentation of this study. Lines are"
         f" {run.confidence_percent} intervals over {run.unit}s."
     )
-    for stratum in strata(run, table):
-        own = of_stratum(table, stratum)
+    for stratum in panel.strata(run, table):
+        own = panel.of_stratum(table, stratum)
         for usual in own.loc[own["usual"], "estimate"]:
             span = ratio_interval(own["estimate"].min(), own["estimate"].max())
-            text += f" {place_words(stratum)}: {ratio(usual)}, over {count(len(own), 'segmentation')} {span}."
+            text += f" {panel.place_words(stratum)}: {ratio(usual)}, over {count(len(own), 'segmentation')} {span}."
     return text
 
 
@@ -183,7 +169,7 @@ def _levels(run: Run, table: pd.DataFrame, dimension: str) -> list[Any]:
     if pd.api.types.is_numeric_dtype(table[dimension]):
         return sorted(levels)
     listed = [variant.name for variant in VARIANTS] if dimension == "segmentation" else run.recorded("methods", {})
-    return in_order([*table.loc[table["usual"], dimension], *listed], levels)
+    return panel.in_order([*table.loc[table["usual"], dimension], *listed], levels)
 
 
 def _dashboard_lines(run: Run, table: pd.DataFrame) -> list[tuple[str, Any, str]]:
@@ -210,7 +196,7 @@ def _words(run: Run, dimension: str, level: Any) -> str:
 
 
 def _mark_own(axes: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
-    scatter(axes, rows[rows["usual"]].assign(look="own"), (x, y), _OWN, "look", linewidth=0, zorder=4)
+    panel.scatter(axes, rows[rows["usual"]].assign(look="own"), (x, y), _OWN, "look", linewidth=0, zorder=4)
 
 
 def _draw_curve(axes: Axes, rows: pd.DataFrame) -> None:
@@ -218,7 +204,7 @@ def _draw_curve(axes: Axes, rows: pd.DataFrame) -> None:
     width, size = min(1.2, 90.0 / len(rows)), min(14.0, 1200.0 / len(rows)) + 2
     looks = {says: look._replace(line=width, size=size) for says, look in _LOOKS.items()}
     rows = rows.assign(says=_says(rows))
-    mark_estimates(axes, rows, looks, look="says", at="place", upright=True, opacity=0.45, linewidth=0)
+    panel.mark_estimates(axes, rows, looks, look="says", at="place", upright=True, opacity=0.45, linewidth=0)
     _mark_own(axes, rows, "place", "estimate")
     axes.tick_params(axis="x", bottom=False, labelbottom=False)
     axes.spines["bottom"].set_visible(False)
@@ -235,13 +221,13 @@ def _draw_dashboard(axes: Axes, rows: pd.DataFrame, lines: list[tuple[str, Any, 
     sns.heatmap(cells, mask=~chosen, cmap=colours, vmin=-0.5, vmax=len(_LOOKS) - 0.5, ax=axes, **ground)
     axes.hlines(range(len(lines) + 1), 0, len(rows), color="white", linewidth=1.8)  # sets the rows apart
     for usual in rows.loc[rows["usual"], "place"]:
-        axes.axvline(usual, color=TRAINED_COLOUR, linewidth=0.7)
+        axes.axvline(usual, color=style.TRAINED_COLOUR, linewidth=0.7)
     axes.spines[["left", "bottom"]].set_visible(False)
     axes.tick_params(axis="both", length=0)
-    places = [place + 0.5 for place in range(len(lines))]
-    name_rows(axes, places, [words for *_, words in lines], [level is None for _, level, _ in lines], fontsize=6.0)
+    names = [(place + 0.5, words) for place, (*_, words) in enumerate(lines)]
+    panel.name_rows(axes, names, {words for _, level, words in lines if level is None}, fontsize=6.0)
 
 
 def _handles() -> list[Line2D]:
-    own = handle("this study's own", _OWN["own"]._replace(size=16.0))
-    return [*(handle(words, _LOOKS[says]._replace(size=16.0)) for says, words in _LOOK_WORDS.items()), own]
+    own = panel.handle("this study's own", _OWN["own"]._replace(size=16.0))
+    return [*(panel.handle(words, _LOOKS[says]._replace(size=16.0)) for says, words in _LOOK_WORDS.items()), own]

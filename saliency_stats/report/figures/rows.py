@@ -1,6 +1,6 @@
 """What the figures of many estimates share: panels by magnification and class, and marks with a table's intervals."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -65,7 +65,8 @@ def panels(
     :meth:`matplotlib.figure.Figure.subplots` takes it) has several ``width_ratios`` or ``height_ratios``, a stratum has
     as many panels.
     """
-    magnifications, labels = (list(dict.fromkeys(names)) for names in zip(*strata(run, table), strict=True))
+    magnifications = in_order(run.magnifications, table["magnification"])
+    labels = in_order(run.labels, table["label"])
     down, across = grid.pop("height_ratios", [1.0]), grid.pop("width_ratios", [1.0])
     grid |= {"height_ratios": down * len(magnifications), "width_ratios": across * len(labels), "squeeze": False}
     figure = new_figure(len(magnifications) * height_in + around_in, width_in)
@@ -142,13 +143,13 @@ def handle(words: str, look: Look, *, hollow: bool = False, **line: Any) -> Line
     return Line2D([], [], marker=look.marker, color=look.colour, label=words, **(style | line))
 
 
-def name_rows(axes: Axes, places: Sequence[float], words: Sequence[str], bold: Sequence[bool], **text: Any) -> None:
-    """Write the names of rows beside the leftmost panel, some of them bold."""
+def name_rows(axes: Axes, names: Iterable[tuple[float, str]], bold: Collection[str] = (), **text: Any) -> None:
+    """Write the names of rows, given with their places, beside the leftmost panel; some of them bold."""
     spec: Any = axes.get_subplotspec()
     if spec.is_first_col():
-        axes.set_yticks(places, words, **text)
-        for tick, heavy in zip(axes.get_yticklabels(), bold, strict=True):
-            tick.set_fontweight("bold" if heavy else "normal")
+        axes.set_yticks(*zip(*names, strict=True), **text)
+        for tick in axes.get_yticklabels():
+            tick.set_fontweight("bold" if tick.get_text() in bold else "normal")
 
 
 def name_below(axes: Axes, words: str) -> None:

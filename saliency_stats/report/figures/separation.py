@@ -6,15 +6,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from saliency_stats.report.figures import style
 from saliency_stats.report.figures.causal import replacement_words, replacements
 from saliency_stats.report.figures.rows import Look, handle, mark_estimates, no_preference
-from saliency_stats.report.figures.style import (
-    COMPARTMENT_COLOURS,
-    CONTROL_COLOUR,
-    compartment_handles,
-    empty_figure,
-    new_figure,
-)
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import TEST_WORDS, count, magnification_words, p_sign
 from saliency_stats.statistics.causal import SUM_OF_LABELS
@@ -27,7 +21,7 @@ _OTHERWISE: Final = "t_slide_means"
 _ROW_IN: Final = 2.5
 #: Distance between the marks of compartments, and half the width of a random region's.
 _APART, _HALF = 0.24, 0.07
-_LOOKS: Final = {name: Look(COMPARTMENT_COLOURS[name], "D", 42.0, 1.8) for name in TISSUE}
+_LOOKS: Final = {name: Look(style.COMPARTMENT_COLOURS[name], "D", 42.0, 1.8) for name in TISSUE}
 _DROP, _EXCESS = ("drop",), ("estimate", "ci_low_simultaneous", "ci_high_simultaneous")
 
 
@@ -47,9 +41,9 @@ def draw_separation(run: Run) -> Figure:
     rows, test = _shown(run)
     magnifications = [name for name in run.magnifications if (rows["magnification"] == name).any()]
     if not magnifications:
-        return empty_figure(_NOTHING)
+        return style.empty_figure(_NOTHING)
     kinds = replacements(rows)
-    figure = new_figure(0.7 + _ROW_IN * len(magnifications))
+    figure = style.new_figure(0.7 + _ROW_IN * len(magnifications))
     grid = figure.subplots(len(magnifications), 2, squeeze=False)
     for (drops, excess), magnification in zip(grid, magnifications, strict=True):
         own = rows[rows["magnification"] == magnification]
@@ -57,7 +51,7 @@ def draw_separation(run: Run) -> Figure:
         marks = _placed(own, kinds)
         mark_estimates(drops, marks, _LOOKS, look="compartment", at="at", upright=True, columns=_DROP, edge="white")
         drops.hlines(
-            marks["random_drop"], marks["at"] - _HALF, marks["at"] + _HALF, color=CONTROL_COLOUR, linewidth=1.5
+            marks["random_drop"], marks["at"] - _HALF, marks["at"] + _HALF, color=style.CONTROL_COLOUR, linewidth=1.5
         )
         mark_estimates(excess, marks, _LOOKS, look="compartment", at="at", upright=True, columns=_EXCESS, edge="white")
         by_drop = [f"{replacement_words(row.replacement)}: most by {row.largest_drop or 'none'}" for row in named]
@@ -65,8 +59,8 @@ def draw_separation(run: Run) -> Figure:
         _finish(excess, kinds, "÷ area, more than a random region", [_says(row) for row in named])
         at_chance = "" if run.learned[magnification] else " (classifier at chance)"
         drops.set_title(f"{magnification_words(magnification)}{at_chance}", loc="right")
-    random = handle("random region of the same area", Look(CONTROL_COLOUR, "_", 36.0))
-    figure.legend(handles=[*compartment_handles(TISSUE), random], loc="outside lower center", ncols=4)
+    random = handle("random region of the same area", Look(style.CONTROL_COLOUR, "_", 36.0))
+    figure.legend(handles=[*style.compartment_handles(TISSUE), random], loc="outside lower center", ncols=4)
     return figure
 
 
