@@ -103,12 +103,13 @@ def caption_causal(run: Run) -> str:
     )
     text = (
         "What the decision loses when one compartment is replaced. Left: the drop of the logit of the patch's own"
-        " class, divided by the share of the patch that was replaced. The local mean colour of the tissue removes the"
-        " compartment, a blur keeps its colour, one constant stain keeps its structure. Below zero the patch looks more"
-        " like its class than before. Grey: the same operation on a random region of equal area and shape; only what"
-        f" exceeds it speaks for the compartment. {means}. Right: how densely the saliency lies in a compartment"
-        f" against what replacing it does ({replacement_words(replacements(found)[0])}); a pale dot is a compartment of"
-        f" one patch. {found['patch_id'].nunique():,} judged patches are shown."
+        " class, divided by the share of the patch that was replaced. The compartment was replaced by the local mean"
+        " colour of the tissue, by a blur that keeps its colour, or by one constant stain that keeps its structure."
+        " Below zero the patch looks more like its class than before. Grey: the same operation on a random region of"
+        f" equal area and shape; only what exceeds it speaks for the compartment. {means}. Right: how densely the"
+        " saliency lies in a compartment against what replacing it does"
+        f" ({replacement_words(replacements(found)[0])}); a pale dot is a compartment of one patch."
+        f" {found['patch_id'].nunique():,} judged patches are shown."
     )
     if np.isfinite(run.causal.loc[run.causal["contrast"] == "prediction", "rho_low"]).any():
         text += (

@@ -79,7 +79,7 @@ def caption_separation(run: Run) -> str:
     if rows["ci_low_simultaneous"].isna().all():
         return f"{text} No intervals here: they are simultaneous, see causal.csv."
     text += f" Lines are {run.confidence_percent} intervals, simultaneous for the family of compartments."
-    if test != run.primary_test:
+    if test != run.primary_test and (rows["status"] == "tested").any():
         text += " Unpaired slides: a test that allows them is shown."
     return f"{text} Test: {TEST_WORDS.get(test, test)}, {count(int(rows['n_units'].max()), run.unit)}."
 

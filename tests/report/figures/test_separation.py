@@ -99,6 +99,8 @@ def test_the_caption_says_by_which_test_and_over_how_many(run: Run) -> None:
     n = int(_rows(run)["n_units"].max())
     assert "Lines are 95 % intervals, simultaneous for the family of compartments." in caption
     assert caption.endswith(f"Unpaired slides: a test that allows them is shown. Test: t over slide means, {n} slides.")
+    untested = run.changed(causal=run.causal.assign(status="not_interpretable"))
+    assert "Unpaired" not in caption_separation(untested)
     bare = run.changed(causal=run.causal.assign(ci_low_simultaneous=np.nan))
     assert caption_separation(bare).endswith("No intervals here: they are simultaneous, see causal.csv.")
 
