@@ -38,6 +38,7 @@ def _sorted(table: pd.DataFrame) -> list[tuple[float, ...]]:
 
 def test_the_diamonds_are_means_over_slides_and_the_dots_are_slides(run: Run, seen) -> None:
     figure = draw_causal(run)
+    assert tuple(figure.get_size_inches()) == (7.0, pytest.approx(0.7 + 2 * 2.3))
     assert [axes.get_title(loc="left") for axes in figure.axes[::2]] == [f"{label}, 20×" for label in LABELS]
     found = shown_effects(run)
     for label, drops in zip(LABELS, figure.axes[::2], strict=True):
@@ -70,6 +71,8 @@ def test_the_diamonds_are_means_over_slides_and_the_dots_are_slides(run: Run, se
                 np.testing.assert_allclose(dots["y"], each)
                 assert set(dots["face"]) == {COMPARTMENT_COLOURS[compartment].upper()}
                 assert dots["x"].nunique() == len(dots)
+                assert set(dots["size"]) == {11.0}
+                assert 0.05 < (dots["x"] - (3.8 * k + j - 0.16)).abs().max() <= 0.17
                 reach += each.tolist()
         assert lines == expected_lines
         low, high = np.nanmin(reach), np.nanmax(reach)

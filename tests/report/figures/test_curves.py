@@ -19,7 +19,9 @@ def run(replaced) -> Run:
 
 
 def test_curves_are_means_over_slides_with_their_bands(run: Run) -> None:
-    panels = iter(draw_curves(run).axes)
+    figure = draw_curves(run)
+    assert tuple(figure.get_size_inches()) == (7.0, pytest.approx(0.7 + 2 * 2.0))
+    panels = iter(figure.axes)
     shown = shown_curves(run)
     for label in LABELS:
         for direction, words in DIRECTIONS.items():

@@ -90,6 +90,8 @@ def test_marks_of_a_control_stand_below_their_own_and_nearer_to_it_than_to_the_n
     assert between == pytest.approx(np.full(2, 0.55 * 0.15))
     ticks = [*seen.rows(axes).values()]
     assert np.diff(ticks) == pytest.approx([0.58] * 6 + [0.43, 0.28])  # rows are as high as their reductions need
+    height = 7 * 0.58 + 2 * 0.28 + 0.5 + 0.6
+    assert tuple(axes.get_figure().get_size_inches()) == (8.4, pytest.approx(height))
     assert axes.get_ylim() == pytest.approx((7 * 0.58 + 2 * 0.28 + 0.05, -0.05))
 
 

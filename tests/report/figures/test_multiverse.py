@@ -118,6 +118,10 @@ def test_the_dashboard_has_a_cell_for_every_choice_in_the_curve_s_colour(run_fol
     table = _table()
     figure = seen.drawn(draw_multiverse(_run(run_folder, table)))
     first = figure.axes[2]
+    below = 0.125 * (len(ROWS) + 1)
+    assert tuple(figure.get_size_inches()) == (7.0, pytest.approx(1.75 + below + 0.55))
+    ratios = first.get_subplotspec().get_gridspec().get_height_ratios()
+    assert ratios == pytest.approx([1.75, below])
     assert list(seen.rows(first)) == ROWS
     assert seen.bold(first) == ["method", "segmentation", "least confidence"]
     assert np.diff(list(seen.rows(first).values())) == pytest.approx(1.0)
@@ -194,6 +198,7 @@ def test_segmentations_are_those_of_the_study_and_the_band_is_their_range(run_fo
     run = _run(run_folder, table)
     figure = seen.drawn(draw_segmentation(run))
     names = seen.rows(figure.axes[0])
+    assert tuple(figure.get_size_inches()) == (7.0, pytest.approx(12 * 0.17 + 0.45 + 0.5))
     assert list(names) == ROWS[4:16]
     assert not seen.bold(figure.axes[0])
     usual = table[(table["method"] == "gradient") & (table["min_confidence"] == 0.9)]

@@ -29,6 +29,7 @@ def test_a_row_per_sample_and_a_panel_per_aim_with_the_needed_slides() -> None:
     plans = {"benign, 20×": _plan(), "malignant, 20×": _plan((OWN, AIMS[1]), between=0.02)}
     figure = draw_power(plans)
     assert len(figure.axes) == 4
+    assert tuple(figure.get_size_inches()) == (7.0, pytest.approx(2 * 1.95 + 1.0))
     assert [axes.get_ylabel() for axes in figure.axes[::2]] == list(plans)
     for axes, need in zip(figure.axes, [need for plan in plans.values() for need in plan.needs], strict=True):
         assert axes.get_title() == aim_words(need.aim)

@@ -26,7 +26,9 @@ def _rows(run: Run):
 
 
 def test_every_drop_and_excess_is_drawn_in_its_place(run: Run, seen) -> None:
-    drops, excess = draw_separation(run).axes
+    figure = draw_separation(run)
+    assert tuple(figure.get_size_inches()) == (7.0, pytest.approx(0.7 + 2.5))
+    drops, excess = figure.axes
     rows = _rows(run)
     places = {
         (kind, f"separation:{name}"): k + 0.24 * (j - 1)
@@ -38,6 +40,7 @@ def test_every_drop_and_excess_is_drawn_in_its_place(run: Run, seen) -> None:
         assert len(marks) == 9
         assert set(marks["shape"]) == {"D"}
         assert set(marks["edge"]) == {"#FFFFFF"}
+        assert set(marks["size"]) == {42.0}
         for key, place in places.items():
             (one,) = marks[np.isclose(marks["x"], place)].itertuples()
             colour = COMPARTMENT_COLOURS[key[1].split(":")[1]].upper()
