@@ -108,6 +108,14 @@ def test_the_scatter_shows_patches_and_their_slides(run: Run, seen) -> None:
     assert [axes.get_xlabel() for axes in figure.axes[1::2]] == ["", "saliency density ratio (log axis)"]
 
 
+def test_no_effect_is_inside_the_axes_where_every_drop_is_negative(run: Run) -> None:
+    does = (run.ablation["logit"] - run.ablation["logit_ablated"]).abs()
+    below = run.changed(ablation=run.ablation.assign(logit_ablated=run.ablation["logit"] + does))
+    for axes in draw_causal(below).axes[1::2]:
+        low, high = axes.get_ylim()
+        assert high == pytest.approx(0.06 / 1.12 * (high - low))
+
+
 def test_many_patches_are_thinned_alike_in_every_compartment(run: Run, seen, monkeypatch) -> None:
     full = seen.marks(draw_causal(run).axes[1])
     monkeypatch.setattr("saliency_stats.report.figures.causal._MOST_POINTS", 10)

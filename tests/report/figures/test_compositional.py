@@ -245,6 +245,7 @@ def test_lines_of_the_grid_are_where_their_numbers_say(run: Run) -> None:
         shares = np.linalg.solve(np.vstack([CORNERS.T, np.ones(3)]), np.column_stack([line, np.ones(2)]).T)
         assert np.isclose(shares, value).all(axis=1).any()
         assert np.linalg.norm(np.array(text.get_position()) - line[0]) == pytest.approx(0.02)
+        assert np.linalg.norm(np.array(text.get_position()) - CENTRE) > np.linalg.norm(line[0] - CENTRE)
     dashed = [line.get_xydata() for line in figure.axes[0].lines if line.get_linestyle() == "--"]
     assert len(dashed) == 3
     for line in dashed:  # from a corner through the centre
