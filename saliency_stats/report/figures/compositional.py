@@ -5,22 +5,16 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon
 
-from saliency_stats.report.figures.style import (
-    COMPARTMENT_COLOURS,
-    DIFFERENCE_COLOUR,
-    QUIET,
-    TRAINED_COLOUR,
-    empty_figure,
-    new_figure,
-)
+from saliency_stats.report.figures import style
+from saliency_stats.report.figures.rows import Look, handle, of_stratum, strata
 from saliency_stats.report.run import Run, records
-from saliency_stats.report.words import count, listing, magnification_words, model_words, number, p_sign
-from saliency_stats.statistics import StatisticsParameters
-from saliency_stats.statistics.compositional import ILR, composition, compositional_table, ilr_values, inverse_ilr
+from saliency_stats.report.words import count, listing, magnification_words, number, p_sign
+from saliency_stats.statistics.compositional import ILR, composition, ilr_values, inverse_ilr
 from saliency_stats.statistics.multivariate import confidence_region, hotelling
 from saliency_stats.typing import Float64Array
 from saliency_stats.vocabulary import TISSUE, TRAINED
@@ -29,7 +23,7 @@ _NO_PATCH: Final = "no patch of the evaluation split was classified correctly an
 _NOT_ALL_THREE: Final = "no judged patch has saliency in nuclei, cytoplasm and stroma alike"
 #: With fewer units a region would fill the triangle.
 _MIN_UNITS_REGION: Final = 4
-_LOOKS: Final = {"benign": ("o", TRAINED_COLOUR), "malignant": ("^", DIFFERENCE_COLOUR)}
+_LOOKS: Final = {"benign": Look(style.TRAINED_COLOUR, "o"), "malignant": Look(style.DIFFERENCE_COLOUR, "^")}
 _WORDS: Final = {"nucleus": "nuclei", "cytoplasm": "cytoplasm", "stroma": "stroma"}
 #: The triangle's corners, in the order of ``TISSUE``: cytoplasm on top, so that the claim under test points upwards.
 _CORNERS: Final = np.array([[0.0, 0.0], [0.5, np.sqrt(0.75)], [1.0, 0.0]])
@@ -62,12 +56,12 @@ def draw_ternary(run: Run) -> Figure:
     """Draw a triangle per magnification: a mark per slide, each class's mean with its region, the controls' means."""
     panels = _panels(run)
     if not panels:
-        return empty_figure(_NO_PATCH if run.judged_ledger.empty else _NOT_ALL_THREE)
+        return style.empty_figure(_NO_PATCH if run.judged_ledger.empty else _NOT_ALL_THREE)
     any_note = any(cloud.note for clouds in panels.values() for cloud in clouds)
     cut = _cut(panels)
     columns = min(_COLUMNS, len(panels))
     lines = -(-len(panels) // columns)
-    figure = new_figure(0.5 + (4.0 if columns == 1 else 3.35 if any_note else 3.1) * lines)
+    figure = style.new_figure(0.5 + (4.0 if columns == 1 else 3.35 if any_note else 3.1) * lines)
     grid: Any = figure.subplots(lines, columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
@@ -78,7 +72,7 @@ def draw_ternary(run: Run) -> Figure:
         _mark_as_area(axes, clouds, cut)
         sizes = ", ".join(f"{cloud.label} {_n_words(run, cloud)}" for cloud in clouds)
         axes.set_title(f"{magnification_words(magnification)}: {sizes}")
-        axes.text(0.5, -0.16, _notes(clouds), ha="center", va="top", color=QUIET, fontsize=6.5)
+        axes.text(0.5, -0.16, _notes(clouds), ha="center", va="top", color=style.QUIET, fontsize=6.5)
         axes.set(xlim=(-0.22, 1.22), ylim=(-0.28 if any_note else -0.15, 0.95), aspect="equal")
     kinds = 3 if run.controls else 2
     figure.legend(handles=_handles(run, panels), loc="outside lower center", ncols=kinds)
@@ -104,7 +98,7 @@ def caption_ternary(run: Run) -> str:
         " (share of the saliency divided by share of the area, averaged as log ratios and shown in % of the sum"
         " of the three"
         f"{f'; the triangle is cut at {100 * cut:.0f} %' if cut else ''}). At the cross saliency goes with area; on a"
-        f" dashed line two tissues are alike; large marks are means{region}{hollow}. {_numbers(run)}"
+        f" dashed line two tissues are alike; large marks are means{region}{hollow}.{_numbers(run)}"
     )
 
 
@@ -171,7 +165,7 @@ def _triangle(axes: Any, cut: float) -> None:
     axes.add_patch(Polygon(_CORNERS, closed=True, fill=False, edgecolor="#444444", linewidth=0.8, zorder=1))
     sides = (("right", "center", -0.02, 0.0), ("left", "center", 0.02, 0.0), ("center", "top", 0.0, -0.02))
     for k, (name, (across, along, dx, dy)) in enumerate(zip(TISSUE, sides, strict=True)):
-        colour = COMPARTMENT_COLOURS[name]
+        colour = style.COMPARTMENT_COLOURS[name]
         for value in np.arange(round(cut / step) + 1, round((1 - 2 * cut) / step + 1e-9)) * step:
             ends = np.full((2, len(TISSUE)), cut)
             ends[:, k] = value
@@ -182,7 +176,9 @@ def _triangle(axes: Any, cut: float) -> None:
             x, y = line[0] + (dx, dy)
             axes.text(x, y, f"{100 * value:.0f} %", ha=across, va=along, color=colour, fontsize=6.0)
         foot = _CORNERS[[j for j in range(len(TISSUE)) if j != k]].mean(axis=0)
-        axes.plot(*np.stack([_CORNERS[k], foot]).T, color=QUIET, linestyle="--", linewidth=0.6, alpha=0.7, zorder=0)
+        axes.plot(
+            *np.stack([_CORNERS[k], foot]).T, color=style.QUIET, linestyle="--", linewidth=0.6, alpha=0.7, zorder=0
+        )
         on_top = _CORNERS[k, 1] > 0
         x, y = _CORNERS[k] + ((0.0, 0.025) if on_top else (0.0, -0.085))
         side = "bottom" if on_top else "top"
@@ -190,61 +186,47 @@ def _triangle(axes: Any, cut: float) -> None:
 
 
 def _draw_cloud(axes: Any, cloud: _Cloud, cut: float) -> None:
-    marker, colour = _LOOKS[cloud.label]
+    look = _LOOKS[cloud.label]
     if cloud.region.size:
         border = _plane(cloud.region, cut)
-        axes.add_patch(Polygon(border, facecolor=colour, alpha=0.15, linewidth=0, zorder=2))
-        axes.add_patch(Polygon(border, fill=False, edgecolor=colour, linewidth=1.0, zorder=4))
-    axes.scatter(
-        *_plane(cloud.each, cut).T,
-        marker=marker,
-        s=9 if cloud.by_unit else 2.5,
-        color=colour,
-        linewidth=0,
-        alpha=0.55 if cloud.by_unit else 0.35,
-        rasterized=not cloud.by_unit,
-        zorder=3,
-    )
-    axes.scatter(
-        *_plane(cloud.controls, cut).T,
-        marker=marker,
-        s=20,
-        facecolor="white",
-        edgecolor=colour,
-        linewidth=1.0,
-        zorder=4,
-    )
-    axes.scatter(
-        *_plane(cloud.mean, cut), marker=marker, s=30, color=colour, edgecolor="white", linewidth=0.8, zorder=5
-    )
+        axes.add_patch(Polygon(border, facecolor=look.colour, alpha=0.15, linewidth=0, zorder=2))
+        axes.add_patch(Polygon(border, fill=False, edgecolor=look.colour, linewidth=1.0, zorder=4))
+    dots = {"s": 9.0, "alpha": 0.55} if cloud.by_unit else {"s": 2.5, "alpha": 0.35, "rasterized": True}
+    for places, look_of in (
+        (cloud.each, {**dots, "color": look.colour, "linewidth": 0, "zorder": 3}),
+        (cloud.controls, {"s": 20.0, "facecolor": "white", "edgecolor": look.colour, "linewidth": 1, "zorder": 4}),
+        (cloud.mean[None], {"s": 30.0, "color": look.colour, "edgecolor": "white", "linewidth": 0.8, "zorder": 5}),
+    ):
+        x, y = _plane(places, cut).T
+        sns.scatterplot(x=x, y=y, marker=look.marker, legend=False, ax=axes, **look_of)
 
 
 def _mark_as_area(axes: Any, clouds: list[_Cloud], cut: float) -> None:
     """Mark the centre and name it beside it, where the marks are farthest."""
     centre = _plane(_AS_AREA, cut)
-    axes.plot(*centre, marker="P", color="white", markeredgecolor=QUIET, markersize=5.5, zorder=3)
+    axes.plot(*centre, marker="P", color="white", markeredgecolor=style.QUIET, markersize=5.5, zorder=3)
     taken = [part for cloud in clouds for part in (cloud.each, cloud.region, cloud.controls, cloud.mean[None])]
     marks = _plane(np.concatenate(taken), cut)
     places = centre + np.array([[0.17, 0.0], [-0.17, 0.0], [0.13, -0.17], [-0.13, -0.17], [0.13, 0.17], [-0.13, 0.17]])
     distance = np.linalg.norm(marks[:, None] - places, axis=-1)
     x, y = places[int(np.argmax(np.nanmin(distance, axis=0)))]
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
-    axes.text(x, y, "saliency\nas area", ha="center", va="center", color=QUIET, fontsize=6.5, bbox=box, zorder=2)
+    axes.text(x, y, "saliency\nas area", ha="center", va="center", color=style.QUIET, fontsize=6.5, bbox=box, zorder=2)
 
 
 def _handles(run: Run, panels: dict[float, list[_Cloud]]) -> list[Line2D]:
     clouds = [cloud for clouds in panels.values() for cloud in clouds]
     one = f"one {run.unit}" if all(cloud.by_unit for cloud in clouds) else "one patch"
     region = f", {run.confidence_percent} region" if any(cloud.region.size for cloud in clouds) else ""
-    control = model_words(run.controls[0]) if len(run.controls) == 1 else "controls"
-    kinds: list[tuple[str, dict[str, Any]]] = [
-        (one, {"markersize": 3.5, "alpha": 0.6, "markeredgewidth": 0.0}),
-        (f"mean{region}", {"markersize": 5.5, "markeredgecolor": "white"}),
-        (f"mean, {control}", {"markersize": 4.5, "markerfacecolor": "white"}),
+    control = f"{run.words('controls', run.controls[0])} control" if len(run.controls) == 1 else "controls"
+    kinds: list[tuple[str, float, dict[str, Any]]] = [
+        (one, 12.0, {"alpha": 0.6, "markeredgewidth": 0.0}),
+        (f"mean{region}", 30.0, {"markeredgecolor": "white"}),
+        *([(f"mean, {control}", 20.0, {"markerfacecolor": "white"})] if run.controls else []),
     ]
     return [
-        Line2D([], [], marker=_LOOKS[label][0], color=_LOOKS[label][1], linestyle="", label=f"{label}, {what}", **look)
-        for what, look in (kinds if run.controls else kinds[:-1])
+        handle(f"{label}, {what}", _LOOKS[label]._replace(size=size), **look)
+        for what, size, look in kinds
         for label in dict.fromkeys(cloud.label for cloud in clouds)
     ]
 
@@ -260,26 +242,11 @@ def _n_words(run: Run, cloud: _Cloud) -> str:
 
 
 def _numbers(run: Run) -> str:
-    """Put every class at every magnification into one sentence, as in ``compositional.csv``."""
-    table = compositional_table(
-        run.own_ledger,
-        run.own_predictions,
-        settings=StatisticsParameters(
-            unit="patient" if run.unit == "patient" else "slide",
-            alpha=run.alpha,
-            correction=run.settings.statistics.correction,
-            min_confidence=run.settings.saliency.min_confidence,
-            evaluation_split=run.evaluation_split,
-            min_slides=int(run.settings.statistics.min_slides),
-            assume_independent=bool(run.settings.statistics.assume_independent),
-        ),
-        learned={magnification: run.learned[magnification] for magnification in run.magnifications},
-    )
-    shown = table[(table["model"] == TRAINED) & (table["method"] == run.method) & (table["reduction"] == run.reduction)]
-    found = {(row.magnification, row.label): row for row in records(shown[shown["n_patches"] > 0])}
-    order = [(magnification, label) for magnification in run.magnifications for label in run.labels]
-    words = "; ".join(_row_words(found[key]) for key in order if key in found)
-    return f"{words[0].upper()}{words[1:]}."
+    """Put every class at every magnification into one sentence, from ``compositional.csv``."""
+    table = run.of_own_map(run.compositional)
+    shown = table[(table["model"] == TRAINED) & (table["n_patches"] > 0)]
+    words = "; ".join(_row_words(row) for stratum in strata(run, shown) for row in records(of_stratum(shown, stratum)))
+    return f" {words[0].upper()}{words[1:]}." if words else ""
 
 
 def _row_words(row: Any) -> str:

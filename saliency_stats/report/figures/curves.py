@@ -1,65 +1,60 @@
 """Deletion and insertion curves: the logit while one compartment is taken away, or put back alone."""
 
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
+import seaborn as sns
 from matplotlib.figure import Figure
 
-from saliency_stats.report.figures.causal import NOTHING, strata_of, units_known
+from saliency_stats.report.figures.causal import NOTHING, units_known
+from saliency_stats.report.figures.rows import of_stratum, strata
 from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, empty_figure, line_handle, new_figure
 from saliency_stats.report.population import points, stratum_words
 from saliency_stats.report.run import Run
 from saliency_stats.vocabulary import PATCH_KEY, TISSUE, TRAINED
 
-DIRECTION_WORDS: Final = {"deletion": "taken away", "insertion": "put back alone"}
+_DIRECTION_WORDS: Final = {"deletion": "taken away", "insertion": "put back alone"}
 
 
-def draw_curves(run: Run, curves: pd.DataFrame) -> Figure:
+def draw_curves(run: Run) -> Figure:
     """Draw the logit against the share of a compartment that is taken away, or put back alone.
-
-    Parameters
-    ----------
-    run
-        Tells the judged patches and the unit.
-    curves
-        ``ablation_curves.csv``: patch_id, slide_id, label, magnification, model, compartment, direction, share, logit.
 
     Returns
     -------
     Figure
         A row for every magnification and class, a panel for every direction.
     """
-    table = shown_curves(run, curves)
+    table = shown_curves(run)
     if table.empty:
         return empty_figure(NOTHING)
-    strata = strata_of(run, table)
-    directions = [name for name in DIRECTION_WORDS if (table["direction"] == name).any()]
-    figure = new_figure(0.7 + 2.0 * len(strata))
-    grid = figure.subplots(len(strata), len(directions), squeeze=False, sharex=True, sharey="row")
-    for line, (magnification, label) in zip(grid, strata, strict=True):
+    rows = strata(run, table)
+    directions = [name for name in _DIRECTION_WORDS if (table["direction"] == name).any()]
+    figure = new_figure(0.7 + 2.0 * len(rows))
+    grid = figure.subplots(len(rows), len(directions), squeeze=False, sharex=True, sharey="row")
+    for line, stratum in zip(grid, rows, strict=True):
         for axes, direction in zip(line, directions, strict=True):
-            rows = table[
-                (table["magnification"] == magnification)
-                & (table["label"] == label)
-                & (table["direction"] == direction)
-            ]
-            for compartment in TISSUE:
-                _draw_curve(axes, run, rows[rows["compartment"] == compartment], COMPARTMENT_COLOURS[compartment])
-            axes.set_title(f"{stratum_words(run, magnification, label)}: {DIRECTION_WORDS[direction]}")
-        line[0].set_ylabel(f"logit of “{label}”")
+            own = of_stratum(table, stratum)
+            means = _means(run, own[own["direction"] == direction])
+            look = {"palette": COMPARTMENT_COLOURS, "marker": "o", "markersize": 3.5, "linewidth": 1.6, "legend": False}
+            sns.lineplot(means, x="share", y="mean", hue="compartment", estimator=None, ax=axes, **look)
+            for name, part in means.groupby("compartment"):
+                colour = COMPARTMENT_COLOURS[str(name)]
+                axes.fill_between(part["share"], part["low"], part["high"], color=colour, alpha=0.18, linewidth=0)
+            axes.set_title(f"{stratum_words(run, *stratum)}: {_DIRECTION_WORDS[direction]}")
+            axes.set(xlabel="", ylabel="", xlim=(0, 100))
+        line[0].set_ylabel(f"logit of “{stratum[1]}”")
     for axes in grid[-1]:
         axes.set_xlabel("share of the compartment (%)")
-        axes.set_xlim(0, 100)
     handles = [line_handle(name, COMPARTMENT_COLOURS[name]) for name in TISSUE]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return figure
 
 
-def caption_curves(run: Run, curves: pd.DataFrame) -> str:
+def caption_curves(run: Run) -> str:
     """Say what the two directions are."""
-    table = shown_curves(run, curves)
+    table = shown_curves(run)
     if table.empty:
-        return "Nothing could be drawn: no judged patch had a compartment replaced."
+        return f"Nothing could be drawn: {NOTHING}."
     band = f"bands are {run.confidence_percent} intervals (Student's t over {run.unit}s)"
     if not units_known(run, table):
         band = f"there are no intervals, because the {run.unit}s are unknown"
@@ -72,21 +67,17 @@ def caption_curves(run: Run, curves: pd.DataFrame) -> str:
     )
 
 
-def shown_curves(run: Run, curves: pd.DataFrame) -> pd.DataFrame:
-    """Return the curves of the judged patches, of the trained network, with their patients."""
-    rows = curves[curves["model"] == TRAINED].merge(run.population.patches, on=[*PATCH_KEY, "label"], how="inner")
-    patients = run.patches[[*PATCH_KEY, "patient_id"]].drop_duplicates()
-    return rows.drop(columns="patient_id", errors="ignore").merge(patients, on=list(PATCH_KEY), how="left")
+def shown_curves(run: Run) -> pd.DataFrame:
+    """Return the curves of the judged patches, of the trained network."""
+    rows = run.ablation_curves[run.ablation_curves["model"] == TRAINED]
+    return rows.merge(run.population.patches, on=[*PATCH_KEY, "label"], how="inner")
 
 
-def _draw_curve(axes: Any, run: Run, rows: pd.DataFrame, colour: str) -> None:
-    shares, found = [], []
-    for share, part in rows.groupby("share", sort=True):
-        shares.append(100 * float(str(share)))
-        found.append(points(run, part, "logit"))
-    if not found:
-        return
-    axes.plot(shares, [one.mean for one in found], color=colour, linewidth=1.6, marker="o", markersize=2.5)
-    axes.fill_between(
-        shares, [one.low for one in found], [one.high for one in found], color=colour, alpha=0.18, linewidth=0
-    )
+def _means(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean logit over units, and its interval, of every compartment and share (%)."""
+    found = [
+        {"compartment": name, "share": 100 * float(str(share)), "mean": one.mean, "low": one.low, "high": one.high}
+        for (name, share), part in rows.groupby(["compartment", "share"])
+        for one in [points(run, part, "logit")]
+    ]
+    return pd.DataFrame(found)

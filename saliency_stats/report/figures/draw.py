@@ -85,22 +85,22 @@ FIGURES: Final = (
     FigureSpec(
         "causal",
         "Replacing one compartment at a time",
-        lambda run: causal.draw_causal(run, run.ablation, run.causal),
-        lambda run: causal.caption_causal(run, run.ablation, run.causal),
+        causal.draw_causal,
+        causal.caption_causal,
         lambda run: causal.has_ablation(run.ablation),
     ),
     FigureSpec(
         "separation",
         "What tells the classes apart",
-        lambda run: separation.draw_separation(run, run.causal),
-        lambda run: separation.caption_separation(run, run.causal),
+        separation.draw_separation,
+        separation.caption_separation,
         lambda run: separation.has_separation(run.causal),
     ),
     FigureSpec(
         "ablation_curves",
         "Taking a compartment away, and putting it back",
-        lambda run: curves.draw_curves(run, run.ablation_curves),
-        lambda run: curves.caption_curves(run, run.ablation_curves),
+        curves.draw_curves,
+        curves.caption_curves,
         lambda run: causal.has_ablation(run.ablation_curves),
     ),
     FigureSpec(

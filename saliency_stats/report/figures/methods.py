@@ -1,76 +1,47 @@
-"""The primary contrast by every attribution method and reduction of colours, trained and randomised."""
+"""The primary contrast by every attribution method and reduction of colours, of the trained network and controls."""
 
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from saliency_stats.report.figures import rows as panel
+from saliency_stats.report.figures import style
 from saliency_stats.report.figures.contrasts import NOT_INTERPRETABLE
-from saliency_stats.report.figures.controls import (
-    AROUND_IN,
-    NOTHING,
-    WIDE_IN,
-    all_primary,
-    fit_ratios,
-    interval_words,
-    strata,
-)
-from saliency_stats.report.figures.style import CONTROL_COLOUR, QUIET, TRAINED_COLOUR, empty_figure, new_figure
+from saliency_stats.report.figures.controls import NOTHING, all_primary, interval_words
 from saliency_stats.report.population import stratum_words
-from saliency_stats.report.run import Run, records
-from saliency_stats.report.words import TIMES, control_words, count, listing, magnification_words, ratio
+from saliency_stats.report.run import Run
+from saliency_stats.report.words import count, listing, ratio
 from saliency_stats.vocabulary import NO_REDUCTION, TRAINED
 
-_RANDOMISED: Final = "randomised"
-#: Every method in the order of its row.
-METHOD_WORDS: Final = {
-    "gradient": "gradient",
-    "shifted_gradient": "shift-averaged gradient",
-    "smoothgrad": "SmoothGrad",
-    "guided_backprop": "guided backprop",
-    "gradient_x_input": f"gradient {TIMES} input",
-    "integrated_gradients": "integrated gradients",
-    "deeplift": "DeepLIFT",
-    "grad_cam": "Grad-CAM",
-    "occlusion": "occlusion",
-}
-#: Methods that multiply by what light the pixel lost.
-_TIMES_INPUT: Final = ("gradient_x_input", "integrated_gradients", "deeplift")
-#: Colour (Okabe and Ito 2008, none that a compartment has) and marker of each reduction.
-_LOOK: Final = {
-    "l2": (TRAINED_COLOUR, "o"),
-    "l1": ("#56B4E9", "s"),
-    "max": ("#D55E00", "^"),
-    NO_REDUCTION: ("#B5568F", "D"),
-}
-_OTHER: Final = (QUIET, "v")
-_REDUCTION_WORDS: Final = {"l2": "l2", "l1": "l1", "max": "max", NO_REDUCTION: "one channel"}
-#: Height (in) of a row without reductions, and of each of these.
-_ROW_IN, _REDUCTION_IN = 0.13, 0.15
-
-
-class _Place(NamedTuple):
-    """Where the row of a method begins and ends (in), and the reductions in it, from above."""
-
-    above: float
-    below: float
-    reductions: list[str]
+#: Colour (Okabe and Ito 2008, none that a compartment has) and marker of reductions, the study's own first.
+_LOOKS: Final = ((style.TRAINED_COLOUR, "o"), ("#56B4E9", "s"), ("#D55E00", "^"), (style.QUIET, "v"))
+_ONE_CHANNEL: Final = ("#B5568F", "D")
+_CONTROL: Final = panel.Look(style.CONTROL_COLOUR, "o", 11.5, 0.8)
+#: Height (in) of what is around the rows of a magnification, of a row without reductions, and of each of these.
+_AROUND_IN, _ROW_IN, _REDUCTION_IN = 0.5, 0.13, 0.15
+#: Where in a reduction's part of its row the trained network's mark stands, and the last of the controls': nearer to
+#: it than to the next.
+_TRAINED_AT, _CONTROL_AT = 0.32, 0.77
 
 
 def method_rows(run: Run) -> pd.DataFrame:
-    """Return the primary contrast of the trained network, and of the randomised one, by every method and reduction.
+    """Return the primary contrast of the trained network, and of the controls, by every method and reduction.
 
     Returns
     -------
     pandas.DataFrame
         Rows of ``contrasts.csv`` with ``own``: whether method and reduction are those that the study judges by.
+        Of the controls those that other methods explain too.
     """
     rows = all_primary(run)
-    rows = rows[rows["model"].isin([TRAINED, _RANDOMISED])].reset_index(drop=True)
-    return rows.assign(own=(rows["method"] == run.method) & (rows["reduction"] == run.reduction))
+    rows = rows.assign(own=(rows["method"] == run.method) & (rows["reduction"] == run.reduction))
+    of_image = rows["method"] == rows["model"]
+    explained = set(rows.loc[~rows["own"] & ~of_image, "model"]) | {TRAINED}
+    kept = rows["model"].isin(explained) & ~rows["model"].str.startswith(f"{TRAINED}-")
+    return rows[kept].reset_index(drop=True)
 
 
 def has_methods(run: Run) -> bool:
@@ -84,29 +55,26 @@ def draw_methods(run: Run) -> Figure:
     rows = method_rows(run)
     rows = rows[np.isfinite(rows["estimate"])]
     if rows.empty:
-        return empty_figure(NOTHING)
-    places = _places(rows)
-    magnifications, labels = strata(run, rows)
-    bottom = max(place.below for place in places.values())
-    figure = new_figure(len(magnifications) * (bottom + AROUND_IN) + 0.6, WIDE_IN)
-    panels = figure.subplots(len(magnifications), len(labels), squeeze=False, sharey=True)
-    for panel, magnification in zip(panels, magnifications, strict=True):
-        at = rows[rows["magnification"] == magnification]
-        for axes, label in zip(panel, labels, strict=True):
-            _draw_marks(axes, at[at["label"] == label], places)
-            fit_ratios(axes, at[["estimate", "ci_low", "ci_high"]])
-            axes.set_title(stratum_words(run, magnification, label), loc="left")
-            if run.method in places:
-                own = places[run.method]
-                axes.axhspan(own.above, own.below, color=CONTROL_COLOUR, alpha=0.12, linewidth=0, zorder=0)
-        words = [_row_words(run, method) for method in places]
-        panel[0].set_yticks([(place.above + place.below) / 2 for place in places.values()], words)
-        for tick, method in zip(panel[0].get_yticklabels(), places, strict=True):
-            tick.set_fontweight("bold" if method == run.method else "normal")
-        panel[0].set_ylim(bottom + 0.05, -0.05)
-    for axes in panels[-1]:
-        axes.set_xlabel("saliency density, cytoplasm ÷ nuclei  (log axis)")
-    figure.legend(handles=_handles(rows), loc="outside upper center", ncols=6)
+        return style.empty_figure(NOTHING)
+    looks = _looks(run, rows)
+    rows, ends = _placed(run, rows)
+    bottom = max(below for _, below in ends.values())
+    figure, grid = panel.panels(run, rows, bottom + _AROUND_IN, around_in=0.6, width_in=panel.WIDE_IN, sharey=True)
+    for stratum, (axes,) in grid.items():
+        own, at = panel.of_stratum(rows, stratum), rows[rows["magnification"] == stratum[0]]
+        hollow = (own["model"] != TRAINED) | (own["status"] == NOT_INTERPRETABLE)
+        panel.mark_estimates(axes, own, looks, look="look", at="place", hollow=hollow)
+        for estimate in own.loc[own["own"] & (own["model"] == TRAINED), "estimate"]:
+            axes.axvline(estimate, color=style.TRAINED_COLOUR, linewidth=0.7, zorder=0)
+        panel.fit_ratios(axes, at[["estimate", "ci_low", "ci_high"]])
+        axes.set_title(stratum_words(run, *stratum), loc="left")
+        if run.method in ends:
+            axes.axhspan(*ends[run.method], color=style.CONTROL_COLOUR, alpha=0.12, linewidth=0, zorder=0)
+        names = [(sum(end) / 2, _row_words(run, method)) for method, end in ends.items()]
+        panel.name_rows(axes, names, {_row_words(run, run.method)})
+        axes.set_ylim(bottom + 0.05, -0.05)
+        panel.name_below(axes, "saliency density, cytoplasm ÷ nuclei  (log axis)")
+    figure.legend(handles=_handles(run, rows, looks), loc="outside upper center", ncols=6)
     return figure
 
 
@@ -119,27 +87,27 @@ def caption_methods(run: Run) -> str:
         " line the saliency is denser in the cytoplasm (the claim under test), left of it in the nuclei. Shape and"
         " colour: how the colours of a pixel were reduced to one number. Filled: the trained network."
     )
-    if (rows["model"] == _RANDOMISED).any():
-        text += f" Grey and open: the {control_words(_RANDOMISED)}, by the same method."
+    if controls := _controls(run, rows):
+        recorded = run.recorded("controls", {})
+        meanings = listing(recorded.get(name, {}).get("is", name) for name in controls)
+        text += f" Grey and open: the same method on a control ({meanings})."
     text += (
-        f" Shaded row, bold name: the method of this study ({method_words(run.method)},"
-        f" {_REDUCTION_WORDS.get(run.reduction, run.reduction)}); the vertical line is its estimate."
+        f" Shaded row, bold name: the method of this study ({run.words('methods', run.method)},"
+        f" {reduction_words(run.reduction)}); the vertical line is its estimate."
     )
     if np.isfinite(rows["ci_low"]).any():
         text += (
             f" Lines are {run.confidence_percent} intervals over {run.unit}s; p-values are corrected over the classes,"
             " not over the methods."
         )
-    magnifications, labels = strata(run, rows)
-    trained = rows[rows["model"] == TRAINED]
-    for magnification in magnifications:
-        for label in labels:
-            here = trained[(trained["magnification"] == magnification) & (trained["label"] == label)]
-            text += f" {label.capitalize()}, {magnification_words(magnification)}: {_agreement(run, here)}."
-    multiplied = [METHOD_WORDS[method] for method in _TIMES_INPUT if (rows["method"] == method).any()]
+    for stratum in panel.strata(run, rows):
+        trained = panel.of_stratum(rows, stratum).query("model == @TRAINED")
+        text += f" {panel.place_words(stratum)}: {_agreement(run, trained)}."
+    multiplied = [run.words("methods", method) for method in _methods(run, rows) if _times_input(run, method)]
     if multiplied:
+        names = listing(multiplied)
         text += (
-            f" * {_start(listing(multiplied))} multiply by 1 − x, the light that the pixel lost on its way from white"
+            f" * {names[0].upper()}{names[1:]} multiply by 1 − x, the light that the pixel lost on its way from white"
             " glass. It is largest in dark nuclei, so these maps lean to nuclei by construction, whatever the network"
             " learned."
         )
@@ -148,76 +116,78 @@ def caption_methods(run: Run) -> str:
     return text + interval_words(rows)
 
 
-def method_words(method: str) -> str:
-    """Return a method's name as its authors spell it."""
-    return METHOD_WORDS.get(method, method.replace("_", " "))
+def reduction_words(reduction: str) -> str:
+    """Return a reduction's name, or that there was nothing to reduce."""
+    return "one channel" if reduction == NO_REDUCTION else reduction
 
 
-def _start(text: str) -> str:
-    return text[0].upper() + text[1:]
+def _methods(run: Run, rows: pd.DataFrame) -> list[str]:
+    """Return the methods of rows in the order of the run's record."""
+    return panel.in_order(run.recorded("methods", {}), rows["method"])
 
 
-def _known(order: Any, present: pd.Series) -> list[str]:
-    """Return what is present, what has a place first and in its order."""
-    names = list(order)
-    return sorted(set(present), key=lambda name: (names.index(name) if name in names else len(names), name))
+def _reductions(run: Run, present: pd.Series) -> list[str]:
+    """Return the reductions that are present, the study's own first, in the order of its settings."""
+    asked = [run.settings.saliency.reduction, *run.settings.saliency.more_reductions]
+    return panel.in_order([*asked, *sorted(set(present) - {NO_REDUCTION})], present)
+
+
+def _controls(run: Run, rows: pd.DataFrame) -> list[str]:
+    return panel.in_order(run.recorded("controls", {}), set(rows["model"]) - {TRAINED})
+
+
+def _times_input(run: Run, method: str) -> bool:
+    return bool(run.recorded("methods", {}).get(method, {}).get("times_input", False))
 
 
 def _row_words(run: Run, method: str) -> str:
-    mark = " *" if method in _TIMES_INPUT else ""
-    return f"{method_words(method)}{mark}" + ("\n(this study’s own)" if method == run.method else "")
+    mark = " *" if _times_input(run, method) else ""
+    return run.words("methods", method) + mark + ("\n(this study’s own)" if method == run.method else "")
 
 
-def _places(rows: pd.DataFrame) -> dict[str, _Place]:
-    """Give each method a row as high as its reductions need."""
-    places: dict[str, _Place] = {}
+def _looks(run: Run, rows: pd.DataFrame) -> dict[str, panel.Look]:
+    """Return how each reduction is drawn, and how the same reduction of a control is."""
+    names = [name for name in _reductions(run, rows["reduction"]) if name != NO_REDUCTION]
+    colours = {name: _LOOKS[min(k, len(_LOOKS) - 1)] for k, name in enumerate(names)} | {NO_REDUCTION: _ONE_CHANNEL}
+    looks = {name: panel.Look(*look) for name, look in colours.items()}
+    controls = {f"{name} of a control": _CONTROL._replace(marker=marker) for name, (_, marker) in colours.items()}
+    return looks | controls
+
+
+def _placed(run: Run, rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, tuple[float, float]]]:
+    """Give each estimate its look and place (in, downwards), and each method a row as high as its reductions need."""
+    ends: dict[str, tuple[float, float]] = {}
+    start: dict[tuple[str, str], float] = {}
     top = 0.0
-    for method in _known(METHOD_WORDS, rows["method"]):
-        reductions = _known(_LOOK, rows.loc[rows["method"] == method, "reduction"])
-        places[method] = _Place(top, top + _ROW_IN + _REDUCTION_IN * len(reductions), reductions)
-        top = places[method].below
-    return places
-
-
-def _draw_marks(axes: Axes, rows: pd.DataFrame, places: dict[str, _Place]) -> None:
-    for row in records(rows):
-        trained, place = row.model == TRAINED, places[row.method]
-        if trained and row.own:
-            axes.axvline(row.estimate, color=TRAINED_COLOUR, linewidth=0.7, zorder=0)
-        # the randomised network's mark stands below the trained one's, and nearer to it than to the next
-        slot = place.reductions.index(row.reduction) + (0.32 if trained else 0.77)
-        at = place.above + _ROW_IN / 2 + _REDUCTION_IN * slot
-        colour, marker = _LOOK.get(row.reduction, _OTHER)
-        line = colour if trained else CONTROL_COLOUR
-        axes.hlines(at, row.ci_low, row.ci_high, color=line, linewidth=1.3 if trained else 0.8)
-        face = colour if trained and row.status != NOT_INTERPRETABLE else "white"
-        axes.plot([row.estimate], [at], marker, markersize=4.6 if trained else 3.4, color=line, markerfacecolor=face)
+    for method in _methods(run, rows):
+        reductions = _reductions(run, rows.loc[rows["method"] == method, "reduction"])
+        for k, reduction in enumerate(reductions):
+            start[method, reduction] = top + _ROW_IN / 2 + _REDUCTION_IN * k
+        ends[method] = (top, top + _ROW_IN + _REDUCTION_IN * len(reductions))
+        top = ends[method][1]
+    controls = _controls(run, rows)
+    step = (_CONTROL_AT - _TRAINED_AT) / max(1, len(controls))
+    slots = {name: _TRAINED_AT + step * k for k, name in enumerate([TRAINED, *controls])}
+    above = [start[key] for key in zip(rows["method"], rows["reduction"], strict=True)]
+    look = rows["reduction"].where(rows["model"] == TRAINED, rows["reduction"] + " of a control")
+    return rows.assign(place=above + _REDUCTION_IN * rows["model"].map(slots), look=look), ends
 
 
 def _agreement(run: Run, rows: pd.DataFrame) -> str:
     """Count the methods, and the maps of all reductions, that have the sign of the study's own."""
-    own = rows[rows["own"]]
+    own, others = rows[rows["own"]], rows[~rows["own"]]
     if own.empty:
         return "the study’s own method has no estimate"
     sign = float(np.sign(own["estimate"].iloc[0]))
-    others = rows[~rows["own"]]
-    usual = others[(others["method"] != run.method) & _in_usual_reduction(run, others)]
+    # of a method without the study's reduction, the first that it has
+    first = {method: _reductions(run, part["reduction"])[0] for method, part in others.groupby("method")}
+    usual = others[(others["method"] != run.method) & (others["reduction"] == others["method"].map(first))]
     text = f"{ratio(own['estimate'].iloc[0])} by the study’s own"
     if len(usual):
         text += f"; the same sign in {_counts(run, usual, 'other method', sign)}"
     if len(others) > len(usual):
         text += f"; of all methods and reductions in {_counts(run, others, 'other map', sign)}"
     return text
-
-
-def _in_usual_reduction(run: Run, rows: pd.DataFrame) -> Any:
-    """Tell which rows have the study's reduction, or, of a method without it, the first that it has."""
-    first = {method: _usual(run, own["reduction"]) for method, own in rows.groupby("method")}
-    return rows["reduction"] == rows["method"].map(first)
-
-
-def _usual(run: Run, reductions: pd.Series) -> str:
-    return run.reduction if (reductions == run.reduction).any() else _known(_LOOK, reductions)[0]
 
 
 def _counts(run: Run, rows: pd.DataFrame, what: str, sign: float) -> str:
@@ -230,13 +200,9 @@ def _counts(run: Run, rows: pd.DataFrame, what: str, sign: float) -> str:
     return f"{text} (significant in {int((agree & sure).sum())}; significantly the opposite in {int(opposed.sum())})"
 
 
-def _handles(rows: pd.DataFrame) -> list[Line2D]:
-    handles = []
-    for name in _known(_LOOK, rows["reduction"]):
-        colour, marker = _LOOK.get(name, _OTHER)
-        words = _REDUCTION_WORDS.get(name, name)
-        handles.append(Line2D([], [], marker=marker, color=colour, linestyle="none", markersize=4.6, label=words))
-    if (rows["model"] == _RANDOMISED).any():
-        look: dict[str, Any] = {"color": CONTROL_COLOUR, "markerfacecolor": "white", "linewidth": 0.8}
-        handles.append(Line2D([], [], marker="o", markersize=3.4, label="randomised, same shapes", **look))
+def _handles(run: Run, rows: pd.DataFrame, looks: dict[str, panel.Look]) -> list[Line2D]:
+    handles = [panel.handle(reduction_words(name), looks[name]) for name in _reductions(run, rows["reduction"])]
+    if controls := _controls(run, rows):
+        words = f"{listing(run.words('controls', name) for name in controls)}, same shapes"
+        handles.append(panel.handle(words, _CONTROL, hollow=True, linestyle="-", linewidth=0.8))
     return handles

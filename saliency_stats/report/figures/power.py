@@ -4,8 +4,8 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any, Final
 
-import matplotlib as mpl
 import numpy as np
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
@@ -76,14 +76,11 @@ def caption_power(plans: Mapping[str, Plan]) -> str:
 
 def _draw_panel(axes: Axes, plan: Plan, need: Need) -> None:
     components, aim = plan.components, need.aim
-    rows = plan.table[
-        (plan.table["purpose"] == aim.purpose)
-        & (plan.table["source"] == aim.source)
-        & (plan.table["variance"] == ESTIMATE)
-    ]
-    for patches, colour in zip(PATCHES, _colours(), strict=True):
-        line = rows[rows["patches_per_slide"] == patches]
-        axes.plot(line["slides"], line["power"], color=colour, linewidth=1.1)
+    of_aim = (plan.table["purpose"] == aim.purpose) & (plan.table["source"] == aim.source)
+    simulated = plan.table[of_aim & (plan.table["variance"] == ESTIMATE)]
+    style: dict[str, Any] = {"palette": _palette(), "hue": "patches_per_slide", "linewidth": 1.1, "legend": False}
+    sns.lineplot(simulated, x="slides", y="power", estimator=None, ax=axes, **style)
+    axes.set(xlabel="", ylabel="")
     slides = np.geomspace(MIN_UNITS, axes.get_xlim()[1], 100)
     for variance, style in _STYLES.items():
         spread = components.of_slide_means(components.patches_per_slide, variance)
@@ -113,26 +110,19 @@ def _mark_needed(axes: Axes, plan: Plan, needed: float, variance: str) -> None:
     else:
         text += " (upper limit) →" if upper else " →"
         at, height, left = start, plan.power - (0.2 if upper else 0.08), False
-    axes.annotate(
-        text,
-        (at, height),
-        xytext=(-2 if left else 2, 0),
-        textcoords="offset points",
-        ha="right" if left else "left",
-        va="center",
-        color=WANTED_COLOUR,
-        fontweight="bold",
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8},
-    )
+    aside: dict[str, Any] = {"xytext": (-2 if left else 2, 0), "ha": "right" if left else "left", "va": "center"}
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8}
+    aside |= {"textcoords": "offset points", "color": WANTED_COLOUR, "fontweight": "bold", "bbox": box}
+    axes.annotate(text, (at, height), **aside)
 
 
-def _colours() -> list[Any]:
+def _palette() -> dict[int, Any]:
     """Return one colour per number of patches, light for few."""
-    return list(mpl.colormaps["viridis_r"](np.linspace(0.05, 0.85, len(PATCHES))))
+    return dict(zip(PATCHES, sns.color_palette("viridis_r", len(PATCHES)), strict=True))
 
 
 def _handles(plans: Mapping[str, Plan]) -> list[Any]:
-    lines = [line_handle(f"{patches} patches", colour) for patches, colour in zip(PATCHES, _colours(), strict=True)]
+    lines = [line_handle(f"{patches} patches", colour) for patches, colour in _palette().items()]
     own = sorted({plan.components.patches_per_slide for plan in plans.values()})
     as_run = f"as in this run ({DASH.join(str(n) for n in dict.fromkeys((own[0], own[-1])))})"
     power = next(iter(plans.values())).power

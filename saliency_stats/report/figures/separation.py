@@ -2,20 +2,13 @@
 
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from saliency_stats.report.figures.causal import REPLACEMENT_WORDS
-from saliency_stats.report.figures.style import (
-    COMPARTMENT_COLOURS,
-    CONTROL_COLOUR,
-    QUIET,
-    compartment_handles,
-    empty_figure,
-    new_figure,
-)
+from saliency_stats.report.figures import style
+from saliency_stats.report.figures.causal import replacement_words, replacements
+from saliency_stats.report.figures.rows import Look, handle, mark_estimates, no_preference
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import count, magnification_words, p_sign
 from saliency_stats.statistics.causal import SUM_OF_LABELS
@@ -27,6 +20,10 @@ _NOTHING: Final = "no magnification has judged patches of both classes with a co
 #: Asked where the study's own test needs slides that hold both classes and there are none.
 _OTHERWISE: Final = "t_slide_means"
 _ROW_IN: Final = 2.5
+#: Distance between the marks of compartments, and half the width of a random region's.
+_APART, _HALF = 0.24, 0.07
+_LOOKS: Final = {name: Look(style.COMPARTMENT_COLOURS[name], "D", 42.0, 1.8) for name in TISSUE}
+_DROP, _EXCESS = ("drop",), ("estimate", "ci_low_simultaneous", "ci_high_simultaneous")
 
 
 def has_separation(causal: pd.DataFrame) -> bool:
@@ -34,83 +31,63 @@ def has_separation(causal: pd.DataFrame) -> bool:
     return bool((causal["label"] == SUM_OF_LABELS).any())
 
 
-def draw_separation(run: Run, causal: pd.DataFrame) -> Figure:
+def draw_separation(run: Run) -> Figure:
     """Draw what both classes lose together for every compartment and replacement.
-
-    Parameters
-    ----------
-    run
-        Tells the magnifications, the test and the level.
-    causal
-        ``causal.csv``, magnifications spelt as in the run's other tables.
 
     Returns
     -------
     Figure
         A row of two panels for every magnification: the drop and that of the random region, and their difference.
     """
-    rows, _ = _shown(run, causal)
+    rows, test = _shown(run)
     magnifications = [name for name in run.magnifications if (rows["magnification"] == name).any()]
     if not magnifications:
-        return empty_figure(_NOTHING)
-    kinds = [kind for kind in REPLACEMENT_WORDS if (rows["replacement"] == kind).any()]
-    figure = new_figure(0.7 + _ROW_IN * len(magnifications))
+        return style.empty_figure(_NOTHING)
+    kinds = replacements(rows)
+    figure = style.new_figure(0.7 + _ROW_IN * len(magnifications))
     grid = figure.subplots(len(magnifications), 2, squeeze=False)
     for (drops, excess), magnification in zip(grid, magnifications, strict=True):
         own = rows[rows["magnification"] == magnification]
-        words = magnification_words(magnification)
-        drops.set_title(words if run.learned[magnification] else f"{words} (classifier at chance)", loc="left")
-        drops.set_ylabel("drop of the logits of both classes")
-        excess.set_ylabel("÷ area, more than a random region")
-        for axes in (drops, excess):
-            _ground(axes, kinds)
-        for place, kind in enumerate(kinds):
-            of_kind = own[own["replacement"] == kind].set_index("contrast")
-            for position, compartment in enumerate(TISSUE):
-                _mark(drops, excess, of_kind, compartment, place + (position - 1) * 0.24)
-        named = records(largest(own, test=own["test"].iloc[0], alpha=run.alpha))
-        for axes, said in (
-            (drops, [f"{REPLACEMENT_WORDS[row.replacement]}: most by {row.largest_drop or 'none'}" for row in named]),
-            (excess, [_says(row) for row in named]),
-        ):
-            axes.set_title("\n".join(said), fontsize=6.5, fontweight="normal", loc="left")
-        where = words if run.learned[magnification] else f"{words} (classifier at chance)"
-        drops.set_title(where, loc="right")
-    figure.legend(
-        handles=[
-            *compartment_handles(TISSUE),
-            Line2D([], [], marker="_", color=CONTROL_COLOUR, linestyle="", label="random region of the same area"),
-        ],
-        loc="outside lower center",
-        ncols=4,
-    )
+        named = records(largest(own, test=test, alpha=run.alpha))
+        marks = _placed(own, kinds)
+        mark_estimates(drops, marks, _LOOKS, look="compartment", at="at", upright=True, columns=_DROP, edge="white")
+        drops.hlines(
+            marks["random_drop"], marks["at"] - _HALF, marks["at"] + _HALF, color=style.CONTROL_COLOUR, linewidth=1.5
+        )
+        mark_estimates(excess, marks, _LOOKS, look="compartment", at="at", upright=True, columns=_EXCESS, edge="white")
+        by_drop = [f"{replacement_words(row.replacement)}: most by {row.largest_drop or 'none'}" for row in named]
+        _finish(drops, kinds, "drop of the logits of both classes", by_drop)
+        _finish(excess, kinds, "÷ area, more than a random region", [_says(row) for row in named])
+        at_chance = "" if run.learned[magnification] else " (classifier at chance)"
+        drops.set_title(f"{magnification_words(magnification)}{at_chance}", loc="right")
+    random = handle("random region of the same area", Look(style.CONTROL_COLOUR, "_", 36.0))
+    figure.legend(handles=[*style.compartment_handles(TISSUE), random], loc="outside lower center", ncols=4)
     return figure
 
 
-def caption_separation(run: Run, causal: pd.DataFrame) -> str:
+def caption_separation(run: Run) -> str:
     """Say what is added, and why."""
-    rows, test = _shown(run, causal)
+    rows, test = _shown(run)
     if rows.empty:
         return f"Nothing could be drawn: {_NOTHING}."
     text = (
-        "Left: the drop of the logit of the right class when one compartment is replaced,"
-        " of malignant plus that of benign patches: by so much the classes come closer. What a replacement does to both"
-        " alike (a patch without its nuclei may look malignant, whatever it was) raises the one drop and lowers the"
-        " other, and of the sum nothing is left of it; the figure before shows the classes apart. Right: the same per"
-        " area, which does not favour large compartments but makes much of small ones, less that of random regions of"
-        f" equal area, with {run.confidence_percent} intervals that hold for the family of compartments together."
+        "Left: the drop of the logit of the right class when one compartment is replaced, of malignant plus that of"
+        " benign patches: by so much the classes come closer. We add the two drops; an effect shared by both classes (a"
+        " patch without its nuclei may look malignant, whatever it was) cancels. The figure before shows the classes"
+        " apart. Right: the same per area, less that of random regions of equal area. Dividing by the area does not"
+        " favour large compartments; dividing by a small area amplifies noise."
     )
     if rows["ci_low_simultaneous"].isna().all():
-        return text.replace(
-            f", with {run.confidence_percent} intervals that hold", ", without intervals, which hold", 1
-        )
-    n = int(rows["n_units"].max())
-    return f"{text} Test: {words_of(test)}, {count(n, run.unit)}."
+        return f"{text} No intervals here: they are simultaneous, see causal.csv."
+    text += f" Lines are {run.confidence_percent} intervals, simultaneous for the family of compartments."
+    if test != run.primary_test and (rows["status"] == "tested").any():
+        text += " Unpaired slides: a test that allows them is shown."
+    return f"{text} Test: {words_of(test)}, {count(int(rows['n_units'].max()), run.unit)}."
 
 
-def _shown(run: Run, causal: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+def _shown(run: Run) -> tuple[pd.DataFrame, str]:
     """Return the trained network's rows of both classes by the study's test, or by the other where it cannot be."""
-    both = causal[(causal["label"] == SUM_OF_LABELS) & (causal["model"] == TRAINED)]
+    both = run.causal[(run.causal["label"] == SUM_OF_LABELS) & (run.causal["model"] == TRAINED)]
     possible = both.groupby("magnification")["n_patches"].transform("max") > 0
     both = both[possible.astype(bool)]
     own = both[both["test"] == run.primary_test]
@@ -118,28 +95,31 @@ def _shown(run: Run, causal: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     return both[both["test"] == test], test
 
 
-def _ground(axes: Any, kinds: list[str]) -> None:
-    axes.axhline(0.0, color=QUIET, linestyle="--", linewidth=0.8, zorder=0)
-    axes.set_xticks(range(len(kinds)), [REPLACEMENT_WORDS[kind] for kind in kinds])
+def _placed(rows: pd.DataFrame, kinds: list[str]) -> pd.DataFrame:
+    """Return the rows of single compartments, each with its place from left to right."""
+    compartment = rows["contrast"].str.removeprefix("separation:")
+    rows = rows.assign(compartment=compartment)[
+        rows["contrast"].str.startswith("separation:") & compartment.isin(TISSUE)
+    ]
+    at = [
+        kinds.index(kind) + (TISSUE.index(name) - 1) * _APART
+        for kind, name in zip(rows["replacement"], rows["compartment"], strict=True)
+    ]
+    return rows.assign(at=at)
+
+
+def _finish(axes: Axes, kinds: list[str], what: str, said: list[str]) -> None:
+    no_preference(axes, "y")
+    axes.set_xticks(range(len(kinds)), [replacement_words(kind) for kind in kinds])
     axes.set_xlim(-0.6, len(kinds) - 0.4)
     axes.tick_params(axis="x", length=0)
-
-
-def _mark(drops: Any, excess: Any, rows: pd.DataFrame, compartment: str, at: float) -> None:
-    row = rows.loc[f"separation:{compartment}"]
-    colour = COMPARTMENT_COLOURS[compartment]
-    drops.plot([at], [row["drop"]], marker="D", color=colour, markersize=5.5, linestyle="")
-    drops.plot([at], [row["random_drop"]], marker="_", color=CONTROL_COLOUR, markersize=9, linestyle="")
-    low, high = row["ci_low_simultaneous"], row["ci_high_simultaneous"]
-    if np.isfinite(low):
-        excess.plot([at, at], [low, high], color=colour, linewidth=1.8)
-    excess.plot([at], [row["estimate"]], marker="D", color=colour, markersize=5.5, markeredgecolor="white")
+    axes.set_ylabel(what)
+    axes.set_title("\n".join(said), fontsize=6.5, fontweight="normal", loc="left")
 
 
 def _says(row: Any) -> str:
     """Name the compartment whose replacement brings the classes closest, per area."""
-    kind = REPLACEMENT_WORDS[row.replacement]
+    kind, sign = replacement_words(row.replacement), p_sign(row.p_adjusted)
     if not row.compartment:
         return f"{kind}: {row.reason}"
-    sign = p_sign(row.p_adjusted)
-    return f"{kind}: {row.compartment} more than {row.second}" + (f", {sign}" if sign else "")
+    return ", ".join(filter(None, [f"{kind}: {row.compartment} more than {row.second}", sign]))

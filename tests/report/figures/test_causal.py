@@ -1,182 +1,225 @@
 """What replacing a compartment does, drawn from simulated tables."""
 
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 
-from saliency_stats.report.figures.causal import caption_causal, draw_causal, has_ablation, shown_effects
-from saliency_stats.report.figures.curves import caption_curves, draw_curves, shown_curves
-from saliency_stats.report.figures.separation import caption_separation, draw_separation, has_separation
-from saliency_stats.report.figures.style import house_style, save
+from saliency_stats.report.figures.causal import (
+    caption_causal,
+    draw_causal,
+    has_ablation,
+    replacement_words,
+    replacements,
+    shown_effects,
+)
+from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, CONTROL_COLOUR, QUIET, TRAINED_COLOUR
+from saliency_stats.report.population import points
 from saliency_stats.report.run import Run
-from saliency_stats.statistics import StatisticsParameters, primary_population
-from saliency_stats.statistics.causal import causal_table
+from saliency_stats.report.words import interval, number, p_sign
 from saliency_stats.vocabulary import TISSUE
 
-Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
-IDENTITY = ["patch_id", "slide_id", "patient_id", "label", "split", "magnification", "model", "compartment"]
-
-
-def simulated(run: Run) -> Tables:
-    """Return ablation, causal and ablation_curves of a run whose decision lies in the cytoplasm."""
-    rng = np.random.default_rng(0)
-    rows = run.own_ledger[run.own_ledger["compartment"].isin(TISSUE) & (run.own_ledger["status"] == "measured")]
-    rows = rows[rows["split"] == "test"].reset_index(drop=True)
-    slide = rows["patch_id"].str[:3].map({name: rng.normal(0, 0.5) for name in sorted(set(rows["patch_id"].str[:3]))})
-    own = np.where(rows["model"] == "trained", 2.0, 0.0) * (rows["compartment"] == "cytoplasm")
-    does = 1.0 + slide + own + 2 * np.log2(rows["density_ratio"]) + rng.normal(0, 0.6, len(rows))
-    parts = []
-    for kind, factor in (("mean", 1.0), ("blur", 0.4), ("stain", -0.2)):
-        for region, size in (
-            ("compartment", does * factor + rng.normal(0, 0.5, len(rows))),
-            ("random", 1.2 * factor + rng.normal(0, 0.4, len(rows))),
-        ):
-            logit = {"logit": 4.0, "logit_ablated": 4.0 - size * rows["area_share"]}
-            parts.append(rows[[*IDENTITY, "area_share"]].assign(replacement=kind, region=region, **logit))
-    ablation = pd.concat(parts, ignore_index=True)
-    population = primary_population(run.own_predictions, min_confidence=0.9)
-    causal = causal_table(ablation, run.own_ledger, population, StatisticsParameters(bootstrap_draws=2_000))
-    shares = np.linspace(0, 1, 6)
-    steps = rows[rows["model"] == "trained"][IDENTITY].drop(columns=["patient_id", "split"])
-    curves = [
-        steps.assign(direction=direction, share=share, logit=start + sign * does[steps.index] * np.sqrt(share))
-        for direction, start, sign in (("deletion", 4.0, -1), ("insertion", -1.0, 1))
-        for share in shares
-    ]
-    return ablation, causal, pd.concat(curves, ignore_index=True)
+KINDS = {"mean": "local mean colour", "blur": "blur", "stain": "constant stain"}
+LABELS = ("benign", "malignant")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, make_run: Callable[..., Path]) -> Run:
-    return Run.read(make_run(tmp_path_factory.mktemp("causal") / "run", slides=4, patches=6))
+def run(replaced) -> Run:
+    return replaced(slides=4, patches=6)
 
 
-@pytest.fixture(scope="module")
-def tables(run: Run) -> Tables:
-    return simulated(run)
+def _of(table: pd.DataFrame, label: str, kind: str, compartment: str) -> pd.DataFrame:
+    rows = table[(table["label"] == label) & (table["replacement"] == kind)]
+    return rows[rows["compartment"] == compartment]
 
 
-def _texts(figure: Figure) -> str:
-    parts = [text.get_text() for axes in figure.axes for text in axes.texts]
-    parts += [axes.get_title(loc=side) for axes in figure.axes for side in ("left", "center", "right")]
-    return "\n".join([*parts, *(text.get_text() for text in figure.texts)])
+def _sorted(table: pd.DataFrame) -> list[tuple[float, ...]]:
+    return sorted(table.itertuples(index=False, name=None))
 
 
-def test_the_diamonds_are_means_over_slides(run: Run, tables: Tables) -> None:
-    ablation, causal, _ = tables
-    with house_style():
-        figure = draw_causal(run, ablation, causal)
-    assert len(figure.axes) == 4  # two classes, two panels
-    drops = figure.axes[0]
-    assert "malignant" in drops.get_title(loc="left")
-    found = shown_effects(run, ablation)
-    rows = found[(found["label"] == "malignant") & (found["replacement"] == "mean")]
-    rows = rows[rows["compartment"] == "cytoplasm"]
-    drawn = {
-        round(float(line.get_xdata()[0]), 2): float(line.get_ydata()[0])  # type: ignore[arg-type,index]
-        for line in drops.lines
-        if line.get_marker() == "D"
-    }
-    by_slide = rows.groupby("slide_id")[["drop_per_area", "random_drop_per_area"]].mean().mean()
-    assert drawn[0.84] == pytest.approx(by_slide["drop_per_area"])
-    assert drawn[1.26] == pytest.approx(by_slide["random_drop_per_area"])
-    assert len(drawn) == 18
+def test_the_diamonds_are_means_over_slides_and_the_dots_are_slides(run: Run, seen) -> None:
+    figure = draw_causal(run)
+    assert tuple(figure.get_size_inches()) == (7.0, pytest.approx(0.7 + 2 * 2.3))
+    assert [axes.get_title(loc="left") for axes in figure.axes[::2]] == [f"{label}, 20×" for label in LABELS]
+    found = shown_effects(run)
+    for label, drops in zip(LABELS, figure.axes[::2], strict=True):
+        marks = seen.marks(drops)
+        assert [tick.get_text() for tick in drops.get_xticklabels()] == list(KINDS.values())
+        assert list(drops.get_xticks()) == pytest.approx([1.0, 4.8, 8.6])
+        assert drops.get_ylabel() == "drop of the logit ÷ area share"
+        lines = {(round(x, 3), low, high) for (x, low), (_, high) in seen.segments(drops)}
+        diamonds = marks[marks["shape"] == "D"]
+        assert len(diamonds) == 18
+        assert set(diamonds["edge"]) == {"#FFFFFF"}
+        expected_lines, reach = set(), [0.0]
+        for k, kind in enumerate(KINDS):
+            for j, compartment in enumerate(TISSUE):
+                rows = _of(found, label, kind, compartment)
+                for column, aside, colour in (
+                    ("drop_per_area", -0.16, TRAINED_COLOUR),
+                    ("random_drop_per_area", 0.26, CONTROL_COLOUR),
+                ):
+                    at = 3.8 * k + j + aside
+                    (one,) = diamonds[np.isclose(diamonds["x"], at)].itertuples()
+                    mean = rows.groupby("slide_id")[column].mean().mean()
+                    assert (one.y, one.face) == (pytest.approx(mean), colour.upper())
+                    own = points(run, rows, column)
+                    if np.isfinite(own.low):
+                        expected_lines.add((round(at, 3), own.low, own.high))
+                    reach += [own.mean, own.low, own.high]
+                dots = marks[(marks["shape"] == "o") & ((marks["x"] - (3.8 * k + j - 0.16)).abs() < 0.17)]
+                each = rows.groupby("slide_id")["drop_per_area"].mean().dropna()
+                np.testing.assert_allclose(dots["y"], each)
+                assert set(dots["face"]) == {COMPARTMENT_COLOURS[compartment].upper()}
+                assert dots["x"].nunique() == len(dots)
+                assert set(dots["size"]) == {11.0}
+                assert 0.05 < (dots["x"] - (3.8 * k + j - 0.16)).abs().max() <= 0.17
+                reach += each.tolist()
+        assert lines == expected_lines
+        low, high = np.nanmin(reach), np.nanmax(reach)
+        pad = 0.06 * (high - low)
+        assert drops.get_ylim() == pytest.approx((low - pad, high + pad))
+        assert [line.get_ydata()[0] for line in drops.lines] == [0.0]
 
 
-def test_the_correlations_are_those_of_the_table(run: Run, tables: Tables) -> None:
-    ablation, causal, _ = tables
-    with house_style():
-        text = _texts(draw_causal(run, ablation, causal))
-    rows = causal[
-        (causal["contrast"] == "prediction") & (causal["model"] == "trained") & (causal["test"] == "sign_flip")
-    ]
-    assert len(rows) == 6
-    for rho in rows["rho"]:
-        assert f"ρ {abs(rho):.2f}" in text.replace("−", "")  # noqa: RUF001 - a true minus sign, and rho
-    assert "within 4 slides" in text
+def test_the_scatter_shows_patches_and_their_slides(run: Run, seen) -> None:
+    figure = draw_causal(run)
+    found = shown_effects(run)
+    found = found[found["replacement"] == "mean"]
+    ledger = run.judged_ledger[run.judged_ledger["model"] == "trained"]
+    both = found.merge(ledger[["patch_id", "compartment", "density_ratio"]], on=["patch_id", "compartment"])
+    both = both.dropna(subset=["density_ratio", "drop_per_area"])
+    both["density"] = np.log2(both["density_ratio"])
+    for label, axes in zip(LABELS, figure.axes[1::2], strict=True):
+        own = both[both["label"] == label]
+        marks = seen.marks(axes)
+        small, large = marks[marks["size"] < 5], marks[marks["size"] > 5]
+        np.testing.assert_allclose(_sorted(small[["x", "y"]]), _sorted(own[["density", "drop_per_area"]]))
+        means = own.groupby(["compartment", "slide_id"])[["density", "drop_per_area"]].mean()
+        np.testing.assert_allclose(_sorted(large[["x", "y"]]), _sorted(means))
+        colours = {COMPARTMENT_COLOURS[name].upper() for name in TISSUE}
+        assert set(small["face"]) == set(large["face"]) == colours
+        assert set(large["edge"]) == {"#FFFFFF"}
+        low, high = np.percentile(own["drop_per_area"], [0.5, 99.5])
+        low, high = min(low, 0.0), max(high, 0.0)
+        assert axes.get_ylim() == pytest.approx((low - 0.06 * (high - low), high + 0.06 * (high - low)))
+        low, high = np.percentile(both["density"], [0.5, 99.5])
+        assert axes.get_xlim() == pytest.approx((low - 0.08 * (high - low), high + 0.08 * (high - low)))
+        assert len(axes.lines) == 2
+    assert [axes.get_xlabel() for axes in figure.axes[1::2]] == ["", "saliency density ratio (log axis)"]
 
 
-def test_only_judged_patches_of_the_trained_network_are_shown(run: Run, tables: Tables) -> None:
-    ablation, _, curves = tables
-    judged = set(run.population.patches["patch_id"])
-    for shown in (shown_effects(run, ablation), shown_curves(run, curves)):
-        assert set(shown["patch_id"]) <= judged
-        assert set(shown["model"]) == {"trained"}
-    assert set(ablation["patch_id"]) - judged
+def test_no_effect_is_inside_the_axes_where_every_drop_is_negative(run: Run) -> None:
+    does = (run.ablation["logit"] - run.ablation["logit_ablated"]).abs()
+    below = run.changed(ablation=run.ablation.assign(logit_ablated=run.ablation["logit"] + does))
+    for axes in draw_causal(below).axes[1::2]:
+        low, high = axes.get_ylim()
+        assert high == pytest.approx(0.06 / 1.12 * (high - low))
 
 
-def test_curves_are_means_over_slides(run: Run, tables: Tables) -> None:
-    curves = tables[2]
-    with house_style():
-        figure = draw_curves(run, curves)
-    assert [axes.get_title().split(": ")[1] for axes in figure.axes] == ["taken away", "put back alone"] * 2
-    line = figure.axes[1].lines[1]  # malignant, insertion, cytoplasm
-    shown = shown_curves(run, curves)
-    rows = shown[(shown["label"] == "malignant") & (shown["direction"] == "insertion")]
-    rows = rows[rows["compartment"] == "cytoplasm"]
-    expected = rows.groupby(["share", "slide_id"])["logit"].mean().groupby("share").mean()
-    np.testing.assert_allclose(np.asarray(line.get_xdata()), 100 * expected.index.to_numpy())
-    np.testing.assert_allclose(np.asarray(line.get_ydata()), expected.to_numpy())
+def test_many_patches_are_thinned_alike_in_every_compartment(run: Run, seen, monkeypatch) -> None:
+    full = seen.marks(draw_causal(run).axes[1])
+    monkeypatch.setattr("saliency_stats.report.figures.causal._MOST_POINTS", 10)
+    thin = seen.marks(draw_causal(run).axes[1])
+    counts, before = (marks.loc[marks["size"] < 5, "face"].value_counts() for marks in (thin, full))
+    step = before.sum() // 10
+    assert step > 1
+    assert (counts == -(-before // step)).all()
+    assert (thin["size"] > 5).sum() == (full["size"] > 5).sum()
 
 
-def test_captions_say_what_is_replaced_and_how_sure_it_is(run: Run, tables: Tables) -> None:
-    ablation, causal, curves = tables
-    text = caption_causal(run, ablation, causal)
-    assert "95 % intervals" in text
-    assert "local mean colour" in text
-    assert "Student's t over slides" in caption_curves(run, curves)
+def test_wild_values_among_many_do_not_squeeze_the_rest(replaced, seen) -> None:
+    run = replaced(slides=2, patches=12, known_slides=False)
+    ablation = run.ablation.copy()
+    first = ablation["patch_id"] == shown_effects(run)["patch_id"].iloc[0]
+    ablation.loc[first, "logit_ablated"] = -1000.0
+    axes = draw_causal(run.changed(ablation=ablation)).axes[0]
+    assert seen.marks(axes)["y"].max() > 1000
+    found = shown_effects(run.changed(ablation=ablation))
+    found = found[found["label"] == "benign"]
+    bulk = found.groupby(["replacement", "compartment"])["drop_per_area"].quantile(0.99).max()
+    means = found.groupby(["replacement", "compartment"])[["drop_per_area", "random_drop_per_area"]].mean().max().max()
+    assert axes.get_ylim()[1] == pytest.approx(max(bulk, means), rel=0.08)
 
 
-def test_nothing_replaced_is_said(run: Run, tables: Tables) -> None:
-    ablation, causal, curves = (table.iloc[:0] for table in tables)
-    assert not has_ablation(ablation)
-    assert has_ablation(tables[0])
-    with house_style():
-        for figure in (draw_causal(run, ablation, causal), draw_curves(run, curves)):
-            assert "no judged patch had a compartment replaced" in _texts(figure)
-    assert caption_causal(run, ablation, causal).startswith("Nothing could be drawn")
-    assert caption_curves(run, curves).startswith("Nothing could be drawn")
+def test_the_correlations_are_those_of_the_table(run: Run) -> None:
+    rows = run.causal[(run.causal["contrast"] == "prediction") & (run.causal["model"] == "trained")]
+    rows = rows[rows["test"] == "sign_flip"].set_index(["label", "replacement"])
+    for label, axes in zip(LABELS, draw_causal(run).axes[1::2], strict=True):
+        first, *lines = axes.get_title(loc="left").split("\n")
+        assert first == f"within {int(rows.loc[label, 'n_slides'].max())} slides"
+        for line, (kind, words) in zip(lines, KINDS.items(), strict=True):
+            row = rows.loc[(label, kind)]
+            assert line.startswith(f"{words}: ρ {number(row['rho'])}")  # noqa: RUF001 - rho
+            assert line.endswith(f", {p_sign(row['p_adjusted'])}")
+            assert (interval(row["rho_low"], row["rho_high"]) in line) == np.isfinite(row["rho_low"])
 
 
-def test_without_slides_there_are_no_intervals(tmp_path: Path, make_run: Callable[..., Path]) -> None:
-    run = Run.read(make_run(tmp_path / "run", slides=2, patches=3, known_slides=False))
-    ablation, causal, curves = simulated(run)
-    with house_style():
-        figure = draw_causal(run, ablation, causal)
-        save(figure, tmp_path / "causal.png")
-        save(draw_curves(run, curves), tmp_path / "curves.pdf")
-    assert "slides unknown" in _texts(figure)
-    assert "without intervals" in caption_causal(run, ablation, causal)
-    assert "no intervals" in caption_curves(run, curves)
-
-
-def test_what_tells_the_classes_apart_is_drawn_and_named(run: Run, tables: Tables, tmp_path: Path) -> None:
-    _, causal, _ = tables
-    assert has_separation(causal)
-    with house_style():
-        figure = draw_separation(run, causal)
-        save(figure, tmp_path / "separation.png")
-    text = _texts(figure)
-    for kind in ("local mean colour", "blur"):
-        assert f"{kind}: cytoplasm more than" in text
-    rows = causal[(causal["label"] == "malignant+benign") & (causal["test"] == "t_slide_means")]
-    rows = rows[(rows["model"] == "trained") & rows["contrast"].isin([f"separation:{name}" for name in TISSUE])]
-    drops, excess = figure.axes
-    for axes, column, marker in ((drops, "drop", "D"), (drops, "random_drop", "_")):
-        drawn = sorted(line.get_ydata()[0] for line in axes.lines if line.get_marker() == marker)
-        np.testing.assert_allclose(drawn, sorted(rows[column]))
-    ends = sorted(
-        line.get_ydata()[0] for line in excess.lines if len(line.get_ydata()) == 2 and line.get_linewidth() > 1
+def test_without_the_primary_test_the_first_one_is_quoted(run: Run) -> None:
+    other = run.causal[run.causal["test"] != "sign_flip"].assign(rho=0.123, rho_low=0.1, rho_high=0.2)
+    text = draw_causal(run.changed(causal=other)).axes[1].get_title(loc="left")
+    assert "ρ 0.12 (0.10 to 0.20)" in text  # noqa: RUF001 - rho
+    both = run.changed(causal=pd.concat([other, run.causal]))
+    assert "0.12" not in draw_causal(both).axes[1].get_title(loc="left")
+    none = run.changed(causal=run.causal.iloc[:0])
+    assert draw_causal(none).axes[1].get_title(loc="left") == "slides unknown"
+    assert "rank correlation" not in caption_causal(none)
+    assert "rank correlation within a slide, as a mean over slides with its 95 %" in caption_causal(
+        run.changed(causal=other)
     )
-    np.testing.assert_allclose(ends, sorted(rows["ci_low_simultaneous"]))
-    assert "blur: most by cytoplasm" in text
-    assert "Test: t over slide means, " in caption_separation(run, causal)
-    one_class = causal[causal["label"] != "malignant+benign"]
-    assert not has_separation(one_class)
-    assert caption_separation(run, one_class).startswith("Nothing could be drawn")
-    with house_style():
-        assert "both classes" in _texts(draw_separation(run, one_class))
+
+
+def test_only_judged_patches_of_the_trained_network_are_shown(run: Run) -> None:
+    judged = set(run.population.patches["patch_id"])
+    shown = shown_effects(run)
+    assert set(shown["patch_id"]) <= judged
+    assert set(shown["model"]) == {"trained"}
+    assert set(run.ablation["patch_id"]) - judged
+
+
+def test_replacements_stand_in_order_and_one_of_ones_own_under_its_name() -> None:
+    assert replacements(pd.DataFrame({"replacement": ["zero", "stain", "mean", "own", "mean"]})) == [
+        *("mean", "stain", "own", "zero")
+    ]
+    assert [replacement_words(name) for name in (*KINDS, "own")] == [*KINDS.values(), "own"]
+
+
+def test_the_legend_names_compartments_and_marks(run: Run, seen) -> None:
+    assert seen.legend(draw_causal(run)) == {
+        **{name: (COMPARTMENT_COLOURS[name].upper(),) * 2 for name in TISSUE},
+        "mean and interval": (TRAINED_COLOUR.upper(),) * 2,
+        "random region of the same area": (CONTROL_COLOUR.upper(),) * 2,
+        "one slide": (QUIET.upper(),) * 2,
+    }
+
+
+def test_the_caption_says_what_is_replaced_and_how_sure_it_is(run: Run) -> None:
+    text = caption_causal(run)
+    assert "Dots are slides, diamonds their means with 95 % intervals (Student's t)." in text
+    assert "against what replacing it does (local mean colour)" in text
+    assert f" {shown_effects(run)['patch_id'].nunique()} judged patches are shown." in text
+
+
+def test_nothing_replaced_is_said(run: Run) -> None:
+    assert has_ablation(run.ablation)
+    bare = run.changed(ablation=run.ablation.iloc[:0])
+    assert not has_ablation(bare.ablation)
+    words = "no judged patch had a compartment replaced"
+    assert draw_causal(bare).texts[0].get_text() == f"nothing to draw: {words}"
+    assert caption_causal(bare) == f"Nothing could be drawn: {words}."
+
+
+def test_without_slides_there_are_no_intervals(replaced, seen) -> None:
+    run = replaced(slides=2, patches=3, known_slides=False)
+    figure = draw_causal(run)
+    assert figure.axes[1].get_title(loc="left").startswith("slides unknown\n")
+    assert not seen.segments(figure.axes[0])
+    dots = seen.marks(figure.axes[0])
+    assert set(dots.loc[dots["shape"] == "o", "size"]) == {2.5}
+    assert (seen.marks(figure.axes[1])["size"] < 5).all()
+    assert list(seen.legend(figure))[-1] == "one patch"
+    text = caption_causal(run)
+    assert "Dots are patches, because their slides are unknown, diamonds their means, without intervals" in text
+
+
+def test_drawn_twice_it_is_the_same_file(run: Run, equal_bytes) -> None:
+    assert equal_bytes(lambda: draw_causal(run))

@@ -10,13 +10,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
 from saliency_stats.report.figures.compositional import caption_ternary, draw_ternary
-from saliency_stats.report.figures.style import house_style
+from saliency_stats.report.figures.style import DIFFERENCE_COLOUR, TRAINED_COLOUR, house_style
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import p_sign
 from saliency_stats.statistics import StatisticsParameters
 from saliency_stats.statistics.compositional import DENSITIES, compositional_table
 from saliency_stats.vocabulary import TISSUE
 
+CORNERS = np.array([[0, 0], [0.5, np.sqrt(0.75)], [1, 0]])
 CENTRE = (0.5, np.sqrt(0.75) / 3)
 
 
@@ -34,7 +35,11 @@ def _drawn(run: Run) -> Figure:
 
 def _table(run: Run) -> pd.DataFrame:
     settings = StatisticsParameters(bootstrap_draws=2_000, min_confidence=0.9)
-    return compositional_table(run.own_ledger, run.own_predictions, settings=settings)
+    return compositional_table(run.own_ledger, run.own_predictions, settings=settings, learned=run.learned)
+
+
+def _with_table(run: Run) -> Run:
+    return run.changed(compositional=_table(run))
 
 
 def _clouds(figure: Figure, panel: int = 0) -> list[np.ndarray]:
@@ -95,7 +100,7 @@ def test_the_cross_is_at_the_centre_and_named(run: Run) -> None:
     assert "20×: benign 7 slides, malignant 8 slides" in words
 
 
-def _at(run: Run, *magnifications: str) -> Run:
+def _at(run: Run, *magnifications: float) -> Run:
     """Repeat a run's tables at other magnifications."""
     names = ("patches", "predictions", "metrics", "ledger")
     repeated = {
@@ -126,14 +131,14 @@ def _where(table: pd.DataFrame, column: str, values: set[str]) -> pd.DataFrame:
     return table[table[column].isin(values)]
 
 
-VARIANTS: dict[str, tuple[tuple[str, ...], tuple[str, ...], int]] = {
-    "complete": (("20",), ("benign, one slide", "malignant, mean, 95 % region"), 2),
-    "complete, often": (("5", "10", "20", "40"), (), 2),
-    "one label": (("20",), ("20×: benign 7 slides",), 1),
-    "chance": (("10", "20"), ("benign and malignant: no region, classifier at chance",), 0),
-    "few slides": (("20",), ("benign: no region with fewer than 4 slides",), 1),
-    "unknown slides": (("10", "20"), ("benign and malignant: no region, slides unknown", "benign, one patch"), 0),
-    "no control": (("20",), (), 2),
+VARIANTS: dict[str, tuple[tuple[float, ...], tuple[str, ...], int]] = {
+    "complete": ((20.0,), ("benign, one slide", "malignant, mean, 95 % region"), 2),
+    "complete, often": ((5.0, 10.0, 20.0, 40.0), (), 2),
+    "one label": ((20.0,), ("20×: benign 7 slides",), 1),
+    "chance": ((10.0, 20.0), ("benign and malignant: no region, classifier at chance",), 0),
+    "few slides": ((20.0,), ("benign: no region with fewer than 4 slides",), 1),
+    "unknown slides": ((10.0, 20.0), ("benign and malignant: no region, slides unknown", "benign, one patch"), 0),
+    "no control": ((20.0,), (), 2),
 }
 
 
@@ -168,7 +173,7 @@ def test_no_words_cover_one_another_and_nothing_lies_outside(name: str, run: Run
 
 
 def test_the_caption_has_the_numbers_of_the_table(run: Run) -> None:
-    caption = caption_ternary(run)
+    caption = caption_ternary(_with_table(run))
     table = _table(run)
     for row in table[table["model"] == "trained"].itertuples():
         assert f"{row.n_units} slides" in caption
@@ -181,12 +186,83 @@ def test_the_caption_has_the_numbers_of_the_table(run: Run) -> None:
     assert "95 % confidence region" in caption
 
 
+def test_the_caption_is_in_the_order_of_magnifications_and_classes_and_of_the_trained_network(run: Run) -> None:
+    both = _at(run, 20.0, 10.0)
+    caption = caption_ternary(_with_table(both))
+    first, *others = ("Benign, 10×", "malignant, 10×", "benign, 20×", "malignant, 20×")
+    places = [caption.index(f" {first} ("), *(caption.index(f"; {words} (") for words in others)]
+    assert places == sorted(places)
+    assert caption.count("T² = ") == 4
+    assert caption.endswith(".")
+    # a run that has no such table is drawn all the same
+    assert caption_ternary(run).endswith("hollow marks those of the control networks.")
+    assert "control networks" not in caption_ternary(_some(run, "no control"))
+
+
+def test_marks_are_filled_but_for_controls_and_have_the_class_s_shape(run: Run, seen) -> None:
+    figure = draw_ternary(run)
+    marks = seen.marks(figure.axes[0])
+    sizes = {9.0: "unit", 20.0: "control", 30.0: "mean"}
+    for shape, colour in (("o", TRAINED_COLOUR.upper()), ("^", DIFFERENCE_COLOUR.upper())):
+        own = marks[marks["shape"] == shape]
+        found = {sizes[row.size]: (row.face, row.edge) for row in own.itertuples()}
+        assert found["control"] == ("#FFFFFF", colour)
+        assert found["mean"] == (colour, "#FFFFFF")
+        assert found["unit"][0] == colour
+        assert own["size"].value_counts()[[20.0, 30.0]].tolist() == [1, 1]
+    region = [patch for patch in figure.axes[0].patches if patch.get_fill()]
+    assert [seen.hexed(patch.get_facecolor()) for patch in region] == [
+        TRAINED_COLOUR.upper(),
+        DIFFERENCE_COLOUR.upper(),
+    ]
+    legend = seen.legend(figure)
+    assert list(legend) == [
+        *("benign, one slide", "malignant, one slide"),
+        *("benign, mean, 95 % region", "malignant, mean, 95 % region"),
+        *("benign, mean, randomised control", "malignant, mean, randomised control"),
+    ]
+    assert [face for _, face in legend.values()][-2:] == ["#FFFFFF"] * 2
+    assert [colour for colour, _ in legend.values()] == [TRAINED_COLOUR.upper(), DIFFERENCE_COLOUR.upper()] * 3
+
+
+def test_patches_are_shown_smaller_where_slides_are_unknown(run: Run, seen) -> None:
+    marks = seen.marks(draw_ternary(_some(run, "unknown slides")).axes[0])
+    assert set(marks["size"]) == {2.5, 20.0, 30.0}
+
+
+def test_lines_of_the_grid_are_where_their_numbers_say(run: Run) -> None:
+    figure = draw_ternary(run)
+    cut = _cut_of(figure)
+    lines = [
+        line.get_xydata()
+        for line in figure.axes[0].lines
+        if line.get_linestyle() == "-" and len(line.get_xydata()) == 2
+    ]
+    texts = [text for text in figure.axes[0].texts if text.get_text().endswith(" %")]
+    assert len(lines) == len(texts) > 6
+    for line, text in zip(lines, texts, strict=True):
+        value = (float(text.get_text()[:-2]) / 100 - cut) / (1 - 3 * cut)
+        shares = np.linalg.solve(np.vstack([CORNERS.T, np.ones(3)]), np.column_stack([line, np.ones(2)]).T)
+        assert np.isclose(shares, value).all(axis=1).any()
+        assert np.linalg.norm(np.array(text.get_position()) - line[0]) == pytest.approx(0.02)
+        assert np.linalg.norm(np.array(text.get_position()) - CENTRE) > np.linalg.norm(line[0] - CENTRE)
+    dashed = [line.get_xydata() for line in figure.axes[0].lines if line.get_linestyle() == "--"]
+    assert len(dashed) == 3
+    for line in dashed:  # from a corner through the centre
+        corner, foot = np.array(line)
+        assert np.linalg.norm(corner - CENTRE) == pytest.approx(2 * np.linalg.norm(foot - CENTRE))
+
+
+def test_drawn_twice_it_is_the_same_file(run: Run, equal_bytes) -> None:
+    assert equal_bytes(lambda: draw_ternary(run))
+
+
 def test_the_caption_says_why_nothing_is_tested(run: Run) -> None:
-    caption = caption_ternary(_some(run, "chance"))
+    caption = caption_ternary(_with_table(_some(run, "chance")))
     assert caption.count("not tested: the classifier does not beat chance") == 2
     assert "adjusted p" not in caption
     assert "region" not in caption
-    caption = caption_ternary(_some(run, "unknown slides"))
+    caption = caption_ternary(_with_table(_some(run, "unknown slides")))
     assert "Each small mark is one patch" in caption
     assert caption.count("not tested: the slides of the patches are unknown") == 2
 
