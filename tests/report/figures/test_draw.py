@@ -188,18 +188,13 @@ def test_a_control_that_leans_the_same_way_is_named(
     primary = contrasts["contrast"] == "cytoplasm_vs_nucleus"
     for model, (estimate, p_value) in values.items():
         contrasts.loc[primary & (contrasts["model"] == model), ["estimate", "p_adjusted"]] = estimate, p_value
-    changed = _with(run, contrasts)
+    changed = run.changed(contrasts=contrasts)
     found = [caveat for caveat in caveats(changed) if "leans the same way" in caveat.title]
     if words is None:
         assert not found
     else:
         assert len(found) == 2
         assert all(words in caveat.text for caveat in found)
-
-
-def _with(run: Run, contrasts: pd.DataFrame) -> Run:
-    fields = {name: getattr(run, name) for name in Run.__dataclass_fields__}
-    return Run(**{**fields, "contrasts": contrasts})
 
 
 def _patch(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, pd.DataFrame]:

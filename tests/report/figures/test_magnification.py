@@ -25,7 +25,7 @@ from saliency_stats.report.tables.contrasts import differences_table
 from saliency_stats.report.tables.magnification import magnification_tables, model_rows, model_table
 from saliency_stats.report.words import ratio
 
-MAGNIFICATIONS = ("5", "10", "20", "40")
+MAGNIFICATIONS = (5.0, 10.0, 20.0, 40.0)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,13 @@ def _unknown(run: Run) -> Run:
     return run.changed(**tables, contrasts=contrasts)
 
 
+def _with_statistics(run: Run, **changes: object) -> Run:
+    other = run.changed()
+    statistics = run.settings.statistics.model_copy(update=changes)
+    vars(other)["settings"] = run.settings.model_copy(update={"statistics": statistics})
+    return other
+
+
 def _words(figure: Figure) -> str:
     texts = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
     return " | ".join([*texts, *(text.get_text() for axes in figure.axes for text in axes.texts)])
@@ -70,11 +77,11 @@ def test_the_means_are_those_of_the_contrasts_and_the_accuracy_that_of_the_metri
         marks = _marks(axes, TRAINED_COLOUR)
         np.testing.assert_allclose(sorted(marks), np.log2([5, 10, 20, 40]))
         for place, mark in marks.items():
-            magnification = f"{2**place:g}"
+            magnification = round(2**place, 6)
             label = axes.get_title()
             expected = scores if label == "the classifier" else rows["estimate"][label]
             assert mark.get_ydata()[0] == expected[magnification]
-            assert (mark.get_markerfacecolor() == "white") is (magnification == "5")
+            assert (mark.get_markerfacecolor() == "white") is (magnification == 5.0)
         ticks = [text.get_text() for text in axes.get_xticklabels()]
         assert ticks == ["5×\n(chance)", "10×", "20×", "40×"]
 
@@ -117,10 +124,9 @@ def test_the_mean_of_the_thin_lines_is_the_thick_one(run: Run) -> None:
 
 def test_a_patients_mean_is_that_of_the_patients_slides(run: Run) -> None:
     values = pd.DataFrame(
-        {"patch_id": list("abcd"), "magnification": "20", "value": [1.0, 2.0, 3.0, 9.0], "slide_id": list("ssst")}
+        {"patch_id": list("abcd"), "magnification": 20.0, "value": [1.0, 2.0, 3.0, 9.0], "slide_id": list("ssst")}
     ).assign(patient_id="q")
-    study = {**run.study, "statistics": {**run.study["statistics"], "unit": "patient"}}
-    assert unit_means(run.changed(study=study), values).loc["q", "20"] == 5.5  # of 2 and 9, not of four patches
+    assert unit_means(_with_statistics(run, unit="patient"), values).loc["q", 20.0] == 5.5  # of 2 and 9, not of four patches
 
 
 def test_the_control_is_a_grey_broken_line(run: Run) -> None:
@@ -129,7 +135,7 @@ def test_the_control_is_a_grey_broken_line(run: Run) -> None:
         own = rows[(rows["model"] == "randomised") & (rows["label"] == axes.get_title())].set_index("magnification")
         pieces = [line for line in axes.lines if line.get_color() == CONTROL_COLOUR]
         assert all(line.get_linestyle() == "--" for line in pieces)
-        assert [line.get_ydata()[0] for line in pieces] == own["estimate"][["5", "10", "20"]].tolist()
+        assert [line.get_ydata()[0] for line in pieces] == own["estimate"][[5.0, 10.0, 20.0]].tolist()
     bare = run.changed(
         ledger=run.own_ledger[run.own_ledger["model"] == "trained"],
         contrasts=run.contrasts[run.own_contrasts["model"] == "trained"],
@@ -154,7 +160,7 @@ def test_every_compartment_class_and_magnification_is_in_one_picture(run: Run) -
                     & (ledger["compartment"] == compartment)
                 ]
                 assert mark.get_ydata()[0] == points(run, rows, "density_ratio", log2=True).mean
-                assert (mark.get_markerfacecolor() == "white") is (magnification == "5")
+                assert (mark.get_markerfacecolor() == "white") is (magnification == 5.0)
 
 
 def test_chance_is_said(run: Run) -> None:
@@ -234,8 +240,7 @@ def test_a_model_that_cannot_be_fitted_says_why(run: Run) -> None:
     assert {cells[2] for cells in table.rows} == {"no model"}
     assert {cells[3] for cells in table.rows} == {"—"}
     assert "Benign and malignant, no model: the slides of the patches are unknown" in table.note
-    study = {**run.study, "statistics": {**run.study["statistics"], "reference_magnification": 5.0}}
-    assert "no value at the reference 5×" in model_table(run.changed(study=study)).note
+    assert "no value at the reference 5×" in model_table(_with_statistics(run, reference_magnification=5.0)).note
 
 
 def test_differences_stand_by_question_class_and_magnification(run: Run) -> None:
