@@ -184,9 +184,9 @@ class Run:
 
     def shown(self, table: pd.DataFrame) -> pd.DataFrame:
         """Leave out the controls that only the figure of all controls shows: images alone, shifted maps, the like."""
-        shown = {name: bool(found["shown"]) for name, found in self.recorded("controls", {}).items()}
+        hidden = [name for name, found in self.recorded("controls", {}).items() if not found["shown"]]
         model = table["model"].str.removeprefix(f"{TRAINED}-")
-        return table[[shown.get(name, True) for name in model]].reset_index(drop=True)
+        return table[~model.isin(hidden)].reset_index(drop=True)
 
     @cached_property
     def population(self) -> Population:

@@ -5,16 +5,15 @@ from typing import Any, Final
 import pandas as pd
 from matplotlib.figure import Figure
 
+from saliency_stats.report.figures.marks import control_meaning, network_words
 from saliency_stats.report.figures.panels import DISPLAY_PERCENTILE, outline, show_image, show_saliency
 from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, WIDTH_IN, empty_figure, line_handle
 from saliency_stats.report.run import Run, records
-from saliency_stats.report.words import control_words, magnification_words, model_words, shorten
+from saliency_stats.report.words import magnification_words, shorten
 from saliency_stats.vocabulary import TRAINED
 
 #: Most rows per class where this many magnifications share the page; with more of them, one.
 _MOST_ROWS: Final = {1: 20, 2: 2}
-_RANDOMISED: Final = "randomised"
-_SHUFFLED: Final = "shuffled"
 #: Probabilities from here on would round to 1.
 _CERTAIN: Final = 0.999
 
@@ -28,7 +27,7 @@ def draw_examples(run: Run) -> Figure:
     n_columns = 4 if control is None else 5
     figure, grid = _panels(len(rows), n_columns)
     heads = ["Image", "Compartments", "Saliency,\ntrained", "the same, with\nnuclear outlines"]
-    heads += [] if control is None else [f"Saliency,\n{model_words(control)}"]
+    heads += [] if control is None else [f"Saliency,\n{network_words(run, control)}"]
     for axes, head in zip(grid[0], heads, strict=True):
         axes.set_title(head)
     for line, example in zip(grid, records(rows), strict=True):
@@ -48,21 +47,14 @@ def caption_examples(run: Run) -> str:
     counted = " and ".join(f"{n} {label}" for label, n in rows["label"].value_counts(sort=False).items())
     control = _control(run)
     slides = ", at most one a slide" if (rows["slide_id"] != "").all() else ""
-    beside = (
-        ""
-        if control is None
-        else (
-            f" The last column is the same patch through the {control_words(control)}: what it shares with"
-            f" the trained network cannot come from {'the labels' if control == _SHUFFLED else 'training'}."
-        )
-    )
+    beside = "" if control is None else _beside(run, control)
     return (
-        f"Where the saliency lies in {counted} patches of the evaluation split. The patches were chosen by"
-        f" rule, not by hand: per class the most confident correct ones{slides}, those first whose"
-        " nuclei and cytoplasm are large enough to be measured. From left to right: the image; the compartments as"
-        " they were measured; the saliency (how strongly the score of the correct class reacts to each pixel;"
-        " brighter is stronger) in raw units with its own scale; the same map with the nuclear outlines. Only the"
-        f" display is cut, at each map's {DISPLAY_PERCENTILE:g}th percentile; all numbers use the uncut map.{beside}"
+        f"Where the saliency lies in {counted} patches of the evaluation split. The patches were chosen by rule, not by"
+        f" hand: per class the most confident correct ones{slides}, those first whose nuclei and cytoplasm are large"
+        " enough to be measured. From left to right: the image; the compartments as they were measured; the saliency"
+        " (how strongly the score of the correct class reacts to each pixel; brighter is stronger) in raw units with"
+        " its own scale; the same map with the nuclear outlines. Only the display is cut, at each map's"
+        f" {DISPLAY_PERCENTILE:g}th percentile; all numbers use the uncut map.{beside}"
     )
 
 
@@ -70,20 +62,29 @@ def chosen_examples(run: Run) -> pd.DataFrame:
     """Return the trained network's examples to draw, by magnification, class and rank."""
     rows = run.examples[(run.examples["model"] == TRAINED) & (run.examples["method"] == run.method)]
     per_class = _MOST_ROWS.get(rows["magnification"].nunique(), 1)
-    order = {name: k for k, name in enumerate(run.magnifications)}
-    rows = rows.assign(order=[order.get(value, len(order)) for value in rows["magnification"]])
-    rows = rows.sort_values(["order", "label", "rank", "patch_id"])
-    return rows.groupby(["order", "label"], sort=True).head(per_class).reset_index(drop=True)
+    rows = rows.sort_values(["magnification", "label", "rank", "patch_id"])
+    return rows.groupby(["magnification", "label"], sort=True).head(per_class).reset_index(drop=True)
 
 
 def _control(run: Run) -> str | None:
     """Name the network beside the trained one: one without training, where there is one."""
-    kept: list[str] = sorted(set(run.examples["model"]) - {TRAINED})
-    untrained = [name for name in kept if name != _SHUFFLED]
-    if _RANDOMISED in untrained:
-        return _RANDOMISED
+    kept = sorted(set(run.examples["model"]) - {TRAINED})
+    untrained = [name for name in kept if not _relabelled(run, name)]
+    shown = [name for name in untrained if run.recorded("controls", {}).get(name, {}).get("shown")]
     # of a cascade only the last step has nothing left of the trained network
-    return next(reversed(untrained or kept), None)
+    return next(iter([*shown, *reversed(untrained or kept)]), None)
+
+
+def _relabelled(run: Run, control: str) -> bool:
+    return bool(run.recorded("controls", {}).get(control, {}).get("relabelled"))
+
+
+def _beside(run: Run, control: str) -> str:
+    source = "the labels" if _relabelled(run, control) else "training"
+    return (
+        f" The last column is the same patch through the {control_meaning(run, control)}: what it shares with the"
+        f" trained network cannot come from {source}."
+    )
 
 
 def _panels(n_rows: int, n_columns: int) -> tuple[Figure, Any]:
@@ -92,19 +93,15 @@ def _panels(n_rows: int, n_columns: int) -> tuple[Figure, Any]:
     side = (WIDTH_IN - left - gap * n_columns) / n_columns
     height = top + n_rows * (side + bar) + bottom
     figure = Figure(figsize=(WIDTH_IN, height))
-    grid: Any = figure.subplots(
-        n_rows,
-        n_columns,
-        squeeze=False,
-        gridspec_kw={
-            "left": left / WIDTH_IN,
-            "right": 1 - gap / WIDTH_IN,
-            "top": 1 - top / height,
-            "bottom": (bottom + bar) / height,
-            "wspace": gap / side,
-            "hspace": bar / side,
-        },
-    )
+    place = {
+        "left": left / WIDTH_IN,
+        "right": 1 - gap / WIDTH_IN,
+        "top": 1 - top / height,
+        "wspace": gap / side,
+        "bottom": (bottom + bar) / height,
+        "hspace": bar / side,
+    }
+    grid: Any = figure.subplots(n_rows, n_columns, squeeze=False, gridspec_kw=place)
     return figure, grid
 
 
@@ -123,18 +120,15 @@ def _draw_row(line: Any, run: Run, example: Any, control: str | None) -> None:
     outline(line[3], codes, on_map=True)
     where = example.slide_id or "slide unknown"
     line[0].set_ylabel(
-        f"{example.label}, {magnification_words(example.magnification)}\n"
-        f"{shorten(where, 22)}\np(true class) {_probability(example.p_true)}",
+        f"{example.label}, {magnification_words(example.magnification)}\n{shorten(where, 22)}\np(true class)"
+        f" {_probability(example.p_true)}",
         fontsize=6.5,
     )
     if control is None:
         return
-    same = run.examples[
-        (run.examples["model"] == control)
-        & (run.examples["method"] == example.method)
-        & (run.examples["patch_id"] == example.patch_id)
-        & (run.examples["magnification"] == example.magnification)
-    ]
+    key = ["method", "patch_id", "magnification"]
+    same = run.examples[run.examples["model"] == control]
+    same = same[(same[key] == [getattr(example, name) for name in key]).all(axis=1)]
     if same.empty:
         line[4].axis("off")
         line[4].text(0.5, 0.5, "not kept", ha="center", va="center", transform=line[4].transAxes)
