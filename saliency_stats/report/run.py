@@ -15,6 +15,7 @@ from saliency_stats import settings as study_file
 from saliency_stats.errors import ReportError
 from saliency_stats.execution.schema import TABLES
 from saliency_stats.execution.store import Store
+from saliency_stats.report.words import model_words
 from saliency_stats.settings import StudySettings
 from saliency_stats.statistics import PRIMARY, Population, learned_flags, patch_values, primary_population
 from saliency_stats.vocabulary import LABELS, NO_REDUCTION, PATCH_KEY, TRAINED
@@ -107,9 +108,14 @@ class Run:
         """Return one entry of the manifest, or `default` where it was not recorded."""
         return self.manifest.get(key, default)
 
-    def words(self, kind: str, name: str) -> str:
-        """Say what one of the study's ``methods`` or ``controls`` is; its name where the manifest does not."""
-        return str(self.recorded(kind, {}).get(name, {}).get("words", name))
+    def words(self, kind: str, name: str, key: str = "words") -> str:
+        """Say what one of the study's ``methods`` or ``controls`` is called, or ``is``; its name where not recorded."""
+        return str(self.recorded(kind, {}).get(name, {}).get(key, name))
+
+    def network(self, model: str) -> str:
+        """Say whose rows these are: "trained", "randomised control", "trained − randomised"."""
+        control = model.removeprefix(f"{TRAINED}-")
+        return model_words(model if model == TRAINED else model.removesuffix(control) + self.words("controls", control))
 
     @cached_property
     def magnifications(self) -> tuple[float, ...]:
@@ -184,9 +190,9 @@ class Run:
 
     def shown(self, table: pd.DataFrame) -> pd.DataFrame:
         """Leave out the controls that only the figure of all controls shows: images alone, shifted maps, the like."""
-        hidden = [name for name, found in self.recorded("controls", {}).items() if not found["shown"]]
+        shown = {name: bool(found["shown"]) for name, found in self.recorded("controls", {}).items()}
         model = table["model"].str.removeprefix(f"{TRAINED}-")
-        return table[~model.isin(hidden)].reset_index(drop=True)
+        return table[~model.isin([name for name, found in shown.items() if not found])].reset_index(drop=True)
 
     @cached_property
     def population(self) -> Population:
@@ -196,6 +202,11 @@ class Run:
             min_confidence=self.settings.saliency.min_confidence,
             evaluation_split=self.evaluation_split,
         )
+
+    @cached_property
+    def judged(self) -> pd.DataFrame:
+        """Rows of ``patches`` of the judged patches."""
+        return self.population.patches.merge(self.patches, on=[*PATCH_KEY, "label"], validate="one_to_one")
 
     @cached_property
     def judged_ledger(self) -> pd.DataFrame:

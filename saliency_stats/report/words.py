@@ -69,10 +69,10 @@ def model_words(model: str) -> str:
     return f"{model} control"
 
 
-def control_words(control: str) -> str:
-    """Return a control's name with, where it is known, what it is."""
-    meaning = {"randomised": " (the same architecture with random weights)"}.get(control, "")
-    return f"{model_words(control)}{meaning}"
+def control_words(control: str, what: str = "") -> str:
+    """Return a control's name and what it is, as the run's record says it: "NAME: the same architecture with …"."""
+    meaning = what.removeprefix(control).removeprefix(": ")
+    return f"{model_words(control)} ({meaning})" if meaning else model_words(control)
 
 
 def architecture_words(architecture: str) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from saliency_stats.report.figures.forest import NOT_INTERPRETABLE, draw_rows, fit, missing_reasons, number_columns
-from saliency_stats.report.figures.marks import control_meaning, look, network_words
+from saliency_stats.report.figures.marks import control_meaning, look
 from saliency_stats.report.figures.style import empty_figure
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import listing
@@ -47,7 +47,7 @@ def draw_forest(run: Run) -> Figure:
     rows = rows[np.isfinite(rows["estimate"])].reset_index(drop=True)
     if rows.empty:
         return empty_figure("no judged patch has both nuclei and cytoplasm")
-    names = [network_words(run, model) for model in rows["model"]]
+    names = [run.network(model) for model in rows["model"]]
     columns = number_columns(rows, f"{run.confidence_percent} interval", _COLUMN_ENDS)
     figure, axes, _ = draw_rows(rows, names, [look(model) for model in rows["model"]], columns, 1.15)
     limits = rows[["estimate", "ci_low", "ci_high"]].to_numpy(np.float64)

@@ -37,7 +37,7 @@ def draw_density_ratio(run: Run) -> Figure:
         axes.set_ylabel("density ratio (1 = like the whole patch)")
     style.ratio_axis(grid[0, 0], "y", min(shown), max(shown))
     dot = f"one {run.unit}" if marks.units_known(run) else "one patch (slides unknown: no interval)"
-    named = [(marks.network_words(run, model), marks.look(model)[0]) for model in models]
+    named = [(run.network(model), marks.look(model)[0]) for model in models]
     handles = [style.mark_handle(*each, "D", 4.2, line="-") for each in named]
     handles.append(style.mark_handle(dot, style.QUIET, "o", 3.5))
     handles.append(style.line_handle("as dense as the whole patch", style.QUIET, "--", 0.8))
@@ -134,7 +134,7 @@ def _dots(axes: Axes, table: pd.DataFrame, *, filled: bool, few: bool) -> None:
 def _share_bars(run: Run, panel: marks.Panel, models: list[str]) -> None:
     axes, rows = panel.axes, panel.rows
     bars = [("area", models[0], "area_share")]
-    bars += [(f"saliency, {marks.network_words(run, model)}", model, "mass_share") for model in models]
+    bars += [(f"saliency, {run.network(model)}", model, "mass_share") for model in models]
     left = np.zeros(len(bars))
     for compartment in COMPARTMENTS:
         of = [rows[(rows["compartment"] == compartment) & (rows["model"] == model)] for _, model, _ in bars]

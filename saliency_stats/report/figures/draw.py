@@ -68,21 +68,15 @@ def _figure(
     title: str,
     module: ModuleType,
     what: str = "",
-    wanted: Callable[..., bool] = lambda _run: True,
-    tables: tuple[str, ...] = (),
+    wanted: Callable[..., bool] = lambda _: True,
+    of: str = "",
 ) -> FigureSpec:
     """Take ``draw_…`` and ``caption_…`` from a figure's module; `what` where they are not called as the figure is.
 
-    Both are given the run and then the tables that are named; `wanted` is given the first of these, else the run.
+    `wanted` is asked of the table `of` the run, where one is named, else of the run.
     """
     draw, caption = (getattr(module, f"{verb}_{what or name}") for verb in ("draw", "caption"))
-    return FigureSpec(
-        name,
-        title,
-        lambda run: draw(run, *map(run.table, tables)),
-        lambda run: caption(run, *map(run.table, tables)),
-        lambda run: wanted(run.table(tables[0]) if tables else run),
-    )
+    return FigureSpec(name, title, draw, caption, lambda run: wanted(run.table(of) if of else run))
 
 
 _ABLATED: Final = causal.has_ablation
@@ -93,16 +87,9 @@ FIGURES: Final = (
     _figure("examples", "Example patches with their saliency", examples),
     _figure("density_ratio", "Saliency density in each compartment", density),
     _figure("forest", "Cytoplasm against nuclei: estimates and intervals", contrasts),
-    _figure("causal", "Replacing one compartment at a time", causal, "", _ABLATED, ("ablation", "causal")),
-    _figure("separation", "What tells the classes apart", separation, "", separation.has_separation, ("causal",)),
-    _figure(
-        "ablation_curves",
-        "Removing a compartment, and putting it back",
-        curves,
-        "curves",
-        _ABLATED,
-        ("ablation_curves",),
-    ),
+    _figure("causal", "Replacing one compartment at a time", causal, "", _ABLATED, "ablation"),
+    _figure("separation", "What tells the classes apart", separation, "", separation.has_separation, "causal"),
+    _figure("ablation_curves", "A compartment removed, or put back", curves, "curves", _ABLATED, "ablation_curves"),
     _figure("controls", "The claim against every control", controls, "", controls.has_controls),
     _figure("methods", "The same question by other methods", methods, "", methods.has_methods),
     _figure("multiverse", "The contrast under every choice of analysis", multiverse, "", _CROSSED),

@@ -5,7 +5,7 @@ from typing import Any, Final
 import pandas as pd
 from matplotlib.figure import Figure
 
-from saliency_stats.report.figures.marks import control_meaning, network_words
+from saliency_stats.report.figures.marks import control_meaning
 from saliency_stats.report.figures.panels import DISPLAY_PERCENTILE, outline, show_image, show_saliency
 from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, WIDTH_IN, empty_figure, line_handle
 from saliency_stats.report.run import Run, records
@@ -27,7 +27,7 @@ def draw_examples(run: Run) -> Figure:
     n_columns = 4 if control is None else 5
     figure, grid = _panels(len(rows), n_columns)
     heads = ["Image", "Compartments", "Saliency,\ntrained", "the same, with\nnuclear outlines"]
-    heads += [] if control is None else [f"Saliency,\n{network_words(run, control)}"]
+    heads += [] if control is None else [f"Saliency,\n{run.network(control)}"]
     for axes, head in zip(grid[0], heads, strict=True):
         axes.set_title(head)
     for line, example in zip(grid, records(rows), strict=True):

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from saliency_stats.report.figures import style
 from saliency_stats.report.population import stratum_words
 from saliency_stats.report.run import Run
-from saliency_stats.report.words import MINUS
+from saliency_stats.report.words import control_words
 from saliency_stats.vocabulary import TRAINED
 
 #: Said where no patch is judged.
@@ -80,18 +80,9 @@ def networks(table: pd.DataFrame) -> list[str]:
     return sorted(set(table["model"]), key=lambda model: (model != TRAINED, model))
 
 
-def network_words(run: Run, model: str) -> str:
-    """Return a network's name as a reader knows it; that of a difference says what is taken from what."""
-    if model == TRAINED:
-        return "trained"
-    name = run.words("controls", model.removeprefix(f"{TRAINED}-"))
-    return f"trained {MINUS} {name}" if model.startswith(f"{TRAINED}-") else f"{name} control"
-
-
 def control_meaning(run: Run, control: str) -> str:
-    """Return a control's name with what it is, in brackets where that is recorded."""
-    _, _, meaning = run.recorded("controls", {}).get(control, {}).get("is", "").partition(": ")
-    return f"{network_words(run, control)} ({meaning})" if meaning else network_words(run, control)
+    """Return a control's name with what it is, in brackets, where that is recorded."""
+    return control_words(run.words("controls", control), run.words("controls", control, "is"))
 
 
 def look(model: str) -> tuple[str, str]:
@@ -125,7 +116,7 @@ def network_lines(axes: Axes, table: pd.DataFrame, x: str, y: str, models: list[
 def network_handles(run: Run, models: list[str], more: Sequence[str] = (), width: float = 1.5) -> list[Line2D]:
     """Return the legend entries of networks' lines, with what `more` there is to say of each."""
     dashed = dashes(models)
-    words = ((network_words(run, model), *filter(None, more[k : k + 1])) for k, model in enumerate(models))
+    words = ((run.network(model), *filter(None, more[k : k + 1])) for k, model in enumerate(models))
     looks = [(look(model)[0], (0, dashed[model]) if dashed[model] else "-", width) for model in models]
     return [style.line_handle(", ".join(said), *drawn) for said, drawn in zip(words, looks, strict=True)]
 

@@ -53,7 +53,7 @@ def caption_profile(run: Run) -> str:
     )
     reach = run.settings.compartments.cytoplasm_um
     band = f" The tinted band outside reaches as far as cytoplasm can be counted ({reach:g} µm)."
-    controls = [marks.network_words(run, model) for model in marks.networks(table) if model != TRAINED]
+    controls = [run.network(model) for model in marks.networks(table) if model != TRAINED]
     beside = f" Grey, broken: the {listing(controls)}." if controls else ""
     return (
         "Saliency against the distance to the nearest nuclear border: negative distances lie inside a nucleus, zero is"

@@ -81,7 +81,13 @@ def test_every_estimate_stands_at_its_value_with_its_numbers(run: Run) -> None:
     for place, row in zip(places, rows.itertuples(), strict=True):
         own = [words[end, round(place, 2)].get_text() for end in (0.12, 0.42, 0.64, 0.8, 0.97)]
         interval = ratio_interval(row.ci_low, row.ci_high)
-        assert own == [ratio(row.estimate), interval, p_words(row.p_adjusted), f"{row.n_slides:g}", f"{row.n_patches:g}"]
+        assert own == [
+            ratio(row.estimate),
+            interval,
+            p_words(row.p_adjusted),
+            f"{row.n_slides:g}",
+            f"{row.n_patches:g}",
+        ]
     heads = [words[end, -0.8].get_text() for end in (0.12, 0.42, 0.64, 0.8, 0.97)]
     assert heads == ["ratio", "95 % interval", "adjusted p", "slides", "patches"]
     assert {text.get_ha() for text in numbers.texts} == {"right"}
@@ -117,7 +123,9 @@ def test_nothing_at_chance_looks_like_a_finding(run: Run) -> None:
     figure = _drawn(_at_chance(run))
     marks = [line for line in figure.axes[0].lines if line.get_marker() not in {"None", ""}]
     assert [line.get_markerfacecolor() == "white" for line in marks] == [True, False, False] * 2
-    pale = [line.get_alpha() for line in figure.axes[0].lines if line.get_color() == TRAINED_COLOUR and line not in marks]
+    pale = [
+        line.get_alpha() for line in figure.axes[0].lines if line.get_color() == TRAINED_COLOUR and line not in marks
+    ]
     assert pale == [0.4, 0.4]
     assert "Hollow circles are no finding: the classifier learned nothing there." in caption_forest(_at_chance(run))
     assert "Hollow" not in caption_forest(run)

@@ -183,7 +183,9 @@ def test_shares_stack_to_one_in_the_order_of_compartments(run: Run) -> None:
 
 def test_a_share_that_is_narrow_carries_no_number(run: Run) -> None:
     for share, words in ((0.04, "4"), (0.0399, "")):
-        rows = run.ledger.assign(area_share=run.ledger["compartment"].map(lambda name, s=share: s if name == "stroma" else 0.3))
+        rows = run.ledger.assign(
+            area_share=run.ledger["compartment"].map(lambda name, s=share: s if name == "stroma" else 0.3)
+        )
         axes = _drawn(draw_area_vs_mass, run.changed(ledger=rows)).axes[0]
         assert axes.texts[6].get_text() == words
         assert axes.containers[2][0].get_width() == pytest.approx(share)

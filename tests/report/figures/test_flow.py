@@ -32,7 +32,9 @@ def _boxes(figure: Figure) -> list[tuple[FancyBboxPatch, list[str]]]:
     for box in axes.patches:
         if isinstance(box, FancyBboxPatch):
             x0, y0, x1, y1 = box.get_x(), box.get_y(), box.get_x() + box.get_width(), box.get_y() + box.get_height()
-            inside = [text for text in axes.texts if x0 <= text.get_position()[0] <= x1 and y0 <= text.get_position()[1] <= y1]
+            inside = [
+                text for text in axes.texts if x0 <= text.get_position()[0] <= x1 and y0 <= text.get_position()[1] <= y1
+            ]
             found.append((box, [text.get_text() for text in inside]))
     return found
 
@@ -47,7 +49,11 @@ def test_every_count_of_the_table_is_in_a_box_of_its_arm(run: Run) -> None:
     assert boxes[0][1] == ["Patches listed at 20×", f"{listed} patches, 32 slides"]
     assert _middle(boxes[0][0]) == pytest.approx(WIDTH_IN / 2)
     titles = {
-        **{"used": "Readable and used", "evaluation split": "In the evaluation split", "correct": "Correctly classified"},
+        **{
+            "used": "Readable and used",
+            "evaluation split": "In the evaluation split",
+            "correct": "Correctly classified",
+        },
         **{"correct and confident": "Correct and confident", "both compartments present": "Both compartments present"},
     }
     for row in run.selection.itertuples():
@@ -70,7 +76,9 @@ def test_exclusions_stand_outside_of_their_arm_with_their_reasons(run: Run) -> N
         unused = run.patches[(run.patches["label"] == label) & (run.patches["status"] != "used")]
         first = own[0]
         assert first[0] == f"{len(unused)} patches left out"
-        assert " ".join(first[1:]).startswith("3: no tissue: 98 % of the patch is background 1: the file ends too early")
+        assert " ".join(first[1:]).startswith(
+            "3: no tissue: 98 % of the patch is background 1: the file ends too early"
+        )
         used = run.patches[(run.patches["label"] == label) & (run.patches["status"] == "used")]
         n = used["split"].value_counts()
         assert own[1][1:] == [f"{n['train']}: train split", f"{n['valid']}: valid split"]

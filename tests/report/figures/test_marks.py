@@ -38,7 +38,11 @@ def _scaled(run: Run) -> Run:
 def test_panels_stand_by_magnification_and_class(run: Run) -> None:
     scaled = _scaled(run)
     table = pd.DataFrame(
-        {"magnification": [20.0, 5.0, 5.0, 20.0], "label": ["malignant", "benign", "malignant", "benign"], "n": range(4)}
+        {
+            "magnification": [20.0, 5.0, 5.0, 20.0],
+            "label": ["malignant", "benign", "malignant", "benign"],
+            "n": range(4),
+        }
     )
     figure, grid, panels = marks.facets(scaled, table, 0.6, 2.5, sharey=True)
     assert grid.shape == (2, 2)
@@ -66,12 +70,12 @@ def test_units_are_known_if_all_are(run: Run) -> None:
 def test_networks_have_the_words_of_the_record(run: Run) -> None:
     table = pd.DataFrame({"model": ["b", "trained", "a", "b"]})
     assert marks.networks(table) == ["trained", "a", "b"]
-    meant = {"mine": {"words": "my own", "is": "mine: a map of my own", "shown": True}}
+    meant = {"map_1": {"words": "mine", "is": "mine: a map of my own", "shown": True}}
     own = Run(run.folder, run.tables, {"controls": meant})
-    assert [marks.network_words(own, name) for name in ("trained", "mine", "trained-mine", "other")] == [
-        *("trained", "my own control", "trained − my own", "other control"),
+    assert [own.network(name) for name in ("trained", "map_1", "trained-map_1", "other")] == [
+        *("trained", "mine control", "trained − mine", "other control"),
     ]
-    assert marks.control_meaning(own, "mine") == "my own control (a map of my own)"
+    assert marks.control_meaning(own, "map_1") == "mine control (a map of my own)"
     assert marks.control_meaning(own, "other") == "other control"
     expected = "randomised control (the same architecture with random weights)"
     assert marks.control_meaning(run, "randomised") == expected

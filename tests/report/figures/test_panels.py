@@ -36,7 +36,18 @@ def test_an_image_is_shown_as_it_is_without_axes(axes: Axes) -> None:
 
 @pytest.mark.parametrize(
     ("mpp", "length"),
-    [(0.1, 5), (0.25, 5), (0.31, 10), (0.5, 10), (0.65, 20), (1.0, 25), (2.0, 50), (4.0, 100), (20.0, 500), (100, 1000)],
+    [
+        (0.1, 5),
+        (0.25, 5),
+        (0.31, 10),
+        (0.5, 10),
+        (0.65, 20),
+        (1.0, 25),
+        (2.0, 50),
+        (4.0, 100),
+        (20.0, 500),
+        (100, 1000),
+    ],
 )
 def test_the_scale_bar_is_about_a_quarter_of_the_field(axes: Axes, mpp: float, length: int) -> None:
     show_image(axes, IMAGE, mpp)
@@ -90,7 +101,9 @@ def test_a_tint_covers_all_but_the_background(axes: Axes) -> None:
     tint(axes, codes, 0.3)
     shown = axes.images[0].get_array()
     for code, name in ((1, "nucleus"), (2, "cytoplasm"), (3, "stroma")):
-        np.testing.assert_allclose(shown[codes == code], [to_rgba(COMPARTMENT_COLOURS[name], 0.3)] * (codes == code).sum())
+        np.testing.assert_allclose(
+            shown[codes == code], [to_rgba(COMPARTMENT_COLOURS[name], 0.3)] * (codes == code).sum()
+        )
     assert (shown[codes == 0][:, 3] == 0).all()
     tint(axes, codes)
     assert axes.images[1].get_array()[0, 0, 3] == 0.45

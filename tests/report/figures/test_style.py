@@ -73,7 +73,9 @@ def test_equal_figures_are_equal_bytes(tmp_path: Path) -> None:
 
 
 def test_spread_is_the_golden_ratio() -> None:
-    np.testing.assert_allclose(spread(4, 2.0), 2.0 * (np.array([0.6180339887, 0.2360679775, 0.8541019662, 0.4721359550]) - 0.5))
+    np.testing.assert_allclose(
+        spread(4, 2.0), 2.0 * (np.array([0.6180339887, 0.2360679775, 0.8541019662, 0.4721359550]) - 0.5)
+    )
 
 
 @given(st.integers(0, 200))
