@@ -120,7 +120,11 @@ def described(settings: StudySettings) -> dict[str, Any]:
         },
         "controls": {
             model: {
-                **{"words": words, "control": one.name, "is": one.words, "group": one.group, "shown": one.shown},
+                "words": words,
+                "control": one.name,
+                "is": one.words,
+                "group": one.group,
+                "shown": one.shown,
                 "relabelled": one.relabel is not None,
             }
             for one in controls

@@ -47,7 +47,12 @@ def caption_examples(run: Run) -> str:
     counted = " and ".join(f"{n} {label}" for label, n in rows["label"].value_counts(sort=False).items())
     control = _control(run)
     slides = ", at most one a slide" if (rows["slide_id"] != "").all() else ""
-    beside = "" if control is None else _beside(run, control)
+    beside = ""
+    if control is not None:
+        beside = (
+            f" The last column is the same patch through the {control_meaning(run, control)}: what it shares with the"
+            f" trained network cannot come from {'the labels' if _relabelled(run, control) else 'training'}."
+        )
     return (
         f"Where the saliency lies in {counted} patches of the evaluation split. The patches were chosen by rule, not by"
         f" hand: per class the most confident correct ones{slides}, those first whose nuclei and cytoplasm are large"
@@ -79,34 +84,16 @@ def _relabelled(run: Run, control: str) -> bool:
     return bool(run.recorded("controls", {}).get(control, {}).get("relabelled"))
 
 
-def _beside(run: Run, control: str) -> str:
-    source = "the labels" if _relabelled(run, control) else "training"
-    return (
-        f" The last column is the same patch through the {control_meaning(run, control)}: what it shares with the"
-        f" trained network cannot come from {source}."
-    )
-
-
 def _panels(n_rows: int, n_columns: int) -> tuple[Figure, Any]:
     """Lay out square panels by hand: their size is known, and solving for it would take most of the time."""
     left, gap, top, bottom, bar = 0.52, 0.06, 0.36, 0.3, 0.24
     side = (WIDTH_IN - left - gap * n_columns) / n_columns
     height = top + n_rows * (side + bar) + bottom
     figure = Figure(figsize=(WIDTH_IN, height))
-    place = {
-        "left": left / WIDTH_IN,
-        "right": 1 - gap / WIDTH_IN,
-        "top": 1 - top / height,
-        "wspace": gap / side,
-        "bottom": (bottom + bar) / height,
-        "hspace": bar / side,
-    }
-    grid: Any = figure.subplots(n_rows, n_columns, squeeze=False, gridspec_kw=place)
+    grid: Any = figure.subplots(n_rows, n_columns, squeeze=False)
+    edges = (left / WIDTH_IN, (bottom + bar) / height, 1 - gap / WIDTH_IN, 1 - top / height)
+    figure.subplots_adjust(*edges, wspace=gap / side, hspace=bar / side)
     return figure, grid
-
-
-def _probability(p_true: float) -> str:
-    return f"= {p_true:.3f}" if p_true < _CERTAIN else f"> {_CERTAIN}"
 
 
 def _draw_row(line: Any, run: Run, example: Any, control: str | None) -> None:
@@ -118,20 +105,16 @@ def _draw_row(line: Any, run: Run, example: Any, control: str | None) -> None:
     show_saliency(line[2], arrays["saliency"])
     show_saliency(line[3], arrays["saliency"], bar=False)
     outline(line[3], codes, on_map=True)
-    where = example.slide_id or "slide unknown"
-    line[0].set_ylabel(
-        f"{example.label}, {magnification_words(example.magnification)}\n{shorten(where, 22)}\np(true class)"
-        f" {_probability(example.p_true)}",
-        fontsize=6.5,
-    )
-    if control is None:
-        return
+    sure = f"= {example.p_true:.3f}" if example.p_true < _CERTAIN else f"> {_CERTAIN}"
+    where = f"{example.label}, {magnification_words(example.magnification)}"
+    slide = shorten(example.slide_id or "slide unknown", 22)
+    line[0].set_ylabel(f"{where}\n{slide}\np(true class) {sure}", fontsize=6.5)
     key = ["method", "patch_id", "magnification"]
-    same = run.examples[run.examples["model"] == control]
-    same = same[(same[key] == [getattr(example, name) for name in key]).all(axis=1)]
-    if same.empty:
+    beside = run.examples[run.examples["model"] == control]
+    beside = beside[(beside[key] == [getattr(example, name) for name in key]).all(axis=1)]
+    for file in beside["file"]:
+        show_saliency(line[4], run.example(file)["saliency"])
+        outline(line[4], codes, on_map=True)
+    if control is not None and beside.empty:
         line[4].axis("off")
         line[4].text(0.5, 0.5, "not kept", ha="center", va="center", transform=line[4].transAxes)
-        return
-    show_saliency(line[4], run.example(same.iloc[0]["file"])["saliency"])
-    outline(line[4], codes, on_map=True)

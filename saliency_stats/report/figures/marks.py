@@ -38,10 +38,8 @@ def facets(
 
     Parameters
     ----------
-    run
-        Tells the order of magnifications and classes.
-    table
-        Rows to be shown, with ``magnification`` and ``label``.
+    run, table
+        What says the order of magnifications and classes, and the rows to be shown (``magnification``, ``label``).
     around_in, row_in
         Height of what surrounds the panels, and of a row of them (in).
     **shared
@@ -145,20 +143,12 @@ def estimate(
 
     Parameters
     ----------
-    axes
-        Where to draw.
-    at
-        Place on the other axis.
-    value, limits
-        The estimate and the limits of its interval; NaN where there is none.
+    axes, at, value, limits
+        Where to draw: at which place of the other axis, the estimate, and its interval (NaN where there is none).
     colour, marker, size, edge
         Of the mark; the interval has its colour.
-    upright
-        Whether the value is on the vertical axis.
-    hollow
-        Whether the mark is open: no finding.
-    faint
-        Whether the interval is pale.
+    upright, hollow, faint
+        Whether the value is on the vertical axis; whether the mark is open (no finding); whether the interval is pale.
     """
     if np.isfinite(limits).all():
         line = ([at, at], limits) if upright else (limits, [at, at])

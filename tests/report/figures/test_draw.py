@@ -27,7 +27,8 @@ def test_figures_have_names_of_their_own_and_are_described() -> None:
         name: (f"draw_{called}", f"caption_{called}")
         for name, called in {
             **{name: name for name in names},
-            **{"ablation_curves": "curves", "segmentations": "segmentation"},
+            "ablation_curves": "curves",
+            "segmentations": "segmentation",
             "magnification_compartments": "compartments",
         }.items()
     }
@@ -56,7 +57,7 @@ def test_figures_are_drawn_in_order_and_again_alike(run: Run, tmp_path: Path, mo
 
     specs = [
         draw.FigureSpec(
-            name, name.title(), sketch, lambda run: f"of {len(run.patches)} patches", lambda run, w=wanted: w
+            name, name.title(), sketch, lambda run: f"of {len(run.patches)} patches", lambda _run, w=wanted: w
         )
         for name, wanted in (("b", True), ("none", False), ("a", True))
     ]

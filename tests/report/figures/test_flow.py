@@ -49,12 +49,11 @@ def test_every_count_of_the_table_is_in_a_box_of_its_arm(run: Run) -> None:
     assert boxes[0][1] == ["Patches listed at 20×", f"{listed} patches, 32 slides"]
     assert _middle(boxes[0][0]) == pytest.approx(WIDTH_IN / 2)
     titles = {
-        **{
-            "used": "Readable and used",
-            "evaluation split": "In the evaluation split",
-            "correct": "Correctly classified",
-        },
-        **{"correct and confident": "Correct and confident", "both compartments present": "Both compartments present"},
+        "used": "Readable and used",
+        "evaluation split": "In the evaluation split",
+        "correct": "Correctly classified",
+        "correct and confident": "Correct and confident",
+        "both compartments present": "Both compartments present",
     }
     for row in run.selection.itertuples():
         title = titles.get(row.step, row.label.capitalize())
@@ -160,7 +159,7 @@ def test_many_reasons_are_counted_together(run: Run) -> None:
     assert text.count(": ") == 4  # three reasons; the tissue's own has a colon
     three = patches.copy()
     three.loc[wrong[1:], "status"] = "used"
-    text = " ".join([lines for _, lines in _boxes(_drawn(run.changed(patches=three))) if "left out" in lines[0]][0])
+    text = " ".join(next(lines for _, lines in _boxes(_drawn(run.changed(patches=three))) if "left out" in lines[0]))
     assert "other reason" not in text
     assert "x" * 20 in text
     assert "…" in text

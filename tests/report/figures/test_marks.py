@@ -142,7 +142,7 @@ def test_a_reference_is_a_quiet_broken_line(axes: Axes) -> None:
 
 
 @pytest.mark.parametrize("upright", [False, True])
-def test_an_estimate_stands_at_its_value_on_its_interval(axes: Axes, upright: bool) -> None:
+def test_an_estimate_stands_at_its_value_on_its_interval(axes: Axes, *, upright: bool) -> None:
     marks.estimate(axes, 3.0, 0.7, (0.5, 1.1), colour="red", marker="s", size=4.2, upright=upright)
     interval, mark = axes.lines
     along, across = (interval.get_ydata, interval.get_xdata) if upright else (interval.get_xdata, interval.get_ydata)

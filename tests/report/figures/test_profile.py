@@ -35,7 +35,7 @@ def _drawn(run: Run) -> Figure:
 def _of(run: Run, label: str, model: str) -> pd.DataFrame:
     rows = shown_profile(run)
     rows = rows[(rows["label"] == label) & (rows["model"] == model)]
-    return rows.pivot(index="distance_um", columns="slide_id", values="mean_saliency_ratio")
+    return rows.pivot_table(index="distance_um", columns="slide_id", values="mean_saliency_ratio")
 
 
 @pytest.mark.parametrize("label", ["benign", "malignant"])

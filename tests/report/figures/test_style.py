@@ -30,7 +30,9 @@ def test_the_house_style_holds_inside_and_is_gone_outside() -> None:
         before = dict(mpl.rcParams)
         black = to_rgba("k")
         with house_style():
-            assert mpl.rcParams["font.size"] == 7.5
+            assert mpl.rcParams["font.size"] == pytest.approx(7.5)
+            assert mpl.rcParams["axes.labelsize"] == pytest.approx(7.5)
+            assert mpl.rcParams["axes.titlesize"] == 8.0
             assert mpl.rcParams["axes.facecolor"] == "white"
             assert mpl.rcParams["font.family"] == ["DejaVu Sans"]
             assert not mpl.rcParams["axes.spines.top"]
