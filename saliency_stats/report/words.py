@@ -69,6 +69,11 @@ def model_words(model: str) -> str:
     return f"{model} control"
 
 
+def test_words(test: str) -> str:
+    """Return what a test is called; of one that is not known here, its name in words."""
+    return TEST_WORDS.get(test, test.replace("_", " "))
+
+
 def control_words(control: str, what: str = "") -> str:
     """Return a control's name and what it is, as the run's record says it: "NAME: the same architecture with …"."""
     meaning = what.removeprefix(control).removeprefix(": ")
@@ -105,7 +110,8 @@ def ratio(log2_value: float) -> str:
     if not math.isfinite(log2_value):
         return NONE
     value = 2.0**log2_value
-    return f"{value:.2f}" if value < _TEN else f"{value:.1f}" if value < _HUNDRED else f"{value:.0f}"
+    digits = 2 if round(value, 2) < _TEN else 1 if round(value, 1) < _HUNDRED else 0
+    return f"{value:.{digits}f}"
 
 
 def ratio_interval(low: float, high: float) -> str:
