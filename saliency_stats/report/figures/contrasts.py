@@ -77,5 +77,5 @@ def caption_forest(run: Run) -> str:
     if reasons:
         text += f" Estimates without an interval: {'; '.join(reasons)}."
     if (rows["status"] == NOT_INTERPRETABLE).any():
-        text += " Hollow circles are no finding: the classifier learned nothing there."
+        text += " Hollow marks are no finding: the classifier learned nothing there."
     return text

@@ -164,6 +164,8 @@ def test_the_curves_of_training_are_those_of_the_table(scaled: Run) -> None:
         for part, colour in (("train", TRAIN), ("valid", VALID)):
             np.testing.assert_allclose(curves[colour].get_ydata(), rows[f"{words.replace(' ', '_')}_{part}"])
             np.testing.assert_allclose(curves[colour].get_xdata(), rows["epoch"])
+        assert axes.get_legend() is None
+        assert axes.get_ylabel() == ""
         others = {line.get_linestyle(): line for line in axes.lines if line.get_color() == QUIET}
         assert list(others[":"].get_xdata()) == [8.0, 8.0]
         assert ("--" in others) is (words == "balanced accuracy")

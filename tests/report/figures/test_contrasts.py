@@ -127,7 +127,7 @@ def test_nothing_at_chance_looks_like_a_finding(run: Run) -> None:
         line.get_alpha() for line in figure.axes[0].lines if line.get_color() == TRAINED_COLOUR and line not in marks
     ]
     assert pale == [0.4, 0.4]
-    assert "Hollow circles are no finding: the classifier learned nothing there." in caption_forest(_at_chance(run))
+    assert "Hollow marks are no finding: the classifier learned nothing there." in caption_forest(_at_chance(run))
     assert "Hollow" not in caption_forest(run)
 
 

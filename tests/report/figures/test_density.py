@@ -98,6 +98,7 @@ def test_the_axis_of_densities_spans_everything_and_marks_one(run: Run) -> None:
         assert (low, high) == pytest.approx((bottom - 0.08 * (top - bottom), top + 0.08 * (top - bottom)))
         (one,) = (line for line in axes.lines if line.get_color() == QUIET)
         assert list(one.get_ydata()) == [0.0, 0.0]
+        assert axes.get_legend() is None
         assert axes.get_xlim() == (-0.6, 3.6)
         assert list(axes.get_xticks()) == [0, 1, 2, 3]
         assert [text.get_text() for text in axes.get_xticklabels()] == list(COMPARTMENTS)

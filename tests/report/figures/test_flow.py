@@ -106,6 +106,19 @@ def test_boxes_stand_clear_of_one_another_and_inside(run: Run) -> None:
     assert figure.axes[0].get_ylim() == (pytest.approx(height), 0.0)
     assert {round(box.get_width(), 6) for box in boxes} == {2.3, 1.62, 1.5}
     assert max(bottom for *_, bottom in spans) == pytest.approx(height - 0.16)
+    # the arms leave room for two arrows' heads; steps follow one another at half of that
+    assert spans[1][2] - spans[0][3] == pytest.approx(0.32)
+    assert spans[-1][2] - spans[-3][3] == pytest.approx(0.16)
+
+
+def test_words_fit_into_their_boxes(run: Run) -> None:
+    figure = _drawn(run)
+    outlines = [box.get_window_extent() for box, _ in _boxes(figure)]
+    for text in figure.axes[0].texts:
+        words = text.get_window_extent()
+        assert any(
+            box.x0 <= words.x0 and words.x1 <= box.x1 and box.y0 <= words.y0 and words.y1 <= box.y1 for box in outlines
+        )
 
 
 def test_steps_are_filled_and_exclusions_are_not(run: Run) -> None:

@@ -87,6 +87,10 @@ def test_the_background_names_what_lies_where(run: Run) -> None:
     near = run.changed(profile=run.profile[run.profile["distance_um"].between(0.0, 3.0)])
     (outside,) = _drawn(near).axes[0].patches  # nothing lies inside; the band ends where the distances do
     assert (outside.get_x(), outside.get_width()) == (0.0, 2.5)
+    shifted = run.profile.assign(distance_um=run.profile["distance_um"] + 0.5)
+    at_border = run.changed(profile=shifted[shifted["distance_um"] >= 0.0])
+    assert len(_drawn(at_border).axes[0].patches) == 1
+    assert not _drawn(at_border).axes[0].texts
 
 
 def test_the_legend_and_the_caption_say_what_is_drawn(run: Run) -> None:

@@ -73,6 +73,7 @@ def test_each_slide_has_its_picture_its_places_and_its_borders(run: Run) -> None
         np.testing.assert_allclose(dots.get_offsets()[:, 1], own["y_um"] / 50.0 - 0.5)
         expected = {"benign": "#1a1a1a", "malignant": "#d55e00"}[own["label"].iloc[0]]
         assert {to_hex(face) for face in dots.get_facecolors()} == {expected}
+        assert axes.get_legend() is None
     assert figure.get_size_inches()[1] == pytest.approx(2 * (7.0 / 6 * 20 / 30 + 0.25) + 0.35)
 
 
