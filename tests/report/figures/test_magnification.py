@@ -238,6 +238,7 @@ def test_the_axes_are_named_and_span_what_is_drawn(run: Run) -> None:
     chance = next(line for line in classifier.lines if line.get_color() == QUIET)
     assert list(chance.get_ydata()) == [0.5, 0.5]
     assert [text.get_text() for text in classifier.texts] == ["chance"]
+    assert classifier.texts[0].get_window_extent().y1 < classifier.transData.transform((0.0, 0.5))[1]  # below its line
     assert tuple(figure.get_size_inches()) == (7.0, 3.0)
     low = run.changed(metrics=run.metrics.assign(balanced_accuracy_low=0.42))
     assert _drawn(low).axes[2].get_ylim() == pytest.approx((0.39, 1.02))
