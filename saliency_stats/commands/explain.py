@@ -84,7 +84,7 @@ def explain_patch(
     batch = Batch("explain", (int(found.index[0]),), float(row["magnification"]), measured=True)
     (examined,) = Threads(1).map(measurement.examine, [batch])
     ledger = measurement.ledger_rows(examined)
-    path = out or folder / "explain" / f"{re.sub(r'[^A-Za-z0-9._-]+', '_', patch_id)}.png"
+    path = out or picture_of(folder, patch_id)
     path.parent.mkdir(parents=True, exist_ok=True)
     explain_figure(
         examined.patches[0].image,
@@ -96,3 +96,9 @@ def explain_patch(
         mpp=float(row["mpp"]),
     )
     return path
+
+
+def picture_of(folder: Path, patch_id: str) -> Path:
+    """Return where the picture of a patch goes; a patch that is named by its file keeps one ending."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", patch_id)
+    return folder / "explain" / f"{re.sub(r'(?i)[.]png$', '', name)}.png"

@@ -119,7 +119,14 @@ def described(settings: StudySettings) -> dict[str, Any]:
             for method in methods
         },
         "controls": {
-            model: {"words": words, "control": one.name, "is": one.words, "group": one.group, "shown": one.shown}
+            model: {
+                "words": words,
+                "control": one.name,
+                "is": one.words,
+                "group": one.group,
+                "shown": one.shown,
+                "relabelled": one.relabel is not None,
+            }
             for one in controls
             for model, words in one.models.items()
         },

@@ -4,26 +4,21 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from saliency_stats.report.figures.style import (
-    CONTROL_COLOUR,
-    QUIET,
-    TRAINED_COLOUR,
-    empty_figure,
-    line_handle,
-    new_figure,
-)
-from saliency_stats.report.run import Run, records
-from saliency_stats.report.words import count, magnification_words, model_words, number
+from saliency_stats.report.figures import marks, style
+from saliency_stats.report.run import Run
+from saliency_stats.report.words import count, magnification_words, number
 from saliency_stats.typing import BoolArray, Float64Array
 from saliency_stats.vocabulary import TRAINED
 
 _BINS: Final = 10
 _NO_PREDICTIONS: Final = "there is no prediction on the evaluation split"
-_TRAIN_COLOUR: Final = "#0072B2"
-_VALID_COLOUR: Final = "#D55E00"
+_PARTS: Final = {"train": "#0072B2", "valid": "#D55E00"}
+_PART_WORDS: Final = {"train": "training", "valid": "validation"}
 
 
 def roc_curve(malignant: BoolArray, score: Float64Array) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -73,10 +68,10 @@ def reliability(malignant: BoolArray, score: Float64Array) -> pd.DataFrame:
 def draw_roc_reliability(run: Run) -> Figure:
     """Draw, per magnification, the ROC of every network, the reliability diagram and the bins' counts."""
     scored = run.own_predictions[run.own_predictions["split"] == run.evaluation_split]
-    magnifications = [value for value in run.magnifications if (scored["magnification"] == value).any()]
+    magnifications, _ = marks.strata(run, scored)
     if not magnifications:
-        return empty_figure(_NO_PREDICTIONS)
-    figure = new_figure(0.1 + 2.35 * len(magnifications))
+        return style.empty_figure(_NO_PREDICTIONS)
+    figure = style.new_figure(0.1 + 2.35 * len(magnifications))
     grid: Any = figure.subplots(len(magnifications), 3, squeeze=False)
     for line, magnification in zip(grid, magnifications, strict=True):
         rows = scored[scored["magnification"] == magnification]
@@ -88,12 +83,11 @@ def draw_roc_reliability(run: Run) -> Figure:
 def caption_roc_reliability(run: Run) -> str:
     """Say what the three panels are."""
     return (
-        f"How well the classifier diagnoses the patches of the evaluation split ({run.evaluation_split})."
-        " Left: share of malignant patches found against share of benign patches wrongly called malignant,"
-        " for every threshold; the diagonal is guessing, and the area under the curve (AUC) is 0.5 there and"
-        " 1 for a perfect classifier. Middle: of the patches given a certain probability of malignancy, the"
-        " share that is malignant; on the diagonal, the probabilities can be taken at their word. Right: how"
-        " many patches fall into each bin."
+        f"How well the classifier diagnoses the patches of the evaluation split ({run.evaluation_split}). Left: share"
+        " of malignant patches found against share of benign patches wrongly called malignant, for every threshold;"
+        " the diagonal is guessing, and the area under the curve (AUC) is 0.5 there and 1 for a perfect classifier."
+        " Middle: of the patches given a certain probability of malignancy, the share that is malignant; on the"
+        " diagonal, the probabilities can be taken at their word. Right: how many patches fall into each bin."
     )
 
 
@@ -102,30 +96,30 @@ def draw_training(run: Run) -> Figure:
     table = run.own_training.dropna(subset=["epoch"])
     table = table[table["model"] == TRAINED]
     if table.empty:
-        return empty_figure("no training was recorded (the weights were loaded as they are)")
+        return style.empty_figure("no training was recorded (the weights were loaded as they are)")
     magnifications = [value for value in run.magnifications if (table["magnification"] == value).any()]
-    figure = new_figure(0.5 + 1.9 * len(magnifications))
+    figure = style.new_figure(0.5 + 1.9 * len(magnifications))
     grid: Any = figure.subplots(len(magnifications), 2, squeeze=False, sharex=True)
     for line, magnification in zip(grid, magnifications, strict=True):
-        rows = table[table["magnification"] == magnification].sort_values("epoch")
+        rows = table[table["magnification"] == magnification]
         for axes, quantity in zip(line, ("loss", "balanced_accuracy"), strict=True):
-            for part, colour in (("train", _TRAIN_COLOUR), ("valid", _VALID_COLOUR)):
-                values = rows[f"{quantity}_{part}"].to_numpy(np.float64)
-                if np.isfinite(values).any():
-                    axes.plot(rows["epoch"], values, color=colour, linewidth=1.4, marker="o", markersize=2.5)
+            columns = {f"{quantity}_{part}": part for part in _PARTS}
+            curves = rows.rename(columns=columns).melt("epoch", list(_PARTS), "part", "value")
+            sns.lineplot(
+                curves, x="epoch", y="value", hue="part", palette=_PARTS, linewidth=1.4, marker="o",
+                markersize=3.2, markeredgewidth=0, estimator=None, legend=False, ax=axes,
+            )  # fmt: skip
             for epoch in rows.loc[rows["chosen"], "epoch"]:
-                axes.axvline(epoch, color=QUIET, linestyle=":", linewidth=1.0)
+                axes.axvline(epoch, color=style.QUIET, linestyle=":", linewidth=1.0)
             axes.set_title(f"{quantity.replace('_', ' ')}, {magnification_words(magnification)}")
-        line[1].axhline(0.5, color=QUIET, linestyle="--", linewidth=0.7)
+            axes.set(xlabel="", ylabel="")
+        marks.reference(line[1], 0.5)
     for axes in grid[-1]:
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
-    handles = [
-        line_handle("training patches", _TRAIN_COLOUR),
-        line_handle("validation patches", _VALID_COLOUR),
-        line_handle("epoch kept", QUIET, ":"),
-        line_handle("guessing", QUIET, "--", 0.8),
-    ]
+    handles = [style.line_handle(f"{part} patches", _PARTS[key]) for key, part in _PART_WORDS.items()]
+    others: tuple[Any, ...] = (("epoch kept", ":", 1.4), ("guessing", "--", 0.8))
+    handles += [style.line_handle(words, style.QUIET, *look) for words, *look in others]
     figure.legend(handles=handles, loc="outside lower center", ncols=4)
     return figure
 
@@ -138,58 +132,48 @@ def caption_training(run: Run) -> str:
     valid = table["loss_valid"].notna().any()
     beside = "" if valid else " No validation patches were set apart, so there is no second curve."
     return (
-        "Loss (cross-entropy) and balanced accuracy after each epoch. Where the validation curve worsens"
-        " while the training curve improves, the classifier starts to learn its training patches by heart;"
-        f" the dotted line marks the epoch whose weights were kept.{beside}"
+        "Loss (cross-entropy) and balanced accuracy after each epoch. Where the validation curve worsens while the"
+        " training curve improves, the classifier starts to learn its training patches by heart; the dotted line marks"
+        f" the epoch whose weights were kept.{beside}"
     )
 
 
-def _roc_panel(axes: Any, run: Run, rows: pd.DataFrame, magnification: float) -> None:
-    axes.plot([0, 1], [0, 1], color=QUIET, linestyle="--", linewidth=0.7)
-    handles = []
-    models = [TRAINED, *sorted(set(rows["model"]) - {TRAINED})]
+def _roc_panel(axes: Axes, run: Run, rows: pd.DataFrame, magnification: float) -> None:
+    models = marks.networks(rows)
+    curves = []
     for model in models:
         found = rows[rows["model"] == model]
         malignant = found["label"].to_numpy() == "malignant"
-        if malignant.all() or not malignant.any():
-            continue
-        colour, style = (TRAINED_COLOUR, "-") if model == TRAINED else (CONTROL_COLOUR, "--")
-        axes.plot(*roc_curve(malignant, found["p_malignant"].to_numpy(np.float64)), color=colour, linestyle=style)
-        handles.append(line_handle(f"{model_words(model)}{_auc_words(run, magnification, model)}", colour, style))
-    if handles:
-        axes.legend(handles=handles, loc="lower right", handlelength=1.2, fontsize=6.2, borderaxespad=0.2)
+        if malignant.any() and not malignant.all():
+            false, true = roc_curve(malignant, found["p_malignant"].to_numpy(np.float64))
+            curves.append(pd.DataFrame({"false": false, "true": true, "model": model}))
+    if curves:
+        marks.network_lines(axes, pd.concat(curves, ignore_index=True), "false", "true", models)
+        areas = [_auc_words(run, magnification, model) for model in models]
+        handles = marks.network_handles(run, models, areas)
+        axes.legend(handles=handles, loc="lower right", handlelength=1.8, fontsize=6.2, borderaxespad=0.2)
     else:
-        axes.text(0.5, 0.5, "one class only:\nno ROC", ha="center", va="center", color=QUIET)
+        axes.text(0.5, 0.5, "one class only:\nno ROC", ha="center", va="center", color=style.QUIET)
     _unit_square(axes, "share of benign called malignant", "share of malignant found")
     axes.set_title(f"ROC, {magnification_words(magnification)}")
 
 
 def _auc_words(run: Run, magnification: float, model: str) -> str:
-    rows = run.own_metrics[
-        (run.own_metrics["magnification"] == magnification)
-        & (run.own_metrics["model"] == model)
-        & (run.own_metrics["split"] == run.evaluation_split)
-    ]
-    auc = float("nan") if rows.empty else float(rows.iloc[0]["auc"])
-    return f", AUC {number(auc, 3)}" if np.isfinite(auc) else ""
+    rows = run.own_metrics
+    own = (rows["magnification"] == magnification) & (rows["model"] == model) & (rows["split"] == run.evaluation_split)
+    found = rows.loc[own, "auc"].dropna()
+    return f"AUC {number(found.iloc[0], 3)}" if len(found) else ""
 
 
-def _reliability_panels(axes: Any, counts: Any, rows: pd.DataFrame, magnification: float) -> None:
+def _reliability_panels(axes: Axes, counts: Axes, rows: pd.DataFrame, magnification: float) -> None:
     table = reliability((rows["label"] == "malignant").to_numpy(), rows["p_malignant"].to_numpy(np.float64))
-    axes.plot([0, 1], [0, 1], color=QUIET, linestyle="--", linewidth=0.7)
-    axes.plot(table["predicted"], table["observed"], color=TRAINED_COLOUR, linewidth=0.8, zorder=1)
-    axes.scatter(
-        table["predicted"],
-        table["observed"],
-        s=8 + 60 * table["n"] / max(table["n"].max(), 1),
-        color=TRAINED_COLOUR,
-        clip_on=False,
-    )
     _unit_square(axes, "probability of malignancy", "share that is malignant")
+    axes.plot(table["predicted"], table["observed"], color=style.TRAINED_COLOUR, linewidth=0.8, zorder=1)
+    sizes = 8 + 60 * table["n"] / table["n"].max()
+    axes.scatter(table["predicted"], table["observed"], s=sizes, color=style.TRAINED_COLOUR, clip_on=False)
     axes.set_title(f"Reliability, {magnification_words(magnification)}")
-    counts.bar((table["bin"] + 0.5) / _BINS, table["n"], width=0.9 / _BINS, color=CONTROL_COLOUR)
-    for row in records(table):
-        counts.text((row.bin + 0.5) / _BINS, row.n, f"{row.n}", ha="center", va="bottom", fontsize=5.5)
+    bars = counts.bar((table["bin"] + 0.5) / _BINS, table["n"], width=0.9 / _BINS, color=style.CONTROL_COLOUR)
+    counts.bar_label(bars, fontsize=5.5)
     counts.set_xlim(0, 1)
     counts.set_box_aspect(1)
     counts.set_xlabel("probability of malignancy")
@@ -197,7 +181,9 @@ def _reliability_panels(axes: Any, counts: Any, rows: pd.DataFrame, magnificatio
     counts.set_title(f"Counts, {count(len(rows), 'patch')}")
 
 
-def _unit_square(axes: Any, x_label: str, y_label: str) -> None:
+def _unit_square(axes: Axes, x_label: str, y_label: str) -> None:
+    """Make a square panel from 0 to 1 in both directions; its diagonal is guessing, or honesty."""
+    axes.plot([0, 1], [0, 1], color=style.QUIET, linestyle="--", linewidth=0.7)
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
     axes.set_box_aspect(1)

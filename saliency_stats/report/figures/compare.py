@@ -1,26 +1,17 @@
 """The forest of several runs: one mark per run, grouped by class and magnification."""
 
-import textwrap
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from saliency_stats.report.figures.contrasts import NOT_INTERPRETABLE, missing_reasons, row_places, write_headings
-from saliency_stats.report.figures.style import CONTROL_COLOUR, QUIET, empty_figure, new_figure, ratio_axis
+from saliency_stats.report.figures.forest import NOT_INTERPRETABLE, draw_rows, fit, number_columns
+from saliency_stats.report.figures.style import CONTROL_COLOUR, QUIET, empty_figure, mark_handle
 from saliency_stats.report.run import records
-from saliency_stats.report.words import (
-    NONE,
-    number,
-    p_words,
-    ratio,
-    ratio_interval,
-    whole,
-)
+from saliency_stats.report.words import number
 from saliency_stats.statistics import PRIMARY
 from saliency_stats.vocabulary import TRAINED
 
@@ -28,9 +19,8 @@ from saliency_stats.vocabulary import TRAINED
 _COLOURS: Final = ("#1A1A1A", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS: Final = ("o", "s", "D", "^", "v", "P", "X", "p")
 _CONTROL: Final = "randomised"
-_COLUMNS: Final = (0.09, 0.36, 0.52, 0.65, 0.82, 1.0)
+_COLUMN_ENDS: Final = (0.09, 0.35, 0.55, 0.68, 0.84)
 _LONGEST_NAME: Final = 26
-_LEAST_REACH: Final = 0.3
 
 
 def draw_comparison(table: pd.DataFrame, names: Sequence[str], level: str) -> Figure:
@@ -49,39 +39,16 @@ def draw_comparison(table: pd.DataFrame, names: Sequence[str], level: str) -> Fi
     rows = primary[primary["model"] == TRAINED].reset_index(drop=True)
     if rows.empty:
         return empty_figure("no run has a judged patch with both nuclei and cytoplasm")
-    places = row_places(rows)
-    figure = new_figure(1.35 + 0.21 * (places[-1] + 1.0))
-    axes, numbers = figure.subplots(1, 2, sharey=True, width_ratios=[1.0, 1.12])
-    numbers.set_axis_off()
-    numbers.set_xlim(0.0, 1.0)
-    axes.spines["left"].set_visible(False)
-    axes.tick_params(axis="y", length=0)
-    axes.axvline(0.0, color=QUIET, linestyle="--", linewidth=0.9, zorder=0)
+    columns = number_columns(rows, "interval" if "(" in level else f"{level} interval", _COLUMN_ENDS)
+    columns["accuracy"] = (1.0, [number(value) for value in rows["balanced_accuracy"]])
+    looks = [_look(names.index(name)) for name in rows["run"]]
+    figure, axes, places = draw_rows(rows, [_short(name) for name in rows["run"]], looks, columns, 1.35)
     controls = primary[primary["model"] == _CONTROL].set_index(["run", "label", "magnification"])["estimate"]
-    shown = [-_LEAST_REACH, _LEAST_REACH]
-    for place, row in zip(places, records(rows), strict=True):
-        control = float(controls.get((row.run, row.label, row.magnification), np.nan))
-        _draw_estimate(axes, place, row, names.index(row.run), control)
-        _write_numbers(numbers, place, row)
-        shown += [row.estimate, row.ci_low, row.ci_high, control]
-    axes.set_yticks(places, [_short(name) for name in rows["run"]])
-    write_headings(axes, rows, places)
-    heads = ("ratio", "interval" if "(" in level else f"{level} interval", "adj. p", "slides", "patches", "accuracy")
-    for left, word in zip(_COLUMNS, heads, strict=True):
-        numbers.text(left, -0.8, word, color=QUIET, ha="right", va="center", fontsize=6.5)
-    ratio_axis(axes, "x", float(np.nanmin(shown)), float(np.nanmax(shown)))
-    for panel in (axes, numbers):
-        panel.set_ylim(places[-1] + 0.7, -1.1)
-    axes.set_xlabel("saliency density, cytoplasm ÷ nuclei  (log axis)")
-    for ends, side, words in ((-3, "right", "← nuclei denser"), (3, "left", "cytoplasm denser →")):
-        axes.annotate(
-            words, (0.0, 1.0), xycoords=axes.get_xaxis_transform(), xytext=(ends, 0), textcoords="offset points",
-            ha=side, va="bottom", color=QUIET, fontsize=6.5,
-        )  # fmt: skip
-    figure.legend(handles=_handles(names, rows, has_control=bool(len(controls))), loc="outside upper center", ncols=3)
-    reasons = missing_reasons(rows)
-    if reasons:
-        figure.supxlabel(textwrap.fill(f"{NONE} no interval: {'; '.join(reasons)}", 120), color=QUIET, fontsize=6.5)
+    beside = [float(controls.get((row.run, row.label, row.magnification), np.nan)) for row in records(rows)]
+    axes.plot(beside, places, "x", markersize=4, color=CONTROL_COLOUR, zorder=1)
+    fit(axes, [*rows[["estimate", "ci_low", "ci_high"]].to_numpy(np.float64).T, beside])
+    handles = _handles(names, hollow=NOT_INTERPRETABLE in set(rows["status"]), control=bool(np.isfinite(beside).any()))
+    figure.legend(handles=handles, loc="outside upper center", ncols=3)
     return figure
 
 
@@ -93,8 +60,8 @@ def caption_comparison(level: str) -> str:
         f" {level} intervals by each run's own primary test; p is corrected within each run, not across runs. Accuracy:"
         " balanced accuracy of the classifier on the evaluation split. Hollow marks are no finding: the classifier"
         " learned nothing there. Small grey crosses: the same for a network with random weights. Runs are not compared"
-        " by a test: intervals that overlap do not show that two runs agree, and runs on the same slides do not confirm"
-        " each other independently."
+        " by a test: intervals that overlap do not show that two runs agree, and runs on the same slides do not"
+        " confirm each other independently."
     )
 
 
@@ -104,45 +71,13 @@ def _short(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME else f"{name[: half - 1]}…{name[-half:]}"
 
 
-def _style(k: int) -> dict[str, Any]:
+def _look(k: int) -> tuple[str, str]:
     """Return one run's colour and marker: no two of the first 56 runs share both."""
-    return {"color": _COLOURS[k % len(_COLOURS)], "marker": _MARKERS[k % len(_MARKERS)]}
+    return _COLOURS[k % len(_COLOURS)], _MARKERS[k % len(_MARKERS)]
 
 
-def _draw_estimate(axes: Axes, place: float, row: Any, k: int, control: float) -> None:
-    style = _style(k)
-    hollow = row.status == NOT_INTERPRETABLE
-    if np.isfinite(control):
-        axes.plot([control], [place], marker="x", markersize=4, color=CONTROL_COLOUR, zorder=1)
-    if np.isfinite(row.ci_low) and np.isfinite(row.ci_high):
-        axes.plot([row.ci_low, row.ci_high], [place, place], color=style["color"], linewidth=1.5)
-    axes.plot([row.estimate], [place], markersize=5, markerfacecolor="white" if hollow else style["color"], **style)
-
-
-def _write_numbers(numbers: Axes, place: float, row: Any) -> None:
-    words = (
-        ratio(row.estimate),
-        ratio_interval(row.ci_low, row.ci_high),
-        p_words(row.p_adjusted),
-        whole(row.n_slides) if row.n_slides else NONE,
-        whole(row.n_patches),
-        number(row.balanced_accuracy),
-    )
-    for left, word in zip(_COLUMNS, words, strict=True):
-        numbers.text(left, place, word, ha="right", va="center", fontsize=6.5)
-
-
-def _handles(names: Sequence[str], rows: pd.DataFrame, *, has_control: bool) -> list[Line2D]:
-    handles = [
-        Line2D([], [], linestyle="", markersize=5, label=_short(name), **_style(k)) for k, name in enumerate(names)
-    ]
-    if (rows["status"] == NOT_INTERPRETABLE).any():
-        words = "hollow: classifier at chance, no finding"
-        handles.append(
-            Line2D([], [], linestyle="", marker="o", markersize=5, color=QUIET, markerfacecolor="white", label=words)
-        )
-    if has_control:
-        handles.append(
-            Line2D([], [], linestyle="", marker="x", markersize=4, color=CONTROL_COLOUR, label="random weights")
-        )
-    return handles
+def _handles(names: Sequence[str], *, hollow: bool, control: bool) -> list[Line2D]:
+    handles = [mark_handle(_short(name), *_look(k)) for k, name in enumerate(names)]
+    if hollow:
+        handles.append(mark_handle("hollow: classifier at chance, no finding", QUIET, "o", hollow=True))
+    return [*handles, mark_handle("random weights", CONTROL_COLOUR, "x", 4.0)] if control else handles

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
 from matplotlib.figure import Figure
@@ -48,7 +49,7 @@ class FigureSpec:
     title: str
     draw: Callable[[Run], Figure]
     caption: Callable[[Run], str]
-    wanted: Callable[[Run], bool] = lambda _run: True
+    wanted: Callable[[Run], bool]
 
 
 @dataclass(frozen=True)
@@ -62,127 +63,46 @@ class DrawnFigure:
     pdf: Path
 
 
+def _figure(
+    name: str,
+    title: str,
+    module: ModuleType,
+    what: str = "",
+    wanted: Callable[..., bool] = lambda _: True,
+    of: str = "",
+) -> FigureSpec:
+    """Take ``draw_…`` and ``caption_…`` from a figure's module; `what` where they are not called as the figure is.
+
+    `wanted` is asked of the table `of` the run, where one is named, else of the run.
+    """
+    draw, caption = (getattr(module, f"{verb}_{what or name}") for verb in ("draw", "caption"))
+    return FigureSpec(name, title, draw, caption, lambda run: wanted(run.table(of) if of else run))
+
+
+_ABLATED: Final = causal.has_ablation
+_SEVERAL: Final = magnification.has_magnifications
+_CROSSED: Final = multiverse.has_multiverse
 #: In the order of the report: where it looked, how sure that is, by magnification, the classifier, the patches.
 FIGURES: Final = (
-    FigureSpec(
-        "examples",
-        "Example patches with their saliency",
-        examples.draw_examples,
-        examples.caption_examples,
-    ),
-    FigureSpec(
-        "density_ratio",
-        "Saliency density in each compartment",
-        density.draw_density_ratio,
-        density.caption_density_ratio,
-    ),
-    FigureSpec(
-        "forest",
-        "Cytoplasm against nuclei: estimates and intervals",
-        contrasts.draw_forest,
-        contrasts.caption_forest,
-    ),
-    FigureSpec(
-        "causal",
-        "Replacing one compartment at a time",
-        causal.draw_causal,
-        causal.caption_causal,
-        lambda run: causal.has_ablation(run.ablation),
-    ),
-    FigureSpec(
-        "separation",
-        "What tells the classes apart",
-        separation.draw_separation,
-        separation.caption_separation,
-        lambda run: separation.has_separation(run.causal),
-    ),
-    FigureSpec(
-        "ablation_curves",
-        "Taking a compartment away, and putting it back",
-        curves.draw_curves,
-        curves.caption_curves,
-        lambda run: causal.has_ablation(run.ablation_curves),
-    ),
-    FigureSpec(
-        "controls",
-        "The claim against every control",
-        controls.draw_controls,
-        controls.caption_controls,
-        controls.has_controls,
-    ),
-    FigureSpec(
-        "methods",
-        "The same question by other methods",
-        methods.draw_methods,
-        methods.caption_methods,
-        methods.has_methods,
-    ),
-    FigureSpec(
-        "multiverse",
-        "The contrast under every choice of analysis",
-        multiverse.draw_multiverse,
-        multiverse.caption_multiverse,
-        multiverse.has_multiverse,
-    ),
-    FigureSpec(
-        "segmentations",
-        "The contrast over segmentations",
-        multiverse.draw_segmentation,
-        multiverse.caption_segmentation,
-        multiverse.has_multiverse,
-    ),
-    FigureSpec(
-        "profile",
-        "Saliency against the distance to the nuclear border",
-        profile.draw_profile,
-        profile.caption_profile,
-    ),
-    FigureSpec(
-        "area_vs_mass",
-        "Shares of the area and of the saliency",
-        density.draw_area_vs_mass,
-        density.caption_area_vs_mass,
-    ),
-    FigureSpec(
-        "ternary",
-        "Nuclei, cytoplasm and stroma at once",
-        compositional.draw_ternary,
-        compositional.caption_ternary,
-    ),
-    FigureSpec(
-        "magnification",
-        "Cytoplasm against nuclei by magnification",
-        magnification.draw_magnification,
-        magnification.caption_magnification,
-        magnification.has_magnifications,
-    ),
-    FigureSpec(
-        "magnification_compartments",
-        "Each compartment's saliency density by magnification",
-        magnification.draw_compartments,
-        magnification.caption_compartments,
-        magnification.has_magnifications,
-    ),
-    FigureSpec(
-        "slides",
-        "The slides, and where patches were taken",
-        slides.draw_slides,
-        slides.caption_slides,
-        wanted=slides.has_slides,
-    ),
-    FigureSpec(
-        "roc_reliability",
-        "The classifier's diagnoses",
-        classifier.draw_roc_reliability,
-        classifier.caption_roc_reliability,
-    ),
-    FigureSpec(
-        "training",
-        "The classifier's training",
-        classifier.draw_training,
-        classifier.caption_training,
-    ),
-    FigureSpec("flow", "From listed to judged patches", flow.draw_flow, flow.caption_flow),
+    _figure("examples", "Example patches with their saliency", examples),
+    _figure("density_ratio", "Saliency density in each compartment", density),
+    _figure("forest", "Cytoplasm against nuclei: estimates and intervals", contrasts),
+    _figure("causal", "Replacing one compartment at a time", causal, "", _ABLATED, "ablation"),
+    _figure("separation", "What tells the classes apart", separation, "", separation.has_separation, "causal"),
+    _figure("ablation_curves", "A compartment removed, or put back", curves, "curves", _ABLATED, "ablation_curves"),
+    _figure("controls", "The claim against every control", controls, "", controls.has_controls),
+    _figure("methods", "The same question by other methods", methods, "", methods.has_methods),
+    _figure("multiverse", "The contrast under every choice of analysis", multiverse, "", _CROSSED),
+    _figure("segmentations", "The contrast over segmentations", multiverse, "segmentation", _CROSSED),
+    _figure("profile", "Saliency against the distance to the nuclear border", profile),
+    _figure("area_vs_mass", "Shares of the area and of the saliency", density),
+    _figure("ternary", "Nuclei, cytoplasm and stroma at once", compositional),
+    _figure("magnification", "Cytoplasm against nuclei by magnification", magnification, "", _SEVERAL),
+    _figure("magnification_compartments", "Saliency density by magnification", magnification, "compartments", _SEVERAL),
+    _figure("slides", "The slides, and where patches were taken", slides, "", slides.has_slides),
+    _figure("roc_reliability", "The classifier's diagnoses", classifier),
+    _figure("training", "The classifier's training", classifier),
+    _figure("flow", "From listed to judged patches", flow),
 )
 
 

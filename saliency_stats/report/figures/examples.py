@@ -5,16 +5,15 @@ from typing import Any, Final
 import pandas as pd
 from matplotlib.figure import Figure
 
+from saliency_stats.report.figures.marks import control_meaning
 from saliency_stats.report.figures.panels import DISPLAY_PERCENTILE, outline, show_image, show_saliency
 from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, WIDTH_IN, empty_figure, line_handle
 from saliency_stats.report.run import Run, records
-from saliency_stats.report.words import control_words, magnification_words, model_words, shorten
+from saliency_stats.report.words import magnification_words, shorten
 from saliency_stats.vocabulary import TRAINED
 
 #: Most rows per class where this many magnifications share the page; with more of them, one.
 _MOST_ROWS: Final = {1: 20, 2: 2}
-_RANDOMISED: Final = "randomised"
-_SHUFFLED: Final = "shuffled"
 #: Probabilities from here on would round to 1.
 _CERTAIN: Final = 0.999
 
@@ -28,7 +27,7 @@ def draw_examples(run: Run) -> Figure:
     n_columns = 4 if control is None else 5
     figure, grid = _panels(len(rows), n_columns)
     heads = ["Image", "Compartments", "Saliency,\ntrained", "the same, with\nnuclear outlines"]
-    heads += [] if control is None else [f"Saliency,\n{model_words(control)}"]
+    heads += [] if control is None else [f"Saliency,\n{run.network(control)}"]
     for axes, head in zip(grid[0], heads, strict=True):
         axes.set_title(head)
     for line, example in zip(grid, records(rows), strict=True):
@@ -48,21 +47,19 @@ def caption_examples(run: Run) -> str:
     counted = " and ".join(f"{n} {label}" for label, n in rows["label"].value_counts(sort=False).items())
     control = _control(run)
     slides = ", at most one a slide" if (rows["slide_id"] != "").all() else ""
-    beside = (
-        ""
-        if control is None
-        else (
-            f" The last column is the same patch through the {control_words(control)}: what it shares with"
-            f" the trained network cannot come from {'the labels' if control == _SHUFFLED else 'training'}."
+    beside = ""
+    if control is not None:
+        beside = (
+            f" The last column is the same patch through the {control_meaning(run, control)}: what it shares with the"
+            f" trained network cannot come from {'the labels' if _relabelled(run, control) else 'training'}."
         )
-    )
     return (
-        f"Where the saliency lies in {counted} patches of the evaluation split. The patches were chosen by"
-        f" rule, not by hand: per class the most confident correct ones{slides}, those first whose"
-        " nuclei and cytoplasm are large enough to be measured. From left to right: the image; the compartments as"
-        " they were measured; the saliency (how strongly the score of the correct class reacts to each pixel;"
-        " brighter is stronger) in raw units with its own scale; the same map with the nuclear outlines. Only the"
-        f" display is cut, at each map's {DISPLAY_PERCENTILE:g}th percentile; all numbers use the uncut map.{beside}"
+        f"Where the saliency lies in {counted} patches of the evaluation split. The patches were chosen by rule, not by"
+        f" hand: per class the most confident correct ones{slides}, those first whose nuclei and cytoplasm are large"
+        " enough to be measured. From left to right: the image; the compartments as they were measured; the saliency"
+        " (how strongly the score of the correct class reacts to each pixel; brighter is stronger) in raw units with"
+        " its own scale; the same map with the nuclear outlines. Only the display is cut, at each map's"
+        f" {DISPLAY_PERCENTILE:g}th percentile; all numbers use the uncut map.{beside}"
     )
 
 
@@ -70,20 +67,21 @@ def chosen_examples(run: Run) -> pd.DataFrame:
     """Return the trained network's examples to draw, by magnification, class and rank."""
     rows = run.examples[(run.examples["model"] == TRAINED) & (run.examples["method"] == run.method)]
     per_class = _MOST_ROWS.get(rows["magnification"].nunique(), 1)
-    order = {name: k for k, name in enumerate(run.magnifications)}
-    rows = rows.assign(order=[order.get(value, len(order)) for value in rows["magnification"]])
-    rows = rows.sort_values(["order", "label", "rank", "patch_id"])
-    return rows.groupby(["order", "label"], sort=True).head(per_class).reset_index(drop=True)
+    rows = rows.sort_values(["magnification", "label", "rank", "patch_id"])
+    return rows.groupby(["magnification", "label"], sort=True).head(per_class).reset_index(drop=True)
 
 
 def _control(run: Run) -> str | None:
     """Name the network beside the trained one: one without training, where there is one."""
-    kept: list[str] = sorted(set(run.examples["model"]) - {TRAINED})
-    untrained = [name for name in kept if name != _SHUFFLED]
-    if _RANDOMISED in untrained:
-        return _RANDOMISED
+    kept = sorted(set(run.examples["model"]) - {TRAINED})
+    untrained = [name for name in kept if not _relabelled(run, name)]
+    shown = [name for name in untrained if run.recorded("controls", {}).get(name, {}).get("shown")]
     # of a cascade only the last step has nothing left of the trained network
-    return next(reversed(untrained or kept), None)
+    return next(iter([*shown, *reversed(untrained or kept)]), None)
+
+
+def _relabelled(run: Run, control: str) -> bool:
+    return bool(run.recorded("controls", {}).get(control, {}).get("relabelled"))
 
 
 def _panels(n_rows: int, n_columns: int) -> tuple[Figure, Any]:
@@ -92,24 +90,10 @@ def _panels(n_rows: int, n_columns: int) -> tuple[Figure, Any]:
     side = (WIDTH_IN - left - gap * n_columns) / n_columns
     height = top + n_rows * (side + bar) + bottom
     figure = Figure(figsize=(WIDTH_IN, height))
-    grid: Any = figure.subplots(
-        n_rows,
-        n_columns,
-        squeeze=False,
-        gridspec_kw={
-            "left": left / WIDTH_IN,
-            "right": 1 - gap / WIDTH_IN,
-            "top": 1 - top / height,
-            "bottom": (bottom + bar) / height,
-            "wspace": gap / side,
-            "hspace": bar / side,
-        },
-    )
+    grid: Any = figure.subplots(n_rows, n_columns, squeeze=False)
+    edges = (left / WIDTH_IN, (bottom + bar) / height, 1 - gap / WIDTH_IN, 1 - top / height)
+    figure.subplots_adjust(*edges, wspace=gap / side, hspace=bar / side)
     return figure, grid
-
-
-def _probability(p_true: float) -> str:
-    return f"= {p_true:.3f}" if p_true < _CERTAIN else f"> {_CERTAIN}"
 
 
 def _draw_row(line: Any, run: Run, example: Any, control: str | None) -> None:
@@ -121,23 +105,16 @@ def _draw_row(line: Any, run: Run, example: Any, control: str | None) -> None:
     show_saliency(line[2], arrays["saliency"])
     show_saliency(line[3], arrays["saliency"], bar=False)
     outline(line[3], codes, on_map=True)
-    where = example.slide_id or "slide unknown"
-    line[0].set_ylabel(
-        f"{example.label}, {magnification_words(example.magnification)}\n"
-        f"{shorten(where, 22)}\np(true class) {_probability(example.p_true)}",
-        fontsize=6.5,
-    )
-    if control is None:
-        return
-    same = run.examples[
-        (run.examples["model"] == control)
-        & (run.examples["method"] == example.method)
-        & (run.examples["patch_id"] == example.patch_id)
-        & (run.examples["magnification"] == example.magnification)
-    ]
-    if same.empty:
+    sure = f"= {example.p_true:.3f}" if example.p_true < _CERTAIN else f"> {_CERTAIN}"
+    where = f"{example.label}, {magnification_words(example.magnification)}"
+    slide = shorten(example.slide_id or "slide unknown", 22)
+    line[0].set_ylabel(f"{where}\n{slide}\np(true class) {sure}", fontsize=6.5)
+    key = ["method", "patch_id", "magnification"]
+    beside = run.examples[run.examples["model"] == control]
+    beside = beside[(beside[key] == [getattr(example, name) for name in key]).all(axis=1)]
+    for file in beside["file"]:
+        show_saliency(line[4], run.example(file)["saliency"])
+        outline(line[4], codes, on_map=True)
+    if control is not None and beside.empty:
         line[4].axis("off")
         line[4].text(0.5, 0.5, "not kept", ha="center", va="center", transform=line[4].transAxes)
-        return
-    show_saliency(line[4], run.example(same.iloc[0]["file"])["saliency"])
-    outline(line[4], codes, on_map=True)

@@ -1,13 +1,14 @@
 """The flow diagram: how many patches were listed, which were left out and why, which were judged."""
 
 import textwrap
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
+from saliency_stats.report.figures.marks import strata
 from saliency_stats.report.figures.style import QUIET, WIDTH_IN, empty_figure
 from saliency_stats.report.population import exclusions
 from saliency_stats.report.run import Run, records
@@ -24,106 +25,75 @@ _SHOWN_REASONS: Final = 3
 _FONT: Final = 6.4
 _SIDE_CHARACTERS: Final = 30
 _INK: Final = "#33404D"
-#: From a point to a point, each (x, y) in inches.
-_Arrow: TypeAlias = tuple[tuple[float, float], tuple[float, float]]
-
-
-@dataclass(frozen=True)
-class _Box:
-    """A box of the diagram: its text and its place in inches (centre and upper edge)."""
-
-    lines: tuple[str, ...]
-    centre_in: float
-    top_in: float
-    width_in: float
-
-    @property
-    def height_in(self) -> float:
-        return 2 * _PAD_IN + _LINE_IN * len(self.lines)
 
 
 def draw_flow(run: Run) -> Figure:
     """Draw one diagram per magnification: listed patches above, an arm per class, exclusions at the sides."""
-    magnifications = [value for value in run.magnifications if (run.selection["magnification"] == value).any()]
+    magnifications, _ = strata(run, run.selection)
     if not magnifications:
         return empty_figure("selection.csv holds no counts")
-    plans = [_plan(run, magnification) for magnification in magnifications]
-    heights = [plan[1] for plan in plans]
-    figure = Figure(figsize=(WIDTH_IN, sum(heights)))
-    axes: Any = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    figure = Figure()
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    end = 0.0
+    for magnification in magnifications:
+        end = _draw_arms(axes, run, magnification, end)
+    figure.set_size_inches(WIDTH_IN, end)
     axes.set_xlim(0.0, WIDTH_IN)
-    axes.set_ylim(sum(heights), 0.0)
+    axes.set_ylim(end, 0.0)
     axes.set_axis_off()
-    above = 0.0
-    for boxes, height, arrows in plans:
-        for box, main in boxes:
-            _draw_box(axes, box, above, main=main)
-        for start, end in arrows:
-            _draw_arrow(axes, (start[0], start[1] + above), (end[0], end[1] + above))
-        above += height
     return figure
 
 
 def caption_flow(run: Run) -> str:
     """Say what each step leaves out."""
     return (
-        "Which patches the numbers rest on. Each box counts the patches (and their slides) that are left;"
-        " the boxes at the sides say how many were left out and why. Judged are patches of the"
-        f" {run.evaluation_split} split that the trained network classified correctly, with a probability of"
-        f" the true class of at least {run.settings.saliency.min_confidence:g}; a contrast of two compartments also"
-        " needs both of them in the patch."
+        "Which patches the numbers rest on. Each box counts the patches (and their slides) that are left; the boxes at"
+        f" the sides say how many were left out and why. Judged are patches of the {run.evaluation_split} split that"
+        " the trained network classified correctly, with a probability of the true class of at least"
+        f" {run.settings.saliency.min_confidence:g}; a contrast of two compartments also needs both of them in the"
+        " patch."
     )
 
 
-def _plan(run: Run, magnification: float) -> tuple[list[tuple[_Box, bool]], float, list[_Arrow]]:
-    """Place the boxes of one magnification; return them (with whether each is a step), height and arrows."""
+def _draw_arms(axes: Axes, run: Run, magnification: float, top: float) -> float:
+    """Draw one magnification from `top` downwards (in inches, as all places here), and return where it ends."""
     rows = run.selection[run.selection["magnification"] == magnification]
-    labels = [label for label in run.labels if (rows["label"] == label).any()]
-    trunk = _trunk(run, magnification)
-    boxes: list[tuple[_Box, bool]] = [(trunk, True)]
-    arrows: list[_Arrow] = []
-    before: dict[str, tuple[_Box, int]] = {}
-    at = trunk.top_in + trunk.height_in + 2 * _GAP_IN
-    for step in dict.fromkeys(rows["step"]):
-        asides: list[_Box] = []
-        for label in before:
-            centre, side = _place(label, labels)
-            left_out = before[label][1] - _count(rows, label, step, "n_patches")
-            lines = _side_lines(run, magnification, label, str(step), left_out)
-            if lines:
-                aside = _Box(lines, centre + side * (_BOX_IN / 2 + 0.12 + _SIDE_IN / 2), at, _SIDE_IN)
-                middle = at + aside.height_in / 2
-                arrows.append(((centre, middle), (aside.centre_in - side * _SIDE_IN / 2, middle)))
-                asides.append(aside)
-        boxes += [(aside, False) for aside in asides]
-        # Both arms wait for the taller box at the side, so that one step stands at one height.
-        at += max((aside.height_in + _GAP_IN for aside in asides), default=0.0)
-        for label in labels:
-            centre, _ = _place(label, labels)
-            n_patches, n_slides = (_count(rows, label, step, column) for column in ("n_patches", "n_slides"))
-            title = STEP_WORDS.get(str(step), str(step).capitalize()) if before.get(label) else label.capitalize()
-            slides = count(n_slides, "slide") if n_slides or not n_patches else "slides unknown"
-            box = _Box((title, f"{count(n_patches, 'patch')}, {slides}"), centre, at, _BOX_IN)
-            above = before[label][0] if label in before else trunk
-            arrows.append(((centre, above.top_in + above.height_in), (centre, box.top_in)))
-            boxes.append((box, True))
-            before[label] = (box, n_patches)
-        at += box.height_in + _GAP_IN
-    return boxes, at, arrows
-
-
-def _trunk(run: Run, magnification: float) -> _Box:
+    _, labels = strata(run, rows)
     listed = run.patches[run.patches["magnification"] == magnification]
     slides = listed.loc[listed["slide_id"] != "", "slide_id"].nunique()
-    return _Box(
-        (
-            f"Patches listed at {magnification_words(magnification)}",
-            f"{count(len(listed), 'patch')}, {count(slides, 'slide') if slides else 'slides unknown'}",
-        ),
-        WIDTH_IN / 2,
-        0.1,
-        2.3,
-    )
+    words = (f"Patches listed at {magnification_words(magnification)}", _counts(len(listed), slides))
+    foot = _draw_box(axes, words, WIDTH_IN / 2, top + 0.1, 2.3)
+    feet = dict.fromkeys(labels, foot)
+    patches: dict[str, int] = {}
+    at = foot + 2 * _GAP_IN
+    for step in dict.fromkeys(rows["step"]):
+        below = at
+        for label, before in patches.items():
+            centre, side = _place(label, labels)
+            lines = _side_lines(run, magnification, label, step, before - _count(rows, label, step, "n_patches"))
+            if lines:
+                aside = centre + side * (_BOX_IN / 2 + 0.12 + _SIDE_IN / 2)
+                foot = _draw_box(axes, lines, aside, at, _SIDE_IN, main=False)
+                _draw_arrow(axes, (centre, (at + foot) / 2), (aside - side * _SIDE_IN / 2, (at + foot) / 2))
+                # both arms wait for the taller box at the side, so that one step stands at one height
+                below = max(below, foot + _GAP_IN)
+        at = below
+        for label in labels:
+            centre, _ = _place(label, labels)
+            title = STEP_WORDS.get(step, step.capitalize()) if label in patches else label.capitalize()
+            patches[label] = _count(rows, label, step, "n_patches")
+            words = (title, _counts(patches[label], _count(rows, label, step, "n_slides")))
+            foot = _draw_box(axes, words, centre, at, _BOX_IN)
+            _draw_arrow(axes, (centre, feet[label]), (centre, at))
+            feet[label] = foot
+        at = foot + _GAP_IN
+    return at
+
+
+def _counts(n_patches: int, n_slides: int) -> str:
+    """Say how many patches of how many slides there are; patches without a slide are of unknown ones."""
+    slides = count(n_slides, "slide") if n_slides or not n_patches else "slides unknown"
+    return f"{count(n_patches, 'patch')}, {slides}"
 
 
 def _place(label: str, labels: list[str]) -> tuple[float, int]:
@@ -134,78 +104,55 @@ def _place(label: str, labels: list[str]) -> tuple[float, int]:
     return WIDTH_IN / 2 + side * (_BOX_IN / 2 + 0.1), side
 
 
-def _count(rows: pd.DataFrame, label: str, step: object, column: str) -> int:
-    found = rows.loc[(rows["label"] == label) & (rows["step"] == step), column]
-    return int(found.sum())
+def _count(rows: pd.DataFrame, label: str, step: str, column: str) -> int:
+    return int(rows.loc[(rows["label"] == label) & (rows["step"] == step), column].sum())
 
 
 def _side_lines(run: Run, magnification: float, label: str, step: str, left_out: int) -> tuple[str, ...]:
-    """Return the text of a box of exclusions; nothing where a step left nobody out."""
+    """Return the text of a box of exclusions; nothing where a step leaves nothing out."""
     if left_out <= 0:
         return ()
-    head = f"{count(left_out, 'patch')} left out"
+    words = {
+        "correct": ["classified wrongly"],
+        "correct and confident": [f"probability of the true class below {run.settings.saliency.min_confidence:g}"],
+        "both compartments present": ["too little nucleus or cytoplasm to measure"],
+    }.get(step, [])
     if step == "used":
         reasons = exclusions(run)
         reasons = reasons[(reasons["magnification"] == magnification) & (reasons["label"] == label)]
-        words = [f"{row.n_patches}: {shorten(str(row.reason), 2 * _SIDE_CHARACTERS)}" for row in records(reasons)]
+        words = [f"{row.n_patches}: {shorten(row.reason, 2 * _SIDE_CHARACTERS)}" for row in records(reasons)]
         more = len(words) - _SHOWN_REASONS
         words = [*words[:_SHOWN_REASONS], f"and {count(more, 'other reason')}"] if more > 0 else words
     elif step == "evaluation split":
-        used = run.patches[
-            (run.patches["magnification"] == magnification)
-            & (run.patches["label"] == label)
-            & (run.patches["status"] == "used")
-        ]
-        counts = {split: int((used["split"] == split).sum()) for split in SPLITS if split != run.evaluation_split}
-        words = [f"{n}: {split} split" for split, n in counts.items() if n]
-    elif step == "correct and confident":
-        words = [f"probability of the true class below {run.settings.saliency.min_confidence:g}"]
-    else:
-        words = {
-            "correct": ["classified wrongly"],
-            "both compartments present": ["too little nucleus or cytoplasm to measure"],
-        }.get(step, [])
-    return (head, *(line for word in words for line in textwrap.wrap(word, _SIDE_CHARACTERS)))
+        rows = run.patches[(run.patches["magnification"] == magnification) & (run.patches["label"] == label)]
+        counts = rows.loc[rows["status"] == "used", "split"].value_counts()
+        others = [split for split in SPLITS if split != run.evaluation_split and split in counts]
+        words = [f"{counts[split]}: {split} split" for split in others]
+    lines = [line for word in words for line in textwrap.wrap(word, _SIDE_CHARACTERS)]
+    return (f"{count(left_out, 'patch')} left out", *lines)
 
 
-def _draw_box(axes: Any, box: _Box, above: float, *, main: bool) -> None:
-    axes.add_patch(
-        FancyBboxPatch(
-            (box.centre_in - box.width_in / 2, above + box.top_in),
-            box.width_in,
-            box.height_in,
-            boxstyle="round,pad=0,rounding_size=0.04",
-            facecolor="#EEF3F8" if main else "white",
-            edgecolor=_INK if main else QUIET,
-            linewidth=0.8 if main else 0.6,
-            zorder=2,
-        )
-    )
-    for k, line in enumerate(box.lines):
-        axes.text(
-            box.centre_in if main else box.centre_in - box.width_in / 2 + _PAD_IN,
-            above + box.top_in + _PAD_IN + _LINE_IN * (k + 0.5),
-            line,
-            ha="center" if main else "left",
-            va="center",
-            fontsize=_FONT,
-            fontweight="bold" if k == 0 else "normal",
-            color="#111111",
-            zorder=3,
-        )
+def _draw_box(
+    axes: Axes, lines: tuple[str, ...], centre: float, top: float, width: float, *, main: bool = True
+) -> float:
+    """Draw a box with its text, the first line bold, and return its foot."""
+    height, left = 2 * _PAD_IN + _LINE_IN * len(lines), centre - width / 2
+    look = {"facecolor": "#EEF3F8", "edgecolor": _INK, "linewidth": 0.8}
+    look |= {} if main else {"facecolor": "white", "edgecolor": QUIET, "linewidth": 0.6}
+    shape: dict[str, Any] = {"boxstyle": "round,pad=0,rounding_size=0.04", "zorder": 2} | look
+    axes.add_patch(FancyBboxPatch((left, top), width, height, **shape))
+    x, side = (centre, "center") if main else (left + _PAD_IN, "left")
+    for k, line in enumerate(lines):
+        text: dict[str, Any] = {
+            "ha": side,
+            "fontweight": "normal" if k else "bold",
+            "fontsize": _FONT,
+            "color": "#111111",
+        }
+        axes.text(x, top + _PAD_IN + _LINE_IN * (k + 0.5), line, va="center", zorder=3, **text)
+    return top + height
 
 
-def _draw_arrow(axes: Any, start: tuple[float, float], end: tuple[float, float]) -> None:
-    axes.add_patch(
-        FancyArrowPatch(
-            start,
-            end,
-            arrowstyle="-|>",
-            mutation_scale=6,
-            color=_INK,
-            linewidth=0.7,
-            shrinkA=0,
-            shrinkB=0,
-            zorder=1,
-        )
-    )
+def _draw_arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+    look: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 6, "color": _INK, "linewidth": 0.7, "zorder": 1}
+    axes.add_patch(FancyArrowPatch(start, end, shrinkA=0, shrinkB=0, **look))

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
@@ -50,9 +51,8 @@ def outline(axes: Axes, codes: UInt8Array, *, on_map: bool = False) -> None:
         borders = [(tissue, "background"), (cell, "cytoplasm"), *borders]
     for mask, name in borders:
         if mask.any() and not mask.all():
-            lines = axes.contour(
-                mask.astype(np.float64), levels=[0.5], colors=[COMPARTMENT_COLOURS[name]], linewidths=0.9
-            )
+            border = mask.astype(np.float64)
+            lines = axes.contour(border, levels=[0.5], colors=[COMPARTMENT_COLOURS[name]], linewidths=0.9)
             lines.set(path_effects=_RIM_ON_MAP if on_map else _RIM)
 
 
@@ -60,7 +60,7 @@ def tint(axes: Axes, codes: UInt8Array, alpha: float = 0.45) -> None:
     """Lay the compartments' colours over a panel, so that an area without a border is named too."""
     colours = np.zeros((*codes.shape, 4))
     for name, code in COMPARTMENT_CODES.items():
-        colours[codes == code] = _rgba(COMPARTMENT_COLOURS[name], 0.0 if name == "background" else alpha)
+        colours[codes == code] = to_rgba(COMPARTMENT_COLOURS[name], 0.0 if name == "background" else alpha)
     axes.imshow(colours, interpolation="nearest")
 
 
@@ -71,14 +71,15 @@ def show_saliency(axes: Axes, saliency: FloatArray, *, bar: bool = True) -> None
     shown = axes.imshow(saliency, cmap=SALIENCY_MAP, vmin=0.0, vmax=top or 1.0, interpolation="nearest")
     _bare(axes)
     if bar:
+        figure: Any = axes.get_figure(root=True)
         place = axes.inset_axes((0.0, -0.075, 1.0, 0.04))
-        colour_bar: Any = axes.get_figure(root=True)
-        colour_bar = colour_bar.colorbar(shown, cax=place, orientation="horizontal", ticks=[0.0, top or 1.0])
-        colour_bar.ax.set_xticklabels(["0", f"{top:.2g}"], fontsize=5.5)
-        colour_bar.ax.tick_params(length=1.5, pad=1.0)
-        for text, side in zip(colour_bar.ax.get_xticklabels(), ("left", "right"), strict=True):
-            text.set_horizontalalignment(side)
-        colour_bar.outline.set_linewidth(0.4)
+        scale = figure.colorbar(shown, cax=place, orientation="horizontal", ticks=[0.0, top or 1.0])
+        place.set_xticklabels(["0", f"{top:.2g}"], fontsize=5.5)
+        place.tick_params(length=1.5, pad=1.0)
+        start, end = place.get_xticklabels()
+        start.set_horizontalalignment("left")
+        end.set_horizontalalignment("right")
+        scale.outline.set_linewidth(0.4)
 
 
 def _bare(axes: Axes) -> None:
@@ -95,21 +96,8 @@ def _scale_bar(axes: Axes, height_px: int, width_px: int, mpp: float) -> None:
     length_px = length_um / mpp
     left, bottom = 0.06 * width_px, 0.94 * height_px
     thickness = 0.022 * height_px
-    bar = Rectangle(
-        (left, bottom - thickness), length_px, thickness, facecolor="black", edgecolor="white", linewidth=0.5
-    )
-    axes.add_patch(bar)
-    axes.text(
-        left + length_px / 2,
-        bottom - 1.8 * thickness,
-        f"{length_um} µm",
-        ha="center",
-        va="bottom",
-        fontsize=5.5,
-        path_effects=[withStroke(linewidth=1.5, foreground="white")],
-    )
-
-
-def _rgba(colour: str, alpha: float) -> tuple[float, float, float, float]:
-    red, green, blue = (int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5))
-    return red, green, blue, alpha
+    look: dict[str, Any] = {"facecolor": "black", "edgecolor": "white", "linewidth": 0.5}
+    axes.add_patch(Rectangle((left, bottom - thickness), length_px, thickness, **look))
+    words: dict[str, Any] = {"fontsize": 5.5, "path_effects": [withStroke(linewidth=1.5, foreground="white")]}
+    middle, above = left + length_px / 2, bottom - 1.8 * thickness
+    axes.text(middle, above, f"{length_um} µm", ha="center", va="bottom", **words)

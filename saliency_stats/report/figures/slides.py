@@ -4,13 +4,13 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from saliency_stats.errors import ReportError
-from saliency_stats.report.figures.style import WIDTH_IN, empty_figure, line_handle, new_figure
+from saliency_stats.report.figures.style import WIDTH_IN, empty_figure, line_handle, mark_handle, new_figure
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import count, shorten
 
@@ -42,17 +42,13 @@ def draw_slides(run: Run) -> Figure:
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
-    places = run.patches.drop_duplicates(["patch_id"])
+    places = run.patches.drop_duplicates("patch_id")
     for axes, (slide_id, arrays) in zip(grid.flat, pictures.items(), strict=False):
         own = places[places["slide_id"] == slide_id]
         _draw_slide(axes, arrays, own)
-        split = own["split"].iloc[0] if len(own) else ""
-        axes.set_title(f"{shorten(slide_id, 18)}\n{split}" if split else shorten(slide_id, 18), fontsize=6.5)
+        axes.set_title("\n".join(filter(None, [shorten(slide_id, 18), *own["split"].head(1)])), fontsize=6.5)
     handles = [line_handle("tissue", TISSUE_COLOUR), line_handle("annotated tumour", TUMOUR_COLOUR)]
-    dots: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 4, "markeredgecolor": "white"}
-    handles += [
-        Line2D([], [], color=colour, label=f"{label} place", **dots) for label, colour in _LABEL_COLOURS.items()
-    ]
+    handles += [mark_handle(f"{label} place", colour, "o", 4.0) for label, colour in _LABEL_COLOURS.items()]
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
     return figure
 
@@ -100,7 +96,7 @@ def _draw_slide(axes: Axes, arrays: dict[str, NDArray[Any]], places: pd.DataFram
         mask = arrays[name]
         if mask.any() and not mask.all():
             axes.contour(mask.astype(np.float32), levels=[0.5], colors=[colour], linewidths=0.7)
-    for label, colour in _LABEL_COLOURS.items():
-        own = places[places["label"] == label]
-        x, y = (pd.to_numeric(own[f"{name}_um"]).to_numpy() for name in "xy")
-        axes.scatter(x / mpp_x - 0.5, y / mpp_y - 0.5, s=5, color=colour, edgecolors="white", linewidths=0.3, zorder=3)
+    sns.scatterplot(
+        x=places["x_um"] / mpp_x - 0.5, y=places["y_um"] / mpp_y - 0.5, hue=places["label"], palette=_LABEL_COLOURS,
+        hue_order=list(_LABEL_COLOURS), s=5, edgecolor="white", linewidth=0.3, zorder=3, legend=False, ax=axes,
+    )  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import matplotlib as mpl
 import numpy as np
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -34,37 +35,30 @@ SALIENCY_MAP: Final = "inferno"
 WIDTH_IN: Final = 7.0
 DPI: Final = 200
 
+#: The house's changes to seaborn's theme for papers.
 _RC: Final[Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so a figure is the same everywhere
-    "font.size": 7.5,
     "axes.titlesize": 8.0,
     "axes.titleweight": "bold",
-    "axes.labelsize": 7.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.7,
-    "axes.edgecolor": "#444444",
-    "xtick.labelsize": 7.0,
-    "ytick.labelsize": 7.0,
-    "xtick.major.width": 0.7,
-    "ytick.major.width": 0.7,
-    "legend.fontsize": 7.0,
+    **{f"{axis}tick.major.{what}": value for axis in "xy" for what, value in (("width", 0.7), ("size", 3.0))},
+    "lines.solid_capstyle": "butt",  # an interval ends where it ends
     "legend.frameon": False,
-    "figure.dpi": 100,
-    "figure.constrained_layout.w_pad": 0.04,
-    "figure.constrained_layout.h_pad": 0.04,
-    "savefig.facecolor": "white",
     "pdf.fonttype": 42,  # TrueType, so that journals find embedded and editable text
     "text.parse_math": False,  # a dollar sign in the name of a slide is a dollar sign
 }
+#: Of seaborn's letters: 7.5 points in labels, less in ticks.
+_SCALE: Final = 7.5 / 9.6
 
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Draw inside this: matplotlib's defaults with the house's changes, whatever the user's own settings."""
+    """Draw inside this: seaborn's theme for papers with the house's changes, whatever the user's own settings."""
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(_RC)
+        # DejaVu Sans comes with matplotlib, so a figure is the same everywhere; colour codes ("k") would outlive this
+        sns.set_theme("paper", "ticks", font="DejaVu Sans", font_scale=_SCALE, color_codes=False, rc=_RC)
         yield
 
 
@@ -82,12 +76,15 @@ def empty_figure(reason: str) -> Figure:
 
 def save(figure: Figure, path: Path) -> Path:
     """Write a figure as PDF or PNG, atomically and without dates, so that equal figures are equal bytes."""
+    undated: dict[str, Any] = dict.fromkeys(("CreationDate", "ModDate", "Producer", "Creator"))
+    pdf = path.suffix == ".pdf"
     with atomic(path) as partial:
-        if path.suffix == ".pdf":
-            undated: dict[str, Any] = dict.fromkeys(("CreationDate", "ModDate", "Producer", "Creator"))
-            figure.savefig(partial, format="pdf", dpi=300, metadata=undated)
-        else:
-            figure.savefig(partial, format="png", dpi=DPI, metadata={"Software": None})
+        figure.savefig(
+            partial,
+            format="pdf" if pdf else "png",
+            dpi=300 if pdf else DPI,
+            metadata=undated if pdf else {"Software": None},
+        )
     return path
 
 
@@ -107,12 +104,8 @@ def ratio_axis(axes: Axes, which: str, low: float, high: float) -> None:
     span = high - low
     ratios = fine if span <= 1.3 else middle if span <= 3.4 else tuple(2.0**k for k in range(-12, 13))  # noqa: PLR2004 - spans at which ticks crowd
     ticks = [float(np.log2(value)) for value in ratios if low <= np.log2(value) <= high]
-    if which == "x":
-        axes.set_xlim(low, high)
-        axis: Any = axes.xaxis
-    else:
-        axes.set_ylim(low, high)
-        axis = axes.yaxis
+    getattr(axes, f"set_{which}lim")(low, high)
+    axis: Any = getattr(axes, f"{which}axis")
     axis.set_major_locator(FixedLocator(ticks))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _position: f"{2.0**value:.4g}"))
@@ -126,3 +119,12 @@ def compartment_handles(names: tuple[str, ...] = COMPARTMENTS) -> list[ColourPat
 def line_handle(label: str, colour: str, style: Any = "-", width: float = 1.4) -> Line2D:
     """Return one legend entry for a line."""
     return Line2D([], [], color=colour, linestyle=style, linewidth=width, label=label)
+
+
+def mark_handle(
+    label: str, colour: str, marker: str, size: float = 5.0, *, line: str = "", width: float = 1.4, hollow: bool = False
+) -> Line2D:
+    """Return one legend entry for a mark, by itself or on a line."""
+    face = "white" if hollow else colour
+    look: dict[str, Any] = {"marker": marker, "markersize": size, "markerfacecolor": face, "linestyle": line}
+    return Line2D([], [], color=colour, linewidth=width, label=label, **look)

@@ -18,14 +18,20 @@ from saliency_stats.report.figures.magnification import (
     draw_magnification,
     has_magnifications,
 )
-from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, CONTROL_COLOUR, TRAINED_COLOUR, house_style
+from saliency_stats.report.figures.style import (
+    COMPARTMENT_COLOURS,
+    CONTROL_COLOUR,
+    QUIET,
+    TRAINED_COLOUR,
+    house_style,
+)
 from saliency_stats.report.population import points, unit_means
 from saliency_stats.report.run import Run
 from saliency_stats.report.tables.contrasts import differences_table
 from saliency_stats.report.tables.magnification import magnification_tables, model_rows, model_table
 from saliency_stats.report.words import ratio
 
-MAGNIFICATIONS = ("5", "10", "20", "40")
+MAGNIFICATIONS = (5.0, 10.0, 20.0, 40.0)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +60,13 @@ def _unknown(run: Run) -> Run:
     return run.changed(**tables, contrasts=contrasts)
 
 
+def _with_statistics(run: Run, **changes: object) -> Run:
+    other = run.changed()
+    statistics = run.settings.statistics.model_copy(update=changes)
+    vars(other)["settings"] = run.settings.model_copy(update={"statistics": statistics})
+    return other
+
+
 def _words(figure: Figure) -> str:
     texts = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
     return " | ".join([*texts, *(text.get_text() for axes in figure.axes for text in axes.texts)])
@@ -70,11 +83,11 @@ def test_the_means_are_those_of_the_contrasts_and_the_accuracy_that_of_the_metri
         marks = _marks(axes, TRAINED_COLOUR)
         np.testing.assert_allclose(sorted(marks), np.log2([5, 10, 20, 40]))
         for place, mark in marks.items():
-            magnification = f"{2**place:g}"
+            magnification = round(2**place, 6)
             label = axes.get_title()
             expected = scores if label == "the classifier" else rows["estimate"][label]
             assert mark.get_ydata()[0] == expected[magnification]
-            assert (mark.get_markerfacecolor() == "white") is (magnification == "5")
+            assert (mark.get_markerfacecolor() == "white") is (magnification == 5.0)
         ticks = [text.get_text() for text in axes.get_xticklabels()]
         assert ticks == ["5×\n(chance)", "10×", "20×", "40×"]
 
@@ -117,10 +130,11 @@ def test_the_mean_of_the_thin_lines_is_the_thick_one(run: Run) -> None:
 
 def test_a_patients_mean_is_that_of_the_patients_slides(run: Run) -> None:
     values = pd.DataFrame(
-        {"patch_id": list("abcd"), "magnification": "20", "value": [1.0, 2.0, 3.0, 9.0], "slide_id": list("ssst")}
+        {"patch_id": list("abcd"), "magnification": 20.0, "value": [1.0, 2.0, 3.0, 9.0], "slide_id": list("ssst")}
     ).assign(patient_id="q")
-    study = {**run.study, "statistics": {**run.study["statistics"], "unit": "patient"}}
-    assert unit_means(run.changed(study=study), values).loc["q", "20"] == 5.5  # of 2 and 9, not of four patches
+    assert (
+        unit_means(_with_statistics(run, unit="patient"), values).loc["q", 20.0] == 5.5
+    )  # of 2 and 9, not of four patches
 
 
 def test_the_control_is_a_grey_broken_line(run: Run) -> None:
@@ -128,8 +142,10 @@ def test_the_control_is_a_grey_broken_line(run: Run) -> None:
     for axes in _drawn(run).axes[:2]:
         own = rows[(rows["model"] == "randomised") & (rows["label"] == axes.get_title())].set_index("magnification")
         pieces = [line for line in axes.lines if line.get_color() == CONTROL_COLOUR]
-        assert all(line.get_linestyle() == "--" for line in pieces)
-        assert [line.get_ydata()[0] for line in pieces] == own["estimate"][["5", "10", "20"]].tolist()
+        assert [line.get_linestyle() for line in pieces] == ["--"]
+        assert pieces[0].get_ydata().tolist() == own["estimate"][list(MAGNIFICATIONS)].tolist()
+        np.testing.assert_allclose(pieces[0].get_xdata(), np.log2(MAGNIFICATIONS))
+        assert pieces[0].get_linewidth() == 1.3
     bare = run.changed(
         ledger=run.own_ledger[run.own_ledger["model"] == "trained"],
         contrasts=run.contrasts[run.own_contrasts["model"] == "trained"],
@@ -154,7 +170,7 @@ def test_every_compartment_class_and_magnification_is_in_one_picture(run: Run) -
                     & (ledger["compartment"] == compartment)
                 ]
                 assert mark.get_ydata()[0] == points(run, rows, "density_ratio", log2=True).mean
-                assert (mark.get_markerfacecolor() == "white") is (magnification == "5")
+                assert (mark.get_markerfacecolor() == "white") is (magnification == 5.0)
 
 
 def test_chance_is_said(run: Run) -> None:
@@ -164,6 +180,119 @@ def test_chance_is_said(run: Run) -> None:
         sure = run.changed(metrics=run.own_metrics.assign(learned=True))
         assert "hollow" not in _words(_drawn(sure, draw))
         assert "Hollow" not in caption(sure)
+
+
+def _segments(axes: Axes, colour: str) -> list[tuple[float, float, str, float]]:
+    """Pieces of a line of means: from where to where, their style and width."""
+    pieces = [line for line in axes.lines if line.get_color() == colour and len(line.get_xdata()) == 2]
+    level = [line for line in pieces if np.ptp(line.get_xdata()) > 0 and line.get_marker() in {"None", ""}]
+    return [(*line.get_xdata(), line.get_linestyle(), line.get_linewidth()) for line in level]
+
+
+def test_what_leads_to_a_magnification_at_chance_is_dotted(run: Run) -> None:
+    places = np.log2(MAGNIFICATIONS)
+    for axes, width in zip(_drawn(run).axes, (2.0, 2.0, 1.2), strict=True):
+        assert _segments(axes, TRAINED_COLOUR) == [
+            (places[0], places[1], ":", 0.9),
+            (places[1], places[2], "-", width),
+            (places[2], places[3], "-", width),
+        ]
+    for axes in _drawn(run, draw_compartments).axes:
+        for k, compartment in enumerate(("nucleus", "cytoplasm", "stroma")):
+            found = _segments(axes, COMPARTMENT_COLOURS[compartment])
+            assert [(style, width) for *_, style, width in found] == [(":", 0.9), ("-", 2.0), ("-", 2.0)]
+            np.testing.assert_allclose([start for start, *_ in found], places[:3] + 0.07 * (k - 1))
+            np.testing.assert_allclose([end for _, end, *_ in found], places[1:] + 0.07 * (k - 1))
+    middle = run.changed(metrics=run.metrics.assign(learned=run.metrics["magnification"] != 10.0))
+    assert [style for *_, style, _ in _segments(_drawn(middle).axes[0], TRAINED_COLOUR)] == [":", ":", "-"]
+
+
+def test_the_axes_are_named_and_span_what_is_drawn(run: Run) -> None:
+    figure = _drawn(run)
+    benign, malignant, classifier = figure.axes
+    rows = primary_rows(run)
+    rows = rows[rows["model"].isin(["trained", "randomised"])]
+    shown = rows[["estimate", "ci_low", "ci_high"]].to_numpy().ravel().tolist()
+    for label in run.labels:
+        values = run.primary_values
+        shown += unit_means(run, values[values["label"] == label]).to_numpy().ravel().tolist()
+    low, high = np.nanmin([*shown, -0.3]), np.nanmax([*shown, 0.3])
+    pad = 0.08 * (high - low)
+    for axes in (benign, malignant):
+        assert axes.get_ylim() == pytest.approx((low - pad, high + pad))
+        reference = next(line for line in axes.lines if line.get_color() == QUIET)
+        assert list(reference.get_ydata()) == [0.0, 0.0]
+        texts = {text.get_text(): (text.get_position(), text.get_va()) for text in axes.texts}
+        assert texts == {
+            "↑ denser in cytoplasm": ((0.02, 1.0), "top"),
+            "↓ denser in nuclei": ((0.02, 0.0), "bottom"),
+        }
+    assert benign.get_ylabel() == "saliency density, cytoplasm ÷ nuclei"
+    assert malignant.get_ylabel() == ""
+    assert [any(text.get_text() for text in axes.get_yticklabels()) for axes in (benign, malignant)] == [True, False]
+    for axes in figure.axes:
+        assert axes.get_xlim() == pytest.approx((np.log2(5) - 0.35, np.log2(40) + 0.35))
+        assert axes.get_xlabel() == "magnification"
+    assert classifier.get_ylabel() == "balanced accuracy"
+    assert classifier.get_ylim() == (0.45, 1.02)
+    chance = next(line for line in classifier.lines if line.get_color() == QUIET)
+    assert list(chance.get_ydata()) == [0.5, 0.5]
+    assert [text.get_text() for text in classifier.texts] == ["chance"]
+    assert classifier.texts[0].get_window_extent().y1 < classifier.transData.transform((0.0, 0.5))[1]  # below its line
+    assert tuple(figure.get_size_inches()) == (7.0, 3.0)
+    low = run.changed(metrics=run.metrics.assign(balanced_accuracy_low=0.42))
+    assert _drawn(low).axes[2].get_ylim() == pytest.approx((0.39, 1.02))
+
+
+def test_the_density_panels_span_what_is_drawn(run: Run) -> None:
+    figure = _drawn(run, draw_compartments)
+    marks = [line for axes in figure.axes for line in axes.lines if line.get_color() != QUIET]
+    shown = np.concatenate([np.asarray(line.get_ydata(), float) for line in marks])
+    low, high = min(shown.min(), -0.3), max(shown.max(), 0.3)
+    pad = 0.08 * (high - low)
+    for axes in figure.axes:
+        assert axes.get_ylim() == pytest.approx((low - pad, high + pad))
+        assert not axes.texts
+    assert [axes.get_ylabel() for axes in figure.axes] == ["density ratio (1 = like the whole patch)", ""]
+    assert tuple(figure.get_size_inches()) == (7.0, 3.0)
+
+
+def test_compartments_have_intervals_where_there_is_a_finding(run: Run) -> None:
+    ledger = run.judged_ledger
+    for axes in _drawn(run, draw_compartments).axes:
+        for k, compartment in enumerate(("nucleus", "cytoplasm", "stroma")):
+            own = [line for line in axes.lines if line.get_color() == COMPARTMENT_COLOURS[compartment]]
+            upright = [line for line in own if len(line.get_xdata()) == 2 and np.ptp(line.get_xdata()) == 0]
+            assert len(upright) == 3
+            for magnification, line in zip(MAGNIFICATIONS[1:], upright, strict=True):
+                assert line.get_xdata()[0] == pytest.approx(np.log2(magnification) + 0.07 * (k - 1))
+                rows = ledger[(ledger["magnification"] == magnification) & (ledger["label"] == axes.get_title())]
+                rows = rows[(rows["model"] == "trained") & (rows["compartment"] == compartment)]
+                found = points(run, rows, "density_ratio", log2=True)
+                assert list(line.get_ydata()) == [found.low, found.high]
+
+
+def test_the_legends_name_every_mark(run: Run) -> None:
+    handles = _drawn(run).legends[0].legend_handles
+    assert [(handle.get_label(), handle.get_linestyle(), handle.get_marker()) for handle in handles] == [
+        ("trained: mean over slides with 95 % interval", "-", "o"),
+        ("one slide", "-", "None"),
+        ("randomised control", "--", "None"),
+        ("hollow: classifier at chance, no finding", ":", "o"),
+    ]
+    assert [handle.get_linewidth() for handle in handles] == [2.0, 0.5, 1.3, 0.9]
+    assert [handle.get_color() for handle in handles] == [
+        TRAINED_COLOUR,
+        TRAINED_COLOUR,
+        CONTROL_COLOUR,
+        TRAINED_COLOUR,
+    ]
+    assert handles[-1].get_markerfacecolor() == "white"
+    handles = _drawn(run, draw_compartments).legends[0].legend_handles[:3]
+    assert [(handle.get_label(), handle.get_marker(), handle.get_color()) for handle in handles] == [
+        (name, marker, COMPARTMENT_COLOURS[name])
+        for name, marker in (("nucleus", "o"), ("cytoplasm", "s"), ("stroma", "D"))
+    ]
 
 
 def test_unknown_slides_have_neither_lines_nor_intervals(run: Run) -> None:
@@ -234,8 +363,7 @@ def test_a_model_that_cannot_be_fitted_says_why(run: Run) -> None:
     assert {cells[2] for cells in table.rows} == {"no model"}
     assert {cells[3] for cells in table.rows} == {"—"}
     assert "Benign and malignant, no model: the slides of the patches are unknown" in table.note
-    study = {**run.study, "statistics": {**run.study["statistics"], "reference_magnification": 5.0}}
-    assert "no value at the reference 5×" in model_table(run.changed(study=study)).note
+    assert "no value at the reference 5×" in model_table(_with_statistics(run, reference_magnification=5.0)).note
 
 
 def test_differences_stand_by_question_class_and_magnification(run: Run) -> None:

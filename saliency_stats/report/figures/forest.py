@@ -1,0 +1,121 @@
+"""A forest plot: an estimate and its interval per row, the numbers beside it, a heading per class and magnification."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from saliency_stats.report.figures.marks import estimate, reference
+from saliency_stats.report.figures.style import QUIET, new_figure, ratio_axis
+from saliency_stats.report.run import records
+from saliency_stats.report.words import NONE, magnification_words, p_words, ratio, ratio_interval, whole
+
+NOT_INTERPRETABLE: Final = "not_interpretable"
+_ROW_IN: Final = 0.23
+_FONT: Final = 6.6
+
+
+def draw_rows(
+    rows: pd.DataFrame,
+    names: Sequence[str],
+    looks: Sequence[tuple[str, str]],
+    columns: Mapping[str, tuple[float, Sequence[str]]],
+    around_in: float,
+) -> tuple[Figure, Axes, list[float]]:
+    """Draw rows of log2 ratios, each with its name to the left and its numbers to the right.
+
+    Parameters
+    ----------
+    rows
+        ``label``, ``magnification``, ``estimate``, ``ci_low``, ``ci_high``, ``status``, ``reason``; rows of one class
+        and magnification follow one another.
+    names, looks
+        Of every row: its name, and the colour and marker of its estimate.
+    columns
+        The numbers: heading to where the column ends (share of the panel's width) and the text of every row.
+    around_in
+        Height of what surrounds the rows (in).
+
+    Returns
+    -------
+    tuple
+        The figure, the panel of the estimates, and the height of every row in it.
+    """
+    places = row_places(rows)
+    figure = new_figure(around_in + _ROW_IN * (places[-1] + 1.0))
+    axes, numbers = figure.subplots(1, 2, sharey=True, width_ratios=[1.0, 1.06])
+    reference(axes, 0.0, "x")
+    for place, row, (colour, marker) in zip(places, records(rows), looks, strict=True):
+        hollow = row.status == NOT_INTERPRETABLE
+        limits = (row.ci_low, row.ci_high)
+        estimate(axes, place, row.estimate, limits, colour=colour, marker=marker, hollow=hollow, faint=hollow)
+    axes.set_yticks(places, names)
+    axes.set_ylim(places[-1] + 0.7, -1.1)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    numbers.set_axis_off()
+    numbers.set_xlim(0.0, 1.0)
+    for head, (end, words) in columns.items():
+        numbers.text(end, -0.8, head, color=QUIET, ha="right", va="center", fontsize=_FONT)
+        for place, word in zip(places, words, strict=True):
+            numbers.text(end, place, word, ha="right", va="center", fontsize=_FONT)
+    write_headings(axes, rows, places)
+    axes.set_xlabel("saliency density, cytoplasm ÷ nuclei  (log axis)")
+    for shift, side, words in ((-3, "right", "← nuclei denser"), (3, "left", "cytoplasm denser →")):
+        axes.annotate(
+            words, (0.0, 1.0), xycoords=axes.get_xaxis_transform(), xytext=(shift, 0), textcoords="offset points",
+            ha=side, va="bottom", color=QUIET, fontsize=_FONT,
+        )  # fmt: skip
+    reasons = missing_reasons(rows)
+    if reasons:
+        text = textwrap.fill(f"{NONE} no interval: {'; '.join(reasons)}", 120)
+        figure.supxlabel(text, color=QUIET, fontsize=6.5)
+    return figure, axes, places
+
+
+def fit(axes: Axes, values: Any, least: float = 0.3) -> None:
+    """Fit the horizontal axis to log2 values and to at least `least` at both sides of no preference."""
+    found = np.append(np.asarray(values, np.float64).ravel(), [-least, least])
+    ratio_axis(axes, "x", float(np.nanmin(found)), float(np.nanmax(found)))
+
+
+def number_columns(rows: pd.DataFrame, level: str, ends: Sequence[float]) -> dict[str, tuple[float, Sequence[str]]]:
+    """Return the columns of numbers that every forest plot has: ratio, interval, adjusted p, slides, patches."""
+    texts = {
+        "ratio": [ratio(value) for value in rows["estimate"]],
+        level: [ratio_interval(row.ci_low, row.ci_high) for row in records(rows)],
+        "adjusted p": [p_words(value) for value in rows["p_adjusted"]],
+        "slides": [whole(n) if n else NONE for n in rows["n_slides"]],
+        "patches": [whole(n) for n in rows["n_patches"]],
+    }
+    return {head: (end, words) for end, (head, words) in zip(ends, texts.items(), strict=True)}
+
+
+def missing_reasons(rows: pd.DataFrame) -> list[str]:
+    """Return why some of the rows have no interval, each reason once."""
+    return sorted({str(reason) for reason in rows.loc[~np.isfinite(rows["ci_low"]), "reason"] if reason})
+
+
+def row_places(rows: pd.DataFrame) -> list[float]:
+    """Give each row its height: rows of one class and magnification stand together under a heading line."""
+    places: list[float] = []
+    at, before = -1.0, None
+    for stratum in zip(rows["magnification"], rows["label"], strict=True):
+        at += 1.0 if stratum == before else 2.2
+        before = stratum
+        places.append(at)
+    return places
+
+
+def write_headings(axes: Axes, rows: pd.DataFrame, places: list[float]) -> None:
+    """Write each class and magnification above the first of its rows."""
+    for row in records(rows.assign(place=places).drop_duplicates(["magnification", "label"])):
+        axes.annotate(
+            f"{row.label}, {magnification_words(row.magnification)}", (0.0, row.place - 0.95),
+            xycoords=axes.get_yaxis_transform(), xytext=(-4, 0), textcoords="offset points", ha="right", va="center",
+            fontweight="bold", annotation_clip=False,
+        )  # fmt: skip
