@@ -8,8 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from saliency_stats.report.figures.contrasts import NOT_INTERPRETABLE, primary_rows
-from saliency_stats.report.population import exclusions
+from saliency_stats.report.figures.contrasts import NOT_INTERPRETABLE
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import (
     NONE,
@@ -60,7 +59,7 @@ def caveats(run: Run) -> tuple[Caveat, ...]:
 
 
 def _classifier(run: Run) -> Iterator[Caveat]:
-    scored = run.scored()
+    scored = run.scored
     for row in records(scored[~scored["learned"]]):
         bounds = interval(row.balanced_accuracy_low, row.balanced_accuracy_high)
         above = row.balanced_accuracy_low > _CHANCE
@@ -86,7 +85,7 @@ def _slides(run: Run) -> Iterator[Caveat]:
             f" simulated studies. So estimates are given; p-values and intervals need {run.unit}s.",
             first=True,
         )
-    tested = primary_rows(run)
+    tested = run.primary_contrasts
     tested = tested[(tested["model"] == TRAINED) & (tested["status"] == "tested")]
     least = tested["n_units"].min()
     if least < _FEW_UNITS:
@@ -127,7 +126,7 @@ def _controls(run: Run) -> Iterator[Caveat]:
             "Without a network that has not learned the classes, it is unknown how much of the preference comes from"
             " the images and the architecture alone.",
         )
-    rows = primary_rows(run)
+    rows = run.primary_contrasts
     rows = rows[(rows["status"] != NOT_INTERPRETABLE) & np.isfinite(rows["estimate"])]
     for control in run.controls:
         found = []
@@ -176,7 +175,7 @@ def _selection(run: Run) -> Iterator[Caveat]:
                 f" correctly with a probability of at least {run.settings.saliency.min_confidence:g}. The verdict holds"
                 " for those alone.",
             )
-    left_out = exclusions(run)
+    left_out = run.exclusions
     if len(left_out):
         by_reason = left_out.groupby("reason")["n_patches"].sum().sort_values(ascending=False, kind="stable")
         reasons = "; ".join(f"{reason} ({n:,})" for reason, n in by_reason.head(5).items())

@@ -10,8 +10,8 @@ from saliency_stats.errors import StudyError
 from saliency_stats.execution.files import write_table, write_text
 from saliency_stats.report.compare_page import render_comparison
 from saliency_stats.report.figures.compare import draw_comparison
-from saliency_stats.report.figures.contrasts import one_test
 from saliency_stats.report.figures.style import house_style, save
+from saliency_stats.report.queries import one_test
 from saliency_stats.report.run import Run, leaves, records
 from saliency_stats.report.words import count, listing, magnification_words
 from saliency_stats.statistics import CONTRASTS, PRIMARY
@@ -197,7 +197,7 @@ def _of_run(name: str, run: Run) -> pd.DataFrame:
         & (run.own_contrasts["method"] == run.method)
         & (run.own_contrasts["reduction"] == run.reduction)
     ]
-    rows = one_test(run, rows)
+    rows = one_test(rows, run.primary_test)
     scored = run.own_metrics[run.own_metrics["split"] == run.evaluation_split]
     accuracy = {(row.magnification, row.model): row.balanced_accuracy for row in records(scored)}
     found = {_hypothesis(verdict): str(verdict.get("status", "")) for verdict in run.verdict}

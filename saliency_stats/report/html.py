@@ -12,7 +12,6 @@ from saliency_stats.report.calibration import Calibration
 from saliency_stats.report.caveats import caveats
 from saliency_stats.report.figures.draw import DrawnFigure
 from saliency_stats.report.page import page_template
-from saliency_stats.report.population import patches_per_unit
 from saliency_stats.report.run import NOT_RECORDED, Run, leaves, records
 from saliency_stats.report.tables.contrasts import calibration_of
 from saliency_stats.report.tables.table import Table
@@ -81,7 +80,7 @@ def render_html(run: Run, figures: Sequence[DrawnFigure], tables: Sequence[Table
     str
         HTML that loads nothing from anywhere else.
     """
-    per_unit = patches_per_unit(run)
+    per_unit = run.patches_per_unit
     return page_template("report.html.j2").render(
         name=run.settings.name,
         summary=_summary(run),

@@ -201,7 +201,7 @@ def _compartments(run: Run) -> str:
 
 def _performance(run: Run) -> str:
     sentences = []
-    for row in records(run.scored()):
+    for row in records(run.scored):
         bounds = interval(row.balanced_accuracy_low, row.balanced_accuracy_high, 3)
         sentences.append(
             f"On {count(row.n_patches, 'patch')} of the {row.split} split at"

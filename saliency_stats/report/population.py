@@ -1,8 +1,6 @@
 """Which patches the figures show, and their densities as one value per slide, or per patch without slides."""
 
-import re
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -11,8 +9,6 @@ from scipy import stats
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import magnification_words
 from saliency_stats.typing import Float64Array
-
-_EXCLUDED: Final = "excluded"
 
 
 @dataclass(frozen=True)
@@ -102,49 +98,7 @@ def stratum_words(run: Run, magnification: float, label: str) -> str:
     return words if run.learned[magnification] else f"{words} (classifier at chance)"
 
 
-def patches_per_unit(run: Run) -> dict[tuple[float, str], tuple[int, int]]:
-    """Return, by magnification and class, the fewest and the most judged patches of a slide (or patient)."""
-    sizes = run.judged.groupby(["magnification", "label", run.unit_column]).size()
-    limits = sizes.groupby(["magnification", "label"]).agg(["min", "max"])
-    return {(float(mag), str(label)): (int(low), int(high)) for (mag, label), low, high in limits.itertuples()}
-
-
 def judged_counts(run: Run, magnification: float, label: str) -> tuple[int, int]:
     """Return the numbers of judged patches and of their known slides (or patients) in one stratum."""
     rows = run.judged[(run.judged["magnification"] == magnification) & (run.judged["label"] == label)]
     return len(rows), rows.loc[rows[run.unit_column] != "", run.unit_column].nunique()
-
-
-def exclusions(run: Run) -> pd.DataFrame:
-    """Count the patches that could not be used, by reason.
-
-    A reason often names its patch or file; those names are taken out, so that one cause is one row.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``magnification``, ``label``, ``reason``, ``n_patches``, most frequent first.
-    """
-    rows = run.patches[run.patches["status"].str.startswith(_EXCLUDED)]
-    reasons = [
-        _without_names(str(status), (str(patch_id), str(source)))
-        for status, patch_id, source in zip(rows["status"], rows["patch_id"], rows["source"], strict=True)
-    ]
-    counted = (
-        rows.assign(reason=pd.Series(reasons, index=rows.index, dtype=str))
-        .groupby(["magnification", "label", "reason"])
-        .size()
-        .rename("n_patches")
-        .reset_index()
-    )
-    return counted.sort_values(
-        ["n_patches", "magnification", "label", "reason"], ascending=[False, True, True, True]
-    ).reset_index(drop=True)
-
-
-def _without_names(status: str, names: tuple[str, ...]) -> str:
-    reason = status.removeprefix(_EXCLUDED).lstrip(": ") or "no reason recorded"
-    for name in sorted(filter(None, names), key=len, reverse=True):
-        # as a word of its own: patch "9" is no part of "98 %"
-        reason = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", reason)
-    return reason.replace("… …", "…").removeprefix("…").lstrip(": ,") or "no reason recorded"

@@ -15,6 +15,7 @@ from saliency_stats import settings as study_file
 from saliency_stats.errors import ReportError
 from saliency_stats.execution.schema import TABLES
 from saliency_stats.execution.store import Store
+from saliency_stats.report import queries
 from saliency_stats.report.words import model_words
 from saliency_stats.settings import StudySettings
 from saliency_stats.statistics import PRIMARY, Population, learned_flags, patch_values, primary_population
@@ -173,8 +174,9 @@ class Run:
         """The training of the networks that the figures show."""
         return self.shown(self.training)
 
+    @cached_property
     def scored(self) -> pd.DataFrame:
-        """Return the accuracy of the trained network on the evaluation split, a row per magnification."""
+        """The accuracy of the trained network on the evaluation split, a row per magnification."""
         rows = self.metrics
         return rows[(rows["model"] == TRAINED) & (rows["split"] == self.evaluation_split)]
 
@@ -218,6 +220,24 @@ class Run:
         """The primary contrast (log2) of the trained network in every judged patch."""
         values = patch_values(self.judged_ledger[self.judged_ledger["model"] == TRAINED])
         return values[values["contrast"] == PRIMARY].reset_index(drop=True)
+
+    @cached_property
+    def primary_contrasts(self) -> pd.DataFrame:
+        """One row per class, magnification and network of the primary contrast, by the study's primary test."""
+        rows = self.own_contrasts
+        own = (rows["method"] == self.method) & (rows["reduction"] == self.reduction)
+        rows = rows[own & (rows["contrast"] == PRIMARY) & rows["label"].isin(self.labels)]
+        return queries.one_test(rows, self.primary_test)
+
+    @cached_property
+    def patches_per_unit(self) -> dict[tuple[float, str], tuple[int, int]]:
+        """By magnification and class, the fewest and the most judged patches of a slide (or patient)."""
+        return queries.patches_per_unit(self.judged, self.unit_column)
+
+    @cached_property
+    def exclusions(self) -> pd.DataFrame:
+        """The patches that could not be used, counted by magnification, class and reason."""
+        return queries.exclusions(self.patches)
 
     @cached_property
     def learned(self) -> dict[Hashable, bool]:

@@ -9,9 +9,7 @@ import pytest
 from scipy import stats
 
 from saliency_stats.report.population import (
-    exclusions,
     judged_counts,
-    patches_per_unit,
     points,
     stratum_words,
     unit_means,
@@ -112,7 +110,7 @@ def test_judged_patches_are_counted_by_unit(blank_run: Blank, rows_of: Rows) -> 
     assert judged_counts(run, 20.0, "benign") == (3, 2)
     assert judged_counts(run, 20.0, "malignant") == (1, 0)
     assert judged_counts(run, 10.0, "benign") == (0, 0)
-    assert patches_per_unit(run) == {(20.0, "benign"): (1, 2), (20.0, "malignant"): (1, 1)}
+    assert run.patches_per_unit == {(20.0, "benign"): (1, 2), (20.0, "malignant"): (1, 1)}
 
 
 @pytest.mark.parametrize(("learned", "words"), [(True, "benign, 20×"), (False, "benign, 20× (classifier at chance)")])
@@ -120,22 +118,3 @@ def test_a_stratum_at_chance_is_called_so(blank_run: Blank, rows_of: Rows, learn
     metrics = rows_of("metrics", {"magnification": 20.0, "model": "trained", "split": "test", "learned": learned})
     run = blank_run(metrics=metrics, patches=rows_of("patches", {"magnification": 20.0}))
     assert stratum_words(run, 20.0, "benign") == words
-
-
-def test_exclusions_are_counted_by_their_cause(blank_run: Blank, rows_of: Rows) -> None:
-    rows = [
-        {"patch_id": "a", "source": "a.png", "status": "excluded: a.png: ends early"},
-        {"patch_id": "b", "source": "b.png", "status": "excluded: b.png: ends early"},
-        {"patch_id": "c", "source": "c.png", "status": "excluded: blurred (c), 98 %"},
-        {"patch_id": "9", "source": "9.png", "status": "excluded: 9.png: blurred (9), 98 %"},
-        {"patch_id": "d", "source": "", "status": "excluded"},
-        {"patch_id": "e", "source": "e.png", "status": "excluded: e"},
-        {"patch_id": "f", "source": "f.png", "status": "used"},
-    ]
-    table = exclusions(blank_run(patches=rows_of("patches", *rows, magnification=20.0, label="benign")))
-    assert table.to_dict("list") == {
-        "magnification": [20.0, 20.0, 20.0],
-        "label": ["benign"] * 3,
-        "reason": ["blurred (…), 98 %", "ends early", "no reason recorded"],
-        "n_patches": [2, 2, 2],
-    }

@@ -247,7 +247,7 @@ def test_scores_are_those_of_the_trained_network_on_the_evaluation_split(blank_r
     metrics["learned"] = [True, True, True, False]
     patches = rows_of("patches", *({"magnification": at, "label": "malignant"} for at in (20.0, 10.0, 5.0)))
     run = blank_run(metrics=metrics, patches=patches)
-    assert run.scored()["magnification"].tolist() == [10.0, 5.0]
+    assert run.scored["magnification"].tolist() == [10.0, 5.0]
     assert run.magnifications == (5.0, 10.0, 20.0)
     assert run.learned == {5.0: False, 10.0: True, 20.0: False}
     assert run.labels == ("malignant",)

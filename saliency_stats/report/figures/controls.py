@@ -10,8 +10,9 @@ from matplotlib.patches import Patch as ColourPatch
 
 from saliency_stats.report.figures import rows as panel
 from saliency_stats.report.figures import style
-from saliency_stats.report.figures.contrasts import NOT_INTERPRETABLE, missing_reasons, one_test
+from saliency_stats.report.figures.contrasts import NOT_INTERPRETABLE, missing_reasons
 from saliency_stats.report.population import stratum_words
+from saliency_stats.report.queries import one_test
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import count, listing, magnification_words, ratio, ratio_interval
 from saliency_stats.statistics import PRIMARY
@@ -38,7 +39,7 @@ _LOOKS: Final = {
 def all_primary(run: Run) -> pd.DataFrame:
     """Return the primary contrast of everything that was measured, one row per class, magnification and map."""
     rows = run.contrasts
-    return one_test(run, rows[(rows["contrast"] == PRIMARY) & rows["label"].isin(run.labels)])
+    return one_test(rows[(rows["contrast"] == PRIMARY) & rows["label"].isin(run.labels)], run.primary_test)
 
 
 def control_rows(run: Run) -> pd.DataFrame:

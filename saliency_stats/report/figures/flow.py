@@ -10,7 +10,6 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from saliency_stats.report.figures.marks import strata
 from saliency_stats.report.figures.style import QUIET, WIDTH_IN, empty_figure
-from saliency_stats.report.population import exclusions
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import STEP_WORDS, count, magnification_words, shorten
 from saliency_stats.vocabulary import SPLITS
@@ -118,7 +117,7 @@ def _side_lines(run: Run, magnification: float, label: str, step: str, left_out:
         "both compartments present": ["too little nucleus or cytoplasm to measure"],
     }.get(step, [])
     if step == "used":
-        reasons = exclusions(run)
+        reasons = run.exclusions
         reasons = reasons[(reasons["magnification"] == magnification) & (reasons["label"] == label)]
         words = [f"{row.n_patches}: {shorten(row.reason, 2 * _SIDE_CHARACTERS)}" for row in records(reasons)]
         more = len(words) - _SHOWN_REASONS

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from saliency_stats.report.figures import marks, style
-from saliency_stats.report.figures.contrasts import NOT_INTERPRETABLE, missing_reasons, primary_rows
+from saliency_stats.report.figures.contrasts import NOT_INTERPRETABLE, missing_reasons
 from saliency_stats.report.population import points, unit_means
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import listing, magnification_words
@@ -33,7 +33,7 @@ def has_magnifications(run: Run) -> bool:
 
 def draw_magnification(run: Run) -> Figure:
     """Draw the ratio cytoplasm : nucleus by magnification, a panel per class, and the classifier's accuracy beside."""
-    rows = primary_rows(run)
+    rows = run.primary_contrasts
     rows = rows[np.isfinite(rows["estimate"]) & rows["model"].isin([TRAINED, *run.controls])]
     if rows.empty:
         return style.empty_figure(_NOTHING)
@@ -187,7 +187,7 @@ def _mean_line(
 def _accuracy_panel(axes: Axes, run: Run) -> None:
     """Draw the balanced accuracy of each classifier with its interval."""
     names = ["balanced_accuracy", "balanced_accuracy_low", "balanced_accuracy_high"]
-    rows = run.scored().rename(columns=dict(zip(names, _LIMITS, strict=True)))
+    rows = run.scored.rename(columns=dict(zip(names, _LIMITS, strict=True)))
     _mean_line(axes, run, rows, style.TRAINED_COLOUR, width=1.2)
     marks.reference(axes, 0.5)
     axes.annotate(
@@ -202,7 +202,7 @@ def _accuracy_panel(axes: Axes, run: Run) -> None:
 
 
 def _trained(run: Run) -> pd.DataFrame:
-    rows = primary_rows(run)
+    rows = run.primary_contrasts
     trained: pd.DataFrame = rows[(rows["model"] == TRAINED) & np.isfinite(rows["estimate"])]
     return trained
 

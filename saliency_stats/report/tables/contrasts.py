@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from saliency_stats.report.calibration import Calibration, calibration
-from saliency_stats.report.figures.contrasts import missing_reasons, one_test
-from saliency_stats.report.population import patches_per_unit
+from saliency_stats.report.figures.contrasts import missing_reasons
+from saliency_stats.report.queries import one_test
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.tables.table import Table, of_labels, place_of
 from saliency_stats.report.words import (
@@ -40,13 +40,13 @@ def contrast_tables(run: Run) -> tuple[Table, ...]:
 
 def contrasts_table(run: Run) -> Table:
     """Return the primary contrast of the trained network, the controls, and their difference."""
-    rows = one_test(run, run.own_contrasts[run.own_contrasts["contrast"] == PRIMARY])
+    rows = one_test(run.own_contrasts[run.own_contrasts["contrast"] == PRIMARY], run.primary_test)
     return _contrast_rows(run, "contrasts", "Saliency density in the cytoplasm against the nuclei", rows, "network")
 
 
 def effects_table(run: Run) -> Table:
     """Return how large the primary contrast is, in every measure and with intervals."""
-    rows = of_labels(run, one_test(run, run.own_contrasts[run.own_contrasts["contrast"] == PRIMARY]))
+    rows = of_labels(run, one_test(run.own_contrasts[run.own_contrasts["contrast"] == PRIMARY], run.primary_test))
     rows = rows[np.isfinite(rows["effect_size"])]
     several = _several_methods(rows)
     cells = [
@@ -86,12 +86,12 @@ def compartments_table(run: Run) -> Table:
     own = (run.own_contrasts["contrast"] != PRIMARY) & ~run.own_contrasts["contrast"].isin(DIFFERENCES)
     rows = run.own_contrasts[own & (run.own_contrasts["model"] == TRAINED)]
     title = "Saliency density of the other compartments, trained network"
-    return _contrast_rows(run, "compartments", title, one_test(run, rows), "contrast")
+    return _contrast_rows(run, "compartments", title, one_test(rows, run.primary_test), "contrast")
 
 
 def differences_table(run: Run) -> Table:
     """Return how the primary contrast differs between classes, confidence and magnifications."""
-    rows = one_test(run, run.own_contrasts[run.own_contrasts["contrast"].isin(DIFFERENCES)])
+    rows = one_test(run.own_contrasts[run.own_contrasts["contrast"].isin(DIFFERENCES)], run.primary_test)
     asked = (rows["label"] != BOTH_LABELS) | (len(run.labels) > 1)
     answered = _answered(run, rows[(rows["n_patches"] > 0) & asked])
     # one question after the other, each from coarse to fine: so a magnification stands beside its neighbours
@@ -157,7 +157,7 @@ def tests_table(run: Run) -> Table:
     rows = rows.assign(order=[place_of(run, value) for value in rows["magnification"]])
     rows = rows.sort_values(["order", "label", "method", "reduction"], kind="stable")
     several = _several_methods(rows)
-    per_unit = patches_per_unit(run)
+    per_unit = run.patches_per_unit
     cells = []
     for row in records(rows):
         errs = calibration_of(row, per_unit)

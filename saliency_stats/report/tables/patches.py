@@ -1,6 +1,6 @@
 """The classifier's performance, the judged patches and those left out, as tables."""
 
-from saliency_stats.report.population import exclusions, points
+from saliency_stats.report.population import points
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.tables.table import Table, of_labels, place_of
 from saliency_stats.report.words import (
@@ -134,7 +134,7 @@ def exclusions_table(run: Run) -> Table:
     """Return why patches could not be used."""
     cells = [
         (magnification_words(row.magnification), row.label, row.reason, whole(row.n_patches))
-        for row in records(exclusions(run))
+        for row in records(run.exclusions)
     ]
     return Table(
         "exclusions",

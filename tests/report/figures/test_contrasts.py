@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from saliency_stats.report.figures.contrasts import caption_forest, draw_forest, one_test, primary_rows
+from saliency_stats.report.figures.contrasts import caption_forest, draw_forest
 from saliency_stats.report.figures.style import (
     CONTROL_COLOUR,
     DIFFERENCE_COLOUR,
@@ -16,6 +16,7 @@ from saliency_stats.report.figures.style import (
     TRAINED_COLOUR,
     house_style,
 )
+from saliency_stats.report.queries import one_test
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import p_words, ratio, ratio_interval
 
@@ -40,31 +41,31 @@ def _at_chance(run: Run) -> Run:
 
 
 def test_the_rows_are_those_of_the_primary_test_and_the_own_map(run: Run) -> None:
-    rows = primary_rows(run)
+    rows = run.primary_contrasts
     assert list(rows["model"]) == ["trained", "randomised", "trained-randomised"] * 2
     assert list(rows["label"]) == ["benign"] * 3 + ["malignant"] * 3
     assert set(rows["test"]) == {"sign_flip"}
     assert set(rows["contrast"]) == {"cytoplasm_vs_nucleus"}
     other = run.contrasts.assign(method="grad_cam")
     further = run.changed(contrasts=pd.concat([other, run.contrasts.assign(reduction="l1"), run.contrasts]))
-    pd.testing.assert_frame_equal(primary_rows(further), rows)
+    pd.testing.assert_frame_equal(further.primary_contrasts, rows)
     one = run.changed(patches=run.patches[run.patches["label"] == "malignant"])
-    assert set(primary_rows(one)["label"]) == {"malignant"}
+    assert set(one.primary_contrasts["label"]) == {"malignant"}
 
 
 def test_without_the_primary_test_the_first_stands_for_it(run: Run) -> None:
     rows = run.contrasts[run.contrasts["contrast"] == "cytoplasm_vs_nucleus"]
     left = rows[~((rows["test"] == "sign_flip") & (rows["model"] == "trained"))]
-    found = one_test(run, left.sample(frac=1.0, random_state=0))
+    found = one_test(left.sample(frac=1.0, random_state=0), run.primary_test)
     assert set(found.loc[found["model"] != "trained", "test"]) == {"sign_flip"}
     assert set(found.loc[found["model"] == "trained", "test"]) == {min(left.loc[left["model"] == "trained", "test"])}
     assert list(found.columns) == list(run.contrasts.columns)
     scaled = pd.concat([rows, rows.assign(magnification=5.0)])
-    assert list(one_test(run, scaled)["magnification"]) == [5.0] * 6 + [20.0] * 6
+    assert list(one_test(scaled, run.primary_test)["magnification"]) == [5.0] * 6 + [20.0] * 6
 
 
 def test_every_estimate_stands_at_its_value_with_its_numbers(run: Run) -> None:
-    rows = primary_rows(run)
+    rows = run.primary_contrasts
     figure = _drawn(run)
     axes, numbers = figure.axes
     marks = [line for line in axes.lines if line.get_marker() not in {"None", ""}]
@@ -98,7 +99,7 @@ def test_every_estimate_stands_at_its_value_with_its_numbers(run: Run) -> None:
 
 
 def test_the_axis_is_symmetric_about_no_preference(run: Run) -> None:
-    rows = primary_rows(run)
+    rows = run.primary_contrasts
     figure = _drawn(run)
     axes, numbers = figure.axes
     reach = np.abs(rows[["estimate", "ci_low", "ci_high"]].to_numpy()).max()
@@ -143,7 +144,7 @@ def test_the_forest_says_why_there_is_no_interval(tmp_path: Path, make_run: Call
     assert note.startswith(f"— no interval: {reason}")
     assert f"Estimates without an interval: {reason}" in caption_forest(unknown)
     assert "Lines are" not in caption_forest(unknown)
-    assert [text.get_text() for text in figure.axes[1].texts].count("—") >= 3 * len(primary_rows(unknown))
+    assert [text.get_text() for text in figure.axes[1].texts].count("—") >= 3 * len(unknown.primary_contrasts)
 
 
 def test_the_caption_names_what_is_drawn(run: Run) -> None:

@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from saliency_stats.report.figures.contrasts import primary_rows
 from saliency_stats.report.figures.magnification import (
     caption_compartments,
     caption_magnification,
@@ -74,7 +73,7 @@ def _words(figure: Figure) -> str:
 
 def test_the_means_are_those_of_the_contrasts_and_the_accuracy_that_of_the_metrics(run: Run) -> None:
     figure = _drawn(run)
-    rows = primary_rows(run)
+    rows = run.primary_contrasts
     rows = rows[rows["model"] == "trained"].set_index(["label", "magnification"])
     scores = run.own_metrics[(run.own_metrics["model"] == "trained") & (run.own_metrics["split"] == "test")]
     scores = scores.set_index("magnification")["balanced_accuracy"]
@@ -93,7 +92,7 @@ def test_the_means_are_those_of_the_contrasts_and_the_accuracy_that_of_the_metri
 
 
 def test_intervals_are_drawn_where_there_is_a_finding(run: Run) -> None:
-    rows = primary_rows(run)
+    rows = run.primary_contrasts
     for axes in _drawn(run).axes[:2]:
         upright = {
             float(line.get_xdata()[0]): sorted(line.get_ydata())
@@ -121,7 +120,7 @@ def test_a_thin_line_joins_each_slide_over_its_magnifications(run: Run) -> None:
 
 def test_the_mean_of_the_thin_lines_is_the_thick_one(run: Run) -> None:
     values = run.primary_values
-    rows = primary_rows(run)
+    rows = run.primary_contrasts
     for label in run.labels:
         means = unit_means(run, values[values["label"] == label])
         own = rows[(rows["model"] == "trained") & (rows["label"] == label)].set_index("magnification")["estimate"]
@@ -138,7 +137,7 @@ def test_a_patients_mean_is_that_of_the_patients_slides(run: Run) -> None:
 
 
 def test_the_control_is_a_grey_broken_line(run: Run) -> None:
-    rows = primary_rows(run)
+    rows = run.primary_contrasts
     for axes in _drawn(run).axes[:2]:
         own = rows[(rows["model"] == "randomised") & (rows["label"] == axes.get_title())].set_index("magnification")
         pieces = [line for line in axes.lines if line.get_color() == CONTROL_COLOUR]
@@ -210,7 +209,7 @@ def test_what_leads_to_a_magnification_at_chance_is_dotted(run: Run) -> None:
 def test_the_axes_are_named_and_span_what_is_drawn(run: Run) -> None:
     figure = _drawn(run)
     benign, malignant, classifier = figure.axes
-    rows = primary_rows(run)
+    rows = run.primary_contrasts
     rows = rows[rows["model"].isin(["trained", "randomised"])]
     shown = rows[["estimate", "ci_low", "ci_high"]].to_numpy().ravel().tolist()
     for label in run.labels:

@@ -1,0 +1,64 @@
+"""Questions that are asked of a run's tables again and again, as functions of the tables (pure pandas)."""
+
+import re
+from typing import Final
+
+import pandas as pd
+
+from saliency_stats.vocabulary import TRAINED
+
+_EXCLUDED: Final = "excluded"
+
+
+def one_test(rows: pd.DataFrame, primary_test: str) -> pd.DataFrame:
+    """Keep, of the rows of one contrast, those of the primary test (of the first test where it is absent)."""
+    key = ["magnification", "label", "contrast", "model", "method", "reduction"]
+    ranked = rows.assign(
+        depth=[0 if model == TRAINED else 1 + model.startswith(f"{TRAINED}-") for model in rows["model"]],
+        other=rows["test"] != primary_test,
+    )
+    order = ["magnification", "label", "contrast", "depth", "model", "other", "test"]
+    ranked = ranked.sort_values(order, kind="stable").groupby(key, sort=False).head(1)
+    return ranked.drop(columns=["other", "depth"]).reset_index(drop=True)
+
+
+def patches_per_unit(judged: pd.DataFrame, unit_column: str) -> dict[tuple[float, str], tuple[int, int]]:
+    """Return, by magnification and class, the fewest and the most judged patches of a slide (or patient)."""
+    sizes = judged.groupby(["magnification", "label", unit_column]).size()
+    limits = sizes.groupby(["magnification", "label"]).agg(["min", "max"])
+    return {(float(mag), str(label)): (int(low), int(high)) for (mag, label), low, high in limits.itertuples()}
+
+
+def exclusions(patches: pd.DataFrame) -> pd.DataFrame:
+    """Count the patches that could not be used, by reason.
+
+    A reason often names its patch or file; those names are taken out, so that one cause is one row.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``magnification``, ``label``, ``reason``, ``n_patches``, most frequent first.
+    """
+    rows = patches[patches["status"].str.startswith(_EXCLUDED)]
+    reasons = [
+        _without_names(str(status), (str(patch_id), str(source)))
+        for status, patch_id, source in zip(rows["status"], rows["patch_id"], rows["source"], strict=True)
+    ]
+    counted = (
+        rows.assign(reason=pd.Series(reasons, index=rows.index, dtype=str))
+        .groupby(["magnification", "label", "reason"])
+        .size()
+        .rename("n_patches")
+        .reset_index()
+    )
+    return counted.sort_values(
+        ["n_patches", "magnification", "label", "reason"], ascending=[False, True, True, True]
+    ).reset_index(drop=True)
+
+
+def _without_names(status: str, names: tuple[str, ...]) -> str:
+    reason = status.removeprefix(_EXCLUDED).lstrip(": ") or "no reason recorded"
+    for name in sorted(filter(None, names), key=len, reverse=True):
+        # as a word of its own: patch "9" is no part of "98 %"
+        reason = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", reason)
+    return reason.replace("… …", "…").removeprefix("…").lstrip(": ,") or "no reason recorded"
