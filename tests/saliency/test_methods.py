@@ -3,7 +3,7 @@
 import copy
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ from saliency_stats.errors import AttributionError
 from saliency_stats.saliency import DIFFERENTIATED_PX
 from saliency_stats.saliency.captum_methods import DeepLift, GradCam, GuidedBackprop, IntegratedGradients, Occlusion
 from saliency_stats.saliency.gradient_methods import Gradient, GradientTimesInput, ShiftedGradient, SmoothGrad
-from saliency_stats.saliency.methods import METHODS
+from saliency_stats.saliency.methods import METHODS, cost_of, is_one_channel, words_of
 from saliency_stats.saliency.unfolded import PoolOfReLUs, unfolded, without_pooling
 
 TARGET = torch.tensor([0, 1, 1])
@@ -87,6 +87,50 @@ def hidden():
 def slope(network, target):
     """Per image v_c of the linear network, (N, 3, 1, 1)."""
     return (network[3].weight @ network[0].weight[:, :, 0, 0])[target][:, :, None, None]
+
+
+# --- the registry ---
+
+
+def test_every_method_with_its_usual_parameters():
+    assert [repr(method) for method in METHODS.values()] == [
+        "Gradient(in_flight=32)",
+        "ShiftedGradient(in_flight=32, shifts=2)",
+        "SmoothGrad(n_samples=16, noise=0.1, in_flight=32)",
+        "GuidedBackprop(in_flight=32)",
+        "GradientTimesInput(in_flight=32)",
+        "IntegratedGradients(in_flight=32, n_steps=24)",
+        "DeepLift(in_flight=32)",
+        "GradCam(in_flight=32, layer=None)",
+        "Occlusion(in_flight=32, window_px=16, stride_px=8)",
+    ]
+
+
+def test_what_the_report_and_the_estimate_of_costs_need_to_know():
+    known = {
+        name: (words_of(method), cost_of(method), getattr(method, "times_input", False))
+        for name, method in METHODS.items()
+    }
+    assert known == {
+        "gradient": ("gradient", 1.0, False),
+        "shifted_gradient": ("shift-averaged gradient", 4.5, False),
+        "smoothgrad": ("SmoothGrad", 15.0, False),
+        "guided_backprop": ("guided backprop", 1.2, False),
+        "gradient_x_input": ("gradient × input", 1.1, True),
+        "integrated_gradients": ("integrated gradients", 25.0, True),
+        "deeplift": ("DeepLIFT", 6.0, True),
+        "grad_cam": ("Grad-CAM", 0.6, False),
+        "occlusion": ("occlusion", 87.0, False),
+    }
+    assert [name for name, method in METHODS.items() if is_one_channel(method)] == ["grad_cam", "occlusion"]
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.name)
+def test_parameters_are_named_and_do_not_change(method):
+    with pytest.raises(FrozenInstanceError):
+        method.in_flight = 1
+    with pytest.raises(TypeError, match="positional"):
+        type(method)(1)
 
 
 # --- by hand, on a linear network ---
@@ -395,11 +439,31 @@ def test_a_network_in_training_is_refused(hidden, name):
         (Occlusion, {"stride_px": 0}),
         (Occlusion, {"stride_px": 17}),
         (Gradient, {"in_flight": 0}),
+        (IntegratedGradients, {"in_flight": 0}),
+        (Occlusion, {"in_flight": 0}),
+        (ShiftedGradient, {"in_flight": 0}),
     ],
 )
 def test_parameters_out_of_range_are_refused(make, wrong):
     with pytest.raises(AttributionError, match="or more"):
         make(**wrong)
+
+
+def test_the_smallest_parameters_are_accepted():
+    SmoothGrad(n_samples=1, noise=0.0, in_flight=1)
+    ShiftedGradient(shifts=1, in_flight=1)
+    IntegratedGradients(n_steps=1, in_flight=1)
+    Occlusion(window_px=1, stride_px=1, in_flight=1)
+    with pytest.raises(AttributionError, match=r"^window_px is 16; expected 17 or more$"):
+        Occlusion(stride_px=17)
+
+
+@pytest.mark.parametrize("size", [(7, 8), (8, 7)])
+def test_the_window_of_an_occlusion_may_be_as_large_as_the_image_and_no_larger(linear, size):
+    images = pictures(3, *size)
+    Occlusion(window_px=7, stride_px=7).attribute(linear, images, TARGET, SEEDS)
+    with pytest.raises(AttributionError, match=f"8 px does not fit into images of {size[0]} × {size[1]} px"):
+        Occlusion(window_px=8, stride_px=1).attribute(linear, images, TARGET, SEEDS)
 
 
 def test_what_a_method_cannot_explain_is_refused(linear):
