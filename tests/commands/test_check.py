@@ -174,7 +174,7 @@ def test_times_are_those_of_the_steps_times_their_number(costs, assignments, gra
 @pytest.mark.parametrize(
     ("workers", "cache_mb", "gigabytes"),
     # the 840 patches take 0.0206 GB in memory, at 8 bytes for each pixel of the largest
-    [(1, 1024, 1.5 + 4.93 + 0.0206), (1, 1, 1.5 + 4.93 + 0.001), (2, 1024, 1.5 + 8), (3, 0, 1.5 + 12)],
+    [(1, 1024, 1.5 + 4.93 + 0.0206), (1, 10, 1.5 + 4.93 + 0.0105), (2, 1024, 1.5 + 8), (3, 0, 1.5 + 12)],
 )
 def test_memory_is_that_of_training_or_measuring_whichever_is_more(costs, workers, cache_mb, gigabytes):
     lines, _ = costs(f"cohort.cache_mb={cache_mb}", workers=workers)

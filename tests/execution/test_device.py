@@ -60,7 +60,13 @@ def test_another_c_library_has_nothing_to_trim(monkeypatch):
 
 @pytest.mark.parametrize(
     ("there", "name", "chosen"),
-    [(True, "auto", "cuda"), (False, "auto", "cpu"), (True, "cpu", "cpu"), (False, "cpu", "cpu"), (True, "cuda", "cuda")],
+    [
+        (True, "auto", "cuda"),
+        (False, "auto", "cpu"),
+        (True, "cpu", "cpu"),
+        (False, "cpu", "cpu"),
+        (True, "cuda", "cuda"),
+    ],
 )
 def test_a_gpu_is_used_where_there_is_one(monkeypatch, there, name, chosen):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
