@@ -458,6 +458,33 @@ def test_paths_in_the_file_are_relative_to_it_and_those_of_assignments_to_the_wo
     assert assigned.classifier.weights == str(tmp_path / "here" / "v.pt")
 
 
+def test_a_users_own_class_lies_beside_the_file_or_on_pythons_path(tmp_path):
+    (tmp_path / "lib").mkdir()
+    for name in ("mine.py", "lib/more.py"):
+        (tmp_path / name).touch()
+    study = study_file(
+        tmp_path,
+        "saliency: {methods: [gradient, 'python:mine:A', 'python:lib.more:B']}\n"
+        "multiverse: {methods: ['python:mine.py:A', 'python:lib/more.py:B']}\n"
+        "controls: [sobel, 'python:absent:C', 'python:absent.py:C', 'python:mine:A']\n",
+    )
+    found = load(study)
+    mine, more = f"python:{tmp_path / 'mine.py'}:A", f"python:{tmp_path / 'lib' / 'more.py'}:B"
+    assert found.saliency.methods == ["gradient", mine, more]
+    assert found.multiverse.methods == [mine, more]
+    assert found.controls == ["sobel", "python:absent:C", "python:absent.py:C", mine]
+
+
+@pytest.mark.parametrize("word", ["builtin", "classical", "2D_versatile_he", "truth"])
+def test_words_for_nuclei_are_no_paths(tmp_path, word):
+    assert load(study_file(tmp_path, f"compartments: {{nuclei: {word}}}")).compartments.nuclei == word
+
+
+def test_a_model_of_nuclei_is_a_path(tmp_path):
+    found = load(study_file(tmp_path, "compartments: {nuclei: model}")).compartments.nuclei
+    assert found == str(tmp_path / "model")
+
+
 @pytest.mark.parametrize("word", ["imagenet", "none"])
 def test_words_for_weights_are_no_paths(tmp_path, word):
     assert load(study_file(tmp_path, f"classifier: {{weights: {word}}}")).classifier.weights == word
