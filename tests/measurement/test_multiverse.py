@@ -1,5 +1,7 @@
 """The crossing: every map of the trained network, under every segmentation, in rows that say which."""
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -54,7 +56,7 @@ def maps():
 @pytest.mark.parametrize("variants", [(VARIANTS[0], GROWN, NEAR), (NEAR, VARIANTS[0], GROWN), (GROWN,)])
 def test_each_row_has_the_shares_of_its_patch_map_and_segmentation(asked, maps, variants):
     rows = Multiverse(variants, 15.0).rows(IDENTITY, [0, 1, 2], ["x", "y", "z"], USUAL, maps)
-    assert len(rows) == 3 * len(KEYS) * len(variants)
+    assert rows.index.tolist() == list(range(3 * len(KEYS) * len(variants)))
     expected = [(variant.name, key, patch) for variant in variants for key in KEYS for patch in range(3)]
     for row, (name, key, patch) in zip(rows.to_dict("records"), expected, strict=True):
         assert (row["segmentation"], row["patch_id"], row["magnification"]) == (name, "abc"[patch], 20.0)
@@ -70,6 +72,11 @@ def test_each_row_has_the_shares_of_its_patch_map_and_segmentation(asked, maps, 
     # the usual segmentation is there already
     others = [variant.name for variant in variants if variant.name != "usual"]
     assert asked == [(patch, found, others) for patch, found in enumerate("xyz")]
+
+
+def test_a_crossing_does_not_change():
+    with pytest.raises(FrozenInstanceError):
+        Multiverse((GROWN,), 15.0).cytoplasm_um = 2.0
 
 
 def test_a_division_that_is_none_is_named_by_patch_and_variant(monkeypatch, maps):

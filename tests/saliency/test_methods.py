@@ -358,6 +358,26 @@ def test_few_images_are_in_flight_and_the_network_is_left_alone(densenet, images
             assert not hooks
 
 
+@pytest.mark.parametrize(
+    ("method", "parts"),
+    [
+        (Gradient(in_flight=2), [2, 1]),
+        (GradientTimesInput(in_flight=3), [3]),
+        (GuidedBackprop(in_flight=2), [2, 1]),
+        # beside each image its baseline, and the hooks keep as much again
+        (DeepLift(in_flight=8), [4, 2]),
+        (SmoothGrad(n_samples=4, in_flight=5), [5, 5, 2]),
+        (ShiftedGradient(shifts=2, in_flight=3), [3] * 4),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_as_many_images_are_in_flight_as_may_be(linear, method, parts):
+    seen = []
+    with linear[0].register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0]))):
+        method.attribute(linear, pictures(3, 6, 8), TARGET, SEEDS)
+    assert seen == parts
+
+
 @pytest.mark.parametrize("name", sorted(set(METHODS) - {"occlusion"}))
 def test_large_images_are_in_flight_one_at_a_time(densenet, images, name, monkeypatch):
     """All but occlusion keep what the network saw of an image for the way back."""
@@ -475,9 +495,11 @@ def test_what_a_method_cannot_explain_is_refused(linear):
         GradCam(layer="3").attribute(linear, images, TARGET, SEEDS)
     with pytest.raises(AttributionError, match="7 px does not fit into images of 6 × 8 px"):
         Occlusion(window_px=7, stride_px=1).attribute(linear, images, TARGET, SEEDS)
-    for pool in (nn.MaxPool2d(3, dilation=2), nn.MaxPool2d(3, ceil_mode=True)):
-        with pytest.raises(AttributionError, match="MaxPool2d"):
-            PoolOfReLUs(pool)
+    for options in ({"dilation": 2}, {"dilation": (1, 2)}, {"dilation": (2, 1)}, {"ceil_mode": True}):
+        with pytest.raises(AttributionError, match=r"MaxPool2d.*; expected max pooling without dilation and ceil_mode"):
+            PoolOfReLUs(nn.MaxPool2d(3, **options))
+    for dilation in (1, (1, 1)):
+        assert PoolOfReLUs(nn.MaxPool2d(3, dilation=dilation)).kernel == (3, 3)
 
 
 def test_captum_is_imported_by_those_who_need_it_only(linear, monkeypatch):
