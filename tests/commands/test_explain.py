@@ -18,7 +18,7 @@ from saliency_stats.saliency.maps import MapKey, MapPlan
 
 PLAN = MapPlan(("gradient", "occlusion"), ("l2", "max"), ("randomised", "sobel"))
 IMAGE = np.zeros((2, 2, 3), np.uint8)
-PATCHES = [("a/1", 10.0, 1.0, "used"), ("a/1", 20.0, 0.5, "used"), ("b", 20.0, 0.5, "excluded: blurred")]
+PATCHES = [("a/1", 10.0, 1.0, "used"), ("b", 20.0, 0.5, "excluded: blurred"), ("a/1", 20.0, 0.5, "used")]
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,10 @@ def test_the_finest_one_is_drawn_under_the_trained_networks_own_map(run):
     path = explained(run, "a/1")
     assert path == run.folder / "explain" / "a_1.png"
     assert path.parent.is_dir()
-    assert run.rows == [(3, 1)]
+    assert run.rows == [(3, 2)]
     assert run.deterministic == [torch.device("cpu")]
     alone = MapPlan(("gradient",), ("l2",))
-    assert run.asked == [(Batch("explain", (1,), 20.0, measured=True), alone, {20.0: ["trained"]})]
+    assert run.asked == [(Batch("explain", (2,), 20.0, measured=True), alone, {20.0: ["trained"]})]
     ((image, saliency, members, rows), named) = run.drawn[0]
     assert image is IMAGE
     assert (saliency, members) == ("trained's gradient", "memberships")

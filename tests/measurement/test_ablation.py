@@ -1,5 +1,7 @@
 """Which patches have their compartments replaced, and what the network says of them then."""
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -134,6 +136,11 @@ def test_each_row_holds_the_logits_with_and_without_the_compartment(batch):
             assert row["logit"] == pytest.approx(network.logit(step.image, target[patch]), rel=1e-4)
     # few at a time, and of each patch as few calls as that allows
     assert network.seen == [12, 32, 4] * 2
+
+
+def test_what_is_replaced_does_not_change():
+    with pytest.raises(FrozenInstanceError):
+        Ablations(KINDS, 0, 0.8, 0.02, 5).seed = 6
 
 
 def test_without_curves_there_is_no_table_of_them(batch):

@@ -1,5 +1,7 @@
 """What is known of a batch, by the names that tables have for it."""
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -51,6 +53,11 @@ def test_the_studys_own_maps_of_every_network(table):
     assert list(own) == ["trained", "randomised"]
     for model, values in own.items():
         assert (values == keys.index(MapKey(model, "gradient", "l1"))).all()
+
+
+def test_what_is_known_does_not_change(table):
+    with pytest.raises(FrozenInstanceError):
+        Examination(table, [], {}).maps = {}
 
 
 def test_where_nothing_is_measured_nothing_is_known(table):

@@ -1,7 +1,7 @@
 """One batch: nothing is computed twice, what is shared changes no number, and rows say whose they are."""
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from functools import partial
 
 import numpy as np
@@ -174,7 +174,13 @@ def test_examples_are_shown_under_the_studys_own_map_alone(tmp_path, monkeypatch
 
 # --- whose rows they are ---
 
-SMALL = replace(measurement(), plan=MapPlan(reductions=("l2",), controls=("randomised", "sobel")), scores=False)
+
+@pytest.fixture(scope="module")
+def small():
+    """Few maps, no scores, and the phantoms' own compartments, which are quick to get."""
+    return replace(
+        measurement(), plan=MapPlan(reductions=("l2",), controls=("randomised", "sobel")), scores=False, finder=None
+    )
 
 
 def read(measured):
@@ -182,29 +188,29 @@ def read(measured):
     return to_tensor(np.stack([measured.cohort.read(row).image for row in BATCH.rows]), torch.device("cpu"))
 
 
-def test_of_a_batch_that_is_not_measured_there_are_predictions_of_the_trained_network_alone():
-    tables = SMALL(replace(BATCH, measured=False))
+def test_of_a_batch_that_is_not_measured_there_are_predictions_of_the_trained_network_alone(small):
+    tables = small(replace(BATCH, measured=False))
     assert list(tables) == ["predictions"]
     found = tables["predictions"]
     assert found["model"].tolist() == ["trained"] * 3
-    assert found["patch_id"].tolist() == SMALL.table["patch_id"].iloc[:3].tolist()
-    logits = SMALL.models[20.0]["trained"](read(SMALL)).double().numpy()
+    assert found["patch_id"].tolist() == small.table["patch_id"].iloc[:3].tolist()
+    logits = small.models[20.0]["trained"](read(small)).double().numpy()
     np.testing.assert_array_equal(found[["logit_benign", "logit_malignant"]], logits)
 
 
-def test_of_a_measured_batch_there_are_predictions_of_every_network():
-    tables = SMALL(BATCH)
+def test_of_a_measured_batch_there_are_predictions_of_every_network(small):
+    tables = small(BATCH)
     assert list(tables) == ["predictions", "ledger", "profile", "nuclei"]
     found = tables["predictions"]
     assert found.index.tolist() == list(range(6))
     assert found["model"].tolist() == ["trained"] * 3 + ["randomised"] * 3
     for model, rows in found.groupby("model"):
-        logits = SMALL.models[20.0][model](read(SMALL)).numpy()
+        logits = small.models[20.0][model](read(small)).numpy()
         np.testing.assert_allclose(rows[["logit_benign", "logit_malignant"]], logits, rtol=1e-5)
 
 
-def test_the_ledgers_rows_are_those_of_their_patch_and_map():
-    measured = replace(SMALL, scores=True)
+def test_the_ledgers_rows_are_those_of_their_patch_and_map(small):
+    measured = replace(small, scores=True)
     examined = measured.examine(BATCH)
     rows = measured(BATCH)["ledger"]
     identity = ["patch_id", "slide_id", "patient_id", "label", "split", "magnification"]
@@ -219,13 +225,13 @@ def test_the_ledgers_rows_are_those_of_their_patch_and_map():
         pd.testing.assert_frame_equal(part[list(expected.columns[1:])], expected.drop(columns="patch"))
         scored = relevance(maps, examined.memberships).drop(columns=["patch", "compartment"])
         pd.testing.assert_frame_equal(part[list(scored.columns)], scored)
-    assert "relevance_rank" not in SMALL(BATCH)["ledger"]
-    assert (replace(SMALL, min_area=0.9)(BATCH)["ledger"]["status"] != rows["status"]).any()
+    assert "relevance_rank" not in small(BATCH)["ledger"]
+    assert (replace(small, min_area=0.9)(BATCH)["ledger"]["status"] != rows["status"]).any()
 
 
-def test_profiles_and_nuclei_say_whose_they_are():
-    tables = SMALL(BATCH)
-    one = [SMALL(replace(BATCH, rows=(row,))) for row in BATCH.rows]
+def test_profiles_and_nuclei_say_whose_they_are(small):
+    tables = small(BATCH)
+    one = [small(replace(BATCH, rows=(row,))) for row in BATCH.rows]
     for name, keys in (("profile", ["patch_id", "model", "distance_um"]), ("nuclei", ["patch_id", "nucleus_id"])):
         alone = pd.concat([part[name] for part in one]).sort_values(keys).reset_index(drop=True)
         found = tables[name].sort_values(keys).reset_index(drop=True)
@@ -238,41 +244,46 @@ def test_profiles_and_nuclei_say_whose_they_are():
     assert tables["nuclei"].index.tolist() == list(range(len(tables["nuclei"])))
 
 
-def test_the_logit_that_is_explained_is_that_of_the_label_or_the_chosen_one():
-    labels = torch.from_numpy(targets_of(SMALL.table.iloc[:3]))
-    chosen = SMALL.models[20.0]["trained"](read(SMALL)).argmax(dim=1)
+def test_the_logit_that_is_explained_is_that_of_the_label_or_the_chosen_one(small):
+    labels = torch.from_numpy(targets_of(small.table.iloc[:3]))
+    chosen = small.models[20.0]["trained"](read(small)).argmax(dim=1)
     assert not torch.equal(labels, chosen)
-    ids = SMALL.table["patch_id"].tolist()[:3]
+    ids = small.table["patch_id"].tolist()[:3]
     for target, wanted in (("correct", labels), ("predicted", chosen)):
-        examined = replace(SMALL, target=target).examine(BATCH)
+        examined = replace(small, target=target).examine(BATCH)
         assert examined.target.tolist() == wanted.tolist()
-        _, maps = network_maps(SMALL.models[20.0], read(SMALL), wanted, ids, SMALL.plan)
+        _, maps = network_maps(small.models[20.0], read(small), wanted, ids, small.plan)
         for key, values in maps.items():
             np.testing.assert_array_equal(examined.maps[key].raw, values)
 
 
-def test_maps_are_kept_where_they_are_asked_for():
-    examined = SMALL.examine(BATCH)
-    rows = replace(SMALL, keep=True)(BATCH)["maps"]
+def test_what_measures_does_not_change(small):
+    with pytest.raises(FrozenInstanceError):
+        small.target = "predicted"
+
+
+def test_maps_are_kept_where_they_are_asked_for(small):
+    examined = small.examine(BATCH)
+    rows = replace(small, keep=True)(BATCH)["maps"]
     assert rows["model"].tolist() == ["trained"] * 3 + ["randomised"] * 3
-    assert rows["patch_id"].tolist() == SMALL.table["patch_id"].tolist()[:3] * 2
+    assert rows["patch_id"].tolist() == small.table["patch_id"].tolist()[:3] * 2
     assert (rows[["magnification", "height_px", "width_px"]] == [20.0, 96, 96]).all(axis=None)
-    own = examined.own(SMALL.plan)
+    own = examined.own(small.plan)
     for at, row in enumerate(rows.to_dict("records")):
         values = np.frombuffer(row["saliency"], "<f4").reshape(96, 96)
         np.testing.assert_array_equal(values, own[row["model"]][at % 3])
 
 
-def test_the_phantoms_own_compartments_may_be_taken():
-    examined = replace(SMALL, finder=None).examine(BATCH)
+def test_the_phantoms_own_compartments_may_be_taken(small):
+    examined = small.examine(BATCH)
     assert (examined.views, examined.found) == ([], [])
     for row, found in zip(BATCH.rows, examined.segmentations, strict=True):
-        patch = SMALL.cohort.read(row)
+        patch = small.cohort.read(row)
         np.testing.assert_array_equal(found.instances, patch.instances)
         np.testing.assert_array_equal(to_codes(found.memberships), patch.truth)
 
 
-def test_compartments_of_slides_are_segmented_elsewhere():
+def test_compartments_of_slides_are_segmented_elsewhere(small):
     asked = []
 
     class Elsewhere:
@@ -280,12 +291,12 @@ def test_compartments_of_slides_are_segmented_elsewhere():
             asked.append(rows["patch_id"].tolist())
             return ["one", "two", "three"]
 
-    examined = replace(SMALL, multiscale=Elsewhere()).examine(BATCH)
+    examined = replace(small, finder=nucleus_finder("builtin"), multiscale=Elsewhere()).examine(BATCH)
     assert (examined.views, examined.found, examined.segmentations) == ([], [], ["one", "two", "three"])
-    assert asked == [SMALL.table["patch_id"].tolist()[:3]]
+    assert asked == [small.table["patch_id"].tolist()[:3]]
 
 
-def test_what_only_some_studies_ask_for():
+def test_what_only_some_studies_ask_for(small):
     asked = []
 
     class Replacing:
@@ -293,8 +304,8 @@ def test_what_only_some_studies_ask_for():
             asked.append((rows, others))
             return {"ablation": pd.DataFrame({"asked": [1]})}
 
-    table = SMALL.table.assign(replaced=[False, True] * 3)
-    measured = replace(SMALL, table=table, ablations=Replacing(), plan=MapPlan(controls=("shift",)))
+    table = small.table.assign(replaced=[False, True] * 3)
+    measured = replace(small, table=table, ablations=Replacing(), plan=MapPlan(controls=("shift",)))
     tables = measured(replace(BATCH, rows=(1, 2)))
     assert list(tables) == ["predictions", "ledger", "profile", "nuclei", "shift", "ablation"]
     assert tables["shift"]["patch_id"].tolist() == table["patch_id"].tolist()[1:3]
@@ -306,5 +317,5 @@ def test_what_only_some_studies_ask_for():
     np.testing.assert_array_equal(
         logits, tables["predictions"].query("model == 'trained'")[["logit_benign", "logit_malignant"]]
     )
-    assert network is SMALL.models[20.0]["trained"]
+    assert network is small.models[20.0]["trained"]
     assert device == torch.device("cpu")

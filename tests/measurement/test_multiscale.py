@@ -3,7 +3,7 @@
 import pickle
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -128,6 +128,8 @@ def test_the_widest_field_is_segmented_at_the_finest_resolution_and_kept(tmp_pat
         assert found.memberships.dtype == np.float32
         assert found.probabilities.tolist() == list(range(9))
     assert [path.name for path in tmp_path.iterdir()] == ["p.npz"]
+    with pytest.raises(FrozenInstanceError):
+        carried.folder = tmp_path / "other"
     # another process finds what is there
     other = pickle.loads(pickle.dumps(replace(carried, stains={})))  # noqa: S301  (our own bytes)
     np.testing.assert_array_equal(other.segmentations(rows)[0].memberships, coarse.memberships)

@@ -365,7 +365,7 @@ def test_few_images_are_in_flight_and_the_network_is_left_alone(densenet, images
         (GradientTimesInput(in_flight=3), [3]),
         (GuidedBackprop(in_flight=2), [2, 1]),
         # beside each image its baseline, and the hooks keep as much again
-        (DeepLift(in_flight=8), [4, 2]),
+        (DeepLift(in_flight=9), [4, 2]),
         (SmoothGrad(n_samples=4, in_flight=5), [5, 5, 2]),
         (ShiftedGradient(shifts=2, in_flight=3), [3] * 4),
     ],
@@ -408,6 +408,10 @@ def test_noise_is_a_share_of_each_images_range():
     spread = (found - images).std(dim=(1, 2, 3))
     extent = images.amax(dim=(1, 2, 3)) - images.amin(dim=(1, 2, 3))
     torch.testing.assert_close(spread, 0.2 * extent, rtol=0.03, atol=0)
+    for image, seed in enumerate(SEEDS):
+        drawn = torch.randn((3, 64, 64), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        expected = images[image] + 0.2 * extent[image] * drawn
+        torch.testing.assert_close(found[image], expected.float(), rtol=1e-5, atol=1e-6)
 
 
 class Halves(nn.Module):
