@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from saliency_stats.attribution import DistanceBins, Maps, Memberships, ledger, relevance
+from saliency_stats.attribution import DistanceBins, Maps, Memberships, ledger, profiles, relevance, signed_distance_um
 from saliency_stats.classifier.samples import targets_of, to_tensor
 from saliency_stats.cohort import Phantom, PhantomCohort, PhantomCohortSize
 from saliency_stats.compartments import (
@@ -238,6 +238,11 @@ def test_profiles_and_nuclei_say_whose_they_are(small):
         pd.testing.assert_frame_equal(found, alone, check_exact=False, rtol=1e-5)
         assert found["patch_id"].nunique() == 3
         assert (found["magnification"] == 20.0).all()
+    examined = small.examine(BATCH)
+    own = [examined.maps[small.plan.own(model)] for model in ("trained", "randomised")]
+    distances = [signed_distance_um(found.instances > 0, 0.5) for found in examined.segmentations]
+    expected = profiles(own, distances, small.bins).drop(columns=["patch", "map"])
+    pd.testing.assert_frame_equal(tables["profile"][list(expected.columns)], expected)
     assert set(tables["profile"]["model"]) == {"trained", "randomised"}
     assert set(tables["profile"]["method"]) == {"gradient"}
     assert list(tables["nuclei"].columns[:2]) == ["patch_id", "magnification"]

@@ -73,6 +73,16 @@ def test_each_has_a_file_of_its_own():
     assert weights_path(Path("w"), 2.5, "shuffled") == Path("w/shuffled-2.5x.safetensors")
 
 
+def test_what_is_kept_is_nobodys_business(folder):
+    found = networks(folder)
+    _ = found[5.0]
+    assert "_kept" not in repr(found)
+    assert "_lock" not in repr(found)
+    for extra in ("_kept", "_lock"):
+        with pytest.raises(TypeError, match=extra):
+            Networks("densenet121", (), 0, folder, (5.0,), CPU, **{extra: None})
+
+
 def test_it_is_a_mapping(folder):
     found = networks(folder)
     assert (list(found), len(found), 20.0 in found, 40.0 in found) == ([5.0, 20.0], 2, True, False)
