@@ -130,6 +130,9 @@ def test_the_widest_field_is_segmented_at_the_finest_resolution_and_kept(tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["p.npz"]
     with pytest.raises(FrozenInstanceError):
         carried.folder = tmp_path / "other"
+    assert "_locks" not in repr(carried)
+    with pytest.raises(ValueError, match="init=False"):
+        replace(carried, _locks={})
     # another process finds what is there
     other = pickle.loads(pickle.dumps(replace(carried, stains={})))  # noqa: S301  (our own bytes)
     np.testing.assert_array_equal(other.segmentations(rows)[0].memberships, coarse.memberships)
