@@ -81,7 +81,7 @@ _device = click.option(
 @click.option(
     "--multiverse",
     is_flag=True,
-    help="Cross methods, reductions, targets, segmentations and confidences, and draw the specification curve.",
+    help="Cross methods, reductions, segmentations and confidences, and draw the specification curve.",
 )
 @click.option(
     "--assume-independent",

@@ -38,7 +38,7 @@ def reported(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
 def stopped_at_once() -> Iterator[None]:
     """Let an interruption end the process as it stands, as a kill does, after saying so.
 
-    Workers are threads, and Python would wait for each to finish its unit. What is finished is on the disk already.
+    Workers are threads, and Python would wait for each to finish its batch. What is finished is on the disk already.
     """
 
     def stop(*_: object) -> None:

@@ -1,6 +1,7 @@
 """What a study would do: its patches and slides counted, its time, memory and disk estimated on this machine."""
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -128,9 +129,8 @@ def _train_step(settings: StudySettings, model: PatchClassifier, images: torch.T
     model.zero_grad(set_to_none=True)
 
 
-def _seconds(work: object, device: torch.device) -> float:
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
     """Seconds of the second of two calls; the first one pays for allocation and kernel selection."""
-    assert callable(work)
     for _ in range(2):
         began = time.perf_counter()
         work()

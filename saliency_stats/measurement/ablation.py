@@ -1,4 +1,4 @@
-"""The causal companion of saliency: the trained network's logit when one compartment is replaced."""
+"""Ablation of a batch: the trained network's logit when one compartment of a patch is replaced."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

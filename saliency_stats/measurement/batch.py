@@ -1,4 +1,4 @@
-"""The division of a study's patches into batches: the unit of work, which can be done anywhere and again."""
+"""The division of a study's patches into batches, each of which can be measured anywhere, and again."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The batch of work: a batch of patches of one slide, from pixels to the rows of the ledger."""
+"""One batch of patches of a slide, from pixels to the rows of the tables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ from saliency_stats.vocabulary import COMPARTMENTS, TRAINED
 
 @dataclass(frozen=True)
 class Measurement:
-    """A pure function of patches to tables.
+    """A pure function of a batch of patches to tables.
 
     Parameters
     ----------

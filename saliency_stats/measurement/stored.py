@@ -1,4 +1,4 @@
-"""The unit of work as an engine maps it: measure a batch and keep its tables in the run's folder."""
+"""What an engine maps over the batches: measure one and keep its tables in the run's folder."""
 
 from dataclasses import dataclass
 from pathlib import Path

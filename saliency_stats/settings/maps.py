@@ -1,4 +1,4 @@
-"""Sections of the study file about maps: the methods, the causal companion, the crossing of choices."""
+"""Sections of the study file about maps: methods, replaced compartments, choices of analysis that are crossed."""
 
 from typing import Annotated, Literal, Self
 

@@ -1,8 +1,12 @@
 """The commands: what they say where, their exit status, and that help comes at once."""
 
 import json
+import os
+import re
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import ANY
 
 import numpy as np
@@ -159,6 +163,44 @@ def test_wrong_usage(arguments):
     assert "Usage:" in refused(2, *arguments)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "--out", "file"),
+        ("init", "file"),
+        ("report", "file"),
+        ("explain", "file", "p"),
+        ("explain", ".", "p", "--out", "folder"),
+        ("power", "file"),
+        ("power", ".", "--out", "file"),
+        ("compare", "file", "."),
+        ("compare", ".", ".", "--out", "file"),
+        ("segment", "folder", "--out", "out"),
+        ("segment", "a.png", "--out", "file"),
+        ("fetch", "camelyon16", "--out", "file"),
+    ],
+    ids=" ".join,
+)
+def test_files_are_no_folders_and_folders_no_files(tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    assert re.search("'(file' is a file|folder' is a directory)", refused(2, *arguments))
+
+
+def test_before_torch_is_loaded_its_threads_and_cuda_are_told(monkeypatch):
+    names = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", "GOMP_SPINCOUNT": "3000"}
+    monkeypatch.setattr("saliency_stats.commands.init.write_template", lambda *_: [])
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    call("init", "x")
+    assert {name: os.environ.get(name) for name in names} == names
+    for name in names:
+        monkeypatch.setenv(name, "mine")
+    call("init", "x")
+    assert {os.environ[name] for name in names} == {"mine"}
+
+
 def test_a_folder_is_no_study(tmp_path):
     assert "is a directory" in refused(2, "run", tmp_path)
 
@@ -272,6 +314,66 @@ def test_check_prints_what_the_preview_says_of_the_study_as_set(monkeypatch, tmp
     result = call("check", tmp_path / "study.yaml", "--set", "cohort.signal=none", "--device", "cpu")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "12 patches\n", "")
     assert seen == [("mine", "none", "cpu")]
+
+
+def test_report_and_explain_pass_their_options_on(monkeypatch, tmp_path):
+    seen = []
+
+    def explain_patch(folder, patch_id, **options):
+        seen.append((folder, patch_id, options))
+        return "p.png"
+
+    monkeypatch.setattr("saliency_stats.report.write.write_report", lambda folder: folder / "report.html")
+    monkeypatch.setattr("saliency_stats.commands.explain.explain_patch", explain_patch)
+    result = call("report", tmp_path)
+    assert (result.stdout, result.stderr) == (f"{tmp_path / 'report.html'}\n", "")
+    assert call("explain", tmp_path, "p").stdout == "p.png\n"
+    call(
+        "explain",
+        tmp_path,
+        "p",
+        "--model",
+        "sobel",
+        "--magnification",
+        10,
+        "--out",
+        tmp_path / "q.png",
+        "--device",
+        "cpu",
+    )
+    assert seen == [
+        (tmp_path, "p", {"model": "trained", "magnification": None, "out": None, "device": "auto"}),
+        (tmp_path, "p", {"model": "sobel", "magnification": 10.0, "out": tmp_path / "q.png", "device": "cpu"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "crossed", "chosen"),
+    [
+        ((), False, {"device": "auto", "workers": None, "fresh": False}),
+        (("--multiverse", "--device", "cpu", "--workers", "1"), True, {"device": "cpu", "workers": 1, "fresh": False}),
+    ],
+)
+def test_run_without_options_and_with_a_crossing(monkeypatch, options, crossed, chosen):
+    seen = []
+
+    class Study:
+        def __init__(self, settings):
+            seen.append((settings.multiverse.enabled, settings.statistics.assume_independent))
+
+        def run(self, out, **options):
+            seen.append((out, options))
+            return SimpleNamespace(folder=Path("reports/phantom"), verdict=[])
+
+    monkeypatch.setattr("saliency_stats.study.Study", Study)
+    monkeypatch.setattr("saliency_stats.statistics.headline", lambda _: "The verdict.")
+    monkeypatch.setattr(sys, "argv", ["somewhere/saliency-stats", "run", "a study.yaml"])
+    assert call("run", *options).exit_code == 0
+    assert seen == [(crossed, False), (None, chosen | {"command": "saliency-stats run 'a study.yaml'"})]
+
+
+def test_no_workers_are_wrong_usage():
+    assert "0 is not in the range x>=1" in refused(2, "run", "--workers", "0")
 
 
 def test_run_passes_its_options_on(monkeypatch, tmp_path):

@@ -47,11 +47,12 @@ def test_options_reach_the_plan(seen, tmp_path):
         ["--effect", "0"],
         ["--effect", "-1"],
         ["--power", "1"],
-        ["--power", "0.1"],
+        ["--power", "0.499"],
         ["--alpha", "0"],
         ["--alpha", "0.5"],
         ["--label", "Benign"],
-        ["--simulations", "10"],
+        ["--simulations", "99"],
+        ["--simulations", "100001"],
         ["--seed", "-1"],
         ["--magnification", "0"],
     ],
@@ -62,6 +63,31 @@ def test_wrong_options_are_wrong_usage(seen, tmp_path, options):
     assert result.exit_code == 2
     assert options[0] in result.stderr
     assert not seen
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--power", "0.5"],
+        ["--power", "0.999"],
+        ["--alpha", "0.499"],
+        ["--simulations", "100"],
+        ["--simulations", "100000"],
+        ["--seed", "0"],
+        ["--effect", "0.001"],
+        ["--magnification", "0.001"],
+    ],
+    ids=" ".join,
+)
+def test_the_ends_of_what_is_accepted(seen, tmp_path, options):
+    assert call(tmp_path, *options).exit_code == 0
+    assert seen[options[0].removeprefix("--")] == float(options[1])
+
+
+def test_the_help_names_what_is_used_where_nothing_is_said():
+    words = " ".join(call("--help").stdout.split())
+    for default in ("[default: 0.9; 0.5<=x<1]", "[default: 2000; 100<=x<=100000]", "[default: 0; x>=0]"):
+        assert default in words
 
 
 def test_a_folder_that_is_not_there_is_wrong_usage(tmp_path):

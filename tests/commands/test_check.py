@@ -1,8 +1,19 @@
 """`check` counts and estimates, and computes nothing."""
 
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+import torch
 from click.testing import CliRunner
+from torch import nn
 
 from saliency_stats.cli.app import main
+from saliency_stats.commands import check as module
+from saliency_stats.settings import load
+from saliency_stats.study import parameters
+
+CPU = torch.device("cpu")
 
 
 def test_check_counts_patches_and_slides_and_estimates_costs(tmp_path, monkeypatch):
@@ -28,3 +39,169 @@ def test_check_counts_patches_and_slides_and_estimates_costs(tmp_path, monkeypat
 def test_check_refuses_what_a_run_would_refuse():
     result = CliRunner().invoke(main, ["check", "--set", "cohort.slides=3", "--set", "cohort.fractions={train: 1.0}"])
     assert result.exit_code == 2
+
+
+def table(*, slides=("a", "b"), status="used"):
+    """Give two classes of each slide, of one place at two magnifications; all are judged."""
+    rows = [
+        (f"{slide}{label}", slide, label, magnification)
+        for slide in slides
+        for label in ("benign", "malignant")
+        for magnification in (10.0, 20.0)
+    ]
+    made = pd.DataFrame(rows, columns=["patch_id", "slide_id", "label", "magnification"])
+    return made.assign(split="test", status=status, height_px=64, width_px=32, patient_id="")
+
+
+@pytest.fixture
+def previewed(monkeypatch):
+    """Preview a table that somebody else has looked at."""
+
+    def preview(found):
+        monkeypatch.setattr(parameters, "cohort_of", lambda _: SimpleNamespace(table=found))
+        monkeypatch.setattr(module, "inspect", lambda cohort, **_: cohort.table)
+        monkeypatch.setattr(module, "with_splits", lambda found, **_: found)
+        monkeypatch.setattr(module, "check_splits", lambda *_: None)
+        monkeypatch.setattr(module, "_costs", lambda _, used, device, reading: [f"{len(used)} {device} {reading >= 0}"])
+        return module.preview(load(None), "cpu").split("\n")
+
+    return preview
+
+
+def test_what_is_said_of_a_cohort_that_can_all_be_used(previewed):
+    first, *counts, blank, costs = previewed(table())
+    assert first == "study phantom: 8 of 8 patches can be used"
+    assert [line.split() for line in counts] == [
+        [],
+        ["magnification", "split", "label", "patches", "slides"],
+        *([scale, "test", label, "2", "2"] for scale in ("10.0", "20.0") for label in ("benign", "malignant")),
+    ]
+    assert (blank, costs) == ("", "8 cpu True")
+
+
+def test_what_is_excluded_is_counted_by_reason(previewed):
+    found = table(slides=("a", "b", ""))
+    found.loc[:2, "status"] = "excluded: the image file is missing"
+    found.loc[3, "status"] = "excluded: blurred"
+    lines = previewed(found)
+    assert lines[0] == "study phantom: 8 of 12 patches can be used"
+    # an unknown slide is none
+    assert [line.split() for line in lines[3:5]] == [
+        ["10.0", "test", "benign", "2", "1"],
+        ["10.0", "test", "malignant", "2", "1"],
+    ]
+    assert lines[7:] == [
+        "",
+        "excluded:",
+        "       3  the image file is missing",
+        "       1  blurred",
+        "",
+        "Slides are unknown: the tables will hold estimates without p-values.",
+        "",
+        "8 cpu True",
+    ]
+
+
+@pytest.fixture
+def costs(monkeypatch):
+    """Estimate a study of given steps: 16 s to train on the trial's images, 8 s to explain, 4 s to classify them."""
+
+    def estimate(*assignments, workers=2, times=(16.0, 8.0, 4.0)):
+        answers = iter(times)
+
+        def seconds(work, device):
+            assert device == CPU
+            work()
+            return next(answers)
+
+        class Network(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.weight = nn.Parameter(torch.ones(3, 2))
+                self.seen = []
+
+            def forward(self, images):
+                self.seen.append((tuple(images.shape), self.training, torch.is_grad_enabled()))
+                return images.mean(dim=(2, 3)) @ self.weight
+
+        network = Network()
+        monkeypatch.setattr(module, "initialise", lambda *_: network)
+        monkeypatch.setattr(module, "usual_workers", lambda *_: workers)
+        monkeypatch.setattr(module, "_seconds", seconds)
+        monkeypatch.setattr(parameters, "batch_bytes", lambda *_: 4e9)
+        monkeypatch.setattr(parameters, "training_bytes", lambda *_, **__: 4.93e9)
+        monkeypatch.setattr(parameters, "needed_bytes", lambda *_: 3_240_000_000)
+        used = pd.DataFrame({"split": ["train"] * 300 + ["valid"] * 40 + ["test"] * 500})
+        used = used.assign(slide_id=[f"s{row % 10}" for row in range(840)], label="benign", magnification=20.0)
+        used = used.assign(patch_id=[f"p{row}" for row in range(840)], height_px=64, width_px=32)
+        used.loc[5, "width_px"] = 48
+        lines = module._costs(load(None, assignments), used, CPU, 600.0)
+        return lines, network.seen
+
+    return estimate
+
+
+#: Of 500 judged patches of 10 slides, 6 each are replaced, 18 altered images each; 340 others are classified. Two
+#: workers: 0.5 s for a gradient, 0.25 s for a logit.
+REST = 600 + 60 * 18 * 0.25 + 340 * 0.25
+
+
+@pytest.mark.parametrize(
+    ("assignments", "gradients", "training"),
+    [
+        (("controls=[]",), 1, 12 * 300 * 2),
+        (("controls=[]", "classifier.epochs=20"), 1, 20 * 300 * 2),
+        (("controls=[randomised, sobel, shift]",), 2, 12 * 300 * 2),
+        # each control that is trained is trained as long, and explained by the first method alone
+        (("controls=[shuffled]", "saliency.methods=[gradient, occlusion]"), 1 + 87 + 1, 2 * 12 * 300 * 2),
+        (("controls=[randomised]", "saliency.methods=[gradient, occlusion]"), 2 * 88, 12 * 300 * 2),
+        (("controls=[]", "classifier.trainable=head"), 1, 300 * 0.25),
+        (("controls=[]", "classifier.trainable=none"), 1, 0),
+    ],
+)
+def test_times_are_those_of_the_steps_times_their_number(costs, assignments, gradients, training):
+    lines, seen = costs(*assignments)
+    seconds = REST + training + 500 * gradients * 0.5
+    assert lines[0] == (
+        f"estimated on this machine (cpu): {seconds / 60:.0f} min, of which training {training / 60:.0f} min; "
+        "segmentation and figures come on top"
+    )
+    # on images of the largest sides: a training step, a gradient, and logits alone
+    shape = (8, 3, 64, 48)
+    assert seen == [(shape, True, True), (shape, False, True), (shape, False, False)]
+
+
+@pytest.mark.parametrize(
+    ("workers", "cache_mb", "gigabytes"),
+    # the 840 patches take 0.0206 GB in memory, at 8 bytes for each pixel of the largest
+    [(1, 1024, 1.5 + 4.93 + 0.0206), (1, 10, 1.5 + 4.93 + 0.0105), (2, 1024, 1.5 + 8), (3, 0, 1.5 + 12)],
+)
+def test_memory_is_that_of_training_or_measuring_whichever_is_more(costs, workers, cache_mb, gigabytes):
+    lines, _ = costs(f"cohort.cache_mb={cache_mb}", workers=workers)
+    assert lines[1] == f"memory about {gigabytes:.1f} GB, disk at most 3.2 GB"
+
+
+@pytest.mark.parametrize(("device", "waits"), [("cpu", 0), ("cuda", 2)])
+def test_the_second_call_is_timed_when_the_device_has_finished(monkeypatch, device, waits):
+    done, clock = [], iter([0.0, 100.0, 200.0, 203.0])
+    monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: done.append("waited"))
+    assert module._seconds(lambda: done.append("worked"), torch.device(device)) == 3.0
+    assert done == (["worked", "waited"] * 2 if waits else ["worked"] * 2)
+
+
+@pytest.mark.parametrize(("precision", "kind"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
+def test_a_training_step_leaves_no_gradients(precision, kind):
+    seen = []
+
+    class Network(nn.Linear):
+        def forward(self, images):
+            found = super().forward(images.flatten(1))
+            seen.append((self.training, found.dtype))
+            found.register_hook(lambda _: seen.append("backward"))
+            return found
+
+    network = Network(12, 2).eval()
+    module._train_step(load(None, (f"classifier.precision={precision}",)), network, torch.ones(4, 3, 2, 2))
+    assert seen == [(True, kind), "backward"]
+    assert network.weight.grad is None

@@ -138,3 +138,8 @@ def test_a_typo_in_a_template_would_be_found(tmp_path):
         StudyError, match=r"unknown key compartments\.cytoplasm_microns\. Did you mean compartments\.cytoplasm_um"
     ):
         study_file.load(path)
+
+
+def test_texts_stand_in_the_template_as_they_are(monkeypatch):
+    monkeypatch.setattr("saliency_stats.commands.init.primary_tests", lambda: ["a<b & 'c'"])
+    assert "a<b & 'c'" in study_text("phantom")

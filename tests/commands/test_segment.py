@@ -2,6 +2,8 @@
 
 import json
 import sys
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ import tifffile
 from PIL import Image
 
 from saliency_stats.cohort.phantom.phantom import Phantom
+from saliency_stats.commands import segment as module
 from saliency_stats.commands.segment import parameters_of, pixel_size, segment_images
 from saliency_stats.compartments import CompartmentParameters, estimate_stains, segment, to_codes
 from saliency_stats.errors import PatchError, StorageError, StudyError
@@ -216,6 +219,63 @@ def test_a_tiff_that_does_not_tell(tmp_path, options, reason):
     assert reason in str(caught.value)
     assert f"{other}: only a TIFF tells its µm per pixel" in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("mpp", "sound"), [(0.05, True), (0.0499, False), (10.0, True), (10.01, False)], ids=str)
+def test_the_ends_of_what_a_microscope_gives(tmp_path, mpp, sound):
+    path = tiff(tmp_path / "a.tif", resolution=(10_000 / mpp, 10_000 / mpp), resolutionunit="CENTIMETER")
+    if sound:
+        assert pixel_size(path) == mpp
+        module._check_mpp(mpp)
+    else:
+        with pytest.raises(PatchError, match=f"say {mpp:.4g} µm per pixel, which no microscope gives"):
+            pixel_size(path)
+
+
+@pytest.mark.parametrize(("x", "square"), [(20_150, True), (19_850, True), (20_300, False), (19_700, False)])
+def test_sides_may_differ_by_a_hundredth(tmp_path, x, square):
+    path = tiff(tmp_path / "a.tif", resolution=(x, 20_000), resolutionunit="CENTIMETER")
+    if square:
+        assert pixel_size(path) == pytest.approx(10_000 / x, rel=1e-5)
+    else:
+        with pytest.raises(PatchError, match="not square"):
+            pixel_size(path)
+
+
+class Tags(dict):
+    """Stands for the tags of a TIFF."""
+
+    def valueof(self, code, default=None):
+        return self.get(code, default)
+
+
+@pytest.mark.parametrize(
+    ("tags", "mpp"),
+    [
+        ({282: (20_000, 1), 283: (20_000, 1), 296: 3}, 0.5),
+        ({282: (40_000, 2), 283: (40_000, 2), 296: 3}, 0.5),
+        # inches unless it says otherwise
+        ({282: (101_600, 1), 283: (101_600, 1)}, 0.25),
+        ({296: 3}, None),
+        ({282: (20_000, 1), 296: 3}, None),
+        ({282: (0, 1), 283: (0, 1), 296: 3}, None),
+        ({282: (20_000, 0), 283: (20_000, 0), 296: 3}, None),
+        ({282: (20_000, 1, 1), 283: (20_000, 1, 1), 296: 3}, None),
+        ({282: 20_000, 283: 20_000, 296: 3}, None),
+        ({282: (20_000, 1), 283: (20_000, 1), 296: 1}, None),
+    ],
+)
+def test_a_resolution_is_two_fractions_and_a_length(monkeypatch, tmp_path, tags, mpp):
+    class File:
+        pages = SimpleNamespace(first=SimpleNamespace(tags=Tags(tags)))
+        imagej_metadata = None
+
+    monkeypatch.setattr(module.tifffile, "TiffFile", lambda _: nullcontext(File))
+    if mpp is None:
+        with pytest.raises(PatchError, match="the TIFF has no resolution in inches, centimetres or µm"):
+            pixel_size(tmp_path / "a.tiff")
+    else:
+        assert pixel_size(tmp_path / "a.tiff") == mpp
 
 
 def test_several_tiffs_of_one_scale_are_one_note(tmp_path):

@@ -1,25 +1,31 @@
+"""The device, how many batches fit, and the switches for the same result twice."""
+
+import ctypes
+import os
 import platform
+import sys
 from types import SimpleNamespace
 
 import psutil
 import pytest
 import torch
 
-from saliency_stats.execution.device import release_memory, usual_workers
+from saliency_stats.errors import StudyError
+from saliency_stats.execution.device import choose, make_deterministic, release_memory, usual_workers
 
 CPU = torch.device("cpu")
 
 
-def test_as_many_units_at_a_time_as_threads_in_half_of_the_memory(monkeypatch):
+def test_as_many_batches_at_a_time_as_threads_in_half_of_the_memory(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=4e9))
     assert usual_workers(CPU, 1e8) == 8
     assert usual_workers(CPU, 0.6e9) == 3
-    # a unit that does not fit is still worked on
+    # a batch that does not fit is still worked on
     assert usual_workers(CPU, 1e11) == 1
 
 
-def test_one_unit_at_a_time_on_a_gpu(monkeypatch):
+def test_one_batch_at_a_time_on_a_gpu(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     assert usual_workers(torch.device("cuda"), 1e6) == 1
 
@@ -35,3 +41,64 @@ def test_freed_memory_goes_back_to_the_system():
     release_memory()
     assert process.memory_info().rss < before - 200e6
     assert len(kept) == 30
+
+
+@pytest.mark.parametrize(("system", "calls"), [("linux", [0]), ("darwin", [])])
+def test_memory_is_trimmed_on_linux_alone(monkeypatch, system, calls):
+    seen = []
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(malloc_trim=seen.append))
+    release_memory()
+    assert seen == calls
+
+
+def test_another_c_library_has_nothing_to_trim(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace())
+    release_memory()
+
+
+@pytest.mark.parametrize(
+    ("there", "name", "chosen"),
+    [
+        (True, "auto", "cuda"),
+        (False, "auto", "cpu"),
+        (True, "cpu", "cpu"),
+        (False, "cpu", "cpu"),
+        (True, "cuda", "cuda"),
+    ],
+)
+def test_a_gpu_is_used_where_there_is_one(monkeypatch, there, name, chosen):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    assert choose(name) == torch.device(chosen)
+
+
+def test_a_gpu_that_is_not_there_is_not_replaced(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(StudyError, match=r"--device cuda: torch finds no CUDA device; .*Use --device cpu or auto"):
+        choose("cuda")
+
+
+@pytest.fixture
+def switches(monkeypatch):
+    """Switches of torch as somebody else left them; they are put back."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    torch.use_deterministic_algorithms(mode=False)
+    yield
+    torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+
+
+@pytest.mark.usefixtures("switches")
+@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+def test_kernels_are_deterministic_and_the_manifest_is_told(kind):
+    found = make_deterministic(torch.device(kind))
+    assert found == {
+        "deterministic_algorithms": True,
+        "cudnn_benchmark": kind == "cpu",
+        "cpu_threads": torch.get_num_threads(),
+    }
+    # some kernels of CUDA have no deterministic twin: they are named, and the run goes on
+    assert torch.is_deterministic_algorithms_warn_only_enabled() == (kind == "cuda")
+    assert os.environ.get("CUBLAS_WORKSPACE_CONFIG") == (":4096:8" if kind == "cuda" else None)

@@ -10,21 +10,21 @@ from saliency_stats.execution.engine import Futures, Threads, one_thread
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_results_come_in_the_order_of_the_units(workers):
-    def slow_first(unit):
-        time.sleep(0.05 if unit == 3 else 0)
-        return unit * 2
+def test_results_come_in_the_order_of_the_batches(workers):
+    def slow_first(batch):
+        time.sleep(0.05 if batch == 3 else 0)
+        return batch * 2
 
     assert list(Threads(workers).map(slow_first, [3, 1, 2])) == [6, 2, 4]
 
 
-def test_units_are_worked_on_side_by_side():
+def test_batches_are_worked_on_side_by_side():
     meeting = threading.Barrier(2, timeout=10)
     assert len(list(Threads(2).map(lambda _: meeting.wait(), range(4)))) == 4
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_unit_has_one_thread_of_torch_and_the_others_come_back(workers):
+def test_a_batch_has_one_thread_of_torch_and_the_others_come_back(workers):
     """Otherwise the sums, and with them the bytes of the tables, depend on how many there are."""
     before = torch.get_num_threads()
     torch.set_num_threads(3)
@@ -39,25 +39,25 @@ def test_a_unit_has_one_thread_of_torch_and_the_others_come_back(workers):
 def test_an_error_ends_the_work_and_is_passed_on(workers):
     done = []
 
-    def fail_at_two(unit):
-        if unit == 2:
-            raise ValueError("unit 2")
+    def fail_at_two(batch):
+        if batch == 2:
+            raise ValueError("batch 2")
         time.sleep(0.01)
-        done.append(unit)
+        done.append(batch)
 
-    with pytest.raises(ValueError, match="unit 2"):
+    with pytest.raises(ValueError, match="batch 2"):
         list(Threads(workers).map(fail_at_two, range(1000)))
     # what was finished is kept, what had not begun is not begun
     assert {0, 1} <= set(done)
     assert len(done) < 20
 
 
-def test_no_further_unit_is_begun_once_nobody_asks():
+def test_no_further_batch_is_begun_once_nobody_asks():
     done = []
 
-    def note(unit):
+    def note(batch):
         time.sleep(0.01)
-        done.append(unit)
+        done.append(batch)
 
     results = Threads(2).map(note, range(1000))
     next(results)

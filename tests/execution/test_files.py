@@ -121,13 +121,13 @@ def test_a_full_disk(small_disk):
     assert (small_disk / "a.csv").read_text() == "old\n"
 
 
-def test_a_full_disk_while_a_unit_is_stored(small_disk):
+def test_a_full_disk_while_a_batch_is_stored(small_disk):
     store = Store(small_disk)
     with pytest.raises(StorageError, match="no disk space left while writing"):
-        store.compute_once("unit", lambda: {"ledger": LARGE.head(10), "profile": LARGE})
+        store.compute_once("batch", lambda: {"ledger": LARGE.head(10), "profile": LARGE})
     assert names(small_disk / "work" / "batches") == []
     # with space again the same run goes on
-    assert len(kept(store, "unit", lambda: {"ledger": LARGE.head(10)})["ledger"]) == 10
+    assert len(kept(store, "batch", lambda: {"ledger": LARGE.head(10)})["ledger"]) == 10
 
 
 def test_a_disk_too_small_for_the_run(small_disk):

@@ -1,7 +1,10 @@
-import time
+"""Progress is shown to a person in a terminal, and the time of each stage is kept."""
+
+from types import SimpleNamespace
 
 import pytest
 
+from saliency_stats.execution import progress as module
 from saliency_stats.execution.progress import Progress
 
 
@@ -31,16 +34,26 @@ def test_lines_go_to_stderr(capsys):
 
 
 @pytest.mark.parametrize("show", [True, False])
-def test_times_of_a_stage_add_up(show):
+def test_times_of_a_stage_add_up(monkeypatch, show):
+    clock = iter([10.0, 12.5, 20.0, 21.0, 30.0, 30.25])
     progress = Progress(show=show)
-    for _ in range(2):
-        with progress.stage("train", 1):
-            time.sleep(0.02)
-    with progress.stage("report", 1):
-        pass
-    assert list(progress.seconds) == ["train", "report"]
-    assert 0.04 <= progress.seconds["train"] < 2
-    assert progress.seconds["report"] < progress.seconds["train"]
+    monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    for name in ("train", "train", "report"):
+        with progress.stage(name, 1) as bar:
+            assert bar.n == 0
+    assert progress.seconds == {"train": 3.5, "report": 0.25}
+
+
+def test_by_default_only_a_terminal_is_written_to(monkeypatch):
+    for terminal in (True, False):
+        monkeypatch.setattr(module.sys, "stderr", SimpleNamespace(isatty=lambda terminal=terminal: terminal))
+        assert Progress().show is terminal
+
+
+def test_what_is_counted_is_named(capsys):
+    with Progress(show=True).stage("segment", 2, unit="image") as bar:
+        bar.update(2)
+    assert "image/s" in capsys.readouterr().err
 
 
 def test_a_stage_that_fails_is_not_timed_and_its_error_comes_through(capsys):

@@ -1,5 +1,7 @@
 """The schema of artefacts: types that tables have wherever they come from, and one list behind all lists."""
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -29,6 +31,18 @@ def test_kinds():
         *("text", "number", "flag", "number", None)
     ]
     assert TABLE.required == ("slide_id", "magnification", "correct")
+
+
+def test_by_default_a_finished_run_has_it_and_it_does_not_change():
+    assert (TABLE.optional, TABLE.readers, TABLE.may_have_text) == (False, (), ())
+    with pytest.raises(FrozenInstanceError):
+        TABLE.optional = True
+
+
+def test_a_finished_run_may_do_without_what_only_some_studies_ask_for():
+    assert {name for name, table in TABLES.items() if not table.optional} == {
+        *("patches", "predictions", "ledger", "metrics", "selection", "profile", "contrasts"),
+    }
 
 
 def test_types_do_not_depend_on_where_a_table_comes_from():

@@ -255,7 +255,7 @@ def test_without_fresh_everything_stays(tmp_path):
 # --- once -------------------------------------------------------------------------------------------
 
 
-def unit_tables():
+def batch_tables():
     return {
         "ledger": pd.DataFrame(
             {"patch_id": ["007", ""], "share": [0.1 + 0.2, np.nan], "n": np.array([1, 2], np.int32)}
@@ -264,25 +264,25 @@ def unit_tables():
     }
 
 
-def test_a_unit_is_computed_once(tmp_path):
+def test_a_batch_is_computed_once(tmp_path):
     store, calls = Store(tmp_path), []
 
     def compute():
         calls.append(1)
-        return unit_tables()
+        return batch_tables()
 
     first, second = kept(store, "a", compute), kept(Store(tmp_path), "a", compute)
     assert len(calls) == 1
     assert sorted(first) == sorted(second) == ["ledger", "profile"]
-    for name, table in unit_tables().items():
+    for name, table in batch_tables().items():
         pd.testing.assert_frame_equal(first[name], second[name])
         pd.testing.assert_frame_equal(first[name], table, check_dtype=False)
         assert first[name].select_dtypes("number").dtypes.equals(table.select_dtypes("number").dtypes)
 
 
-def test_units_do_not_see_each_other(tmp_path):
+def test_batches_do_not_see_each_other(tmp_path):
     store = Store(tmp_path)
-    store.compute_once("a", unit_tables)
+    store.compute_once("a", batch_tables)
     other = kept(store, "b", lambda: {"nuclei": pd.DataFrame({"n": [5]})})
     assert list(other) == ["nuclei"]
     assert names(tmp_path / "work" / "batches") == [
@@ -300,16 +300,16 @@ def test_a_crash_while_computing_stores_nothing(tmp_path, error):
     with pytest.raises(error):
         store.compute_once("a", crash)
     assert not (tmp_path / "work" / "batches" / "a").exists()
-    assert len(kept(store, "a", unit_tables)["ledger"]) == 2
+    assert len(kept(store, "a", batch_tables)["ledger"]) == 2
 
 
-def test_killed_between_two_tables_the_unit_is_computed_again(tmp_path):
-    """Half a unit on disk, as `kill -9` leaves it, must not pass for a whole one."""
+def test_killed_between_two_tables_the_batch_is_computed_again(tmp_path):
+    """Half a batch on disk, as `kill -9` leaves it, must not pass for a whole one."""
     half = tmp_path / "work" / "batches" / ".a.partial"
     half.mkdir(parents=True)
     pd.DataFrame({"wrong": [1]}).to_parquet(half / "wrong.parquet")
     (half / "ledger.parquet").write_bytes(b"PAR1 half a fi")
-    assert sorted(kept(Store(tmp_path), "a", unit_tables)) == ["ledger", "profile"]
+    assert sorted(kept(Store(tmp_path), "a", batch_tables)) == ["ledger", "profile"]
     assert not half.exists()
 
 
@@ -321,14 +321,14 @@ def test_no_space_while_storing(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(pd.DataFrame, "to_parquet", full)
         with pytest.raises(StorageError, match="no disk space left"):
-            Store(tmp_path).compute_once("a", unit_tables)
+            Store(tmp_path).compute_once("a", batch_tables)
     assert names(tmp_path / "work" / "batches") == []
-    assert len(kept(Store(tmp_path), "a", unit_tables)["ledger"]) == 2
+    assert len(kept(Store(tmp_path), "a", batch_tables)["ledger"]) == 2
 
 
-def test_units_of_a_finished_run_can_be_forgotten(tmp_path):
+def test_batches_of_a_finished_run_can_be_forgotten(tmp_path):
     store = Store(tmp_path)
-    store.compute_once("a", unit_tables)
+    store.compute_once("a", batch_tables)
     store.forget_batches()
     assert names(tmp_path / "work") == []
     store.forget_batches()

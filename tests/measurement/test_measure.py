@@ -1,7 +1,7 @@
-"""A unit of work: nothing is computed twice, and what is shared changes no number."""
+"""One batch: nothing is computed twice, what is shared changes no number, and rows say whose they are."""
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from functools import partial
 
 import numpy as np
@@ -10,21 +10,29 @@ import pytest
 import torch
 from torch import nn
 
-from saliency_stats.attribution import DistanceBins, Maps, Memberships
+from saliency_stats.attribution import DistanceBins, Maps, Memberships, ledger, profiles, relevance, signed_distance_um
+from saliency_stats.classifier.samples import targets_of, to_tensor
 from saliency_stats.cohort import Phantom, PhantomCohort, PhantomCohortSize
-from saliency_stats.compartments import CompartmentParameters, estimate_stains, nucleus_finder, segmentation, view
+from saliency_stats.compartments import (
+    CompartmentParameters,
+    estimate_stains,
+    nucleus_finder,
+    segmentation,
+    to_codes,
+    view,
+)
 from saliency_stats.compartments.variants import VARIANTS
 from saliency_stats.execution.engine import Threads
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store
-from saliency_stats.measurement import measure as unit_of_work
+from saliency_stats.measurement import measure as measuring
 from saliency_stats.measurement.batch import Batch
 from saliency_stats.measurement.measure import Measurement
 from saliency_stats.measurement.multiverse import Multiverse
-from saliency_stats.saliency.maps import MapKey, MapPlan
+from saliency_stats.saliency.maps import MapKey, MapPlan, network_maps
 from saliency_stats.study.examples import write_examples
 
-UNIT = Batch("000000", (0, 1, 2), 20.0, measured=True)
+BATCH = Batch("000000", (0, 1, 2), 20.0, measured=True)
 PLAN = MapPlan(
     ("gradient", "gradient_x_input"), ("l2", "l1"), ("randomised", "sobel", "haematoxylin", "eosin", "shift")
 )
@@ -73,9 +81,9 @@ def counted(monkeypatch):
         monkeypatch.setattr(module, name, counting)
 
     for module, name in (
-        (unit_of_work, "concentrations"),
+        (measuring, "concentrations"),
         (view, "concentrations"),
-        (unit_of_work, "view_of"),
+        (measuring, "view_of"),
         (segmentation, "weighed"),
     ):
         count(module, name)
@@ -91,15 +99,15 @@ def test_nuclei_views_stains_and_cells_are_computed_once(counted, mpp):
         asked.extend(views)
         return usual(views)
 
-    tables = measurement(mpp, multiverse=CROSSING, finder=finder)(UNIT)
+    tables = measurement(mpp, multiverse=CROSSING, finder=finder)(BATCH)
     assert tables["crossed"]["segmentation"].nunique() == len(CHOSEN)
-    assert len(asked) == len(UNIT.rows)
-    assert counted["view_of"] == len(UNIT.rows)
+    assert len(asked) == len(BATCH.rows)
+    assert counted["view_of"] == len(BATCH.rows)
     # an enlarged view has stains of its own
-    assert counted["concentrations"] == len(UNIT.rows) * (1 if mpp == 0.5 else 2)
+    assert counted["concentrations"] == len(BATCH.rows) * (1 if mpp == 0.5 else 2)
     # once for the study and once for each way to have other nuclei
     others = {(variant.probability, variant.grow_um) for variant in CROSSING.variants if variant != VARIANTS[0]}
-    assert counted["weighed"] == len(UNIT.rows) * (1 + len(others))
+    assert counted["weighed"] == len(BATCH.rows) * (1 + len(others))
 
 
 def test_each_map_and_the_memberships_are_looked_at_once(monkeypatch):
@@ -111,7 +119,7 @@ def test_each_map_and_the_memberships_are_looked_at_once(monkeypatch):
             usual(self, *args, **options)
 
         monkeypatch.setattr(kind, "__init__", remembered)
-    tables = measurement()(UNIT)
+    tables = measurement()(BATCH)
     maps = tables["ledger"][["model", "method", "reduction"]].drop_duplicates()
     assert made == {Maps: len(maps), Memberships: 1}
     assert len(maps) == 2 * 2 * 2 + 3 + 1
@@ -119,9 +127,9 @@ def test_each_map_and_the_memberships_are_looked_at_once(monkeypatch):
 
 @pytest.mark.parametrize("mpp", [0.5, 1.0])
 def test_a_crossing_changes_no_other_table(mpp):
-    plain = measurement(mpp)(UNIT)
+    plain = measurement(mpp)(BATCH)
     finder = nucleus_finder("builtin", probability_offset=-0.1)
-    crossed = measurement(mpp, multiverse=CROSSING, finder=finder)(UNIT)
+    crossed = measurement(mpp, multiverse=CROSSING, finder=finder)(BATCH)
     assert set(crossed) - set(plain) == {"crossed"}
     assert len(plain["nuclei"]) > 3
     for name, table in plain.items():
@@ -129,7 +137,7 @@ def test_a_crossing_changes_no_other_table(mpp):
 
 
 def test_the_usual_segmentation_has_the_shares_of_the_ledger():
-    tables = measurement(multiverse=CROSSING, finder=nucleus_finder("builtin", probability_offset=-0.1))(UNIT)
+    tables = measurement(multiverse=CROSSING, finder=nucleus_finder("builtin", probability_offset=-0.1))(BATCH)
     key = ["patch_id", *MapKey._fields]
     crossed = tables["crossed"]
     assert crossed.groupby(["segmentation", *MapKey._fields]).ngroups == len(CHOSEN) * 4
@@ -148,8 +156,8 @@ def test_examples_are_shown_under_the_studys_own_map_alone(tmp_path, monkeypatch
     made = []
     examine = Measurement.examine
 
-    def remembered(self, unit):
-        found = examine(self, unit)
+    def remembered(self, batch):
+        found = examine(self, batch)
         made.append(found.maps)
         return found
 
@@ -158,7 +166,161 @@ def test_examples_are_shown_under_the_studys_own_map_alone(tmp_path, monkeypatch
     write_examples(Store(tmp_path), measured, chosen, Progress(show=False), Threads(1))
     (maps,) = made
     assert set(maps) == {MapKey(model, "gradient", "l2") for model in ("trained", "randomised")}
-    (whole,) = Threads(1).map(partial(examine, measured), [replace(UNIT, rows=(0,))])
+    (whole,) = Threads(1).map(partial(examine, measured), [replace(BATCH, rows=(0,))])
     assert set(whole.maps) == set(PLAN.keys(["trained", "randomised"]))
     for key, one in maps.items():
         np.testing.assert_array_equal(one.raw, whole.maps[key].raw)
+
+
+# --- whose rows they are ---
+
+
+@pytest.fixture(scope="module")
+def small():
+    """Few maps, no scores, and the phantoms' own compartments, which are quick to get."""
+    return replace(
+        measurement(), plan=MapPlan(reductions=("l2",), controls=("randomised", "sobel")), scores=False, finder=None
+    )
+
+
+def read(measured):
+    """Read the pixels of the batch, as networks see them."""
+    return to_tensor(np.stack([measured.cohort.read(row).image for row in BATCH.rows]), torch.device("cpu"))
+
+
+def test_of_a_batch_that_is_not_measured_there_are_predictions_of_the_trained_network_alone(small):
+    tables = small(replace(BATCH, measured=False))
+    assert list(tables) == ["predictions"]
+    found = tables["predictions"]
+    assert found["model"].tolist() == ["trained"] * 3
+    assert found["patch_id"].tolist() == small.table["patch_id"].iloc[:3].tolist()
+    logits = small.models[20.0]["trained"](read(small)).double().numpy()
+    np.testing.assert_array_equal(found[["logit_benign", "logit_malignant"]], logits)
+
+
+def test_of_a_measured_batch_there_are_predictions_of_every_network(small):
+    tables = small(BATCH)
+    assert list(tables) == ["predictions", "ledger", "profile", "nuclei"]
+    found = tables["predictions"]
+    assert found.index.tolist() == list(range(6))
+    assert found["model"].tolist() == ["trained"] * 3 + ["randomised"] * 3
+    for model, rows in found.groupby("model"):
+        logits = small.models[20.0][model](read(small)).numpy()
+        np.testing.assert_allclose(rows[["logit_benign", "logit_malignant"]], logits, rtol=1e-5)
+
+
+def test_the_ledgers_rows_are_those_of_their_patch_and_map(small):
+    measured = replace(small, scores=True)
+    examined = measured.examine(BATCH)
+    rows = measured(BATCH)["ledger"]
+    identity = ["patch_id", "slide_id", "patient_id", "label", "split", "magnification"]
+    assert list(rows.columns[:9]) == [*identity, "model", "method", "reduction"]
+    assert len(rows) == 3 * 3 * 4
+    for key, maps in examined.maps.items():
+        part = rows[(rows[["model", "method", "reduction"]] == list(key)).all(axis=1)].reset_index(drop=True)
+        expected = ledger(maps, examined.memberships, min_area=0.02)
+        wanted = measured.table.set_index("patch_id", drop=False).loc[expected["patch"], identity]
+        wanted = wanted.reset_index(drop=True)
+        pd.testing.assert_frame_equal(part[identity], wanted, check_dtype=False)
+        pd.testing.assert_frame_equal(part[list(expected.columns[1:])], expected.drop(columns="patch"))
+        scored = relevance(maps, examined.memberships).drop(columns=["patch", "compartment"])
+        pd.testing.assert_frame_equal(part[list(scored.columns)], scored)
+    assert "relevance_rank" not in small(BATCH)["ledger"]
+    assert (replace(small, min_area=0.9)(BATCH)["ledger"]["status"] != rows["status"]).any()
+
+
+def test_profiles_and_nuclei_say_whose_they_are(small):
+    tables = small(BATCH)
+    one = [small(replace(BATCH, rows=(row,))) for row in BATCH.rows]
+    for name, keys in (("profile", ["patch_id", "model", "distance_um"]), ("nuclei", ["patch_id", "nucleus_id"])):
+        alone = pd.concat([part[name] for part in one]).sort_values(keys).reset_index(drop=True)
+        found = tables[name].sort_values(keys).reset_index(drop=True)
+        pd.testing.assert_frame_equal(found, alone, check_exact=False, rtol=1e-5)
+        assert found["patch_id"].nunique() == 3
+        assert (found["magnification"] == 20.0).all()
+    examined = small.examine(BATCH)
+    own = [examined.maps[small.plan.own(model)] for model in ("trained", "randomised")]
+    distances = [signed_distance_um(found.instances > 0, 0.5) for found in examined.segmentations]
+    expected = profiles(own, distances, small.bins).drop(columns=["patch", "map"])
+    pd.testing.assert_frame_equal(tables["profile"][list(expected.columns)], expected)
+    assert set(tables["profile"]["model"]) == {"trained", "randomised"}
+    assert set(tables["profile"]["method"]) == {"gradient"}
+    assert list(tables["nuclei"].columns[:2]) == ["patch_id", "magnification"]
+    assert tables["nuclei"].index.tolist() == list(range(len(tables["nuclei"])))
+
+
+def test_the_logit_that_is_explained_is_that_of_the_label_or_the_chosen_one(small):
+    labels = torch.from_numpy(targets_of(small.table.iloc[:3]))
+    chosen = small.models[20.0]["trained"](read(small)).argmax(dim=1)
+    assert not torch.equal(labels, chosen)
+    ids = small.table["patch_id"].tolist()[:3]
+    for target, wanted in (("correct", labels), ("predicted", chosen)):
+        examined = replace(small, target=target).examine(BATCH)
+        assert examined.target.tolist() == wanted.tolist()
+        _, maps = network_maps(small.models[20.0], read(small), wanted, ids, small.plan)
+        for key, values in maps.items():
+            np.testing.assert_array_equal(examined.maps[key].raw, values)
+
+
+def test_what_measures_does_not_change(small):
+    with pytest.raises(FrozenInstanceError):
+        small.target = "predicted"
+
+
+def test_maps_are_kept_where_they_are_asked_for(small):
+    examined = small.examine(BATCH)
+    rows = replace(small, keep=True)(BATCH)["maps"]
+    assert rows["model"].tolist() == ["trained"] * 3 + ["randomised"] * 3
+    assert rows["patch_id"].tolist() == small.table["patch_id"].tolist()[:3] * 2
+    assert (rows[["magnification", "height_px", "width_px"]] == [20.0, 96, 96]).all(axis=None)
+    own = examined.own(small.plan)
+    for at, row in enumerate(rows.to_dict("records")):
+        values = np.frombuffer(row["saliency"], "<f4").reshape(96, 96)
+        np.testing.assert_array_equal(values, own[row["model"]][at % 3])
+
+
+def test_the_phantoms_own_compartments_may_be_taken(small):
+    examined = small.examine(BATCH)
+    assert (examined.views, examined.found) == ([], [])
+    for row, found in zip(BATCH.rows, examined.segmentations, strict=True):
+        patch = small.cohort.read(row)
+        np.testing.assert_array_equal(found.instances, patch.instances)
+        np.testing.assert_array_equal(to_codes(found.memberships), patch.truth)
+
+
+def test_compartments_of_slides_are_segmented_elsewhere(small):
+    asked = []
+
+    class Elsewhere:
+        def segmentations(self, rows):
+            asked.append(rows["patch_id"].tolist())
+            return ["one", "two", "three"]
+
+    examined = replace(small, finder=nucleus_finder("builtin"), multiscale=Elsewhere()).examine(BATCH)
+    assert (examined.views, examined.found, examined.segmentations) == ([], [], ["one", "two", "three"])
+    assert asked == [small.table["patch_id"].tolist()[:3]]
+
+
+def test_what_only_some_studies_ask_for(small):
+    asked = []
+
+    class Replacing:
+        def tables(self, rows, *others):
+            asked.append((rows, others))
+            return {"ablation": pd.DataFrame({"asked": [1]})}
+
+    table = small.table.assign(replaced=[False, True] * 3)
+    measured = replace(small, table=table, ablations=Replacing(), plan=MapPlan(controls=("shift",)))
+    tables = measured(replace(BATCH, rows=(1, 2)))
+    assert list(tables) == ["predictions", "ledger", "profile", "nuclei", "shift", "ablation"]
+    assert tables["shift"]["patch_id"].tolist() == table["patch_id"].tolist()[1:3]
+    assert tables["shift"]["label"].tolist() == table["label"].tolist()[1:3]
+    ((rows, (patches, segmentations, logits, target, network, device)),) = asked
+    assert rows["replaced"].tolist() == [True, False]
+    assert rows["mpp"].tolist() == [0.5, 0.5]
+    assert len(patches) == len(segmentations) == len(logits) == len(target) == 2
+    np.testing.assert_array_equal(
+        logits, tables["predictions"].query("model == 'trained'")[["logit_benign", "logit_malignant"]]
+    )
+    assert network is small.models[20.0]["trained"]
+    assert device == torch.device("cpu")

@@ -1,7 +1,9 @@
 """Compartments carried down: areas are kept, memberships sum to 1, the middle is the middle."""
 
+import pickle
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import FrozenInstanceError, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saliency_stats.compartments import CompartmentParameters
+from saliency_stats.compartments import CompartmentParameters, Segmentation, downsample
+from saliency_stats.measurement import multiscale as module
 from saliency_stats.measurement.multiscale import MultiscaleCompartments, downscaled
 
 
@@ -76,3 +79,61 @@ def test_a_place_that_two_workers_want_at_once_is_segmented_once(tmp_path, monke
         fine, coarse = pool.map(carried.segmentations, rows)
     assert len(begun) == 1
     assert fine[0].memberships.shape == coarse[0].memberships.shape == (4, 16, 16)
+
+
+TILING = SimpleNamespace(mpps=(2.0, 0.5), size_px=8, widest_um=16.0)
+
+
+class Slides:
+    """Stands for a cohort of slides; remembers which fields were read."""
+
+    tiling = TILING
+
+    def __init__(self):
+        self.asked = []
+
+    def field(self, index, side, mpp):
+        self.asked.append((index, side, mpp))
+        return np.full((side, side, 3), index, np.uint8)
+
+
+def test_the_widest_field_is_segmented_at_the_finest_resolution_and_kept(tmp_path, monkeypatch):
+    shares, instances = field(2, 32)
+    members = (shares / 255 * np.linspace(0.5, 0.9, 32) + 0.05).astype(np.float32)
+    seen = []
+
+    def view_of(image, mpp, parameters, stains):
+        seen.append((image.shape, mpp, parameters, stains))
+        return "view"
+
+    def segment_batch(views, finder):
+        assert (views, finder) == (["view"], "finder")
+        return [Segmentation(instances, members, np.arange(9.0))]
+
+    monkeypatch.setattr(module, "view_of", view_of)
+    monkeypatch.setattr(module, "segment_batch", segment_batch)
+    slides, parameters = Slides(), CompartmentParameters(cytoplasm_um=7.0)
+    carried = MultiscaleCompartments(slides, tmp_path, "finder", parameters, {"g": "stains of g"})
+    rows = pd.DataFrame({"patch_id": ["p", "p"], "mpp": [2.0, 0.5], "stain_group": "g"}, index=[4, 5])
+    coarse, fine = carried.segmentations(rows)
+    assert slides.asked == [(4, 32, 0.5)]
+    assert seen == [((32, 32, 3), 0.5, parameters, "stains of g")]
+    kept = np.rint(members * 255)
+    whole = kept / kept.sum(axis=0)
+    np.testing.assert_allclose(coarse.memberships, downsample(whole, 4), atol=1e-6)
+    np.testing.assert_allclose(fine.memberships, whole[:, 12:20, 12:20], atol=1e-6)
+    np.testing.assert_array_equal(coarse.instances, instances[2::4, 2::4])
+    np.testing.assert_array_equal(fine.instances, instances[12:20, 12:20])
+    for found in (coarse, fine):
+        assert found.memberships.dtype == np.float32
+        assert found.probabilities.tolist() == list(range(9))
+    assert [path.name for path in tmp_path.iterdir()] == ["p.npz"]
+    with pytest.raises(FrozenInstanceError):
+        carried.folder = tmp_path / "other"
+    assert "_locks" not in repr(carried)
+    with pytest.raises(ValueError, match="init=False"):
+        replace(carried, _locks={})
+    # another process finds what is there
+    other = pickle.loads(pickle.dumps(replace(carried, stains={})))  # noqa: S301  (our own bytes)
+    np.testing.assert_array_equal(other.segmentations(rows)[0].memberships, coarse.memberships)
+    assert other.cohort.asked == slides.asked

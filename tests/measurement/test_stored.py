@@ -1,9 +1,11 @@
 """A batch is measured once, and its maps are kept by model."""
 
 import pickle
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from saliency_stats.execution.store import Store
 from saliency_stats.measurement.batch import Batch
@@ -28,6 +30,8 @@ def test_what_is_stored_is_not_measured_again(tmp_path):
     work(BATCH)
     work(BATCH)
     assert Counting.calls == 1
+    with pytest.raises(FrozenInstanceError):
+        work.folder = tmp_path / "other"
     assert Store(tmp_path).read_batch(BATCH.name)["ledger"]["rows"].tolist() == [0, 1]
 
 

@@ -1,5 +1,7 @@
 """The registry of controls: each is made in one way, and says what the tables and figures call it."""
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 
@@ -37,6 +39,16 @@ def test_who_is_shown_where():
     assert [name for name, control in CONTROLS.items() if control.every_method] == ["randomised"]
     groups = [control.group for control in CONTROLS.values()]
     assert groups == [*["networks"] * 3, *["images alone"] * 3, "spatial null"]
+
+
+def test_a_control_does_not_change_and_is_made_by_names():
+    control = Control(name="mine", group="networks", words="mine", models={"mine": "mine"}, map=np.mean)
+    assert not control.every_method
+    assert not control.shown
+    with pytest.raises(FrozenInstanceError):
+        control.shown = True
+    with pytest.raises(TypeError, match="positional"):
+        Control("mine")
 
 
 @pytest.mark.parametrize("ways", [{}, {"map": np.mean, "move": np.roll}])

@@ -1,6 +1,7 @@
 """Which maps are made of a batch: of every network, by every method, and of the controls."""
 
 import pickle
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import torch
 
 from saliency_stats.classifier.densenet import initialise
 from saliency_stats.saliency.maps import MapKey, MapPlan, control_maps, network_maps
+from saliency_stats.saliency.methods import METHODS
+from saliency_stats.seeds import derive
 
 CONTROLS = ("randomised", "cascading", "shuffled", "sobel", "eosin", "shift")
 PLAN = MapPlan(("gradient", "grad_cam"), ("l2", "max"), CONTROLS, seed=3)
@@ -34,6 +37,43 @@ def test_alone_it_makes_what_the_study_judges_by():
     alone = PLAN.alone()
     assert alone.keys(["trained", "randomised"]) == [PLAN.own("trained"), PLAN.own("randomised")]
     assert alone.seed == PLAN.seed
+
+
+def test_by_default_there_is_the_gradient_and_its_length():
+    assert MapPlan() == MapPlan(("gradient",), ("l2",), (), 0)
+    assert MapPlan().keys(["trained"]) == [MapKey("trained", "gradient", "l2")]
+    with pytest.raises(FrozenInstanceError):
+        MapPlan().seed = 1
+
+
+def test_noise_is_drawn_from_the_studys_seed_the_method_and_the_patch(batch, monkeypatch):
+    models, images, target = batch
+    seen = []
+
+    class Noise:
+        name = "noise"
+
+        def attribute(self, _, images, target, seeds):
+            seen.append((len(images), target.tolist(), seeds))
+            return images * torch.tensor([-1.0, 2.0, 0.0]).view(1, 3, 1, 1)
+
+    monkeypatch.setitem(METHODS, "noise", Noise())
+    plan = MapPlan(("noise", "gradient"), ("l1", "max"), seed=8)
+    logits, maps = network_maps(models, images, target, ["a", "b"], plan)
+    assert seen == [(2, [0, 1], [derive(8, "noise", name) for name in ("a", "b")])] * 2
+    # a network that only its own map explains has no gradient from which logits could be taken
+    assert list(maps) == [
+        *(MapKey("trained", method, reduction) for method in ("noise", "gradient") for reduction in ("l1", "max")),
+        *(MapKey("shuffled", "noise", reduction) for reduction in ("l1", "max")),
+    ]
+    for name, model in models.items():
+        np.testing.assert_allclose(logits[name], model(images).detach().numpy(), rtol=1e-4, atol=1e-6)
+        assert logits[name].dtype == np.float64
+    expected = images[:, 0] + 2 * images[:, 1]
+    np.testing.assert_allclose(maps[MapKey("shuffled", "noise", "l1")], expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        maps[MapKey("shuffled", "noise", "max")], torch.maximum(images[:, 0], 2 * images[:, 1]), rtol=1e-6
+    )
 
 
 def test_a_plan_travels():

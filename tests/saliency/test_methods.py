@@ -3,7 +3,7 @@
 import copy
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ from saliency_stats.errors import AttributionError
 from saliency_stats.saliency import DIFFERENTIATED_PX
 from saliency_stats.saliency.captum_methods import DeepLift, GradCam, GuidedBackprop, IntegratedGradients, Occlusion
 from saliency_stats.saliency.gradient_methods import Gradient, GradientTimesInput, ShiftedGradient, SmoothGrad
-from saliency_stats.saliency.methods import METHODS
+from saliency_stats.saliency.methods import METHODS, cost_of, is_one_channel, words_of
 from saliency_stats.saliency.unfolded import PoolOfReLUs, unfolded, without_pooling
 
 TARGET = torch.tensor([0, 1, 1])
@@ -87,6 +87,50 @@ def hidden():
 def slope(network, target):
     """Per image v_c of the linear network, (N, 3, 1, 1)."""
     return (network[3].weight @ network[0].weight[:, :, 0, 0])[target][:, :, None, None]
+
+
+# --- the registry ---
+
+
+def test_every_method_with_its_usual_parameters():
+    assert [repr(method) for method in METHODS.values()] == [
+        "Gradient(in_flight=32)",
+        "ShiftedGradient(in_flight=32, shifts=2)",
+        "SmoothGrad(n_samples=16, noise=0.1, in_flight=32)",
+        "GuidedBackprop(in_flight=32)",
+        "GradientTimesInput(in_flight=32)",
+        "IntegratedGradients(in_flight=32, n_steps=24)",
+        "DeepLift(in_flight=32)",
+        "GradCam(in_flight=32, layer=None)",
+        "Occlusion(in_flight=32, window_px=16, stride_px=8)",
+    ]
+
+
+def test_what_the_report_and_the_estimate_of_costs_need_to_know():
+    known = {
+        name: (words_of(method), cost_of(method), getattr(method, "times_input", False))
+        for name, method in METHODS.items()
+    }
+    assert known == {
+        "gradient": ("gradient", 1.0, False),
+        "shifted_gradient": ("shift-averaged gradient", 4.5, False),
+        "smoothgrad": ("SmoothGrad", 15.0, False),
+        "guided_backprop": ("guided backprop", 1.2, False),
+        "gradient_x_input": ("gradient × input", 1.1, True),
+        "integrated_gradients": ("integrated gradients", 25.0, True),
+        "deeplift": ("DeepLIFT", 6.0, True),
+        "grad_cam": ("Grad-CAM", 0.6, False),
+        "occlusion": ("occlusion", 87.0, False),
+    }
+    assert [name for name, method in METHODS.items() if is_one_channel(method)] == ["grad_cam", "occlusion"]
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.name)
+def test_parameters_are_named_and_do_not_change(method):
+    with pytest.raises(FrozenInstanceError):
+        method.in_flight = 1
+    with pytest.raises(TypeError, match="positional"):
+        type(method)(1)
 
 
 # --- by hand, on a linear network ---
@@ -314,6 +358,26 @@ def test_few_images_are_in_flight_and_the_network_is_left_alone(densenet, images
             assert not hooks
 
 
+@pytest.mark.parametrize(
+    ("method", "parts"),
+    [
+        (Gradient(in_flight=2), [2, 1]),
+        (GradientTimesInput(in_flight=3), [3]),
+        (GuidedBackprop(in_flight=2), [2, 1]),
+        # beside each image its baseline, and the hooks keep as much again
+        (DeepLift(in_flight=9), [4, 2]),
+        (SmoothGrad(n_samples=4, in_flight=5), [5, 5, 2]),
+        (ShiftedGradient(shifts=2, in_flight=3), [3] * 4),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_as_many_images_are_in_flight_as_may_be(linear, method, parts):
+    seen = []
+    with linear[0].register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0]))):
+        method.attribute(linear, pictures(3, 6, 8), TARGET, SEEDS)
+    assert seen == parts
+
+
 @pytest.mark.parametrize("name", sorted(set(METHODS) - {"occlusion"}))
 def test_large_images_are_in_flight_one_at_a_time(densenet, images, name, monkeypatch):
     """All but occlusion keep what the network saw of an image for the way back."""
@@ -344,6 +408,10 @@ def test_noise_is_a_share_of_each_images_range():
     spread = (found - images).std(dim=(1, 2, 3))
     extent = images.amax(dim=(1, 2, 3)) - images.amin(dim=(1, 2, 3))
     torch.testing.assert_close(spread, 0.2 * extent, rtol=0.03, atol=0)
+    for image, seed in enumerate(SEEDS):
+        drawn = torch.randn((3, 64, 64), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        expected = images[image] + 0.2 * extent[image] * drawn
+        torch.testing.assert_close(found[image], expected.float(), rtol=1e-5, atol=1e-6)
 
 
 class Halves(nn.Module):
@@ -395,11 +463,31 @@ def test_a_network_in_training_is_refused(hidden, name):
         (Occlusion, {"stride_px": 0}),
         (Occlusion, {"stride_px": 17}),
         (Gradient, {"in_flight": 0}),
+        (IntegratedGradients, {"in_flight": 0}),
+        (Occlusion, {"in_flight": 0}),
+        (ShiftedGradient, {"in_flight": 0}),
     ],
 )
 def test_parameters_out_of_range_are_refused(make, wrong):
     with pytest.raises(AttributionError, match="or more"):
         make(**wrong)
+
+
+def test_the_smallest_parameters_are_accepted():
+    SmoothGrad(n_samples=1, noise=0.0, in_flight=1)
+    ShiftedGradient(shifts=1, in_flight=1)
+    IntegratedGradients(n_steps=1, in_flight=1)
+    Occlusion(window_px=1, stride_px=1, in_flight=1)
+    with pytest.raises(AttributionError, match=r"^window_px is 16; expected 17 or more$"):
+        Occlusion(stride_px=17)
+
+
+@pytest.mark.parametrize("size", [(7, 8), (8, 7)])
+def test_the_window_of_an_occlusion_may_be_as_large_as_the_image_and_no_larger(linear, size):
+    images = pictures(3, *size)
+    Occlusion(window_px=7, stride_px=7).attribute(linear, images, TARGET, SEEDS)
+    with pytest.raises(AttributionError, match=f"8 px does not fit into images of {size[0]} × {size[1]} px"):
+        Occlusion(window_px=8, stride_px=1).attribute(linear, images, TARGET, SEEDS)
 
 
 def test_what_a_method_cannot_explain_is_refused(linear):
@@ -411,9 +499,11 @@ def test_what_a_method_cannot_explain_is_refused(linear):
         GradCam(layer="3").attribute(linear, images, TARGET, SEEDS)
     with pytest.raises(AttributionError, match="7 px does not fit into images of 6 × 8 px"):
         Occlusion(window_px=7, stride_px=1).attribute(linear, images, TARGET, SEEDS)
-    for pool in (nn.MaxPool2d(3, dilation=2), nn.MaxPool2d(3, ceil_mode=True)):
-        with pytest.raises(AttributionError, match="MaxPool2d"):
-            PoolOfReLUs(pool)
+    for options in ({"dilation": 2}, {"dilation": (1, 2)}, {"dilation": (2, 1)}, {"ceil_mode": True}):
+        with pytest.raises(AttributionError, match=r"MaxPool2d.*; expected max pooling without dilation and ceil_mode"):
+            PoolOfReLUs(nn.MaxPool2d(3, **options))
+    for dilation in (1, (1, 1)):
+        assert PoolOfReLUs(nn.MaxPool2d(3, dilation=dilation)).kernel == (3, 3)
 
 
 def test_captum_is_imported_by_those_who_need_it_only(linear, monkeypatch):

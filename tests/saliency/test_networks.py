@@ -1,6 +1,7 @@
 """Networks of one magnification at a time."""
 
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
@@ -65,6 +66,21 @@ def test_in_another_process_they_are_loaded_anew(folder):
     first, again = found[20.0]["randomised"], other[20.0]["randomised"]
     assert again is not first
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
+
+
+def test_each_has_a_file_of_its_own():
+    assert weights_path(Path("w"), 20.0) == Path("w/trained-20x.safetensors")
+    assert weights_path(Path("w"), 2.5, "shuffled") == Path("w/shuffled-2.5x.safetensors")
+
+
+def test_what_is_kept_is_nobodys_business(folder):
+    found = networks(folder)
+    _ = found[5.0]
+    assert "_kept" not in repr(found)
+    assert "_lock" not in repr(found)
+    for extra in ("_kept", "_lock"):
+        with pytest.raises(TypeError, match=extra):
+            Networks("densenet121", (), 0, folder, (5.0,), CPU, **{extra: None})
 
 
 def test_it_is_a_mapping(folder):

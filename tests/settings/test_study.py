@@ -6,11 +6,13 @@ from typing import NamedTuple, get_args
 
 import annotated_types
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from saliency_stats.errors import StudyError
+from saliency_stats.seeds import derive
 from saliency_stats.settings.cohort import COHORT_KINDS
 from saliency_stats.settings.study import (
     ClassifierSection,
@@ -45,6 +47,16 @@ class Number(NamedTuple):
     bounds: dict[str, float]
     whole: bool
     kind: str
+    default: str
+
+    @property
+    def range(self):
+        """Write the range as mathematicians do: a round bracket leaves its end out."""
+        low = next(
+            f"{mark}{self.bounds[word]:.10g}" for word, mark in (("ge", "["), ("gt", "(")) if word in self.bounds
+        )
+        high = [f"{self.bounds[word]:.10g}{mark}" for word, mark in (("le", "]"), ("lt", ")")) if word in self.bounds]
+        return f"{low}, {high[0] if high else 'inf)'}"
 
     @property
     def outside(self):
@@ -69,7 +81,8 @@ def numbers(section=StudySettings, prefix="", kind="phantom"):
         if kinds & {int, float}:
             words = [mark for mark in entry.metadata if isinstance(mark, annotated_types.BaseMetadata)]
             bounds = {word: getattr(mark, word) for mark in words for word in BOUNDS if hasattr(mark, word)}
-            yield Number(f"{prefix}{name}", bounds, int in kinds, kind)
+            default = "none" if entry.default is None else f"{entry.default:.10g}"
+            yield Number(f"{prefix}{name}", bounds, int in kinds, kind, default)
         for nested in kinds:
             if isinstance(nested, type) and issubclass(nested, Section):
                 kinds_of = {section: found for found, section in COHORT_KINDS.items()}
@@ -104,6 +117,100 @@ def test_parsing_leaves_its_argument_alone():
     content = {"cohort": {"signal": "nucleus"}}
     parse(content, "here")
     assert content == {"cohort": {"signal": "nucleus"}}
+
+
+#: Every number of the study file, written out once more: kind of cohort, key, range, default.
+RANGES = """
+phantom seed [0, 4294967295] 0
+phantom cohort.fractions.train (0, 1) 0.5
+phantom cohort.fractions.valid [0, 1) 0.1
+phantom cohort.fractions.test [0, 1) 0.4
+phantom cohort.min_tissue [0, 1] 0.05
+phantom cohort.min_light [0, 1] 0.18
+phantom cohort.min_focus [0, 1] 0.28
+phantom cohort.cache_mb [0, inf) 1024
+phantom cohort.slides [3, 100000] 24
+phantom cohort.patches_per_slide [2, 100000] 24
+phantom cohort.size_px [32, 4096] 128
+phantom cohort.mpp [0.2, 2.5] 0.5
+phantom cohort.strength [0, 1] 1
+phantom cohort.stain_variation [0, 3] 1
+slides cohort.fractions.train (0, 1) 0.5
+slides cohort.fractions.valid [0, 1) 0.1
+slides cohort.fractions.test [0, 1) 0.4
+slides cohort.min_tissue [0, 1] 0.05
+slides cohort.min_light [0, 1] 0.18
+slides cohort.min_focus [0, 1] 0.28
+slides cohort.cache_mb [0, inf) 1024
+slides cohort.size_px [32, 2048] 256
+slides cohort.patches_per_slide [1, 100000] 50
+slides cohort.spacing_um (0, inf) none
+slides cohort.min_place_tissue [0, 1] 0.5
+slides cohort.central_um (0, inf) none
+slides cohort.min_tumour (0, 1] 0.75
+slides cohort.max_tumour [0, 1) 0
+patches cohort.fractions.train (0, 1) 0.5
+patches cohort.fractions.valid [0, 1) 0.1
+patches cohort.fractions.test [0, 1) 0.4
+patches cohort.min_tissue [0, 1] 0.05
+patches cohort.min_light [0, 1] 0.18
+patches cohort.min_focus [0, 1] 0.28
+patches cohort.cache_mb [0, inf) 1024
+patches cohort.mpp [0.05, 20] none
+phantom classifier.epochs [1, 10000] 12
+phantom classifier.batch_size [2, 4096] 32
+phantom classifier.learning_rate [1e-07, 1] 0.002
+phantom classifier.weight_decay [0, 1] 0.01
+phantom classifier.label_smoothing [0, 0.5] 0
+phantom classifier.patience [1, 10000] 3
+phantom classifier.augmentation.stain [0, 1] 0.15
+phantom classifier.min_balanced_accuracy [0.5, 1) 0.65
+phantom saliency.min_confidence [0.5, 1) 0.8
+phantom saliency.batch_size [1, 1024] 32
+phantom compartments.segmentation_mpp [0.1, 2] 0.5
+phantom compartments.cytoplasm_um [0.5, 50] 15
+phantom compartments.min_area [0, 1) 0.02
+phantom compartments.stain_patches [1, inf) 64
+phantom causal.patches_per_class [0, inf) 6
+phantom causal.curve_steps [0, 50] 0
+phantom statistics.alpha (0, 0.5) 0.05
+phantom statistics.bootstrap_draws [2000, inf) 9999
+phantom statistics.equivalence_margin (0, inf) 0.1
+phantom statistics.min_slides [2, inf) 3
+phantom statistics.reference_magnification (0, inf) 20
+phantom report.examples [1, 20] 3
+"""
+
+
+def test_every_number_has_the_range_and_default_of_the_documentation():
+    assert {f"{one.kind} {one.key} {one.range} {one.default}" for one in NUMBERS} == set(RANGES.split("\n")[1:-1])
+
+
+def test_what_else_the_built_in_study_does():
+    settings = StudySettings()
+    assert (settings.name, settings.controls) == (
+        "phantom",
+        ["randomised", "sobel", "haematoxylin", "eosin", "shift"],
+    )
+    assert (settings.saliency.methods, settings.saliency.reduction) == (["gradient"], "l2")
+    assert (settings.saliency.more_reductions, settings.saliency.target) == ([], "correct")
+    assert settings.causal.replacements == ["mean", "blur", "stain"]
+    assert settings.multiverse.methods == ["gradient", "gradient_x_input", "guided_backprop"]
+    assert settings.multiverse.reductions == ["l2", "l1", "max"]
+    assert (settings.multiverse.segmentations, settings.multiverse.min_confidence) == ([], [0.5, 0.8, 0.9, 0.95])
+    assert settings.statistics_parameters.primary_test == "sign_flip"
+    assert settings.classifier.augmentation.dihedral
+    for off in (settings.saliency.scores, settings.saliency.keep, settings.multiverse.enabled):
+        assert not off
+    assert not settings.statistics.assume_independent
+
+
+def test_the_statistics_take_what_other_sections_say():
+    found = load(
+        None, ("saliency.min_confidence=0.7", "cohort.evaluation_split=valid", "statistics.alpha=0.01", "seed=3")
+    ).statistics_parameters
+    assert (found.min_confidence, found.evaluation_split, found.alpha) == (0.7, "valid", 0.01)
+    assert found.seed == derive(3, "statistics")
 
 
 # --- unknown keys -----------------------------------------------------------------------------------
@@ -207,6 +314,62 @@ def test_every_number_has_a_range():
     assert len(NUMBERS) > 30
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("saliency: {methods: [gradient, gradient]}", "saliency: saliency.methods names one twice"),
+        ("saliency: {reduction: max, more_reductions: [max]}", "saliency: saliency.more_reductions names one twice"),
+        ("saliency: {more_reductions: [l1, l1]}", "saliency: saliency.more_reductions names one twice"),
+        ("causal: {curve_steps: 1}", "causal.curve_steps: a curve has at least 2 steps, its ends; 0 draws none"),
+        ("multiverse: {methods: []}", "multiverse.methods: "),
+        ("multiverse: {reductions: []}", "multiverse.reductions: "),
+        ("multiverse: {min_confidence: []}", "multiverse.min_confidence: "),
+        ("multiverse: {min_confidence: [0.49]}", "Input should be greater than or equal to 0.5 (found 0.49)"),
+        ("multiverse: {min_confidence: [1.0]}", "Input should be less than 1 (found 1.0)"),
+        (
+            "multiverse: {enabled: true}\ncompartments: {nuclei: truth}",
+            "multiverse needs nuclei that are found; set compartments.nuclei to builtin",
+        ),
+        (
+            "multiverse: {enabled: true}\ncohort: {kind: slides, table: a.csv}",
+            "multiverse segments every patch anew; set cohort.carry to native",
+        ),
+        ("cohort: {kind: slides, table: a.csv, magnifications: []}", "cohort.magnifications: "),
+        ("cohort: {kind: slides, table: a.csv, magnifications: [0]}", "Input should be greater than 0 (found 0)"),
+        ("compartments: {nuclei: ''}", "compartments.nuclei: String should have at least 1 character (found '')"),
+        ("statistics: {families: {primary: [guess]}}", "statistics.families: "),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(tmp_path, text, message):
+    assert message in refused(study_file(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "assignments",
+    [
+        ("multiverse.enabled=true",),
+        ("multiverse.enabled=true", "cohort.kind=slides", "cohort.table=a.csv", "cohort.carry=native"),
+        ("multiverse.enabled=true", "cohort.kind=patches", "cohort.table=a.csv"),
+        ("compartments.nuclei=truth",),
+        ("causal.curve_steps=2",),
+        ("saliency.reduction=max", "saliency.more_reductions=[l1, l2]"),
+        ("multiverse.min_confidence=[0.5]", "multiverse.methods=[gradient]", "multiverse.reductions=[l1]"),
+        ("cohort.evaluation_split=valid",),
+        ("classifier.stopping=early",),
+        ("cohort.kind=slides", "cohort.table=a.csv", "cohort.magnifications=[20]"),
+    ],
+)
+def test_what_fits_together_is_accepted(assignments):
+    assert parse(yaml.safe_load(dump(load(None, assignments))), "here") == load(None, assignments)
+
+
+@pytest.mark.parametrize("off", [1e-8, -1e-8])
+def test_fractions_may_be_off_by_rounding_alone(off):
+    values = "cohort.fractions={{train: 0.5, valid: 0.1, test: {:.10f}}}"
+    assert "expected 1" in refused(None, values.format(0.4 + off))
+    assert load(None, (values.format(0.4 + off / 100),)).cohort.fractions.test == pytest.approx(0.4)
+
+
 @pytest.mark.parametrize("number", NUMBERS, ids=lambda number: f"{number.kind}-{number.key}")
 def test_numbers_outside_their_range_are_refused(number):
     for value in number.outside:
@@ -293,6 +456,33 @@ def test_paths_in_the_file_are_relative_to_it_and_those_of_assignments_to_the_wo
     assigned = load(path, ("cohort.table=b.csv", "classifier.weights=v.pt"))
     assert assigned.cohort.table == tmp_path / "here" / "b.csv"
     assert assigned.classifier.weights == str(tmp_path / "here" / "v.pt")
+
+
+def test_a_users_own_class_lies_beside_the_file_or_on_pythons_path(tmp_path):
+    (tmp_path / "lib").mkdir()
+    for name in ("mine.py", "lib/more.py"):
+        (tmp_path / name).touch()
+    study = study_file(
+        tmp_path,
+        "saliency: {methods: [gradient, 'python:mine:A', 'python:lib.more:B']}\n"
+        "multiverse: {methods: ['python:mine.py:A', 'python:lib/more.py:B']}\n"
+        "controls: [sobel, 'python:absent:C', 'python:absent.py:C', 'python:mine:A']\n",
+    )
+    found = load(study)
+    mine, more = f"python:{tmp_path / 'mine.py'}:A", f"python:{tmp_path / 'lib' / 'more.py'}:B"
+    assert found.saliency.methods == ["gradient", mine, more]
+    assert found.multiverse.methods == [mine, more]
+    assert found.controls == ["sobel", "python:absent:C", "python:absent.py:C", mine]
+
+
+@pytest.mark.parametrize("word", ["builtin", "classical", "2D_versatile_he", "truth"])
+def test_words_for_nuclei_are_no_paths(tmp_path, word):
+    assert load(study_file(tmp_path, f"compartments: {{nuclei: {word}}}")).compartments.nuclei == word
+
+
+def test_a_model_of_nuclei_is_a_path(tmp_path):
+    found = load(study_file(tmp_path, "compartments: {nuclei: model}")).compartments.nuclei
+    assert found == str(tmp_path / "model")
 
 
 @pytest.mark.parametrize("word", ["imagenet", "none"])

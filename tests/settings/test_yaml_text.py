@@ -3,6 +3,7 @@
 import pytest
 
 from saliency_stats.errors import StudyError
+from saliency_stats.settings import yaml_text
 from saliency_stats.settings.study import load
 
 
@@ -65,6 +66,10 @@ def test_one_key_may_stand_in_two_sections(tmp_path):
     assert (settings.classifier.batch_size, settings.saliency.batch_size) == (4, 5)
 
 
+def test_what_is_written_keeps_its_order_and_its_letters():
+    assert yaml_text.write({"b": {"ä": 1}, "a": None}) == "b:\n  ä: 1\na: null\n"
+
+
 # --- --set --------------------------------------------------------------------------------------------
 
 
@@ -81,3 +86,11 @@ def test_an_assignment_is_yaml():
 def test_a_section_is_no_value():
     message = refused(None, "cohort.signal=none", "cohort.signal.strength=1")
     assert "signal is set to a value and a section at once" in message
+
+
+def test_an_assignment_makes_the_sections_that_it_needs():
+    content = {"cohort": {"slides": 3}}
+    for assignment in ("cohort.signal=none", " a.b.c = [1, two]", "seed=", "name=x=y"):
+        yaml_text.assign(content, assignment)
+    expected = {"cohort": {"slides": 3, "signal": "none"}, "a": {"b": {"c": [1, "two"]}}, "seed": None, "name": "x=y"}
+    assert content == expected
