@@ -98,10 +98,6 @@ def causal_table(
         As :func:`~saliency_stats.statistics.drops.effects` reads it.
     ledger : DataFrame
         As :func:`~saliency_stats.statistics.prediction.slide_correlations` reads it.
-    population : Population
-        The judged patches.
-    settings : StatisticsParameters
-        Unit, level, correction and the rest.
     learned : mapping, optional
         As :func:`~saliency_stats.statistics.study_contrasts` reads it.
 

@@ -77,8 +77,6 @@ def study_contrasts(
         As :func:`~saliency_stats.statistics.patch_values` reads it.
     predictions : DataFrame
         As :func:`~saliency_stats.statistics.primary_population` reads it.
-    settings : StatisticsParameters
-        Unit, level, correction and the rest.
     learned : mapping, optional
         For every magnification whether the trained model beats chance. Where it does not, the rows of the
         trained model and its differences from controls keep their estimates, have the status

@@ -28,14 +28,7 @@ def study_flow(
 ) -> pd.DataFrame:
     """Count patches and slides at every step.
 
-    Parameters
-    ----------
-    patches, predictions, ledger
-        The tables of a run.
-    population
-        The judged patches.
-    evaluation_split
-        The split they come from.
+    ``population`` holds the judged patches, which are of the ``evaluation_split``.
 
     Returns
     -------

@@ -103,18 +103,7 @@ def words_of(name: str) -> str:
 def infer(test: str, units: Units, obstacle: str = "", *, alpha: float, draws: int, seed: int) -> Inference:
     """Answer by one test.
 
-    Parameters
-    ----------
-    test : str
-        One of :data:`~saliency_stats.statistics.TESTS`.
-    units : Units
-        What is tested.
-    obstacle : str
-        Why no test is possible, "" where one is.
-    alpha : float
-        Level.
-    draws, seed : int
-        Of the resampling tests.
+    ``obstacle`` says why no test is possible; it is empty where one is.
 
     Returns
     -------

@@ -43,10 +43,6 @@ def primary_population(
         Columns patch_id, magnification, model, split, p_malignant, predicted, correct.
     min_confidence : float
         Least probability of the true class.
-    evaluation_split : str
-        The split to judge.
-    model : str
-        The model that decides.
 
     Raises
     ------

@@ -109,8 +109,6 @@ def independent_units(
 
     Parameters
     ----------
-    table : DataFrame
-        One row per patch.
     value : str
         Column with the values; NaN where the patch has none.
     slide : str

@@ -99,13 +99,6 @@ def model_difference(values: pd.DataFrame, control: str, *, trained: str = "trai
 
     Rows are paired by contrast, patch, magnification, method and reduction, never by their order.
 
-    Parameters
-    ----------
-    values : DataFrame
-        As :func:`patch_values` returns it, with rows of both models.
-    control, trained : str
-        Names of the models.
-
     Returns
     -------
     DataFrame
@@ -128,14 +121,7 @@ def model_difference(values: pd.DataFrame, control: str, *, trained: str = "trai
 def paired_difference(first: pd.DataFrame, second: pd.DataFrame, key: list[str], name: str) -> pd.DataFrame:
     """Subtract the values of one table from those of another, paired by a key.
 
-    Parameters
-    ----------
-    first, second : DataFrame
-        Rows as of :func:`patch_values`.
-    key : list of str
-        Columns that name a row in each of them.
-    name : str
-        What the second table is, for the reasons.
+    ``key`` names the columns that identify a row, ``name`` the second table in the reasons.
 
     Returns
     -------

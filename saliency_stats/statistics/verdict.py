@@ -69,8 +69,6 @@ def verdicts(contrasts: pd.DataFrame, metrics: pd.DataFrame, settings: Statistic
     metrics : DataFrame
         Rows of ``metrics.csv``: magnification, model, split, balanced_accuracy, balanced_accuracy_low,
         balanced_accuracy_high, learned, learned_reason.
-    settings : StatisticsParameters
-        The settings of the contrasts.
 
     Returns
     -------

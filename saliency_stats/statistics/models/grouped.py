@@ -46,23 +46,12 @@ class GroupedSums:
 
     @classmethod
     def from_rows(cls, y: Float64Array, x: Float64Array, groups: NDArray[np.generic]) -> Self:
-        """Sum up rows.
+        """Sum up rows, whose order does not matter beyond rounding.
 
         The order of the rows does not matter beyond rounding.
 
-        Parameters
-        ----------
-        y
-            (n,) outcomes.
-        x
-            (n, p) design, intercept included.
-        groups
-            (n,) names of the groups; numbers are read as text.
-
-        Returns
-        -------
-        GroupedSums
-            Of all rows.
+        ``y`` (n,) are outcomes, ``x`` (n, p) the design with its intercept, ``groups`` (n,) names; numbers are read as
+        text.
 
         Raises
         ------
@@ -115,15 +104,8 @@ class GroupedSums:
     def regrouped(self, names: NDArray[np.generic]) -> Self:
         """Give each group a new name, and make one group of those with the same.
 
-        Parameters
-        ----------
-        names
-            (G,) one for each group.
-
-        Returns
-        -------
-        GroupedSums
-            Sorted by name. Sums run in the order of the groups as they were.
+        ``names`` (G,) has one for each group. The result is sorted by name; sums run in the order of the groups as they
+        were.
         """
         found, codes = np.unique(np.asarray(names).astype(np.str_), return_inverse=True)
         total = np.bincount(codes, self.sizes).astype(np.float64)
