@@ -49,8 +49,6 @@ def shares(
         (N, H, W), finite and not negative, or as ``checked_saliency`` gives them. Any positive factor cancels.
     memberships
         (N, K, H, W), not negative, summing to 1 over K in every pixel, or as ``checked_memberships`` gives them.
-    patch_ids
-        Names of the patches for messages.
 
     Returns
     -------
@@ -74,19 +72,8 @@ def crossed_shares(
 ) -> CrossedShares:
     """Area and mass shares of every division of a patch under every map of it.
 
-    Parameters
-    ----------
-    maps
-        M times (N, H, W).
-    divisions
-        Of each of the N patches, (V, K, H, W) in the order of ``COMPARTMENTS``; asked for one after the other.
-    compartments
-        Names of those that are wanted.
-
-    Returns
-    -------
-    CrossedShares
-        As ``shares`` has them, of the compartments that are wanted.
+    There are M ``maps`` (N, H, W), and of each of the N patches a division (V, K, H, W) in the order of
+    ``COMPARTMENTS``, asked for one after the other. The result is as from ``shares``, of the named ``compartments``.
     """
     wanted = [COMPARTMENTS.index(name) for name in compartments]
     areas, masses = [], []

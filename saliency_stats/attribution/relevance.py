@@ -52,12 +52,8 @@ def relevance(
         (N, H, W), finite and not negative, or as ``checked_saliency`` gives them.
     memberships
         (N, K, H, W), in the order of ``compartments``, summing to 1 over K, or as ``checked_memberships`` gives them.
-    patch_ids
-        N names; those that checked maps have, or 0 to N - 1, if left out.
     top_share
         Share of the pixels that ``top_k`` looks at, in (0, 1].
-    compartments
-        K names.
 
     Returns
     -------

@@ -93,8 +93,6 @@ def replacement(
         (H, W, 3), uint8 or float in [0, 1].
     weight
         (H, W) in [0, 1], membership of the compartment.
-    kind
-        One of :data:`REPLACEMENTS`.
     mpp
         µm per pixel.
     tissue

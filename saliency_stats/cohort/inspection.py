@@ -40,8 +40,6 @@ def inspect(
 
     Parameters
     ----------
-    cohort
-        The cohort.
     min_tissue
         Smallest share of tissue pixels of a usable patch.
     tick

@@ -28,11 +28,6 @@ def preview(settings: StudySettings, device: str = "auto") -> str:
     Every patch is looked at; then a network of the study's architecture takes a few timed steps on images of the
     study's size, from which the times are extrapolated.
 
-    Returns
-    -------
-    str
-        Text for a person.
-
     Raises
     ------
     SaliencyStatsError

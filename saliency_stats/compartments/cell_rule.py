@@ -46,12 +46,7 @@ class CellRule:
     def log_odds(self, evidence: Mapping[str, FloatArray], where: BoolArray) -> FloatArray:
         """Weigh the evidence.
 
-        Parameters
-        ----------
-        evidence
-            (H, W) each, by name.
-        where
-            (H, W) mask of the pixels that are asked about.
+        Every piece of evidence is (H, W), as is ``where``, the mask of the pixels that are asked about.
 
         Returns
         -------

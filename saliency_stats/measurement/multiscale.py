@@ -98,10 +98,6 @@ def downscaled(
     ----------
     shares
         (K, H, W) of each compartment in 255ths, at the finest resolution.
-    instances
-        (H, W) nuclei.
-    probabilities
-        Of each nucleus.
     factor
         Pixels of the field along one of the patch.
     size_px

@@ -51,17 +51,10 @@ def explain_figure(
     rows
         The patch's ledger rows (``compartment``, ``area_share``, ``mass_share``, ``density_ratio``,
         ``status``; ``model`` where there are several networks).
-    title
-        What stands above the picture.
     path
         Where to write: a name that ends in ``.png`` or ``.pdf``.
     mpp
         µm per pixel, for a scale bar.
-
-    Returns
-    -------
-    Path
-        The picture.
 
     Raises
     ------

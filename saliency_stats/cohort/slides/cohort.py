@@ -40,10 +40,6 @@ class SlideCohort:
     ----------
     path
         CSV of the slides, see :func:`read_slide_list`.
-    tiling
-        Where patches are taken.
-    seed
-        Root of everything drawn.
     mpp_override
         µm per pixel by slide id or pattern.
     groups
