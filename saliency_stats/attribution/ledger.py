@@ -33,9 +33,7 @@ class CrossedShares(NamedTuple):
 
 
 def shares(
-    saliency: npt.ArrayLike | Maps,
-    memberships: npt.ArrayLike | Memberships,
-    patch_ids: Sequence[object] | None = None,
+    saliency: npt.ArrayLike | Maps, memberships: npt.ArrayLike | Memberships, patch_ids: Sequence[object] | None = None
 ) -> Shares:
     """Area share, mass share and density ratio of every compartment.
 

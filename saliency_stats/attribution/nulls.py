@@ -45,9 +45,7 @@ class _Null(NamedTuple):
 
 
 def shift_table(
-    maps: npt.ArrayLike | Maps,
-    memberships: npt.ArrayLike | Memberships,
-    patch_ids: Sequence[object] | None = None,
+    maps: npt.ArrayLike | Maps, memberships: npt.ArrayLike | Memberships, patch_ids: Sequence[object] | None = None
 ) -> pd.DataFrame:
     """Compare the contrast of cytoplasm and nucleus with that under every torus shift of the map, for every patch.
 

@@ -60,12 +60,7 @@ def composed(image: npt.ArrayLike, weight: npt.ArrayLike, stand_in: npt.ArrayLik
 
 
 def replacement(
-    image: npt.ArrayLike,
-    weight: npt.ArrayLike,
-    kind: str,
-    mpp: float,
-    *,
-    tissue: npt.ArrayLike | None = None,
+    image: npt.ArrayLike, weight: npt.ArrayLike, kind: str, mpp: float, *, tissue: npt.ArrayLike | None = None
 ) -> Float32Array:
     """Build the image that stands in for a compartment.
 

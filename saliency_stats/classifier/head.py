@@ -137,10 +137,7 @@ class CachedSamples:
         rng = None if epoch is None else np.random.default_rng([self.seed, epoch])
         for members in equal_batches(self._shapes, size, rng):
             stacked = np.stack([self.bottleneck[member] for member in members])
-            inputs = (
-                torch.from_numpy(stacked).to(self.device),
-                torch.from_numpy(self.pooled[members]).to(self.device),
-            )
+            inputs = (torch.from_numpy(stacked).to(self.device), torch.from_numpy(self.pooled[members]).to(self.device))
             yield inputs, torch.from_numpy(self.targets[members]).to(self.device)
 
 

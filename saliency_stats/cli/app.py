@@ -54,20 +54,14 @@ _set = click.option(
     help="Override a key of the study file; repeatable.",
 )
 _device = click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Where to compute.",
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
 )
 
 
 @main.command()
 @_study
 @click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the run.  [default: reports/<name>]",
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the run.  [default: reports/<name>]"
 )
 @_set
 @_device
@@ -188,9 +182,7 @@ def report(folder: Path) -> None:
 @click.option("--model", default="trained", show_default=True, help="trained, or the name of a control.")
 @click.option("--magnification", type=float, help="Where the patch exists at several; default: the finest.")
 @click.option(
-    "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Picture.  [default: RUN/explain/PATCH_ID.png]",
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Picture.  [default: RUN/explain/PATCH_ID.png]"
 )
 @_device
 @reported

@@ -78,7 +78,5 @@ def fitted_rule() -> CellRule:
     with np.load(_FITTED, allow_pickle=False) as file:
         arrays = {name: np.asarray(file[name]) for name in file.files}
     return CellRule(
-        names=tuple(str(name) for name in arrays.pop("names")),
-        output_bias=float(arrays.pop("output_bias")),
-        **arrays,
+        names=tuple(str(name) for name in arrays.pop("names")), output_bias=float(arrays.pop("output_bias")), **arrays
     )

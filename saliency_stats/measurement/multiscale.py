@@ -86,11 +86,7 @@ class MultiscaleCompartments:
 
 
 def downscaled(
-    shares: UInt8Array,
-    instances: Int32Array,
-    probabilities: Float64Array,
-    factor: int,
-    size_px: int,
+    shares: UInt8Array, instances: Int32Array, probabilities: Float64Array, factor: int, size_px: int
 ) -> Segmentation:
     """Take the middle of a field and average it to the pixels of a coarser patch.
 

@@ -88,12 +88,7 @@ def _codes(compartments: NDArray[Any]) -> UInt8Array:
 
 
 def _draw(
-    image: UInt8Array,
-    saliency: FloatArray,
-    codes: UInt8Array,
-    rows: pd.DataFrame,
-    title: str,
-    mpp: float | None,
+    image: UInt8Array, saliency: FloatArray, codes: UInt8Array, rows: pd.DataFrame, title: str, mpp: float | None
 ) -> Figure:
     figure = new_figure(4.6)
     figure.suptitle(title, fontsize=9, fontweight="bold")

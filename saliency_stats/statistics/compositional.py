@@ -212,10 +212,7 @@ def compositional_table(
         row = _row(samples.get(stratum, values.iloc[:0]), settings)
         row["n_missing"] = selected.get(stratum[:2], 0) - row["n_patches"]
         if stratum[2] == TRAINED and stratum[1] in unlearned:
-            row |= dict.fromkeys(_NO_FINDING, NAN) | {
-                "status": "not_interpretable",
-                "reason": AT_CHANCE,
-            }
+            row |= dict.fromkeys(_NO_FINDING, NAN) | {"status": "not_interpretable", "reason": AT_CHANCE}
         family = "composition" if stratum[2] == TRAINED else "composition_reference"
         rows.append({**dict(zip(_STRATUM, stratum, strict=True)), "family": family, **row})
     table = pd.DataFrame(rows)

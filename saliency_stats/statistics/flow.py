@@ -8,14 +8,7 @@ from saliency_stats.statistics.selection import Population, restrict
 from saliency_stats.vocabulary import PATCH_KEY, TRAINED
 
 #: Steps in order; each is a subset of the one before.
-STEPS: Final = (
-    "listed",
-    "used",
-    "evaluation split",
-    "correct",
-    "correct and confident",
-    "both compartments present",
-)
+STEPS: Final = ("listed", "used", "evaluation split", "correct", "correct and confident", "both compartments present")
 
 
 def study_flow(

@@ -145,11 +145,7 @@ def _resampled(of_means: Callable[..., Inference]) -> Answer:
 for _test in (
     Test("t_slide_means", "t over slide means", _student, may_be_primary=True, two_samples=True),
     Test(
-        "sign_flip",
-        "sign-flip over slides",
-        _resampled(sign_flip),
-        may_be_primary=True,
-        most_units=MAX_RESAMPLED_UNITS,
+        "sign_flip", "sign-flip over slides", _resampled(sign_flip), may_be_primary=True, most_units=MAX_RESAMPLED_UNITS
     ),
     Test(
         "cluster_bootstrap",

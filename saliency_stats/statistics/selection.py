@@ -51,9 +51,7 @@ def primary_population(
         label is unknown, or a probability lies outside [0, 1].
     """
     require_columns(
-        "predictions",
-        predictions.columns,
-        (*PATCH_KEY, "model", "split", "p_malignant", "predicted", "correct"),
+        "predictions", predictions.columns, (*PATCH_KEY, "model", "split", "p_malignant", "predicted", "correct")
     )
     rows = predictions[(predictions["model"] == model) & (predictions["split"] == evaluation_split)]
     if rows.empty:

@@ -149,11 +149,7 @@ def paired_difference(first: pd.DataFrame, second: pd.DataFrame, key: list[str],
 
 
 def _ratio(
-    contrast: str,
-    area: Float64Array,
-    mass: Float64Array,
-    density: Float64Array,
-    present: BoolArray,
+    contrast: str, area: Float64Array, mass: Float64Array, density: Float64Array, present: BoolArray
 ) -> dict[str, Float64Array | NDArray[np.str_]]:
     if contrast in PAIRS:
         names = PAIRS[contrast]
@@ -170,13 +166,7 @@ def _ratio(
             d_top = mass[:, top] / area[:, top]
         has_top, has_bottom = present[:, top], present[:, others].any(axis=1) & np.isfinite(d_bottom)
     missing = np.select(
-        [
-            ~has_top & ~has_bottom,
-            ~has_top,
-            ~has_bottom,
-            has_top & (d_top == 0),
-            has_bottom & (d_bottom == 0),
-        ],
+        [~has_top & ~has_bottom, ~has_top, ~has_bottom, has_top & (d_top == 0), has_bottom & (d_bottom == 0)],
         [
             f"no {names[0]} and no {names[1]}",
             f"no {names[0]}",

@@ -183,11 +183,7 @@ class _Canvas:
         return np.asarray(np.minimum(np.minimum(v, side - v), np.minimum(u, side - u)))
 
     def _own_nuclei(
-        self,
-        anatomy: Anatomy,
-        origin: tuple[float, float],
-        corner: tuple[float, float],
-        forbidden: BoolArray,
+        self, anatomy: Anatomy, origin: tuple[float, float], corner: tuple[float, float], forbidden: BoolArray
     ) -> Anatomy:
         """Leave out nuclei centred in other blocks, and those that touch another block's nuclei or the glass.
 
