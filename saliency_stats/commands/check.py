@@ -82,9 +82,8 @@ def _costs(settings: StudySettings, used: pd.DataFrame, device: torch.device, re
     n_train = int((used["split"] == "train").sum())
     measured = used[used["split"] == settings.cohort.evaluation_split]
     n_measured, n_replaced = len(measured), int(parameters.replaced_of(settings, measured).sum())
-    training = {"all": settings.classifier.epochs * n_train * step, "head": n_train * forward, "none": 0.0}[
-        settings.classifier.trainable
-    ]
+    by_layers = {"all": settings.classifier.epochs * n_train * step, "head": n_train * forward, "none": 0.0}
+    training = by_layers[settings.classifier.trainable]
     networks = parameters.networks_of(settings)
     training *= 1 + len(parameters.trained_controls(settings))
     plan = parameters.plan_of(settings)
