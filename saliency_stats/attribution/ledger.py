@@ -32,10 +32,8 @@ class CrossedShares(NamedTuple):
     mass: Float64Array
 
 
-def shares(
-    saliency: npt.ArrayLike | Maps, memberships: npt.ArrayLike | Memberships, patch_ids: Sequence[object] | None = None
-) -> Shares:
-    """Area share, mass share and density ratio of every compartment.
+def shares(saliency: npt.ArrayLike | Maps, memberships: npt.ArrayLike | Memberships) -> Shares:
+    """Area share, mass share and density ratio of every compartment, (N, K) each.
 
     With n pixels, memberships w_k and saliency S: ``area_k = sum(w_k) / n``,
     ``mass_k = sum(w_k S) / sum(S)``, ``density_k = mass_k / area_k``, summed in float64. For hard masks
@@ -48,17 +46,12 @@ def shares(
     memberships
         (N, K, H, W), not negative, summing to 1 over K in every pixel, or as ``checked_memberships`` gives them.
 
-    Returns
-    -------
-    Shares
-        Three arrays (N, K).
-
     Raises
     ------
     AttributionError
         If shapes disagree, saliency is NaN, infinite or negative, or memberships do not sum to 1.
     """
-    maps = checked_saliency(saliency, patch_ids)
+    maps = checked_saliency(saliency)
     members = fitting(memberships, maps)
     scaled, total = _scaled(maps.exact)
     mass = _over(np.einsum("nkhw,nhw->nk", members.weights, scaled), total[:, None])
