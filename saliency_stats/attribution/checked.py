@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -160,3 +160,10 @@ def check_compartments(compartments: Sequence[str], k: int) -> None:
     """Refuse another number of names than of memberships (AttributionError)."""
     if k != len(compartments):
         raise AttributionError(f"{len(compartments)} names of compartments {tuple(compartments)} for {k} memberships.")
+
+
+def compartment_key(maps: Maps, compartments: Sequence[str], k: int) -> dict[str, npt.NDArray[Any]]:
+    """Name the rows of a table of n patches and k compartments: all compartments of the first patch come first."""
+    check_compartments(compartments, k)
+    names = np.asarray(compartments, dtype=object)
+    return {"patch": np.repeat(np.asarray(maps.names), k), "compartment": np.tile(names, len(maps.names))}

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from saliency_stats.attribution.checked import Maps, Memberships, check_compartments, checked_saliency, fitting
+from saliency_stats.attribution.checked import Maps, Memberships, checked_saliency, compartment_key, fitting
 from saliency_stats.errors import AttributionError
 from saliency_stats.typing import Float64Array
 from saliency_stats.vocabulary import COMPARTMENTS
@@ -126,18 +126,16 @@ def ledger(
         raise AttributionError(f"min_area is a share of the patch and must lie in [0, 1), found {min_area}.")
     maps = checked_saliency(saliency, patch_ids)
     found = shares(maps, memberships)
-    n, k = found.area.shape
-    check_compartments(compartments, k)
+    key = compartment_key(maps, compartments, found.area.shape[1])
     area, mass, density = (array.ravel() for array in found)
     silent = np.isnan(mass)
     missing = ~silent & ((area < min_area) | (area == 0))
-    status = np.full(n * k, "measured", dtype=object)
+    status = np.full(area.size, "measured", dtype=object)
     status[missing] = [f"missing: area share {share:.4g} below {min_area:g}" for share in area[missing]]
     status[silent] = "no saliency: the map is zero everywhere"
     return pd.DataFrame(
         {
-            "patch": np.repeat(np.asarray(maps.names), k),
-            "compartment": np.tile(np.asarray(compartments, dtype=object), n),
+            **key,
             "area_share": area,
             "mass_share": mass,
             "density_ratio": np.where(missing, np.nan, density),
