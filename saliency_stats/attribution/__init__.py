@@ -3,13 +3,7 @@
 from saliency_stats.attribution.checked import Maps, Memberships, checked_memberships, checked_saliency
 from saliency_stats.attribution.ledger import CrossedShares, Shares, crossed_shares, ledger, shares
 from saliency_stats.attribution.nulls import shift_table
-from saliency_stats.attribution.profile import (
-    PROFILE_KEY,
-    DistanceBins,
-    combine,
-    profiles,
-    signed_distance_um,
-)
+from saliency_stats.attribution.profile import PROFILE_KEY, DistanceBins, combine, profiles, signed_distance_um
 from saliency_stats.attribution.relevance import relevance
 
 __all__ = [

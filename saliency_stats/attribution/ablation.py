@@ -67,8 +67,6 @@ def random_region(
     ----------
     weight
         (H, W) in [0, 1].
-    rng
-        Random numbers.
     allowed
         (H, W), true or positive where the region may lie; everywhere if left out.
 
@@ -126,8 +124,6 @@ def ablated(
         µm per pixel.
     rng
         Random numbers of this patch; what they are used for does not depend on ``kinds``.
-    kinds
-        Of :data:`REPLACEMENTS`.
     min_area
         A compartment with a smaller area share is left out.
 
@@ -179,8 +175,6 @@ def progressive(
         (H, W) in [0, 1].
     steps
         Number of images, at least 2.
-    order_rng
-        Random numbers of the field.
     blob_px
         Standard deviation of the field's Gaussian.
 
@@ -222,22 +216,8 @@ def curves(
 ) -> list[CurveImage]:
     """Build the deletion and the insertion images of every compartment of the tissue.
 
-    Parameters
-    ----------
-    image, memberships, mpp, rng, kind, min_area
-        As in :func:`ablated`, with one kind.
-    steps
-        Images of each curve.
-
-    Returns
-    -------
-    list of CurveImage
-        By compartment, then direction, then share.
-
-    Raises
-    ------
-    AttributionError
-        As :func:`ablated` and :func:`progressive`.
+    Arguments and errors are those of :func:`ablated`, with one kind, and of :func:`progressive`. Images come by
+    compartment, then direction, then share.
     """
     pixels = as_floats(image)
     members, tissue = _members(memberships, pixels.shape)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +19,7 @@ MEMBERSHIP_TOLERANCE: Final = 1e-6
 class Maps:
     """Saliency maps that can be compared with areas; made by ``checked_saliency``.
 
-    Parameters
-    ----------
-    raw
-        (N, H, W) as given, finite and not negative.
-    names
-        N names of their patches.
+    ``raw`` (N, H, W) is as given, finite and not negative; ``names`` are those of the N patches.
     """
 
     raw: FloatArray
@@ -38,13 +33,7 @@ class Maps:
 
 @dataclass(frozen=True, eq=False)
 class Memberships:
-    """Memberships that sum to 1 to the last digits; made by ``checked_memberships``.
-
-    Parameters
-    ----------
-    weights
-        (N, K, H, W) float64.
-    """
+    """Memberships (N, K, H, W), float64, that sum to 1 to the last digits; made by ``checked_memberships``."""
 
     weights: Float64Array
 
@@ -124,8 +113,6 @@ def checked_memberships(
     memberships
         (N, K, H, W), not negative, summing to 1 over K within ``MEMBERSHIP_TOLERANCE``. What was checked before is
         returned as it is.
-    patch_ids
-        N names for the message; 0 to N - 1 if left out.
 
     Raises
     ------
@@ -154,13 +141,6 @@ def checked_memberships(
 def fitting(memberships: npt.ArrayLike | Memberships, maps: Maps) -> Memberships:
     """Check memberships, and that they have the shape of the maps.
 
-    Parameters
-    ----------
-    memberships
-        (N, K, H, W) as for ``checked_memberships``.
-    maps
-        (N, H, W).
-
     Raises
     ------
     AttributionError
@@ -180,3 +160,10 @@ def check_compartments(compartments: Sequence[str], k: int) -> None:
     """Refuse another number of names than of memberships (AttributionError)."""
     if k != len(compartments):
         raise AttributionError(f"{len(compartments)} names of compartments {tuple(compartments)} for {k} memberships.")
+
+
+def compartment_key(maps: Maps, compartments: Sequence[str], k: int) -> dict[str, npt.NDArray[Any]]:
+    """Name the rows of a table of n patches and k compartments: all compartments of the first patch come first."""
+    check_compartments(compartments, k)
+    names = np.asarray(compartments, dtype=object)
+    return {"patch": np.repeat(np.asarray(maps.names), k), "compartment": np.tile(names, len(maps.names))}

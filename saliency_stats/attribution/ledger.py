@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from saliency_stats.attribution.checked import Maps, Memberships, check_compartments, checked_saliency, fitting
+from saliency_stats.attribution.checked import Maps, Memberships, checked_saliency, compartment_key, fitting
 from saliency_stats.errors import AttributionError
 from saliency_stats.typing import Float64Array
 from saliency_stats.vocabulary import COMPARTMENTS
@@ -32,12 +32,8 @@ class CrossedShares(NamedTuple):
     mass: Float64Array
 
 
-def shares(
-    saliency: npt.ArrayLike | Maps,
-    memberships: npt.ArrayLike | Memberships,
-    patch_ids: Sequence[object] | None = None,
-) -> Shares:
-    """Area share, mass share and density ratio of every compartment.
+def shares(saliency: npt.ArrayLike | Maps, memberships: npt.ArrayLike | Memberships) -> Shares:
+    """Area share, mass share and density ratio of every compartment, (N, K) each.
 
     With n pixels, memberships w_k and saliency S: ``area_k = sum(w_k) / n``,
     ``mass_k = sum(w_k S) / sum(S)``, ``density_k = mass_k / area_k``, summed in float64. For hard masks
@@ -49,20 +45,13 @@ def shares(
         (N, H, W), finite and not negative, or as ``checked_saliency`` gives them. Any positive factor cancels.
     memberships
         (N, K, H, W), not negative, summing to 1 over K in every pixel, or as ``checked_memberships`` gives them.
-    patch_ids
-        Names of the patches for messages.
-
-    Returns
-    -------
-    Shares
-        Three arrays (N, K).
 
     Raises
     ------
     AttributionError
         If shapes disagree, saliency is NaN, infinite or negative, or memberships do not sum to 1.
     """
-    maps = checked_saliency(saliency, patch_ids)
+    maps = checked_saliency(saliency)
     members = fitting(memberships, maps)
     scaled, total = _scaled(maps.exact)
     mass = _over(np.einsum("nkhw,nhw->nk", members.weights, scaled), total[:, None])
@@ -74,19 +63,8 @@ def crossed_shares(
 ) -> CrossedShares:
     """Area and mass shares of every division of a patch under every map of it.
 
-    Parameters
-    ----------
-    maps
-        M times (N, H, W).
-    divisions
-        Of each of the N patches, (V, K, H, W) in the order of ``COMPARTMENTS``; asked for one after the other.
-    compartments
-        Names of those that are wanted.
-
-    Returns
-    -------
-    CrossedShares
-        As ``shares`` has them, of the compartments that are wanted.
+    There are M ``maps`` (N, H, W), and of each of the N patches a division (V, K, H, W) in the order of
+    ``COMPARTMENTS``, asked for one after the other. The result is as from ``shares``, of the named ``compartments``.
     """
     wanted = [COMPARTMENTS.index(name) for name in compartments]
     areas, masses = [], []
@@ -148,18 +126,16 @@ def ledger(
         raise AttributionError(f"min_area is a share of the patch and must lie in [0, 1), found {min_area}.")
     maps = checked_saliency(saliency, patch_ids)
     found = shares(maps, memberships)
-    n, k = found.area.shape
-    check_compartments(compartments, k)
+    key = compartment_key(maps, compartments, found.area.shape[1])
     area, mass, density = (array.ravel() for array in found)
     silent = np.isnan(mass)
     missing = ~silent & ((area < min_area) | (area == 0))
-    status = np.full(n * k, "measured", dtype=object)
+    status = np.full(area.size, "measured", dtype=object)
     status[missing] = [f"missing: area share {share:.4g} below {min_area:g}" for share in area[missing]]
     status[silent] = "no saliency: the map is zero everywhere"
     return pd.DataFrame(
         {
-            "patch": np.repeat(np.asarray(maps.names), k),
-            "compartment": np.tile(np.asarray(compartments, dtype=object), n),
+            **key,
             "area_share": area,
             "mass_share": mass,
             "density_ratio": np.where(missing, np.nan, density),

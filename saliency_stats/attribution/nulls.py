@@ -45,21 +45,11 @@ class _Null(NamedTuple):
 
 
 def shift_table(
-    maps: npt.ArrayLike | Maps,
-    memberships: npt.ArrayLike | Memberships,
-    patch_ids: Sequence[object] | None = None,
+    maps: npt.ArrayLike | Maps, memberships: npt.ArrayLike | Memberships, patch_ids: Sequence[object] | None = None
 ) -> pd.DataFrame:
     """Compare the contrast of cytoplasm and nucleus with that under every torus shift of the map, for every patch.
 
-    Parameters
-    ----------
-    maps
-        (N, H, W), finite and not negative, or as ``checked_saliency`` gives them.
-    memberships
-        (N, K, H, W) in the order of ``COMPARTMENTS``, not negative, summing to 1 over K in every pixel, or as
-        ``checked_memberships`` gives them.
-    patch_ids
-        N names; those that checked maps have, or 0 to N - 1, if left out.
+    Maps (N, H, W) and memberships (N, K, H, W) are as ``checked_saliency`` and ``checked_memberships`` take them.
 
     Returns
     -------

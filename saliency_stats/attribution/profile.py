@@ -114,8 +114,6 @@ def profiles(
         M times (N, H, W).
     distances_um
         Of each of the N patches, (H, W) as from ``signed_distance_um``; asked for one after the other.
-    bins
-        ``DistanceBins()`` if left out.
 
     Returns
     -------

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.integrate import trapezoid
 
-from saliency_stats.attribution.checked import Maps, Memberships, check_compartments, checked_saliency, fitting
+from saliency_stats.attribution.checked import Maps, Memberships, checked_saliency, compartment_key, fitting
 from saliency_stats.errors import AttributionError
 from saliency_stats.typing import Float64Array
 from saliency_stats.vocabulary import COMPARTMENTS
@@ -52,12 +52,8 @@ def relevance(
         (N, H, W), finite and not negative, or as ``checked_saliency`` gives them.
     memberships
         (N, K, H, W), in the order of ``compartments``, summing to 1 over K, or as ``checked_memberships`` gives them.
-    patch_ids
-        N names; those that checked maps have, or 0 to N - 1, if left out.
     top_share
         Share of the pixels that ``top_k`` looks at, in (0, 1].
-    compartments
-        K names.
 
     Returns
     -------
@@ -79,7 +75,7 @@ def relevance(
     members = fitting(memberships, checked)
     maps, weights, areas = checked.exact, members.weights, members.pixels
     n, k = areas.shape
-    check_compartments(compartments, k)
+    key = compartment_key(checked, compartments, k)
     pixels = maps[0].size
     top = max(1, int(_rounded(top_share * pixels)))
     status = np.full((n, k), "measured", dtype=object)
@@ -94,8 +90,7 @@ def relevance(
             scores[patch, defined] = _scores(maps[patch].ravel(), flat, _rounded(areas[patch, defined]), top)
     return pd.DataFrame(
         {
-            "patch": np.repeat(np.asarray(checked.names), k),
-            "compartment": np.tile(np.asarray(compartments, dtype=object), n),
+            **key,
             **{name: scores[..., column].ravel() for column, name in enumerate(_SCORES)},
             "relevance_status": status.ravel(),
         }

@@ -60,12 +60,7 @@ def composed(image: npt.ArrayLike, weight: npt.ArrayLike, stand_in: npt.ArrayLik
 
 
 def replacement(
-    image: npt.ArrayLike,
-    weight: npt.ArrayLike,
-    kind: str,
-    mpp: float,
-    *,
-    tissue: npt.ArrayLike | None = None,
+    image: npt.ArrayLike, weight: npt.ArrayLike, kind: str, mpp: float, *, tissue: npt.ArrayLike | None = None
 ) -> Float32Array:
     """Build the image that stands in for a compartment.
 
@@ -93,8 +88,6 @@ def replacement(
         (H, W, 3), uint8 or float in [0, 1].
     weight
         (H, W) in [0, 1], membership of the compartment.
-    kind
-        One of :data:`REPLACEMENTS`.
     mpp
         µm per pixel.
     tissue

@@ -41,11 +41,6 @@ class PatchClassifier(Classifier):
     The normalisation by ImageNet's mean and standard deviation is the first step *inside* the module, so
     that gradients are those with respect to the raw pixel in [0, 1].
 
-    Parameters
-    ----------
-    architecture
-        One of :data:`ARCHITECTURES`.
-
     Raises
     ------
     StudyError
@@ -109,13 +104,7 @@ class PatchClassifier(Classifier):
 
 
 class Normalisation(nn.Module):
-    """Subtract a mean and divide by a standard deviation, channel by channel; neither is part of ``state_dict``.
-
-    Parameters
-    ----------
-    mean, std
-        Of the three channels.
-    """
+    """Subtract a mean and divide by a standard deviation, channel by channel; neither is part of ``state_dict``."""
 
     mean: Tensor
     std: Tensor
@@ -145,8 +134,6 @@ def build(architecture: str, weights: str, seed: int) -> PatchClassifier:
 
     Parameters
     ----------
-    architecture
-        One of :data:`ARCHITECTURES`.
     weights
         ``imagenet``, ``none`` (random initialisation), or the path of a ``.safetensors``, ``.pt`` or
         ``.pth`` file with torchvision's keys.

@@ -124,10 +124,7 @@ def _score(group: pd.DataFrame, parameters: EvaluationParameters) -> dict[str, A
 
 
 def _interval(
-    units: NDArray[Any],
-    malignant: BoolArray,
-    correct: BoolArray,
-    parameters: EvaluationParameters,
+    units: NDArray[Any], malignant: BoolArray, correct: BoolArray, parameters: EvaluationParameters
 ) -> tuple[float, float]:
     """Percentile bootstrap of the balanced accuracy, resampling whole units (Efron & Tibshirani 1993, ch. 13)."""
     if malignant.all() or not malignant.any():

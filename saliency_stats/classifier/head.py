@@ -51,20 +51,7 @@ class Head(nn.Module):
     bias: Tensor
 
     def forward(self, bottleneck: Tensor, pooled: Tensor) -> Tensor:
-        """Classify cached activations.
-
-        Parameters
-        ----------
-        bottleneck
-            Input of the last convolution (N, 128, h, w).
-        pooled
-            Pooled values of the channels before it (N, C).
-
-        Returns
-        -------
-        Tensor
-            Logits (N, 2).
-        """
+        """Classify what :func:`activations` gives, (N, 128, h, w) and (N, C), to logits (N, 2)."""
         new = self.conv2(bottleneck.to(self.weight.dtype))
         normalised = functional.batch_norm(
             new, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
@@ -130,8 +117,6 @@ class CachedSamples:
         Class indices (N,).
     seed
         Root of the order of training epochs.
-    device
-        Where the batches are put.
     """
 
     bottleneck: list[NDArray[Any]]
@@ -152,10 +137,7 @@ class CachedSamples:
         rng = None if epoch is None else np.random.default_rng([self.seed, epoch])
         for members in equal_batches(self._shapes, size, rng):
             stacked = np.stack([self.bottleneck[member] for member in members])
-            inputs = (
-                torch.from_numpy(stacked).to(self.device),
-                torch.from_numpy(self.pooled[members]).to(self.device),
-            )
+            inputs = (torch.from_numpy(stacked).to(self.device), torch.from_numpy(self.pooled[members]).to(self.device))
             yield inputs, torch.from_numpy(self.targets[members]).to(self.device)
 
 
@@ -171,17 +153,9 @@ def cache(
 
     Parameters
     ----------
-    model
-        The network, put into evaluation mode.
-    samples
-        Patches.
-    batch_size
-        Patches per pass.
     dtype
         Type in which the last convolution's input is kept: float16 takes 16 kB for a patch of 256 px and
         changes logits by about 1e-3; float32 is exact.
-    tick
-        Called with the number of patches after each pass.
     """
     model.eval()
     bottleneck: list[NDArray[Any]] = [np.empty(0)] * len(samples.targets)

@@ -57,14 +57,8 @@ def train_classifier(
 
     Parameters
     ----------
-    recipe
-        What to build and how to train it.
-    cohort
-        Where the patches are read.
     train, valid
         Rows of the inspected patch table; ``valid`` may be empty.
-    device
-        Where to compute.
     checkpoint
         See :func:`~saliency_stats.classifier.training.fit`.
     tick

@@ -90,8 +90,6 @@ class ImageSamples:
         How training epochs vary them.
     seed
         Root of the order and the augmentation: epoch e uses ``[seed, e]``.
-    device
-        Where the batches are put.
     """
 
     cohort: Cohort

@@ -105,8 +105,6 @@ def fit(
         Its parameters with ``requires_grad`` are trained; called with a batch's inputs, returns logits (N, 2).
     train, valid
         Samples; ``valid`` is needed for ``stopping="early"`` and otherwise only logged.
-    parameters
-        See :class:`TrainingParameters`.
     checkpoint
         File that holds the state after the last finished epoch; training goes on from it if it exists, with
         the same result as without the interruption.

@@ -64,15 +64,6 @@ def load_state(network: nn.Module, state: Mapping[str, Tensor], *, source: str, 
 
     The counters of batch normalisation, which older files lack, are not needed in evaluation.
 
-    Parameters
-    ----------
-    network
-        Loaded in place.
-    state
-        Tensors by name.
-    source, architecture
-        Where they come from and what they are for, in messages.
-
     Raises
     ------
     ClassifierError

@@ -5,7 +5,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -45,7 +45,10 @@ main.add_command(compare)
 main.add_command(fetch)
 
 
-_study = click.argument("study", required=False, type=click.Path(path_type=Path, dir_okay=False))
+_FILE: Final = click.Path(path_type=Path, dir_okay=False)
+_FOLDER: Final = click.Path(path_type=Path, file_okay=False)
+_study = click.argument("study", required=False, type=_FILE)
+_run = click.argument("folder", metavar="RUN", type=click.Path(path_type=Path, exists=True, file_okay=False))
 _set = click.option(
     "--set",
     "assignments",
@@ -54,21 +57,13 @@ _set = click.option(
     help="Override a key of the study file; repeatable.",
 )
 _device = click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Where to compute.",
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
 )
 
 
 @main.command()
 @_study
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the run.  [default: reports/<name>]",
-)
+@click.option("--out", type=_FOLDER, help="Folder of the run.  [default: reports/<name>]")
 @_set
 @_device
 @click.option(
@@ -125,7 +120,7 @@ def run(
 
 
 @main.command()
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("folder", type=_FOLDER)
 @click.option(
     "--kind",
     type=click.Choice(["phantom", "patches", "slides"]),
@@ -169,7 +164,7 @@ def check(study: Path | None, assignments: tuple[str, ...], device: str) -> None
 
 
 @main.command()
-@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@_run
 @reported
 def report(folder: Path) -> None:
     """Draw every figure, table and the report of RUN again from its CSVs.
@@ -183,15 +178,11 @@ def report(folder: Path) -> None:
 
 
 @main.command()
-@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@_run
 @click.argument("patch_id")
 @click.option("--model", default="trained", show_default=True, help="trained, or the name of a control.")
 @click.option("--magnification", type=float, help="Where the patch exists at several; default: the finest.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Picture.  [default: RUN/explain/PATCH_ID.png]",
-)
+@click.option("--out", type=_FILE, help="Picture.  [default: RUN/explain/PATCH_ID.png]")
 @_device
 @reported
 def explain(
@@ -208,7 +199,7 @@ def explain(
 
 
 @main.command()
-@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@_run
 @click.option(
     "--effect",
     type=click.FloatRange(min=0, min_open=True),
@@ -226,7 +217,7 @@ def explain(
 @click.option("--magnification", type=click.FloatRange(min=0, min_open=True), help="Only this magnification.")
 @click.option("--simulations", type=click.IntRange(100, 100_000), default=2_000, show_default=True, help="Per size.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the simulation.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to write into.  [default: RUN]")
+@click.option("--out", type=_FOLDER, help="Folder to write into.  [default: RUN]")
 @reported
 def power(folder: Path, **options: Any) -> None:
     """Say how many slides and patches the next study needs, from the variances of RUN.
@@ -245,13 +236,10 @@ def power(folder: Path, **options: Any) -> None:
 
 
 @main.command()
-@click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=_FILE)
 @click.option("--mpp", type=float, help="µm per pixel of all images; default: what each TIFF says of itself.")
 @click.option(
-    "--out",
-    required=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for the results; files of the same names are overwritten.",
+    "--out", required=True, type=_FOLDER, help="Folder for the results; files of the same names are overwritten."
 )
 @click.option(
     "--nuclei",

@@ -17,11 +17,6 @@ class CachedCohort:
         The cohort behind.
     max_bytes
         Bytes of pixels that a process keeps at most.
-
-    Attributes
-    ----------
-    inner
-        The cohort behind.
     """
 
     def __init__(self, cohort: Cohort, max_bytes: int) -> None:

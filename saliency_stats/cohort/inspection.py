@@ -16,14 +16,7 @@ from saliency_stats.typing import Image
 #: Glass, allowing for compression.
 _WHITE: Final = 250
 #: What is written of a patch that cannot be read, in the order of the table's columns.
-_UNREAD: Final = {
-    "height_px": 0,
-    "width_px": 0,
-    "tissue_share": np.nan,
-    "light": np.nan,
-    "focus": np.nan,
-    "sha256": "",
-}
+_UNREAD: Final = {"height_px": 0, "width_px": 0, "tissue_share": np.nan, "light": np.nan, "focus": np.nan, "sha256": ""}
 
 
 def inspect(
@@ -40,8 +33,6 @@ def inspect(
 
     Parameters
     ----------
-    cohort
-        The cohort.
     min_tissue
         Smallest share of tissue pixels of a usable patch.
     tick

@@ -25,18 +25,7 @@ _PIXEL_UM: Final = 0.75
 
 
 def light(image: Image) -> float:
-    """Brightness of a patch: the 90th percentile of its luminance.
-
-    Parameters
-    ----------
-    image
-        (H, W, 3) uint8.
-
-    Returns
-    -------
-    float
-        In [0, 1].
-    """
+    """Brightness of a patch (H, W, 3), in [0, 1]: the 90th percentile of its luminance."""
     return float(np.percentile(_luminance(image), _DARK_PERCENT))
 
 
@@ -47,13 +36,6 @@ def focus(image: Image, mpp: float) -> float:
     with Gaussians of s = 1.5 µm, at least one pixel. As a ratio it depends neither on the strength of the stain nor
     on how much of the patch is glass, as the energies themselves do (Pertuz et al. 2013, Pattern Recognition 46,
     1415-1432, compares such measures).
-
-    Parameters
-    ----------
-    image
-        (H, W, 3) uint8.
-    mpp
-        µm per pixel.
 
     Returns
     -------

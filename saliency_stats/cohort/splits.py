@@ -50,11 +50,6 @@ def assign_splits(table: pd.DataFrame, fractions: Mapping[str, float], seed: int
         Share of the groups for train, valid and test, summing to 1.
     seed
         Seed of the shuffle. Neither the order of the rows nor the number of patches per group matters.
-
-    Returns
-    -------
-    Series
-        Split of every row, same index as ``table``.
     """
     group = grouping(table)
     malignant = table["label"].eq(LABELS[1]).groupby(group).mean().sort_index()

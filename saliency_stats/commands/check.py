@@ -29,11 +29,6 @@ def preview(settings: StudySettings, device: str = "auto") -> str:
     Every patch is looked at; then a network of the study's architecture takes a few timed steps on images of the
     study's size, from which the times are extrapolated.
 
-    Returns
-    -------
-    str
-        Text for a person.
-
     Raises
     ------
     SaliencyStatsError
@@ -49,11 +44,7 @@ def preview(settings: StudySettings, device: str = "auto") -> str:
     table = with_splits(table, **parameters.split_fractions(settings))
     used = table["status"] == USED
     check_splits(table, settings.cohort.evaluation_split)
-    lines = [
-        f"study {settings.name}: {int(used.sum())} of {len(table)} patches can be used",
-        "",
-        _counts(table[used]),
-    ]
+    lines = [f"study {settings.name}: {int(used.sum())} of {len(table)} patches can be used", "", _counts(table[used])]
     if (~used).any():
         reasons = table.loc[~used, "status"].value_counts()
         lines += [
@@ -92,11 +83,8 @@ def _costs(settings: StudySettings, used: pd.DataFrame, device: torch.device, re
     n_train = int((used["split"] == "train").sum())
     measured = used[used["split"] == settings.cohort.evaluation_split]
     n_measured, n_replaced = len(measured), int(parameters.replaced_of(settings, measured).sum())
-    training = {
-        "all": settings.classifier.epochs * n_train * step,
-        "head": n_train * forward,
-        "none": 0.0,
-    }[settings.classifier.trainable]
+    by_layers = {"all": settings.classifier.epochs * n_train * step, "head": n_train * forward, "none": 0.0}
+    training = by_layers[settings.classifier.trainable]
     networks = parameters.networks_of(settings)
     training *= 1 + len(parameters.trained_controls(settings))
     plan = parameters.plan_of(settings)

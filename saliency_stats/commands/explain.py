@@ -29,8 +29,6 @@ def explain_patch(
 
     Parameters
     ----------
-    folder
-        A run's folder.
     patch_id, magnification
         The patch; without a magnification the finest at which it exists.
     model

@@ -23,13 +23,7 @@ _OR: Final = " | "
 
 
 def study_text(kind: str) -> str:
-    """Write the study file of one kind of cohort: every key with its value, most with a comment.
-
-    Parameters
-    ----------
-    kind
-        ``phantom``, ``patches`` or ``slides``.
-    """
+    """Write the study file of one kind of cohort: every key with its value, most with a comment."""
     environment = Environment(
         loader=PackageLoader("saliency_stats.commands"),
         undefined=StrictUndefined,
@@ -50,11 +44,6 @@ def study_text(kind: str) -> str:
 
 def write_template(folder: Path, kind: str) -> list[Path]:
     """Write the files of one kind of study into a folder; nothing that exists is overwritten.
-
-    Returns
-    -------
-    list of Path
-        The files written.
 
     Raises
     ------

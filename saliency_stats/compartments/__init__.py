@@ -9,7 +9,6 @@ from saliency_stats.compartments.stain import Stains, concentrations, estimate_s
 from saliency_stats.compartments.stain_table import stain_table, stains_from
 from saliency_stats.compartments.table import nuclei_table
 from saliency_stats.compartments.view import CompartmentParameters, Found, NucleusFinder, View, nothing_found, view_of
-from saliency_stats.imaging.density import optical_density
 
 __all__ = [
     "CompartmentParameters",
@@ -29,7 +28,6 @@ __all__ = [
     "nothing_found",
     "nuclei_table",
     "nucleus_finder",
-    "optical_density",
     "segment",
     "segment_batch",
     "stain_table",

@@ -46,12 +46,7 @@ class CellRule:
     def log_odds(self, evidence: Mapping[str, FloatArray], where: BoolArray) -> FloatArray:
         """Weigh the evidence.
 
-        Parameters
-        ----------
-        evidence
-            (H, W) each, by name.
-        where
-            (H, W) mask of the pixels that are asked about.
+        Every piece of evidence is (H, W), as is ``where``, the mask of the pixels that are asked about.
 
         Returns
         -------
@@ -83,7 +78,5 @@ def fitted_rule() -> CellRule:
     with np.load(_FITTED, allow_pickle=False) as file:
         arrays = {name: np.asarray(file[name]) for name in file.files}
     return CellRule(
-        names=tuple(str(name) for name in arrays.pop("names")),
-        output_bias=float(arrays.pop("output_bias")),
-        **arrays,
+        names=tuple(str(name) for name in arrays.pop("names")), output_bias=float(arrays.pop("output_bias")), **arrays
     )

@@ -129,23 +129,14 @@ def weighed(
         (H, W) mask.
     concentrations
         (2, H, W) haematoxylin and eosin.
-    mpp
-        µm per pixel.
     cytoplasm_um
         The longest reach that will be asked for.
-    parameters
-        See ``FibreParameters``.
     cell_scale
         A cell reaches no further than this many radii of its nucleus, that of the disc of equal area; above 1.
     maxima
         The slide's 99th percentile of haematoxylin and eosin (``Stains.maxima``). Taken from this image if left out.
     rule
         Weighs the evidence. The fitted one that comes with the package if left out.
-
-    Returns
-    -------
-    Weighed
-        Gives the cytoplasm within any such reach.
 
     Raises
     ------

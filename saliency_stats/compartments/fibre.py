@@ -72,14 +72,7 @@ def coherence(image: FloatArray, evidence: BoolArray, sigma_px: float) -> FloatA
 
     Bigun and Granlund (1987): with the eigenvalues l1 >= l2 of the structure tensor, (l1 - l2) / (l1 + l2).
 
-    Parameters
-    ----------
-    image
-        (H, W).
-    evidence
-        (H, W) mask of the pixels whose gradient counts.
-    sigma_px
-        Standard deviation of the tensor's window.
+    ``evidence`` (H, W) masks the pixels whose gradient counts; ``sigma_px`` is the standard deviation of the window.
 
     Returns
     -------
@@ -111,8 +104,6 @@ def stain_evidence(ratio: FloatArray, direction: FloatArray, evidence: BoolArray
         (H, W) coherence.
     evidence
         (H, W) mask of tissue away from nuclei.
-    mpp
-        µm per pixel.
 
     Returns
     -------
@@ -137,13 +128,6 @@ def nuclear_shape(instances: Instances, mpp: float) -> tuple[FloatArray, FloatAr
 
     Axes of the ellipse of equal second moments as in ``skimage.measure.regionprops``, without its cost per
     nucleus, and with a pixel as a square rather than a point: a line one pixel wide has a minor axis.
-
-    Parameters
-    ----------
-    instances
-        (H, W) int32 nuclei, 0 outside.
-    mpp
-        µm per pixel.
 
     Returns
     -------
@@ -197,10 +181,6 @@ def cell_evidence(
         (2, H, W) haematoxylin and eosin.
     maxima
         The slide's 99th percentile of each.
-    mpp
-        µm per pixel.
-    parameters
-        See ``FibreParameters``.
 
     Returns
     -------

@@ -32,11 +32,6 @@ def nucleus_finder(nuclei: str, device: str = "cpu", *, probability_offset: floa
     probability_offset
         Added to the StarDist model's threshold of the probability, see ``StarDistNuclei``.
 
-    Returns
-    -------
-    callable
-        From views to the nuclei of each.
-
     Raises
     ------
     CompartmentError

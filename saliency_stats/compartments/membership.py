@@ -14,17 +14,7 @@ _CODES: Final = np.array([COMPARTMENT_CODES[name] for name in COMPARTMENTS], dty
 
 
 def from_codes(codes: npt.ArrayLike) -> Float32Array:
-    """Memberships of a hard compartment map.
-
-    Parameters
-    ----------
-    codes
-        (H, W) integers, values of ``COMPARTMENT_CODES``.
-
-    Returns
-    -------
-    ndarray
-        (K, H, W) float32 of zeros and ones, in the order of ``COMPARTMENTS``.
+    """Memberships (K, H, W), float32 zeros and ones, of a hard map (H, W) with the values of ``COMPARTMENT_CODES``.
 
     Raises
     ------
@@ -43,17 +33,7 @@ def from_codes(codes: npt.ArrayLike) -> Float32Array:
 
 
 def to_codes(memberships: npt.ArrayLike) -> UInt8Array:
-    """Hard map of the largest membership; a tie goes to the compartment named first in ``COMPARTMENTS``.
-
-    Parameters
-    ----------
-    memberships
-        (K, H, W).
-
-    Returns
-    -------
-    ndarray
-        (H, W) uint8, values of ``COMPARTMENT_CODES``.
+    """Hard map (H, W), uint8, of the largest of (K, H, W); a tie goes to the one named first in ``COMPARTMENTS``.
 
     Raises
     ------
@@ -64,19 +44,7 @@ def to_codes(memberships: npt.ArrayLike) -> UInt8Array:
 
 
 def downsample(memberships: npt.ArrayLike, factor: int) -> Float64Array:
-    """Mean over blocks of ``factor`` x ``factor`` pixels: every compartment keeps its area.
-
-    Parameters
-    ----------
-    memberships
-        (K, H, W).
-    factor
-        Whole number that divides H and W.
-
-    Returns
-    -------
-    ndarray
-        (K, H / factor, W / factor) float64.
+    """Mean (float64) of (K, H, W) over blocks of ``factor`` x ``factor`` pixels: every compartment keeps its area.
 
     Raises
     ------

@@ -81,15 +81,8 @@ class NucleusParameters:
 def has_structure(haematoxylin: FloatArray) -> bool:
     """Whether haematoxylin shows anything but flat colour and pixel noise, in which thresholds invent nuclei.
 
-    Parameters
-    ----------
-    haematoxylin
-        (H, W) concentrations at the image's own resolution: up-sampling turns pixel noise into blobs.
-
-    Returns
-    -------
-    bool
-        False if all is one colour, or if neighbouring pixels do not resemble each other.
+    ``haematoxylin`` (H, W) is at the image's own resolution: up-sampling turns pixel noise into blobs. False if all is
+    one colour, or if neighbouring pixels do not resemble each other.
     """
     centred = haematoxylin.astype(np.float64) - haematoxylin.mean(dtype=np.float64)
     variance = float(np.mean(centred**2))
@@ -136,12 +129,8 @@ def classical_nuclei(
         (H, W) haematoxylin concentrations (OD).
     tissue
         (H, W) mask; nuclei lie inside.
-    mpp
-        µm per pixel.
     nuclear_od
         The slide's ``Stains.nuclear_od``.
-    parameters
-        See ``NucleusParameters``.
 
     Returns
     -------

@@ -102,17 +102,7 @@ def segment(
 def segment_batch(views: Sequence[View], finder: NucleusFinder) -> list[Segmentation]:
     """Divide many images at once, as :func:`segment` divides one.
 
-    Parameters
-    ----------
-    views
-        See :func:`view_of`.
-    finder
-        See :func:`find_nuclei`.
-
-    Returns
-    -------
-    list of Segmentation
-        In the order of ``views``, each at the size of its image before enlargement.
+    In the order of ``views``, each at the size of its image before enlargement.
     """
     return [divided(view, found) for view, found in zip(views, find_nuclei(views, finder), strict=True)]
 
@@ -120,31 +110,15 @@ def segment_batch(views: Sequence[View], finder: NucleusFinder) -> list[Segmenta
 def find_nuclei(views: Sequence[View], finder: NucleusFinder) -> list[Found]:
     """Find the nuclei of many images at once.
 
-    Parameters
-    ----------
-    views
-        See :func:`view_of`.
-    finder
-        See :func:`nucleus_finder`. It is asked once, and not about views without tissue or structure: they have no
-        nuclei.
-
-    Returns
-    -------
-    list of Found
-        In the order of ``views``, each at the size of its view.
+    The finder is asked once, and not about views without tissue or structure: they have no nuclei. In the order of
+    ``views``, each at the size of its view.
     """
     asked = iter(finder([view for view in views if view.structure]))
     return [next(asked) if view.structure else nothing_found(view) for view in views]
 
 
 def weighed_around(view: View, found: Found, parameters: CompartmentParameters | None = None) -> Weighed:
-    """Weigh the tissue around the nuclei of a view, which :func:`divided` then divides.
-
-    Parameters
-    ----------
-    view, found, parameters
-        As for :func:`divided`.
-    """
+    """Weigh the tissue around the nuclei of a view, which :func:`divided` then divides."""
     parameters = parameters or view.parameters
     return weighed(
         found.instances,
@@ -169,10 +143,6 @@ def divided(
 
     Parameters
     ----------
-    view
-        See :func:`view_of`.
-    found
-        Its nuclei.
     parameters
         Of the cytoplasm, in place of the view's own.
     left_out
@@ -202,19 +172,7 @@ def divided(
 
 
 def from_truth(codes: npt.ArrayLike, instances: npt.ArrayLike) -> Segmentation:
-    """Segmentation from a known compartment map.
-
-    Parameters
-    ----------
-    codes
-        (H, W), values of ``COMPARTMENT_CODES``.
-    instances
-        (H, W) nuclei, 0 outside.
-
-    Returns
-    -------
-    Segmentation
-        Hard memberships.
+    """Segmentation with hard memberships, from a map (H, W) of ``COMPARTMENT_CODES`` and its nuclei (H, W).
 
     Raises
     ------

@@ -103,12 +103,7 @@ def _unit(vector: FloatArray) -> FloatArray:
 
 
 def unmixing_matrix(vectors: npt.ArrayLike) -> FloatArray:
-    """Inverse of the 3x3 stain matrix whose third row is the residual, orthogonal to both stains.
-
-    Parameters
-    ----------
-    vectors
-        (2, 3) unit OD vectors.
+    """Inverse of the 3x3 stain matrix of ``vectors`` (2, 3); its third row is the residual, orthogonal to both stains.
 
     Returns
     -------
@@ -121,20 +116,7 @@ def unmixing_matrix(vectors: npt.ArrayLike) -> FloatArray:
 
 
 def concentrations(image: UInt8Array, stains: Stains) -> Float32Array:
-    """Optical density due to haematoxylin and to eosin in every pixel.
-
-    Parameters
-    ----------
-    image
-        (H, W, 3) uint8.
-    stains
-        The slide's stains.
-
-    Returns
-    -------
-    ndarray
-        (2, H, W) float32, haematoxylin then eosin, least squares with negative values set to 0.
-    """
+    """Optical density (2, H, W), float32, due to haematoxylin and to eosin: least squares, negative values set to 0."""
     od = optical_density(image, stains.white)
     mixed = od @ unmixing_matrix(stains.vectors)[:, :2].astype(np.float32)
     return np.ascontiguousarray(np.maximum(np.moveaxis(mixed, -1, 0), np.float32(0)))
@@ -190,16 +172,11 @@ def _macenko(od: FloatArray) -> FloatArray | str:
 
 
 def estimate_stains(images: Iterable[UInt8Array]) -> Stains:
-    """Estimate the stain vectors of one slide from some of its images.
+    """Estimate the stain vectors of one slide from some of its images, (H, W, 3) uint8.
 
     Macenko et al. (2009), section 2: keep pixels of OD above ``STAINED_OD``, project them on the plane of the
     two largest eigenvectors of their covariance, take robust extreme angles as the stains. Pixels of all
     images are pooled, thinned by fixed strides (nothing is random), so memory stays bounded.
-
-    Parameters
-    ----------
-    images
-        (H, W, 3) uint8 images of one slide.
 
     Returns
     -------
@@ -244,11 +221,6 @@ def nuclear_threshold(haematoxylin: FloatArray) -> float:
     haematoxylin
         (n,) concentrations of stained pixels of one slide. Of a whole slide: Otsu over a single patch without
         nuclei would part its stroma in two.
-
-    Returns
-    -------
-    float
-        The threshold, within ``NUCLEAR_OD_RANGE``.
     """
     low, high = NUCLEAR_OD_RANGE
     if np.ptp(haematoxylin) < 1e-6:  # noqa: PLR2004 - one value: nothing to part

@@ -44,8 +44,6 @@ def surroundings(
         (2, H, W) haematoxylin and eosin in units of the slide's maxima.
     fibrous
         (H, W) each: coherence of direction and roughness.
-    mpp
-        µm per pixel.
 
     Returns
     -------
@@ -83,8 +81,6 @@ def relative(evidence: dict[str, FloatArray], where: BoolArray, mpp: float) -> d
         (H, W) each, by name.
     where
         (H, W) mask of the pixels that are asked about; others have no part in the averages.
-    mpp
-        µm per pixel.
 
     Returns
     -------

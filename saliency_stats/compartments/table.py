@@ -17,14 +17,7 @@ def nuclei_table(segmentation: Segmentation, concentrations: FloatArray, mpp: fl
     Every pixel's nuclear and cytoplasmic membership counts for the nearest nucleus, so the areas of all rows
     add up to the areas of the two compartments.
 
-    Parameters
-    ----------
-    segmentation
-        Nuclei and memberships of the image.
-    concentrations
-        (2, H, W) haematoxylin and eosin OD of the image.
-    mpp
-        µm per pixel.
+    ``concentrations`` (2, H, W) are haematoxylin and eosin OD of the image.
 
     Returns
     -------

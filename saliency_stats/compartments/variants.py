@@ -85,8 +85,6 @@ def varied(view: View, found: Found, variant: Variant) -> Segmentation:
 
     Parameters
     ----------
-    view
-        What was looked at.
     found
         Its nuclei, found at the usual threshold or at a lower one: those below the usual one are dropped wherever the
         variant does not say otherwise. Greedy suppression keeps a nucleus or not by more probable ones alone, so this
@@ -112,22 +110,7 @@ def varied(view: View, found: Found, variant: Variant) -> Segmentation:
 def variations(view: View, found: Found, variants: Sequence[Variant]) -> list[Segmentation]:
     """Divide a view as each of many variants has it, what they have in common once.
 
-    Parameters
-    ----------
-    view, found
-        As for :func:`varied`.
-    variants
-        How to segment.
-
-    Returns
-    -------
-    list of Segmentation
-        Each that of :func:`varied`.
-
-    Raises
-    ------
-    CompartmentError
-        As :func:`varied`.
+    Each is that of :func:`varied`, and refused as there.
     """
     nuclei: dict[tuple[float, float], Found] = {}
     around: dict[tuple[float, float, float], Weighed] = {}

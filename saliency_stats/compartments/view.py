@@ -161,12 +161,8 @@ def view_of(
     ----------
     image
         (H, W, 3) uint8, at least 32 px wide and high.
-    mpp
-        µm per pixel.
     parameters
         ``segmentation_mpp`` decides about enlargement.
-    stains
-        Of the image's slide.
     unmixed
         (2, H, W) ``concentrations(image, stains)``; computed if left out.
 

@@ -46,8 +46,4 @@ def artefact_hashes(folder: Path) -> dict[str, str]:
 
 def machine() -> dict[str, Any]:
     """Describe the machine in terms that matter for reproducing numbers."""
-    return {
-        "system": platform.system(),
-        "machine": platform.machine(),
-        "processor": platform.processor() or "unknown",
-    }
+    return {"system": platform.system(), "machine": platform.machine(), "processor": platform.processor() or "unknown"}

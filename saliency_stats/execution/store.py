@@ -19,13 +19,7 @@ _LOCK: Final = ".lock"
 
 
 class Store:
-    """The folder of one run, locked while it is worked on.
-
-    Parameters
-    ----------
-    folder
-        The run's folder.
-    """
+    """The folder of one run, locked while it is worked on."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -200,12 +194,7 @@ class Store:
             )
 
     def check_space(self, needed: int) -> None:
-        """Refuse to begin what will not fit.
-
-        Parameters
-        ----------
-        needed
-            Disk space (bytes) that the run will take.
+        """Refuse to begin what needs more bytes than the disk has.
 
         Raises
         ------

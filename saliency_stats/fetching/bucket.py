@@ -28,16 +28,7 @@ class Listed:
 
 
 def list_bucket(client: Client, url: str, prefix: str) -> list[Listed]:
-    """List the files of a public bucket, without an account.
-
-    Parameters
-    ----------
-    client
-        Fetches the pages.
-    url
-        Of the bucket.
-    prefix
-        What keys begin with.
+    """List the files of a public bucket whose keys begin with ``prefix``, without an account.
 
     Returns
     -------
@@ -57,10 +48,6 @@ def checksums(client: Client, url: str, file: Listed, prefix: str) -> dict[str, 
 
     Parameters
     ----------
-    client, url
-        As for :func:`list_bucket`.
-    file
-        The list.
     prefix
         Put before names that lack it: they are relative to the list.
 

@@ -26,11 +26,6 @@ _GB: Final = 10**9
 def overview(folder: Path, *, slides: int | None = None, url: str = BUCKET, retries: Retries | None = None) -> str:
     """Say, slide by slide, what :func:`fetch` would load; loads nothing.
 
-    Parameters
-    ----------
-    folder, slides, url, retries
-        As for :func:`fetch`.
-
     Returns
     -------
     str
@@ -74,14 +69,8 @@ def fetch(
         Load outlines too. Without them no ``slides.csv`` is written: patches of tumour would be labelled benign.
     verify
         Check what is here by its checksum, not by its size alone; what differs is loaded again.
-    url
-        Of the bucket.
-    retries
-        How often a dropped connection is tried again.
     note
         Called with messages for the user.
-    show
-        Draw a progress bar on stderr.
 
     Returns
     -------

@@ -98,13 +98,7 @@ def is_complete(path: Path, remote: Remote, *, verify: bool) -> bool:
 
 
 class Client:
-    """Fetches from HTTP servers with retries; close it, or use it in a ``with`` block.
-
-    Parameters
-    ----------
-    retries
-        How often a dropped connection is tried again.
-    """
+    """Fetches from HTTP servers with retries; close it, or use it in a ``with`` block."""
 
     def __init__(self, retries: Retries | None = None) -> None:
         self._retries = retries or Retries()
@@ -146,8 +140,6 @@ class Client:
 
         Parameters
         ----------
-        remote
-            The file.
         path
             Where it is to lie; what lies there is replaced when, and only when, the new file is complete.
         tick

@@ -16,19 +16,7 @@ _STARDIST: Final = "2D_versatile_he"
 def fetch_densenet201(*, url: str | None = None, retries: Retries | None = None, show: bool = False) -> Path:
     """Put the ImageNet weights of DenseNet-201 into torchvision's cache and load them once.
 
-    Parameters
-    ----------
-    url
-        Another address of the same file.
-    retries
-        How often a dropped connection is tried again.
-    show
-        Draw a progress bar on stderr.
-
-    Returns
-    -------
-    Path
-        The file in torchvision's cache.
+    ``url`` is another address of the same file. Returns its path.
 
     Raises
     ------
@@ -52,15 +40,7 @@ def fetch_densenet201(*, url: str | None = None, retries: Retries | None = None,
 def fetch_stardist(*, url: str | None = None, retries: Retries | None = None, show: bool = False) -> Path:
     """Put StarDist's own model for H&E into this package's cache and unpack it.
 
-    Parameters
-    ----------
-    url, retries, show
-        As for :func:`fetch_densenet201`.
-
-    Returns
-    -------
-    Path
-        The folder of the model.
+    Arguments are those of :func:`fetch_densenet201`. Returns the folder of the model.
 
     Raises
     ------

@@ -19,17 +19,7 @@ WHITE: Final = (255.0, 255.0, 255.0)
 def optical_density(image: UInt8Array, white: tuple[float, float, float] = WHITE) -> Float32Array:
     """Optical density of every channel, ``-log10(max(I, DARKEST) / white)``, negative values set to 0.
 
-    Parameters
-    ----------
-    image
-        (..., 3) uint8.
-    white
-        Intensity of the glass per channel.
-
-    Returns
-    -------
-    ndarray
-        (..., 3) float32.
+    Of (..., 3) uint8, in float32; ``white`` is the intensity of the glass per channel.
     """
     # 256 grey levels per channel: a table look-up instead of a logarithm per pixel
     levels = np.maximum(np.arange(256, dtype=np.float64), DARKEST)
@@ -40,15 +30,7 @@ def optical_density(image: UInt8Array, white: tuple[float, float, float] = WHITE
 def glass_colour(pixels: UInt8Array) -> tuple[float, float, float]:
     """Colour of the glass: the median of bright grey pixels where at least 1 in 200 is such, else white.
 
-    Parameters
-    ----------
-    pixels
-        (n, 3) uint8, of one image or one slide.
-
-    Returns
-    -------
-    tuple
-        Intensity (0-255) per channel.
+    Of (n, 3) uint8 pixels of one image or one slide; in 0 to 255.
     """
     # channel by channel: ten times as fast as along an axis of length 3
     least, most = (reduce(of, pixels.T) for of in (np.minimum, np.maximum))

@@ -28,16 +28,8 @@ def tissue_mask(
 
     Parameters
     ----------
-    image
-        (H, W, 3) uint8.
-    mpp
-        µm per pixel.
     white
         Colour of the glass, of the slide where it is known.
-    background_od
-        The threshold.
-    smoothing_um
-        Standard deviation of the Gaussian.
 
     Returns
     -------
@@ -53,15 +45,7 @@ def tissue_share(
 ) -> float:
     """Share of an image that is tissue, with the glass as this image alone shows it.
 
-    Parameters
-    ----------
-    image, mpp, background_od, smoothing_um
-        As for :func:`tissue_mask`.
-
-    Returns
-    -------
-    float
-        In [0, 1]. 0 for bare glass, however grey the scanner shows it.
+    In [0, 1]; 0 for bare glass, however grey the scanner shows it.
     """
     white = glass_colour(image.reshape(-1, 3))
     return float(tissue_mask(image, mpp, white, background_od, smoothing_um).mean())

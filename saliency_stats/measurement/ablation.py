@@ -69,10 +69,6 @@ class Ablations:
             (N, 2) of the intact patches.
         target
             (N,) class whose logit is watched.
-        network
-            The trained network.
-        device
-            Where it is.
 
         Returns
         -------
@@ -127,11 +123,6 @@ def draw_replaced(table: pd.DataFrame, most: int, seed: int) -> "pd.Series[bool]
     seed
         From which the order is derived: the same at every magnification, so that the same places are drawn, as far as
         they can be used at all of them.
-
-    Returns
-    -------
-    Series
-        Boolean, with the table's index.
     """
     if not most:
         return pd.Series(data=True, index=table.index)

@@ -86,11 +86,7 @@ class MultiscaleCompartments:
 
 
 def downscaled(
-    shares: UInt8Array,
-    instances: Int32Array,
-    probabilities: Float64Array,
-    factor: int,
-    size_px: int,
+    shares: UInt8Array, instances: Int32Array, probabilities: Float64Array, factor: int, size_px: int
 ) -> Segmentation:
     """Take the middle of a field and average it to the pixels of a coarser patch.
 
@@ -98,10 +94,6 @@ def downscaled(
     ----------
     shares
         (K, H, W) of each compartment in 255ths, at the finest resolution.
-    instances
-        (H, W) nuclei.
-    probabilities
-        Of each nucleus.
     factor
         Pixels of the field along one of the patch.
     size_px

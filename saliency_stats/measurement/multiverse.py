@@ -15,15 +15,7 @@ from saliency_stats.vocabulary import TRAINED
 
 @dataclass(frozen=True)
 class Multiverse:
-    """Every map of the trained network against every segmentation.
-
-    Parameters
-    ----------
-    variants
-        Segmentations.
-    cytoplasm_um
-        The study's own.
-    """
+    """Every map of the trained network against every segmentation."""
 
     variants: tuple[Variant, ...]
     cytoplasm_um: float
@@ -40,12 +32,8 @@ class Multiverse:
 
         Parameters
         ----------
-        identity
-            N rows.
         views, found
             N prepared images, and their nuclei down to the lowest threshold that a variant asks for.
-        usual
-            Their segmentations as they are.
         maps
             (N, H, W) of every network, method and reduction; those of the trained network count.
 

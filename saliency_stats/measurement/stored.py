@@ -23,8 +23,6 @@ class StoredMeasurement:
     ----------
     folder
         The run's folder, which every worker must reach.
-    measurement
-        What measures a batch.
     """
 
     folder: Path

@@ -69,8 +69,6 @@ def calibration(test: str, n_units: int, icc: float, *, patches_per_unit: tuple[
 
     Parameters
     ----------
-    test
-        Name of the test.
     n_units
         Independent units of the run.
     icc

@@ -112,11 +112,6 @@ def run_names(folders: Sequence[Path]) -> dict[str, Path]:
 def comparison_table(runs: Mapping[str, Run]) -> pd.DataFrame:
     """Put the contrasts of several runs below each other, each by its run's own primary test.
 
-    Parameters
-    ----------
-    runs
-        By their names.
-
     Returns
     -------
     pandas.DataFrame
@@ -158,18 +153,7 @@ def study_differences(runs: Mapping[str, Run]) -> tuple[tuple[str, ...], ...]:
 
 
 def verdict_sentences(table: pd.DataFrame) -> Iterator[str]:
-    """Say, per class, how many runs support and contradict the claim at each magnification.
-
-    Parameters
-    ----------
-    table
-        As :func:`comparison_table` returns it.
-
-    Yields
-    ------
-    str
-        One sentence per class that any run judged.
-    """
+    """Say, per class, how many runs support and contradict the claim at each magnification."""
     judged = table[(table["contrast"] == PRIMARY) & (table["model"] == TRAINED) & (table["verdict"] != "")]
     for label, of_label in judged.groupby("label", sort=False):
         parts = []

@@ -40,28 +40,17 @@ def render_comparison(
     picture: Path,
     level: str,
 ) -> str:
-    """Write the page.
+    """Write the page: HTML that loads nothing from anywhere else.
 
     Parameters
     ----------
-    runs
-        By their names.
     table
         As :func:`~saliency_stats.report.compare.comparison_table` returns it.
-    sentences
-        What the runs say of the claim.
     differences
         The keys in which the study files differ, as :func:`~saliency_stats.report.compare.study_differences` returns
         them.
-    picture
-        The figure as PNG; it is put inside the page.
     level
         The intervals' level in words.
-
-    Returns
-    -------
-    str
-        HTML that loads nothing from anywhere else.
     """
     return page_template("comparison.html.j2").render(
         summary=f"{count(len(runs), 'run')}: {', '.join(runs)}.",

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from saliency_stats.compartments import to_codes
 from saliency_stats.errors import ReportError
 from saliency_stats.report.figures.panels import DISPLAY_PERCENTILE, outline, show_image, show_saliency, tint
 from saliency_stats.report.figures.style import (
@@ -22,7 +23,7 @@ from saliency_stats.report.figures.style import (
 )
 from saliency_stats.report.words import model_words, number
 from saliency_stats.typing import FloatArray, UInt8Array
-from saliency_stats.vocabulary import COMPARTMENT_CODES, COMPARTMENTS, TRAINED
+from saliency_stats.vocabulary import COMPARTMENTS, TRAINED
 
 _COLUMNS: Final = ("compartment", "area_share", "mass_share", "density_ratio", "status")
 
@@ -51,17 +52,10 @@ def explain_figure(
     rows
         The patch's ledger rows (``compartment``, ``area_share``, ``mass_share``, ``density_ratio``,
         ``status``; ``model`` where there are several networks).
-    title
-        What stands above the picture.
     path
         Where to write: a name that ends in ``.png`` or ``.pdf``.
     mpp
         µm per pixel, for a scale bar.
-
-    Returns
-    -------
-    Path
-        The picture.
 
     Raises
     ------
@@ -87,20 +81,11 @@ def explain_figure(
 
 
 def _codes(compartments: NDArray[Any]) -> UInt8Array:
-    if compartments.ndim == 2:  # noqa: PLR2004 - (H, W) against (K, H, W)
-        return compartments.astype(np.uint8)
-    lookup = np.array([COMPARTMENT_CODES[name] for name in COMPARTMENTS], dtype=np.uint8)
-    codes: UInt8Array = lookup[np.argmax(compartments, axis=0)]
-    return codes
+    return compartments.astype(np.uint8) if compartments.ndim == 2 else to_codes(compartments)  # noqa: PLR2004 - (H, W)
 
 
 def _draw(
-    image: UInt8Array,
-    saliency: FloatArray,
-    codes: UInt8Array,
-    rows: pd.DataFrame,
-    title: str,
-    mpp: float | None,
+    image: UInt8Array, saliency: FloatArray, codes: UInt8Array, rows: pd.DataFrame, title: str, mpp: float | None
 ) -> Figure:
     figure = new_figure(4.6)
     figure.suptitle(title, fontsize=9, fontweight="bold")

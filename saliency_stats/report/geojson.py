@@ -34,8 +34,6 @@ def feature_collection(segmentation: Segmentation, table: pd.DataFrame) -> dict[
 
     Parameters
     ----------
-    segmentation
-        Nuclei and memberships of an image.
     table
         One row per nucleus with ``nucleus_id``, as ``nuclei_table`` gives it; its numeric columns become
         measurements under their own names. A missing value is left out, since QuPath reads no null.
@@ -80,18 +78,7 @@ def feature_collection(segmentation: Segmentation, table: pd.DataFrame) -> dict[
 
 
 def cell_instances(segmentation: Segmentation) -> Int32Array:
-    """Return the cells: each nucleus together with the cytoplasm that is nearer to it than to any other.
-
-    Parameters
-    ----------
-    segmentation
-        Nuclei and memberships of an image.
-
-    Returns
-    -------
-    ndarray
-        (H, W) int32: the number of the nucleus whose cell this pixel is part of, 0 outside of cells.
-    """
+    """Return the cells (H, W), 0 outside: each nucleus with the cytoplasm that is nearer to it than to any other."""
     instances = segmentation.instances
     if not instances.any():
         return instances.copy()

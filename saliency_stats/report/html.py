@@ -64,22 +64,7 @@ class _Badge:
 
 
 def render_html(run: Run, figures: Sequence[DrawnFigure], tables: Sequence[Table]) -> str:
-    """Write the page.
-
-    Parameters
-    ----------
-    run
-        The run.
-    figures
-        The figures as drawn; their PNGs are put inside the page.
-    tables
-        The report's tables.
-
-    Returns
-    -------
-    str
-        HTML that loads nothing from anywhere else.
-    """
+    """Write the page: HTML that loads nothing from anywhere else."""
     per_unit = run.patches_per_unit
     return page_template("report.html.j2").render(
         name=run.settings.name,

@@ -19,14 +19,7 @@ _TINTS: Final = {"cytoplasm": 0.25, "stroma": 0.25}
 
 
 def overlay(image: UInt8Array, segmentation: Segmentation) -> UInt8Array:
-    """Draw a segmentation over its image.
-
-    Parameters
-    ----------
-    image
-        (H, W, 3) uint8.
-    segmentation
-        Of the image.
+    """Draw a segmentation over its image, (H, W, 3) uint8.
 
     Returns
     -------

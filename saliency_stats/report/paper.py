@@ -67,22 +67,7 @@ def escape(text: str) -> str:
 
 
 def write_paper(run: Run, figures: Sequence[DrawnFigure], tables: Sequence[Table]) -> tuple[Path, ...]:
-    """Write ``paper/`` of the run's folder: one ``.tex`` per table, captions, methods and references.
-
-    Parameters
-    ----------
-    run
-        The run.
-    figures
-        The figures as drawn.
-    tables
-        The report's tables.
-
-    Returns
-    -------
-    tuple of Path
-        The files written.
-    """
+    """Write ``paper/`` of the run's folder: one ``.tex`` per table, captions, methods and references."""
     environment = Environment(  # noqa: S701 - LaTeX, where HTML's escapes would be wrong; the filter below escapes
         loader=PackageLoader("saliency_stats.report"),
         undefined=StrictUndefined,

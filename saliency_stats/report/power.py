@@ -111,20 +111,7 @@ def plan_run(
 
 
 def advice(title: str, plan: Plan) -> Iterator[str]:
-    """Say in plain words what the sample is, and for each aim what to collect next.
-
-    Parameters
-    ----------
-    title
-        Name of the sample.
-    plan
-        Its plan.
-
-    Yields
-    ------
-    str
-        One line for the sample, one for each aim.
-    """
+    """Say in plain words what the sample is, and for each aim what to collect next."""
     seen = plan.components
     slides = "slides" if seen.unit == "slide" else "slides of different patients"
     yield (

@@ -121,9 +121,9 @@ def p_sign(p_value: float) -> str:
     return f"p {words}" if words.startswith("<") else f"p = {words}"
 
 
-def count(n: float, singular: str, plural: str = "") -> str:
+def count(n: float, singular: str) -> str:
     """Return "1 slide" or "12,907 patches"; "no slides" for none and "unknown slides" where unknown."""
-    many = plural or (f"{singular}es" if singular.endswith("ch") else f"{singular}s")
+    many = f"{singular}es" if singular.endswith("ch") else f"{singular}s"
     if not math.isfinite(n):
         return f"unknown number of {many}"
     return f"{whole(n) if n else 'no'} {singular if n == 1 else many}"

@@ -23,11 +23,6 @@ def write_report(run: Run | Path, *, progress: Callable[[str], None] | None = No
     progress
         Told, in a few words, what is being done.
 
-    Returns
-    -------
-    Path
-        ``report.html``.
-
     Raises
     ------
     ReportError

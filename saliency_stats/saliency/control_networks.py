@@ -26,20 +26,15 @@ def cascading(trained: Network, depth: int, seed: int) -> Network:
     Cascading randomisation from the top (Adebayo et al. 2018, "Sanity checks for saliency maps"): if
     maps stay the same while more and more of what was learned is gone, they do not show what was learned.
 
+    The trained network is left as it is; the copy is in evaluation mode, on its device.
+
     Parameters
     ----------
-    trained
-        The trained network; it is left as it is.
     depth
         How many of its parts are replaced, from 1 to all.
     seed
         Seed of the fresh network that the parts are taken from, running statistics of the normalisations
         included. With one seed a deeper cascade keeps what a shallower one drew, and the deepest is ``randomised``.
-
-    Returns
-    -------
-    Classifier
-        In evaluation mode, on the device of ``trained``.
 
     Raises
     ------
@@ -64,17 +59,5 @@ def permuted_labels(labels: IndexArray, seed: int) -> IndexArray:
     A network trained on them can learn the patches by heart and nothing about the classes (the data randomisation
     test of Adebayo et al. 2018). How often each class occurs is kept. Labels move between patches,
     not between slides as wholes: no property of a slide predicts them either.
-
-    Parameters
-    ----------
-    labels
-        (N,) class indices.
-    seed
-        Decides the permutation.
-
-    Returns
-    -------
-    ndarray
-        (N,) the same labels in another order.
     """
     return np.random.default_rng(seed).permutation(labels)

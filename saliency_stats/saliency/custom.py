@@ -57,16 +57,8 @@ def load(spec: str) -> Any:
 def require(spec: str, made: object, needed: Iterable[str], usual: str) -> None:
     """Refuse an instance that lacks what is needed of it.
 
-    Parameters
-    ----------
-    spec
-        The name in the study file.
-    made
-        The instance.
-    needed
-        Attributes it must have.
-    usual
-        How such a class looks, for the message.
+    ``spec`` is the name in the study file, ``needed`` the attributes it must have, ``usual`` says how such a class
+    looks.
 
     Raises
     ------

@@ -19,12 +19,7 @@ def sobel(image: UInt8Array, concentrations: npt.ArrayLike) -> Float32Array:
     saliency with one). The gradient of an optical density is that of the pixel divided by the pixel: it would put
     weight on all that is dark, which is the nuclei, before any edge is looked at.
 
-    Parameters
-    ----------
-    image
-        (H, W, 3) uint8.
-    concentrations
-        (2, H, W) optical density of haematoxylin and of eosin; only their shape is looked at here.
+    Of the concentrations only the shape is looked at here.
 
     Returns
     -------
@@ -43,19 +38,7 @@ def sobel(image: UInt8Array, concentrations: npt.ArrayLike) -> Float32Array:
 
 
 def haematoxylin(image: UInt8Array, concentrations: npt.ArrayLike) -> Float32Array:
-    """Optical density due to haematoxylin, negative values set to 0.
-
-    Parameters
-    ----------
-    image
-        (H, W, 3) uint8; only its shape is looked at here.
-    concentrations
-        (2, H, W) optical density of haematoxylin and of eosin, by colour deconvolution.
-
-    Returns
-    -------
-    ndarray
-        (H, W) float32.
+    """Optical density (H, W) due to haematoxylin, negative values set to 0; of the image only the shape is looked at.
 
     Raises
     ------

@@ -91,18 +91,8 @@ def network_maps(
 ) -> tuple[dict[str, Float64Array], dict[MapKey, Float32Array]]:
     """Classify and explain a batch.
 
-    Parameters
-    ----------
-    models
-        Networks by name.
-    images
-        (N, 3, H, W) in [0, 1].
-    target
-        (N,) class whose logit is explained.
-    patch_ids
-        N names, from which noise is drawn.
-    plan
-        Which maps are wanted.
+    ``images`` (N, 3, H, W) are in [0, 1], ``target`` (N,) is the class whose logit is explained; noise is drawn from
+    the N ``patch_ids``.
 
     Returns
     -------
@@ -139,23 +129,8 @@ def control_maps(
 ) -> dict[MapKey, Float32Array]:
     """Make the maps that need no network: from the image alone, and the trained map at a random place.
 
-    Parameters
-    ----------
-    trained
-        (N, H, W), the trained network's own map.
-    images
-        N images (H, W, 3).
-    stained
-        Of each, haematoxylin and eosin (2, H, W).
-    patch_ids
-        N names, from which shifts are drawn.
-    plan
-        Which maps are wanted.
-
-    Returns
-    -------
-    dict
-        Maps (N, H, W).
+    ``trained`` (N, H, W) is the trained network's own map, ``stained`` haematoxylin and eosin (2, H, W) of each of N
+    images; shifts are drawn from the N ``patch_ids``.
     """
     maps: dict[MapKey, Float32Array] = {}
     for control in map(control_of, plan.controls):

@@ -4,13 +4,7 @@ from typing import Final
 
 from saliency_stats.saliency import custom
 from saliency_stats.saliency.batched import Method
-from saliency_stats.saliency.captum_methods import (
-    DeepLift,
-    GradCam,
-    GuidedBackprop,
-    IntegratedGradients,
-    Occlusion,
-)
+from saliency_stats.saliency.captum_methods import DeepLift, GradCam, GuidedBackprop, IntegratedGradients, Occlusion
 from saliency_stats.saliency.gradient_methods import Gradient, GradientTimesInput, ShiftedGradient, SmoothGrad
 
 _USUAL: Final[tuple[Method, ...]] = (

@@ -22,8 +22,6 @@ class Networks(Mapping[float, Mapping[str, PatchClassifier]]):
 
     Parameters
     ----------
-    architecture
-        Of all of them.
     controls
         As a study file names them; those that are networks count.
     seed
@@ -32,8 +30,6 @@ class Networks(Mapping[float, Mapping[str, PatchClassifier]]):
         Folder of the trained weights, see :func:`weights_path`.
     magnifications
         At which there are networks.
-    device
-        Where they are put.
     """
 
     architecture: str

@@ -20,13 +20,6 @@ REDUCTIONS: Final[dict[str, Callable[[Tensor], Tensor]]] = {
 def reduce_channels(attribution: Tensor, reduction: str) -> Tensor:
     """Reduce attributions (N, C, H, W) over the colour channels to maps (N, H, W).
 
-    Parameters
-    ----------
-    attribution
-        Signed values per channel.
-    reduction
-        Of :data:`REDUCTIONS`.
-
     Raises
     ------
     AttributionError

@@ -9,19 +9,7 @@ from saliency_stats.errors import AttributionError
 
 
 def shifted(saliency: npt.NDArray[Any], rng: np.random.Generator) -> npt.NDArray[Any]:
-    """Shift a map over the torus, every shift (the identity too) being equally likely.
-
-    Parameters
-    ----------
-    saliency
-        (H, W).
-    rng
-        Drawn from twice.
-
-    Returns
-    -------
-    ndarray
-        (H, W), a copy of the same type.
+    """Shift a map (H, W) over the torus, every shift (the identity too) being equally likely; draws from ``rng`` twice.
 
     Raises
     ------

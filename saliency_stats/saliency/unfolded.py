@@ -45,11 +45,6 @@ class PoolOfReLUs(nn.Module):
     The same numbers as :class:`torch.nn.MaxPool2d`, but for rounding. DeepLIFT's rescale rule then needs to know
     ReLUs alone, and its attributions sum to the difference of the logits also where windows overlap.
 
-    Parameters
-    ----------
-    pool
-        The pooling it stands for.
-
     Raises
     ------
     AttributionError

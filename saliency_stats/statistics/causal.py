@@ -15,7 +15,7 @@ from saliency_stats.statistics.multiplicity import adjust
 from saliency_stats.statistics.parameters import StatisticsParameters
 from saliency_stats.statistics.prediction import slide_correlations
 from saliency_stats.statistics.registry import TESTS
-from saliency_stats.statistics.selection import AT_CHANCE, Population, restrict, unlearned_of
+from saliency_stats.statistics.selection import Population, mute, restrict, unlearned_of
 from saliency_stats.statistics.simultaneous import with_simultaneous_intervals
 from saliency_stats.statistics.units import independent_units
 from saliency_stats.statistics.values import PAIRS
@@ -43,10 +43,6 @@ SUM_OF_LABELS: Final = f"{_MALIGNANT}+{_BENIGN}"
 _TOGETHER: Final = ("family", "test", "replacement", "method", "reduction")
 _MEANS: Final = ("drop_per_area", "random_drop_per_area", "drop", "random_drop")
 _EFFECTS: Final = (*_MEANS, "value")
-_NO_FINDING: Final = [
-    *("statistic", "df", "p_value", "ci_low", "ci_high", "effect_size", "effect_size_low", "effect_size_high"),
-    *("superiority", "superiority_low", "superiority_high", "skewness"),
-]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,10 +94,6 @@ def causal_table(
         As :func:`~saliency_stats.statistics.drops.effects` reads it.
     ledger : DataFrame
         As :func:`~saliency_stats.statistics.prediction.slide_correlations` reads it.
-    population : Population
-        The judged patches.
-    settings : StatisticsParameters
-        Unit, level, correction and the rest.
     learned : mapping, optional
         As :func:`~saliency_stats.statistics.study_contrasts` reads it.
 
@@ -136,9 +128,7 @@ def causal_table(
     answers = (_ask(one, sample, settings) for one, sample in zip(asked, samples, strict=True))
     table = pd.concat(answers, ignore_index=True)
     muted = (table["model"] == TRAINED) & table["magnification"].isin(unlearned)
-    table.loc[muted, _NO_FINDING] = NAN
-    table.loc[muted, ["n_tests", "n_agree"]] = 0
-    table.loc[muted, ["status", "reason"]] = ["not_interpretable", AT_CHANCE]
+    mute(table, muted)
     table["p_adjusted"] = adjust(table, correction=settings.correction, family=_TOGETHER)
     table = with_simultaneous_intervals(table, samples, _TOGETHER, settings)
     of_slides = table["contrast"].str.startswith("prediction")

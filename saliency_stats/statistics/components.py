@@ -62,11 +62,6 @@ def variance_components(units: Units) -> Components:
     Where patients are the units and have several slides, the variance between slides is that of the patients plus that
     of a patient's slides: a plan then counts patients of one slide each.
 
-    Parameters
-    ----------
-    units : Units
-        The patches of one sample in their slides.
-
     Returns
     -------
     Components

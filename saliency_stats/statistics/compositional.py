@@ -102,10 +102,7 @@ def inverse_ilr(coordinates: ArrayLike) -> Float64Array:
 def ilr_values(ledger: pd.DataFrame) -> pd.DataFrame:
     """Compute the ilr coordinates of saliency against area for every patch of a ledger.
 
-    Parameters
-    ----------
-    ledger : DataFrame
-        As :func:`~saliency_stats.statistics.patch_values` reads it.
+    The ledger is read, and refused, as by :func:`~saliency_stats.statistics.patch_values`.
 
     Returns
     -------
@@ -113,11 +110,6 @@ def ilr_values(ledger: pd.DataFrame) -> pd.DataFrame:
         One row per model, patch_id, magnification, method and reduction with slide_id, patient_id, label, ilr_1, ilr_2
         and missing. A patch in which one of the three is missing or without saliency has NaN, and ``missing`` names
         the cause; no small number is put in its place.
-
-    Raises
-    ------
-    StatisticsError
-        As :func:`~saliency_stats.statistics.patch_values`.
     """
     values = patch_values(ledger)
     key = list(VALUE_KEY)
@@ -185,10 +177,7 @@ def compositional_table(
 ) -> pd.DataFrame:
     """Build the whole of ``compositional.csv``: whether saliency falls on the three tissues as their area does.
 
-    Parameters
-    ----------
-    ledger, predictions, settings, learned
-        As :func:`~saliency_stats.statistics.study_contrasts` reads them.
+    Tables and settings are as :func:`~saliency_stats.statistics.study_contrasts` reads them.
 
     Returns
     -------
@@ -223,10 +212,7 @@ def compositional_table(
         row = _row(samples.get(stratum, values.iloc[:0]), settings)
         row["n_missing"] = selected.get(stratum[:2], 0) - row["n_patches"]
         if stratum[2] == TRAINED and stratum[1] in unlearned:
-            row |= dict.fromkeys(_NO_FINDING, NAN) | {
-                "status": "not_interpretable",
-                "reason": AT_CHANCE,
-            }
+            row |= dict.fromkeys(_NO_FINDING, NAN) | {"status": "not_interpretable", "reason": AT_CHANCE}
         family = "composition" if stratum[2] == TRAINED else "composition_reference"
         rows.append({**dict(zip(_STRATUM, stratum, strict=True)), "family": family, **row})
     table = pd.DataFrame(rows)

@@ -30,12 +30,7 @@ def densest_compartment(rows: pd.DataFrame, *, alpha: float) -> Densest:
     of 2 on 10 % of the tissue, 1.9 on 50 % and 0.1 on the rest, the second has the larger ratio to its rest
     (4.0 against 1.8).
 
-    Parameters
-    ----------
-    rows : DataFrame
-        Rows of ``contrasts.csv`` of the trained model, of one test.
-    alpha : float
-        Level.
+    ``rows`` are those of ``contrasts.csv`` of the trained model, of one test.
     """
     by_contrast: dict[str, pd.Series] = {
         row["contrast"]: row for _, row in rows.iterrows() if pd.notna(row["estimate"])

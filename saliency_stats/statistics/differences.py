@@ -31,18 +31,12 @@ def group_difference(
 
     Parameters
     ----------
-    table : DataFrame
-        One row per patch.
     value : str
         Column with the values; NaN where the patch has none.
-    group : str
-        Column with the groups.
     pair : (str, str)
         The two groups that are compared; rows of others are left out.
     slide, patient : str
         As of :func:`~saliency_stats.statistics.units.independent_units`.
-    assume_independent : bool
-        As there.
 
     Returns
     -------

@@ -33,12 +33,7 @@ NO_EFFECT = EffectSizes(NAN, NAN, NAN, NAN, NAN, NAN)
 def effect_sizes(means: Float64Array, *, alpha: float) -> EffectSizes:
     """Compute effect sizes of unit means against 0.
 
-    Parameters
-    ----------
-    means : array (n,)
-        One mean per independent unit, not all equal.
-    alpha : float
-        Intervals cover ``1 - alpha``.
+    ``means`` (n,) are one per independent unit, not all equal; intervals cover ``1 - alpha``.
 
     Notes
     -----

@@ -8,11 +8,10 @@ import pandas as pd
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.contrasts import COLUMNS, Sampled, inferred, sampled
-from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.multiplicity import adjust
 from saliency_stats.statistics.parameters import DIFFERENCES, PRIMARY, StatisticsParameters
 from saliency_stats.statistics.registry import TESTS
-from saliency_stats.statistics.selection import AT_CHANCE, primary_population, restrict, unlearned_of
+from saliency_stats.statistics.selection import mute, primary_population, restrict, unlearned_of
 from saliency_stats.statistics.simultaneous import with_simultaneous_intervals
 from saliency_stats.statistics.values import CONTRASTS, model_difference, paired_difference, patch_values
 from saliency_stats.vocabulary import LABELS, TRAINED
@@ -20,10 +19,6 @@ from saliency_stats.vocabulary import LABELS, TRAINED
 _BENIGN, _MALIGNANT = LABELS
 #: Label of the rows that compare the classes.
 BOTH_LABELS: Final = f"{_MALIGNANT}-{_BENIGN}"
-_NO_FINDING: Final = [
-    *("statistic", "df", "p_value", "ci_low", "ci_high", "effect_size", "effect_size_low", "effect_size_high"),
-    *("superiority", "superiority_low", "superiority_high", "p_equivalence", "skewness"),
-]
 _STRATUM: Final = ["label", "magnification", "model", "method", "reduction"]
 _SETTING: Final = ["magnification", "method", "reduction"]
 
@@ -77,8 +72,6 @@ def study_contrasts(
         As :func:`~saliency_stats.statistics.patch_values` reads it.
     predictions : DataFrame
         As :func:`~saliency_stats.statistics.primary_population` reads it.
-    settings : StatisticsParameters
-        Unit, level, correction and the rest.
     learned : mapping, optional
         For every magnification whether the trained model beats chance. Where it does not, the rows of the
         trained model and its differences from controls keep their estimates, have the status
@@ -122,9 +115,7 @@ def study_contrasts(
     ]
     contrasts = pd.concat(asked, ignore_index=True)
     muted = contrasts["muted"]
-    contrasts.loc[muted, _NO_FINDING] = NAN
-    contrasts.loc[muted, ["n_tests", "n_agree"]] = 0
-    contrasts.loc[muted, ["status", "reason"]] = ["not_interpretable", AT_CHANCE]
+    mute(contrasts, muted)
     contrasts["p_adjusted"] = adjust(contrasts, correction=settings.correction)
     return with_simultaneous_intervals(contrasts, samples, ("family", "test"), settings)[list(COLUMNS)]
 

@@ -8,14 +8,7 @@ from saliency_stats.statistics.selection import Population, restrict
 from saliency_stats.vocabulary import PATCH_KEY, TRAINED
 
 #: Steps in order; each is a subset of the one before.
-STEPS: Final = (
-    "listed",
-    "used",
-    "evaluation split",
-    "correct",
-    "correct and confident",
-    "both compartments present",
-)
+STEPS: Final = ("listed", "used", "evaluation split", "correct", "correct and confident", "both compartments present")
 
 
 def study_flow(
@@ -28,14 +21,7 @@ def study_flow(
 ) -> pd.DataFrame:
     """Count patches and slides at every step.
 
-    Parameters
-    ----------
-    patches, predictions, ledger
-        The tables of a run.
-    population
-        The judged patches.
-    evaluation_split
-        The split they come from.
+    ``population`` holds the judged patches, which are of the ``evaluation_split``.
 
     Returns
     -------

@@ -34,12 +34,8 @@ class FormulaFit:
 
     Parameters
     ----------
-    formula
-        The fixed part.
     terms
         (p,) names of the coefficients.
-    fit
-        The fit itself.
     df, alpha
         Degrees of freedom of the tests; intervals cover ``1 - alpha``.
     n_slides, n_patches, n_missing
@@ -95,14 +91,7 @@ class FormulaFit:
         return self.between == 0 or self.patients == 0
 
     def test(self, contrast: Float64Array | str, *, null: float = 0.0) -> LinearTest:
-        """Test a combination of coefficients against ``null``, two-sided.
-
-        Parameters
-        ----------
-        contrast
-            (p,) weights in the order of ``terms``, or the name of one term.
-        null
-            Value under the null hypothesis.
+        """Test a combination of coefficients, (p,) weights or the name of one term, against ``null``, two-sided.
 
         Raises
         ------

@@ -37,12 +37,7 @@ class Inference:
 def t_slide_means(means: Float64Array, *, alpha: float) -> Inference:
     """Student's t test of the mean of unit means against 0, two-sided, with its ``1 - alpha`` interval.
 
-    Parameters
-    ----------
-    means : array (n,)
-        One mean per independent unit, not all equal.
-    alpha : float
-        Level.
+    ``means`` (n,) are one per independent unit, not all equal.
     """
     result = stats.ttest_1samp(means, popmean=0.0)
     low, high = result.confidence_interval(confidence_level=1 - alpha)
@@ -58,13 +53,6 @@ def welch(means: Float64Array, others: Float64Array, *, alpha: float) -> Inferen
 
 def wilcoxon_slide_means(means: Float64Array, *, alpha: float) -> Inference:
     """Wilcoxon's signed-rank test of symmetry about 0, two-sided, with the interval that inverts it.
-
-    Parameters
-    ----------
-    means : array (n,)
-        One mean per independent unit.
-    alpha : float
-        Level.
 
     Returns
     -------

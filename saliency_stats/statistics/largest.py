@@ -21,10 +21,6 @@ def largest(
     ----------
     causal : DataFrame
         As :func:`~saliency_stats.statistics.causal.causal_table` returns it.
-    test : str
-        The study's primary test.
-    alpha : float
-        Level of the corrected p-values.
 
     Returns
     -------

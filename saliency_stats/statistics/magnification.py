@@ -54,10 +54,6 @@ def magnification_model(
     unit : {"slide_id", "patient_id"}
         The unit of inference. Where patients have several slides, which this model does not know, it is least squares
         with the variance CR2 over patients.
-    alpha : float
-        Intervals cover ``1 - alpha``.
-    min_units : int
-        Fewest units for a model.
 
     Returns
     -------

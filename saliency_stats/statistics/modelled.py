@@ -16,15 +16,6 @@ from saliency_stats.statistics.units import Units
 def mixed_model(units: Units, *, alpha: float, df: Freedom, **_: int) -> Inference:
     """Test a contrast by REML with a random intercept per unit, or per patient and slide within patient.
 
-    Parameters
-    ----------
-    units : Units
-        With the sums of their patches.
-    alpha : float
-        Level.
-    df : {"satterthwaite", "kenward_roger"}
-        Whose degrees of freedom.
-
     Returns
     -------
     Inference

@@ -11,10 +11,7 @@ from saliency_stats.typing import Float64Array
 
 
 def adjust(
-    table: pd.DataFrame,
-    *,
-    correction: Literal["holm", "bh"] = "holm",
-    family: tuple[str, ...] = ("family", "test"),
+    table: pd.DataFrame, *, correction: Literal["holm", "bh"] = "holm", family: tuple[str, ...] = ("family", "test")
 ) -> pd.Series:
     """Return adjusted p-values: Holm (1979) or Benjamini & Hochberg (1995), separately inside each family.
 

@@ -117,10 +117,6 @@ def sign_flip_rows(means: Float64Array, *, draws: int, seed: int) -> float:
     ----------
     means : array (n, k)
         One row per unit, such that :func:`hotelling` has a test.
-    draws : int
-        Random assignments.
-    seed : int
-        Seed of the random assignments.
     """
     n = len(means)
     basis = np.linalg.qr(means)[0]

@@ -46,12 +46,7 @@ ALL: Final = "all"
 class Specification:
     """The choices that a study made itself; its confidence is that of its :class:`StatisticsParameters`.
 
-    Parameters
-    ----------
-    method, reduction
-        Of its saliency.
-    segmentation
-        Name of its segmentation among the variants.
+    ``segmentation`` is a name among the variants.
     """
 
     method: str
@@ -80,14 +75,10 @@ def multiverse_table(
         without saliency).
     predictions : DataFrame
         As :func:`~saliency_stats.statistics.primary_population` reads it.
-    settings : StatisticsParameters
-        Unit, level, primary test and the rest, as for the study's own contrasts.
     min_confidences : sequence of float
         Least probabilities of the true class; that of ``settings`` is added where it is not among them.
     min_area : float
         Area share below which a compartment is missing from a patch.
-    usual : Specification
-        The study's own choices.
     learned : mapping, optional
         As for :func:`~saliency_stats.statistics.study_contrasts`: without a finding where the classifier learned
         nothing.
@@ -147,11 +138,6 @@ def multiverse_summary(table: pd.DataFrame) -> pd.DataFrame:
     Specifications are not independent tests: they share patches, slides and most of their choices, so the shares are
     no probabilities and no p-value follows from them. They say how much a conclusion hangs on a choice: a share near 1
     that none decides it, a share in between that one does, which the medians by level then name.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As :func:`multiverse_table` returns it.
 
     Returns
     -------

@@ -98,20 +98,10 @@ class StatisticsParameters:
         one_of("primary_test", self.primary_test, primary_tests())
         one_of("evaluation_split", self.evaluation_split, SPLITS)
         check_alpha(self.alpha)
-        in_range(
-            "min_confidence",
-            self.min_confidence,
-            0 <= self.min_confidence < 1,
-            "from 0 up to, not including, 1",
-        )
+        in_range("min_confidence", self.min_confidence, 0 <= self.min_confidence < 1, "from 0 up to, not including, 1")
         in_range("equivalence_margin", self.equivalence_margin, self.equivalence_margin > 0, "positive (log2)")
         in_range("min_slides", self.min_slides, self.min_slides >= MIN_UNITS, f"at least {MIN_UNITS}")
-        in_range(
-            "bootstrap_draws",
-            self.bootstrap_draws,
-            self.bootstrap_draws >= MIN_DRAWS,
-            f"at least {MIN_DRAWS}",
-        )
+        in_range("bootstrap_draws", self.bootstrap_draws, self.bootstrap_draws >= MIN_DRAWS, f"at least {MIN_DRAWS}")
         check_seed(self.seed)
         in_range("reference_magnification", self.reference_magnification, self.reference_magnification > 0, "positive")
         check_families(self.families)

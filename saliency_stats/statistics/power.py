@@ -147,16 +147,8 @@ class Need:
 class Plan:
     """What a sample of patches says about the next study.
 
-    Parameters
-    ----------
-    components
-        The variances it rests on.
-    power
-        Wanted.
-    needs
-        One per aim.
-    table
-        Simulated powers, columns :data:`COLUMNS`.
+    ``power`` is the wanted one, ``needs`` has one per aim, ``table`` the simulated powers with the columns
+    :data:`COLUMNS`.
     """
 
     components: Components
@@ -176,20 +168,7 @@ def plan_study(
 ) -> Plan:
     """Work out what each aim needs, and simulate studies of many sizes.
 
-    Parameters
-    ----------
-    components : Components
-        Variances between and within slides.
-    aims : tuple of Aim
-        What the study is to show.
-    power : float
-        Wanted probability of showing it.
-    simulations : int
-        Studies per size.
-    seed : int
-        Seed of the simulation.
-    least : int
-        Fewest slides that are tested.
+    ``power`` is the wanted one, ``simulations`` the studies per size, ``least`` the fewest slides that are tested.
 
     Raises
     ------
@@ -232,11 +211,6 @@ def simulate_power(
 
     Slide means are normal about the true effect. All sizes of a slide and all aims are read on the same draws, so that
     powers differ by what differs between the studies.
-
-    Parameters
-    ----------
-    components, aims, simulations, seed, least
-        As of :func:`plan_study`.
 
     Returns
     -------

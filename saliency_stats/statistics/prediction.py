@@ -28,8 +28,6 @@ def slide_correlations(effects: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFr
 
     Parameters
     ----------
-    effects : DataFrame
-        As :func:`~saliency_stats.statistics.drops.effects` returns it.
     ledger : DataFrame
         Columns patch_id, magnification, model, method, reduction, compartment, density_ratio and status.
 

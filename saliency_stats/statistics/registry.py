@@ -103,18 +103,7 @@ def words_of(name: str) -> str:
 def infer(test: str, units: Units, obstacle: str = "", *, alpha: float, draws: int, seed: int) -> Inference:
     """Answer by one test.
 
-    Parameters
-    ----------
-    test : str
-        One of :data:`~saliency_stats.statistics.TESTS`.
-    units : Units
-        What is tested.
-    obstacle : str
-        Why no test is possible, "" where one is.
-    alpha : float
-        Level.
-    draws, seed : int
-        Of the resampling tests.
+    ``obstacle`` says why no test is possible; it is empty where one is.
 
     Returns
     -------
@@ -156,11 +145,7 @@ def _resampled(of_means: Callable[..., Inference]) -> Answer:
 for _test in (
     Test("t_slide_means", "t over slide means", _student, may_be_primary=True, two_samples=True),
     Test(
-        "sign_flip",
-        "sign-flip over slides",
-        _resampled(sign_flip),
-        may_be_primary=True,
-        most_units=MAX_RESAMPLED_UNITS,
+        "sign_flip", "sign-flip over slides", _resampled(sign_flip), may_be_primary=True, most_units=MAX_RESAMPLED_UNITS
     ),
     Test(
         "cluster_bootstrap",

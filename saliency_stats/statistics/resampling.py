@@ -27,17 +27,8 @@ def sign_flip(means: Float64Array, *, alpha: float, draws: int, seed: int) -> In
     Under the hypothesis that the units' means are symmetric about 0 every assignment of signs is equally
     likely.
 
-    Parameters
-    ----------
-    means : array (n,)
-        One mean per independent unit.
-    alpha : float
-        Level.
-    draws : int
-        Random assignments where there are more than :data:`EXACT_UNITS` units; ``p = (1 + hits) / (1 +
-        draws)``.
-    seed : int
-        Seed of the random assignments.
+    ``means`` (n,) are one per independent unit. Where there are more than :data:`EXACT_UNITS` of them, ``draws``
+    assignments are random and ``p = (1 + hits) / (1 + draws)``.
 
     Returns
     -------
@@ -78,12 +69,7 @@ def sign_flip(means: Float64Array, *, alpha: float, draws: int, seed: int) -> In
 def sign_flip_p(samples: Float64Array, *, draws: int, seed: int) -> Float64Array:
     """Return the p-values of :func:`sign_flip` for many samples of one size at once.
 
-    Parameters
-    ----------
-    samples : array (S, n)
-        Unit means, one sample a row.
-    draws, seed : int
-        As there; the same assignments serve all samples.
+    Each row of ``samples`` (S, n) holds the unit means of one; the same assignments serve all.
     """
     total = np.abs(samples.sum(axis=1))
     tolerance = 1e-12 * np.abs(samples).sum(axis=1)  # ties must count although their sums round differently
@@ -101,16 +87,7 @@ def sign_flip_p(samples: Float64Array, *, draws: int, seed: int) -> Float64Array
 def cluster_bootstrap(means: Float64Array, *, alpha: float, draws: int, seed: int) -> Inference:
     """Percentile-t bootstrap over units of the mean of unit means: equal-tailed interval and its p-value.
 
-    Parameters
-    ----------
-    means : array (n,)
-        One mean per independent unit, not all equal.
-    alpha : float
-        Level.
-    draws : int
-        Resamples of the units with replacement.
-    seed : int
-        Seed of the resamples.
+    ``means`` (n,) are one per independent unit, not all equal; units are drawn with replacement.
 
     Returns
     -------
@@ -151,16 +128,7 @@ def cluster_bootstrap(means: Float64Array, *, alpha: float, draws: int, seed: in
 def bca_bootstrap(means: Float64Array, *, alpha: float, draws: int, seed: int) -> Inference:
     """BCa bootstrap over units of the mean of unit means: bias-corrected, accelerated interval and its p-value.
 
-    Parameters
-    ----------
-    means : array (n,)
-        One mean per independent unit, not all equal.
-    alpha : float
-        Level.
-    draws : int
-        Resamples of the units with replacement.
-    seed : int
-        Seed of the resamples.
+    ``means`` (n,) are one per independent unit, not all equal; units are drawn with replacement.
 
     Returns
     -------

@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,11 @@ from saliency_stats.statistics.models.checks import require_columns
 from saliency_stats.vocabulary import LABELS, PATCH_KEY, TRAINED
 
 #: Why a network that learned nothing has no findings.
-AT_CHANCE = "the classifier does not beat chance here, so where it looks means nothing"
+AT_CHANCE: Final = "the classifier does not beat chance here, so where it looks means nothing"
+_FINDINGS: Final = [
+    *("statistic", "df", "p_value", "ci_low", "ci_high", "effect_size", "effect_size_low", "effect_size_high"),
+    *("superiority", "superiority_low", "superiority_high", "p_equivalence", "skewness"),
+]
 
 
 @dataclass(frozen=True)
@@ -43,10 +48,6 @@ def primary_population(
         Columns patch_id, magnification, model, split, p_malignant, predicted, correct.
     min_confidence : float
         Least probability of the true class.
-    evaluation_split : str
-        The split to judge.
-    model : str
-        The model that decides.
 
     Raises
     ------
@@ -55,9 +56,7 @@ def primary_population(
         label is unknown, or a probability lies outside [0, 1].
     """
     require_columns(
-        "predictions",
-        predictions.columns,
-        (*PATCH_KEY, "model", "split", "p_malignant", "predicted", "correct"),
+        "predictions", predictions.columns, (*PATCH_KEY, "model", "split", "p_malignant", "predicted", "correct")
     )
     rows = predictions[(predictions["model"] == model) & (predictions["split"] == evaluation_split)]
     if rows.empty:
@@ -161,3 +160,10 @@ def _booleans(table: str, column: pd.Series) -> np.ndarray[tuple[int], np.dtype[
         found = column[~column.isin([True, False])].iloc[0]
         raise StatisticsError(f"{table}: column {column.name} holds {found!r}, expected True or False")
     return column.to_numpy(dtype=bool)
+
+
+def mute(table: pd.DataFrame, muted: pd.Series) -> None:
+    """Take the findings out of the rows of classifiers that do not beat chance, in place; their estimates stay."""
+    table.loc[muted, _FINDINGS] = np.nan
+    table.loc[muted, ["n_tests", "n_agree"]] = 0
+    table.loc[muted, ["status", "reason"]] = ["not_interpretable", AT_CHANCE]

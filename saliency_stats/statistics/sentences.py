@@ -162,13 +162,7 @@ def densest_sentence(densest: Densest, settings: StatisticsParameters) -> str:
 
 
 def headline(verdicts: Sequence[Mapping[str, Any]]) -> str:
-    """Put all hypotheses into one sentence, for the top of a report.
-
-    Parameters
-    ----------
-    verdicts : sequence of dict
-        As :func:`~saliency_stats.statistics.verdicts` returns them.
-    """
+    """Put all hypotheses into one sentence, for the top of a report."""
     if not verdicts:
         return "No hypothesis was tested."
     several = len({(v["method"], v["reduction"]) for v in verdicts}) > 1

@@ -21,12 +21,8 @@ def with_simultaneous_intervals(
     table : DataFrame
         For every sample, in order, one row per test in the order of :data:`TESTS`; only what is ``tested`` belongs to
         a family.
-    samples : sequence of Sampled
-        What was tested.
     together : sequence of str
         Columns that together name a family and its test.
-    settings : StatisticsParameters
-        Level, seed and draws.
 
     Returns
     -------

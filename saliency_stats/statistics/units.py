@@ -109,8 +109,6 @@ def independent_units(
 
     Parameters
     ----------
-    table : DataFrame
-        One row per patch.
     value : str
         Column with the values; NaN where the patch has none.
     slide : str
@@ -207,10 +205,7 @@ def _choose_unit(slides: IndexArray, patients: IndexArray | None, *, assume_inde
         if not assume_independent:
             return "", f"{_unknown('patient', no_patient, n)}, and patches of one patient are not independent"
     if not no_slide:
-        return (
-            "slide",
-            "slides are assumed to be independent: their patients are unknown" if no_patient else "",
-        )
+        return ("slide", "slides are assumed to be independent: their patients are unknown" if no_patient else "")
     if assume_independent:
         return "patch", "patches are assumed to be independent: their slides are unknown"
     return "", f"{_unknown('slide', no_slide, n)}, and patches of one slide are not independent"

@@ -10,7 +10,7 @@ from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.models.checks import require_columns
 from saliency_stats.statistics.parameters import PRIMARY
 from saliency_stats.typing import BoolArray, Float64Array, IndexArray
-from saliency_stats.vocabulary import COMPARTMENTS, TISSUE
+from saliency_stats.vocabulary import COMPARTMENTS, TISSUE, TRAINED
 
 #: What a value belongs to; two models are compared patch by patch on the last four.
 VALUE_KEY: Final = ("model", "patch_id", "magnification", "method", "reduction")
@@ -94,17 +94,10 @@ def patch_values(ledger: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def model_difference(values: pd.DataFrame, control: str, *, trained: str = "trained") -> pd.DataFrame:
+def model_difference(values: pd.DataFrame, control: str) -> pd.DataFrame:
     """Subtract a control's values from the trained model's, patch by patch.
 
     Rows are paired by contrast, patch, magnification, method and reduction, never by their order.
-
-    Parameters
-    ----------
-    values : DataFrame
-        As :func:`patch_values` returns it, with rows of both models.
-    control, trained : str
-        Names of the models.
 
     Returns
     -------
@@ -118,24 +111,17 @@ def model_difference(values: pd.DataFrame, control: str, *, trained: str = "trai
         If a key occurs twice, or a model has no rows.
     """
     require_columns("values", values.columns, (*VALUE_KEY, *IDENTITY, "contrast", "value", "missing"))
-    first, second = (values[values["model"] == name] for name in (trained, control))
-    for name, side in ((trained, first), (control, second)):
+    first, second = (values[values["model"] == name] for name in (TRAINED, control))
+    for name, side in ((TRAINED, first), (control, second)):
         if side.empty:
             raise StatisticsError(f"values: no row of model {name!r}; found {', '.join(map(str, _models(values)))}")
-    return paired_difference(first, second, ["contrast", *VALUE_KEY[1:]], control).assign(model=f"{trained}-{control}")
+    return paired_difference(first, second, ["contrast", *VALUE_KEY[1:]], control).assign(model=f"{TRAINED}-{control}")
 
 
 def paired_difference(first: pd.DataFrame, second: pd.DataFrame, key: list[str], name: str) -> pd.DataFrame:
     """Subtract the values of one table from those of another, paired by a key.
 
-    Parameters
-    ----------
-    first, second : DataFrame
-        Rows as of :func:`patch_values`.
-    key : list of str
-        Columns that name a row in each of them.
-    name : str
-        What the second table is, for the reasons.
+    ``key`` names the columns that identify a row, ``name`` the second table in the reasons.
 
     Returns
     -------
@@ -163,11 +149,7 @@ def paired_difference(first: pd.DataFrame, second: pd.DataFrame, key: list[str],
 
 
 def _ratio(
-    contrast: str,
-    area: Float64Array,
-    mass: Float64Array,
-    density: Float64Array,
-    present: BoolArray,
+    contrast: str, area: Float64Array, mass: Float64Array, density: Float64Array, present: BoolArray
 ) -> dict[str, Float64Array | NDArray[np.str_]]:
     if contrast in PAIRS:
         names = PAIRS[contrast]
@@ -184,13 +166,7 @@ def _ratio(
             d_top = mass[:, top] / area[:, top]
         has_top, has_bottom = present[:, top], present[:, others].any(axis=1) & np.isfinite(d_bottom)
     missing = np.select(
-        [
-            ~has_top & ~has_bottom,
-            ~has_top,
-            ~has_bottom,
-            has_top & (d_top == 0),
-            has_bottom & (d_bottom == 0),
-        ],
+        [~has_top & ~has_bottom, ~has_top, ~has_bottom, has_top & (d_top == 0), has_bottom & (d_bottom == 0)],
         [
             f"no {names[0]} and no {names[1]}",
             f"no {names[0]}",

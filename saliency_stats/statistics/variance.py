@@ -26,12 +26,7 @@ class Clustering:
 def clustering(values: Float64Array, units: IndexArray) -> Clustering:
     """Estimate the clustering of values by the one-way random-effects analysis of variance.
 
-    Parameters
-    ----------
-    values : array (n,)
-        One finite value per patch.
-    units : array (n,)
-        The unit of each patch, as codes ``0 … k-1`` that all occur.
+    ``values`` (n,) are finite, ``units`` (n,) the unit of each patch, as codes ``0 … k-1`` that all occur.
 
     Returns
     -------

@@ -46,14 +46,7 @@ _NEEDED: Final = (
 )
 
 _METRIC: Final = (
-    *(
-        "magnification",
-        "model",
-        "split",
-        "balanced_accuracy",
-        "balanced_accuracy_low",
-        "balanced_accuracy_high",
-    ),
+    *("magnification", "model", "split", "balanced_accuracy", "balanced_accuracy_low", "balanced_accuracy_high"),
     "learned",
 )
 
@@ -69,8 +62,6 @@ def verdicts(contrasts: pd.DataFrame, metrics: pd.DataFrame, settings: Statistic
     metrics : DataFrame
         Rows of ``metrics.csv``: magnification, model, split, balanced_accuracy, balanced_accuracy_low,
         balanced_accuracy_high, learned, learned_reason.
-    settings : StatisticsParameters
-        The settings of the contrasts.
 
     Returns
     -------
@@ -114,12 +105,7 @@ def verdicts(contrasts: pd.DataFrame, metrics: pd.DataFrame, settings: Statistic
 
 
 def _verdict(
-    row: pd.Series,
-    sample: pd.DataFrame,
-    metric: dict[str, Any],
-    settings: StatisticsParameters,
-    *,
-    several: bool,
+    row: pd.Series, sample: pd.DataFrame, metric: dict[str, Any], settings: StatisticsParameters, *, several: bool
 ) -> dict[str, Any]:
     learned = bool(metric["learned"])
     status = _status(row, settings, learned=learned)
@@ -173,11 +159,7 @@ def _within_margin(row: pd.Series, settings: StatisticsParameters) -> bool:
 
 
 def _reasons(
-    row: pd.Series,
-    sample: pd.DataFrame,
-    metric: dict[str, Any],
-    settings: StatisticsParameters,
-    densest: Densest,
+    row: pd.Series, sample: pd.DataFrame, metric: dict[str, Any], settings: StatisticsParameters, densest: Densest
 ) -> Iterable[str]:
     """Yield what supports the verdict or limits it, one short string each."""
     if not metric["learned"]:

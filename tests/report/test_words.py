@@ -47,7 +47,6 @@ NAN = math.nan
         (words.count, (1, "slide"), "1 slide"),
         (words.count, (0, "slide"), "no slides"),
         (words.count, (12907, "patch"), "12,907 patches"),
-        (words.count, (2, "nucleus", "nuclei"), "2 nuclei"),
         (words.count, (NAN, "slide"), "unknown number of slides"),
         (words.whole, (1234.0,), "1,234"),
         (words.whole, (NAN,), "—"),

@@ -177,21 +177,7 @@ def build(rng: np.random.Generator, shape: tuple[int, int], px_um: float, spacin
 
     Stroma and glass take a drawn share of the patch each, so no patch is without stroma or without cells.
 
-    Parameters
-    ----------
-    rng
-        Source of all randomness.
-    shape
-        (H, W) in pixels.
-    px_um
-        Side of a pixel in µm.
-    spacing
-        Factor on the distance between cells.
-
-    Returns
-    -------
-    Anatomy
-        The geometry at a middle nuclear size.
+    ``shape`` is (H, W), ``px_um`` the side of a pixel, ``spacing`` a factor on the distance between cells.
     """
     ys, xs = (pixel_centres(length, px_um) for length in shape)
     stroma_share, gap_share = rng.uniform(0.24, 0.42), rng.uniform(0.03, 0.11)

@@ -20,8 +20,6 @@ def photograph(
 
     Parameters
     ----------
-    rng
-        Source of the shot noise.
     stain
         (2, H * binning, W * binning): haematoxylin and eosin.
     look

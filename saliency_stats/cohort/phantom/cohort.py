@@ -37,17 +37,7 @@ class PhantomCohortSize:
 
 @dataclass
 class PhantomCohort:
-    """Synthetic patches; each is a function of the seed, its slide and its number.
-
-    Parameters
-    ----------
-    phantom
-        The tissue.
-    size
-        How many.
-    seed
-        Root of everything drawn.
-    """
+    """Synthetic patches; each is a function of the seed, its slide and its number."""
 
     phantom: Phantom
     size: PhantomCohortSize

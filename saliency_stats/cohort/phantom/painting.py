@@ -144,19 +144,7 @@ def _stroma(rng: np.random.Generator, anatomy: Anatomy, t: float) -> Float32Arra
 def paint(rng: np.random.Generator, anatomy: Anatomy, phenotype: Phenotype) -> Painting:
     """Colour the anatomy.
 
-    Parameters
-    ----------
-    rng
-        Source of all randomness; what it is asked for does not depend on the phenotype.
-    anatomy
-        Geometry of the patch.
-    phenotype
-        Appearance of the three compartments.
-
-    Returns
-    -------
-    Painting
-        Stain, compartments and nuclei.
+    What ``rng`` is asked for does not depend on the phenotype.
     """
     shape, px_um, cells, nearest = anatomy.distance_um.shape, anatomy.px_um, anatomy.cells, anatomy.nearest
     n = len(cells.angle)

@@ -130,11 +130,6 @@ class Phantom:
         slide
             Look of the patch's slide; drawn from ``rng`` if left out.
 
-        Returns
-        -------
-        PhantomPatch
-            Image, compartments and nuclei.
-
         Raises
         ------
         StudyError

@@ -46,8 +46,6 @@ class SectionPlan:
 
     Parameters
     ----------
-    tissue
-        Outline of the tissue.
     tumour
         Malignant tissue, wholly inside ``tissue``: one or two areas, one of them around an island of benign tissue;
         empty on a normal slide.
@@ -97,14 +95,7 @@ def _outline(
 def draw_plan(rng: np.random.Generator, width_um: float, height_um: float, *, tumour: bool) -> SectionPlan:
     """Draw the outlines of a section.
 
-    Parameters
-    ----------
-    rng
-        Source of all randomness; what it is asked for does not depend on ``tumour``.
-    width_um, height_um
-        Sides of the slide.
-    tumour
-        Whether there is a tumour; the tissue is the same with and without.
+    What ``rng`` is asked for does not depend on ``tumour``; the tissue is the same with and without.
 
     Returns
     -------
@@ -192,11 +183,7 @@ class _Canvas:
         return np.asarray(np.minimum(np.minimum(v, side - v), np.minimum(u, side - u)))
 
     def _own_nuclei(
-        self,
-        anatomy: Anatomy,
-        origin: tuple[float, float],
-        corner: tuple[float, float],
-        forbidden: BoolArray,
+        self, anatomy: Anatomy, origin: tuple[float, float], corner: tuple[float, float], forbidden: BoolArray
     ) -> Anatomy:
         """Leave out nuclei centred in other blocks, and those that touch another block's nuclei or the glass.
 
@@ -241,25 +228,14 @@ def paint_section(
     from one to the next, and nuclei are whole. The tumour's border cuts through cells: there the phenotypes change
     while the layout stays.
 
+    Stain and truth are a function of the arguments alone.
+
     Parameters
     ----------
-    seed
-        Root of everything drawn.
-    plan
-        Outlines of tissue and tumour.
     phantom
         Draws the phenotypes; its ``size_px`` and ``mpp`` play no part.
-    look
-        The slide.
-    shape
-        (H, W) in pixels.
     px_um
         Side of a pixel, about 0.5 µm.
-
-    Returns
-    -------
-    Section
-        Stain and truth, a function of the arguments alone.
     """
     canvas = _Canvas(seed, plan, shape, px_um)
     for row in range(-(-shape[0] // BLOCK_PX)):

@@ -130,17 +130,7 @@ def write_phantom_slide(folder: Path, spec: PhantomSlideSpec) -> PhantomSlideFil
 
     Everything is a function of ``spec``: the same bytes each time. Memory: about 2 bytes per pixel of the slide.
 
-    Parameters
-    ----------
-    folder
-        Where to write; made if it does not exist. Files of the same names are replaced.
-    spec
-        The slide.
-
-    Returns
-    -------
-    PhantomSlideFiles
-        Paths of the files.
+    The folder is made if it does not exist; files of the same names are replaced.
 
     Notes
     -----
@@ -179,14 +169,8 @@ def read_truth(path: Path, centre_um: tuple[float, float], size_px: int, mpp: fl
 
     Parameters
     ----------
-    path
-        Truth of the slide.
     centre_um
         (y, x) of the middle of the field from the slide's upper left corner.
-    size_px
-        Side of the field in pixels.
-    mpp
-        µm per pixel of the field.
 
     Returns
     -------

@@ -40,10 +40,6 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], px_um: float,
     ----------
     rng
         Draws one normal per knot; their number depends on the field in µm, not on the pixel size.
-    shape
-        (H, W) in pixels.
-    px_um
-        Side of a pixel in µm.
     scale_um
         Distance between knots in µm: about half the size of a blob.
 

@@ -60,8 +60,6 @@ class Annotation:
         ----------
         centres_um
             (N, 2) centres as (y, x) in µm.
-        side_um
-            Side of the squares in µm.
 
         Returns
         -------
@@ -103,8 +101,6 @@ def read_annotation(
         The file; ``.xml`` is ASAP, ``.json`` and ``.geojson`` are QuPath, else its first character decides.
     mpp_y, mpp_x
         µm per pixel of the slide's level 0: both formats count its pixels.
-    slide_id
-        Named in errors.
     width_px, height_px
         Size of level 0. Outlines are clipped to it; None leaves them as they are.
     tumour, exclude, ignore

@@ -30,19 +30,7 @@ def parse_asap(data: bytes, groups: Groups, notes: Notes) -> list[Outline]:
     A group means what its own name says, else what the next known group around it says (``PartOfGroup``). A spline
     is read as the polygon through its points.
 
-    Parameters
-    ----------
-    data
-        Content of the file.
-    groups
-        Meaning of the groups.
-    notes
-        Is told what was left out.
-
-    Returns
-    -------
-    list of Outline
-        In the file's order.
+    ``notes`` is told what was left out. Outlines are in the file's order.
 
     Raises
     ------
@@ -124,8 +112,6 @@ def write_asap_xml(path: Path, tumour: BaseGeometry, exclude: BaseGeometry | Non
 
     Parameters
     ----------
-    path
-        File to write.
     tumour, exclude
         (Multi)polygons in µm, (x, y) inside of shapely; ``tumour`` may be empty.
     mpp_y, mpp_x

@@ -31,11 +31,6 @@ def area_average(
         (height, width) of a rectangle in pixels. Below 1 a pixel is spread over several, and nothing is added.
     shape
         Rows and columns of the grid, which lies within the pixels.
-
-    Returns
-    -------
-    ndarray
-        (rows, columns, …).
     """
     for axis in (0, 1):
         pixels = _average_axis(pixels, axis, start[axis], step[axis], shape[axis])

@@ -40,10 +40,6 @@ class SlideCohort:
     ----------
     path
         CSV of the slides, see :func:`read_slide_list`.
-    tiling
-        Where patches are taken.
-    seed
-        Root of everything drawn.
     mpp_override
         µm per pixel by slide id or pattern.
     groups
@@ -100,11 +96,7 @@ class SlideCohort:
     def _look(self, listed: ListedSlide) -> tuple[dict[str, Any], pd.DataFrame]:
         """Describe a slide and choose its locations."""
         slide = Slide(listed.path, listed.slide_id, listed.mpp)
-        row: dict[str, Any] = {
-            "slide_id": listed.slide_id,
-            "patient_id": listed.patient_id,
-            "source": listed.path.name,
-        }
+        row: dict[str, Any] = {"slide_id": listed.slide_id, "patient_id": listed.patient_id, "source": listed.path.name}
         try:
             info = slide.info
             row |= {"vendor": info.vendor, "width_px": info.width_px, "height_px": info.height_px, "mpp": info.mpp}

@@ -26,19 +26,7 @@ def parse_geojson(data: bytes, groups: Groups, notes: Notes) -> list[Outline]:
     without meaning are left out, since a slide of QuPath carries outlines for many purposes; so are objects that
     are no annotations (detections, cells, tiles).
 
-    Parameters
-    ----------
-    data
-        Content of the file.
-    groups
-        Meaning of the classes.
-    notes
-        Is told what was left out.
-
-    Returns
-    -------
-    list of Outline
-        One per polygon, in the file's order.
+    ``notes`` is told what was left out. There is one outline per polygon, in the file's order.
 
     Raises
     ------
@@ -133,14 +121,8 @@ def _refuse_constant(constant: str) -> NoReturn:
 def write_geojson(path: Path, tumour: BaseGeometry, exclude: BaseGeometry | None, mpp_y: float, mpp_x: float) -> None:
     """Write GeoJSON of QuPath: one annotation per polygon, holes as inner rings, classes ``Tumor`` and ``Exclude``.
 
-    Parameters
-    ----------
-    path
-        File to write.
-    tumour, exclude
-        (Multi)polygons in µm, (x, y) inside of shapely; ``tumour`` may be empty.
-    mpp_y, mpp_x
-        µm per pixel of the slide's level 0.
+    ``tumour``, which may be empty, and ``exclude`` are (multi)polygons in µm, (x, y) inside of shapely; ``mpp_y`` and
+    ``mpp_x`` are µm per pixel of the slide's level 0.
     """
     features = [
         {

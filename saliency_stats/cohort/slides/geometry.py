@@ -95,10 +95,6 @@ def describe(handle: OpenSlide, path: Path, slide_id: str, mpp: float | None) ->
 
     Parameters
     ----------
-    handle
-        The open slide.
-    path, slide_id
-        Its file and its name.
     mpp
         µm per pixel that overrides what the file says.
 

@@ -120,11 +120,6 @@ def rasterise(
         (height, width) of a pixel.
     origin_um
         (y, x) of the upper left corner of the mask.
-
-    Returns
-    -------
-    ndarray
-        (H, W) bool.
     """
     (height, width), (top, left) = (np.multiply(shape, pixel_um), origin_um)
     # few corners are left once the area is cut to the window, and the search takes pixels times corners

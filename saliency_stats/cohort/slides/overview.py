@@ -102,19 +102,12 @@ class TissueMap:
 
 
 def tissue_mask(image: Image, mpp_y: float, mpp_x: float) -> BoolArray:
-    """Find the tissue on an overview of a slide.
+    """Find the tissue on an overview of a slide, (H, W, 3) uint8.
 
     Tissue is what it is for patches and the background compartment (``imaging.tissue``), and besides no dust, tint or
     ink: it is colourful beyond Otsu's threshold (Otsu 1979, eq. 12), kept between :data:`MIN_COLOUR` and
     :data:`MAX_COLOUR`; it absorbs more green than blue, as yellowed glass does not; and :func:`ink_mask` spares it.
     Small holes are filled and small pieces dropped.
-
-    Parameters
-    ----------
-    image
-        (H, W, 3) uint8.
-    mpp_y, mpp_x
-        µm per pixel.
 
     Returns
     -------
@@ -136,7 +129,7 @@ def tissue_mask(image: Image, mpp_y: float, mpp_x: float) -> BoolArray:
 
 
 def ink_mask(image: Image, mpp_y: float, mpp_x: float) -> BoolArray:
-    """Find pen marks on an overview of a slide.
+    """Find pen marks, (H, W), on an overview of a slide, (H, W, 3) uint8.
 
     Haematoxylin and eosin both absorb green most (Ruifrok & Johnston 2001, table 1: OD (0.65, 0.70, 0.29) and
     (0.07, 0.99, 0.11)), so no mixture of them absorbs red or blue as much as green. Ink does:
@@ -150,18 +143,6 @@ def ink_mask(image: Image, mpp_y: float, mpp_x: float) -> BoolArray:
 
     each where the mean is above 0.15; then lines of at least :data:`MIN_INK_UM2`, widened by :data:`INK_MARGIN_UM`.
     Large pools of fresh blood are as red as a red pen and go with it. A pen as violet as the stains is not told apart.
-
-    Parameters
-    ----------
-    image
-        (H, W, 3) uint8.
-    mpp_y, mpp_x
-        µm per pixel.
-
-    Returns
-    -------
-    ndarray
-        (H, W) bool.
     """
     return _ink(optical_density(image), mpp_y, mpp_x)
 

@@ -37,10 +37,6 @@ class Slide:
 
     Parameters
     ----------
-    path
-        The slide's file.
-    slide_id
-        Its name in tables and messages.
     mpp
         µm per pixel at level 0, for a slide that does not know it or is wrong about it; overrides the file.
 
@@ -145,11 +141,6 @@ class Slide:
 
     def read_overview(self, max_px: int = 2048) -> tuple[Image, float, float]:
         """Read the whole slide, small.
-
-        Parameters
-        ----------
-        max_px
-            Longest side of the overview.
 
         Returns
         -------

@@ -108,14 +108,8 @@ class TilingParameters:
 class Locations:
     """Where a slide is looked at.
 
-    Parameters
-    ----------
-    centres_um
-        (N, 2) middles (y, x).
-    labels
-        (N,) their classes.
-    n_tissue, n_ambiguous
-        Of the places considered: how many are tissue, and how many of these have an ambiguous share of tumour.
+    ``centres_um`` (N, 2) are middles (y, x), ``labels`` (N,) their classes. Of the places considered ``n_tissue`` are
+    tissue, of which ``n_ambiguous`` have an ambiguous share of tumour.
     """
 
     centres_um: Float64Array
@@ -138,14 +132,8 @@ def sample_locations(
     ----------
     height_um, width_um
         Of the slide. The field of the coarsest magnification lies inside it.
-    tissue
-        Its tissue.
     tumour
         Its annotated tumour; None on a slide without any, where all tissue is benign.
-    parameters
-        How.
-    rng
-        Decides which of the places are taken.
 
     Returns
     -------

@@ -18,12 +18,7 @@ from saliency_stats.errors import CompartmentError
 class OfficialModel:
     """Where a model is published and what its archive must be.
 
-    Parameters
-    ----------
-    url
-        Of the zip file.
-    sha256
-        Of the zip file, as the stardist package registers it.
+    Both are of the zip file, ``sha256`` as the stardist package registers it.
     """
 
     url: str
@@ -51,15 +46,7 @@ def cache_folder() -> Path:
 def official_folder(name: str) -> Path:
     """Folder of an official model; downloaded and unpacked if it is not in the cache.
 
-    Parameters
-    ----------
-    name
-        One of ``OFFICIAL``.
-
-    Returns
-    -------
-    Path
-        Holds ``config.json``, ``thresholds.json`` and ``weights_best.h5``.
+    It holds ``config.json``, ``thresholds.json`` and ``weights_best.h5``.
 
     Raises
     ------

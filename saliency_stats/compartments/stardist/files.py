@@ -44,15 +44,7 @@ class StarDistModel:
 def read_folder(folder: Path) -> StarDistModel:
     """Read a model folder of the stardist package: ``config.json``, ``thresholds.json``, ``weights_best.h5``.
 
-    Parameters
-    ----------
-    folder
-        The folder.
-
-    Returns
-    -------
-    StarDistModel
-        On the CPU, in float32.
+    The network is on the CPU, in float32.
 
     Raises
     ------

@@ -149,13 +149,7 @@ class _Convolution(nn.Module):
 
 
 class StarDistNetwork(nn.Module):
-    """The network; ``steps`` holds its convolutions in order under stardist's layer names.
-
-    Parameters
-    ----------
-    config
-        See ``StarDistConfig``.
-    """
+    """The network; ``steps`` holds its convolutions in order under stardist's layer names."""
 
     def __init__(self, config: StarDistConfig) -> None:
         super().__init__()

@@ -80,17 +80,7 @@ class _Input(NamedTuple):
 def normalised(pixels: FloatArray | UInt8Array, levels: tuple[float, float]) -> Float32Array:
     """Intensities scaled so that a slide's 1st and 99.8th percentile become 0 and 1, as stardist's examples do.
 
-    Parameters
-    ----------
-    pixels
-        Any shape.
-    levels
-        The two percentiles of the slide.
-
-    Returns
-    -------
-    ndarray
-        float32, not clipped.
+    In float32, not clipped.
     """
     low, high = levels
     return ((pixels.astype(np.float32) - np.float32(low)) / np.float32(high - low)).astype(np.float32)

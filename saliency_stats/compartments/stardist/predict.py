@@ -40,14 +40,7 @@ class _Dense(NamedTuple):
 
 
 def predict(model: StarDistModel, image: Float32Array) -> _Dense:
-    """Object probability and distances of every grid point, as ``StarDist2D.predict`` gives them.
-
-    Parameters
-    ----------
-    model
-        The model.
-    image
-        (H, W, C) normalised intensities.
+    """Object probability and distances of every grid point of (H, W, C), as ``StarDist2D.predict`` gives them.
 
     Returns
     -------
@@ -67,22 +60,10 @@ def predict(model: StarDistModel, image: Float32Array) -> _Dense:
 
 
 def find_polygons(model: StarDistModel, images: Sequence[Float32Array]) -> list[Polygons]:
-    """Polygons of every image: those that ``StarDist2D.predict_instances`` would find in each by itself.
+    """Polygons of every image (H, W, C): those that ``StarDist2D.predict_instances`` would find in each by itself.
 
     Images of one size are predicted together; large ones in blocks that overlap by more than the network sees, so
     that the result is that of the whole image.
-
-    Parameters
-    ----------
-    model
-        The model.
-    images
-        Each (H, W, C) normalised intensities.
-
-    Returns
-    -------
-    list of Polygons
-        In the order of ``images``.
 
     Raises
     ------

@@ -188,15 +188,7 @@ def tests_table(run: Run) -> Table:
 
 
 def calibration_of(row: Any, per_unit: Mapping[tuple[float, str], tuple[int, int]]) -> Calibration | None:
-    """Look up how often the test of a contrast's row errs in studies of this size; None where there is no test.
-
-    Parameters
-    ----------
-    row
-        Of the contrasts.
-    per_unit
-        As :func:`~saliency_stats.report.population.patches_per_unit` returns it.
-    """
+    """Look up how often the test of a contrast's row errs in studies of this size; None where there is no test."""
     sizes = per_unit.get((row.magnification, row.label))
     if sizes is None or not np.isfinite(row.p_value):
         return None

@@ -65,13 +65,7 @@ def model_table(run: Run) -> Table:
 
 
 def model_rows(run: Run) -> pd.DataFrame:
-    """Fit the model to the primary contrast of the trained classifier, where it beats chance.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As :func:`~saliency_stats.statistics.magnification.magnification_model` returns it.
-    """
+    """Fit the model to the primary contrast of the trained classifier, where it beats chance."""
     values = run.primary_values
     values = values[values["magnification"].map(run.learned)]
     return magnification_model(

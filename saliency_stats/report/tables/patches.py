@@ -53,15 +53,7 @@ def metrics_table(run: Run) -> Table:
         "The classifier's performance",
         f"Intervals: {'; '.join(made)}." if made else "",
         (
-            *(
-                "Magnification",
-                "Network",
-                "Split",
-                "Balanced accuracy",
-                "Interval",
-                "Sensitivity",
-                "Specificity",
-            ),
+            *("Magnification", "Network", "Split", "Balanced accuracy", "Interval", "Sensitivity", "Specificity"),
             *("AUC", "Brier score", "Slides", "Patches"),
         ),
         tuple(cells),

@@ -35,10 +35,6 @@ class CrossedFit:
 
     Parameters
     ----------
-    formula
-        The fixed part.
-    terms
-        (p,) names of the coefficients.
     route
         "mixed"; or "cluster_robust" where the variance components cannot be had: then coefficients are those of least
         squares and tests those of CR2 with Bell and McCaffrey's degrees of freedom over slides.
@@ -215,8 +211,6 @@ def crossed_intercepts(
         Degrees of freedom of the mixed route's tests.
     method : {"reml", "ml"}
         Likelihood; Kenward and Roger's degrees of freedom are made for REML.
-    alpha : float
-        Intervals cover ``1 - alpha``.
 
     Returns
     -------

@@ -19,18 +19,8 @@ from saliency_stats.typing import BoolArray, Float64Array, IndexArray
 class Design:
     """Outcome and design of the rows that have a value in every column the formula uses.
 
-    Parameters
-    ----------
-    y
-        (n,) outcomes.
-    x
-        (n, p) design.
-    terms
-        (p,) names of its columns.
-    rows
-        (n,) positions of the rows in the table.
-    n_missing
-        How many rows of the table were left out.
+    ``y`` (n,) are the outcomes, ``x`` (n, p) the design with the columns ``terms``, and ``rows`` (n,) their places in
+    the table, of which ``n_missing`` rows were left out.
     """
 
     y: Float64Array
@@ -48,8 +38,6 @@ def read_design(table: pd.DataFrame, formula: str) -> Design:
     table
         One row per observation. A row without a value (NaN, or blank text) in a column that the formula uses is left
         out; levels that then no row has are dropped.
-    formula
-        In the grammar of formulaic, with an outcome.
 
     Returns
     -------

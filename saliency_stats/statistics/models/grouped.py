@@ -46,23 +46,10 @@ class GroupedSums:
 
     @classmethod
     def from_rows(cls, y: Float64Array, x: Float64Array, groups: NDArray[np.generic]) -> Self:
-        """Sum up rows.
+        """Sum up rows, whose order does not matter beyond rounding.
 
-        The order of the rows does not matter beyond rounding.
-
-        Parameters
-        ----------
-        y
-            (n,) outcomes.
-        x
-            (n, p) design, intercept included.
-        groups
-            (n,) names of the groups; numbers are read as text.
-
-        Returns
-        -------
-        GroupedSums
-            Of all rows.
+        ``y`` (n,) are outcomes, ``x`` (n, p) the design with its intercept, ``groups`` (n,) names; numbers are read as
+        text.
 
         Raises
         ------
@@ -92,38 +79,11 @@ class GroupedSums:
             within[:, i, j] = within[:, j, i] = np.bincount(codes, rest[:, i] * rest[:, j])
         return cls(names.astype(np.str_), sizes, means, within)
 
-    def merge(self, other: Self) -> Self:
-        """Add the rows of another set, in which the same groups may occur.
-
-        Chan, Golub and LeVeque (1983), *The American Statistician* 37, 242-247, equation 1.5.
-
-        Raises
-        ------
-        StatisticsError
-            If the other set has another number of columns.
-        """
-        if self.means.shape[1] != other.means.shape[1]:
-            raise StatisticsError(
-                f"The two sets have {self.means.shape[1] - 1} and {other.means.shape[1] - 1} columns; they must agree."
-            )
-        both = type(self)(
-            np.concatenate([self.groups, other.groups]),
-            *(np.concatenate(pair) for pair in zip(self._arrays, other._arrays, strict=True)),
-        )
-        return both.regrouped(both.groups)
-
     def regrouped(self, names: NDArray[np.generic]) -> Self:
         """Give each group a new name, and make one group of those with the same.
 
-        Parameters
-        ----------
-        names
-            (G,) one for each group.
-
-        Returns
-        -------
-        GroupedSums
-            Sorted by name. Sums run in the order of the groups as they were.
+        ``names`` (G,) has one for each group. The result is sorted by name; sums run in the order of the groups as they
+        were (Chan, Golub and LeVeque 1983, *The American Statistician* 37, 242-247, equation 1.5).
         """
         found, codes = np.unique(np.asarray(names).astype(np.str_), return_inverse=True)
         total = np.bincount(codes, self.sizes).astype(np.float64)
@@ -134,7 +94,3 @@ class GroupedSums:
         within = np.zeros((len(found), *parts.shape[1:]))
         np.add.at(within, codes, parts)
         return type(self)(found, total, merged, within)
-
-    @property
-    def _arrays(self) -> tuple[Float64Array, Float64Array, Float64Array]:
-        return self.sizes, self.means, self.within

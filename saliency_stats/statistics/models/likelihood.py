@@ -51,20 +51,8 @@ class Rows(Protocol):
 class ComponentFit:
     """A linear model with variance components, fitted.
 
-    Parameters
-    ----------
-    data
-        What it was fitted to.
-    coefficients
-        (p,) estimates.
-    covariance
-        (p, p) of the estimates, taking the variances for known.
-    variances
-        (k,) of ``data.names``; 0 at the boundary.
-    deviance
-        -2 log (restricted) likelihood, as lme4 gives it.
-    method
-        "reml" or "ml".
+    ``coefficients`` (p,) have the ``covariance`` (p, p), taking the variances for known; ``variances`` (k,) are those
+    of ``data.names``, 0 at the boundary; ``deviance`` is -2 log (restricted) likelihood, as lme4 gives it.
     """
 
     data: Rows
@@ -94,10 +82,6 @@ def fit_components(data: Rows, *, method: Method = "reml", spread: float = 1.0) 
 
     Parameters
     ----------
-    data
-        The rows.
-    method
-        "reml" or "ml".
     spread
         A guess of the components' standard deviations relative to the residual one.
 

@@ -55,14 +55,8 @@ def t_test(
 def satterthwaite(variance: float, gradient: Float64Array, hessian: Float64Array) -> float:
     """Degrees of freedom of a contrast: Fai and Cornelius (1996), *J. Stat. Comput. Simul.* 54, 363-378.
 
-    Parameters
-    ----------
-    variance
-        Of the contrast.
-    gradient
-        (k,) its derivatives by the k variances of the model.
-    hessian
-        (k, k) second derivatives of the deviance, -2 log likelihood, by them.
+    The contrast's ``variance`` has the derivatives ``gradient`` (k,) by the k variances of the model, and the deviance,
+    -2 log likelihood, the second derivatives ``hessian`` (k, k).
     """
     return 2 * variance**2 / float(gradient @ (2 * linalg.inv((hessian + hessian.T) / 2)) @ gradient)
 

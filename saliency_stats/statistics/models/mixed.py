@@ -23,21 +23,9 @@ _RATIOS: Final = np.geomspace(1e-8, 1e8, 129)
 class RandomIntercept:
     """A fitted model ``y ~ X + (1 | group)``.
 
-    Parameters
-    ----------
-    sums
-        What it was fitted to.
-    coefficients
-        (p,) estimates.
-    covariance
-        (p, p) of the estimates, taking the variances for known.
-    between, within
-        Variances of the groups' intercepts and of the rows about them; ``between`` is 0 where the likelihood has its
-        maximum at the boundary.
-    deviance
-        -2 log (restricted) likelihood, as lme4 gives it.
-    method
-        "reml" or "ml".
+    ``coefficients`` (p,) have the ``covariance`` (p, p), taking the variances for known. ``between`` and ``within`` are
+    the variances of the groups' intercepts and of the rows about them; ``between`` is 0 where the likelihood has its
+    maximum at the boundary. ``deviance`` is -2 log (restricted) likelihood, as lme4 gives it.
     """
 
     sums: GroupedSums
@@ -60,12 +48,6 @@ class RandomIntercept:
 
         Parameters
         ----------
-        contrast
-            (p,) weights.
-        null
-            Value under the null hypothesis.
-        alpha
-            The interval covers ``1 - alpha``.
         df
             "satterthwaite": Fai and Cornelius (1996), *Journal of Statistical Computation and Simulation* 54, 363-378,
             with the observed information, as lmerTest; "kenward_roger": Kenward and Roger (1997), *Biometrics* 53,
@@ -92,13 +74,6 @@ def fit_random_intercept(sums: GroupedSums, *, method: Method = "reml") -> Rando
 
     statsmodels' ``MixedLM`` has neither of the degrees of freedom and works on rows: of 20 slides with 400 patches it
     took 39 ms and this with its test 1 ms, whatever the patches.
-
-    Parameters
-    ----------
-    sums
-        The data, summed up.
-    method
-        "reml" or "ml".
 
     Returns
     -------

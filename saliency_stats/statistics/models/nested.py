@@ -64,12 +64,8 @@ def nested_intercepts(sums: GroupedSums, patients: NDArray[np.generic], *, metho
 
     Parameters
     ----------
-    sums
-        The data, summed up per slide.
     patients
         (G,) the patient of each of ``sums.groups``.
-    method
-        "reml" or "ml".
 
     Returns
     -------

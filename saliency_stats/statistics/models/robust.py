@@ -23,18 +23,8 @@ _ROUNDING: Final = 1e-20
 class ClusterRobust:
     """Least squares ``y ~ X`` whose rows may depend on each other within groups in any way.
 
-    Parameters
-    ----------
-    sums
-        What it was fitted to.
-    coefficients
-        (p,) estimates.
-    covariance
-        (p, p) CR2.
-    bread
-        (p, p) inverse of X'X.
-    adjustments
-        (G, p, p): X_g' (I - H_g)^(-1/2) is this times X_g'.
+    ``coefficients`` (p,) have the ``covariance`` (p, p), CR2; ``bread`` (p, p) is the inverse of X'X, and each of
+    ``adjustments`` (G, p, p) times X_g' is X_g' (I - H_g)^(-1/2).
     """
 
     sums: GroupedSums
@@ -45,15 +35,6 @@ class ClusterRobust:
 
     def test(self, contrast: Float64Array, *, null: float = 0.0, alpha: float = 0.05) -> LinearTest:
         """Test ``contrast @ coefficients`` against ``null``, two-sided.
-
-        Parameters
-        ----------
-        contrast
-            (p,) weights.
-        null
-            Value under the null hypothesis.
-        alpha
-            The interval covers ``1 - alpha``.
 
         Returns
         -------
@@ -87,16 +68,6 @@ def cluster_robust(sums: GroupedSums) -> ClusterRobust:
     rows of one variance as the working model. Needs no more than p x p matrices per group, since
     ``X' f(X M X') = f(X'X M) X'`` for any function of a matrix. (statsmodels has CR1 alone, without these
     degrees of freedom.)
-
-    Parameters
-    ----------
-    sums
-        The data, summed up.
-
-    Returns
-    -------
-    ClusterRobust
-        The fit.
 
     Raises
     ------

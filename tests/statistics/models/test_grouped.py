@@ -1,4 +1,4 @@
-"""Sums per group: what they say of rows, added up, merged and renamed."""
+"""Sums per group: what they say of rows, and under other names."""
 
 import numpy as np
 import pytest
@@ -36,14 +36,6 @@ def test_sums_are_those_of_the_rows_of_each_group():
 def test_numbers_as_names_are_read_as_text():
     y, x, _ = rows(4)
     assert GroupedSums.from_rows(y, x, np.array([10, 9, 10, 9])).groups.tolist() == ["9", "10"]
-
-
-def test_shards_add_up_to_the_whole():
-    y, x, groups = rows()
-    parts = [GroupedSums.from_rows(y[part], x[part], groups[part]) for part in (slice(0, 9), slice(9, 23))]
-    same(parts[1].merge(parts[0]), GroupedSums.from_rows(y, x, groups))
-    with pytest.raises(StatisticsError, match="The two sets have 1 and 2 columns"):
-        GroupedSums.from_rows(y, x[:, :1], groups).merge(parts[0])
 
 
 def test_groups_of_one_new_name_are_one_group():
