@@ -16,7 +16,6 @@ from saliency_stats.report.figures.style import (
     empty_figure,
     house_style,
     line_handle,
-    mark_handle,
     new_figure,
     ratio_axis,
     save,
@@ -131,9 +130,3 @@ def test_entries_of_legends_look_as_told() -> None:
         *("a line", "#123456", "--", 0.8),
     )
     assert line_handle("", "red").get_linewidth() == 1.4
-    mark = mark_handle("a mark", "#123456", "D", 4.2)
-    assert (mark.get_marker(), mark.get_markersize(), mark.get_linestyle()) == ("D", 4.2, "None")
-    assert mark.get_markerfacecolor() == "#123456"
-    hollow = mark_handle("none", "red", "o", line=":", width=0.9, hollow=True)
-    assert (hollow.get_markerfacecolor(), hollow.get_linestyle(), hollow.get_linewidth()) == ("white", ":", 0.9)
-    assert hollow.get_color() == "red"
