@@ -71,8 +71,7 @@ def draw_causal(run: Run) -> Figure:
         handle("random region of the same area", control, linestyle="-"),
         handle(dot, Look(style.QUIET, "o", 12.0)),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=6)
-    return figure
+    return style.with_legend(figure, handles, 6)
 
 
 def caption_causal(run: Run) -> str:

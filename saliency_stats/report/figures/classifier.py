@@ -116,8 +116,7 @@ def draw_training(run: Run) -> Figure:
     handles = [style.line_handle(f"{part} patches", _PARTS[key]) for key, part in _PART_WORDS.items()]
     handles.append(style.line_handle("epoch kept", style.QUIET, ":"))
     handles.append(style.line_handle("guessing", style.QUIET, "--", 0.8))
-    figure.legend(handles=handles, loc="outside lower center", ncols=4)
-    return figure
+    return style.with_legend(figure, handles, 4)
 
 
 def caption_training(run: Run) -> str:

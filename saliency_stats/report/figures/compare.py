@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from saliency_stats.report.figures.marks import Look, handle
 from saliency_stats.report.figures.rows import NOT_INTERPRETABLE, draw_rows, number_columns
-from saliency_stats.report.figures.style import CONTROL_COLOUR, QUIET, empty_figure
+from saliency_stats.report.figures.style import CONTROL_COLOUR, QUIET, empty_figure, with_legend
 from saliency_stats.report.run import records
 from saliency_stats.report.words import number
 from saliency_stats.statistics import PRIMARY
@@ -52,8 +52,7 @@ def draw_comparison(table: pd.DataFrame, names: Sequence[str], level: str) -> Fi
         handles.append(handle("hollow: classifier at chance, no finding", Look(QUIET, "o", 25.0), hollow=True))
     if np.isfinite(beside).any():
         handles.append(handle("random weights", Look(CONTROL_COLOUR, "x", 16.0)))
-    figure.legend(handles=handles, loc="outside upper center", ncols=3)
-    return figure
+    return with_legend(figure, handles, 3, "upper")
 
 
 def caption_comparison(level: str) -> str:

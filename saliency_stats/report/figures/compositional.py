@@ -79,8 +79,7 @@ def draw_ternary(run: Run) -> Figure:
         axes.set_title(f"{magnification_words(magnification)}: {sizes}")
         axes.text(0.5, -0.16, _notes(clouds), ha="center", va="top", color=style.QUIET, fontsize=6.5)
         axes.set(xlim=(-0.22, 1.22), ylim=(-0.28 if any_note else -0.15, 0.95), aspect="equal")
-    figure.legend(handles=_handles(run, panels), loc="outside lower center", ncols=3 if run.controls else 2)
-    return figure
+    return style.with_legend(figure, _handles(run, panels), 3 if run.controls else 2)
 
 
 def caption_ternary(run: Run) -> str:

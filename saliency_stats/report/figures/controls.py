@@ -94,8 +94,7 @@ def draw_controls(run: Run) -> Figure:
         estimates.set_title(stratum_words(run, *stratum), loc="left")
         name_rows(estimates, names, groups)
         estimates.set_ylim(bottom, -0.7)
-    figure.legend(handles=_handles(run, rows), loc="outside upper center", ncols=5)
-    return figure
+    return style.with_legend(figure, _handles(run, rows), 5, "upper")
 
 
 def caption_controls(run: Run) -> str:

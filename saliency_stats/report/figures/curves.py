@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from saliency_stats.report.figures.causal import NOTHING
 from saliency_stats.report.figures.facets import strata
 from saliency_stats.report.figures.marks import lines, units_known
-from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, empty_figure, line_handle, new_figure
+from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, empty_figure, line_handle, new_figure, with_legend
 from saliency_stats.report.population import points, stratum_words
 from saliency_stats.report.run import Run
 from saliency_stats.vocabulary import PATCH_KEY, TISSUE, TRAINED
@@ -42,8 +42,7 @@ def draw_curves(run: Run) -> Figure:
     for axes in grid[-1]:
         axes.set_xlabel("share of the compartment (%)")
     handles = [line_handle(name, COMPARTMENT_COLOURS[name]) for name in TISSUE]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
-    return figure
+    return with_legend(figure, handles, len(handles))
 
 
 def caption_curves(run: Run) -> str:

@@ -41,8 +41,7 @@ def draw_density_ratio(run: Run) -> Figure:
     handles = [marks.handle(run.network(model), _mean_look(model), linestyle="-") for model in models]
     handles.append(marks.handle(dot, marks.Look(style.QUIET, "o", 3.5**2)))
     handles.append(style.line_handle("as dense as the whole patch", style.QUIET, "--", 0.8))
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
-    return figure
+    return style.with_legend(figure, handles, len(handles))
 
 
 def caption_density_ratio(run: Run) -> str:
@@ -73,8 +72,7 @@ def draw_area_vs_mass(run: Run) -> Figure:
     for (axes,), stratum, rows, _ in panels:
         _share_bars(axes, run, rows, models)
         axes.set_title(stratum_words(run, *stratum))
-    figure.legend(handles=style.compartment_handles(), loc="outside lower center", ncols=len(COMPARTMENTS))
-    return figure
+    return style.with_legend(figure, style.compartment_handles(), len(COMPARTMENTS))
 
 
 def caption_area_vs_mass(run: Run) -> str:

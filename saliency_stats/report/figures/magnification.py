@@ -64,8 +64,7 @@ def draw_magnification(run: Run) -> Figure:
         axes.tick_params(axis="y", labelleft=False)
     panels[0].set_ylabel("saliency density, cytoplasm ÷ nuclei")
     _accuracy_panel(panels[-1], run)
-    figure.legend(handles=_handles(run), loc="outside lower center", ncols=2)
-    return figure
+    return style.with_legend(figure, _handles(run), 2)
 
 
 def caption_magnification(run: Run) -> str:
@@ -115,8 +114,7 @@ def draw_compartments(run: Run) -> Figure:
         marks.fit_ratios(axes, shown, "y", _LEAST_REACH)
     panels[0].set_ylabel("density ratio (1 = like the whole patch)")
     handles = [marks.handle(name, look._replace(size=25.0), linestyle="-") for name, look in _LOOKS.items()]
-    figure.legend(handles=[*handles, *_hollow_handle(run)], loc="outside lower center", ncols=4)
-    return figure
+    return style.with_legend(figure, [*handles, *_hollow_handle(run)], 4)
 
 
 def caption_compartments(run: Run) -> str:

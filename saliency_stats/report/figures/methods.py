@@ -72,8 +72,7 @@ def draw_methods(run: Run) -> Figure:
         name_rows(axes, names, {_row_words(run, run.method)})
         axes.set_ylim(bottom + 0.05, -0.05)
         name_below(axes, "saliency density, cytoplasm ÷ nuclei  (log axis)")
-    figure.legend(handles=_handles(run, rows, looks), loc="outside upper center", ncols=6)
-    return figure
+    return style.with_legend(figure, _handles(run, rows, looks), 6, "upper")
 
 
 def caption_methods(run: Run) -> str:

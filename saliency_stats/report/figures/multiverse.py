@@ -60,8 +60,7 @@ def draw_multiverse(run: Run) -> Figure:
         fit_ratios(curve, beside[["estimate", "ci_low", "ci_high"]], "y")
         curve.set_title(f"{stratum[1]}, {magnification_words(stratum[0])}")
         name_beside(curve, "cytoplasm ÷ nuclei\n(ratio of densities, log axis)")
-    figure.legend(handles=_handles(), loc="outside upper center", ncols=4)
-    return figure
+    return style.with_legend(figure, _handles(), 4, "upper")
 
 
 def caption_multiverse(run: Run) -> str:
@@ -110,8 +109,7 @@ def draw_segmentation(run: Run) -> Figure:
         name_below(axes, "cytoplasm ÷ nuclei (ratio of densities, log axis)")
         axes.set_ylim(len(names) - 0.4, -0.6)
     band = ColourPatch(facecolor=style.CONTROL_COLOUR, alpha=0.2, label="range over segmentations")
-    figure.legend(handles=[*_handles(), band], loc="outside upper center", ncols=3)
-    return figure
+    return style.with_legend(figure, [*_handles(), band], 3, "upper")
 
 
 def caption_segmentation(run: Run) -> str:

@@ -36,8 +36,7 @@ def draw_profile(run: Run) -> Figure:
     handles = marks.network_handles(run, models, ["mean"] * len(models), _WIDTH)
     if (table["slide_id"] != "").any():
         handles.insert(1, style.line_handle("trained, one slide", style.TRAINED_COLOUR, "-", 0.4))
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
-    return figure
+    return style.with_legend(figure, handles, len(handles))
 
 
 def caption_profile(run: Run) -> str:

@@ -59,8 +59,7 @@ def draw_separation(run: Run) -> Figure:
         at_chance = "" if run.learned[magnification] else " (classifier at chance)"
         drops.set_title(f"{magnification_words(magnification)}{at_chance}", loc="right")
     random = handle("random region of the same area", Look(style.CONTROL_COLOUR, "_", 36.0))
-    figure.legend(handles=[*style.compartment_handles(TISSUE), random], loc="outside lower center", ncols=4)
-    return figure
+    return style.with_legend(figure, [*style.compartment_handles(TISSUE), random], 4)
 
 
 def caption_separation(run: Run) -> str:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from saliency_stats.report.figures.marks import Look, handle
-from saliency_stats.report.figures.style import WIDTH_IN, empty_figure, line_handle, new_figure
+from saliency_stats.report.figures.style import WIDTH_IN, empty_figure, line_handle, new_figure, with_legend
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import count, shorten
 
@@ -51,8 +51,7 @@ def draw_slides(run: Run) -> Figure:
         axes.set_title("\n".join(filter(None, [shorten(slide_id, 18), *own["split"].head(1)])), fontsize=6.5)
     handles = [line_handle("tissue", TISSUE_COLOUR), line_handle("annotated tumour", TUMOUR_COLOUR)]
     handles += [handle(f"{label} place", Look(colour, "o", 16.0)) for label, colour in _LABEL_COLOURS.items()]
-    figure.legend(handles=handles, loc="outside upper center", ncols=4)
-    return figure
+    return with_legend(figure, handles, 4, "upper")
 
 
 def caption_slides(run: Run) -> str:

@@ -1,6 +1,6 @@
 """One look for every figure: colours for colour-blind readers, sizes of a paper's column, fixed bytes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -71,6 +71,12 @@ def empty_figure(reason: str) -> Figure:
     """Return a figure that says why there is nothing to draw."""
     figure = new_figure(1.1)
     figure.text(0.5, 0.5, f"nothing to draw: {reason}", ha="center", va="center", color=QUIET, wrap=True)
+    return figure
+
+
+def with_legend(figure: Figure, handles: Sequence[Any], columns: int, where: str = "lower") -> Figure:
+    """Give a figure its legend, outside the panels at the ``"lower"`` or ``"upper"`` edge, and return the figure."""
+    figure.legend(handles=handles, loc=f"outside {where} center", ncols=columns)
     return figure
 
 

@@ -191,7 +191,7 @@ def test_marks_may_stand_upright_with_a_rim_and_without_intervals(axes: Axes, se
 
 @pytest.mark.parametrize("which", ["x", "y"])
 @pytest.mark.parametrize(
-    ("values", "low", "high"), [([0.5, 2.0, np.nan], -0.1, 2.0), ([-2.0, -0.5], -2.0, 0.1), ([0.02], -0.1, 0.1)]
+    ("values", "low", "high"), [([0.5, 2.0, np.nan, np.inf], -0.1, 2.0), ([-2.0, -0.5], -2.0, 0.1), ([0.02], -0.1, 0.1)]
 )
 def test_an_axis_of_ratios_reaches_its_values_and_no_preference(
     axes: Axes, which: str, values: list[float], low: float, high: float
