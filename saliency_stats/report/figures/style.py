@@ -76,7 +76,8 @@ def empty_figure(reason: str) -> Figure:
 
 def with_legend(figure: Figure, handles: Sequence[Any], columns: int, where: str = "lower") -> Figure:
     """Give a figure its legend, outside the panels at the ``"lower"`` or ``"upper"`` edge, and return the figure."""
-    figure.legend(handles=handles, loc=f"outside {where} center", ncols=columns)
+    place: Any = f"outside {where} center"
+    figure.legend(handles=handles, loc=place, ncols=columns)
     return figure
 
 

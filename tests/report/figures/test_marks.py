@@ -226,6 +226,9 @@ def test_a_wide_axis_of_ratios_may_have_all_its_ticks(axes: Axes) -> None:
     assert len(axes.get_xticks()) == 11 > every
     marks.fit_ratios(axes, [-5.0, 5.0])
     assert axes.get_xticks().tolist() == [-4.0, -2.0, 0.0, 2.0, 4.0]
+    # seven ticks are one too many
+    marks.fit_ratios(axes, [-0.5, 0.5])
+    assert axes.get_xticks() == pytest.approx(np.log2([0.8, 1.0, 1.2]))
 
 
 def test_lines_join_rows_without_words_or_a_legend(axes: Axes) -> None:

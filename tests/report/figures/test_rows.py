@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 
 from saliency_stats.report.figures.marks import Look
 from saliency_stats.report.figures.rows import draw_rows, missing_reasons, number_columns, row_places, write_headings
@@ -25,11 +26,12 @@ ROWS = pd.DataFrame(
 
 
 def test_a_small_effect_does_not_fill_the_axis() -> None:
-    def drawn(reach: list[object]) -> tuple[float, float]:
-        return draw_rows(ROWS, list("abc"), [Look("red", "s")] * 3, {}, 2.0, reach)[1].get_xlim()
+    def drawn(reach: list[object]) -> Axes:
+        return draw_rows(ROWS, list("abc"), [Look("red", "s")] * 3, {}, 2.0, reach)[1]
 
-    assert drawn([[0.01, np.nan], [-0.02, 0.02]]) == pytest.approx((-0.348, 0.348))
-    assert drawn([0.5, np.nan]) == pytest.approx((-0.364, 0.564))
+    assert drawn([[0.01, np.nan], [-0.02, 0.02]]).get_xlim() == pytest.approx((-0.348, 0.348))
+    assert drawn([0.5, np.nan]).get_xlim() == pytest.approx((-0.364, 0.564))
+    assert len(drawn([-5.0, 5.0]).get_xticks()) == 11
 
 
 def test_rows_of_one_class_and_magnification_stand_together() -> None:
