@@ -11,8 +11,8 @@ from saliency_stats.execution.files import write_table, write_text
 from saliency_stats.report.compare_page import render_comparison
 from saliency_stats.report.figures.compare import draw_comparison
 from saliency_stats.report.figures.style import house_style, save
-from saliency_stats.report.queries import one_test
-from saliency_stats.report.run import Run, leaves, records
+from saliency_stats.report.queries import leaves, one_test
+from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import count, listing, magnification_words
 from saliency_stats.statistics import CONTRASTS, PRIMARY
 from saliency_stats.vocabulary import LABELS, TRAINED

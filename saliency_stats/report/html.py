@@ -12,7 +12,8 @@ from saliency_stats.report.calibration import Calibration
 from saliency_stats.report.caveats import caveats
 from saliency_stats.report.figures.draw import DrawnFigure
 from saliency_stats.report.page import page_template
-from saliency_stats.report.run import NOT_RECORDED, Run, leaves, records
+from saliency_stats.report.queries import leaves
+from saliency_stats.report.run import NOT_RECORDED, Run, records
 from saliency_stats.report.tables.contrasts import calibration_of
 from saliency_stats.report.tables.table import Table
 from saliency_stats.report.words import (

@@ -1,7 +1,8 @@
 """Questions that are asked of a run's tables again and again, as functions of the tables (pure pandas)."""
 
 import re
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 import pandas as pd
 
@@ -62,3 +63,12 @@ def _without_names(status: str, names: tuple[str, ...]) -> str:
         # as a word of its own: patch "9" is no part of "98 %"
         reason = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", reason)
     return reason.replace("… …", "…").removeprefix("…").lstrip(": ,") or "no reason recorded"
+
+
+def leaves(content: Any, prefix: str = "", separator: str = ".") -> Iterator[tuple[str, Any]]:
+    """Yield every value of nested mappings with its path."""
+    if isinstance(content, Mapping) and content:
+        for key, value in content.items():
+            yield from leaves(value, f"{prefix}{separator}{key}" if prefix else str(key), separator)
+    else:
+        yield prefix, content

@@ -1,7 +1,7 @@
 """A finished run: its study, its tables in their declared types, and what is asked of them again and again."""
 
 import json
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -283,14 +283,23 @@ class Run:
         ReportError
             If the file is missing, lies outside the run's folder, or lacks an array.
         """
-        path = self.folder / "examples" / Path(file).name
-        wanted = ("image", "saliency", "compartments")
+        return self.arrays(f"examples/{Path(file).name}", "example", ("image", "saliency", "compartments"))
+
+    def arrays(self, name: str, what: str, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """Read the `wanted` arrays of a file ``name`` in the run's folder; `what` it is, an error tells.
+
+        Raises
+        ------
+        ReportError
+            If the file is missing or lacks an array.
+        """
+        path = self.folder / name
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                return {name: np.asarray(arrays[name]) for name in wanted}
+                return {key: np.asarray(arrays[key]) for key in wanted}
         except (OSError, ValueError, KeyError) as error:
             raise ReportError(
-                f"{path}: this example cannot be read ({error}); expected an .npz with the arrays "
+                f"{path}: this {what} cannot be read ({error}); expected an .npz with the arrays "
                 f"{', '.join(wanted)}. Run the study again with the same folder to write it anew."
             ) from error
 
@@ -298,15 +307,6 @@ class Run:
 def records(table: pd.DataFrame) -> list[Any]:
     """Return the rows of a table as named tuples; what a column holds was checked when it was read."""
     return list(table.itertuples(index=False))
-
-
-def leaves(content: Any, prefix: str = "", separator: str = ".") -> Iterator[tuple[str, Any]]:
-    """Yield every value of nested mappings with its path."""
-    if isinstance(content, Mapping) and content:
-        for key, value in content.items():
-            yield from leaves(value, f"{prefix}{separator}{key}" if prefix else str(key), separator)
-    else:
-        yield prefix, content
 
 
 def _json(path: Path, kind: type) -> Any:

@@ -15,7 +15,8 @@ from saliency_stats.execution.schema import TABLES
 from saliency_stats.execution.store import Store
 from saliency_stats.report import run as module
 from saliency_stats.report.figures import draw
-from saliency_stats.report.run import Run, leaves, records
+from saliency_stats.report.queries import leaves
+from saliency_stats.report.run import Run, records
 from saliency_stats.report.write import write_report
 
 Blank = Callable[..., Run]

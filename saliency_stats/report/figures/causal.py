@@ -8,16 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from saliency_stats.report.figures import style
-from saliency_stats.report.figures.rows import (
-    Look,
-    handle,
-    in_order,
-    mark_estimates,
-    no_preference,
-    of_stratum,
-    scatter,
-    strata,
-)
+from saliency_stats.report.figures.facets import in_order, of_stratum, strata
+from saliency_stats.report.figures.marks import Look, handle, mark_estimates, reference, scatter, units_known
 from saliency_stats.report.population import points, stratum_words
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import count, interval, number, p_sign
@@ -44,11 +36,6 @@ _MOST_POINTS, _SCATTER_BULK = 3_000, (0.5, 99.5)
 _PAD: Final = 0.06
 
 
-def has_ablation(ablation: pd.DataFrame) -> bool:
-    """Tell whether a run replaced compartments at all."""
-    return not ablation.empty
-
-
 def shown_effects(run: Run) -> pd.DataFrame:
     """Return the effects of replacements in the judged patches, of the trained network."""
     rows = run.ablation[run.ablation["model"] == TRAINED]
@@ -58,10 +45,7 @@ def shown_effects(run: Run) -> pd.DataFrame:
 def draw_causal(run: Run) -> Figure:
     """Draw the drop of the logit per area, with its random control, and saliency density against it.
 
-    Returns
-    -------
-    Figure
-        A row of two panels for every magnification and class.
+    There is a row of two panels for every magnification and class.
     """
     found = shown_effects(run)
     if not found["drop"].notna().any():
@@ -70,8 +54,8 @@ def draw_causal(run: Run) -> Figure:
     figure = style.new_figure(0.7 + _ROW_IN * len(rows))
     grid = figure.subplots(len(rows), 2, squeeze=False, width_ratios=[1.45, 1.0])
     both = _with_density(run, found[found["replacement"] == kinds[0]])
-    for (drops, against), stratum in zip(grid, rows, strict=True):
-        _draw_drops(drops, run, of_stratum(found, stratum), kinds)
+    for (drops, against), (stratum, own) in zip(grid, rows.items(), strict=True):
+        _draw_drops(drops, run, own, kinds)
         drops.set_title(stratum_words(run, *stratum), loc="left")
         _draw_scatter(against, run, of_stratum(both, stratum))
         title = _correlations(run, of_stratum(run.causal, stratum), kinds)
@@ -87,8 +71,7 @@ def draw_causal(run: Run) -> Figure:
         handle("random region of the same area", control, linestyle="-"),
         handle(dot, Look(style.QUIET, "o", 12.0)),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=6)
-    return figure
+    return style.with_legend(figure, handles, 6)
 
 
 def caption_causal(run: Run) -> str:
@@ -129,11 +112,6 @@ def replacement_words(replacement: str) -> str:
     return _REPLACEMENT_WORDS.get(replacement, replacement)
 
 
-def units_known(run: Run, table: pd.DataFrame) -> bool:
-    """Tell whether every row names its unit of inference."""
-    return bool((table[run.unit_column] != "").all())
-
-
 def _with_density(run: Run, found: pd.DataFrame) -> pd.DataFrame:
     """Give effects the log2 density of the saliency in their compartment, where both are known."""
     ledger = run.judged_ledger
@@ -148,7 +126,7 @@ def _looks(size: float) -> dict[str, Look]:
 
 
 def _draw_drops(axes: Axes, run: Run, rows: pd.DataFrame, kinds: list[str]) -> None:
-    no_preference(axes, "y")
+    reference(axes)
     means, dots, reach = [], [], [0.0]
     group = len(TISSUE) + _BETWEEN
     for place, (kind, compartment) in enumerate((kind, name) for kind in kinds for name in TISSUE):
@@ -156,20 +134,19 @@ def _draw_drops(axes: Axes, run: Run, rows: pd.DataFrame, kinds: list[str]) -> N
         centre = place // len(TISSUE) * group + place % len(TISSUE)
         for column, (aside, _) in _MEANS.items():
             found = points(run, part, column)
-            row = {"at": centre + aside, "mean": found.mean, "low": found.low, "high": found.high, "look": column}
-            means.append(row)
-            reach += [found.mean, found.low, found.high]
+            at, limits = centre + aside, [found.mean, found.low, found.high]
+            means.append(dict(zip(("look", "at", "mean", "low", "high"), (column, at, *limits), strict=True)))
+            reach += limits
             if column == "drop_per_area" and found.each.size:
-                across = centre + aside + style.spread(found.each.size, _DOTS)
+                across = at + style.spread(found.each.size, _DOTS)
                 dots.append(pd.DataFrame({"at": across, "each": found.each, "compartment": compartment}))
                 few = found.by_unit and found.each.size < _FEW
                 reach += [found.each.min(), found.each.max()] if few else np.percentile(found.each, _BULK).tolist()
     by_unit = units_known(run, rows)
     look: dict[str, Any] = {"alpha": 0.75, "rasterized": False} if by_unit else {"alpha": 0.35, "rasterized": True}
     scatter(axes, pd.concat(dots), ("at", "each"), _looks(11 if by_unit else 2.5), "compartment", linewidth=0, **look)
-    looks = {column: look for column, (_, look) in _MEANS.items()}
-    columns, table = ("mean", "low", "high"), pd.DataFrame(means)
-    mark_estimates(axes, table, looks, look="look", at="at", upright=True, columns=columns, edge="white")
+    looks, columns = {column: look for column, (_, look) in _MEANS.items()}, ("mean", "low", "high")
+    mark_estimates(axes, pd.DataFrame(means), looks, look="look", at="at", upright=True, columns=columns, edge="white")
     _fit(axes, np.nanmin(reach), np.nanmax(reach))
     axes.set_xticks(group * np.arange(len(kinds)) + (len(TISSUE) - 1) / 2, [replacement_words(kind) for kind in kinds])
     axes.tick_params(axis="x", length=0)
@@ -188,8 +165,8 @@ def _draw_scatter(axes: Axes, run: Run, rows: pd.DataFrame) -> None:
             scatter(axes, means, ("density", "drop_per_area"), looks, "compartment", edgecolor="white", linewidth=0.4)
         low, high = np.percentile(rows["drop_per_area"], _SCATTER_BULK)
         _fit(axes, min(low, 0.0), max(high, 0.0))
-    no_preference(axes, "x")
-    no_preference(axes, "y")
+    reference(axes, which="x")
+    reference(axes)
     axes.set_ylabel(_DROP_WORDS)
 
 

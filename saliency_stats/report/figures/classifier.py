@@ -4,19 +4,18 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from saliency_stats.report.figures import marks, style
+from saliency_stats.report.figures.facets import in_order
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import count, magnification_words, number
 from saliency_stats.typing import BoolArray, Float64Array
 from saliency_stats.vocabulary import TRAINED
 
 _BINS: Final = 10
-_NO_PREDICTIONS: Final = "there is no prediction on the evaluation split"
 _PARTS: Final = {"train": "#0072B2", "valid": "#D55E00"}
 _PART_WORDS: Final = {"train": "training", "valid": "validation"}
 
@@ -68,9 +67,9 @@ def reliability(malignant: BoolArray, score: Float64Array) -> pd.DataFrame:
 def draw_roc_reliability(run: Run) -> Figure:
     """Draw, per magnification, the ROC of every network, the reliability diagram and the bins' counts."""
     scored = run.own_predictions[run.own_predictions["split"] == run.evaluation_split]
-    magnifications, _ = marks.strata(run, scored)
+    magnifications = in_order(run.magnifications, scored["magnification"])
     if not magnifications:
-        return style.empty_figure(_NO_PREDICTIONS)
+        return style.empty_figure("there is no prediction on the evaluation split")
     figure = style.new_figure(0.1 + 2.35 * len(magnifications))
     grid: Any = figure.subplots(len(magnifications), 3, squeeze=False)
     for line, magnification in zip(grid, magnifications, strict=True):
@@ -97,7 +96,7 @@ def draw_training(run: Run) -> Figure:
     table = table[table["model"] == TRAINED]
     if table.empty:
         return style.empty_figure("no training was recorded (the weights were loaded as they are)")
-    magnifications = [value for value in run.magnifications if (table["magnification"] == value).any()]
+    magnifications = in_order(run.magnifications, table["magnification"])
     figure = style.new_figure(0.5 + 1.9 * len(magnifications))
     grid: Any = figure.subplots(len(magnifications), 2, squeeze=False, sharex=True)
     for line, magnification in zip(grid, magnifications, strict=True):
@@ -105,23 +104,19 @@ def draw_training(run: Run) -> Figure:
         for axes, quantity in zip(line, ("loss", "balanced_accuracy"), strict=True):
             columns = {f"{quantity}_{part}": part for part in _PARTS}
             curves = rows.rename(columns=columns).melt("epoch", list(_PARTS), "part", "value")
-            sns.lineplot(
-                curves, x="epoch", y="value", hue="part", palette=_PARTS, linewidth=1.4, marker="o",
-                markersize=3.2, markeredgewidth=0, estimator=None, legend=False, ax=axes,
-            )  # fmt: skip
+            drawn: dict[str, Any] = {"linewidth": 1.4, "marker": "o", "markersize": 3.2, "markeredgewidth": 0}
+            marks.lines(axes, curves, "epoch", "value", hue="part", palette=_PARTS, **drawn)
             for epoch in rows.loc[rows["chosen"], "epoch"]:
                 axes.axvline(epoch, color=style.QUIET, linestyle=":", linewidth=1.0)
             axes.set_title(f"{quantity.replace('_', ' ')}, {magnification_words(magnification)}")
-            axes.set(xlabel="", ylabel="")
         marks.reference(line[1], 0.5)
     for axes in grid[-1]:
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
     handles = [style.line_handle(f"{part} patches", _PARTS[key]) for key, part in _PART_WORDS.items()]
-    others: tuple[Any, ...] = (("epoch kept", ":", 1.4), ("guessing", "--", 0.8))
-    handles += [style.line_handle(words, style.QUIET, *look) for words, *look in others]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4)
-    return figure
+    handles.append(style.line_handle("epoch kept", style.QUIET, ":"))
+    handles.append(style.line_handle("guessing", style.QUIET, "--", 0.8))
+    return style.with_legend(figure, handles, 4)
 
 
 def caption_training(run: Run) -> str:
@@ -129,8 +124,8 @@ def caption_training(run: Run) -> str:
     table = run.own_training[run.own_training["model"] == TRAINED]
     if table.empty:
         return "No training was recorded: the classifier's weights were loaded as they are."
-    valid = table["loss_valid"].notna().any()
-    beside = "" if valid else " No validation patches were set apart, so there is no second curve."
+    alone = " No validation patches were set apart, so there is no second curve."
+    beside = "" if table["loss_valid"].notna().any() else alone
     return (
         "Loss (cross-entropy) and balanced accuracy after each epoch. Where the validation curve worsens while the"
         " training curve improves, the classifier starts to learn its training patches by heart; the dotted line marks"
@@ -141,28 +136,23 @@ def caption_training(run: Run) -> str:
 def _roc_panel(axes: Axes, run: Run, rows: pd.DataFrame, magnification: float) -> None:
     models = marks.networks(rows)
     curves = []
-    for model in models:
-        found = rows[rows["model"] == model]
+    for model, found in rows.groupby("model"):
         malignant = found["label"].to_numpy() == "malignant"
         if malignant.any() and not malignant.all():
             false, true = roc_curve(malignant, found["p_malignant"].to_numpy(np.float64))
             curves.append(pd.DataFrame({"false": false, "true": true, "model": model}))
     if curves:
         marks.network_lines(axes, pd.concat(curves, ignore_index=True), "false", "true", models)
-        areas = [_auc_words(run, magnification, model) for model in models]
-        handles = marks.network_handles(run, models, areas)
+        scores = run.own_metrics
+        of_split = (scores["magnification"] == magnification) & (scores["split"] == run.evaluation_split)
+        areas = scores[of_split].groupby("model")["auc"].first().dropna()
+        words = [f"AUC {number(areas[model], 3)}" if model in areas else "" for model in models]
+        handles = marks.network_handles(run, models, words)
         axes.legend(handles=handles, loc="lower right", handlelength=1.8, fontsize=6.2, borderaxespad=0.2)
     else:
         axes.text(0.5, 0.5, "one class only:\nno ROC", ha="center", va="center", color=style.QUIET)
     _unit_square(axes, "share of benign called malignant", "share of malignant found")
     axes.set_title(f"ROC, {magnification_words(magnification)}")
-
-
-def _auc_words(run: Run, magnification: float, model: str) -> str:
-    rows = run.own_metrics
-    own = (rows["magnification"] == magnification) & (rows["model"] == model) & (rows["split"] == run.evaluation_split)
-    found = rows.loc[own, "auc"].dropna()
-    return f"AUC {number(found.iloc[0], 3)}" if len(found) else ""
 
 
 def _reliability_panels(axes: Axes, counts: Axes, rows: pd.DataFrame, magnification: float) -> None:
@@ -174,18 +164,11 @@ def _reliability_panels(axes: Axes, counts: Axes, rows: pd.DataFrame, magnificat
     axes.set_title(f"Reliability, {magnification_words(magnification)}")
     bars = counts.bar((table["bin"] + 0.5) / _BINS, table["n"], width=0.9 / _BINS, color=style.CONTROL_COLOUR)
     counts.bar_label(bars, fontsize=5.5)
-    counts.set_xlim(0, 1)
-    counts.set_box_aspect(1)
-    counts.set_xlabel("probability of malignancy")
-    counts.set_ylabel("patches")
+    counts.set(xlim=(0, 1), box_aspect=1, xlabel="probability of malignancy", ylabel="patches")
     counts.set_title(f"Counts, {count(len(rows), 'patch')}")
 
 
 def _unit_square(axes: Axes, x_label: str, y_label: str) -> None:
     """Make a square panel from 0 to 1 in both directions; its diagonal is guessing, or honesty."""
     axes.plot([0, 1], [0, 1], color=style.QUIET, linestyle="--", linewidth=0.7)
-    axes.set_xlim(-0.02, 1.02)
-    axes.set_ylim(-0.02, 1.02)
-    axes.set_box_aspect(1)
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), box_aspect=1, xlabel=x_label, ylabel=y_label)

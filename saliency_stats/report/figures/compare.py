@@ -6,10 +6,10 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from saliency_stats.report.figures.forest import NOT_INTERPRETABLE, draw_rows, fit, number_columns
-from saliency_stats.report.figures.style import CONTROL_COLOUR, QUIET, empty_figure, mark_handle
+from saliency_stats.report.figures.marks import Look, handle
+from saliency_stats.report.figures.rows import NOT_INTERPRETABLE, draw_rows, number_columns
+from saliency_stats.report.figures.style import CONTROL_COLOUR, QUIET, empty_figure, with_legend
 from saliency_stats.report.run import records
 from saliency_stats.report.words import number
 from saliency_stats.statistics import PRIMARY
@@ -42,14 +42,17 @@ def draw_comparison(table: pd.DataFrame, names: Sequence[str], level: str) -> Fi
     columns = number_columns(rows, "interval" if "(" in level else f"{level} interval", _COLUMN_ENDS)
     columns["accuracy"] = (1.0, [number(value) for value in rows["balanced_accuracy"]])
     looks = [_look(names.index(name)) for name in rows["run"]]
-    figure, axes, places = draw_rows(rows, [_short(name) for name in rows["run"]], looks, columns, 1.35)
     controls = primary[primary["model"] == _CONTROL].set_index(["run", "label", "magnification"])["estimate"]
     beside = [float(controls.get((row.run, row.label, row.magnification), np.nan)) for row in records(rows)]
+    reach = [*rows[["estimate", "ci_low", "ci_high"]].to_numpy(np.float64).T, beside]
+    figure, axes, places = draw_rows(rows, [_short(name) for name in rows["run"]], looks, columns, 1.35, reach)
     axes.plot(beside, places, "x", markersize=4, color=CONTROL_COLOUR, zorder=1)
-    fit(axes, [*rows[["estimate", "ci_low", "ci_high"]].to_numpy(np.float64).T, beside])
-    handles = _handles(names, hollow=NOT_INTERPRETABLE in set(rows["status"]), control=bool(np.isfinite(beside).any()))
-    figure.legend(handles=handles, loc="outside upper center", ncols=3)
-    return figure
+    handles = [handle(_short(name), _look(k)) for k, name in enumerate(names)]
+    if NOT_INTERPRETABLE in set(rows["status"]):
+        handles.append(handle("hollow: classifier at chance, no finding", Look(QUIET, "o", 25.0), hollow=True))
+    if np.isfinite(beside).any():
+        handles.append(handle("random weights", Look(CONTROL_COLOUR, "x", 16.0)))
+    return with_legend(figure, handles, 3, "upper")
 
 
 def caption_comparison(level: str) -> str:
@@ -71,13 +74,6 @@ def _short(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME else f"{name[: half - 1]}…{name[-half:]}"
 
 
-def _look(k: int) -> tuple[str, str]:
-    """Return one run's colour and marker: no two of the first 56 runs share both."""
-    return _COLOURS[k % len(_COLOURS)], _MARKERS[k % len(_MARKERS)]
-
-
-def _handles(names: Sequence[str], *, hollow: bool, control: bool) -> list[Line2D]:
-    handles = [mark_handle(_short(name), *_look(k)) for k, name in enumerate(names)]
-    if hollow:
-        handles.append(mark_handle("hollow: classifier at chance, no finding", QUIET, "o", hollow=True))
-    return [*handles, mark_handle("random weights", CONTROL_COLOUR, "x", 4.0)] if control else handles
+def _look(k: int) -> Look:
+    """Return how one run is drawn: no two of the first 56 runs share colour and marker."""
+    return Look(_COLOURS[k % len(_COLOURS)], _MARKERS[k % len(_MARKERS)], 25.0, 1.5)

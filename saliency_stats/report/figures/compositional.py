@@ -11,7 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon
 
 from saliency_stats.report.figures import style
-from saliency_stats.report.figures.rows import Look, handle, of_stratum, strata
+from saliency_stats.report.figures.facets import strata
+from saliency_stats.report.figures.marks import NOTHING_JUDGED, Look, handle
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import count, listing, magnification_words, number, p_sign
 from saliency_stats.statistics.compositional import ILR, composition, ilr_values, inverse_ilr
@@ -19,7 +20,6 @@ from saliency_stats.statistics.multivariate import confidence_region, hotelling
 from saliency_stats.typing import Float64Array
 from saliency_stats.vocabulary import TISSUE, TRAINED
 
-_NO_PATCH: Final = "no patch of the evaluation split was classified correctly and confidently"
 _NOT_ALL_THREE: Final = "no judged patch has saliency in nuclei, cytoplasm and stroma alike"
 #: With fewer units a region would fill the triangle.
 _MIN_UNITS_REGION: Final = 4
@@ -39,27 +39,32 @@ _COLUMNS: Final = 2
 class _Cloud:
     """One class at one magnification, as shares of density in the order of ``TISSUE``.
 
-    ``each`` (n, 3) are the units, or the patches where units are unknown; ``region`` (m, 3) is the border of the mean's
-    region, empty where ``note`` says why there is none; ``controls`` (c, 3) are the controls' means.
+    ``each`` (n, 3) are the units, or the patches where units are unknown, as ``mark`` says; ``region`` (m, 3) is the
+    border of the mean's region, empty where ``note`` says why there is none; ``controls`` (c, 3) are the controls'
+    means.
     """
 
     label: str
-    by_unit: bool
+    mark: str
     each: Float64Array
     mean: Float64Array
     region: Float64Array
     controls: Float64Array
     note: str
 
+    @property
+    def drawn(self) -> Float64Array:
+        """All shares that a triangle must hold; the mean lies among the units."""
+        return np.concatenate([self.each, self.region, self.controls])
+
 
 def draw_ternary(run: Run) -> Figure:
     """Draw a triangle per magnification: a mark per slide, each class's mean with its region, the controls' means."""
     panels = _panels(run)
     if not panels:
-        return style.empty_figure(_NO_PATCH if run.judged_ledger.empty else _NOT_ALL_THREE)
+        return style.empty_figure(_missing(run))
     any_note = any(cloud.note for clouds in panels.values() for cloud in clouds)
-    cut = _cut(panels)
-    columns = min(_COLUMNS, len(panels))
+    cut, columns = _cut(panels), min(_COLUMNS, len(panels))
     lines = -(-len(panels) // columns)
     figure = style.new_figure(0.5 + (4.0 if columns == 1 else 3.35 if any_note else 3.1) * lines)
     grid: Any = figure.subplots(lines, columns, squeeze=False)
@@ -70,36 +75,38 @@ def draw_ternary(run: Run) -> Figure:
         for cloud in clouds:
             _draw_cloud(axes, cloud, cut)
         _mark_as_area(axes, clouds, cut)
-        sizes = ", ".join(f"{cloud.label} {_n_words(run, cloud)}" for cloud in clouds)
+        sizes = ", ".join(f"{cloud.label} {count(len(cloud.each), cloud.mark)}" for cloud in clouds)
         axes.set_title(f"{magnification_words(magnification)}: {sizes}")
         axes.text(0.5, -0.16, _notes(clouds), ha="center", va="top", color=style.QUIET, fontsize=6.5)
         axes.set(xlim=(-0.22, 1.22), ylim=(-0.28 if any_note else -0.15, 0.95), aspect="equal")
-    kinds = 3 if run.controls else 2
-    figure.legend(handles=_handles(run, panels), loc="outside lower center", ncols=kinds)
-    return figure
+    return style.with_legend(figure, _handles(run, panels), 3 if run.controls else 2)
 
 
 def caption_ternary(run: Run) -> str:
     """Say how to read the triangle, then all its numbers in one sentence."""
     panels = _panels(run)
     if not panels:
-        return f"No triangle could be drawn: {_NO_PATCH if run.judged_ledger.empty else _NOT_ALL_THREE}."
-    cut = _cut(panels)
-    clouds = [cloud for found in panels.values() for cloud in found]
-    mark = run.unit if all(cloud.by_unit for cloud in clouds) else "patch"
-    region = (
-        f" with their {run.confidence_percent} confidence region (Hotelling’s T²)"
-        if any(cloud.region.size for cloud in clouds)
-        else ""
-    )
+        return f"No triangle could be drawn: {_missing(run)}."
+    cut, clouds = _cut(panels), [cloud for found in panels.values() for cloud in found]
+    region = f" with their {run.confidence_percent} confidence region (Hotelling’s T²)"
+    region = region if any(cloud.region.size for cloud in clouds) else ""
     hollow = ", hollow marks those of the control networks" if run.controls else ""
     return (
-        f"Each small mark is one {mark}, the nearer to a corner the more densely saliency falls on that tissue"
-        " (share of the saliency divided by share of the area, averaged as log ratios and shown in % of the sum"
+        f"Each small mark is one {_mark(clouds, run)}, the nearer to a corner the more densely saliency falls on that"
+        " tissue (share of the saliency divided by share of the area, averaged as log ratios and shown in % of the sum"
         " of the three"
         f"{f'; the triangle is cut at {100 * cut:.0f} %' if cut else ''}). At the cross saliency goes with area; on a"
         f" dashed line two tissues are alike; large marks are means{region}{hollow}.{_numbers(run)}"
     )
+
+
+def _mark(clouds: list[_Cloud], run: Run) -> str:
+    """Say what a small mark is: a unit where that is so in every panel."""
+    return run.unit if all(cloud.mark != "patch" for cloud in clouds) else "patch"
+
+
+def _missing(run: Run) -> str:
+    return NOTHING_JUDGED if run.judged_ledger.empty else _NOT_ALL_THREE
 
 
 def _panels(run: Run) -> dict[float, list[_Cloud]]:
@@ -115,29 +122,28 @@ def _panels(run: Run) -> dict[float, list[_Cloud]]:
 
 
 def _cloud(run: Run, rows: pd.DataFrame, label: str, magnification: float) -> _Cloud:
-    patient = run.unit_column if run.unit == "patient" else None
-    independent = bool(run.settings.statistics.assume_independent)
+    units: dict[str, Any] = {"patient": run.unit_column if run.unit == "patient" else None}
+    units |= {"assume_independent": bool(run.settings.statistics.assume_independent)}
 
     def of(model: str) -> Any:
-        return composition(rows[rows["model"] == model], patient=patient, assume_independent=independent)
+        return composition(rows[rows["model"] == model], **units)
 
     trained = of(TRAINED)
     by_unit = trained.unit not in {"", "patch"}
     patches = rows[rows["model"] == TRAINED].dropna(subset=[*ILR]).sort_values([*ILR])[[*ILR]].to_numpy(np.float64)
     needed = max(_MIN_UNITS_REGION, int(run.settings.statistics.min_slides))
     test = hotelling(trained.means, min_units=needed, unit=trained.unit)
-    if not run.learned[magnification]:
-        note = "no region, classifier at chance"
-    elif not trained.unit:
-        note = f"no region, {run.unit}s unknown"
-    elif test.n < needed:
-        note = f"no region with fewer than {needed} {trained.unit}s"
-    else:
-        note = "no region, no spread in some direction" if test.reason else ""
+    reasons = {
+        "no region, classifier at chance": not run.learned[magnification],
+        f"no region, {run.unit}s unknown": not trained.unit,
+        f"no region with fewer than {needed} {trained.unit}s": test.n < needed,
+        "no region, no spread in some direction": bool(test.reason),
+    }
+    note = next((words for words, holds in reasons.items() if holds), "")
     controls = [of(model).estimate for model in run.controls]
     return _Cloud(
         label,
-        by_unit,
+        run.unit if by_unit else "patch",
         inverse_ilr(trained.means if by_unit else patches),
         inverse_ilr(trained.estimate),
         np.empty((0, len(TISSUE))) if note else inverse_ilr(confidence_region(test, alpha=run.alpha)),
@@ -148,10 +154,8 @@ def _cloud(run: Run, rows: pd.DataFrame, label: str, magnification: float) -> _C
 
 def _cut(panels: dict[float, list[_Cloud]]) -> float:
     """Return the least share that the triangles show: one for all panels, and nothing drawn lies outside."""
-    shown = [
-        part for clouds in panels.values() for cloud in clouds for part in (cloud.each, cloud.region, cloud.controls)
-    ]
-    least = float(np.nanmin(np.concatenate(shown)))
+    clouds = [cloud for found in panels.values() for cloud in found]
+    least = min(float(np.nanmin(cloud.drawn)) for cloud in clouds)
     return min(_LARGEST_CUT, _CUT_STEP * max(0, int(least / _CUT_STEP - 0.25)))
 
 
@@ -175,13 +179,11 @@ def _triangle(axes: Any, cut: float) -> None:
             axes.plot(*line.T, color=colour, linewidth=0.5, alpha=0.35, zorder=0)
             x, y = line[0] + (dx, dy)
             axes.text(x, y, f"{100 * value:.0f} %", ha=across, va=along, color=colour, fontsize=6.0)
-        foot = _CORNERS[[j for j in range(len(TISSUE)) if j != k]].mean(axis=0)
-        axes.plot(
-            *np.stack([_CORNERS[k], foot]).T, color=style.QUIET, linestyle="--", linewidth=0.6, alpha=0.7, zorder=0
-        )
-        on_top = _CORNERS[k, 1] > 0
-        x, y = _CORNERS[k] + ((0.0, 0.025) if on_top else (0.0, -0.085))
-        side = "bottom" if on_top else "top"
+        foot = np.delete(_CORNERS, k, axis=0).mean(axis=0)
+        middle = np.stack([_CORNERS[k], foot])
+        axes.plot(*middle.T, color=style.QUIET, linestyle="--", linewidth=0.6, alpha=0.7, zorder=0)
+        above, side = (0.025, "bottom") if _CORNERS[k, 1] > 0 else (-0.085, "top")
+        x, y = _CORNERS[k] + (0.0, above)
         axes.text(x, y, f"denser in {_WORDS[name]}", ha="center", va=side, color=colour, fontweight="bold")
 
 
@@ -191,7 +193,7 @@ def _draw_cloud(axes: Any, cloud: _Cloud, cut: float) -> None:
         border = _plane(cloud.region, cut)
         axes.add_patch(Polygon(border, facecolor=look.colour, alpha=0.15, linewidth=0, zorder=2))
         axes.add_patch(Polygon(border, fill=False, edgecolor=look.colour, linewidth=1.0, zorder=4))
-    dots = {"s": 9.0, "alpha": 0.55} if cloud.by_unit else {"s": 2.5, "alpha": 0.35, "rasterized": True}
+    dots = {"s": 9.0, "alpha": 0.55} if cloud.mark != "patch" else {"s": 2.5, "alpha": 0.35, "rasterized": True}
     for places, look_of in (
         (cloud.each, {**dots, "color": look.colour, "linewidth": 0, "zorder": 3}),
         (cloud.controls, {"s": 20.0, "facecolor": "white", "edgecolor": look.colour, "linewidth": 1, "zorder": 4}),
@@ -205,8 +207,7 @@ def _mark_as_area(axes: Any, clouds: list[_Cloud], cut: float) -> None:
     """Mark the centre and name it beside it, where the marks are farthest."""
     centre = _plane(_AS_AREA, cut)
     axes.plot(*centre, marker="P", color="white", markeredgecolor=style.QUIET, markersize=5.5, zorder=3)
-    taken = [part for cloud in clouds for part in (cloud.each, cloud.region, cloud.controls, cloud.mean[None])]
-    marks = _plane(np.concatenate(taken), cut)
+    marks = _plane(np.concatenate([part for cloud in clouds for part in (cloud.drawn, cloud.mean[None])]), cut)
     places = centre + np.array([[0.17, 0.0], [-0.17, 0.0], [0.13, -0.17], [-0.13, -0.17], [0.13, 0.17], [-0.13, 0.17]])
     distance = np.linalg.norm(marks[:, None] - places, axis=-1)
     x, y = places[int(np.argmax(np.nanmin(distance, axis=0)))]
@@ -216,11 +217,10 @@ def _mark_as_area(axes: Any, clouds: list[_Cloud], cut: float) -> None:
 
 def _handles(run: Run, panels: dict[float, list[_Cloud]]) -> list[Line2D]:
     clouds = [cloud for clouds in panels.values() for cloud in clouds]
-    one = f"one {run.unit}" if all(cloud.by_unit for cloud in clouds) else "one patch"
     region = f", {run.confidence_percent} region" if any(cloud.region.size for cloud in clouds) else ""
     control = f"{run.words('controls', run.controls[0])} control" if len(run.controls) == 1 else "controls"
     kinds: list[tuple[str, float, dict[str, Any]]] = [
-        (one, 12.0, {"alpha": 0.6, "markeredgewidth": 0.0}),
+        (f"one {_mark(clouds, run)}", 12.0, {"alpha": 0.6, "markeredgewidth": 0.0}),
         (f"mean{region}", 30.0, {"markeredgecolor": "white"}),
         *([(f"mean, {control}", 20.0, {"markerfacecolor": "white"})] if run.controls else []),
     ]
@@ -237,15 +237,11 @@ def _notes(clouds: list[_Cloud]) -> str:
     return "\n".join(f"{listing(cloud.label for cloud in clouds if cloud.note == note)}: {note}" for note in notes)
 
 
-def _n_words(run: Run, cloud: _Cloud) -> str:
-    return count(len(cloud.each), run.unit if cloud.by_unit else "patch")
-
-
 def _numbers(run: Run) -> str:
     """Put every class at every magnification into one sentence, from ``compositional.csv``."""
     table = run.of_own_map(run.compositional)
     shown = table[(table["model"] == TRAINED) & (table["n_patches"] > 0)]
-    words = "; ".join(_row_words(row) for stratum in strata(run, shown) for row in records(of_stratum(shown, stratum)))
+    words = "; ".join(_row_words(row) for rows in strata(run, shown).values() for row in records(rows))
     return f" {words[0].upper()}{words[1:]}." if words else ""
 
 

@@ -5,8 +5,8 @@ from typing import Final
 import numpy as np
 from matplotlib.figure import Figure
 
-from saliency_stats.report.figures.forest import NOT_INTERPRETABLE, draw_rows, fit, missing_reasons, number_columns
-from saliency_stats.report.figures.marks import control_meaning, look
+from saliency_stats.report.figures.marks import NOT_BOTH, control_meaning, look
+from saliency_stats.report.figures.rows import NOT_INTERPRETABLE, draw_rows, missing_reasons, number_columns
 from saliency_stats.report.figures.style import empty_figure
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import listing
@@ -21,24 +21,21 @@ def draw_forest(run: Run) -> Figure:
     rows = run.primary_contrasts
     rows = rows[np.isfinite(rows["estimate"])].reset_index(drop=True)
     if rows.empty:
-        return empty_figure("no judged patch has both nuclei and cytoplasm")
+        return empty_figure(NOT_BOTH)
     names = [run.network(model) for model in rows["model"]]
     columns = number_columns(rows, f"{run.confidence_percent} interval", _COLUMN_ENDS)
-    figure, axes, _ = draw_rows(rows, names, [look(model) for model in rows["model"]], columns, 1.15)
     limits = rows[["estimate", "ci_low", "ci_high"]].to_numpy(np.float64)
-    fit(axes, [limits, -limits])
-    return figure
+    return draw_rows(rows, names, [look(model) for model in rows["model"]], columns, 1.15, [limits, -limits])[0]
 
 
 def caption_forest(run: Run) -> str:
     """Say what the lines are, and why some have no interval."""
     rows = run.primary_contrasts
-    controls = [control_meaning(run, name) for name in run.controls if (rows["model"] == name).any()]
     text = (
         "How much denser the saliency is in the cytoplasm than in the nuclei. To the right of the dashed line the"
         " cytoplasm is denser (the claim under test), to the left the nuclei are. Circles: the trained network."
     )
-    if controls:
+    if controls := [control_meaning(run, name) for name in run.controls if (rows["model"] == name).any()]:
         text += (
             f" Squares: the {listing(controls)}. Diamonds: the trained network against the control, as a ratio of the"
             " two ratios; only this shows what training added."
@@ -48,8 +45,7 @@ def caption_forest(run: Run) -> str:
             f" Lines are {run.confidence_percent} intervals over {run.unit}s; p-values are corrected for the number of"
             " hypotheses in their family."
         )
-    reasons = missing_reasons(rows)
-    if reasons:
+    if reasons := missing_reasons(rows):
         text += f" Estimates without an interval: {'; '.join(reasons)}."
     if (rows["status"] == NOT_INTERPRETABLE).any():
         text += " Hollow marks are no finding: the classifier learned nothing there."

@@ -8,9 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch as ColourPatch
 
-from saliency_stats.report.figures import rows as panel
 from saliency_stats.report.figures import style
 from saliency_stats.report.figures.contrasts import NOT_INTERPRETABLE, missing_reasons
+from saliency_stats.report.figures.facets import facets, in_order, name_below, place_words, strata
+from saliency_stats.report.figures.marks import NOT_BOTH, Look, fit_ratios, handle, mark_estimates
+from saliency_stats.report.figures.rows import WIDE_IN, name_rows
 from saliency_stats.report.population import stratum_words
 from saliency_stats.report.queries import one_test
 from saliency_stats.report.run import Run, records
@@ -18,8 +20,6 @@ from saliency_stats.report.words import count, listing, magnification_words, rat
 from saliency_stats.statistics import PRIMARY
 from saliency_stats.vocabulary import TRAINED
 
-#: Said where there is nothing to draw.
-NOTHING: Final = "no judged patch has both nuclei and cytoplasm"
 #: Where the trained network stands, and controls that the run did not record: networks, or maps of the image alone.
 _NETWORKS, _OF_IMAGES = "networks", "images alone"
 _ROW_IN, _AROUND_IN = 0.235, 0.5
@@ -28,11 +28,10 @@ _GAP: Final = 1.15
 _KEY: Final = ["label", "magnification", "model"]
 #: What the columns of the difference are called beside those of the control.
 _BEYOND: Final = {"estimate": "beyond", "ci_low": "beyond_low", "ci_high": "beyond_high", "p_adjusted": "beyond_p"}
-_DIFFERENCE: Final = panel.Look(style.DIFFERENCE_COLOUR, "D", 16.0, 1.2)
 _LOOKS: Final = {
-    "trained": panel.Look(style.TRAINED_COLOUR, "o", line=1.4),
-    "control": panel.Look(style.CONTROL_COLOUR, "s", line=1.4),
-    "difference": _DIFFERENCE,
+    "trained": Look(style.TRAINED_COLOUR, "o", line=1.4),
+    "control": Look(style.CONTROL_COLOUR, "s", line=1.4),
+    "difference": Look(style.DIFFERENCE_COLOUR, "D", 16.0, 1.2),
 }
 
 
@@ -45,11 +44,8 @@ def all_primary(run: Run) -> pd.DataFrame:
 def control_rows(run: Run) -> pd.DataFrame:
     """Return the trained network and its controls, each with what the trained network has beyond it.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Rows of ``contrasts.csv``, in the order of the groups and of the run's record, with ``group``, and of the
-        difference ``beyond``, ``beyond_low``, ``beyond_high``, ``beyond_p`` (adjusted); NaN where there is none.
+    They are rows of ``contrasts.csv``, in the order of the groups and of the run's record, with ``group``, and of the
+    difference ``beyond``, ``beyond_low``, ``beyond_high``, ``beyond_p`` (adjusted); NaN where there is none.
     """
     rows = run.of_own_map(all_primary(run))
     difference = rows["model"].str.startswith(f"{TRAINED}-")
@@ -60,7 +56,7 @@ def control_rows(run: Run) -> pd.DataFrame:
     alone = np.where(found["method"] == found["model"], _OF_IMAGES, _NETWORKS)
     group = [recorded.get(name, {}).get("group", other) for name, other in zip(found["model"], alone, strict=True)]
     groups = list(dict.fromkeys([*(control["group"] for control in recorded.values()), _OF_IMAGES]))
-    order = {"group": groups.index, "model": panel.in_order(recorded, found["model"]).index}
+    order = {"group": groups.index, "model": in_order(recorded, found["model"]).index}
     return found.assign(group=group).sort_values(
         ["group", "model"], key=lambda names: names.map(order[str(names.name)]), kind="stable", ignore_index=True
     )
@@ -77,33 +73,29 @@ def draw_controls(run: Run) -> Figure:
     rows = control_rows(run)
     rows = rows[np.isfinite(rows["estimate"])]
     if rows.empty:
-        return style.empty_figure(NOTHING)
+        return style.empty_figure(NOT_BOTH)
     places, groups = _places(rows), set(rows["group"])
     bottom = max(places.values()) + 0.7
     names = [(place, run.words("controls", name)) for name, place in places.items()]
     kind = np.where(rows["model"] == TRAINED, "trained", "control")
     rows = rows.assign(place=rows["model"].map(places), kind=kind, difference="difference")
-    height = _ROW_IN * (bottom + 0.7) + _AROUND_IN
-    figure, grid = panel.panels(run, rows, height, width_in=panel.WIDE_IN, sharey=True, width_ratios=[1.5, 1.0])
-    for stratum, (estimates, differences) in grid.items():
-        own, at = panel.of_stratum(rows, stratum), rows[rows["magnification"] == stratum[0]]
+    height, beyond = _ROW_IN * (bottom + 0.7) + _AROUND_IN, ("beyond", "beyond_low", "beyond_high")
+    figure, panels = facets(run, rows, height, width_in=WIDE_IN, sharey=True, width_ratios=[1.5, 1.0])
+    for (estimates, differences), stratum, own, beside in panels:
         _mark_trained(estimates, own[own["model"] == TRAINED])
-        unlearned = own["status"] == NOT_INTERPRETABLE
-        panel.mark_estimates(estimates, own, _LOOKS, look="kind", at="place", hollow=unlearned)
-        beyond = ("beyond", "beyond_low", "beyond_high")
-        unsure = ~(own["beyond_p"] < run.alpha)
-        panel.mark_estimates(differences, own, _LOOKS, look="difference", at="place", hollow=unsure, columns=beyond)
-        panel.fit_ratios(estimates, at[["estimate", "ci_low", "ci_high"]])
-        panel.fit_ratios(differences, at[[*beyond]])
+        unlearned, unsure = own["status"] == NOT_INTERPRETABLE, ~(own["beyond_p"] < run.alpha)
+        mark_estimates(estimates, own, _LOOKS, look="kind", at="place", hollow=unlearned)
+        mark_estimates(differences, own, _LOOKS, look="difference", at="place", hollow=unsure, columns=beyond)
+        fit_ratios(estimates, beside[["estimate", "ci_low", "ci_high"]])
+        fit_ratios(differences, beside[[*beyond]])
         for axes, words in ((estimates, "cytoplasm ÷ nuclei"), (differences, "trained ÷ control")):
             for place in rows["place"].unique():  # leads the eye from the name to the last panel
                 axes.axhline(place, color=style.CONTROL_COLOUR, alpha=0.25, linewidth=0.5, zorder=-1)
-            panel.name_below(axes, words)
+            name_below(axes, words)
         estimates.set_title(stratum_words(run, *stratum), loc="left")
-        panel.name_rows(estimates, names, groups)
+        name_rows(estimates, names, groups)
         estimates.set_ylim(bottom, -0.7)
-    figure.legend(handles=_handles(run, rows), loc="outside upper center", ncols=5)
-    return figure
+    return style.with_legend(figure, _handles(run, rows), 5, "upper")
 
 
 def caption_controls(run: Run) -> str:
@@ -123,8 +115,8 @@ def caption_controls(run: Run) -> str:
     text += f" {kinds[0].upper()}{kinds[1:]}." if kinds else ""
     if np.isfinite(rows[["ci_low", "beyond_low"]]).any(axis=None):
         text += f" Lines are {run.confidence_percent} intervals over {run.unit}s."
-    for stratum in panel.strata(run, rows):
-        text += f" {panel.place_words(stratum)}:{_compared(run, panel.of_stratum(rows, stratum))}"
+    for stratum, own in strata(run, rows).items():
+        text += f" {place_words(stratum)}:{_compared(run, own)}"
     return text + interval_words(rows) + _absent(run, every)
 
 
@@ -154,12 +146,12 @@ def _mark_trained(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def _handles(run: Run, rows: pd.DataFrame) -> list[Any]:
-    handles: list[Any] = [panel.handle(kind, _LOOKS[kind]) for kind in ("trained", "control")]
+    handles: list[Any] = [handle(kind, _LOOKS[kind]) for kind in ("trained", "control")]
     if np.isfinite(rows.loc[rows["model"] == TRAINED, "ci_low"]).any():
         handles.insert(1, ColourPatch(facecolor=style.TRAINED_COLOUR, alpha=0.1, label="its interval"))
     if (rows["beyond_p"] < run.alpha).any():
-        handles.append(panel.handle(f"difference, adjusted p < {run.alpha:g}", _DIFFERENCE))
-    return [*handles, panel.handle("difference, not significant or not tested", _DIFFERENCE, hollow=True)]
+        handles.append(handle(f"difference, adjusted p < {run.alpha:g}", _LOOKS["difference"]))
+    return [*handles, handle("difference, not significant or not tested", _LOOKS["difference"], hollow=True)]
 
 
 def _compared(run: Run, rows: pd.DataFrame) -> str:
@@ -191,9 +183,7 @@ def _absent(run: Run, rows: pd.DataFrame) -> str:
     unknown = ~unmeasured & ~np.isfinite(rows["beyond"]) & (rows["model"] != TRAINED)
     text = ""
     for words, which in (("No estimate", unmeasured), ("No difference", unknown)):
-        names = [
-            f"{_short(run, row.model)} ({row.label}, {magnification_words(row.magnification)})"
-            for row in records(rows[which])
-        ]
+        missing = records(rows[which])
+        names = [f"{_short(run, row.model)} ({row.label}, {magnification_words(row.magnification)})" for row in missing]
         text += f" {words}: {listing(names)}." if names else ""
     return text

@@ -3,12 +3,12 @@
 from typing import Final
 
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 
-from saliency_stats.report.figures.causal import NOTHING, units_known
-from saliency_stats.report.figures.rows import of_stratum, strata
-from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, empty_figure, line_handle, new_figure
+from saliency_stats.report.figures.causal import NOTHING
+from saliency_stats.report.figures.facets import strata
+from saliency_stats.report.figures.marks import lines, units_known
+from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, empty_figure, line_handle, new_figure, with_legend
 from saliency_stats.report.population import points, stratum_words
 from saliency_stats.report.run import Run
 from saliency_stats.vocabulary import PATCH_KEY, TISSUE, TRAINED
@@ -19,10 +19,7 @@ _DIRECTION_WORDS: Final = {"deletion": "taken away", "insertion": "put back alon
 def draw_curves(run: Run) -> Figure:
     """Draw the logit against the share of a compartment that is taken away, or put back alone.
 
-    Returns
-    -------
-    Figure
-        A row for every magnification and class, a panel for every direction.
+    There is a row for every magnification and class, a panel for every direction.
     """
     table = shown_curves(run)
     if table.empty:
@@ -31,23 +28,21 @@ def draw_curves(run: Run) -> Figure:
     directions = [name for name in _DIRECTION_WORDS if (table["direction"] == name).any()]
     figure = new_figure(0.7 + 2.0 * len(rows))
     grid = figure.subplots(len(rows), len(directions), squeeze=False, sharex=True, sharey="row")
-    for line, stratum in zip(grid, rows, strict=True):
+    for line, (stratum, own) in zip(grid, rows.items(), strict=True):
         for axes, direction in zip(line, directions, strict=True):
-            own = of_stratum(table, stratum)
             means = _means(run, own[own["direction"] == direction])
-            look = {"palette": COMPARTMENT_COLOURS, "marker": "o", "markersize": 3.5, "linewidth": 1.6, "legend": False}
-            sns.lineplot(means, x="share", y="mean", hue="compartment", estimator=None, ax=axes, **look)
+            look = {"palette": COMPARTMENT_COLOURS, "marker": "o", "markersize": 3.5, "linewidth": 1.6}
+            lines(axes, means, "share", "mean", hue="compartment", **look)
             for name, part in means.groupby("compartment"):
                 colour = COMPARTMENT_COLOURS[str(name)]
                 axes.fill_between(part["share"], part["low"], part["high"], color=colour, alpha=0.18, linewidth=0)
             axes.set_title(f"{stratum_words(run, *stratum)}: {_DIRECTION_WORDS[direction]}")
-            axes.set(xlabel="", ylabel="", xlim=(0, 100))
+            axes.set_xlim(0, 100)
         line[0].set_ylabel(f"logit of “{stratum[1]}”")
     for axes in grid[-1]:
         axes.set_xlabel("share of the compartment (%)")
     handles = [line_handle(name, COMPARTMENT_COLOURS[name]) for name in TISSUE]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
-    return figure
+    return with_legend(figure, handles, len(handles))
 
 
 def caption_curves(run: Run) -> str:
@@ -75,9 +70,8 @@ def shown_curves(run: Run) -> pd.DataFrame:
 
 def _means(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
     """Return the mean logit over units, and its interval, of every compartment and share (%)."""
-    found = [
-        {"compartment": name, "share": 100 * float(str(share)), "mean": one.mean, "low": one.low, "high": one.high}
-        for (name, share), part in rows.groupby(["compartment", "share"])
-        for one in [points(run, part, "logit")]
-    ]
-    return pd.DataFrame(found)
+    found = []
+    for (name, share), part in rows.groupby(["compartment", "share"]):
+        one = points(run, part, "logit")
+        found.append((name, 100 * float(str(share)), one.mean, one.low, one.high))
+    return pd.DataFrame(found, columns=["compartment", "share", "mean", "low", "high"])

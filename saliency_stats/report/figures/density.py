@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from saliency_stats.report.figures import marks, style
-from saliency_stats.report.population import judged_counts, points
+from saliency_stats.report.figures.facets import facets, name_beside
+from saliency_stats.report.population import judged_counts, points, stratum_words
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import count
 from saliency_stats.vocabulary import COMPARTMENTS, TRAINED
@@ -26,23 +27,21 @@ def draw_density_ratio(run: Run) -> Figure:
     if table.empty:
         return style.empty_figure(marks.NOTHING_JUDGED)
     models = marks.networks(table)
-    figure, grid, panels = marks.facets(run, table, 0.6, 2.5, sharey=True)
+    figure, panels = facets(run, table, 2.5, around_in=0.6, sharey=True)
     shown = [0.0]
     for panel in panels:
-        shown += _density_panel(run, panel, models)
-        n_patches, n_units = judged_counts(run, panel.magnification, panel.label)
+        (axes,) = panel.axes
+        shown += _density_panel(axes, run, panel.rows, models)
+        n_patches, n_units = judged_counts(run, *panel.stratum)
         units = count(n_units, run.unit) if n_units else f"{run.unit}s unknown"
-        panel.axes.set_title(f"{panel.axes.get_title()}: {count(n_patches, 'patch')}, {units}")
-    for axes in grid[:, 0]:
-        axes.set_ylabel("density ratio (1 = like the whole patch)")
-    style.ratio_axis(grid[0, 0], "y", min(shown), max(shown))
+        axes.set_title(f"{stratum_words(run, *panel.stratum)}: {count(n_patches, 'patch')}, {units}")
+        name_beside(axes, "density ratio (1 = like the whole patch)")
+    style.ratio_axis(panels[0].axes[0], "y", min(shown), max(shown))
     dot = f"one {run.unit}" if marks.units_known(run) else "one patch (slides unknown: no interval)"
-    named = [(run.network(model), marks.look(model)[0]) for model in models]
-    handles = [style.mark_handle(*each, "D", 4.2, line="-") for each in named]
-    handles.append(style.mark_handle(dot, style.QUIET, "o", 3.5))
+    handles = [marks.handle(run.network(model), _mean_look(model), linestyle="-") for model in models]
+    handles.append(marks.handle(dot, marks.Look(style.QUIET, "o", 3.5**2)))
     handles.append(style.line_handle("as dense as the whole patch", style.QUIET, "--", 0.8))
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
-    return figure
+    return style.with_legend(figure, handles, len(handles))
 
 
 def caption_density_ratio(run: Run) -> str:
@@ -52,10 +51,8 @@ def caption_density_ratio(run: Run) -> str:
         " mean over patches. No interval is drawn: patches of one slide resemble one another, and an interval that"
         " ignored it would be too narrow."
         if not marks.units_known(run)
-        else (
-            f"Each small dot is one {run.unit} (the geometric mean of its patches); the diamond is the geometric mean"
-            f" over {run.unit}s with its {run.confidence_percent} interval (Student's t over {run.unit}s)."
-        )
+        else f"Each small dot is one {run.unit} (the geometric mean of its patches); the diamond is the geometric mean"
+        f" over {run.unit}s with its {run.confidence_percent} interval (Student's t over {run.unit}s)."
     )
     return (
         "Density ratio of each compartment: its share of the saliency divided by its share of the area. At 1 (dashed)"
@@ -71,11 +68,11 @@ def draw_area_vs_mass(run: Run) -> Figure:
     if table.empty:
         return style.empty_figure(marks.NOTHING_JUDGED)
     models = marks.networks(table)
-    figure, _, panels = marks.facets(run, table, 0.5, 0.45 + 0.34 * (1 + len(models)), sharex=True, sharey=True)
-    for panel in panels:
-        _share_bars(run, panel, models)
-    figure.legend(handles=style.compartment_handles(), loc="outside lower center", ncols=len(COMPARTMENTS))
-    return figure
+    figure, panels = facets(run, table, 0.45 + 0.34 * (1 + len(models)), around_in=0.5, sharex=True, sharey=True)
+    for (axes,), stratum, rows, _ in panels:
+        _share_bars(axes, run, rows, models)
+        axes.set_title(stratum_words(run, *stratum))
+    return style.with_legend(figure, style.compartment_handles(), len(COMPARTMENTS))
 
 
 def caption_area_vs_mass(run: Run) -> str:
@@ -88,10 +85,13 @@ def caption_area_vs_mass(run: Run) -> str:
     )
 
 
-def _density_panel(run: Run, panel: marks.Panel, models: list[str]) -> list[float]:
+def _mean_look(model: str) -> marks.Look:
+    return marks.Look(marks.look(model).colour, "D", 4.2**2, 1.5)
+
+
+def _density_panel(axes: Axes, run: Run, rows: pd.DataFrame, models: list[str]) -> list[float]:
     """Fill one panel and return the extremes that its axis must reach."""
-    axes, rows = panel.axes, panel.rows
-    marks.reference(axes, 0.0)
+    marks.reference(axes)
     step = 0.8 / len(models)
     extremes: list[float] = []
     for k, model in enumerate(models):
@@ -105,8 +105,7 @@ def _density_panel(run: Run, panel: marks.Panel, models: list[str]) -> list[floa
             at = centre + style.spread(found.each.size, 0.55 * step)
             dots.append(pd.DataFrame({"x": at, "y": found.each, "compartment": compartment}))
             limits = (found.low, found.high)
-            look: dict[str, Any] = {"colour": marks.look(model)[0], "marker": "D", "edge": "white"}
-            marks.estimate(axes, centre, found.mean, limits, size=4.2, upright=True, **look)
+            marks.estimate(axes, centre, found.mean, limits, _mean_look(model), upright=True, edge="white")
             # A few wild patches must not squeeze the rest: a point per patch, and the axis spans the bulk.
             bulk = found.each if found.by_unit else np.percentile(found.each, [1.0, 99.0])
             extremes += [float(bulk.min()), float(bulk.max()), *filter(np.isfinite, limits)]
@@ -131,8 +130,7 @@ def _dots(axes: Axes, table: pd.DataFrame, *, filled: bool, few: bool) -> None:
     axes.set(xlabel="", ylabel="")
 
 
-def _share_bars(run: Run, panel: marks.Panel, models: list[str]) -> None:
-    axes, rows = panel.axes, panel.rows
+def _share_bars(axes: Axes, run: Run, rows: pd.DataFrame, models: list[str]) -> None:
     bars = [("area", models[0], "area_share")]
     bars += [(f"saliency, {run.network(model)}", model, "mass_share") for model in models]
     left = np.zeros(len(bars))
@@ -140,15 +138,13 @@ def _share_bars(run: Run, panel: marks.Panel, models: list[str]) -> None:
         of = [rows[(rows["compartment"] == compartment) & (rows["model"] == model)] for _, model, _ in bars]
         means = [points(run, own, column).mean for own, (_, _, column) in zip(of, bars, strict=True)]
         widths = np.nan_to_num(means)
-        drawn = axes.barh(
-            range(len(bars)), widths, 0.72, left, color=style.COMPARTMENT_COLOURS[compartment], edgecolor="white"
-        )
+        colour = style.COMPARTMENT_COLOURS[compartment]
+        drawn = axes.barh(range(len(bars)), widths, 0.72, left, color=colour, edgecolor="white")
         labels = [f"{100 * width:.0f}" if width >= _LEAST_LABELLED else "" for width in widths]
         ink: dict[str, Any] = {"color": _ON_BAR[compartment], "fontsize": 6.5, "fontweight": "bold"}
         axes.bar_label(drawn, labels, label_type="center", **ink)
         left += widths
     axes.set_yticks(range(len(bars)), [name for name, _, _ in bars])
-    axes.set_ylim(len(bars) - 0.5, -0.5)
-    axes.set_xlim(0.0, 1.0)
+    axes.set(xlim=(0.0, 1.0), ylim=(len(bars) - 0.5, -0.5))
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1.0], ["0", "25", "50", "75", "100 %"])
     axes.tick_params(axis="y", length=0)

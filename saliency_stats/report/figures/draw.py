@@ -35,10 +35,8 @@ class FigureSpec:
 
     Parameters
     ----------
-    name
-        Stem of its files.
-    title
-        Its heading.
+    name, title
+        Stem of its files, and its heading.
     draw, caption
         From a run to the figure and to the text below it.
     wanted
@@ -64,36 +62,31 @@ class DrawnFigure:
 
 
 def _figure(
-    name: str,
-    title: str,
-    module: ModuleType,
-    what: str = "",
-    wanted: Callable[..., bool] = lambda _: True,
-    of: str = "",
+    name: str, title: str, module: ModuleType, what: str = "", wanted: Callable[[Run], bool] = lambda _: True
 ) -> FigureSpec:
-    """Take ``draw_…`` and ``caption_…`` from a figure's module; `what` where they are not called as the figure is.
-
-    `wanted` is asked of the table `of` the run, where one is named, else of the run.
-    """
+    """Take ``draw_…`` and ``caption_…`` from a figure's module; `what` where they are not called as the figure is."""
     draw, caption = (getattr(module, f"{verb}_{what or name}") for verb in ("draw", "caption"))
-    return FigureSpec(name, title, draw, caption, lambda run: wanted(run.table(of) if of else run))
+    return FigureSpec(name, title, draw, caption, wanted)
 
 
-_ABLATED: Final = causal.has_ablation
+def _has(table: str) -> Callable[[Run], bool]:
+    """Return what tells whether a run has rows of a table: nothing was replaced, or no choices were crossed, else."""
+    return lambda run: not run.table(table).empty
+
+
 _SEVERAL: Final = magnification.has_magnifications
-_CROSSED: Final = multiverse.has_multiverse
 #: In the order of the report: where it looked, how sure that is, by magnification, the classifier, the patches.
 FIGURES: Final = (
     _figure("examples", "Example patches with their saliency", examples),
     _figure("density_ratio", "Saliency density in each compartment", density),
     _figure("forest", "Cytoplasm against nuclei: estimates and intervals", contrasts),
-    _figure("causal", "Replacing one compartment at a time", causal, "", _ABLATED, "ablation"),
-    _figure("separation", "What tells the classes apart", separation, "", separation.has_separation, "causal"),
-    _figure("ablation_curves", "A compartment removed, or put back", curves, "curves", _ABLATED, "ablation_curves"),
+    _figure("causal", "Replacing one compartment at a time", causal, "", _has("ablation")),
+    _figure("separation", "What tells the classes apart", separation, "", separation.has_separation),
+    _figure("ablation_curves", "A compartment removed, or put back", curves, "curves", _has("ablation_curves")),
     _figure("controls", "The claim against every control", controls, "", controls.has_controls),
     _figure("methods", "The same question by other methods", methods, "", methods.has_methods),
-    _figure("multiverse", "The contrast under every choice of analysis", multiverse, "", _CROSSED),
-    _figure("segmentations", "The contrast over segmentations", multiverse, "segmentation", _CROSSED),
+    _figure("multiverse", "The contrast under every choice of analysis", multiverse, "", _has("multiverse")),
+    _figure("segmentations", "The contrast over segmentations", multiverse, "segmentation", _has("multiverse")),
     _figure("profile", "Saliency against the distance to the nuclear border", profile),
     _figure("area_vs_mass", "Shares of the area and of the saliency", density),
     _figure("ternary", "Nuclei, cytoplasm and stroma at once", compositional),

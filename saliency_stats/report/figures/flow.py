@@ -8,17 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from saliency_stats.report.figures.marks import strata
+from saliency_stats.report.figures.facets import in_order, of_stratum
 from saliency_stats.report.figures.style import QUIET, WIDTH_IN, empty_figure
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import STEP_WORDS, count, magnification_words, shorten
 from saliency_stats.vocabulary import SPLITS
 
-_LINE_IN: Final = 0.125
-_PAD_IN: Final = 0.07
-_GAP_IN: Final = 0.16
-_BOX_IN: Final = 1.62
-_SIDE_IN: Final = 1.5
+#: Heights of a line of text, of what is around it, and between boxes; widths of a box and of one at the side.
+_LINE_IN, _PAD_IN, _GAP_IN, _BOX_IN, _SIDE_IN = 0.125, 0.07, 0.16, 1.62, 1.5
 #: Reasons beyond these are counted together; the report's table lists them all.
 _SHOWN_REASONS: Final = 3
 _FONT: Final = 6.4
@@ -28,7 +25,7 @@ _INK: Final = "#33404D"
 
 def draw_flow(run: Run) -> Figure:
     """Draw one diagram per magnification: listed patches above, an arm per class, exclusions at the sides."""
-    magnifications, _ = strata(run, run.selection)
+    magnifications = in_order(run.magnifications, run.selection["magnification"])
     if not magnifications:
         return empty_figure("selection.csv holds no counts")
     figure = Figure()
@@ -37,8 +34,7 @@ def draw_flow(run: Run) -> Figure:
     for magnification in magnifications:
         end = _draw_arms(axes, run, magnification, end)
     figure.set_size_inches(WIDTH_IN, end)
-    axes.set_xlim(0.0, WIDTH_IN)
-    axes.set_ylim(end, 0.0)
+    axes.set(xlim=(0.0, WIDTH_IN), ylim=(end, 0.0))
     axes.set_axis_off()
     return figure
 
@@ -57,7 +53,7 @@ def caption_flow(run: Run) -> str:
 def _draw_arms(axes: Axes, run: Run, magnification: float, top: float) -> float:
     """Draw one magnification from `top` downwards (in inches, as all places here), and return where it ends."""
     rows = run.selection[run.selection["magnification"] == magnification]
-    _, labels = strata(run, rows)
+    labels = in_order(run.labels, rows["label"])
     listed = run.patches[run.patches["magnification"] == magnification]
     slides = listed.loc[listed["slide_id"] != "", "slide_id"].nunique()
     words = (f"Patches listed at {magnification_words(magnification)}", _counts(len(listed), slides))
@@ -117,13 +113,12 @@ def _side_lines(run: Run, magnification: float, label: str, step: str, left_out:
         "both compartments present": ["too little nucleus or cytoplasm to measure"],
     }.get(step, [])
     if step == "used":
-        reasons = run.exclusions
-        reasons = reasons[(reasons["magnification"] == magnification) & (reasons["label"] == label)]
-        words = [f"{row.n_patches}: {shorten(row.reason, 2 * _SIDE_CHARACTERS)}" for row in records(reasons)]
+        reasons = records(of_stratum(run.exclusions, (magnification, label)))
+        words = [f"{row.n_patches}: {shorten(row.reason, 2 * _SIDE_CHARACTERS)}" for row in reasons]
         more = len(words) - _SHOWN_REASONS
         words = [*words[:_SHOWN_REASONS], f"and {count(more, 'other reason')}"] if more > 0 else words
     elif step == "evaluation split":
-        rows = run.patches[(run.patches["magnification"] == magnification) & (run.patches["label"] == label)]
+        rows = of_stratum(run.patches, (magnification, label))
         counts = rows.loc[rows["status"] == "used", "split"].value_counts()
         others = [split for split in SPLITS if split != run.evaluation_split and split in counts]
         words = [f"{counts[split]}: {split} split" for split in others]
@@ -142,13 +137,8 @@ def _draw_box(
     axes.add_patch(FancyBboxPatch((left, top), width, height, **shape))
     x, side = (centre, "center") if main else (left + _PAD_IN, "left")
     for k, line in enumerate(lines):
-        text: dict[str, Any] = {
-            "ha": side,
-            "fontweight": "normal" if k else "bold",
-            "fontsize": _FONT,
-            "color": "#111111",
-        }
-        axes.text(x, top + _PAD_IN + _LINE_IN * (k + 0.5), line, va="center", zorder=3, **text)
+        text: dict[str, Any] = {"ha": side, "va": "center", "fontsize": _FONT, "color": "#111111", "zorder": 3}
+        axes.text(x, top + _PAD_IN + _LINE_IN * (k + 0.5), line, fontweight="normal" if k else "bold", **text)
     return top + height
 
 

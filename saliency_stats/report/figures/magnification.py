@@ -5,21 +5,23 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from saliency_stats.report.figures import marks, style
 from saliency_stats.report.figures.contrasts import NOT_INTERPRETABLE, missing_reasons
+from saliency_stats.report.figures.facets import in_order
 from saliency_stats.report.population import points, unit_means
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import listing, magnification_words
 from saliency_stats.vocabulary import TISSUE, TRAINED
 
-_NOTHING: Final = "no judged patch has both nuclei and cytoplasm"
-_AT_CHANCE: Final = "(chance)"
-_MARKERS: Final = dict(zip(TISSUE, "osD", strict=True))
+_MEAN: Final = marks.Look(style.TRAINED_COLOUR, "o", 5.5**2, 1.5)
+_LOOKS: Final = {
+    name: _MEAN._replace(colour=style.COMPARTMENT_COLOURS[name], marker=marker)
+    for name, marker in zip(TISSUE, "osD", strict=True)
+}
 #: Ratios closer to 1 than this on a log2 axis would look like differences if the axis were fitted to them.
 _LEAST_REACH: Final = 0.3
 _HEIGHT_IN: Final = 3.0
@@ -36,34 +38,33 @@ def draw_magnification(run: Run) -> Figure:
     rows = run.primary_contrasts
     rows = rows[np.isfinite(rows["estimate"]) & rows["model"].isin([TRAINED, *run.controls])]
     if rows.empty:
-        return style.empty_figure(_NOTHING)
+        return style.empty_figure(marks.NOT_BOTH)
     values = run.primary_values
-    labels = marks.strata(run, rows)[1]
+    labels = in_order(run.labels, rows["label"])
     figure = style.new_figure(_HEIGHT_IN)
     panels: Any = figure.subplots(1, len(labels) + 1, width_ratios=[*[1.0] * len(labels), 0.85])
-    shown: list[float] = [-_LEAST_REACH, _LEAST_REACH]
+    shown: list[float] = []
     for axes, label in zip(panels[:-1], labels, strict=True):
         own = rows[rows["label"] == label]
         means = unit_means(run, values[values["label"] == label])
         _unit_lines(axes, means)
         controls = own[own["model"] != TRAINED]
         if not controls.empty:
-            places = np.log2(controls["magnification"])
-            marks.network_lines(axes, controls.assign(place=places), "place", "estimate", list(run.controls), 1.3)
-        _mean_line(axes, run, own[own["model"] == TRAINED], style.TRAINED_COLOUR)
+            controls = controls.assign(place=np.log2(controls["magnification"]))
+            marks.network_lines(axes, controls, "place", "estimate", list(run.controls), 1.3)
+        _mean_line(axes, run, own[own["model"] == TRAINED], _MEAN)
         _magnification_axis(axes, run)
         axes.set_title(label)
         shown += [*own[_LIMITS].to_numpy(np.float64).ravel(), *means.to_numpy(np.float64).ravel()]
     for axes in panels[:-1]:
-        _ratio_panel(axes, shown)
+        marks.fit_ratios(axes, shown, "y", _LEAST_REACH)
         for place, side, text in ((1.0, "top", "↑ denser in cytoplasm"), (0.0, "bottom", "↓ denser in nuclei")):
             axes.text(0.02, place, text, transform=axes.transAxes, va=side, color=style.QUIET, fontsize=6.2)
     for axes in panels[1:-1]:
         axes.tick_params(axis="y", labelleft=False)
     panels[0].set_ylabel("saliency density, cytoplasm ÷ nuclei")
     _accuracy_panel(panels[-1], run)
-    figure.legend(handles=_handles(run), loc="outside lower center", ncols=2)
-    return figure
+    return style.with_legend(figure, _handles(run), 2)
 
 
 def caption_magnification(run: Run) -> str:
@@ -82,9 +83,8 @@ def caption_magnification(run: Run) -> str:
     if reasons and marks.units_known(run):
         text += f" Means without an interval: {'; '.join(reasons)}."
     if run.controls:
-        text += (
-            f" Grey broken line: the same for the {listing(marks.control_meaning(run, name) for name in run.controls)}."
-        )
+        controls = listing(marks.control_meaning(run, name) for name in run.controls)
+        text += f" Grey broken line: the same for the {controls}."
     text += (
         " At each magnification the patches that its own classifier got right confidently are judged, so they are not"
         " all the same; paired differences are in the table of differences. Right: balanced accuracy on the"
@@ -99,24 +99,22 @@ def draw_compartments(run: Run) -> Figure:
     table = table[table["model"] == TRAINED]
     if table.empty:
         return style.empty_figure(marks.NOTHING_JUDGED)
-    labels = marks.strata(run, table)[1]
+    labels = in_order(run.labels, table["label"])
     figure = style.new_figure(_HEIGHT_IN)
     panels: Any = figure.subplots(1, len(labels), squeeze=False, sharey=True)[0]
-    shown = [-_LEAST_REACH, _LEAST_REACH]
+    shown: list[float] = []
     for axes, label in zip(panels, labels, strict=True):
-        for k, compartment in enumerate(TISSUE):
+        for k, (compartment, look) in enumerate(_LOOKS.items()):
             rows = _means(run, table[(table["label"] == label) & (table["compartment"] == compartment)])
-            colour, marker = style.COMPARTMENT_COLOURS[compartment], _MARKERS[compartment]
-            _mean_line(axes, run, rows, colour, marker=marker, offset=0.07 * (k - 1))
+            _mean_line(axes, run, rows, look, offset=0.07 * (k - 1))
             shown += rows[_LIMITS].to_numpy(np.float64).ravel().tolist()
         _magnification_axis(axes, run)
         axes.set_title(label)
     for axes in panels:
-        _ratio_panel(axes, shown)
+        marks.fit_ratios(axes, shown, "y", _LEAST_REACH)
     panels[0].set_ylabel("density ratio (1 = like the whole patch)")
-    handles = [style.mark_handle(name, style.COMPARTMENT_COLOURS[name], _MARKERS[name], line="-") for name in TISSUE]
-    figure.legend(handles=[*handles, *_hollow_handle(run)], loc="outside lower center", ncols=4)
-    return figure
+    handles = [marks.handle(name, look._replace(size=25.0), linestyle="-") for name, look in _LOOKS.items()]
+    return style.with_legend(figure, [*handles, *_hollow_handle(run)], 4)
 
 
 def caption_compartments(run: Run) -> str:
@@ -143,32 +141,23 @@ def _means(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
 
 def _magnification_axis(axes: Axes, run: Run) -> None:
     places = np.log2(run.magnifications)
-    chance = {value: "" if run.learned[value] else f"\n{_AT_CHANCE}" for value in run.magnifications}
-    axes.set_xticks(places, [f"{magnification_words(value)}{chance[value]}" for value in run.magnifications])
+    words = [magnification_words(at) + ("" if run.learned[at] else "\n(chance)") for at in run.magnifications]
+    axes.set_xticks(places, words)
     axes.set_xlim(places.min() - 0.35, places.max() + 0.35)
     axes.set_xlabel("magnification")
-
-
-def _ratio_panel(axes: Axes, shown: list[float]) -> None:
-    marks.reference(axes, 0.0)
-    style.ratio_axis(axes, "y", float(np.nanmin(shown)), float(np.nanmax(shown)))
 
 
 def _unit_lines(axes: Axes, means: pd.DataFrame) -> None:
     """Join each unit's means over the magnifications at which it has one."""
     table = means.melt(var_name="magnification", value_name="mean", ignore_index=False).dropna()
     if not table.empty:
-        places = np.log2(table["magnification"].astype(float))
-        sns.lineplot(
-            x=places, y=table["mean"], units=table.index, estimator=None,
-            color=style.TRAINED_COLOUR, linewidth=0.5, alpha=0.3, marker=".",
-            markersize=4.0, markeredgewidth=0, ax=axes,
-        )  # fmt: skip
-        axes.set(xlabel="", ylabel="")
+        table = table.assign(place=np.log2(table["magnification"].astype(float)), unit=table.index)
+        drawn: dict[str, Any] = {"color": style.TRAINED_COLOUR, "linewidth": 0.5, "alpha": 0.3, "units": "unit"}
+        marks.lines(axes, table, "place", "mean", marker=".", markersize=4.0, markeredgewidth=0, **drawn)
 
 
 def _mean_line(
-    axes: Axes, run: Run, rows: pd.DataFrame, colour: str, *, width: float = 2.0, marker: str = "o", offset: float = 0.0
+    axes: Axes, run: Run, rows: pd.DataFrame, mean: marks.Look, *, width: float = 2.0, offset: float = 0.0
 ) -> None:
     """Draw one mean per magnification with its interval; what leads to a magnification at chance is dotted."""
     rows = rows[np.isfinite(rows["estimate"])].sort_values("magnification")
@@ -176,19 +165,16 @@ def _mean_line(
     for (start, learned_before, before), (end, learned, after) in pairwise(found):
         sure = learned_before and learned
         look: dict[str, Any] = {"linestyle": "-" if sure else ":", "linewidth": width if sure else 0.9}
-        axes.plot([start, end], [before.estimate, after.estimate], color=colour, zorder=2, **look)
+        axes.plot([start, end], [before.estimate, after.estimate], color=mean.colour, zorder=2, **look)
     for at, learned, row in found:
-        limits = (row.ci_low, row.ci_high)
-        marks.estimate(
-            axes, at, row.estimate, limits, colour=colour, marker=marker, size=5.5, upright=True, hollow=not learned
-        )
+        marks.estimate(axes, at, row.estimate, (row.ci_low, row.ci_high), mean, upright=True, hollow=not learned)
 
 
 def _accuracy_panel(axes: Axes, run: Run) -> None:
     """Draw the balanced accuracy of each classifier with its interval."""
     names = ["balanced_accuracy", "balanced_accuracy_low", "balanced_accuracy_high"]
     rows = run.scored.rename(columns=dict(zip(names, _LIMITS, strict=True)))
-    _mean_line(axes, run, rows, style.TRAINED_COLOUR, width=1.2)
+    _mean_line(axes, run, rows, _MEAN, width=1.2)
     marks.reference(axes, 0.5)
     axes.annotate(
         "chance", (1.0, 0.5), xycoords=axes.get_yaxis_transform(), xytext=(0, -2), textcoords="offset points",
@@ -203,8 +189,7 @@ def _accuracy_panel(axes: Axes, run: Run) -> None:
 
 def _trained(run: Run) -> pd.DataFrame:
     rows = run.primary_contrasts
-    trained: pd.DataFrame = rows[(rows["model"] == TRAINED) & np.isfinite(rows["estimate"])]
-    return trained
+    return pd.DataFrame(rows[(rows["model"] == TRAINED) & np.isfinite(rows["estimate"])])
 
 
 def _interval_words(run: Run) -> str:
@@ -214,24 +199,19 @@ def _interval_words(run: Run) -> str:
 
 def _hollow_handle(run: Run) -> list[Line2D]:
     words = "hollow: classifier at chance, no finding"
-    handle = style.mark_handle(words, style.TRAINED_COLOUR, "o", line=":", width=0.9, hollow=True)
+    handle = marks.handle(words, _MEAN._replace(size=25.0, line=0.9), hollow=True, linestyle=":")
     return [] if all(run.learned.values()) else [handle]
 
 
 def _handles(run: Run) -> list[Line2D]:
     mean = f"{run.unit}s{_interval_words(run)}" if marks.units_known(run) else "patches"
-    label = f"trained: mean over {mean}"
-    handles = [style.mark_handle(label, style.TRAINED_COLOUR, "o", 5.5, line="-", width=2.0)]
+    handles = [marks.handle(f"trained: mean over {mean}", _MEAN._replace(line=2.0), linestyle="-")]
     if marks.units_known(run):
         handles.append(style.line_handle(f"one {run.unit}", style.TRAINED_COLOUR, width=0.5))
     return [*handles, *marks.network_handles(run, list(run.controls), width=1.3), *_hollow_handle(run)]
 
 
 def _chance_words(run: Run) -> str:
-    chance = [magnification_words(value) for value in run.magnifications if not run.learned[value]]
-    if not chance:
-        return ""
-    return (
-        f" Hollow marks, at {listing(chance)}: the classifier does not beat chance there, so where it looks means"
-        " nothing."
-    )
+    at = listing(magnification_words(value) for value in run.magnifications if not run.learned[value])
+    words = f" Hollow marks, at {at}: the classifier does not beat chance there, so where it looks means nothing."
+    return "" if all(run.learned.values()) else words

@@ -7,10 +7,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from saliency_stats.report.figures import rows as panel
 from saliency_stats.report.figures import style
 from saliency_stats.report.figures.contrasts import NOT_INTERPRETABLE
-from saliency_stats.report.figures.controls import NOTHING, all_primary, interval_words
+from saliency_stats.report.figures.controls import all_primary, interval_words
+from saliency_stats.report.figures.facets import facets, in_order, name_below, place_words, strata
+from saliency_stats.report.figures.marks import NOT_BOTH, Look, fit_ratios, handle, mark_estimates
+from saliency_stats.report.figures.rows import WIDE_IN, name_rows
 from saliency_stats.report.population import stratum_words
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import count, listing, ratio
@@ -19,7 +21,7 @@ from saliency_stats.vocabulary import NO_REDUCTION, TRAINED
 #: Colour (Okabe and Ito 2008, none that a compartment has) and marker of reductions, the study's own first.
 _LOOKS: Final = ((style.TRAINED_COLOUR, "o"), ("#56B4E9", "s"), ("#D55E00", "^"), (style.QUIET, "v"))
 _ONE_CHANNEL: Final = ("#B5568F", "D")
-_CONTROL: Final = panel.Look(style.CONTROL_COLOUR, "o", 11.5, 0.8)
+_CONTROL: Final = Look(style.CONTROL_COLOUR, "o", 11.5, 0.8)
 #: Height (in) of what is around the rows of a magnification, of a row without reductions, and of each of these.
 _AROUND_IN, _ROW_IN, _REDUCTION_IN = 0.5, 0.13, 0.15
 #: Where in a reduction's part of its row the trained network's mark stands, and the last of the controls': nearer to
@@ -30,11 +32,8 @@ _TRAINED_AT, _CONTROL_AT = 0.32, 0.77
 def method_rows(run: Run) -> pd.DataFrame:
     """Return the primary contrast of the trained network, and of the controls, by every method and reduction.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Rows of ``contrasts.csv`` with ``own``: whether method and reduction are those that the study judges by.
-        Of the controls those that other methods explain too.
+    They are rows of ``contrasts.csv`` with ``own``: whether method and reduction are those that the study judges by.
+    Of the controls there are those that other methods explain too.
     """
     rows = all_primary(run)
     rows = rows.assign(own=(rows["method"] == run.method) & (rows["reduction"] == run.reduction))
@@ -55,27 +54,25 @@ def draw_methods(run: Run) -> Figure:
     rows = method_rows(run)
     rows = rows[np.isfinite(rows["estimate"])]
     if rows.empty:
-        return style.empty_figure(NOTHING)
+        return style.empty_figure(NOT_BOTH)
     looks = _looks(run, rows)
     rows, ends = _placed(run, rows)
     bottom = max(below for _, below in ends.values())
-    figure, grid = panel.panels(run, rows, bottom + _AROUND_IN, around_in=0.6, width_in=panel.WIDE_IN, sharey=True)
-    for stratum, (axes,) in grid.items():
-        own, at = panel.of_stratum(rows, stratum), rows[rows["magnification"] == stratum[0]]
+    names = [(sum(end) / 2, _row_words(run, method)) for method, end in ends.items()]
+    figure, panels = facets(run, rows, bottom + _AROUND_IN, around_in=0.6, width_in=WIDE_IN, sharey=True)
+    for (axes,), stratum, own, beside in panels:
         hollow = (own["model"] != TRAINED) | (own["status"] == NOT_INTERPRETABLE)
-        panel.mark_estimates(axes, own, looks, look="look", at="place", hollow=hollow)
+        mark_estimates(axes, own, looks, look="look", at="place", hollow=hollow)
         for estimate in own.loc[own["own"] & (own["model"] == TRAINED), "estimate"]:
             axes.axvline(estimate, color=style.TRAINED_COLOUR, linewidth=0.7, zorder=0)
-        panel.fit_ratios(axes, at[["estimate", "ci_low", "ci_high"]])
+        fit_ratios(axes, beside[["estimate", "ci_low", "ci_high"]])
         axes.set_title(stratum_words(run, *stratum), loc="left")
         if run.method in ends:
             axes.axhspan(*ends[run.method], color=style.CONTROL_COLOUR, alpha=0.12, linewidth=0, zorder=0)
-        names = [(sum(end) / 2, _row_words(run, method)) for method, end in ends.items()]
-        panel.name_rows(axes, names, {_row_words(run, run.method)})
+        name_rows(axes, names, {_row_words(run, run.method)})
         axes.set_ylim(bottom + 0.05, -0.05)
-        panel.name_below(axes, "saliency density, cytoplasm ÷ nuclei  (log axis)")
-    figure.legend(handles=_handles(run, rows, looks), loc="outside upper center", ncols=6)
-    return figure
+        name_below(axes, "saliency density, cytoplasm ÷ nuclei  (log axis)")
+    return style.with_legend(figure, _handles(run, rows, looks), 6, "upper")
 
 
 def caption_methods(run: Run) -> str:
@@ -88,8 +85,7 @@ def caption_methods(run: Run) -> str:
         " colour: how the colours of a pixel were reduced to one number. Filled: the trained network."
     )
     if controls := _controls(run, rows):
-        recorded = run.recorded("controls", {})
-        meanings = listing(recorded.get(name, {}).get("is", name) for name in controls)
+        meanings = listing(run.words("controls", name, "is") for name in controls)
         text += f" Grey and open: the same method on a control ({meanings})."
     text += (
         f" Shaded row, bold name: the method of this study ({run.words('methods', run.method)},"
@@ -100,11 +96,9 @@ def caption_methods(run: Run) -> str:
             f" Lines are {run.confidence_percent} intervals over {run.unit}s; p-values are corrected over the classes,"
             " not over the methods."
         )
-    for stratum in panel.strata(run, rows):
-        trained = panel.of_stratum(rows, stratum).query("model == @TRAINED")
-        text += f" {panel.place_words(stratum)}: {_agreement(run, trained)}."
-    multiplied = [run.words("methods", method) for method in _methods(run, rows) if _times_input(run, method)]
-    if multiplied:
+    for stratum, own in strata(run, rows).items():
+        text += f" {place_words(stratum)}: {_agreement(run, own[own['model'] == TRAINED])}."
+    if multiplied := [run.words("methods", method) for method in _methods(run, rows) if _times_input(run, method)]:
         names = listing(multiplied)
         text += (
             f" * {names[0].upper()}{names[1:]} multiply by 1 − x, the light that the pixel lost on its way from white"
@@ -112,7 +106,7 @@ def caption_methods(run: Run) -> str:
             " learned."
         )
     if len(rows) < len(every):
-        text += f" {count(len(every) - len(rows), 'estimate')} missing, because {NOTHING}."
+        text += f" {count(len(every) - len(rows), 'estimate')} missing, because {NOT_BOTH}."
     return text + interval_words(rows)
 
 
@@ -123,17 +117,17 @@ def reduction_words(reduction: str) -> str:
 
 def _methods(run: Run, rows: pd.DataFrame) -> list[str]:
     """Return the methods of rows in the order of the run's record."""
-    return panel.in_order(run.recorded("methods", {}), rows["method"])
+    return in_order(run.recorded("methods", {}), rows["method"])
 
 
 def _reductions(run: Run, present: pd.Series) -> list[str]:
     """Return the reductions that are present, the study's own first, in the order of its settings."""
     asked = [run.settings.saliency.reduction, *run.settings.saliency.more_reductions]
-    return panel.in_order([*asked, *sorted(set(present) - {NO_REDUCTION})], present)
+    return in_order([*asked, *sorted(set(present) - {NO_REDUCTION})], present)
 
 
 def _controls(run: Run, rows: pd.DataFrame) -> list[str]:
-    return panel.in_order(run.recorded("controls", {}), set(rows["model"]) - {TRAINED})
+    return in_order(run.recorded("controls", {}), set(rows["model"]) - {TRAINED})
 
 
 def _times_input(run: Run, method: str) -> bool:
@@ -145,11 +139,11 @@ def _row_words(run: Run, method: str) -> str:
     return run.words("methods", method) + mark + ("\n(this study’s own)" if method == run.method else "")
 
 
-def _looks(run: Run, rows: pd.DataFrame) -> dict[str, panel.Look]:
+def _looks(run: Run, rows: pd.DataFrame) -> dict[str, Look]:
     """Return how each reduction is drawn, and how the same reduction of a control is."""
     names = [name for name in _reductions(run, rows["reduction"]) if name != NO_REDUCTION]
     colours = {name: _LOOKS[min(k, len(_LOOKS) - 1)] for k, name in enumerate(names)} | {NO_REDUCTION: _ONE_CHANNEL}
-    looks = {name: panel.Look(*look) for name, look in colours.items()}
+    looks = {name: Look(*look) for name, look in colours.items()}
     controls = {f"{name} of a control": _CONTROL._replace(marker=marker) for name, (_, marker) in colours.items()}
     return looks | controls
 
@@ -161,8 +155,7 @@ def _placed(run: Run, rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, tuple
     top = 0.0
     for method in _methods(run, rows):
         reductions = _reductions(run, rows.loc[rows["method"] == method, "reduction"])
-        for k, reduction in enumerate(reductions):
-            start[method, reduction] = top + _ROW_IN / 2 + _REDUCTION_IN * k
+        start |= {(method, name): top + _ROW_IN / 2 + _REDUCTION_IN * k for k, name in enumerate(reductions)}
         ends[method] = (top, top + _ROW_IN + _REDUCTION_IN * len(reductions))
         top = ends[method][1]
     controls = _controls(run, rows)
@@ -200,9 +193,9 @@ def _counts(run: Run, rows: pd.DataFrame, what: str, sign: float) -> str:
     return f"{text} (significant in {int((agree & sure).sum())}; significantly the opposite in {int(opposed.sum())})"
 
 
-def _handles(run: Run, rows: pd.DataFrame, looks: dict[str, panel.Look]) -> list[Line2D]:
-    handles = [panel.handle(reduction_words(name), looks[name]) for name in _reductions(run, rows["reduction"])]
+def _handles(run: Run, rows: pd.DataFrame, looks: dict[str, Look]) -> list[Line2D]:
+    handles = [handle(reduction_words(name), looks[name]) for name in _reductions(run, rows["reduction"])]
     if controls := _controls(run, rows):
         words = f"{listing(run.words('controls', name) for name in controls)}, same shapes"
-        handles.append(panel.handle(words, _CONTROL, hollow=True, linestyle="-", linewidth=0.8))
+        handles.append(handle(words, _CONTROL, hollow=True, linestyle="-"))
     return handles

@@ -13,8 +13,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch as ColourPatch
 
 from saliency_stats.compartments.variants import VARIANTS
-from saliency_stats.report.figures import rows as panel
 from saliency_stats.report.figures import style
+from saliency_stats.report.figures.facets import facets, in_order, name_below, name_beside, place_words, strata
+from saliency_stats.report.figures.marks import Look, fit_ratios, handle, mark_estimates, scatter
+from saliency_stats.report.figures.rows import name_rows
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import MINUS, count, magnification_words, percent, ratio, ratio_interval
 from saliency_stats.statistics.multiverse import DIMENSIONS
@@ -28,11 +30,11 @@ _VARIANT_WORDS: Final = (
 )
 #: By what an estimate says; the order is that of the dashboard's colours.
 _LOOKS: Final = {
-    "unsure": panel.Look(style.CONTROL_COLOUR, "o"),
-    "below": panel.Look(style.COMPARTMENT_COLOURS["nucleus"], "o"),
-    "above": panel.Look(style.COMPARTMENT_COLOURS["cytoplasm"], "o"),
+    "unsure": Look(style.CONTROL_COLOUR, "o"),
+    "below": Look(style.COMPARTMENT_COLOURS["nucleus"], "o"),
+    "above": Look(style.COMPARTMENT_COLOURS["cytoplasm"], "o"),
 }
-_OWN: Final = {"own": panel.Look(style.TRAINED_COLOUR, "D", 36.0)}
+_OWN: Final = {"own": Look(style.TRAINED_COLOUR, "D", 36.0)}
 _LOOK_WORDS: Final = {
     "above": "denser in cytoplasm, significant",
     "below": "denser in nuclei, significant",
@@ -42,11 +44,6 @@ _LOOK_WORDS: Final = {
 _ROW_IN, _CURVE_IN, _SEGMENTATION_IN = 0.125, 1.75, 0.17
 
 
-def has_multiverse(run: Run) -> bool:
-    """Tell whether the run crossed choices of analysis."""
-    return not run.multiverse.empty
-
-
 def draw_multiverse(run: Run) -> Figure:
     """Draw all specifications in the order of their estimates, and below them the choices of each."""
     table = _drawable(run.multiverse)
@@ -54,19 +51,16 @@ def draw_multiverse(run: Run) -> Figure:
         return style.empty_figure("no specification has an estimate")
     lines = _dashboard_lines(run, table)
     below = _ROW_IN * (len(lines) + 1)
-    figure, grid = panel.panels(run, table, _CURVE_IN + below, sharex="col", height_ratios=[_CURVE_IN, below])
-    for stratum, (curve, dashboard) in grid.items():
-        own = panel.of_stratum(table, stratum).sort_values("estimate", kind="stable", ignore_index=True)
+    figure, panels = facets(run, table, _CURVE_IN + below, sharex="col", height_ratios=[_CURVE_IN, below])
+    for (curve, dashboard), stratum, rows, beside in panels:
+        own = rows.sort_values("estimate", kind="stable", ignore_index=True)
         own["place"] = np.arange(len(own)) + 0.5  # the middle of a column of the dashboard
         _draw_dashboard(dashboard, own, lines)
         _draw_curve(curve, own)
-        reach = table.loc[table["magnification"] == stratum[0], ["estimate", "ci_low", "ci_high"]]
-        panel.fit_ratios(curve, reach, "y")
+        fit_ratios(curve, beside[["estimate", "ci_low", "ci_high"]], "y")
         curve.set_title(f"{stratum[1]}, {magnification_words(stratum[0])}")
-        if curve.get_subplotspec().is_first_col():
-            curve.set_ylabel("cytoplasm ÷ nuclei\n(ratio of densities, log axis)")
-    figure.legend(handles=_handles(), loc="outside upper center", ncols=4)
-    return figure
+        name_beside(curve, "cytoplasm ÷ nuclei\n(ratio of densities, log axis)")
+    return style.with_legend(figure, _handles(), 4, "upper")
 
 
 def caption_multiverse(run: Run) -> str:
@@ -78,17 +72,13 @@ def caption_multiverse(run: Run) -> str:
         f" Each point is one analysis, its line the {run.confidence_percent} interval over {run.unit}s, not corrected"
         " for their number. Below are the choices that each makes; the black diamond and line are this study's own."
     )
-    same = [
-        f"{_dimension_words(name)} {_words(run, name, table[name].iloc[0])}"
-        for name in _dimensions(table, varied=False)
-    ]
-    if same:
-        text += f" The same in all: {', '.join(same)}."
-    for stratum in panel.strata(run, table):
-        own = panel.of_stratum(table, stratum)
+    if fixed := [name for name, n in _counted(table) if n == 1]:
+        same = ", ".join(f"{_dimension_words(name)} {_words(run, name, table[name].iloc[0])}" for name in fixed)
+        text += f" The same in all: {same}."
+    for stratum, own in strata(run, table).items():
         tested = own[own["status"] == "tested"]
         n = count(len(own), "specification")
-        text += f" {panel.place_words(stratum)}: {n} ({own['sample'].nunique()} with values of their own),"
+        text += f" {place_words(stratum)}: {n} ({own['sample'].nunique()} with values of their own),"
         text += f" denser in the cytoplasm in {percent((own['estimate'] > 0).mean(), 0)}"
         if len(tested):
             above, below = (percent((_says(tested) == what).mean(), 0) for what in ("above", "below"))
@@ -105,23 +95,21 @@ def draw_segmentation(run: Run) -> Figure:
     if table.empty:
         return style.empty_figure("no segmentation has an estimate")
     names = _levels(run, table, "segmentation")
-    table = table.assign(place=[float(names.index(name)) for name in table["segmentation"]], says=_says(table))
+    table = table.assign(place=table["segmentation"].map(names.index).astype(float), says=_says(table))
     height = _SEGMENTATION_IN * len(names) + 0.45
-    figure, grid = panel.panels(run, table, height, around_in=0.5, sharey=True)
-    for stratum, (axes,) in grid.items():
-        own, at = panel.of_stratum(table, stratum), table[table["magnification"] == stratum[0]]
+    figure, panels = facets(run, table, height, around_in=0.5, sharey=True)
+    for (axes,), stratum, own, beside in panels:
         low, high = own["estimate"].min(), own["estimate"].max()
         axes.axvspan(low, high, color=style.CONTROL_COLOUR, alpha=0.2, linewidth=0)
-        panel.mark_estimates(axes, own, _LOOKS, look="says", at="place", linewidth=0)
+        mark_estimates(axes, own, _LOOKS, look="says", at="place", linewidth=0)
         _mark_own(axes, own, "estimate", "place")
-        panel.fit_ratios(axes, at[["estimate", "ci_low", "ci_high"]])
+        fit_ratios(axes, beside[["estimate", "ci_low", "ci_high"]])
         axes.set_title(f"{stratum[1]}, {magnification_words(stratum[0])}: {ratio_interval(low, high)}")
-        panel.name_rows(axes, enumerate(_words(run, "segmentation", name) for name in names))
-        panel.name_below(axes, "cytoplasm ÷ nuclei (ratio of densities, log axis)")
+        name_rows(axes, enumerate(_words(run, "segmentation", name) for name in names))
+        name_below(axes, "cytoplasm ÷ nuclei (ratio of densities, log axis)")
         axes.set_ylim(len(names) - 0.4, -0.6)
     band = ColourPatch(facecolor=style.CONTROL_COLOUR, alpha=0.2, label="range over segmentations")
-    figure.legend(handles=[*_handles(), band], loc="outside upper center", ncols=3)
-    return figure
+    return style.with_legend(figure, [*_handles(), band], 3, "upper")
 
 
 def caption_segmentation(run: Run) -> str:
@@ -133,11 +121,10 @@ def caption_segmentation(run: Run) -> str:
         " range of the estimates. Black diamond: the segmentation of this study. Lines are"
         f" {run.confidence_percent} intervals over {run.unit}s."
     )
-    for stratum in panel.strata(run, table):
-        own = panel.of_stratum(table, stratum)
+    for stratum, own in strata(run, table).items():
+        span = ratio_interval(own["estimate"].min(), own["estimate"].max())
         for usual in own.loc[own["usual"], "estimate"]:
-            span = ratio_interval(own["estimate"].min(), own["estimate"].max())
-            text += f" {panel.place_words(stratum)}: {ratio(usual)}, over {count(len(own), 'segmentation')} {span}."
+            text += f" {place_words(stratum)}: {ratio(usual)}, over {count(len(own), 'segmentation')} {span}."
     return text
 
 
@@ -148,8 +135,7 @@ def _drawable(table: pd.DataFrame) -> pd.DataFrame:
 def _segmentations(table: pd.DataFrame) -> pd.DataFrame:
     """Keep the rows that differ from the study's own in the segmentation alone."""
     others = [name for name in DIMENSIONS if name != "segmentation"]
-    rows: pd.DataFrame = table.merge(table.loc[table["usual"], others].drop_duplicates(), on=others)
-    return _drawable(rows)
+    return _drawable(table.merge(table.loc[table["usual"], others].drop_duplicates(), on=others))
 
 
 def _says(rows: pd.DataFrame) -> Any:
@@ -158,9 +144,9 @@ def _says(rows: pd.DataFrame) -> Any:
     return np.where(rows["significant"], sign, "unsure")
 
 
-def _dimensions(table: pd.DataFrame, *, varied: bool) -> list[str]:
-    levels = {name: table[name].nunique() for name in DIMENSIONS}
-    return [name for name, n in levels.items() if (n > 1 if varied else n == 1)]
+def _counted(table: pd.DataFrame) -> list[tuple[str, int]]:
+    """Return how many levels each dimension has."""
+    return [(name, table[name].nunique()) for name in DIMENSIONS]
 
 
 def _levels(run: Run, table: pd.DataFrame, dimension: str) -> list[Any]:
@@ -169,14 +155,15 @@ def _levels(run: Run, table: pd.DataFrame, dimension: str) -> list[Any]:
     if pd.api.types.is_numeric_dtype(table[dimension]):
         return sorted(levels)
     listed = [variant.name for variant in VARIANTS] if dimension == "segmentation" else run.recorded("methods", {})
-    return panel.in_order([*table.loc[table["usual"], dimension], *listed], levels)
+    return in_order([*table.loc[table["usual"], dimension], *listed], levels)
 
 
 def _dashboard_lines(run: Run, table: pd.DataFrame) -> list[tuple[str, Any, str]]:
     """Return a line, with words, for each dimension that varies (None for a level) and for each of its levels."""
     return [
         (name, level, _dimension_words(name) if level is None else _words(run, name, level))
-        for name in _dimensions(table, varied=True)
+        for name, n in _counted(table)
+        if n > 1
         for level in (None, *_levels(run, table, name))
     ]
 
@@ -196,7 +183,7 @@ def _words(run: Run, dimension: str, level: Any) -> str:
 
 
 def _mark_own(axes: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
-    panel.scatter(axes, rows[rows["usual"]].assign(look="own"), (x, y), _OWN, "look", linewidth=0, zorder=4)
+    scatter(axes, rows[rows["usual"]].assign(look="own"), (x, y), _OWN, "look", linewidth=0, zorder=4)
 
 
 def _draw_curve(axes: Axes, rows: pd.DataFrame) -> None:
@@ -204,7 +191,7 @@ def _draw_curve(axes: Axes, rows: pd.DataFrame) -> None:
     width, size = min(1.2, 90.0 / len(rows)), min(14.0, 1200.0 / len(rows)) + 2
     looks = {says: look._replace(line=width, size=size) for says, look in _LOOKS.items()}
     rows = rows.assign(says=_says(rows))
-    panel.mark_estimates(axes, rows, looks, look="says", at="place", upright=True, opacity=0.45, linewidth=0)
+    mark_estimates(axes, rows, looks, look="says", at="place", upright=True, opacity=0.45, linewidth=0)
     _mark_own(axes, rows, "place", "estimate")
     axes.tick_params(axis="x", bottom=False, labelbottom=False)
     axes.spines["bottom"].set_visible(False)
@@ -225,9 +212,9 @@ def _draw_dashboard(axes: Axes, rows: pd.DataFrame, lines: list[tuple[str, Any, 
     axes.spines[["left", "bottom"]].set_visible(False)
     axes.tick_params(axis="both", length=0)
     names = [(place + 0.5, words) for place, (*_, words) in enumerate(lines)]
-    panel.name_rows(axes, names, {words for _, level, words in lines if level is None}, fontsize=6.0)
+    name_rows(axes, names, {words for _, level, words in lines if level is None}, fontsize=6.0)
 
 
 def _handles() -> list[Line2D]:
-    own = panel.handle("this study's own", _OWN["own"]._replace(size=16.0))
-    return [*(panel.handle(words, _LOOKS[says]._replace(size=16.0)) for says, words in _LOOK_WORDS.items()), own]
+    own = handle("this study's own", _OWN["own"]._replace(size=16.0))
+    return [*(handle(words, _LOOKS[says]._replace(size=16.0)) for says, words in _LOOK_WORDS.items()), own]

@@ -83,10 +83,8 @@ def show_saliency(axes: Axes, saliency: FloatArray, *, bar: bool = True) -> None
 
 
 def _bare(axes: Axes) -> None:
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
 
 
 def _scale_bar(axes: Axes, height_px: int, width_px: int, mpp: float) -> None:

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
+from seaborn import color_palette
 
+from saliency_stats.report.figures.marks import lines
 from saliency_stats.report.figures.style import QUIET, TRAINED_COLOUR, line_handle, new_figure
 from saliency_stats.report.words import DASH, ratio, whole
 from saliency_stats.statistics.components import ESTIMATE, UPPER_LIMIT
@@ -26,13 +27,7 @@ _CROWDED: Final = 60
 
 
 def draw_power(plans: Mapping[str, Plan]) -> Figure:
-    """Draw power against slides: a row of panels per sample, a panel per aim.
-
-    Parameters
-    ----------
-    plans
-        By the name of the sample, all with the same number of aims.
-    """
+    """Draw power against slides: a row of panels per sample (whose plans have equally many aims), a panel per aim."""
     aims = len(next(iter(plans.values())).needs)
     figure = new_figure(_ROW_IN * len(plans) + 1.0)
     panels = figure.subplots(len(plans), aims, sharex=True, sharey=True, squeeze=False)
@@ -78,9 +73,7 @@ def _draw_panel(axes: Axes, plan: Plan, need: Need) -> None:
     components, aim = plan.components, need.aim
     of_aim = (plan.table["purpose"] == aim.purpose) & (plan.table["source"] == aim.source)
     simulated = plan.table[of_aim & (plan.table["variance"] == ESTIMATE)]
-    style: dict[str, Any] = {"palette": _palette(), "hue": "patches_per_slide", "linewidth": 1.1, "legend": False}
-    sns.lineplot(simulated, x="slides", y="power", estimator=None, ax=axes, **style)
-    axes.set(xlabel="", ylabel="")
+    lines(axes, simulated, "slides", "power", hue="patches_per_slide", palette=_palette(), linewidth=1.1)
     slides = np.geomspace(MIN_UNITS, axes.get_xlim()[1], 100)
     for variance, style in _STYLES.items():
         spread = components.of_slide_means(components.patches_per_slide, variance)
@@ -118,16 +111,15 @@ def _mark_needed(axes: Axes, plan: Plan, needed: float, variance: str) -> None:
 
 def _palette() -> dict[int, Any]:
     """Return one colour per number of patches, light for few."""
-    return dict(zip(PATCHES, sns.color_palette("viridis_r", len(PATCHES)), strict=True))
+    return dict(zip(PATCHES, color_palette("viridis_r", len(PATCHES)), strict=True))
 
 
 def _handles(plans: Mapping[str, Plan]) -> list[Any]:
-    lines = [line_handle(f"{patches} patches", colour) for patches, colour in _palette().items()]
     own = sorted({plan.components.patches_per_slide for plan in plans.values()})
     as_run = f"as in this run ({DASH.join(str(n) for n in dict.fromkeys((own[0], own[-1])))})"
     power = next(iter(plans.values())).power
     return [
-        *lines,
+        *(line_handle(f"{patches} patches", colour) for patches, colour in _palette().items()),
         line_handle(as_run, TRAINED_COLOUR),
         line_handle("upper limit", TRAINED_COLOUR, _STYLES[UPPER_LIMIT]),
         line_handle(f"wanted: {100 * power:g} %", WANTED_COLOUR),

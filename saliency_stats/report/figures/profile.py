@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
 from saliency_stats.report.figures import marks, style
+from saliency_stats.report.figures.facets import facets, name_below, name_beside
+from saliency_stats.report.population import stratum_words
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import count, listing
 from saliency_stats.vocabulary import TRAINED
@@ -24,20 +26,17 @@ def draw_profile(run: Run) -> Figure:
         return style.empty_figure("no judged patch holds a nucleus")
     models = marks.networks(table)
     limits = float(table["distance_um"].min()), float(table["distance_um"].max())
-    figure, grid, panels = marks.facets(run, table, 0.7, 2.1, sharex=True, sharey=True)
-    for panel in panels:
-        _background(panel.axes, run, *limits)
-        _curves(panel.axes, panel.rows, models)
-        panel.axes.set_title(f"{panel.axes.get_title()}: {_n_words(panel.rows)}")
-    for axes in grid[:, 0]:
-        axes.set_ylabel("saliency (1 = patch mean)")
-    for axes in grid[-1]:
-        axes.set_xlabel("distance to the nearest nuclear border (µm)")
+    figure, panels = facets(run, table, 2.1, around_in=0.7, sharex=True, sharey=True)
+    for (axes,), stratum, rows, _ in panels:
+        _background(axes, run, *limits)
+        _curves(axes, rows, models)
+        axes.set_title(f"{stratum_words(run, *stratum)}: {_n_words(rows)}")
+        name_beside(axes, "saliency (1 = patch mean)")
+        name_below(axes, "distance to the nearest nuclear border (µm)")
     handles = marks.network_handles(run, models, ["mean"] * len(models), _WIDTH)
     if (table["slide_id"] != "").any():
         handles.insert(1, style.line_handle("trained, one slide", style.TRAINED_COLOUR, "-", 0.4))
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
-    return figure
+    return style.with_legend(figure, handles, len(handles))
 
 
 def caption_profile(run: Run) -> str:
@@ -49,7 +48,7 @@ def caption_profile(run: Run) -> str:
         f"Thin lines are slides, the thick line their mean, drawn where at least {100 * _LEAST_SHARE:.0f} % of the"
         " slides have pixels."
         if (table["slide_id"] != "").any()
-        else ("The slides are unknown, so there is one line over all patches and no measure of its uncertainty.")
+        else "The slides are unknown, so there is one line over all patches and no measure of its uncertainty."
     )
     reach = run.settings.compartments.cytoplasm_um
     band = f" The tinted band outside reaches as far as cytoplasm can be counted ({reach:g} µm)."

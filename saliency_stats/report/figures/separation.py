@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from saliency_stats.report.figures import style
 from saliency_stats.report.figures.causal import replacement_words, replacements
-from saliency_stats.report.figures.rows import Look, handle, mark_estimates, no_preference
+from saliency_stats.report.figures.facets import in_order
+from saliency_stats.report.figures.marks import Look, handle, mark_estimates, reference
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import count, magnification_words, p_sign
 from saliency_stats.statistics.causal import SUM_OF_LABELS
@@ -23,24 +24,21 @@ _ROW_IN: Final = 2.5
 #: Distance between the marks of compartments, and half the width of a random region's.
 _APART, _HALF = 0.24, 0.07
 _LOOKS: Final = {name: Look(style.COMPARTMENT_COLOURS[name], "D", 42.0, 1.8) for name in TISSUE}
-_DROP, _EXCESS = ("drop",), ("estimate", "ci_low_simultaneous", "ci_high_simultaneous")
+_EXCESS: Final = ("estimate", "ci_low_simultaneous", "ci_high_simultaneous")
 
 
-def has_separation(causal: pd.DataFrame) -> bool:
+def has_separation(run: Run) -> bool:
     """Tell whether a run's causal table says anything of both classes together."""
-    return bool((causal["label"] == SUM_OF_LABELS).any())
+    return bool((run.causal["label"] == SUM_OF_LABELS).any())
 
 
 def draw_separation(run: Run) -> Figure:
     """Draw what both classes lose together for every compartment and replacement.
 
-    Returns
-    -------
-    Figure
-        A row of two panels for every magnification: the drop and that of the random region, and their difference.
+    There is a row of two panels for every magnification: the drop and that of the random region, and their difference.
     """
     rows, test = _shown(run)
-    magnifications = [name for name in run.magnifications if (rows["magnification"] == name).any()]
+    magnifications = in_order(run.magnifications, rows["magnification"])
     if not magnifications:
         return style.empty_figure(_NOTHING)
     kinds = replacements(rows)
@@ -50,19 +48,18 @@ def draw_separation(run: Run) -> Figure:
         own = rows[rows["magnification"] == magnification]
         named = records(largest(own, test=test, alpha=run.alpha))
         marks = _placed(own, kinds)
-        mark_estimates(drops, marks, _LOOKS, look="compartment", at="at", upright=True, columns=_DROP, edge="white")
-        drops.hlines(
-            marks["random_drop"], marks["at"] - _HALF, marks["at"] + _HALF, color=style.CONTROL_COLOUR, linewidth=1.5
-        )
-        mark_estimates(excess, marks, _LOOKS, look="compartment", at="at", upright=True, columns=_EXCESS, edge="white")
+        drawn: dict[str, Any] = {"look": "compartment", "at": "at", "upright": True, "edge": "white"}
+        mark_estimates(drops, marks, _LOOKS, columns=("drop",), **drawn)
+        mark_estimates(excess, marks, _LOOKS, columns=_EXCESS, **drawn)
+        ends = marks["at"] - _HALF, marks["at"] + _HALF
+        drops.hlines(marks["random_drop"], *ends, color=style.CONTROL_COLOUR, linewidth=1.5)
         by_drop = [f"{replacement_words(row.replacement)}: most by {row.largest_drop or 'none'}" for row in named]
         _finish(drops, kinds, "drop of the logits of both classes", by_drop)
         _finish(excess, kinds, "÷ area, more than a random region", [_says(row) for row in named])
         at_chance = "" if run.learned[magnification] else " (classifier at chance)"
         drops.set_title(f"{magnification_words(magnification)}{at_chance}", loc="right")
     random = handle("random region of the same area", Look(style.CONTROL_COLOUR, "_", 36.0))
-    figure.legend(handles=[*style.compartment_handles(TISSUE), random], loc="outside lower center", ncols=4)
-    return figure
+    return style.with_legend(figure, [*style.compartment_handles(TISSUE), random], 4)
 
 
 def caption_separation(run: Run) -> str:
@@ -88,8 +85,7 @@ def caption_separation(run: Run) -> str:
 def _shown(run: Run) -> tuple[pd.DataFrame, str]:
     """Return the trained network's rows of both classes by the study's test, or by the other where it cannot be."""
     both = run.causal[(run.causal["label"] == SUM_OF_LABELS) & (run.causal["model"] == TRAINED)]
-    possible = both.groupby("magnification")["n_patches"].transform("max") > 0
-    both = both[possible.astype(bool)]
+    both = both[(both.groupby("magnification")["n_patches"].transform("max") > 0).astype(bool)]
     own = both[both["test"] == run.primary_test]
     test = run.primary_test if (own["status"] == "tested").any() else _OTHERWISE
     return both[both["test"] == test], test
@@ -97,19 +93,14 @@ def _shown(run: Run) -> tuple[pd.DataFrame, str]:
 
 def _placed(rows: pd.DataFrame, kinds: list[str]) -> pd.DataFrame:
     """Return the rows of single compartments, each with its place from left to right."""
-    compartment = rows["contrast"].str.removeprefix("separation:")
-    rows = rows.assign(compartment=compartment)[
-        rows["contrast"].str.startswith("separation:") & compartment.isin(TISSUE)
-    ]
-    at = [
-        kinds.index(kind) + (TISSUE.index(name) - 1) * _APART
-        for kind, name in zip(rows["replacement"], rows["compartment"], strict=True)
-    ]
-    return rows.assign(at=at)
+    of = {f"separation:{name}": name for name in TISSUE}
+    rows = rows.assign(compartment=rows["contrast"].map(of)).dropna(subset="compartment")
+    aside = (rows["compartment"].map(TISSUE.index) - 1) * _APART
+    return rows.assign(at=rows["replacement"].map(kinds.index) + aside)
 
 
 def _finish(axes: Axes, kinds: list[str], what: str, said: list[str]) -> None:
-    no_preference(axes, "y")
+    reference(axes)
     axes.set_xticks(range(len(kinds)), [replacement_words(kind) for kind in kinds])
     axes.set_xlim(-0.6, len(kinds) - 0.4)
     axes.tick_params(axis="x", length=0)

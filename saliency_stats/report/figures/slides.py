@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from saliency_stats.errors import ReportError
-from saliency_stats.report.figures.style import WIDTH_IN, empty_figure, line_handle, mark_handle, new_figure
-from saliency_stats.report.run import Run, records
+from saliency_stats.report.figures.marks import Look, handle
+from saliency_stats.report.figures.style import WIDTH_IN, empty_figure, line_handle, new_figure, with_legend
+from saliency_stats.report.run import Run
 from saliency_stats.report.words import count, shorten
 
 #: Slides that are drawn at most; the others are in slides.csv.
@@ -20,12 +20,13 @@ _COLUMNS: Final = 6
 TISSUE_COLOUR: Final = "#0072B2"
 TUMOUR_COLOUR: Final = "#D55E00"
 _LABEL_COLOURS: Final = {"benign": "#1A1A1A", "malignant": TUMOUR_COLOUR}
-_ARRAYS: Final = ("image", "tissue", "tumour", "mpp")
+#: Where a run keeps its pictures of slides.
+_FOLDER: Final = "slide_pictures"
 
 
 def has_slides(run: Run) -> bool:
     """Tell whether the run is of whole-slide images."""
-    return (run.folder / "slide_pictures").is_dir()
+    return (run.folder / _FOLDER).is_dir()
 
 
 def draw_slides(run: Run) -> Figure:
@@ -35,7 +36,8 @@ def draw_slides(run: Run) -> Figure:
         return empty_figure("no slide could be read")
     columns = min(_COLUMNS, len(slides))
     rows = -(-len(slides) // columns)
-    pictures = {slide_id: _picture(run, slide_id) for slide_id in slides}
+    names = ("image", "tissue", "tumour", "mpp")
+    pictures = {name: run.arrays(f"{_FOLDER}/{name}.npz", "picture of a slide", names) for name in slides}
     cell = WIDTH_IN / columns
     ratio = max(arrays["image"].shape[0] / arrays["image"].shape[1] for arrays in pictures.values())
     figure = new_figure(rows * (min(cell * ratio, 2.2) + 0.25) + 0.35)
@@ -48,16 +50,14 @@ def draw_slides(run: Run) -> Figure:
         _draw_slide(axes, arrays, own)
         axes.set_title("\n".join(filter(None, [shorten(slide_id, 18), *own["split"].head(1)])), fontsize=6.5)
     handles = [line_handle("tissue", TISSUE_COLOUR), line_handle("annotated tumour", TUMOUR_COLOUR)]
-    handles += [mark_handle(f"{label} place", colour, "o", 4.0) for label, colour in _LABEL_COLOURS.items()]
-    figure.legend(handles=handles, loc="outside upper center", ncols=4)
-    return figure
+    handles += [handle(f"{label} place", Look(colour, "o", 16.0)) for label, colour in _LABEL_COLOURS.items()]
+    return with_legend(figure, handles, 4, "upper")
 
 
 def caption_slides(run: Run) -> str:
     """Say what is drawn and what was left out."""
-    shown = len(_shown(run))
     places = run.patches.drop_duplicates("patch_id")
-    taken = places["slide_id"].nunique()
+    shown, taken = len(_shown(run)), places["slide_id"].nunique()
     text = (
         "Each slide with the border of its tissue (blue) and of the annotated tumour (orange); dots are the places at"
         f" which patches were taken, the same at every magnification: {count(len(places), 'place')} on"
@@ -65,28 +65,16 @@ def caption_slides(run: Run) -> str:
     )
     if taken > shown:
         text += f" The first {shown} are drawn."
-    excluded = run.slides[run.slides["status"].str.startswith("excluded")]
+    excluded = run.slides.loc[run.slides["status"].str.startswith("excluded"), "status"]
     if len(excluded):
-        reasons = [str(row.status).removeprefix("excluded: ") for row in records(excluded)]
-        text += f" {count(len(excluded), 'slide')} could not be used: {'; '.join(reasons)}."
+        reasons = "; ".join(excluded.str.removeprefix("excluded: "))
+        text += f" {count(len(excluded), 'slide')} could not be used: {reasons}."
     return text
 
 
 def _shown(run: Run) -> list[str]:
     taken = sorted(run.patches["slide_id"].unique())
-    return [slide_id for slide_id in taken if (run.folder / "slide_pictures" / f"{slide_id}.npz").is_file()][:MOST]
-
-
-def _picture(run: Run, slide_id: str) -> dict[str, NDArray[Any]]:
-    path = run.folder / "slide_pictures" / f"{slide_id}.npz"
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: np.asarray(arrays[name]) for name in _ARRAYS}
-    except (OSError, ValueError, KeyError) as error:
-        raise ReportError(
-            f"{path}: this picture of a slide cannot be read ({error}); expected the arrays {', '.join(_ARRAYS)}. Run"
-            " the study again with the same folder to write it anew."
-        ) from error
+    return [slide_id for slide_id in taken if (run.folder / _FOLDER / f"{slide_id}.npz").is_file()][:MOST]
 
 
 def _draw_slide(axes: Axes, arrays: dict[str, NDArray[Any]], places: pd.DataFrame) -> None:

@@ -1,6 +1,6 @@
 """One look for every figure: colours for colour-blind readers, sizes of a paper's column, fixed bytes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -74,25 +74,28 @@ def empty_figure(reason: str) -> Figure:
     return figure
 
 
+def with_legend(figure: Figure, handles: Sequence[Any], columns: int, where: str = "lower") -> Figure:
+    """Give a figure its legend, outside the panels at the ``"lower"`` or ``"upper"`` edge, and return the figure."""
+    place: Any = f"outside {where} center"
+    figure.legend(handles=handles, loc=place, ncols=columns)
+    return figure
+
+
 def save(figure: Figure, path: Path) -> Path:
     """Write a figure as PDF or PNG, atomically and without dates, so that equal figures are equal bytes."""
     undated: dict[str, Any] = dict.fromkeys(("CreationDate", "ModDate", "Producer", "Creator"))
-    pdf = path.suffix == ".pdf"
     with atomic(path) as partial:
-        figure.savefig(
-            partial,
-            format="pdf" if pdf else "png",
-            dpi=300 if pdf else DPI,
-            metadata=undated if pdf else {"Software": None},
-        )
+        if path.suffix == ".pdf":
+            figure.savefig(partial, format="pdf", dpi=300, metadata=undated)
+        else:
+            figure.savefig(partial, format="png", dpi=DPI, metadata={"Software": None})
     return path
 
 
 def spread(n: int, width: float) -> Float64Array:
     """Return `n` offsets within ±width/2 that keep neighbours apart: multiples of the golden ratio."""
     golden = (np.sqrt(5.0) - 1.0) / 2.0
-    offsets: Float64Array = (np.mod(np.arange(1, n + 1) * golden, 1.0) - 0.5) * width
-    return offsets
+    return np.asarray((np.mod(np.arange(1, n + 1) * golden, 1.0) - 0.5) * width)
 
 
 def ratio_axis(axes: Axes, which: str, low: float, high: float) -> None:
@@ -119,12 +122,3 @@ def compartment_handles(names: tuple[str, ...] = COMPARTMENTS) -> list[ColourPat
 def line_handle(label: str, colour: str, style: Any = "-", width: float = 1.4) -> Line2D:
     """Return one legend entry for a line."""
     return Line2D([], [], color=colour, linestyle=style, linewidth=width, label=label)
-
-
-def mark_handle(
-    label: str, colour: str, marker: str, size: float = 5.0, *, line: str = "", width: float = 1.4, hollow: bool = False
-) -> Line2D:
-    """Return one legend entry for a mark, by itself or on a line."""
-    face = "white" if hollow else colour
-    look: dict[str, Any] = {"marker": marker, "markersize": size, "markerfacecolor": face, "linestyle": line}
-    return Line2D([], [], color=colour, linewidth=width, label=label, **look)

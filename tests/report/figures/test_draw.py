@@ -45,8 +45,10 @@ def test_what_a_run_is_not_about_is_not_drawn(run: Run) -> None:
     found = {spec.name for spec in draw.FIGURES if spec.wanted(more)}
     assert found - wanted == {"magnification", "magnification_compartments", "causal", "separation"}
     curves = run.ablation_curves.reindex(range(1)).assign(model="trained")
-    specs = {spec.name: spec for spec in draw.FIGURES}
-    assert specs["ablation_curves"].wanted(run.changed(ablation_curves=curves))
+    crossed = run.multiverse.reindex(range(1))
+    more = run.changed(ablation_curves=curves, multiverse=crossed)
+    found = {spec.name for spec in draw.FIGURES if spec.wanted(more)}
+    assert found - wanted == {"ablation_curves", "multiverse", "segmentations"}
 
 
 def test_figures_are_drawn_in_order_and_again_alike(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,6 @@ from saliency_stats.report.figures.multiverse import (
     caption_segmentation,
     draw_multiverse,
     draw_segmentation,
-    has_multiverse,
 )
 from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, CONTROL_COLOUR, TRAINED_COLOUR, house_style, save
 from saliency_stats.report.run import Run
@@ -260,17 +259,15 @@ def test_nothing_to_draw_says_so(run_folder: Path) -> None:
     assert caption_segmentation(run).startswith("The primary contrast")
 
 
-def test_a_run_without_a_multiverse_has_no_such_figures(run_folder: Path, tmp_path: Path) -> None:
-    assert not has_multiverse(Run.read(run_folder))
-    assert has_multiverse(_run(run_folder, _table()))
+def test_a_table_that_lacks_a_column_or_numbers_is_refused(tmp_path: Path) -> None:
     _table().drop(columns="usual").to_csv(tmp_path / "multiverse.csv", index=False)
     with pytest.raises(StorageError, match=r"the columns .*usual.* are missing"):
-        has_multiverse(Run(tmp_path))
+        _ = Run(tmp_path).multiverse
     missing = [name for name in TABLES["multiverse"].required if name not in _table()]
     full = _table().assign(**dict.fromkeys(missing, ""), estimate="much")
     full.to_csv(tmp_path / "multiverse.csv", index=False)
     with pytest.raises(StorageError, match="no number"):
-        has_multiverse(Run(tmp_path))
+        _ = Run(tmp_path).multiverse
 
 
 def test_drawn_twice_it_is_the_same_file(run_folder: Path, equal_bytes) -> None:

@@ -1,149 +1,88 @@
-"""What the figures of many estimates share: panels, marks with a table's intervals, names of rows, axes."""
-
-from pathlib import Path
-from typing import Any
+"""What every forest plot has: heights of rows, headings, an axis about no preference, its columns of numbers."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
-from saliency_stats.report.figures import rows as panel
-from saliency_stats.report.figures.rows import Look
-from saliency_stats.report.run import Run
+from saliency_stats.report.figures.marks import Look
+from saliency_stats.report.figures.rows import draw_rows, missing_reasons, number_columns, row_places, write_headings
+from saliency_stats.report.figures.style import house_style, new_figure
 
-LOOKS = {"a": Look("#112233", "o", 20.0, 1.5), "b": Look("#AA0000", "D", 40.0, 0.5)}
-
-
-@pytest.fixture(scope="module")
-def run(small_folder: Path) -> Run:
-    run = Run.read(small_folder)
-    return run.changed(patches=pd.concat([run.patches.assign(magnification=at) for at in (20.0, 5.0, 10.0)]))
-
-
-def _table(*strata: tuple[float, str]) -> pd.DataFrame:
-    return pd.DataFrame(strata, columns=["magnification", "label"]).assign(value=range(len(strata)))
-
-
-def _estimates() -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "kind": ["a", "b", "a", "b"],
-            "at": [3.0, 2.0, 1.0, 0.0],
-            "estimate": [0.5, -0.5, 0.25, np.nan],
-            "ci_low": [0.25, -1.0, np.nan, -1.0],
-            "ci_high": [1.0, 0.0, np.nan, 1.0],
-        }
-    )
-
-
-def _axes(_run: Run) -> Any:
-    return Figure().subplots()
-
-
-def test_what_is_known_comes_first_and_each_once() -> None:
-    assert panel.in_order(["z", "b", "a", "z"], ["c", "a", "z", "d", "a"]) == ["z", "a", "c", "d"]
-    assert panel.in_order([], []) == []
-
-
-def test_strata_are_those_of_the_table_coarse_to_fine(run: Run) -> None:
-    table = _table((20.0, "benign"), (5.0, "malignant"), (5.0, "benign"), (40.0, "benign"), (5.0, "benign"))
-    assert panel.strata(run, table) == [(5.0, "benign"), (5.0, "malignant"), (20.0, "benign")]
-    assert panel.of_stratum(table, (5.0, "benign"))["value"].tolist() == [2, 4]
-    assert panel.place_words((5.0, "benign")) == "Benign, 5×"
-
-
-def test_panels_are_a_row_per_magnification_and_columns_per_class(run: Run) -> None:
-    table = _table((20.0, "benign"), (5.0, "malignant"))
-    figure, grid = panel.panels(run, table, 2.0, around_in=0.5, width_in=6.0, width_ratios=[3.0, 1.0])
-    assert tuple(figure.get_size_inches()) == (6.0, 4.5)
-    order = ["benign", "malignant"]
-    assert list(grid) == [(at, label) for at in (5.0, 20.0) for label in order]
-    for (at, label), pair in grid.items():
-        assert len(pair) == 2
-        for k, axes in enumerate(pair):
-            spec = axes.get_subplotspec()
-            assert spec.rowspan.start == (5.0, 20.0).index(at)
-            assert spec.colspan.start == 2 * order.index(label) + k
-    assert grid[5.0, "benign"][0].get_subplotspec().get_gridspec().get_width_ratios() == [3.0, 1.0] * 2
-
-
-def test_several_panels_may_stand_below_one_another(run: Run) -> None:
-    _, grid = panel.panels(run, _table((20.0, "benign"), (5.0, "benign")), 1.0, height_ratios=[2.0, 1.0])
-    found = [[axes.get_subplotspec().rowspan.start for axes in pair] for pair in grid.values()]
-    assert found == [[0, 1], [2, 3]]
-    assert grid[5.0, "benign"][0].get_subplotspec().get_gridspec().get_height_ratios() == [2.0, 1.0] * 2
-
-
-def test_marks_and_intervals_are_the_table_s(run: Run, seen) -> None:
-    axes = _axes(run)
-    panel.mark_estimates(axes, _estimates(), LOOKS, look="kind", at="at", hollow=[True, False, False, True])
-    marks = seen.marks(axes)
-    assert marks[["x", "y"]].to_numpy().tolist() == [[0.5, 3.0], [-0.5, 2.0], [0.25, 1.0]]
-    assert marks["face"].tolist() == ["#FFFFFF", "#AA0000", "#112233"]
-    assert marks["edge"].tolist() == ["#112233", "#AA0000", "#112233"]
-    assert marks["shape"].tolist() == ["o", "D", "o"]
-    assert marks["size"].tolist() == [20.0, 40.0, 20.0]
-    # no line without both limits, nor without an estimate
-    assert seen.lines(axes) == {(3.0, 0.25, 1.0), (2.0, -1.0, 0.0)}
-    looks = [(seen.hexed(of.get_color()[0]), of.get_linewidth()[0], of.get_alpha()) for of in axes.collections[:-1]]
-    assert sorted(looks) == [("#112233", 1.5, 1.0), ("#AA0000", 0.5, 1.0)]
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("", "")
-    assert axes.get_legend() is None
-
-
-def test_marks_may_stand_upright_with_a_rim_and_without_intervals(run: Run, seen) -> None:
-    axes = _axes(run)
-    style = {"upright": True, "edge": "white", "opacity": 0.5}
-    panel.mark_estimates(axes, _estimates(), LOOKS, look="kind", at="at", **style)
-    assert {tuple(map(tuple, line)) for line in seen.segments(axes)} == {
-        ((3.0, 0.25), (3.0, 1.0)),
-        ((2.0, -1.0), (2.0, 0.0)),
+ROWS = pd.DataFrame(
+    {
+        "magnification": [5.0, 20.0, 20.0],
+        "label": ["benign", "benign", "malignant"],
+        "estimate": [1.0, -1.0, 0.5],
+        "ci_low": [0.5, np.nan, 0.1],
+        "ci_high": [1.5, np.nan, 0.9],
+        "p_adjusted": [0.012, np.nan, 1e-9],
+        "n_slides": [12.0, 0.0, 3.0],
+        "n_patches": [1234.0, 5.0, 7.0],
+        "status": ["tested", "not_interpretable", "tested"],
+        "reason": ["", "too few slides", ""],
     }
-    assert set(seen.marks(axes)["edge"]) == {"#FFFFFF"}
-    assert axes.collections[0].get_alpha() == 0.5
-    bare = _axes(run)
-    panel.mark_estimates(bare, _estimates(), LOOKS, look="kind", at="at", columns=("estimate",))
-    assert not seen.segments(bare)
-    assert len(seen.marks(bare)) == 3
-
-
-def test_names_of_rows_stand_beside_the_first_column_alone(run: Run, seen) -> None:
-    _, grid = panel.panels(run, _table((20.0, "benign"), (20.0, "malignant"), (5.0, "benign")), 1.0, sharey=True)
-    for (axes,) in grid.values():
-        panel.name_rows(axes, [(0.0, "one"), (1.0, "two")], {"one"})
-        panel.name_below(axes, "ratio")
-    assert [bool(axes.get_xlabel()) for (axes,) in grid.values()] == [False, False, True, True]
-    first = grid[5.0, "benign"][0]
-    assert seen.rows(first) == {"two": 1.0, "one": 0.0}
-    assert seen.bold(first) == ["one"]
-    assert not grid[5.0, "malignant"][0].get_yticklabels()
-
-
-@pytest.mark.parametrize("which", ["x", "y"])
-@pytest.mark.parametrize(
-    ("values", "low", "high"), [([0.5, 2.0, np.nan], -0.1, 2.0), ([-2.0, -0.5], -2.0, 0.1), ([0.02], -0.1, 0.1)]
 )
-def test_an_axis_of_ratios_reaches_its_values_and_no_preference(
-    run: Run, which: str, values: list[float], low: float, high: float
-) -> None:
-    axes = _axes(run)
-    panel.fit_ratios(axes, pd.DataFrame({"value": values}), which)
-    pad = 0.08 * max(high - low, 0.5)
-    assert getattr(axes, f"get_{which}lim")() == pytest.approx((low - pad, high + pad))
-    (line,) = axes.lines
-    assert set(getattr(line, f"get_{which}data")()) == {0.0}
-    assert line.get_linestyle() == "--"
-    assert axes.spines["left"].get_visible() is (which == "y")
-    ticks = getattr(axes, f"get_{which}ticks")()
-    assert 0.0 in ticks
-    assert which == "y" or len(ticks) <= 7
 
 
-def test_a_legend_s_mark_looks_like_the_panel_s() -> None:
-    filled = panel.handle("words", LOOKS["b"])
-    assert (filled.get_label(), filled.get_marker(), filled.get_linestyle()) == ("words", "D", "None")
-    assert filled.get_markersize() == pytest.approx(40**0.5)
-    assert (filled.get_color(), filled.get_markerfacecolor()) == ("#AA0000", "#AA0000")
-    hollow = panel.handle("words", LOOKS["b"], hollow=True, linestyle="-")
-    assert (hollow.get_color(), hollow.get_markerfacecolor(), hollow.get_linestyle()) == ("#AA0000", "white", "-")
+def test_a_small_effect_does_not_fill_the_axis() -> None:
+    def drawn(reach: list[object]) -> Axes:
+        return draw_rows(ROWS, list("abc"), [Look("red", "s")] * 3, {}, 2.0, reach)[1]
+
+    assert drawn([[0.01, np.nan], [-0.02, 0.02]]).get_xlim() == pytest.approx((-0.348, 0.348))
+    assert drawn([0.5, np.nan]).get_xlim() == pytest.approx((-0.364, 0.564))
+    assert len(drawn([-5.0, 5.0]).get_xticks()) == 11
+
+
+def test_rows_of_one_class_and_magnification_stand_together() -> None:
+    rows = pd.DataFrame({"magnification": [5.0, 5.0, 20.0, 20.0], "label": ["b", "b", "b", "m"]})
+    np.testing.assert_allclose(row_places(rows), [1.2, 2.2, 4.4, 6.6])
+
+
+def test_each_reason_is_said_once() -> None:
+    rows = pd.DataFrame({"ci_low": [np.nan, 0.1, np.nan, np.nan, np.nan], "reason": ["b", "c", "a", "b", ""]})
+    assert missing_reasons(rows) == ["a", "b"]
+
+
+def test_headings_stand_above_the_first_row_of_their_class() -> None:
+    axes = new_figure(1.0).subplots()
+    write_headings(axes, ROWS, [1.0, 3.0, 6.0])
+    assert {text.get_text(): text.xy for text in axes.texts} == {
+        "benign, 5×": (0.0, pytest.approx(0.05)),
+        "benign, 20×": (0.0, pytest.approx(2.05)),
+        "malignant, 20×": (0.0, pytest.approx(5.05)),
+    }
+    assert {(text.get_ha(), text.get_fontweight(), text.xyann) for text in axes.texts} == {("right", "bold", (-4, 0))}
+
+
+def test_the_columns_of_numbers() -> None:
+    columns = number_columns(ROWS, "90 % interval", (0.1, 0.2, 0.3, 0.4, 0.5))
+    assert columns == {
+        "ratio": (0.1, ["2.00", "0.50", "1.41"]),
+        "90 % interval": (0.2, ["1.41–2.83", "—", "1.07–1.87"]),
+        "adjusted p": (0.3, ["0.012", "—", "< 0.0001"]),
+        "slides": (0.4, ["12", "—", "3"]),
+        "patches": (0.5, ["1,234", "5", "7"]),
+    }
+
+
+def test_rows_are_drawn_as_they_are_told() -> None:
+    with house_style():
+        looks = [Look("red", "s", 25.0), Look("blue", "D", 25.0), Look("red", "o", 25.0)]
+        figure, axes, places = draw_rows(ROWS, list("abc"), looks, {"head": (0.25, list("xyz"))}, 2.0, [0.5])
+    assert places == pytest.approx([1.2, 3.4, 5.6])
+    assert figure.get_size_inches()[1] == pytest.approx(2.0 + 0.23 * 6.6)
+    marks = [line for line in axes.lines if line.get_marker() in "sDo"]
+    assert [(line.get_color(), line.get_marker(), line.get_markersize()) for line in marks] == [
+        (look.colour, look.marker, 5.0) for look in looks
+    ]
+    assert [line.get_markerfacecolor() for line in marks] == ["red", "white", "red"]
+    numbers = figure.axes[1]
+    assert [(*text.get_position(), text.get_text()) for text in numbers.texts] == [
+        (0.25, -0.8, "head"),
+        *((0.25, pytest.approx(place), word) for place, word in zip(places, "xyz", strict=True)),
+    ]
+    assert numbers.get_xlim() == (0.0, 1.0)
+    assert not numbers.axison
+    assert figure._supxlabel.get_text() == "— no interval: too few slides"
+    assert not axes.spines["left"].get_visible()

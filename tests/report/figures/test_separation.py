@@ -109,9 +109,9 @@ def test_the_caption_says_by_which_test_and_over_how_many(run: Run) -> None:
 
 
 def test_without_both_classes_there_is_no_such_figure(run: Run) -> None:
-    assert has_separation(run.causal)
+    assert has_separation(run)
     one_class = run.changed(causal=run.causal[run.causal["label"] != BOTH])
-    assert not has_separation(one_class.causal)
+    assert not has_separation(one_class)
     assert caption_separation(one_class) == f"Nothing could be drawn: {NOTHING}."
     assert draw_separation(one_class).texts[0].get_text() == f"nothing to draw: {NOTHING}"
     unjudged = run.changed(causal=run.causal.assign(n_patches=0.0))

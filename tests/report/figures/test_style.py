@@ -16,11 +16,11 @@ from saliency_stats.report.figures.style import (
     empty_figure,
     house_style,
     line_handle,
-    mark_handle,
     new_figure,
     ratio_axis,
     save,
     spread,
+    with_legend,
 )
 from saliency_stats.vocabulary import COMPARTMENTS
 
@@ -131,9 +131,18 @@ def test_entries_of_legends_look_as_told() -> None:
         *("a line", "#123456", "--", 0.8),
     )
     assert line_handle("", "red").get_linewidth() == 1.4
-    mark = mark_handle("a mark", "#123456", "D", 4.2)
-    assert (mark.get_marker(), mark.get_markersize(), mark.get_linestyle()) == ("D", 4.2, "None")
-    assert mark.get_markerfacecolor() == "#123456"
-    hollow = mark_handle("none", "red", "o", line=":", width=0.9, hollow=True)
-    assert (hollow.get_markerfacecolor(), hollow.get_linestyle(), hollow.get_linewidth()) == ("white", ":", 0.9)
-    assert hollow.get_color() == "red"
+
+
+@pytest.mark.parametrize(("where", "below"), [((), True), (("upper",), False)])
+def test_a_legend_stands_outside_the_panels(where: tuple[str, ...], *, below: bool) -> None:
+    figure = new_figure(2.0)
+    axes = figure.subplots()
+    assert with_legend(figure, [line_handle("a", "red"), line_handle("b", "red")], 2, *where) is figure
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    first, second = (text.get_window_extent() for text in legend.get_texts())
+    assert first.x1 < second.x0
+    assert first.y0 == pytest.approx(second.y0)
+    panel = axes.get_window_extent()
+    assert bool(first.y1 < panel.y0) is below
+    assert bool(first.y0 > panel.y1) is not below
