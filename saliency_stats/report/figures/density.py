@@ -119,6 +119,8 @@ def _density_panel(axes: Axes, run: Run, rows: pd.DataFrame, models: list[str]) 
 
 def _dots(axes: Axes, table: pd.DataFrame, *, filled: bool, few: bool) -> None:
     """Draw a dot per value in its compartment's colour, open for a control; many are drawn small and pale."""
+    if table.empty:
+        return
     sns.scatterplot(
         table, x="x", y="y", hue="compartment", palette=style.COMPARTMENT_COLOURS, s=11 if few else 2.5, linewidth=0.6,
         alpha=0.75 if few else 0.35, rasterized=not few, zorder=1, legend=False, ax=axes,

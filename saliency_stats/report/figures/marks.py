@@ -75,6 +75,8 @@ def network_lines(axes: Axes, table: pd.DataFrame, x: str, y: str, models: list[
 
 def lines(axes: Axes, table: pd.DataFrame, x: str, y: str, **drawn: Any) -> None:
     """Join the rows of a table as :func:`seaborn.lineplot` does; nothing is estimated, axes stay without words."""
+    if table.empty:  # of nothing seaborn cannot tell the hues
+        return
     sns.lineplot(table, x=x, y=y, estimator=None, legend=False, ax=axes, **drawn)
     axes.set(xlabel="", ylabel="")
 

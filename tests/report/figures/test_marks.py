@@ -243,3 +243,5 @@ def test_where_no_estimate_is_known_nothing_is_marked(axes: Axes) -> None:
     marks.mark_estimates(axes, _estimates().assign(estimate=np.nan), LOOKS, look="kind", at="at")
     assert not axes.collections
     assert not axes.lines
+    marks.lines(axes, pd.DataFrame(columns=["a", "b", "hue"]), "a", "b", hue="hue", palette={"x": "red"})
+    assert not axes.lines
