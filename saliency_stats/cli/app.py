@@ -36,6 +36,11 @@ def main() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 
+def _named(study: Path | None) -> str:
+    """Name a study file as messages do."""
+    return "the built-in study" if study is None else str(study)
+
+
 def _typed() -> str:
     """Return the command as it was typed."""
     return shlex.join(["saliency-stats", *sys.argv[1:]])
@@ -114,7 +119,7 @@ def run(
     from saliency_stats.study import Study
 
     with stopped_at_once():
-        finished = Study(loaded).run(out, device=device, workers=workers, fresh=fresh, command=_typed())
+        finished = Study(loaded, _named(study)).run(out, device=device, workers=workers, fresh=fresh, command=_typed())
     click.echo(headline(finished.verdict), err=True)
     click.echo(finished.folder / "report.html")
 
@@ -160,7 +165,7 @@ def check(study: Path | None, assignments: tuple[str, ...], device: str) -> None
     from saliency_stats.commands.check import preview
     from saliency_stats.study import Study
 
-    click.echo(preview(Study(loaded).settings, device))
+    click.echo(preview(Study(loaded, _named(study)).settings, device))
 
 
 @main.command()

@@ -59,15 +59,10 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def csv_text(table: pd.DataFrame) -> str:
-    """Write a table as CSV in full precision."""
-    text: str = table.to_csv(index=False, lineterminator="\n")
-    return text
-
-
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a CSV in full precision atomically, and beside it a Parquet file if it is big."""
-    write_text(path, csv_text(table))
+    with atomic(path) as partial:
+        table.to_csv(partial, index=False, lineterminator="\n", encoding="utf-8")
     if len(table) > BIG_TABLE:
         with atomic(path.with_suffix(".parquet")) as partial:
             table.to_parquet(partial, index=False)

@@ -11,7 +11,7 @@ import filelock
 import pandas as pd
 
 from saliency_stats.errors import StorageError
-from saliency_stats.execution.files import csv_text, plain, storage_error, write_json, write_table
+from saliency_stats.execution.files import plain, storage_error, write_json, write_table
 from saliency_stats.execution.schema import TABLES, artefacts
 
 _IDENTITY: Final = "identity.json"
@@ -96,9 +96,9 @@ class Store:
         path = self.folder / f"{name}.csv"
         if not path.is_file():
             return self.write(name, table)
-        before, now = path.read_text(encoding="utf-8"), csv_text(table)
+        before, now = path.read_bytes(), table.to_csv(index=False, lineterminator="\n").encode()
         if before != now:
-            lines = zip(before.split("\n"), now.split("\n"), strict=False)
+            lines = zip(before.split(b"\n"), now.split(b"\n"), strict=False)
             line = next((n for n, (old, new) in enumerate(lines, start=1) if old != new), 0)
             raise StorageError(
                 f"the patches have changed since the run in {self.folder} began (line {line} of {name}.csv); "

@@ -1,5 +1,7 @@
 """The training stage: one classifier per magnification, and the controls that are trained on other labels."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 import torch
@@ -56,12 +58,13 @@ def train_networks(
     return pd.concat(logs, ignore_index=True)
 
 
+@dataclass(frozen=True)
 class _Trainer:
-    def __init__(
-        self, settings: StudySettings, store: Store, cohort: Cohort, device: torch.device, progress: Progress
-    ) -> None:
-        self.settings, self.store, self._cohort, self.device = settings, store, cohort, device
-        self._progress = progress
+    settings: StudySettings
+    store: Store
+    cohort: Cohort
+    device: torch.device
+    progress: Progress
 
     def train(self, magnification: float, part: pd.DataFrame, model_name: str) -> pd.DataFrame:
         stem = f"training-{magnification:g}x" if model_name == TRAINED else f"training-{model_name}-{magnification:g}x"
@@ -75,9 +78,9 @@ class _Trainer:
             valid = valid.iloc[:0]
         checkpoint = self.store.work / f"{stem}.checkpoint"
         title = f"train at {magnification:g}×" if model_name == TRAINED else f"train {model_name} at {magnification:g}×"
-        with self._progress.stage(title, recipe.training.epochs * len(train)) as bar:
+        with self.progress.stage(title, recipe.training.epochs * len(train)) as bar:
             model, log = train_classifier(
-                recipe, self._cohort, train, valid, self.device, checkpoint=checkpoint, tick=bar.update
+                recipe, self.cohort, train, valid, self.device, checkpoint=checkpoint, tick=bar.update
             )
         with atomic(weights_path(self.store.folder / "weights", magnification, model_name)) as partial:
             save_weights(model, partial)

@@ -358,7 +358,7 @@ def test_run_without_options_and_with_a_crossing(monkeypatch, options, crossed, 
     seen = []
 
     class Study:
-        def __init__(self, settings):
+        def __init__(self, settings, _):
             seen.append((settings.multiverse.enabled, settings.statistics.assume_independent))
 
         def run(self, out, **options):
@@ -383,7 +383,8 @@ def test_run_passes_its_options_on(monkeypatch, tmp_path):
         folder, verdict = tmp_path / "out", []
 
     class Study:
-        def __init__(self, settings):
+        def __init__(self, settings, where):
+            assert where == "the built-in study"
             seen.append((settings.cohort.signal, settings.statistics.assume_independent))
 
         def run(self, out, **options):
@@ -399,3 +400,12 @@ def test_run_passes_its_options_on(monkeypatch, tmp_path):
     # the answer is for a person, the path for a program
     assert result.stderr == "The verdict.\n"
     assert result.stdout == f"{tmp_path / 'out' / 'report.html'}\n"
+
+
+def test_a_name_that_no_registry_holds_is_refused_with_its_file(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text("controls: [randomized]\n")
+    for command in ("run", "check"):
+        assert refused(2, command, path) == (
+            f"saliency-stats: {path}: controls: there is no randomized. Did you mean randomised?\n"
+        )
