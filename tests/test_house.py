@@ -13,7 +13,7 @@ import pytest
 import saliency_stats
 
 ROOT = Path(saliency_stats.__file__).parent
-PROJECT = ROOT.parent
+PROJECT = Path(__file__).parents[1]  # the package under test may be an installed one
 #: From the bottom up: a room imports from rooms of lower floors, and from the modules at the root.
 FLOORS = (
     ("vocabulary", "errors", "seeds", "typing"),

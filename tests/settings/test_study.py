@@ -77,8 +77,8 @@ class Number(NamedTuple):
 
 def numbers(section=StudySettings, prefix="", kind="phantom"):
     for name, entry in section.model_fields.items():
-        kinds = set(get_args(entry.annotation)) or {entry.annotation}
-        if kinds & {int, float}:
+        kinds = dict.fromkeys(get_args(entry.annotation) or (entry.annotation,))  # in one order in every process
+        if {int, float} & set(kinds):
             words = [mark for mark in entry.metadata if isinstance(mark, annotated_types.BaseMetadata)]
             bounds = {word: getattr(mark, word) for mark in words for word in BOUNDS if hasattr(mark, word)}
             default = "none" if entry.default is None else f"{entry.default:.10g}"
