@@ -1,7 +1,7 @@
 """Accuracy of a classifier with intervals over slides, and whether it learned the task."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -47,12 +47,15 @@ class EvaluationParameters:
         Bootstrap draws.
     seed
         Seed of the bootstrap.
+    unit
+        ``slide`` or ``patient``: what is drawn as a whole.
     """
 
     min_balanced_accuracy: float = 0.65
     alpha: float = 0.05
     draws: int = 2000
     seed: int = 0
+    unit: Literal["slide", "patient"] = "slide"
 
     def __post_init__(self) -> None:
         if not CHANCE <= self.min_balanced_accuracy < 1.0:
@@ -78,7 +81,7 @@ def metrics_table(predictions: pd.DataFrame, parameters: EvaluationParameters) -
     Returns
     -------
     DataFrame
-        Columns :data:`METRIC_COLUMNS`. The interval of the balanced accuracy resamples slides where every
+        Columns :data:`METRIC_COLUMNS`. The interval of the balanced accuracy resamples units where every
         patch has one, and patches otherwise (``interval`` says which). ``learned`` is True if the balanced
         accuracy reaches ``min_balanced_accuracy`` and its interval lies above chance (0.5).
     """
@@ -96,13 +99,14 @@ def _score(group: pd.DataFrame, parameters: EvaluationParameters) -> dict[str, A
     malignant = (group["label"] == LABELS[1]).to_numpy()
     correct = group["correct"].to_numpy(dtype=bool)
     p = group["p_malignant"].to_numpy(dtype=float)
-    slides = group["slide_id"].fillna("").astype(str)
-    known = bool((slides != "").all())
-    n_slides = int(slides.nunique()) if known else 0
+    slides, owners = (group[name].fillna("").astype(str) for name in ("slide_id", f"{parameters.unit}_id"))
+    n_slides = int(slides.nunique()) if (slides != "").all() else 0
+    # of one unit alone nothing can be drawn anew
+    known = bool((owners != "").all() and (owners != owners.iloc[0]).any())
     sensitivity = float(correct[malignant].mean()) if malignant.any() else float("nan")
     specificity = float(correct[~malignant].mean()) if (~malignant).any() else float("nan")
     accuracy = (sensitivity + specificity) / 2.0
-    units = pd.factorize(slides, sort=True)[0] if known and n_slides > 1 else np.arange(len(group))
+    units = pd.factorize(owners, sort=True)[0] if known else np.arange(len(group))
     low, high = _interval(units, malignant, correct, parameters)
     learned, reason = _learned(accuracy, low, parameters)
     return {
@@ -117,9 +121,10 @@ def _score(group: pd.DataFrame, parameters: EvaluationParameters) -> dict[str, A
         "brier": float(np.mean((p - malignant) ** 2)),
         "learned": learned,
         "learned_reason": reason,
-        "interval": "bootstrap over slides"
-        if known and n_slides > 1
-        else "bootstrap over patches, as if independent: slides are unknown or only one, so the interval is too narrow",
+        "interval": f"bootstrap over {parameters.unit}s"
+        if known
+        else f"bootstrap over patches, as if independent: {parameters.unit}s are unknown or only one, so the interval "
+        f"is too narrow",
     }
 
 

@@ -165,7 +165,8 @@ def check(study: Path | None, assignments: tuple[str, ...], device: str) -> None
     from saliency_stats.commands.check import preview
     from saliency_stats.study import Study
 
-    click.echo(preview(Study(loaded, _named(study)).settings, device))
+    for line in preview(Study(loaded, _named(study)).settings, device):
+        click.echo(line)
 
 
 @main.command()

@@ -1,6 +1,6 @@
 """Splits that share no patient and no slide: whole groups are dealt out, stratified by their labels."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,6 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from saliency_stats.cohort.patch import USED
-from saliency_stats.errors import CohortError
 from saliency_stats.vocabulary import LABELS, SPLITS
 
 
@@ -73,45 +72,59 @@ def with_splits(table: pd.DataFrame, fractions: Mapping[str, float], seed: int) 
     return table.assign(split=assign_splits(table[used], fractions, seed).reindex(table.index, fill_value=""))
 
 
-def check_splits(table: pd.DataFrame, evaluation_split: str) -> None:
-    """Refuse a cohort that cannot be trained on or judged, or whose splits share a slide or patient.
+def split_obstacles(table: pd.DataFrame, evaluation_split: str) -> list[str]:
+    """Say everything that keeps a cohort from being trained on or judged; nothing where it can be.
 
-    Raises
-    ------
-    CohortError
-        Naming the split, the class or the group, and the remedy.
+    A class that no patch has is missing from every split: causes are said, and not what follows from them.
+
+    Returns
+    -------
+    list of str
+        Each names the split, the class or the group, and the remedy.
     """
     used = table[table["status"] == USED]
     if used.empty:
-        reasons = table["status"].value_counts().head(3)
-        listed = "; ".join(f"{count} × {reason}" for reason, count in reasons.items())
-        raise CohortError(
-            f"none of the {len(table)} patches can be used ({listed}); see patches.csv for each one's reason"
-        )
+        if table.empty:
+            return ["the cohort holds no patch; expected patches of both classes"]
+        reasons = table["status"].value_counts()
+        listed = "; ".join(f"{count} × {reason}" for reason, count in reasons.head(10).items())
+        more = f"; and {len(reasons) - 10} other reasons" if len(reasons) > 10 else ""  # noqa: PLR2004  (as many as are listed)
+        return [f"none of the {len(table)} patches can be used ({listed}{more})"]
+    leaks = [*_leaks(used)]
     present = set(used["label"])
     absent = [label for label in LABELS if label not in present]
     if absent:
-        raise CohortError(
+        lacking = (
             f"every one of the {len(used)} usable patches is {present.pop()!r}, none is {absent[0]!r}; both classes "
             f"are needed to train a classifier and to judge it. Add patches of the other class"
         )
+        return [lacking, *leaks]
+    return [*_classes_of_splits(used, evaluation_split), *leaks]
+
+
+def _classes_of_splits(used: pd.DataFrame, evaluation_split: str) -> Iterator[str]:
     for magnification, part in used.groupby("magnification"):
         for split in dict.fromkeys(("train", evaluation_split)):
             counts = part.loc[part["split"] == split, "label"].value_counts()
-            for label in LABELS:
-                if counts.get(label, 0) == 0:
-                    raise CohortError(
-                        f"the {split} split at {magnification:g}× holds no usable {label!r} patch ({int(counts.sum())} "
-                        f"patches in that split, {len(part)} in all); expected some of both classes. Add patches (or "
-                        f"slides), name the splits in the table's column 'split', or change cohort.fractions"
-                    )
+            absent = " and no ".join(repr(label) for label in LABELS if counts.get(label, 0) == 0)
+            if absent:
+                yield (
+                    f"the {split} split at {magnification:g}× holds no usable {absent} patch ({int(counts.sum())} "
+                    f"patches in that split, {len(part)} in all); expected some of both classes. Add patches (or "
+                    f"slides), name the splits in the table's column 'split', or change cohort.fractions"
+                )
+
+
+def _leaks(used: pd.DataFrame) -> Iterator[str]:
     group = grouping(used)
     leaking = used["split"].groupby(group).nunique()
     leaking = leaking[leaking > 1]
-    if len(leaking):
-        name = str(leaking.index[0])
-        found = ", ".join(sorted(set(used.loc[group == name, "split"])))
-        raise CohortError(
-            f"{name} has patches in more than one split ({found}); {len(leaking)} such group(s) in all. A classifier "
-            f"would be judged on slides it has seen. Give all patches of a slide (and patient) the same split"
-        )
+    if leaking.empty:
+        return
+    names = [str(name) for name in leaking.index[:10]]
+    found = ", ".join(sorted(set(used.loc[group.isin(names), "split"])))
+    more = f" and {len(leaking) - len(names)} more" if len(leaking) > len(names) else ""
+    yield (
+        f"{', '.join(names)}{more}: patches in more than one split ({found}). A classifier would be judged on slides "
+        f"it has seen. Give all patches of a slide (and patient) the same split"
+    )

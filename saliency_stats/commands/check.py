@@ -1,7 +1,7 @@
 """What a study would do: its patches and slides counted, its time, memory and disk estimated on this machine."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -9,9 +9,8 @@ import torch
 
 from saliency_stats.classifier.densenet import PatchClassifier, initialise
 from saliency_stats.classifier.training import uses_bfloat16
-from saliency_stats.cohort.inspection import inspect
 from saliency_stats.cohort.patch import USED
-from saliency_stats.cohort.splits import check_splits, with_splits
+from saliency_stats.cohort.slides.cohort import SlideCohort
 from saliency_stats.execution.device import choose, usual_workers
 from saliency_stats.execution.engine import Threads
 from saliency_stats.execution.progress import Progress
@@ -19,43 +18,41 @@ from saliency_stats.saliency import logits_and_gradient
 from saliency_stats.saliency.methods import cost_of, method_of
 from saliency_stats.settings.study import StudySettings
 from saliency_stats.study import parameters
+from saliency_stats.study.look import found_lines, look_at, obstacles, refuse, remarks
 
 _TRIAL = 8
 
 
-def preview(settings: StudySettings, device: str = "auto") -> str:
+def preview(settings: StudySettings, device: str = "auto") -> Iterator[str]:
     """Describe a study without computing a result.
 
     Every patch is looked at; then a network of the study's architecture takes a few timed steps on images of the
     study's size, from which the times are extrapolated.
 
+    Yields
+    ------
+    str
+        Lines for a person, as they are found.
+
     Raises
     ------
     SaliencyStatsError
-        As the run itself would.
+        As the run itself would, after everything that was found.
     """
     chosen = choose(device)
     progress = Progress()
     cohort = parameters.cohort_of(settings)
-    with progress.stage("look at patches", len(cohort.table)) as bar:
-        began = time.perf_counter()
-        table = inspect(cohort, **parameters.least(settings), tick=bar.update)
-        reading = time.perf_counter() - began
-    table = with_splits(table, **parameters.split_fractions(settings))
-    used = table["status"] == USED
-    check_splits(table, settings.cohort.evaluation_split)
-    lines = [f"study {settings.name}: {int(used.sum())} of {len(table)} patches can be used", "", _counts(table[used])]
-    if (~used).any():
-        reasons = table.loc[~used, "status"].value_counts()
-        lines += [
-            "",
-            "excluded:",
-            *(f"  {count:6d}  {str(reason).removeprefix('excluded: ')}" for reason, count in reasons.items()),
-        ]
-    if (table.loc[used, "slide_id"] == "").any():
-        lines += ["", "Slides are unknown: the tables will hold estimates without p-values."]
-    lines += ["", *_costs(settings, table[used], chosen, reading)]
-    return "\n".join(lines)
+    began = time.perf_counter()
+    table = look_at(cohort, settings, progress)
+    reading = time.perf_counter() - began
+    slides = cohort.inner.slides if isinstance(cohort.inner, SlideCohort) else None
+    used = table[table["status"] == USED]
+    yield f"study {settings.name}: {len(used)} of {len(table)} patches can be used"
+    yield from ["", _counts(used)] if len(used) else []
+    for lines in (found_lines(table, slides), remarks(settings, table)):
+        yield from ["", *lines] if lines else []
+    refuse(obstacles(settings, table, slides))
+    yield from ["", *_costs(settings, used, chosen, reading)]
 
 
 def _counts(used: pd.DataFrame) -> str:
@@ -101,11 +98,19 @@ def _costs(settings: StudySettings, used: pd.DataFrame, device: torch.device, re
     memory = 1.5e9 + max(trained, workers * batch) + min(settings.cohort.cache_mb * 2**20, 8 * pixels * len(used))
     return [
         (
-            f"estimated on this machine ({device.type}): {seconds / 60:.0f} min, of which training "
-            f"{training / 60:.0f} min; segmentation and figures come on top"
+            f"estimated on this machine ({device.type}): {duration(seconds)}, of which training {duration(training)}; "
+            f"segmentation and figures come on top"
         ),
         f"memory about {memory / 1e9:.1f} GB, disk at most {parameters.needed_bytes(settings, used) / 1e9:.1f} GB",
     ]
+
+
+def duration(seconds: float) -> str:
+    """Say how long something takes, to two digits."""
+    for unit, size in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= 1.5 * size:
+            return f"{float(f'{seconds / size:.2g}'):g} {unit}"
+    return f"{max(seconds, 1.0):.0f} s"
 
 
 def _train_step(settings: StudySettings, model: PatchClassifier, images: torch.Tensor) -> None:

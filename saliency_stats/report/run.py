@@ -5,7 +5,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from saliency_stats.execution.store import Store
 from saliency_stats.report import queries
 from saliency_stats.report.words import model_words
 from saliency_stats.settings import StudySettings
-from saliency_stats.statistics import PRIMARY, Population, learned_flags, patch_values, primary_population
+from saliency_stats.statistics import PRIMARY, Population, learned_flags, patch_values, primary_population, unit_of
 from saliency_stats.vocabulary import LABELS, NO_REDUCTION, PATCH_KEY, TRAINED
 
 NOT_RECORDED: Final = "not recorded"
@@ -265,10 +265,11 @@ class Run:
         """The confidence level of the intervals, as in "95 %"."""
         return f"{100 * (1 - self.alpha):g} %"
 
-    @property
-    def unit(self) -> str:
-        """The unit of inference: ``slide`` or ``patient``."""
-        return self.settings.statistics.unit
+    @cached_property
+    def unit(self) -> Literal["slide", "patient"]:
+        """The unit of inference, what ``auto`` stands for included."""
+        wanted = self.settings.statistics.unit
+        return unit_of(self.patches, self.evaluation_split) if wanted == "auto" else wanted
 
     @property
     def unit_column(self) -> str:

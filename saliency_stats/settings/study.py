@@ -61,7 +61,7 @@ _TESTED: Final = StatisticsParameters()
 class StatisticsSection(Section):
     """The tests and the decision."""
 
-    unit: Literal["slide", "patient"] = _TESTED.unit
+    unit: Literal["auto", "slide", "patient"] = "auto"
     alpha: float = Field(default=_TESTED.alpha, gt=0, lt=MAX_ALPHA)
     correction: Literal["holm", "bh"] = _TESTED.correction
     primary_test: str = _TESTED.primary_test
@@ -117,11 +117,10 @@ class StudySettings(Section):
         self._check_multiverse()
         return self
 
-    @property
-    def statistics_parameters(self) -> StatisticsParameters:
-        """How contrasts are tested."""
+    def statistics_parameters(self, unit: Literal["slide", "patient"]) -> StatisticsParameters:
+        """Say how contrasts are tested over this unit: the study's own, or what ``auto`` stands for in its cohort."""
         return StatisticsParameters(
-            **self.statistics.model_dump(),
+            **self.statistics.model_dump() | {"unit": unit},
             min_confidence=self.saliency.min_confidence,
             evaluation_split=self.cohort.evaluation_split,
             seed=derive(self.seed, "statistics"),

@@ -19,7 +19,7 @@ from saliency_stats.statistics.parameters import (
 from saliency_stats.statistics.registry import TESTS, Test, infer, primary_tests, register
 from saliency_stats.statistics.resampling import sign_flip_p
 from saliency_stats.statistics.selection import Population, learned_flags, primary_population, restrict
-from saliency_stats.statistics.units import Units
+from saliency_stats.statistics.units import Units, unit_of
 from saliency_stats.statistics.values import CONTRASTS, model_difference, patch_values
 from saliency_stats.statistics.variance import clustering
 from saliency_stats.statistics.verdict import headline, verdicts
@@ -58,5 +58,6 @@ __all__ = [
     "sign_flip_p",
     "study_contrasts",
     "study_flow",
+    "unit_of",
     "verdicts",
 ]

@@ -66,6 +66,14 @@ def sign_flip(means: Float64Array, *, alpha: float, draws: int, seed: int) -> In
     return _inference(total / n, p_value, low, high, "sign flips", n)
 
 
+def units_needed(n_hypotheses: int, alpha: float) -> int:
+    """Count the units from which on sign flips can find anything, of so many hypotheses corrected together by Holm.
+
+    The smallest two-sided p-value of n units is ``2^(1-n)``, and the first of m hypotheses is judged at ``alpha / m``.
+    """
+    return int(np.floor(np.log2(n_hypotheses / alpha))) + 2
+
+
 def sign_flip_p(samples: Float64Array, *, draws: int, seed: int) -> Float64Array:
     """Return the p-values of :func:`sign_flip` for many samples of one size at once.
 

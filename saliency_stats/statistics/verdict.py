@@ -12,6 +12,7 @@ from saliency_stats.statistics.inference import equivalence_interval
 from saliency_stats.statistics.models.checks import require_columns
 from saliency_stats.statistics.parameters import PRIMARY, StatisticsParameters
 from saliency_stats.statistics.registry import words_of
+from saliency_stats.statistics.resampling import units_needed
 from saliency_stats.statistics.selection import learned_flags, plain
 from saliency_stats.statistics.sentences import (
     headline,
@@ -185,13 +186,11 @@ def _reasons(
 
 def _discreteness(row: pd.Series, n_tested: int, settings: StatisticsParameters) -> Iterable[str]:
     """Say where sign flips over so few units could not have been significant, whatever the saliency."""
-    if (
-        row["status"] != "tested"
-        or row["test"] != "sign_flip"
-        or n_tested * 2.0 ** (1 - row["n_units"]) < settings.alpha
-    ):
+    if row["status"] != "tested" or row["test"] != "sign_flip":
         return
-    needed = 1 + int(np.floor(np.log2(n_tested / settings.alpha))) + 1
+    needed = units_needed(n_tested, settings.alpha)
+    if row["n_units"] >= needed:
+        return
     least = 2.0 ** (1 - row["n_units"])
     together = f", and {n_tested} hypotheses are corrected together" if n_tested > 1 else ""
     yield (

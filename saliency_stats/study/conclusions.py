@@ -38,8 +38,8 @@ def conclude(run: Run, store: Store, profile_parts: pd.DataFrame) -> pd.DataFram
     def keep(name: str, table: pd.DataFrame) -> None:
         run.tables[name] = store.write(name, table)
 
-    settings, chosen = run.settings, run.settings.statistics_parameters
-    keep("metrics", metrics_table(run.predictions, parameters.evaluation_of(settings)))
+    settings, chosen = run.settings, run.settings.statistics_parameters(run.unit)
+    keep("metrics", metrics_table(run.predictions, parameters.evaluation_of(settings, run.unit)))
     own, population = run.of_own_map(run.ledger), run.population
     split = run.evaluation_split
     keep("selection", study_flow(run.patches, run.predictions, own, population, evaluation_split=split))
@@ -72,7 +72,7 @@ def _further_contrasts(run: Run, own: pd.DataFrame) -> list[pd.DataFrame]:
     found = []
     for (method, reduction), rows in rest.groupby(_MAP, sort=True):
         contrasts = study_contrasts(
-            rows, run.predictions, settings=run.settings.statistics_parameters, learned=run.learned
+            rows, run.predictions, settings=run.settings.statistics_parameters(run.unit), learned=run.learned
         )
         found.append(contrasts.assign(family=contrasts["family"] + f" ({method}, {reduction})"))
     return found
@@ -82,7 +82,7 @@ def _crossed(run: Run) -> pd.DataFrame:
     return multiverse_table(
         run.crossed,
         run.predictions,
-        settings=run.settings.statistics_parameters,
+        settings=run.settings.statistics_parameters(run.unit),
         min_confidences=run.settings.multiverse.min_confidence,
         min_area=run.settings.compartments.min_area,
         usual=Specification(run.method, run.reduction),

@@ -1,6 +1,6 @@
 """From the study file's sections to the parameters of each room."""
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pandas as pd
 import torch
@@ -28,6 +28,7 @@ from saliency_stats.vocabulary import TRAINED
 #: a run is finished.
 _WEIGHTS: Final = 85_000_000
 _NUCLEI, _NETWORK, _MAP, _CROSSED, _REPLACED = 30_000, 6_000, 2_000, 400, 400
+CPU: Final = torch.device("cpu")
 #: Bytes in memory that DenseNet-201 keeps of an input pixel for its backward pass, in float32.
 _ACTIVATIONS: Final = 4_000
 
@@ -61,12 +62,13 @@ def recipe_of(settings: StudySettings, magnification: float) -> Recipe:
     )
 
 
-def evaluation_of(settings: StudySettings) -> EvaluationParameters:
-    """Say how accuracy is judged."""
+def evaluation_of(settings: StudySettings, unit: Literal["slide", "patient"]) -> EvaluationParameters:
+    """Say how accuracy is judged over the units of inference."""
     return EvaluationParameters(
         min_balanced_accuracy=settings.classifier.min_balanced_accuracy,
         alpha=settings.statistics.alpha,
         seed=derive(settings.seed, "accuracy"),
+        unit=unit,
     )
 
 

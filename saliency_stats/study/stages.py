@@ -7,10 +7,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from saliency_stats.cohort.inspection import inspect
 from saliency_stats.cohort.patch import USED
 from saliency_stats.cohort.slides.cohort import SlideCohort
-from saliency_stats.cohort.splits import check_splits, with_splits
 from saliency_stats.compartments import NucleusFinder, Stains, estimate_stains, stain_table, stains_from
 from saliency_stats.execution.device import usual_workers
 from saliency_stats.execution.engine import Engine, Threads
@@ -29,6 +27,7 @@ from saliency_stats.settings.study import StudySettings
 from saliency_stats.study import parameters
 from saliency_stats.study.conclusions import conclude
 from saliency_stats.study.examples import choose_examples, write_examples
+from saliency_stats.study.look import found_lines, look_at, obstacles, refuse, remarks
 from saliency_stats.study.training import train_networks
 from saliency_stats.vocabulary import TRAINED
 
@@ -83,16 +82,14 @@ class Stages:
 
     def patches(self) -> pd.DataFrame:
         """Look at every patch, assign the splits, write ``patches.csv``; returns the inspected table."""
-        with self._progress.stage("look at patches", len(self._cohort.table)) as bar:
-            table = inspect(self._cohort, **parameters.least(self.settings), tick=bar.update)
-        table = with_splits(table, **parameters.split_fractions(self.settings))
-        self._tables["patches"] = self.store.write_once("patches", table)
+        table = look_at(self._cohort, self.settings, self._progress)
+        slides = self._cohort.inner.slides if isinstance(self._cohort.inner, SlideCohort) else None
         if isinstance(self._cohort.inner, SlideCohort):
             self._write_slides(self._cohort.inner)
-        excluded = int((table["status"] != USED).sum())
-        if excluded:
-            self._progress.say(f"{excluded} of {len(table)} patches are excluded; patches.csv says why")
-        check_splits(table, self.settings.cohort.evaluation_split)
+        self._tables["patches"] = self.store.write_once("patches", table)
+        for line in [*found_lines(table, slides), *remarks(self.settings, table)]:
+            self._progress.say(line)
+        refuse(obstacles(self.settings, table, slides))
         self.store.check_space(parameters.needed_bytes(self.settings, table[table["status"] == USED]))
         table["stain_group"] = parameters.stain_groups(table)
         return table
@@ -205,9 +202,6 @@ class Stages:
     def _write_slides(self, cohort: SlideCohort) -> None:
         """Write ``slides.csv`` and small pictures of the slides."""
         self._tables["slides"] = self.store.write_once("slides", cohort.slides)
-        left_out = int((cohort.slides["status"] != USED).sum())
-        if left_out:
-            self._progress.say(f"{left_out} of {len(cohort.slides)} slides are excluded; slides.csv says why")
         folder = self.store.folder / "slide_pictures"
         for slide_id, arrays in cohort.pictures.items():
             with atomic(folder / f"{slide_id}.npz") as partial, partial.open("wb") as file:

@@ -5,8 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from saliency_stats.cohort.patch import USED
-from saliency_stats.cohort.splits import assign_splits, check_splits, grouping, with_splits
-from saliency_stats.errors import CohortError
+from saliency_stats.cohort.splits import assign_splits, grouping, split_obstacles, with_splits
 from saliency_stats.vocabulary import LABELS, SPLITS
 
 FRACTIONS = {"train": 0.5, "valid": 0.1, "test": 0.4}
@@ -160,23 +159,33 @@ def good():
 
 
 def refused(table, *words, split="test"):
-    with pytest.raises(CohortError) as caught:
-        check_splits(table, split)
+    (found,) = split_obstacles(table, split)
     for word in words:
-        assert word in str(caught.value), f"{word!r} is not in {caught.value!s}"
+        assert word in found, f"{word!r} is not in {found}"
 
 
 def test_a_good_cohort_passes():
-    check_splits(good(), "test")
-    check_splits(good().assign(split=["train", "train", "valid", "valid"]), "valid")
+    assert split_obstacles(good(), "test") == []
+    assert split_obstacles(good().assign(split=["train", "train", "valid", "valid"]), "valid") == []
 
 
 def test_no_usable_patch():
     refused(
         good().assign(status=["excluded: a", "excluded: b", "excluded: b", "excluded: c"]),
-        "none of the 4 patches can be used (2 × excluded: b",
-        "patches.csv",
+        "none of the 4 patches can be used (2 × excluded: b; 1 × excluded: a; 1 × excluded: c)",
     )
+
+
+def test_every_reason_is_told_up_to_ten():
+    table = pd.concat([good()] * 3, ignore_index=True).assign(status=[f"excluded: {n:02d}" for n in range(12)])
+    (found,) = split_obstacles(table, "test")
+    assert "1 × excluded: 09; and 2 other reasons)" in found
+    (found,) = split_obstacles(table.iloc[:10], "test")
+    assert found.endswith("1 × excluded: 09)")
+
+
+def test_an_empty_cohort_has_nothing_to_be_trained_on():
+    assert split_obstacles(good().iloc[:0], "test") == ["the cohort holds no patch; expected patches of both classes"]
 
 
 @pytest.mark.parametrize("label", LABELS)
@@ -198,27 +207,51 @@ def test_a_class_missing_from_a_split(split):
 
 
 def test_the_judged_split_is_the_one_that_is_checked():
-    refused(good(), "the valid split at 20× holds no usable 'benign' patch (0 patches", split="valid")
+    refused(good(), "the valid split at 20× holds no usable 'benign' and no 'malignant' patch (0 pa", split="valid")
 
 
 def test_each_magnification_needs_its_own_patches():
     table = pd.concat([good(), good().assign(magnification=10.0).iloc[:2]], ignore_index=True)
-    refused(table, "the test split at 10× holds no usable 'benign' patch")
+    # all that is wrong, the coarser magnification first, whose train split holds both classes
+    (found,) = split_obstacles(table, "test")
+    assert found.startswith("the test split at 10× holds no usable 'benign' and no 'malignant' patch (0 patches in")
+
+
+def test_all_that_is_wrong_is_told_at_once():
+    table = good().assign(split="train", slide_id=["S", "S", "T", "U"])
+    table.loc[table.index[0], "split"] = "valid"
+    found = split_obstacles(table, "test")
+    assert [text.split(" holds")[0].split(":")[0] for text in found] == ["the test split at 20×", "slide S"]
+    table["label"] = table["label"].where(table["split"] == "valid", "malignant")
+    found = split_obstacles(table, "test")
+    assert [text.split(" holds")[0] for text in found[:2]] == ["the train split at 20×", "the test split at 20×"]
+    one_class = table.assign(label="benign")
+    assert [text.split(" ")[0] for text in split_obstacles(one_class, "test")] == ["every", "slide"]
+
+
+def test_of_many_groups_in_two_splits_ten_are_named():
+    names = [f"{n:02d}" for n in range(12) for _ in range(4)]
+    table = pd.concat([good()] * 12, ignore_index=True).assign(slide_id=names)
+    table["patch_id"] = [f"p{row}" for row in table.index]
+    (found,) = split_obstacles(table, "test")
+    assert "slide 08, slide 09 and 2 more: patches in more than one split (test, train)" in found
+    (found,) = split_obstacles(table[table["slide_id"] < "10"], "test")
+    assert "slide 08, slide 09: patches" in found
 
 
 def test_a_slide_in_two_splits():
     table = good().assign(slide_id=["S", "S", "T", "S"])
-    refused(table, "slide S has patches in more than one split (test, train)", "1 such group(s)", "the same split")
+    refused(table, "slide S: patches in more than one split (test, train)", "the same split")
 
 
 def test_a_patient_in_two_splits():
-    refused(good().assign(patient_id="P"), "patient P has patches in more than one split (test, train)")
+    refused(good().assign(patient_id="P"), "patient P: patches in more than one split (test, train)")
 
 
 def test_a_slide_in_two_splits_whose_patient_is_named_once():
     table = good().assign(slide_id="S", patient_id=["P", "P", "", ""])
-    refused(table, "patient P has patches in more than one split")
+    refused(table, "patient P: patches in more than one split")
 
 
 def test_patches_without_slide_may_be_in_any_split():
-    check_splits(good().assign(slide_id=""), "test")
+    assert split_obstacles(good().assign(slide_id=""), "test") == []

@@ -1,5 +1,6 @@
 """`check` counts and estimates, and computes nothing."""
 
+import re
 from types import SimpleNamespace
 
 import pandas as pd
@@ -10,6 +11,7 @@ from torch import nn
 
 from saliency_stats.cli.app import main
 from saliency_stats.commands import check as module
+from saliency_stats.errors import CohortError
 from saliency_stats.settings import load
 from saliency_stats.study import parameters
 
@@ -30,7 +32,10 @@ def test_check_counts_patches_and_slides_and_estimates_costs(tmp_path, monkeypat
     assert ["20.0", "train", "benign", "10", "5"] in lines
     assert ["20.0", "test", "malignant", "8", "4"] in lines
     assert "40 of 40 patches" in result.output
-    assert "min, of which training" in result.output
+    assert re.search(r"estimated on this machine \(cpu\): \d+ s, of which training \d+ s;", result.output)
+    assert (
+        "with 4 slides (benign, 20×), 4 slides (malignant, 20×): the test sign_flip needs at least 7" in result.output
+    )
     assert "memory about" in result.output
     assert "GB, disk at most 0." in result.output
     assert not list(tmp_path.iterdir())
@@ -57,49 +62,72 @@ def table(*, slides=("a", "b"), status="used"):
 def previewed(monkeypatch):
     """Preview a table that somebody else has looked at."""
 
-    def preview(found):
-        monkeypatch.setattr(parameters, "cohort_of", lambda _: SimpleNamespace(table=found))
-        monkeypatch.setattr(module, "inspect", lambda cohort, **_: cohort.table)
-        monkeypatch.setattr(module, "with_splits", lambda found, **_: found)
-        monkeypatch.setattr(module, "check_splits", lambda *_: None)
+    def preview(found, inner=None, assignments=()):
+        monkeypatch.setattr(parameters, "cohort_of", lambda _: SimpleNamespace(table=found, inner=inner))
+        monkeypatch.setattr(module, "look_at", lambda cohort, *_: cohort.table)
         monkeypatch.setattr(module, "_costs", lambda _, used, device, reading: [f"{len(used)} {device} {reading >= 0}"])
-        return module.preview(load(None), "cpu").split("\n")
+        return module.preview(load(None, assignments), "cpu")
 
     return preview
 
 
 def test_what_is_said_of_a_cohort_that_can_all_be_used(previewed):
-    first, *counts, blank, costs = previewed(table())
-    assert first == "study phantom: 8 of 8 patches can be used"
+    made = pd.concat([table(), table().assign(split="train", slide_id="", patch_id=lambda one: one["patch_id"] + "t")])
+    first, *lines = previewed(made, assignments=("statistics.primary_test=t_slide_means", "statistics.min_slides=2"))
+    assert first == "study phantom: 16 of 16 patches can be used"
+    counts = "\n".join(lines[:2]).split("\n")
     assert [line.split() for line in counts] == [
         [],
         ["magnification", "split", "label", "patches", "slides"],
-        *([scale, "test", label, "2", "2"] for scale in ("10.0", "20.0") for label in ("benign", "malignant")),
+        # an unknown slide is none
+        *(
+            [scale, split, label, "2", slides]
+            for scale in ("10.0", "20.0")
+            for split, slides in (("test", "2"), ("train", "0"))
+            for label in ("benign", "malignant")
+        ),
     ]
-    assert (blank, costs) == ("", "8 cpu True")
+    assert lines[2:] == ["", "16 cpu True"]
 
 
-def test_what_is_excluded_is_counted_by_reason(previewed):
-    found = table(slides=("a", "b", ""))
-    found.loc[:2, "status"] = "excluded: the image file is missing"
-    found.loc[3, "status"] = "excluded: blurred"
-    lines = previewed(found)
+def test_all_that_was_found_is_told_before_what_stands_in_the_way(previewed):
+    made = table(slides=("a", "b", "c")).assign(label="benign")
+    made.loc[:2, "status"] = "excluded: the image file is missing"
+    made.loc[3, "status"] = "excluded: blurred"
+    found = previewed(made)
+    lines = []
+    with pytest.raises(CohortError, match=r"^every one of the 8 usable patches is 'benign'"):
+        lines.extend(found)
     assert lines[0] == "study phantom: 8 of 12 patches can be used"
-    # an unknown slide is none
-    assert [line.split() for line in lines[3:5]] == [
-        ["10.0", "test", "benign", "2", "1"],
-        ["10.0", "test", "malignant", "2", "1"],
+    assert lines[3:7] == [
+        "",
+        "excluded patches, 4 of 12:",
+        "      3  abenign, amalignant: the image file is missing",
+        "      1  amalignant: blurred",
     ]
-    assert lines[7:] == [
-        "",
-        "excluded:",
-        "       3  the image file is missing",
-        "       1  blurred",
-        "",
-        "Slides are unknown: the tables will hold estimates without p-values.",
-        "",
-        "8 cpu True",
+    assert lines[8].startswith("Nothing could be found")
+    assert len(lines) == 9
+
+
+def test_where_nothing_can_be_used_no_counts_and_no_costs_are_told(previewed):
+    lines = []
+    with pytest.raises(CohortError, match=r"^none of the 8 patches can be used \(8 × excluded: blurred\)$"):
+        lines.extend(previewed(table(status="excluded: blurred")))
+    assert [line for line in lines if line][:2] == [
+        "study phantom: 0 of 8 patches can be used",
+        "excluded patches, 8 of 8:",
     ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        *((0.0, "1 s"), (1.4, "1 s"), (89.4, "89 s"), (90.0, "1.5 min"), (95.0, "1.6 min"), (600.0, "10 min")),
+        *((5399.0, "90 min"), (5400.0, "1.5 h"), (36_000.0, "10 h"), (1e6, "280 h")),
+    ],
+)
+def test_a_time_is_told_in_its_unit_and_never_as_nothing(seconds, text):
+    assert module.duration(seconds) == text
 
 
 @pytest.fixture
@@ -163,7 +191,7 @@ def test_times_are_those_of_the_steps_times_their_number(costs, assignments, gra
     lines, seen = costs(*assignments)
     seconds = REST + training + 500 * gradients * 0.5
     assert lines[0] == (
-        f"estimated on this machine (cpu): {seconds / 60:.0f} min, of which training {training / 60:.0f} min; "
+        f"estimated on this machine (cpu): {module.duration(seconds)}, of which training {module.duration(training)}; "
         "segmentation and figures come on top"
     )
     # on images of the largest sides: a training step, a gradient, and logits alone

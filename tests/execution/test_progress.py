@@ -1,5 +1,7 @@
-"""Progress is shown to a person in a terminal, and the time of each stage is kept."""
+"""Progress is shown to a person in a terminal and told in a log, and the time of each stage is kept."""
 
+import re
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -20,12 +22,37 @@ def test_a_stage_shows_a_bar_with_rate_and_remaining_time(capsys):
     assert shown.out == ""
 
 
-def test_without_a_terminal_nothing_is_shown(capsys):
-    progress = Progress()  # pytest's stderr is none
+def test_silence_can_be_asked_for(capsys):
+    progress = Progress(show=False)
     with progress.stage("train", 2) as bar:
         bar.update(2)
     progress.say("done")
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_log_holds_what_is_said_and_nothing_of_a_short_stage(capsys):
+    progress = Progress()  # pytest's stderr is no terminal
+    with progress.stage("train", 2) as bar:
+        bar.update(2)
+    progress.say("2 patches are excluded")
+    assert capsys.readouterr() == ("", "2 patches are excluded\n")
+
+
+def test_a_long_stage_leaves_a_line_now_and_then_in_a_log(capsys, monkeypatch):
+    monkeypatch.setattr(module, "_BETWEEN", 0.15)
+    with Progress().stage("train", 6) as bar:
+        for _ in range(6):
+            time.sleep(0.1)
+            bar.update(1)
+    lines = capsys.readouterr().err.split("\n")
+    assert 3 <= len([line for line in lines if line]) <= 5
+    assert re.match(r"train:  (33|50)% [23]/6 \[00:00<00:00, +\d+\.\d+ patch/s\]$", lines[0]), lines[0]
+    assert "100% 6/6" in lines[-3]
+    assert not any("\r" in line or "█" in line for line in lines)
+
+
+def test_a_log_has_a_line_a_minute():
+    assert module._BETWEEN == 60.0
 
 
 def test_lines_go_to_stderr(capsys):
@@ -44,10 +71,10 @@ def test_times_of_a_stage_add_up(monkeypatch, show):
     assert progress.seconds == {"train": 3.5, "report": 0.25}
 
 
-def test_by_default_only_a_terminal_is_written_to(monkeypatch):
+def test_by_default_only_a_terminal_has_bars(monkeypatch):
     for terminal in (True, False):
         monkeypatch.setattr(module.sys, "stderr", SimpleNamespace(isatty=lambda terminal=terminal: terminal))
-        assert Progress().show is terminal
+        assert (Progress().show, Progress().bars) == (True, terminal)
 
 
 def test_what_is_counted_is_named(capsys):

@@ -198,7 +198,8 @@ def test_what_else_the_built_in_study_does():
     assert settings.multiverse.methods == ["gradient", "gradient_x_input", "guided_backprop"]
     assert settings.multiverse.reductions == ["l2", "l1", "max"]
     assert (settings.multiverse.segmentations, settings.multiverse.min_confidence) == ([], [0.5, 0.8, 0.9, 0.95])
-    assert settings.statistics_parameters.primary_test == "sign_flip"
+    assert settings.statistics.unit == "auto"
+    assert settings.statistics_parameters("slide").primary_test == "sign_flip"
     assert settings.classifier.augmentation.dihedral
     for off in (settings.saliency.scores, settings.saliency.keep, settings.multiverse.enabled):
         assert not off
@@ -208,7 +209,7 @@ def test_what_else_the_built_in_study_does():
 def test_the_statistics_take_what_other_sections_say():
     found = load(
         None, ("saliency.min_confidence=0.7", "cohort.evaluation_split=valid", "statistics.alpha=0.01", "seed=3")
-    ).statistics_parameters
+    ).statistics_parameters("patient")
     assert (found.min_confidence, found.evaluation_split, found.alpha) == (0.7, "valid", 0.01)
     assert found.seed == derive(3, "statistics")
 
@@ -387,8 +388,8 @@ def test_what_the_study_file_accepts_every_room_accepts():
     for settings in [number.load(value) for number in alone for value in number.inside]:
         parameters.recipe_of(settings, 20.0)
         parameters.measurement_parameters(settings)
-        parameters.evaluation_of(settings)
-        assert settings.statistics_parameters.alpha
+        parameters.evaluation_of(settings, "slide")
+        assert settings.statistics_parameters("slide").alpha
         section = settings.cohort
         PhantomCohortSize(section.slides, section.patches_per_slide)
         Phantom(section.signal, section.size_px, section.mpp, section.strength, section.stain_variation)

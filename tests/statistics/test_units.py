@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics.units import independent_units, sample_of
+from saliency_stats.statistics.units import independent_units, sample_of, unit_of
 
 TABLE = pd.DataFrame(
     {
@@ -104,3 +104,35 @@ def test_no_value_is_no_unit():
 def test_tables_that_cannot_be_read_are_refused(change, options, message):
     with pytest.raises((StatisticsError, KeyError), match=message):
         independent_units(TABLE.assign(**change), "value", **options)
+
+
+# --- which unit a cohort has --------------------------------------------------------------------------
+
+
+def listed(slides, patients, *, split="test", status="used"):
+    return pd.DataFrame({"slide_id": slides, "patient_id": patients, "split": split, "status": status})
+
+
+@pytest.mark.parametrize(
+    ("slides", "patients", "unit"),
+    [
+        (["a", "a", "b"], ["P", "P", "Q"], "slide"),
+        (["a", "b", "c"], ["P", "P", "Q"], "patient"),
+        (["a", "b", "c"], ["", "", ""], "slide"),
+        # the patient of a slide is unknown: it shares none with the others
+        (["a", "b", "c"], ["P", "", ""], "slide"),
+        (["a", "b", "c"], ["P", "P", ""], "patient"),
+        # patches of unknown slides count as one slide of their patient
+        (["", "", "a"], ["P", "P", "Q"], "slide"),
+        (["", "a", "b"], ["P", "P", "Q"], "patient"),
+        ([], [], "slide"),
+    ],
+)
+def test_the_patient_is_the_unit_where_one_has_several_slides(slides, patients, unit):
+    assert unit_of(listed(slides, patients), "test") == unit
+
+
+@pytest.mark.parametrize("change", [{"split": "train"}, {"status": "excluded: too dark"}])
+def test_only_what_is_judged_decides_on_the_unit(change):
+    table = pd.concat([listed(["a", "b"], ["P", "P"], **change), listed(["a", "c"], ["P", "Q"])])
+    assert unit_of(table, "test") == "slide"

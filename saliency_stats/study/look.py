@@ -1,0 +1,153 @@
+"""Before anything is computed: what was found in the cohort, and everything that stands in the study's way."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from saliency_stats.classifier.densenet import build
+from saliency_stats.cohort.inspection import inspect
+from saliency_stats.cohort.patch import USED, Cohort
+from saliency_stats.cohort.splits import split_obstacles, with_splits
+from saliency_stats.errors import CohortError, SaliencyStatsError
+from saliency_stats.execution.progress import Progress
+from saliency_stats.report.words import count
+from saliency_stats.settings.study import StudySettings
+from saliency_stats.statistics import unit_of
+from saliency_stats.statistics.resampling import units_needed
+from saliency_stats.study import parameters
+
+#: So many names stand in a line, the rest is counted.
+_LISTED = 10
+
+
+def look_at(cohort: Cohort, settings: StudySettings, progress: Progress) -> pd.DataFrame:
+    """Read every patch once and assign the splits; returns the inspected table."""
+    with progress.stage("look at patches", len(cohort.table)) as bar:
+        table = inspect(cohort, **parameters.least(settings), tick=bar.update)
+    return with_splits(table, **parameters.split_fractions(settings))
+
+
+def found_lines(table: pd.DataFrame, slides: pd.DataFrame | None) -> list[str]:
+    """Say which slides and patches are excluded and why, and what was noted of the others.
+
+    Parameters
+    ----------
+    table
+        The inspected patches.
+    slides
+        One row per listed slide, see ``cohort.slides.cohort.SLIDE_COLUMNS``; None where patches are listed.
+    """
+    lines = []
+    if slides is not None:
+        excluded = slides[slides["status"] != USED]
+        if len(excluded):
+            lines += [f"excluded slides, {len(excluded)} of {len(slides)}:", *_lines(excluded, "slide_id")]
+        noted = slides[slides["notes"].fillna("") != ""]
+        if len(noted):
+            lines += ["notes of slides:", *_lines(noted.assign(status=noted["notes"]), "slide_id")]
+    excluded = table[table["status"] != USED]
+    if len(excluded):
+        lines += [f"excluded patches, {len(excluded)} of {len(table)}:", *_lines(excluded, "patch_id")]
+    return lines
+
+
+def refuse(obstacles: list[str]) -> None:
+    """Refuse to go on where anything stands in the way.
+
+    Raises
+    ------
+    CohortError
+        With all obstacles, causes before what follows from them.
+    """
+    if len(obstacles) == 1:
+        raise CohortError(obstacles[0])
+    if obstacles:
+        raise CohortError("\n- ".join([f"{len(obstacles)} things stand in the way of this study:", *obstacles]))
+
+
+def obstacles(settings: StudySettings, table: pd.DataFrame, slides: pd.DataFrame | None) -> list[str]:
+    """Say everything that would end the run later, causes first; nothing where it can go on."""
+    found = split_obstacles(table, settings.cohort.evaluation_split)
+    if found and slides is not None:
+        excluded = slides[slides["status"] != USED]
+        if len(excluded):
+            usable = "none" if len(excluded) == len(slides) else len(slides) - len(excluded)
+            reasons = "; ".join(f"{names}: {reason}" for _, names, reason in _by_reason(excluded, "slide_id"))
+            because = f"{usable} of the {len(slides)} slides can be used ({reasons})"
+            # of patches that no slide gave there is nothing to say beside that
+            found = [because, *found] if len(table) else [because]
+    return [*found, *_unnamed(settings, table), *_models(settings)]
+
+
+def remarks(settings: StudySettings, table: pd.DataFrame) -> list[str]:
+    """Say what the study can run without, and its reader should know beforehand."""
+    judged, unit, section = _judged(settings, table), unit_in(settings, table), settings.statistics
+    if judged.empty:
+        return []
+    if (judged[f"{unit}_id"] == "").all():
+        return [f"The {unit}s are unknown: the tables will hold estimates without p-values."]
+    counts = judged.groupby(["magnification", "label"])[f"{unit}_id"].nunique().reset_index(name="n")
+    flips = section.primary_test == "sign_flip"
+    n_hypotheses = len(counts)
+    needed = max(section.min_slides, units_needed(n_hypotheses, section.alpha) if flips else 0)
+    counts = counts[counts["n"] < needed]
+    few = [f"{count(row['n'], unit)} ({row['label']}, {row['magnification']:g}×)" for row in counts.to_dict("records")]
+    if not few:
+        return []
+    text = (
+        f"Nothing could be found, whatever the saliency, with {', '.join(few)}: the test {section.primary_test} needs "
+        f"at least {needed} for {n_hypotheses} hypotheses."
+    )
+    return [text]
+
+
+def unit_in(settings: StudySettings, table: pd.DataFrame) -> str:
+    """Name the unit of inference in this cohort, ``slide`` or ``patient``."""
+    wanted = settings.statistics.unit
+    return unit_of(table, settings.cohort.evaluation_split) if wanted == "auto" else wanted
+
+
+def _judged(settings: StudySettings, table: pd.DataFrame) -> pd.DataFrame:
+    return table[(table["status"] == USED) & (table["split"] == settings.cohort.evaluation_split)]
+
+
+def _unnamed(settings: StudySettings, table: pd.DataFrame) -> Iterator[str]:
+    """Refuse a cohort of which only a part names its units: what a test then stood for nobody could say."""
+    judged, unit = _judged(settings, table), unit_in(settings, table)
+    unnamed = judged[judged[f"{unit}_id"] == ""]
+    if settings.statistics.assume_independent or not 0 < len(unnamed) < len(judged):
+        return
+    some = ", ".join(dict.fromkeys(unnamed["patch_id"].head(3)))
+    other = " (or set statistics.unit: slide)" if unit == "patient" else ""
+    yield (
+        f"{len(unnamed)} of {len(judged)} patches of the {settings.cohort.evaluation_split} split name no {unit} "
+        f"({some}{', …' if len(unnamed) > 3 else ''}), the others do; expected the {unit} of all, or of none. Fill in "  # noqa: PLR2004
+        f"{unit}_id, or leave those patches out{other}"
+    )
+
+
+def _models(settings: StudySettings) -> Iterator[str]:
+    """Load what training and segmentation will load: weights that cannot be had are said now."""
+    if settings.classifier.weights != "none":
+        try:
+            build(settings.classifier.architecture, settings.classifier.weights, 0)
+        except SaliencyStatsError as error:
+            yield str(error)
+    try:
+        parameters.finder_of(settings, parameters.CPU)
+    except SaliencyStatsError as error:
+        yield str(error)
+
+
+def _lines(rows: pd.DataFrame, name: str) -> Iterator[str]:
+    for n, names, reason in _by_reason(rows, name):
+        yield f"  {n:>5}  {names}: {reason}"
+
+
+def _by_reason(rows: pd.DataFrame, name: str) -> Iterator[tuple[int, str, str]]:
+    """Yield how many rows a reason holds for, their names and the reason, the most frequent one first."""
+    grouped = rows.assign(reason=rows["status"].str.removeprefix("excluded: ")).groupby("reason", sort=False)[name]
+    for reason, names in sorted(grouped, key=lambda one: -len(one[1])):
+        unique = list(dict.fromkeys(names))
+        more = f", and {len(unique) - _LISTED} more" if len(unique) > _LISTED else ""
+        yield len(names), f"{', '.join(unique[:_LISTED])}{more}", str(reason)

@@ -1,0 +1,201 @@
+"""What check and run find before anything is computed: all of it is told, causes before consequences."""
+
+import pandas as pd
+import pytest
+
+from saliency_stats.cohort.patch import USED
+from saliency_stats.cohort.slides.cohort import SLIDE_COLUMNS
+from saliency_stats.errors import ClassifierError, CohortError, CompartmentError
+from saliency_stats.settings import load
+from saliency_stats.study import look as module
+from saliency_stats.study import parameters
+from saliency_stats.study.look import found_lines, obstacles, refuse, remarks, unit_in
+
+
+def patches(slides=7, per_slide=2):
+    """Give judged and trained-on patches, one of each class of every slide of either split."""
+    rows = [
+        (f"{split}{slide}-{n}", f"{split}{slide}", ("benign", "malignant")[n % 2], split)
+        for split in ("test", "train")
+        for slide in range(slides)
+        for n in range(per_slide)
+    ]
+    table = pd.DataFrame(rows, columns=["patch_id", "slide_id", "label", "split"])
+    return table.assign(patient_id="", magnification=20.0, status=USED)
+
+
+def slides_of(statuses, notes=""):
+    table = pd.DataFrame({"slide_id": [f"S{n}" for n in range(len(statuses))], "status": statuses, "notes": notes})
+    return table.reindex(columns=list(SLIDE_COLUMNS))
+
+
+# --- what was found -----------------------------------------------------------------------------------
+
+
+def test_of_a_cohort_that_can_all_be_used_nothing_is_said():
+    assert found_lines(patches(), slides_of([USED, USED])) == []
+    assert found_lines(patches(), None) == []
+
+
+def test_excluded_slides_notes_and_excluded_patches_are_named_with_their_reasons():
+    table = patches(6)
+    table.loc[:10, "status"] = "excluded: too dark"
+    table.loc[11, "status"] = "excluded: out of focus"
+    slides = slides_of(
+        [USED, "excluded: no file", "excluded: no µm per pixel", "excluded: no file"], ["offset", *"   "]
+    )
+    slides["notes"] = ["outlines moved", "", None, ""]
+    ten = ", ".join(f"test{slide}-{n}" for slide in range(5) for n in range(2))
+    assert found_lines(table, slides) == [
+        "excluded slides, 3 of 4:",
+        "      2  S1, S3: no file",
+        "      1  S2: no µm per pixel",
+        "notes of slides:",
+        "      1  S0: outlines moved",
+        "excluded patches, 12 of 24:",
+        f"     11  {ten}, and 1 more: too dark",
+        "      1  test5-1: out of focus",
+    ]
+
+
+def test_a_patch_at_several_magnifications_is_named_once():
+    table = pd.concat([patches(1), patches(1).assign(magnification=10.0)], ignore_index=True)
+    table["status"] = "excluded: too dark"
+    assert found_lines(table, None)[1] == "      8  test0-0, test0-1, train0-0, train0-1: too dark"
+
+
+# --- what stands in the way ---------------------------------------------------------------------------
+
+
+def test_one_obstacle_is_one_sentence_and_several_are_listed():
+    refuse([])
+    with pytest.raises(CohortError, match=r"^no class$"):
+        refuse(["no class"])
+    with pytest.raises(CohortError, match=r"^2 things stand in the way of this study:\n- no class\n- no weights$"):
+        refuse(["no class", "no weights"])
+
+
+def test_excluded_slides_are_the_cause_of_what_is_missing():
+    table = patches()
+    table.loc[table["label"] == "malignant", "status"] = "excluded: too dark"
+    cause, consequence = obstacles(load(None), table, slides_of([USED, "excluded: no file", "excluded: no file"]))
+    assert cause == "1 of the 3 slides can be used (S1, S2: no file)"
+    assert consequence.startswith("every one of the 14 usable patches is 'benign', none is 'malignant'")
+
+
+def test_of_slides_that_can_all_be_used_nothing_is_the_cause():
+    table = patches().assign(label="benign")
+    (found,) = obstacles(load(None), table, slides_of([USED]))
+    assert found.startswith("every one of the 28")
+    assert obstacles(load(None), patches(), slides_of([USED, "excluded: no file"])) == []
+
+
+def test_where_no_slide_can_be_used_every_reason_is_told_and_nothing_else():
+    found = obstacles(load(None), patches(0), slides_of(["excluded: no file", "excluded: no µm per pixel"]))
+    assert found == ["none of the 2 slides can be used (S0: no file; S1: no µm per pixel)"]
+
+
+@pytest.mark.parametrize("unit", ["slide", "patient"])
+def test_a_cohort_that_names_a_part_of_its_units_is_refused_in_one_sentence(unit):
+    settings = load(None, (f"statistics.unit={unit}",))
+    table = patches().assign(patient_id=lambda one: "P" + one["slide_id"])
+    table.loc[3:7, f"{unit}_id"] = ""
+    (found,) = obstacles(settings, table, None)
+    assert found.startswith(
+        f"5 of 14 patches of the test split name no {unit} (test1-1, test2-0, test2-1, …), the others do; expected the "
+        f"{unit} of all, or of none. Fill in {unit}_id, or leave those patches out"
+    )
+    assert found.endswith("(or set statistics.unit: slide)") == (unit == "patient")
+    # of none, or of patches that are not judged
+    assert obstacles(settings, table.assign(**{f"{unit}_id": ""}), None) == []
+    table = patches().assign(patient_id=lambda one: "P" + one["slide_id"])
+    table.loc[table["split"] == "train", f"{unit}_id"] = ""
+    table.loc[0, "status"], table.loc[0, f"{unit}_id"] = "excluded: too dark", ""
+    assert obstacles(settings, table, None) == []
+
+
+def test_patches_may_be_assumed_to_be_independent():
+    table = patches()
+    table.loc[0, "slide_id"] = ""
+    assert len(obstacles(load(None), table, None)) == 1
+    assert obstacles(load(None, ("statistics.assume_independent=true",)), table, None) == []
+
+
+def test_models_that_cannot_be_had_are_told_beside_the_rest(monkeypatch):
+    def build(*given):
+        assert given == ("densenet121", "imagenet", 0)
+        raise ClassifierError("fetch the weights")
+
+    def finder_of(settings, device):
+        assert (settings.name, device.type) == ("phantom", "cpu")
+        raise CompartmentError("fetch the model")
+
+    monkeypatch.setattr(module, "build", build)
+    monkeypatch.setattr(parameters, "finder_of", finder_of)
+    settings = load(None, ("classifier.weights=imagenet", "classifier.architecture=densenet121"))
+    table = patches().assign(label="benign")
+    assert obstacles(settings, table, None)[1:] == ["fetch the weights", "fetch the model"]
+    # without weights none are sought
+    assert obstacles(load(None), table, None)[1:] == ["fetch the model"]
+
+
+# --- what a reader should know beforehand ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("slides", "assignments", "needed"),
+    [
+        (7, (), None),
+        (6, (), 7),
+        (6, ("statistics.alpha=0.1",), None),
+        (5, ("statistics.alpha=0.1",), 6),
+        # another test has no smallest p-value, and needs no more than the least number
+        (3, ("statistics.primary_test=t_slide_means",), None),
+        (2, ("statistics.primary_test=t_slide_means",), 3),
+        (7, ("statistics.min_slides=8",), 8),
+    ],
+)
+def test_too_few_units_for_any_finding_are_told(slides, assignments, needed):
+    settings = load(None, assignments)
+    found = remarks(settings, patches(slides))
+    where = f"{slides} slides (benign, 20×), {slides} slides (malignant, 20×)"
+    text = (
+        f"Nothing could be found, whatever the saliency, with {where}: the test {settings.statistics.primary_test} "
+        f"needs at least {needed} for 2 hypotheses."
+    )
+    assert found == ([] if needed is None else [text])
+
+
+def test_more_hypotheses_need_more_slides():
+    table = pd.concat([patches(7), patches(7).assign(magnification=10.0)])
+    assert remarks(load(None), patches(7)) == []
+    (found,) = remarks(load(None), table)
+    assert "needs at least 8 for 4 hypotheses" in found
+
+
+def test_a_group_with_enough_slides_is_not_named():
+    table = patches(8)
+    table = table[(table["label"] == "benign") | (table["slide_id"] != "test3") & (table["slide_id"] != "test4")]
+    (found,) = remarks(load(None), table)
+    assert "with 6 slides (malignant, 20×): the" in found
+
+
+@pytest.mark.parametrize("unit", ["slide", "patient"])
+def test_unknown_units_are_told(unit):
+    table = patches().assign(slide_id="")
+    found = remarks(load(None, (f"statistics.unit={unit}",)), table)
+    assert found == [f"The {unit}s are unknown: the tables will hold estimates without p-values."]
+
+
+def test_of_nothing_judged_nothing_is_remarked():
+    assert remarks(load(None), patches().assign(split="train")) == []
+    assert remarks(load(None), patches(0)) == []
+
+
+def test_the_unit_is_the_studys_or_what_auto_stands_for():
+    table = patches().assign(patient_id="P")
+    assert unit_in(load(None), table) == "patient"
+    assert unit_in(load(None, ("statistics.unit=slide",)), table) == "slide"
+    assert unit_in(load(None), patches()) == "slide"
+    (found,) = remarks(load(None), table)
+    assert "with 1 patient (benign, 20×), 1 patient (malignant, 20×)" in found
