@@ -2,8 +2,6 @@
 # ruff: noqa: PLC0415  (imports inside commands keep `--help` fast)
 
 import os
-import shlex
-import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +9,7 @@ import click
 
 from saliency_stats import __version__
 from saliency_stats.cli.compare import compare
-from saliency_stats.cli.errors import reported, stopped_at_once
+from saliency_stats.cli.errors import reported, stopped_at_once, typed
 from saliency_stats.cli.fetch import fetch
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -39,11 +37,6 @@ def main() -> None:
 def _named(study: Path | None) -> str:
     """Name a study file as messages do."""
     return "the built-in study" if study is None else str(study)
-
-
-def _typed() -> str:
-    """Return the command as it was typed."""
-    return shlex.join(["saliency-stats", *sys.argv[1:]])
 
 
 main.add_command(compare)
@@ -119,7 +112,7 @@ def run(
     from saliency_stats.study import Study
 
     with stopped_at_once():
-        finished = Study(loaded, _named(study)).run(out, device=device, workers=workers, fresh=fresh, command=_typed())
+        finished = Study(loaded, _named(study)).run(out, device=device, workers=workers, fresh=fresh, command=typed())
     click.echo(headline(finished.verdict), err=True)
     click.echo(finished.folder / "report.html")
 

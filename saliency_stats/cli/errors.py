@@ -2,19 +2,25 @@
 
 import functools
 import os
+import shlex
 import signal
 import sys
+import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, ParamSpec
 
 import click
 
+from saliency_stats import __version__
 from saliency_stats.errors import SaliencyStatsError
 
 Parameters = ParamSpec("Parameters")
 _STOPPED: Final = "\nsaliency-stats: stopped; nothing finished is lost, and the same command can be given again"
 _INTERRUPTED: Final = 130
+#: Characters of a message or a command that are shown.
+_LONGEST: Final = 500
 
 
 def reported(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
@@ -30,8 +36,39 @@ def reported(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
         except KeyboardInterrupt:
             click.echo(_STOPPED, err=True)
             sys.exit(_INTERRUPTED)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise  # click's own
+        except Exception as error:  # noqa: BLE001  (whatever it is, a person reads it)
+            click.secho(_unforeseen(error), err=True, fg="red")
+            sys.exit(1)
 
     return wrapped
+
+
+def typed() -> str:
+    """Return the command as it was typed."""
+    return shlex.join(["saliency-stats", *sys.argv[1:]])
+
+
+def _unforeseen(error: Exception) -> str:
+    """Say what no message was written for, and keep the traceback for whoever mends it."""
+    what = str(error).strip().split("\n")[0][:_LONGEST]
+    lines = [
+        f"saliency-stats: an error that was not foreseen: {type(error).__name__}{f': {what}' if what else ''}",
+        f"command: {typed()[:_LONGEST]}",
+        f"version: {__version__}",
+    ]
+    if isinstance(error, MemoryError):
+        lines.append("The memory was not enough: fewer --workers, a smaller saliency.batch_size or patches need less.")
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="saliency-stats-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
+        ) as file:
+            file.write("\n".join([*lines, "", *traceback.format_exception(error)]))
+        lines.append(f"traceback: {file.name}. What is finished stays; please report this with that file.")
+    except OSError as full:
+        lines += [f"traceback (it could not be written to a file: {full}):", *traceback.format_exception(error)]
+    return "\n".join(lines)
 
 
 @contextmanager

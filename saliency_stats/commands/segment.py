@@ -1,19 +1,23 @@
 """Segment images one by one and write what a pathologist, QuPath and Fiji can open."""
 
+import hashlib
 import json
 import math
-import struct
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import filelock
 import numpy as np
 import pandas as pd
 import tifffile
 from numpy.typing import NDArray
+from openslide import OpenSlide
 from PIL import Image as PillowImage
 
 from saliency_stats.cohort.image import read_rgb
+from saliency_stats.commands.pixel_size import MPP_RANGE, pixel_size
 from saliency_stats.compartments import (
     CompartmentParameters,
     NucleusFinder,
@@ -26,7 +30,8 @@ from saliency_stats.compartments import (
     to_codes,
     view_of,
 )
-from saliency_stats.errors import CompartmentError, PatchError, StudyError
+from saliency_stats.compartments.table import NUCLEUS_COLUMNS
+from saliency_stats.errors import CompartmentError, PatchError, StorageError, StudyError
 from saliency_stats.execution.device import choose
 from saliency_stats.execution.files import atomic, write_table, write_text
 from saliency_stats.execution.progress import Progress
@@ -34,19 +39,9 @@ from saliency_stats.report.geojson import feature_collection
 from saliency_stats.report.overlay import overlay
 from saliency_stats.vocabulary import COMPARTMENTS, NUCLEUS_FINDERS
 
-#: Outside of this no microscope made the image: 0.05 µm/px would be 200x, 10 is coarser than any nucleus.
-MPP_RANGE: Final = (0.05, 10.0)
 #: What is written for an image, after the stem of its name.
 ENDINGS: Final = ("_nuclei.tif", "_compartments.tif", ".geojson", "_overlay.png")
 TABLE: Final = "nuclei.csv"
-
-_TIFF_ENDINGS: Final = (".tif", ".tiff")
-#: µm in the units of TIFF's tag ResolutionUnit: inch and centimetre.
-_UNIT_UM: Final = {2: 25_400.0, 3: 10_000.0}
-#: How ImageJ and Fiji spell µm in a file's description.
-_IMAGEJ_UM: Final = ("um", "µm", "micron", "microns", "\\u00B5m")
-#: Pixels whose sides differ by more than this share are not square.
-_SQUARE: Final = 0.01
 
 
 class _Job(NamedTuple):
@@ -81,7 +76,8 @@ def segment_images(
     images
         8-bit RGB images: PNG, JPEG or TIFF.
     out
-        Folder, made if it is not there. Files of the same names are overwritten, others stay.
+        Folder, made if it is not there. Files of the same names are overwritten, others stay, and so do the rows of
+        ``nuclei.csv`` of other images: one call per image gives the same table as one call for all.
     mpp
         µm per pixel of all images; without it, what each TIFF says of itself.
     parameters
@@ -103,15 +99,17 @@ def segment_images(
     ------
     StudyError
         Before anything is computed: if two images would be written under one name, an output would replace an image,
-        or µm per pixel of an image is unknown or impossible; or if there is no such device.
+        one is a whole slide, or µm per pixel of an image is unknown or impossible; or if there is no such device.
     CompartmentError
         Before anything is computed: if the model that ``parameters.nuclei`` names cannot be loaded.
     PatchError
         After everything else is done: if images could not be segmented; the message lists them.
     StorageError
-        If a file cannot be written.
+        If a file cannot be written, or ``nuclei.csv`` is there and none of this version.
     """
     _check_names(images, out)
+    _check_slides(images)
+    _read_rows(out / TABLE)
     if mpp is not None:
         _check_mpp(mpp)
     jobs = [_Job(image, size, out / image.stem) for image, size in zip(images, _sizes(images, mpp, note), strict=True)]
@@ -130,12 +128,13 @@ def segment_images(
                     progress.say(failed[-1])
                 else:
                     tables.append(table)
-                    progress.say(_line(job, segmentation))
+                    if progress.bars:  # a log would hold a line for each of thousands
+                        progress.say(_line(job, segmentation))
                 bar.update(1)
     finally:
         # also if the disk is full or the user has had enough: the images that are done have their rows
         if tables:
-            write_table(out / TABLE, pd.concat(tables, ignore_index=True))
+            _write_rows(out / TABLE, pd.concat(tables, ignore_index=True), [job.image.name for job in jobs])
     if failed:
         raise PatchError(
             f"{len(failed)} of {len(jobs)} images could not be segmented"
@@ -164,46 +163,6 @@ def parameters_of(**chosen: Any) -> CompartmentParameters:
     return parameters
 
 
-def pixel_size(path: Path) -> float:
-    """Read µm per pixel from a TIFF's resolution tags, or as ImageJ and Fiji write it.
-
-    Returns
-    -------
-    float
-        µm per pixel; NaN for a broken TIFF, of which reading the image says what is wrong.
-
-    Raises
-    ------
-    PatchError
-        If the file does not say, or says what cannot be (screens' 72 dpi, for example, are 353 µm); the message says
-        which.
-    """
-    if path.suffix.lower() not in _TIFF_ENDINGS:
-        raise PatchError("only a TIFF tells its µm per pixel")
-    try:
-        with tifffile.TiffFile(path) as file:
-            tags = file.pages.first.tags
-            unit = int(tags.valueof(296, default=2))
-            unit_um = _UNIT_UM.get(unit)
-            if str((file.imagej_metadata or {}).get("unit", "")) in _IMAGEJ_UM:
-                unit_um = 1.0
-            found = [tags.valueof(code) for code in (282, 283)]
-    except (OSError, ArithmeticError, LookupError, TypeError, ValueError, struct.error, tifffile.TiffFileError):
-        return math.nan
-    # each is a fraction, pixels over units, with which a broken file may do as it likes
-    fractions = [value for value in found if isinstance(value, tuple) and len(value) == 2 and all(value)]  # noqa: PLR2004
-    if unit_um is None or len(fractions) < len(found):
-        raise PatchError("the TIFF has no resolution in inches, centimetres or µm")
-    x_um, y_um = (unit_um * units / pixels for pixels, units in fractions)
-    if not math.isclose(x_um, y_um, rel_tol=_SQUARE):
-        raise PatchError(f"its pixels are not square ({x_um:.4g} x {y_um:.4g} µm)")
-    low, high = MPP_RANGE
-    if not low <= x_um <= high:
-        raise PatchError(f"its resolution tags say {x_um:.4g} µm per pixel, which no microscope gives")
-    # tags hold whole numbers: 0.346 is written as the nearest fraction
-    return float(f"{x_um:.6g}")
-
-
 def _check_names(images: Sequence[Path], out: Path) -> None:
     stems: dict[str, Path] = {}
     for image in images:
@@ -222,6 +181,46 @@ def _check_names(images: Sequence[Path], out: Path) -> None:
                     f"the result of {image} would overwrite the image {replaced}; choose another folder with --out, "
                     "or leave out what is no image of tissue"
                 )
+
+
+def _check_slides(images: Sequence[Path]) -> None:
+    for image in images:
+        vendor = OpenSlide.detect_format(image) if image.is_file() else None
+        # a tiled TIFF without a vendor may well be a field that somebody exported
+        if vendor not in {None, "generic-tiff"}:
+            raise StudyError(
+                f"{image} is a whole-slide image ({vendor}), too large to be segmented at once. Export a region of it "
+                f"as TIFF or PNG (in QuPath: File > Export images), or list the slide in a study: "
+                f"saliency-stats init FOLDER --kind slides"
+            )
+
+
+def _read_rows(path: Path) -> pd.DataFrame:
+    """Read the rows that earlier calls left, every field as it is written; none where there is no table."""
+    columns = ["image", "mpp", *NUCLEUS_COLUMNS]
+    if not path.exists():
+        return pd.DataFrame(columns=columns)
+    try:
+        found = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise StorageError(
+            f"{path} cannot be read as a table ({error}); move it away, or choose another --out"
+        ) from error
+    if list(found.columns) != columns:
+        raise StorageError(
+            f"{path} is there and has other columns ({', '.join(map(str, found.columns[:5]))}, …) than the table of "
+            f"nuclei, to which rows are added; move it away, or choose another --out"
+        )
+    return found
+
+
+def _write_rows(path: Path, rows: pd.DataFrame, images: Sequence[str]) -> None:
+    """Put the rows of these images in the place of their old ones; the rows of others stay."""
+    # several calls may write into one folder at a time; the lock lies elsewhere, the folder holds results alone
+    name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+    with filelock.FileLock(Path(tempfile.gettempdir()) / f"saliency-stats-{name}.lock"):
+        before = _read_rows(path)
+        write_table(path, pd.concat([before[~before["image"].isin(images)], rows.astype(object)], ignore_index=True))
 
 
 def _check_mpp(mpp: float) -> None:

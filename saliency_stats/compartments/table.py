@@ -1,5 +1,7 @@
 """The nuclei of an image as a table (NumPy, SciPy and pandas)."""
 
+from typing import Final
+
 import numpy as np
 import pandas as pd
 from scipy.ndimage import distance_transform_edt, mean
@@ -9,6 +11,12 @@ from saliency_stats.compartments.segmentation import Segmentation
 from saliency_stats.errors import CompartmentError
 from saliency_stats.typing import FloatArray
 from saliency_stats.vocabulary import COMPARTMENTS
+
+#: Columns of the table of nuclei.
+NUCLEUS_COLUMNS: Final = (
+    *("nucleus_id", "y_um", "x_um", "area_um2", "probability", "haematoxylin_od", "eosin_od", "cytoplasm_area_um2"),
+    *("major_axis_um", "minor_axis_um", "eccentricity"),
+)
 
 
 def nuclei_table(segmentation: Segmentation, concentrations: FloatArray, mpp: float) -> pd.DataFrame:

@@ -3,10 +3,12 @@
 import signal
 import subprocess
 import sys
+import tempfile
 
 import click
 import pytest
 
+from saliency_stats import __version__
 from saliency_stats.cli.errors import reported, stopped_at_once
 from saliency_stats.errors import CohortError, StudyError
 
@@ -52,9 +54,62 @@ def test_an_interruption_is_said_on_stderr(capsys):
     assert capsys.readouterr() == ("", STOPPED)
 
 
-def test_any_other_error_comes_through():
-    with pytest.raises(ZeroDivisionError):
-        raising(ZeroDivisionError())()
+def test_an_error_that_nobody_foresaw_is_one_message_and_keeps_its_traceback(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/saliency-stats", "run", "my study.yaml"])
+    with pytest.raises(SystemExit) as stopped:
+        raising(KeyError("patch_id"))()
+    assert stopped.value.code == 1
+    (kept,) = tmp_path.iterdir()
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.split("\n") == [
+        "saliency-stats: an error that was not foreseen: KeyError: 'patch_id'",
+        "command: saliency-stats run 'my study.yaml'",
+        f"version: {__version__}",
+        f"traceback: {kept}. What is finished stays; please report this with that file.",
+        "",
+    ]
+    text = kept.read_text()
+    assert text.startswith(err[: err.index("traceback")])
+    assert "raise error" in text
+    assert text.endswith("KeyError: 'patch_id'\n")
+
+
+def test_a_long_or_empty_reason_is_shown_in_part(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["saliency-stats", "y" * 600])
+    with pytest.raises(SystemExit):
+        raising(ValueError("x" * 600 + "\nsecond line"))()
+    first, command, *_ = capsys.readouterr().err.split("\n")
+    assert first.endswith(f"ValueError: {'x' * 500}")
+    assert command == f"command: saliency-stats {'y' * 485}"
+    with pytest.raises(SystemExit):
+        raising(ValueError())()
+    assert capsys.readouterr().err.startswith("saliency-stats: an error that was not foreseen: ValueError\n")
+
+
+def test_where_no_file_can_be_written_the_traceback_is_shown(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    with pytest.raises(SystemExit):
+        raising(ValueError("odd"))()
+    err = capsys.readouterr().err
+    assert "traceback (it could not be written to a file: " in err
+    assert err.rstrip().endswith("ValueError: odd")
+
+
+def test_too_little_memory_comes_with_a_remedy(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for error, said in ((MemoryError("no 3 GB"), True), (ValueError("no"), False)):
+        with pytest.raises(SystemExit):
+            raising(error)()
+        assert ("fewer --workers, a smaller saliency.batch_size" in capsys.readouterr().err) == said
+
+
+@pytest.mark.parametrize("error", [click.UsageError("no"), click.exceptions.Exit(3), click.Abort(), BrokenPipeError()])
+def test_what_click_deals_with_comes_through(error):
+    with pytest.raises(type(error)):
+        raising(error)()
 
 
 def test_an_interrupted_process_ends_at_once_and_says_so():

@@ -2,8 +2,6 @@
 
 import json
 import sys
-from contextlib import nullcontext
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +11,8 @@ from PIL import Image
 
 from saliency_stats.cohort.phantom.phantom import Phantom
 from saliency_stats.commands import segment as module
-from saliency_stats.commands.segment import parameters_of, pixel_size, segment_images
+from saliency_stats.commands.pixel_size import pixel_size
+from saliency_stats.commands.segment import parameters_of, segment_images
 from saliency_stats.compartments import CompartmentParameters, estimate_stains, segment, to_codes
 from saliency_stats.errors import PatchError, StorageError, StudyError
 from saliency_stats.execution.progress import Progress
@@ -186,7 +185,6 @@ def tiff(path, **options):
 )
 def test_a_tiff_tells_its_pixel_size(tmp_path, options, mpp):
     path = tiff(tmp_path / "a.TIF", **options)
-    assert pixel_size(path) == mpp
     notes = []
     table = pd.read_csv(run([path], tmp_path / "out", mpp=None, note=notes.append))
     assert notes == [f"{mpp:g} µm per pixel, as the resolution of {path} says"]
@@ -219,63 +217,6 @@ def test_a_tiff_that_does_not_tell(tmp_path, options, reason):
     assert reason in str(caught.value)
     assert f"{other}: only a TIFF tells its µm per pixel" in str(caught.value)
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize(("mpp", "sound"), [(0.05, True), (0.0499, False), (10.0, True), (10.01, False)], ids=str)
-def test_the_ends_of_what_a_microscope_gives(tmp_path, mpp, sound):
-    path = tiff(tmp_path / "a.tif", resolution=(10_000 / mpp, 10_000 / mpp), resolutionunit="CENTIMETER")
-    if sound:
-        assert pixel_size(path) == mpp
-        module._check_mpp(mpp)
-    else:
-        with pytest.raises(PatchError, match=f"say {mpp:.4g} µm per pixel, which no microscope gives"):
-            pixel_size(path)
-
-
-@pytest.mark.parametrize(("x", "square"), [(20_150, True), (19_850, True), (20_300, False), (19_700, False)])
-def test_sides_may_differ_by_a_hundredth(tmp_path, x, square):
-    path = tiff(tmp_path / "a.tif", resolution=(x, 20_000), resolutionunit="CENTIMETER")
-    if square:
-        assert pixel_size(path) == pytest.approx(10_000 / x, rel=1e-5)
-    else:
-        with pytest.raises(PatchError, match="not square"):
-            pixel_size(path)
-
-
-class Tags(dict):
-    """Stands for the tags of a TIFF."""
-
-    def valueof(self, code, default=None):
-        return self.get(code, default)
-
-
-@pytest.mark.parametrize(
-    ("tags", "mpp"),
-    [
-        ({282: (20_000, 1), 283: (20_000, 1), 296: 3}, 0.5),
-        ({282: (40_000, 2), 283: (40_000, 2), 296: 3}, 0.5),
-        # inches unless it says otherwise
-        ({282: (101_600, 1), 283: (101_600, 1)}, 0.25),
-        ({296: 3}, None),
-        ({282: (20_000, 1), 296: 3}, None),
-        ({282: (0, 1), 283: (0, 1), 296: 3}, None),
-        ({282: (20_000, 0), 283: (20_000, 0), 296: 3}, None),
-        ({282: (20_000, 1, 1), 283: (20_000, 1, 1), 296: 3}, None),
-        ({282: 20_000, 283: 20_000, 296: 3}, None),
-        ({282: (20_000, 1), 283: (20_000, 1), 296: 1}, None),
-    ],
-)
-def test_a_resolution_is_two_fractions_and_a_length(monkeypatch, tmp_path, tags, mpp):
-    class File:
-        pages = SimpleNamespace(first=SimpleNamespace(tags=Tags(tags)))
-        imagej_metadata = None
-
-    monkeypatch.setattr(module.tifffile, "TiffFile", lambda _: nullcontext(File))
-    if mpp is None:
-        with pytest.raises(PatchError, match="the TIFF has no resolution in inches, centimetres or µm"):
-            pixel_size(tmp_path / "a.tiff")
-    else:
-        assert pixel_size(tmp_path / "a.tiff") == mpp
 
 
 def test_several_tiffs_of_one_scale_are_one_note(tmp_path):
@@ -350,10 +291,63 @@ def test_broken_tiffs_do_not_pass_for_tiffs_without_a_scale(tmp_path):
 
 
 def test_if_none_can_be_used_an_older_table_stays(tmp_path):
-    (tmp_path / "nuclei.csv").write_text("old")
+    table = run([saved(tmp_path / "a.png")], tmp_path / "out")
+    before = table.read_bytes()
     with pytest.raises(PatchError, match="1 of 1 images could not be segmented:\n"):
-        run([tmp_path / "gone.png"], tmp_path)
-    assert (tmp_path / "nuclei.csv").read_text() == "old"
+        run([tmp_path / "gone.png"], tmp_path / "out")
+    assert table.read_bytes() == before
+
+
+# --- several calls into one folder --------------------------------------------------------------------
+
+
+def test_one_call_for_each_image_gives_the_table_of_one_call_for_all(tmp_path, done):
+    images, _, table = done
+    for image in images:
+        last = run([image], tmp_path)
+    assert last.read_bytes() == table.read_bytes()
+
+
+def test_an_image_that_is_segmented_again_has_its_new_rows_alone(tmp_path):
+    first, second = saved(tmp_path / "a.png"), saved(tmp_path / "b.png", tissue(1))
+    table = run([first, second], tmp_path / "out")
+    rows = pd.read_csv(table)
+    run([first], tmp_path / "out", mpp=0.4)
+    again = pd.read_csv(table)
+    kept, new = again[again["image"] == "b.png"], again[again["image"] == "a.png"]
+    pd.testing.assert_frame_equal(kept.reset_index(drop=True), rows[rows["image"] == "b.png"].reset_index(drop=True))
+    assert len(new)
+    assert (new["mpp"] == 0.4).all()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"image,mpp\na,1\n", r"nuclei\.csv is there and has other columns \(image, mpp, …\).*move it away"),
+        (b"", r"nuclei\.csv cannot be read as a table"),
+        (b"\xff\xfe\x00", r"nuclei\.csv cannot be read as a table"),
+    ],
+)
+def test_a_table_that_is_none_of_ours_is_not_written_over(tmp_path, content, message):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "nuclei.csv").write_bytes(content)
+    with pytest.raises(StorageError, match=message):
+        run([saved(tmp_path / "a.png")], tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["nuclei.csv"]
+    assert (tmp_path / "out" / "nuclei.csv").read_bytes() == content
+
+
+def test_of_a_slide_it_is_said_what_to_do(tmp_path, monkeypatch):
+    path = saved(tmp_path / "a.tif")
+    for vendor, refused in (("aperio", True), ("generic-tiff", False), (None, False)):
+        monkeypatch.setattr(module.OpenSlide, "detect_format", lambda _, vendor=vendor: vendor)
+        if refused:
+            with pytest.raises(
+                StudyError, match=r"a\.tif is a whole-slide image \(aperio\).*init FOLDER"
+            ):
+                run([path], tmp_path / "out")
+        else:
+            run([path], tmp_path / "out")
 
 
 def test_a_disk_that_fails_stops_and_keeps_what_is_done(tmp_path):
