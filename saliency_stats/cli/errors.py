@@ -38,9 +38,9 @@ def reported(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
             sys.exit(_INTERRUPTED)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise  # click's own
-        except Exception as error:  # noqa: BLE001  (whatever it is, a person reads it)
+        except Exception as error:
             click.secho(_unforeseen(error), err=True, fg="red")
-            sys.exit(1)
+            raise SystemExit(1) from error
 
     return wrapped
 

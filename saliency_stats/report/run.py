@@ -18,7 +18,7 @@ from saliency_stats.execution.store import Store
 from saliency_stats.report import queries
 from saliency_stats.report.words import model_words
 from saliency_stats.settings import StudySettings
-from saliency_stats.statistics import PRIMARY, Population, learned_flags, patch_values, primary_population, unit_of
+from saliency_stats.statistics import PRIMARY, Population, learned_flags, patch_values, primary_population
 from saliency_stats.vocabulary import LABELS, NO_REDUCTION, PATCH_KEY, TRAINED
 
 NOT_RECORDED: Final = "not recorded"
@@ -268,8 +268,7 @@ class Run:
     @cached_property
     def unit(self) -> Literal["slide", "patient"]:
         """The unit of inference, what ``auto`` stands for included."""
-        wanted = self.settings.statistics.unit
-        return unit_of(self.patches, self.evaluation_split) if wanted == "auto" else wanted
+        return self.settings.unit_in(self.patches)
 
     @property
     def unit_column(self) -> str:

@@ -2,10 +2,13 @@
 
 import math
 import re
-from collections.abc import Iterable
 from typing import Any, Final
 
+from saliency_stats.statistics.sentences import listed
 from saliency_stats.vocabulary import TRAINED
+
+#: Returns "a, b and c": one way to list, in the verdict and beside the figures.
+listing: Final = listed
 
 DASH: Final = "\N{EN DASH}"
 MINUS: Final = "\N{MINUS SIGN}"
@@ -132,12 +135,6 @@ def count(n: float, singular: str) -> str:
 def whole(n: float) -> str:
     """Return a count with its thousands set apart."""
     return f"{int(n):,}" if math.isfinite(n) else NONE
-
-
-def listing(words: Iterable[str]) -> str:
-    """Return "a, b and c"."""
-    found = list(words)
-    return found[0] if len(found) == 1 else f"{', '.join(found[:-1])} and {found[-1]}" if found else "none"
 
 
 def shorten(text: str, length: int) -> str:

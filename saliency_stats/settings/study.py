@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import pandas as pd
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from saliency_stats.errors import StatisticsError, StudyError
@@ -12,7 +13,7 @@ from saliency_stats.seeds import derive
 from saliency_stats.settings import yaml_text
 from saliency_stats.settings.cohort import COHORT_KINDS, PatchesSection, PhantomSection, Section, SlidesSection
 from saliency_stats.settings.maps import CausalSection, MultiverseSection, SaliencySection
-from saliency_stats.statistics import FAMILIES, StatisticsParameters, check_families
+from saliency_stats.statistics import FAMILIES, StatisticsParameters, check_families, unit_of
 from saliency_stats.statistics.models.checks import MAX_ALPHA
 from saliency_stats.statistics.parameters import MIN_DRAWS, MIN_UNITS
 from saliency_stats.vocabulary import NUCLEUS_FINDERS
@@ -117,8 +118,13 @@ class StudySettings(Section):
         self._check_multiverse()
         return self
 
+    def unit_in(self, patches: pd.DataFrame) -> Literal["slide", "patient"]:
+        """Name the unit of inference in a cohort of these patches, the study's own or what ``auto`` stands for."""
+        wanted = self.statistics.unit
+        return unit_of(patches, self.cohort.evaluation_split) if wanted == "auto" else wanted
+
     def statistics_parameters(self, unit: Literal["slide", "patient"]) -> StatisticsParameters:
-        """Say how contrasts are tested over this unit: the study's own, or what ``auto`` stands for in its cohort."""
+        """Say how contrasts are tested over this unit, see :meth:`unit_in`."""
         return StatisticsParameters(
             **self.statistics.model_dump() | {"unit": unit},
             min_confidence=self.saliency.min_confidence,

@@ -9,6 +9,7 @@ import pandas as pd
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.models.checks import require_columns
+from saliency_stats.typing import BoolArray, Float64Array
 from saliency_stats.vocabulary import LABELS, PATCH_KEY, TRAINED
 
 #: Why a network that learned nothing has no findings.
@@ -32,6 +33,11 @@ class Population:
     patches: pd.DataFrame
     unsure: pd.DataFrame
     counts: pd.DataFrame
+
+
+def true_class_probability(p_malignant: Float64Array, is_malignant: BoolArray) -> Float64Array:
+    """Return the probability that a classifier gives the true class of each patch."""
+    return np.asarray(np.where(is_malignant, p_malignant, 1.0 - p_malignant))
 
 
 def primary_population(
@@ -79,7 +85,7 @@ def primary_population(
 
     benign, malignant = LABELS
     is_malignant = (rows["predicted"] == malignant).to_numpy(dtype=bool) == correct
-    p_true = np.where(is_malignant, p_malignant, 1 - p_malignant)
+    p_true = true_class_probability(p_malignant, is_malignant)
     judged = rows[list(PATCH_KEY)].assign(
         label=np.where(is_malignant, malignant, benign),
         evaluated=1,

@@ -1,6 +1,6 @@
 """A verdict in words: numbers and names, one sentence or two for a hypothesis, and one sentence over all of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any, Final
 
@@ -87,9 +87,10 @@ def split_words(settings: StatisticsParameters) -> str:
     return _SPLITS[settings.evaluation_split]
 
 
-def listed(items: list[str]) -> str:
-    """Return "a", "a and b", "a, b and c"."""
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+def listed(words: Iterable[str]) -> str:
+    """Return "a", "a and b", "a, b and c"; "none" of nothing."""
+    found = list(words)
+    return found[0] if len(found) == 1 else f"{', '.join(found[:-1])} and {found[-1]}" if found else "none"
 
 
 def density_words(estimate: float) -> str:

@@ -14,6 +14,7 @@ from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store
 from saliency_stats.measurement.batch import Batch
 from saliency_stats.measurement.measure import Measurement
+from saliency_stats.statistics.selection import true_class_probability
 from saliency_stats.vocabulary import PATCH_KEY
 
 _COLUMNS: Final = (
@@ -64,7 +65,7 @@ def choose_examples(table: pd.DataFrame, judged: pd.DataFrame, predictions: pd.D
         )
     )
     malignant = chosen["label"] == "malignant"
-    chosen["p_true"] = chosen["p_malignant"].where(malignant, 1.0 - chosen["p_malignant"])
+    chosen["p_true"] = true_class_probability(chosen["p_malignant"].to_numpy(), malignant.to_numpy())
     # probabilities tie at 1; the margin between the logits does not
     margin = chosen["logit_malignant"] - chosen["logit_benign"]
     chosen["margin"] = margin.where(malignant, -margin)

@@ -12,7 +12,6 @@ from saliency_stats.errors import CohortError, SaliencyStatsError
 from saliency_stats.execution.progress import Progress
 from saliency_stats.report.words import count
 from saliency_stats.settings.study import StudySettings
-from saliency_stats.statistics import unit_of
 from saliency_stats.statistics.resampling import units_needed
 from saliency_stats.study import parameters
 
@@ -42,7 +41,7 @@ def found_lines(table: pd.DataFrame, slides: pd.DataFrame | None) -> list[str]:
         excluded = slides[slides["status"] != USED]
         if len(excluded):
             lines += [f"excluded slides, {len(excluded)} of {len(slides)}:", *_lines(excluded, "slide_id")]
-        noted = slides[slides["notes"].fillna("") != ""]
+        noted = slides[slides["notes"].astype(object).fillna("") != ""]
         if len(noted):
             lines += ["notes of slides:", *_lines(noted.assign(status=noted["notes"]), "slide_id")]
     excluded = table[table["status"] != USED]
@@ -81,7 +80,7 @@ def obstacles(settings: StudySettings, table: pd.DataFrame, slides: pd.DataFrame
 
 def remarks(settings: StudySettings, table: pd.DataFrame) -> list[str]:
     """Say what the study can run without, and its reader should know beforehand."""
-    judged, unit, section = _judged(settings, table), unit_in(settings, table), settings.statistics
+    judged, unit, section = _judged(settings, table), settings.unit_in(table), settings.statistics
     if judged.empty:
         return []
     if (judged[f"{unit}_id"] == "").all():
@@ -101,19 +100,13 @@ def remarks(settings: StudySettings, table: pd.DataFrame) -> list[str]:
     return [text]
 
 
-def unit_in(settings: StudySettings, table: pd.DataFrame) -> str:
-    """Name the unit of inference in this cohort, ``slide`` or ``patient``."""
-    wanted = settings.statistics.unit
-    return unit_of(table, settings.cohort.evaluation_split) if wanted == "auto" else wanted
-
-
 def _judged(settings: StudySettings, table: pd.DataFrame) -> pd.DataFrame:
     return table[(table["status"] == USED) & (table["split"] == settings.cohort.evaluation_split)]
 
 
 def _unnamed(settings: StudySettings, table: pd.DataFrame) -> Iterator[str]:
     """Refuse a cohort of which only a part names its units: what a test then stood for nobody could say."""
-    judged, unit = _judged(settings, table), unit_in(settings, table)
+    judged, unit = _judged(settings, table), settings.unit_in(table)
     unnamed = judged[judged[f"{unit}_id"] == ""]
     if settings.statistics.assume_independent or not 0 < len(unnamed) < len(judged):
         return

@@ -213,7 +213,10 @@ def test_a_table_that_is_not_there_is_a_wrong_study(tmp_path):
 
 def test_a_finding_about_the_data(tmp_path):
     path = patch_study(tmp_path, ["benign"] * 6)
-    message = refused(1, "check", path)
+    result = call("check", path)
+    assert result.exit_code == 1
+    assert result.stdout.startswith("study phantom: 6 of 6 patches can be used\n")
+    message = result.stderr
     assert "every one of the 6 usable patches is 'benign', none is 'malignant'" in message
     table = tmp_path / "patches.csv"
     table.write_text(table.read_text().replace("3.png,benign", "3.png,bening"))
@@ -262,12 +265,17 @@ def test_an_error_of_the_package_is_one_message_and_a_status(monkeypatch, error,
     assert refused(status, "run") == "saliency-stats: a\n"
 
 
-def test_a_fault_of_the_program_is_not_dressed_up(monkeypatch):
+def test_a_fault_of_the_program_is_not_dressed_up(monkeypatch, tmp_path):
     def fail(*_):
         raise ZeroDivisionError
 
     monkeypatch.setattr("saliency_stats.settings.load", fail)
-    assert isinstance(call("run").exception, ZeroDivisionError)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    result = call("run")
+    assert isinstance(result.exception.__cause__, ZeroDivisionError)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "an error that was not foreseen: ZeroDivisionError" in result.stderr
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_interrupted(monkeypatch):
@@ -293,8 +301,18 @@ def test_init_writes_a_study_and_names_its_files(tmp_path):
     assert sorted(result.stdout.split()) == [str(tmp_path / "study" / name) for name in ("patches.csv", "study.yaml")]
     assert "exists already and is not overwritten" in refused(1, "init", tmp_path / "study")
     # the example names images that are not there; each is excluded, so nothing is left
-    message = refused(1, "check", tmp_path / "study" / "study.yaml")
-    assert "none of the 3 patches can be used (3 × excluded: the image file is missing)" in message
+    result = call("check", tmp_path / "study" / "study.yaml", "--set", "classifier.weights=none")
+    assert result.exit_code == 1
+    assert "none of the 3 patches can be used (3 × excluded: the image file is missing)" in result.stderr
+
+
+def test_the_example_of_slides_can_be_checked_at_once(tmp_path):
+    call("init", tmp_path, "--kind", "slides")
+    result = call("check", tmp_path / "study.yaml", "--set", "classifier.weights=none")
+    assert result.exit_code == 1
+    assert "none of the 2 slides can be used (normal_001: slide 'normal_001': there is no file" in result.stderr
+    assert "tumor_001: slide 'tumor_001': there is no file" in result.stderr
+    assert "excluded slides, 2 of 2:\n      1  normal_001: " in result.stdout
 
 
 def test_init_can_write_the_built_in_study(tmp_path):
@@ -307,12 +325,12 @@ def test_check_prints_what_the_preview_says_of_the_study_as_set(monkeypatch, tmp
 
     def preview(settings, device):
         seen.append((settings.name, settings.cohort.signal, device))
-        return "12 patches"
+        return iter(["12 patches", "", "10 min"])
 
     monkeypatch.setattr("saliency_stats.commands.check.preview", preview)
     (tmp_path / "study.yaml").write_text("name: mine")
     result = call("check", tmp_path / "study.yaml", "--set", "cohort.signal=none", "--device", "cpu")
-    assert (result.exit_code, result.stdout, result.stderr) == (0, "12 patches\n", "")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "12 patches\n\n10 min\n", "")
     assert seen == [("mine", "none", "cpu")]
 
 

@@ -342,9 +342,7 @@ def test_of_a_slide_it_is_said_what_to_do(tmp_path, monkeypatch):
     for vendor, refused in (("aperio", True), ("generic-tiff", False), (None, False)):
         monkeypatch.setattr(module.OpenSlide, "detect_format", lambda _, vendor=vendor: vendor)
         if refused:
-            with pytest.raises(
-                StudyError, match=r"a\.tif is a whole-slide image \(aperio\).*init FOLDER"
-            ):
+            with pytest.raises(StudyError, match=r"a\.tif is a whole-slide image \(aperio\).*init FOLDER"):
                 run([path], tmp_path / "out")
         else:
             run([path], tmp_path / "out")

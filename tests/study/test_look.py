@@ -9,7 +9,7 @@ from saliency_stats.errors import ClassifierError, CohortError, CompartmentError
 from saliency_stats.settings import load
 from saliency_stats.study import look as module
 from saliency_stats.study import parameters
-from saliency_stats.study.look import found_lines, obstacles, refuse, remarks, unit_in
+from saliency_stats.study.look import found_lines, obstacles, refuse, remarks
 
 
 def patches(slides=7, per_slide=2):
@@ -194,8 +194,8 @@ def test_of_nothing_judged_nothing_is_remarked():
 
 def test_the_unit_is_the_studys_or_what_auto_stands_for():
     table = patches().assign(patient_id="P")
-    assert unit_in(load(None), table) == "patient"
-    assert unit_in(load(None, ("statistics.unit=slide",)), table) == "slide"
-    assert unit_in(load(None), patches()) == "slide"
+    assert load(None).unit_in(table) == "patient"
+    assert load(None, ("statistics.unit=slide",)).unit_in(table) == "slide"
+    assert load(None).unit_in(patches()) == "slide"
     (found,) = remarks(load(None), table)
     assert "with 1 patient (benign, 20×), 1 patient (malignant, 20×)" in found
