@@ -10,7 +10,7 @@ from saliency_stats.saliency.controls import control_of
 from saliency_stats.saliency.custom import is_custom
 from saliency_stats.saliency.methods import method_of
 from saliency_stats.settings import StudySettings
-from saliency_stats.settings.study import nearest
+from saliency_stats.settings.faults import nearest
 from saliency_stats.statistics import primary_tests
 from saliency_stats.vocabulary import NUCLEUS_FINDERS
 

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from saliency_stats.errors import StudyError
 from saliency_stats.seeds import derive
 from saliency_stats.settings.cohort import COHORT_KINDS
+from saliency_stats.settings.faults import keys_of
 from saliency_stats.settings.study import (
     ClassifierSection,
     PatchesSection,
     PhantomSection,
     Section,
     StudySettings,
-    _keys,
     dump,
     load,
     parse,
@@ -128,7 +128,7 @@ phantom cohort.fractions.test [0, 1) 0.4
 phantom cohort.min_tissue [0, 1] 0.05
 phantom cohort.min_light [0, 1] 0.18
 phantom cohort.min_focus [0, 1] 0.28
-phantom cohort.cache_mb [0, inf) 1024
+phantom cohort.cache_mb [0, 1048576] 1024
 phantom cohort.slides [3, 100000] 24
 phantom cohort.patches_per_slide [2, 100000] 24
 phantom cohort.size_px [32, 4096] 128
@@ -141,12 +141,12 @@ slides cohort.fractions.test [0, 1) 0.4
 slides cohort.min_tissue [0, 1] 0.05
 slides cohort.min_light [0, 1] 0.18
 slides cohort.min_focus [0, 1] 0.28
-slides cohort.cache_mb [0, inf) 1024
+slides cohort.cache_mb [0, 1048576] 1024
 slides cohort.size_px [32, 2048] 256
 slides cohort.patches_per_slide [1, 100000] 50
-slides cohort.spacing_um (0, inf) none
+slides cohort.spacing_um (0, 100000] none
 slides cohort.min_place_tissue [0, 1] 0.5
-slides cohort.central_um (0, inf) none
+slides cohort.central_um (0, 100000] none
 slides cohort.min_tumour (0, 1] 0.75
 slides cohort.max_tumour [0, 1) 0
 patches cohort.fractions.train (0, 1) 0.5
@@ -155,7 +155,7 @@ patches cohort.fractions.test [0, 1) 0.4
 patches cohort.min_tissue [0, 1] 0.05
 patches cohort.min_light [0, 1] 0.18
 patches cohort.min_focus [0, 1] 0.28
-patches cohort.cache_mb [0, inf) 1024
+patches cohort.cache_mb [0, 1048576] 1024
 patches cohort.mpp [0.05, 20] none
 phantom classifier.epochs [1, 10000] 12
 phantom classifier.batch_size [2, 4096] 32
@@ -170,14 +170,14 @@ phantom saliency.batch_size [1, 1024] 32
 phantom compartments.segmentation_mpp [0.1, 2] 0.5
 phantom compartments.cytoplasm_um [0.5, 50] 15
 phantom compartments.min_area [0, 1) 0.02
-phantom compartments.stain_patches [1, inf) 64
-phantom causal.patches_per_class [0, inf) 6
+phantom compartments.stain_patches [1, 4096] 64
+phantom causal.patches_per_class [0, 100000] 6
 phantom causal.curve_steps [0, 50] 0
 phantom statistics.alpha (0, 0.5) 0.05
-phantom statistics.bootstrap_draws [2000, inf) 9999
-phantom statistics.equivalence_margin (0, inf) 0.1
-phantom statistics.min_slides [2, inf) 3
-phantom statistics.reference_magnification (0, inf) 20
+phantom statistics.bootstrap_draws [2000, 1000000] 9999
+phantom statistics.equivalence_margin (0, 10] 0.1
+phantom statistics.min_slides [2, 100000] 3
+phantom statistics.reference_magnification (0, 200] 20
 phantom report.examples [1, 20] 3
 """
 
@@ -255,7 +255,7 @@ def test_an_unknown_kind_of_cohort_is_blamed_before_its_keys(tmp_path, kind, hin
     assert f"cohort.kind is '{kind}'. {hint}" in message
 
 
-@pytest.mark.parametrize("key", sorted({key for key in _keys(StudySettings) if "." in key}))
+@pytest.mark.parametrize("key", sorted({key for key in keys_of(StudySettings) if "." in key}))
 def test_every_key_with_a_letter_missing_finds_its_way_back(key):
     section, _, name = key.rpartition(".")
     typo = f"{section}.{name[:-1]}" if len(name) > 3 else f"{section}.{name}{name[-1]}"
@@ -278,7 +278,7 @@ def test_every_key_with_a_letter_missing_finds_its_way_back(key):
         ("classifier: 5", "classifier: "),
         ("cohort: [1]", "cohort: "),
         ("controls: randomised", "controls: Input should be a valid list (found 'randomised')"),
-        ("controls: [randomised, randomised]", "controls names a control twice"),
+        ("controls: [randomised, randomised]", "controls: 'randomised' stands there twice"),
         ("saliency: {methods: []}", "saliency.methods: "),
         ("cohort: {kind: patches}", "cohort.table: Field required"),
         ("cohort: {fractions: {train: 0.6}}", "cohort.fractions: the fractions add up to 1.1; expected 1"),
