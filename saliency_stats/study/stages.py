@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from saliency_stats.classifier.densenet import weight_notes
 from saliency_stats.cohort.inspection import inspect
 from saliency_stats.cohort.patch import USED
 from saliency_stats.cohort.slides.cohort import SlideCohort
@@ -158,6 +159,13 @@ class Stages:
     def weight_hashes(self) -> dict[str, str]:
         """Hashes of the trained networks."""
         return {path.name: sha256(path) for path in sorted((self.store.folder / "weights").glob("*.safetensors"))}
+
+    def weight_notes(self) -> dict[str, list[str]]:
+        """Say in what respects files of weights, from which the networks started, were not used as they are."""
+        notes = {
+            path.name: weight_notes(path) for path in sorted((self.store.folder / "weights").glob("*.safetensors"))
+        }
+        return {name: lines for name, lines in notes.items() if lines}
 
     def _measurement(self, table: pd.DataFrame, at: list[float], stains: dict[str, Stains]) -> Measurement:
         """Put together what measures a batch of patches at these magnifications."""
