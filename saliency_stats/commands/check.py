@@ -19,6 +19,7 @@ from saliency_stats.saliency import logits_and_gradient
 from saliency_stats.saliency.methods import cost_of, method_of
 from saliency_stats.settings.study import StudySettings
 from saliency_stats.study import parameters
+from saliency_stats.study.memory import check_batches
 
 _TRIAL = 8
 
@@ -44,6 +45,7 @@ def preview(settings: StudySettings, device: str = "auto") -> str:
     table = with_splits(table, **parameters.split_fractions(settings))
     used = table["status"] == USED
     check_splits(table, settings.cohort.evaluation_split)
+    check_batches(settings, table[used], chosen)
     lines = [f"study {settings.name}: {int(used.sum())} of {len(table)} patches can be used", "", _counts(table[used])]
     if (~used).any():
         reasons = table.loc[~used, "status"].value_counts()

@@ -115,7 +115,7 @@ class SlidesSection(CohortBase):
     kind: Literal["slides"]
     table: Path
     size_px: int = Field(default=256, ge=32, le=2048)
-    magnifications: list[Magnification] = Field(default=[5.0, 10.0, 20.0, 40.0], min_length=1)
+    magnifications: list[Magnification] = Field(default=[5.0, 10.0, 20.0, 40.0], min_length=1, max_length=50)
     patches_per_slide: int = Field(default=50, ge=1, le=100_000)
     sampling: Literal["poisson", "grid"] = "poisson"
     spacing_um: float | None = Field(default=None, gt=0, le=100_000)

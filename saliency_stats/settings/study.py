@@ -1,6 +1,7 @@
 """The study file: every key, its default, its range. Unknown keys are refused by name."""
 
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -11,7 +12,7 @@ from saliency_stats.seeds import derive
 from saliency_stats.settings import yaml_text
 from saliency_stats.settings.cohort import COHORT_KINDS, PatchesSection, PhantomSection, Section, SlidesSection
 from saliency_stats.settings.faults import Assigned, Fault, is_section, known_part, nearest, said, value_faults
-from saliency_stats.settings.maps import CausalSection, MultiverseSection, SaliencySection
+from saliency_stats.settings.maps import MAX_NAMES, CausalSection, MultiverseSection, SaliencySection
 from saliency_stats.settings.paths import anchored
 from saliency_stats.settings.typed import once
 from saliency_stats.statistics import FAMILIES, StatisticsParameters, check_families
@@ -79,15 +80,15 @@ class StatisticsSection(Section):
     @field_validator("families")
     @classmethod
     def _declared(cls, value: dict[str, list[str]]) -> dict[str, list[str]]:
-        unknown = [
+        unknown = (
             f"{shortened(family, 60)}: there is no contrast {shown(name)}. "
             f"{nearest(name, HYPOTHESES, 'Expected one of ' + ', '.join(HYPOTHESES))}"
             for family, members in value.items()
             for name in members
             if name not in HYPOTHESES
-        ]
-        if unknown:
-            raise ValueError("; ".join(unknown[:10]))
+        )
+        if some := list(islice(unknown, 10)):
+            raise ValueError("; ".join(some))
         try:
             check_families(value)
         except StatisticsError as error:
@@ -110,7 +111,7 @@ class StudySettings(Section):
     classifier: ClassifierSection = ClassifierSection()
     saliency: SaliencySection = SaliencySection()
     compartments: CompartmentsSection = CompartmentsSection()
-    controls: list[str] = Field(default=["randomised", "sobel", "haematoxylin", "eosin", "shift"])
+    controls: list[str] = Field(default=["randomised", "sobel", "haematoxylin", "eosin", "shift"], max_length=MAX_NAMES)
     causal: CausalSection = CausalSection()
     multiverse: MultiverseSection = MultiverseSection()
     statistics: StatisticsSection = StatisticsSection()
@@ -243,16 +244,17 @@ def _assigned(assignments: tuple[str, ...]) -> tuple[dict[str, Any], Assigned]:
     wrong = []
     for assignment in assignments:
         try:
-            steps, value = yaml_text.assign(override, assignment)
+            steps, value = yaml_text.assign({}, assignment)
+            if is_section(StudySettings, steps) and not isinstance(value, dict):
+                key = ".".join(steps)
+                raise StudyError(
+                    f"--set {shown(assignment)}: {key} is a section (found {shown(value)}); expected one of its keys, "
+                    f"as in --set {key}.KEY=VALUE"
+                )
+            yaml_text.assign(override, assignment)
         except StudyError as error:
             wrong.append(str(error))
             continue
-        if is_section(StudySettings, steps) and not isinstance(value, dict):
-            key = ".".join(steps)
-            wrong.append(
-                f"--set {shown(assignment)}: {key} is a section (found {shown(value)}); expected one of its keys, as "
-                f"in --set {key}.KEY=VALUE"
-            )
         assigned |= dict.fromkeys(_leaves(tuple(steps), value), assignment)
     if wrong:
         raise StudyError(listed(wrong))

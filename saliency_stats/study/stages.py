@@ -30,6 +30,7 @@ from saliency_stats.settings.study import StudySettings
 from saliency_stats.study import parameters
 from saliency_stats.study.conclusions import conclude
 from saliency_stats.study.examples import choose_examples, write_examples
+from saliency_stats.study.memory import check_batches
 from saliency_stats.study.training import train_networks
 from saliency_stats.vocabulary import TRAINED
 
@@ -94,7 +95,9 @@ class Stages:
         if excluded:
             self._progress.say(f"{excluded} of {len(table)} patches are excluded; patches.csv says why")
         check_splits(table, self.settings.cohort.evaluation_split)
-        self.store.check_space(parameters.needed_bytes(self.settings, table[table["status"] == USED]))
+        used = table[table["status"] == USED]
+        check_batches(self.settings, used, self.device)
+        self.store.check_space(parameters.needed_bytes(self.settings, used))
         table["stain_group"] = parameters.stain_groups(table)
         return table
 

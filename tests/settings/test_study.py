@@ -412,6 +412,72 @@ def test_the_defaults_are_those_of_the_rooms():
     assert given_phantom == Phantom()
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("seed: yes", "seed: Input should be a valid integer (found 'yes')"),
+        ("seed: 0123", "(found '0123')"),
+        ("seed: 1:30", "(found '1:30')"),
+        ("seed: 1_000", "(found '1_000')"),
+        ("seed: true", "(found True)"),
+        ("seed: '3'", "(found '3')"),
+        ("cohort: {mpp: on}", "cohort.mpp: Input should be a valid number (found 'on')"),
+        ("saliency: {scores: 1}", "saliency.scores: Input should be a valid boolean, true or false (found 1)"),
+        ("multiverse: {min_confidence: [0.5, yes]}", "multiverse.min_confidence: 1: Input should be a valid number"),
+        ("statistics: {bootstrap_draws: 1e12}", "less than or equal to 1000000 (found 1000000000000.0)"),
+        ("statistics: {bootstrap_draws: 1e400}", "finite number (found inf)"),
+        ("name: " + "a" * 101, "name: String should have at most 100 characters"),
+        ("classifier: {weights: ''}", "classifier.weights: String should have at least 1 character"),
+        ("cohort: {kind: patches, table: ''}", "cohort.table: is empty; expected the path of a file"),
+        ("multiverse: {methods: [a, a]}", "multiverse.methods: 'a' stands there twice"),
+        ("multiverse: {reductions: [a, a]}", "multiverse.reductions: 'a' stands there twice"),
+        ("multiverse: {segmentations: [a, a]}", "multiverse.segmentations: 'a' stands there twice"),
+        ("multiverse: {min_confidence: [0.5, 0.5]}", "multiverse.min_confidence: 0.5 stands there twice"),
+        ("causal: {replacements: [blur, blur]}", "causal.replacements: 'blur' stands there twice"),
+        ("cohort: {kind: slides, table: a, magnifications: [10, 10.0]}", "cohort.magnifications: 10.0 stands there"),
+        ("classifier: {weights: imagenet, trainable: none}", "needs weights with two classes (found 1000"),
+    ],
+)
+def test_what_was_typed_is_taken_or_refused(tmp_path, text, found):
+    assert found in refused(study_file(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "key", ["saliency.methods", "saliency.more_reductions", "controls", "multiverse.segmentations"]
+)
+def test_lists_of_names_have_an_end(key):
+    names = [f"n{number}" for number in range(101)]
+    assert f"{key}: List should have at most 100 items" in refused(None, f"{key}=[{', '.join(names)}]")
+    load(None, (f"{key}=[{', '.join(names[:100])}]",))
+
+
+def test_what_was_typed_stays_what_it_is():
+    settings = load(None, ("seed=1e3", "name=yes", "saliency.scores=yes", "saliency.keep=OFF", "name=2026-02-31"))
+    assert (settings.seed, settings.name) == (1000, "2026-02-31")
+    assert settings.saliency.scores
+    assert not settings.saliency.keep
+
+
+def test_phantoms_are_counted_before_they_are_drawn():
+    message = refused(None, "cohort.slides=100000", "cohort.patches_per_slide=26")
+    assert "cohort: slides times patches_per_slide is 2,600,000 patches; expected at most 2,500,000" in message
+    assert load(None, ("cohort.slides=100000", "cohort.patches_per_slide=25")).cohort.slides == 100_000
+
+
+@pytest.mark.parametrize("section", ["classifier", "saliency"])
+def test_the_pixels_of_a_batch_are_counted_before_they_are_taken(section):
+    other = {"classifier": "saliency", "saliency": "classifier"}[section]
+    size = ("cohort.size_px=4096", f"{other}.batch_size=2")
+    message = refused(None, *size, f"{section}.batch_size=33")
+    assert f"{section}.batch_size times cohort.size_px squared is 553,648,128 pixels in a batch" in message
+    assert "at this size, a batch of at most 32" in message
+    assert load(None, (*size, f"{section}.batch_size=32")).cohort.size_px == 4096
+    slides = ("cohort.kind=slides", "cohort.table=a.csv", "cohort.size_px=2048")
+    assert f"{section}.batch_size times" in refused(None, *slides, f"{section}.batch_size=129")
+    load(None, (*slides, f"{section}.batch_size=128"))
+    load(None, ("cohort.kind=patches", "cohort.table=a.csv", f"{section}.batch_size=1024"))
+
+
 # --- --set ------------------------------------------------------------------------------------------
 
 

@@ -1,8 +1,10 @@
 """What a study file names must be in a registry; all that is wrong is said at once."""
 
 import pytest
+import torch
+from torchvision import models
 
-from saliency_stats.errors import StudyError
+from saliency_stats.errors import ClassifierError, CompartmentError, StudyError
 from saliency_stats.settings.study import load
 from saliency_stats.study.names import check_names
 
@@ -41,6 +43,60 @@ def test_a_wrong_name_is_said_with_its_key_and_the_nearest_right_one(assignment,
 def test_everything_that_is_wrong_is_said():
     found = refused("controls=[randomized]", "saliency.reduction=xyz", "saliency.methods=[zzz]")
     assert all(key in found for key in ("controls: ", "saliency.reduction: ", "saliency.methods: "))
+
+
+def test_a_path_that_can_be_none_is_no_model():
+    settings = load(None)
+    for name in ("x" * 5_000, "a\0b"):
+        wrong = settings.model_copy(update={"compartments": settings.compartments.model_copy(update={"nuclei": name})})
+        with pytest.raises(StudyError, match="there is no StarDist model") as caught:
+            check_names(wrong, "here")
+        assert len(str(caught.value)) < 1_000
+
+
+def test_many_wrong_names_make_no_long_message():
+    assert len(refused(f"controls=[{', '.join(f'{n}{chr(120) * 900}' for n in range(99))}]")) < 4_000
+
+
+@pytest.fixture
+def one_class(tmp_path, small_densenets):
+    """Weights of a network with one class, as in a case that was reported."""
+    path = tmp_path / "one.pt"
+    torch.save(models.densenet121(num_classes=1).state_dict(), path)
+    return path
+
+
+def weights(path, trainable):
+    return "classifier.architecture=densenet121", f"classifier.weights={path}", f"classifier.trainable={trainable}"
+
+
+def test_weights_of_another_head_are_refused_before_any_work(one_class):
+    with pytest.raises(ClassifierError, match=r"trainable: none needs a file with two classes \(found 1\)"):
+        check_names(load(None, weights(one_class, "none")), "here")
+    for trainable in ("head", "all"):
+        check_names(load(None, weights(one_class, trainable)), "here")
+
+
+def test_files_that_cannot_be_used_are_told_together(one_class, tmp_path):
+    (tmp_path / "model").write_bytes(b"nonsense")
+    with pytest.raises(CompartmentError, match="model is not a StarDist model"):
+        check_names(load(None, (f"compartments.nuclei={tmp_path / 'model'}",)), "here")
+    with pytest.raises(ClassifierError, match=r"(?s)2 faults:.*found 1.*model is not a StarDist model"):
+        check_names(load(None, (*weights(one_class, "none"), f"compartments.nuclei={tmp_path / 'model'}")), "here")
+
+
+def test_two_methods_are_not_called_the_same(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        "class A:\n    name = 'gradient'\n    def attribute(self, model, images, target, seeds):\n"
+        "        return images\n"
+        "class B(A):\n    name = 'b'\n"
+        "class C(A):\n    name = 'b'\n"
+    )
+    found = refused("saliency.methods=['python:mine:A', 'python:mine:B']", "multiverse.methods=['python:mine:C']")
+    assert "A is called 'gradient', as one of this package is; choose another name" in found
+    assert "C is called 'b', as python:" in found
+    check_names(load(None, ("saliency.methods=['python:mine:B']", "multiverse.methods=['python:mine:B']")), "here")
 
 
 def test_a_class_of_the_users_own_is_loaded_and_refused_by_name(tmp_path, monkeypatch):
