@@ -154,7 +154,7 @@ def build(
     trained
         Whether the network is trained afterwards. If not, the file must have two classes: no layer may stay random.
     say
-        Called with every respect in which a file is not used as it is; the network's ``notes`` are the same.
+        Called with every respect in which a file is not used as it is; the network keeps them as ``notes``.
 
     Raises
     ------
@@ -188,14 +188,15 @@ def build(
                 f"file whose two outputs are {' and '.join(LABELS)}"
             )
         # another task's classes: the two-class layer starts fresh, as the abstract's does
-        notes.append(f"its layer of {n_classes} classes is left out; the layer of two classes starts at random")
+        classes = f"{n_classes} class{'es' * (n_classes != 1)}"
+        notes.append(f"its layer of {classes} is left out; the layer of two classes starts at random")
         state |= {key: own[key] for key in _CLASS_LAYER}
     elif found.labels is None:
         notes.append(f"its two classes are taken as {' and '.join(LABELS)}, in this order")
     load_state(model.backbone, state, source=weights, architecture=architecture)
-    model.notes = tuple(f"classifier.weights: {weights}: {note}" for note in notes)
-    for note in model.notes:
-        say(note)
+    model.notes = tuple(notes)
+    for note in notes:
+        say(f"classifier.weights: {weights}: {note}")
     return model
 
 

@@ -157,8 +157,8 @@ def refused(path, **options):
     return str(caught.value)
 
 
-@pytest.mark.parametrize("n", [1, 3, 1000])
-def test_a_class_layer_that_would_stay_random_is_refused(published, tmp_path, n):
+@pytest.mark.parametrize(("n", "words"), [(1, "class"), (3, "classes"), (1000, "classes")])
+def test_a_class_layer_that_would_stay_random_is_refused(published, tmp_path, n, words):
     path = tmp_path / "w.pt"
     torch.save(with_classes(published, n), path)
     message = refused(path, trained=False)
@@ -167,9 +167,9 @@ def test_a_class_layer_that_would_stay_random_is_refused(published, tmp_path, n)
     said = []
     model = build("densenet121", str(path), seed=1, say=said.append)
     assert said == [
-        f"classifier.weights: {path}: its layer of {n} classes is left out; the layer of two classes starts at random"
+        f"classifier.weights: {path}: its layer of {n} {words} is left out; the layer of two classes starts at random"
     ]
-    assert model.notes == tuple(said)
+    assert [f"classifier.weights: {path}: {note}" for note in model.notes] == said
     fresh = initialise("densenet121", 1).backbone.classifier
     assert torch.equal(model.backbone.classifier.weight, fresh.weight)
 
@@ -197,9 +197,7 @@ def test_two_classes_are_used_as_they_are_and_their_order_is_said(published, tmp
     torch.save(with_classes(published, 2), path)
     model = build("densenet121", str(path), seed=1, trained=False)
     assert model.backbone.classifier.weight.eq(1).all()
-    assert model.notes == (
-        f"classifier.weights: {path}: its two classes are taken as benign and malignant, in this order",
-    )
+    assert model.notes == ("its two classes are taken as benign and malignant, in this order",)
 
 
 def test_a_file_of_this_package_says_its_classes(tmp_path):
@@ -222,7 +220,7 @@ def test_half_precision_is_said(published, tmp_path):
     torch.save(with_classes(halves, 2), tmp_path / "w.pt")
     model = build("densenet121", str(tmp_path / "w.pt"), seed=1)
     assert model.backbone.classifier.weight.dtype == torch.float32
-    assert model.notes[0].endswith("numbers of the type bfloat16, float32 are computed with in float32")
+    assert model.notes[0] == "numbers of the type bfloat16, float32 are computed with in float32"
 
 
 def test_one_layer_under_two_names_is_refused(published, tmp_path):
