@@ -1,22 +1,22 @@
 """DenseNet classifiers of RGB patches: built by torchvision, fed raw pixels, with ImageNet's weights or a file's."""
 
-import pickle
 import re
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 from urllib.error import URLError
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision import models
 
 from saliency_stats.classifier.protocol import Classifier
-from saliency_stats.classifier.weights import load_state, read_state
-from saliency_stats.errors import ClassifierError, StudyError
+from saliency_stats.classifier.weights import Weights, load_state, read_state, tensors_of
+from saliency_stats.errors import ClassifierError, StudyError, shown
 from saliency_stats.vocabulary import LABELS
 
 ARCHITECTURES: Final = ("densenet121", "densenet169", "densenet201")
@@ -33,6 +33,8 @@ _WEIGHTS: Final = {
 _OLD_KEY: Final = re.compile(
     r"^(.*denselayer\d+\.(?:norm|relu|conv))\.((?:[12])\.(?:weight|bias|running_mean|running_var))$"
 )
+#: Weights and bias of the layer of classes.
+_CLASS_LAYER: Final = ("classifier.weight", "classifier.bias")
 
 
 class PatchClassifier(Classifier):
@@ -60,6 +62,8 @@ class PatchClassifier(Classifier):
     )
     # a stride of 16 px: the fourth block has 32, which leaves a patch of 96 to 256 px with 3 to 8 values a side
     cam_layer = "backbone.features.denseblock3"
+    #: In what respects the file that it was built from is not used as it is.
+    notes: tuple[str, ...] = ()
 
     def __init__(self, architecture: str = "densenet201") -> None:
         super().__init__()
@@ -129,7 +133,14 @@ def initialise(architecture: str, seed: int) -> PatchClassifier:
         return PatchClassifier(architecture)
 
 
-def build(architecture: str, weights: str, seed: int) -> PatchClassifier:
+def build(
+    architecture: str,
+    weights: str,
+    seed: int,
+    *,
+    trained: bool = True,
+    say: Callable[[str], object] = lambda _: None,
+) -> PatchClassifier:
     """Build the network a study asks for.
 
     Parameters
@@ -140,6 +151,10 @@ def build(architecture: str, weights: str, seed: int) -> PatchClassifier:
     seed
         Seed of the random initialisation (of the whole network, or of the two-class layer only when the
         file has another number of classes).
+    trained
+        Whether the network is trained afterwards. If not, the file must have two classes: no layer may stay random.
+    say
+        Called with every respect in which a file is not used as it is; the network keeps them as ``notes``.
 
     Raises
     ------
@@ -149,20 +164,53 @@ def build(architecture: str, weights: str, seed: int) -> PatchClassifier:
     model = initialise(architecture, seed)
     if weights == "none":
         return model
-    state = _imagenet_state(architecture) if weights == "imagenet" else read_state(Path(weights))
-    renamed = {_current_key(key): value for key, value in state.items()}
-    own = model.backbone.state_dict()
-    if "classifier.weight" in renamed and renamed["classifier.weight"].shape != own["classifier.weight"].shape:
+    found = Weights(_imagenet_state(architecture)) if weights == "imagenet" else read_state(Path(weights))
+    if found.labels not in {None, ",".join(LABELS)}:
+        raise ClassifierError(
+            f"classifier.weights: {weights} has the classes {shown(found.labels)}; expected "
+            f"{','.join(LABELS)}, in this order"
+        )
+    state = {_current_key(key): value for key, value in found.tensors.items()}
+    if len(state) < len(found.tensors):
+        raise ClassifierError(
+            f"classifier.weights: {weights} names a layer in two ways, as norm.1 and as norm1; expected one of them"
+        )
+    notes, own = [*found.notes], model.backbone.state_dict()
+    kinds = {str(value.dtype).removeprefix("torch.") for value in state.values() if value.is_floating_point()}
+    if kinds - {"float32"}:
+        notes.append(f"numbers of the type {', '.join(sorted(kinds))} are computed with in float32")
+    n_classes = _classes(state, own)
+    if n_classes not in {None, len(LABELS)}:
+        if not trained:
+            raise ClassifierError(
+                f"classifier.weights: {weights}: classifier.trainable: none needs a file with two classes (found "
+                f"{n_classes}): the class layer would be random. Set classifier.trainable to head or all, or give a "
+                f"file whose two outputs are {' and '.join(LABELS)}"
+            )
         # another task's classes: the two-class layer starts fresh, as the abstract's does
-        renamed |= {key: own[key] for key in ("classifier.weight", "classifier.bias")}
-    load_state(model.backbone, renamed, source=weights, architecture=architecture)
+        classes = f"{n_classes} class{'es' * (n_classes != 1)}"
+        notes.append(f"its layer of {classes} is left out; the layer of two classes starts at random")
+        state |= {key: own[key] for key in _CLASS_LAYER}
+    elif found.labels is None:
+        notes.append(f"its two classes are taken as {' and '.join(LABELS)}, in this order")
+    load_state(model.backbone, state, source=weights, architecture=architecture)
+    model.notes = tuple(notes)
+    for note in notes:
+        say(f"classifier.weights: {weights}: {note}")
     return model
 
 
 def save_weights(model: PatchClassifier, path: Path) -> None:
-    """Write the network's weights with torchvision's keys as safetensors."""
+    """Write the network's weights with torchvision's keys as safetensors, with its ``notes``."""
     state = {key: value.detach().cpu().contiguous() for key, value in model.backbone.state_dict().items()}
-    save_file(state, path, metadata={"architecture": model.architecture, "labels": ",".join(LABELS)})
+    about = {"architecture": model.architecture, "labels": ",".join(LABELS)}
+    save_file(state, path, metadata=about | ({"notes": "\n".join(model.notes)} if model.notes else {}))
+
+
+def weight_notes(path: Path) -> list[str]:
+    """Say in what respects the file was not used as it is from which weights of a run started."""
+    with safe_open(path, framework="pt") as file:
+        return str((file.metadata() or {}).get("notes", "")).splitlines()
 
 
 def imagenet_file(architecture: str) -> tuple[str, Path]:
@@ -174,7 +222,7 @@ def imagenet_file(architecture: str) -> tuple[str, Path]:
 def _imagenet_state(architecture: str) -> Mapping[str, Tensor]:
     url, path = imagenet_file(architecture)
     try:
-        state: Mapping[str, Tensor] = _WEIGHTS[architecture].get_state_dict(
+        state = _WEIGHTS[architecture].get_state_dict(
             progress=False, check_hash=True, weights_only=True, map_location="cpu"
         )
     except (URLError, TimeoutError, ConnectionError) as error:
@@ -183,16 +231,22 @@ def _imagenet_state(architecture: str) -> Mapping[str, Tensor]:
             f"downloaded ({error}). Fetch {url} on a machine with a connection and put the file at {path}, or set "
             f"classifier.weights to 'none' or to a file of yours"
         ) from error
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-        # torch's own words advise loading the file without protection; they are left out
+    except Exception as error:
+        # a damaged file makes torch raise anything; its words advise loading without protection and are left out
         raise ClassifierError(
             f"weights: imagenet: {path} is broken or not a torch file ({type(error).__name__}). "
             f"Delete it and fetch {url} again"
         ) from error
-    return state
+    return tensors_of(state, path)
+
+
+def _classes(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> int | None:
+    """Count the classes of a state_dict of this architecture; None where it has no such layer."""
+    layer, expected = state.get(_CLASS_LAYER[0]), own[_CLASS_LAYER[0]]
+    fits = layer is not None and layer.dim() == expected.dim() and layer.shape[1:] == expected.shape[1:]
+    return layer.shape[0] if layer is not None and fits else None
 
 
 def _current_key(key: str) -> str:
-    key = key.removeprefix("module.").removeprefix("backbone.")
     match = _OLD_KEY.match(key)
     return match.group(1) + match.group(2) if match else key

@@ -52,6 +52,7 @@ def train_classifier(
     *,
     checkpoint: Path | None = None,
     tick: Callable[[int], object] = lambda _: None,
+    say: Callable[[str], object] = lambda _: None,
 ) -> tuple[PatchClassifier, pd.DataFrame]:
     """Build and train a classifier.
 
@@ -63,6 +64,8 @@ def train_classifier(
         See :func:`~saliency_stats.classifier.training.fit`.
     tick
         Called with the number of patches that went through training.
+    say
+        Called with every respect in which the weights of a file are not used as they are.
 
     Returns
     -------
@@ -74,9 +77,11 @@ def train_classifier(
     ClassifierError
         If weights do not fit, a class is absent, or early stopping has no valid split to look at.
     """
-    model = build(recipe.architecture, recipe.weights, derive(recipe.seed, "initialisation"))
+    is_trained = recipe.trainable != "none"
+    seed = derive(recipe.seed, "initialisation")
+    model = build(recipe.architecture, recipe.weights, seed, trained=is_trained, say=say)
     model = model.to(device).to(memory_format=torch.channels_last)
-    if recipe.trainable == "none":
+    if not is_trained:
         return model.eval(), pd.DataFrame(columns=list(LOG_COLUMNS))
     if recipe.training.stopping == "early" and valid.empty:
         raise ClassifierError(

@@ -2,18 +2,45 @@
 
 import pickle
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
+import safetensors
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from saliency_stats.errors import ClassifierError
+from saliency_stats.classifier.weight_files import EXPECTED, refuse_others
+from saliency_stats.errors import ClassifierError, shortened, shown
+
+#: Under these names checkpoints keep the state_dict.
+WRAPPERS: Final = ("state_dict", "model_state_dict", "model", "network", "net")
+#: What wrapped networks put before every name.
+PREFIXES: Final = ("module.", "_orig_mod.", "model.", "network.", "net.", "backbone.")
 
 
-def read_state(path: Path) -> Mapping[str, Tensor]:
-    """Read a state_dict; one inside a checkpoint (under ``state_dict`` or ``model``) is found.
+@dataclass(frozen=True)
+class Weights:
+    """What a file holds.
+
+    Parameters
+    ----------
+    tensors
+        By name, without what wrapped networks put before all names.
+    notes
+        How the file was understood where it is more than a state_dict, in words.
+    labels
+        Its two classes in their order, where it names them.
+    """
+
+    tensors: Mapping[str, Tensor]
+    notes: tuple[str, ...] = ()
+    labels: str | None = None
+
+
+def read_state(path: Path) -> Weights:
+    """Read a state_dict; one inside a checkpoint (under one of :data:`WRAPPERS`) is found.
 
     Parameters
     ----------
@@ -25,38 +52,29 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
     ClassifierError
         If there is no such file, or it is anything but names and tensors.
     """
-    if not path.is_file():
-        raise ClassifierError(
-            f"classifier.weights: there is no file {path}; expected 'imagenet', 'none' or a "
-            f".safetensors, .pt or .pth file"
-        )
-    if path.suffix not in {".safetensors", ".pt", ".pth"}:
-        raise ClassifierError(
-            f"classifier.weights: {path} has the ending {path.suffix!r}; expected .safetensors, .pt or .pth"
-        )
+    refuse_others(path)
+    labels = None
     try:
-        # weights_only refuses everything but tensors and plain containers: no code in the file is run
-        state = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
+        if path.suffix == ".safetensors":
+            with safetensors.safe_open(path, framework="pt") as file:
+                labels = (file.metadata() or {}).get("labels")
+            content = load_file(path)
+        else:
+            # weights_only refuses everything but tensors and plain containers: no code in the file is run
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ClassifierError(
             f"classifier.weights: {path} is no torch file, or holds more than tensors; code in a weights file is never "
             f"run. Save the state_dict alone, best as .safetensors"
         ) from error
-    except (SafetensorError, RuntimeError, EOFError, ValueError, OSError) as error:
+    except Exception as error:
+        # a damaged file makes torch's reader raise anything; its second sentence advises to load without protection
+        reason = shortened(str(error).strip().partition("\n")[0].partition(". ")[0], 150) or type(error).__name__
         raise ClassifierError(
-            f"classifier.weights: {path} cannot be read ({str(error).splitlines()[0]}); expected a state_dict saved as "
-            f"safetensors or by torch.save. Is the file complete?"
+            f"classifier.weights: {path} cannot be read ({reason}); {EXPECTED}. Is the file complete?"
         ) from error
-    for wrapper in ("state_dict", "model"):
-        if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
-            state = state[wrapper]
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ClassifierError(f"classifier.weights: {path} does not hold a state_dict (names to tensors)")
-    return state
+    content, notes = _unwrapped(content, path)
+    return Weights(*_without_prefix(tensors_of(content, path), notes), labels)
 
 
 def load_state(network: nn.Module, state: Mapping[str, Tensor], *, source: str, architecture: str) -> None:
@@ -67,7 +85,7 @@ def load_state(network: nn.Module, state: Mapping[str, Tensor], *, source: str, 
     Raises
     ------
     ClassifierError
-        If a tensor is missing, unknown, or of another shape.
+        If a tensor is missing, unknown, of another shape, or holds what a network cannot compute with.
     """
     own = network.state_dict()
     missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
@@ -79,8 +97,85 @@ def load_state(network: nn.Module, state: Mapping[str, Tensor], *, source: str, 
             f"{_some(missing)}, {len(unknown)} unknown{_some(unknown)}, {len(shapes)} of another shape{_some(shapes)}. "
             f"Expected a state_dict with torchvision's keys; is classifier.architecture right?"
         )
+    reasons = {key: _unusable(key, state[key]) for key in own if key in state}
+    unusable = [f"{shortened(key, 80)} {reason}" for key, reason in reasons.items() if reason]
+    if unusable:
+        raise ClassifierError(
+            f"classifier.weights: {source} cannot be used: {len(unusable)} of {len(reasons)} tensors"
+            f"{_some(unusable)}. Expected finite floating-point numbers; did training diverge?"
+        )
     network.load_state_dict(state, strict=False)
 
 
+def _unwrapped(content: Any, path: Path) -> tuple[Any, list[str]]:
+    notes: list[str] = []
+    for _ in WRAPPERS:
+        if not isinstance(content, Mapping):
+            break
+        found = [name for name in WRAPPERS if isinstance(content.get(name), Mapping)]
+        if len(found) > 1:
+            raise ClassifierError(
+                f"classifier.weights: {path} holds several networks ({', '.join(found)}); save the one that is meant"
+            )
+        if not found:
+            break
+        content = content[found[0]]
+        notes.append(f"the state_dict is that under {found[0]!r} in the file")
+    return content, notes
+
+
+def tensors_of(content: Any, path: Path) -> Mapping[str, Tensor]:
+    """Return what was read from a file if it is tensors by name.
+
+    Raises
+    ------
+    ClassifierError
+        Naming what else it holds.
+    """
+    if not isinstance(content, Mapping):
+        found = f"a {type(content).__name__}"
+    elif not content:
+        found = "nothing"
+    else:
+        others = [
+            f"{shown(key)}: {type(value).__name__}"
+            for key, value in content.items()
+            if not isinstance(value, Tensor) or value.is_nested or not isinstance(key, str)
+        ]
+        if not others:
+            return content
+        found = f"besides tensors by name {len(others)} other entries{_some(others)}"
+    raise ClassifierError(
+        f"classifier.weights: {path} does not hold a state_dict (names to tensors): it holds {found}. Save the "
+        f"state_dict alone, best as .safetensors"
+    )
+
+
+def _without_prefix(tensors: Mapping[str, Tensor], notes: list[str]) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
+    removed = ""
+    while prefix := next((one for one in PREFIXES if all(key.startswith(one) for key in tensors)), ""):
+        tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
+        removed += prefix
+    return tensors, (*notes, *([f"{removed!r} before every name is left out"] if removed else []))
+
+
+def _unusable(key: str, values: Tensor) -> str:
+    """Say why a network cannot compute with a tensor; empty where it can."""
+    if values.layout != torch.strided or values.is_quantized or values.is_meta:
+        what = "quantised" if values.is_quantized else "without values" if values.is_meta else "sparse"
+        return f"is {what}"
+    if key.endswith("num_batches_tracked"):
+        return "" if not (values.is_floating_point() or values.is_complex()) else f"is of the type {values.dtype}"
+    if not values.is_floating_point():
+        return f"is of the type {values.dtype}"
+    numbers = values.float()
+    wrong = int((~torch.isfinite(numbers)).sum())
+    if wrong:
+        return f"has {wrong:,} of {numbers.numel():,} values that are not finite"
+    # its root is divided by
+    return "has a negative variance" if key.endswith("running_var") and bool((numbers < 0).any()) else ""
+
+
 def _some(keys: list[str]) -> str:
-    return f" ({', '.join(keys[:3])}{', …' if len(keys) > len(keys[:3]) else ''})" if keys else ""
+    named = [shortened(key, 120) for key in keys[:3]]
+    return f" ({', '.join(named)}{', …' if len(keys) > len(named) else ''})" if keys else ""

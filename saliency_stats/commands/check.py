@@ -51,7 +51,7 @@ def preview(settings: StudySettings, device: str = "auto") -> Iterator[str]:
     yield from ["", _counts(used)] if len(used) else []
     for lines in (found_lines(table, slides), remarks(settings, table)):
         yield from ["", *lines] if lines else []
-    refuse(obstacles(settings, table, slides))
+    refuse(obstacles(settings, table, slides, chosen))
     yield from ["", *_costs(settings, used, chosen, reading)]
 
 

@@ -1,7 +1,7 @@
 """What finds nuclei: a StarDist model, or haematoxylin and watershed; torch is imported only for the former."""
 # ruff: noqa: PLC0415  (the StarDist imports bring torch, which the rest of this room does not need)
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -10,11 +10,13 @@ import numpy as np
 
 from saliency_stats.compartments.nuclei import classical_nuclei
 from saliency_stats.compartments.view import Found, NucleusFinder, View
-from saliency_stats.errors import CompartmentError
+from saliency_stats.errors import CompartmentError, shown
 from saliency_stats.vocabulary import NUCLEUS_FINDERS
 
 #: Weights, thresholds and configuration of the model in the box; ``models/README.md`` is its card.
 BUILTIN: Final = Path(__file__).parent / "models" / "builtin.safetensors"
+#: Channels that can be made of an H&E image: its colours, or haematoxylin alone.
+_CHANNELS: Final = (1, 3)
 
 
 @lru_cache(maxsize=4)
@@ -53,17 +55,30 @@ def nucleus_finder(nuclei: str, device: str = "cpu", *, probability_offset: floa
         from saliency_stats.compartments.stardist.download import official_folder
 
         model = read_folder(official_folder(nuclei))
-    elif Path(nuclei).is_dir():
+    elif _is(Path.is_dir, nuclei):
         model = read_folder(Path(nuclei))
-    elif Path(nuclei).is_file():
+    elif _is(Path.is_file, nuclei):
         model = read_safetensors(Path(nuclei))
     else:
         raise CompartmentError(
-            f"compartments.nuclei is {nuclei!r}, which is neither a path nor one of {', '.join(NUCLEUS_FINDERS)}; "
+            f"compartments.nuclei is {shown(nuclei)}, which is neither a path nor one of {', '.join(NUCLEUS_FINDERS)}; "
             "give the path of a StarDist model folder, or one of these names."
+        )
+    channels = model.network.config.n_channel_in
+    if channels not in _CHANNELS:
+        raise CompartmentError(
+            f"compartments.nuclei: {model.name} has n_channel_in {channels}; expected 3 (the colours of H&E) or 1 "
+            "(haematoxylin)."
         )
     model.network.to(device)
     return StarDistNuclei(model, probability_offset)
+
+
+def _is(kind: Callable[[Path], bool], name: str) -> bool:
+    try:
+        return kind(Path(name))
+    except (OSError, ValueError):  # no file can be called this
+        return False
 
 
 def _classical(views: Sequence[View]) -> list[Found]:

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from saliency_stats.errors import StudyError
+from saliency_stats.errors import StudyError, shortened, shown
 
 PREFIX: Final = "python:"
 
@@ -36,22 +36,24 @@ def load(spec: str) -> Any:
     """
     module_name, _, class_name = spec.removeprefix(PREFIX).rpartition(":")
     if not module_name or not class_name:
-        raise StudyError(f"{spec}: expected python:package.module:Class, for example python:my_maps:Entropy")
+        raise StudyError(f"{shortened(spec)}: expected python:package.module:Class, for example python:my_maps:Entropy")
     try:
         module = _from_file(Path(module_name)) if module_name.endswith(".py") else importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # whatever a user's module raises while it is imported, the study file named it
         raise StudyError(
-            f"{spec}: the module cannot be imported ({type(error).__name__}: {error}). Expected a module on Python's "
-            "path, or a file beside the study file"
+            f"{shortened(spec)}: the module cannot be imported ({_reason(error)}). Expected a module on Python's path, "
+            "or a file beside the study file"
         ) from error
     kind = getattr(module, class_name, None)
     if kind is None:
-        raise StudyError(f"{spec}: {module_name} has no {class_name}; it has {', '.join(_public(module)) or 'nothing'}")
+        raise StudyError(
+            f"{spec}: {module_name} has no {class_name}; it has {shortened(', '.join(_public(module))) or 'nothing'}"
+        )
     try:
         return kind()
-    except Exception as error:
-        raise StudyError(f"{spec}: {class_name}() fails ({type(error).__name__}: {error})") from error
+    except (Exception, SystemExit) as error:
+        raise StudyError(f"{spec}: {class_name}() fails ({_reason(error)})") from error
 
 
 def require(spec: str, made: object, needed: Iterable[str], usual: str) -> None:
@@ -69,7 +71,11 @@ def require(spec: str, made: object, needed: Iterable[str], usual: str) -> None:
     if missing:
         raise StudyError(f"{spec}: {type(made).__name__} has no {' and no '.join(missing)}; expected {usual}")
     if not isinstance(made.name, str) or not made.name:  # type: ignore[attr-defined]
-        raise StudyError(f"{spec}: its name is {made.name!r}; expected the text that the tables call it by")  # type: ignore[attr-defined]
+        raise StudyError(f"{spec}: its name is {shown(made.name)}; expected the text that the tables call it by")  # type: ignore[attr-defined]
+
+
+def _reason(error: BaseException) -> str:
+    return shortened(f"{type(error).__name__}: {error}")
 
 
 def _from_file(path: Path) -> Any:

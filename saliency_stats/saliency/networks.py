@@ -78,7 +78,7 @@ class Networks(Mapping[float, Mapping[str, PatchClassifier]]):
 
     def _trained(self, magnification: float, name: str) -> PatchClassifier:
         path = weights_path(self.folder, magnification, name)
-        return build(self.architecture, str(path), seed=0)
+        return build(self.architecture, str(path), seed=0, trained=False)
 
 
 def weights_path(folder: Path, magnification: float, name: str = TRAINED) -> Path:

@@ -3,16 +3,22 @@
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from saliency_stats.cohort import Cohort, PatchFolder, Phantom, PhantomCohort, PhantomCohortSize
 from saliency_stats.cohort.quality import MIN_FOCUS, MIN_LIGHT
 from saliency_stats.cohort.slides.cohort import SlideCohort
 from saliency_stats.cohort.slides.tiling import TilingParameters
 from saliency_stats.seeds import derive
+from saliency_stats.settings.typed import once
 from saliency_stats.vocabulary import SPLITS
 
-Positive = Annotated[float, Field(gt=0)]
+#: As a pixel of 20 to 0.05 µm has it.
+Magnification = Annotated[float, Field(gt=0, le=200)]
+#: µm per pixel of anything that is looked at through a microscope.
+PixelSize = Annotated[float, Field(ge=0.05, le=20.0)]
+#: More phantoms than this are a list that no machine holds; to draw them would take weeks.
+MAX_PHANTOMS: Final = 2_500_000
 EvaluationSplit = Literal["test", "valid"]
 
 
@@ -51,7 +57,7 @@ class CohortBase(Section):
     min_tissue: float = Field(default=0.05, ge=0, le=1)
     min_light: float = Field(default=MIN_LIGHT, ge=0, le=1)
     min_focus: float = Field(default=MIN_FOCUS, ge=0, le=1)
-    cache_mb: int = Field(default=1024, ge=0)
+    cache_mb: int = Field(default=1024, ge=0, le=2**20)
 
     def open(self, seed: int) -> Cohort:
         """Open the cohort; what it draws at random derives from the study's seed."""
@@ -69,6 +75,15 @@ class PhantomSection(CohortBase):
     mpp: float = Field(default=0.5, ge=0.2, le=2.5)
     strength: float = Field(default=1.0, ge=0, le=1)
     stain_variation: float = Field(default=1.0, ge=0, le=3)
+
+    @model_validator(mode="after")
+    def _few_enough(self) -> "PhantomSection":
+        total = self.slides * self.patches_per_slide
+        if total > MAX_PHANTOMS:
+            raise ValueError(
+                f"slides times patches_per_slide is {total:,} patches; expected at most {MAX_PHANTOMS:,}: lower either"
+            )
+        return self
 
     def open(self, seed: int) -> Cohort:
         """Draw the phantoms; see :class:`CohortBase`."""
@@ -100,17 +115,22 @@ class SlidesSection(CohortBase):
     kind: Literal["slides"]
     table: Path
     size_px: int = Field(default=256, ge=32, le=2048)
-    magnifications: list[Positive] = Field(default=[5.0, 10.0, 20.0, 40.0], min_length=1)
+    magnifications: list[Magnification] = Field(default=[5.0, 10.0, 20.0, 40.0], min_length=1, max_length=50)
     patches_per_slide: int = Field(default=50, ge=1, le=100_000)
     sampling: Literal["poisson", "grid"] = "poisson"
-    spacing_um: float | None = Field(default=None, gt=0)
+    spacing_um: float | None = Field(default=None, gt=0, le=100_000)
     min_place_tissue: float = Field(default=0.5, ge=0, le=1)
-    central_um: float | None = Field(default=None, gt=0)
+    central_um: float | None = Field(default=None, gt=0, le=100_000)
     min_tumour: float = Field(default=0.75, gt=0, le=1)
     max_tumour: float = Field(default=0.0, ge=0, lt=1)
     carry: Literal["finest", "native"] = "finest"
-    mpp_override: dict[str, Positive] = {}
+    mpp_override: dict[str, PixelSize] = {}
     annotation_groups: dict[Literal["tumour", "exclude", "ignore"], list[str]] = {}
+
+    @field_validator("magnifications")
+    @classmethod
+    def _each_once(cls, value: list[float]) -> list[float]:
+        return once(value)
 
     @property
     def tiling(self) -> TilingParameters:

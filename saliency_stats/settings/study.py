@@ -1,22 +1,27 @@
 """The study file: every key, its default, its range. Unknown keys are refused by name."""
 
-import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import pandas as pd
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from saliency_stats.errors import StatisticsError, StudyError
+from saliency_stats.errors import StatisticsError, StudyError, listed, shortened, shown
 from saliency_stats.seeds import derive
 from saliency_stats.settings import yaml_text
 from saliency_stats.settings.cohort import COHORT_KINDS, PatchesSection, PhantomSection, Section, SlidesSection
-from saliency_stats.settings.maps import CausalSection, MultiverseSection, SaliencySection
+from saliency_stats.settings.faults import Assigned, Fault, is_section, known_part, nearest, said, value_faults
+from saliency_stats.settings.maps import MAX_NAMES, CausalSection, MultiverseSection, SaliencySection
+from saliency_stats.settings.paths import anchored
+from saliency_stats.settings.typed import once
 from saliency_stats.statistics import FAMILIES, StatisticsParameters, check_families, unit_of
 from saliency_stats.statistics.models.checks import MAX_ALPHA
-from saliency_stats.statistics.parameters import MIN_DRAWS, MIN_UNITS
-from saliency_stats.vocabulary import NUCLEUS_FINDERS
+from saliency_stats.statistics.parameters import HYPOTHESES, MIN_DRAWS, MIN_UNITS
+
+#: The images alone of a larger batch take more than 6 GB, and what a network keeps of them several hundred times that.
+MAX_BATCH_PX: Final = 2**29
 
 
 class AugmentationSection(Section):
@@ -30,7 +35,7 @@ class ClassifierSection(Section):
     """The network and its training."""
 
     architecture: Literal["densenet121", "densenet169", "densenet201"] = "densenet201"
-    weights: str = "none"
+    weights: str = Field(default="none", min_length=1)
     trainable: Literal["all", "head", "none"] = "all"
     epochs: int = Field(default=12, ge=1, le=10_000)
     batch_size: int = Field(default=32, ge=2, le=4096)
@@ -52,7 +57,7 @@ class CompartmentsSection(Section):
     segmentation_mpp: float = Field(default=0.5, ge=0.1, le=2.0)
     cytoplasm_um: float = Field(default=15.0, ge=0.5, le=50.0)
     min_area: float = Field(default=0.02, ge=0, lt=1)
-    stain_patches: int = Field(default=64, ge=1)
+    stain_patches: int = Field(default=64, ge=1, le=4096)
 
 
 #: One default in one place: the statistics' own.
@@ -66,16 +71,25 @@ class StatisticsSection(Section):
     alpha: float = Field(default=_TESTED.alpha, gt=0, lt=MAX_ALPHA)
     correction: Literal["holm", "bh"] = _TESTED.correction
     primary_test: str = _TESTED.primary_test
-    bootstrap_draws: int = Field(default=_TESTED.bootstrap_draws, ge=MIN_DRAWS)
-    equivalence_margin: float = Field(default=_TESTED.equivalence_margin, gt=0)
-    min_slides: int = Field(default=_TESTED.min_slides, ge=MIN_UNITS)
+    bootstrap_draws: int = Field(default=_TESTED.bootstrap_draws, ge=MIN_DRAWS, le=1_000_000)
+    equivalence_margin: float = Field(default=_TESTED.equivalence_margin, gt=0, le=10)
+    min_slides: int = Field(default=_TESTED.min_slides, ge=MIN_UNITS, le=100_000)
     assume_independent: bool = _TESTED.assume_independent
-    reference_magnification: float = Field(default=_TESTED.reference_magnification, gt=0)
+    reference_magnification: float = Field(default=_TESTED.reference_magnification, gt=0, le=200)
     families: dict[str, list[str]] = Field(default_factory=lambda: {name: list(of) for name, of in FAMILIES.items()})
 
     @field_validator("families")
     @classmethod
     def _declared(cls, value: dict[str, list[str]]) -> dict[str, list[str]]:
+        unknown = (
+            f"{shortened(family, 60)}: there is no contrast {shown(name)}. "
+            f"{nearest(name, HYPOTHESES, 'Expected one of ' + ', '.join(HYPOTHESES))}"
+            for family, members in value.items()
+            for name in members
+            if name not in HYPOTHESES
+        )
+        if some := list(islice(unknown, 10)):
+            raise ValueError("; ".join(some))
         try:
             check_families(value)
         except StatisticsError as error:
@@ -92,30 +106,28 @@ class ReportSection(Section):
 class StudySettings(Section):
     """A whole study file."""
 
-    name: str = Field(default="phantom", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(default="phantom", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
     cohort: PhantomSection | PatchesSection | SlidesSection = Field(default=PhantomSection(), discriminator="kind")
     classifier: ClassifierSection = ClassifierSection()
     saliency: SaliencySection = SaliencySection()
     compartments: CompartmentsSection = CompartmentsSection()
-    controls: list[str] = Field(default=["randomised", "sobel", "haematoxylin", "eosin", "shift"])
+    controls: list[str] = Field(default=["randomised", "sobel", "haematoxylin", "eosin", "shift"], max_length=MAX_NAMES)
     causal: CausalSection = CausalSection()
     multiverse: MultiverseSection = MultiverseSection()
     statistics: StatisticsSection = StatisticsSection()
     report: ReportSection = ReportSection()
 
+    @field_validator("controls")
+    @classmethod
+    def _each_once(cls, value: list[str]) -> list[str]:
+        return once(value)
+
     @model_validator(mode="after")
     def _consistent(self) -> "StudySettings":
-        if self.compartments.nuclei == "truth" and self.cohort.kind != "phantom":
-            raise ValueError("compartments.nuclei: truth is known for phantoms only; use builtin")
-        if self.cohort.evaluation_split == "valid" and self.classifier.stopping == "early":
-            raise ValueError(
-                "classifier.stopping: early chooses the epoch on the valid split, which cohort.evaluation_split then "
-                "judges; use one_cycle, or judge on the test split"
-            )
-        if len(set(self.controls)) < len(self.controls):
-            raise ValueError("controls names a control twice")
-        self._check_multiverse()
+        faults = [*self._of_nuclei(), *self._of_the_classifier(), *self._of_batches()]
+        if faults:
+            raise ValueError("; ".join(faults))
         return self
 
     def unit_in(self, patches: pd.DataFrame) -> Literal["slide", "patient"]:
@@ -132,18 +144,43 @@ class StudySettings(Section):
             seed=derive(self.seed, "statistics"),
         )
 
-    def _check_multiverse(self) -> None:
-        if not self.multiverse.enabled:
-            return
-        if self.compartments.nuclei == "truth":
-            raise ValueError("multiverse needs nuclei that are found; set compartments.nuclei to builtin")
-        if isinstance(self.cohort, SlidesSection) and self.cohort.carry == "finest":
-            raise ValueError("multiverse segments every patch anew; set cohort.carry to native")
+    def _of_nuclei(self) -> list[str]:
+        faults, truth = [], self.compartments.nuclei == "truth"
+        if truth and self.cohort.kind != "phantom":
+            faults.append("compartments.nuclei: truth is known for phantoms only; use builtin")
+        if self.multiverse.enabled and truth:
+            faults.append("multiverse needs nuclei that are found; set compartments.nuclei to builtin")
+        if self.multiverse.enabled and isinstance(self.cohort, SlidesSection) and self.cohort.carry == "finest":
+            faults.append("multiverse segments every patch anew; set cohort.carry to native")
+        return faults
 
+    def _of_the_classifier(self) -> list[str]:
+        faults = []
+        if self.cohort.evaluation_split == "valid" and self.classifier.stopping == "early":
+            faults.append(
+                "classifier.stopping: early chooses the epoch on the valid split, which cohort.evaluation_split then "
+                "judges; use one_cycle, or judge on the test split"
+            )
+        if self.classifier.weights == "imagenet" and self.classifier.trainable == "none":
+            faults.append(
+                "classifier.trainable: none needs weights with two classes (found 1000, those of imagenet); use head "
+                "or all, or set classifier.weights to a file with your two classes"
+            )
+        return faults
 
-#: Values of keys that otherwise hold a path.
-_NOT_PATHS: Final = frozenset({"", "imagenet", "none", "truth", *NUCLEUS_FINDERS})
-_KINDS: Final = frozenset((1, kind) for kind in COHORT_KINDS)
+    def _of_batches(self) -> list[str]:
+        if isinstance(self.cohort, PatchesSection):
+            return []  # how large they are, their files say
+        pixels = self.cohort.size_px**2
+        return [
+            f"{section}.batch_size times cohort.size_px squared is {size * pixels:,} pixels in a batch; expected at "
+            f"most {MAX_BATCH_PX:,}: at this size, a batch of at most {MAX_BATCH_PX // pixels}"
+            for section, size in (
+                ("classifier", self.classifier.batch_size),
+                ("saliency", self.saliency.batch_size),
+            )
+            if size * pixels > MAX_BATCH_PX
+        ]
 
 
 def load(path: Path | None, assignments: tuple[str, ...] = ()) -> StudySettings:
@@ -154,21 +191,35 @@ def load(path: Path | None, assignments: tuple[str, ...] = ()) -> StudySettings:
     Raises
     ------
     StudyError
-        Naming the key, what was found and what was expected, with the nearest valid key.
+        All that is wrong, each fault with its key or assignment, what was found and what was expected.
     """
-    where = "the built-in study" if path is None else str(path)
+    where = "the built-in study" if path is None else shortened(str(path))
     content: dict[str, Any] = {} if path is None else yaml_text.read(path)
-    _anchor(content, Path() if path is None else path.parent)
-    override: dict[str, Any] = {}
-    for assignment in assignments:
-        yaml_text.assign(override, assignment)
-    _anchor(override, Path())
+    faults = anchored(content, Path() if path is None else path.parent)
+    override, assigned = _assigned(assignments)
+    faults = [*faults, *anchored(override, Path())]
     _merge(content, override)
-    return parse(content, where)
+    return _checked(content, where, assigned, faults)
 
 
 def parse(content: dict[str, Any], where: str) -> StudySettings:
-    """Validate the content of a study file."""
+    """Validate the content of a study file.
+
+    Raises
+    ------
+    StudyError
+        All that is wrong.
+    """
+    return _checked(content, where, {}, [])
+
+
+def dump(settings: StudySettings) -> str:
+    """Write the resolved study as YAML."""
+    return yaml_text.write(settings.model_dump(mode="json"))
+
+
+def _checked(content: dict[str, Any], where: str, assigned: Assigned, before: list[Fault]) -> StudySettings:
+    faults = [*before]
     cohort = content.get("cohort")
     if cohort is None or isinstance(cohort, dict):
         # without a kind the built-in phantom is meant
@@ -176,23 +227,49 @@ def parse(content: dict[str, Any], where: str) -> StudySettings:
         kind = content["cohort"]["kind"]
         if kind not in list(COHORT_KINDS):
             expected = nearest(kind, COHORT_KINDS, f"Expected one of {', '.join(COHORT_KINDS)}.")
-            raise StudyError(f"{where}: cohort.kind is {kind!r}. {expected}")
-    _refuse_unknown(content, StudySettings, where)
+            faults.append(Fault(("cohort", "kind"), f"cohort.kind is {shown(kind)}. {expected}"))
+            # which keys it may have, its kind would say
+            content = {key: value for key, value in content.items() if key != "cohort"}
+    content, unknown = known_part(content, StudySettings)
+    faults += unknown
+    settings = None
     try:
-        return StudySettings.model_validate(content)
+        settings = StudySettings.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        # below "cohort" pydantic names the kind before the key
-        steps = [str(step) for at, step in enumerate(first["loc"]) if (at, step) not in _KINDS]
-        key = ".".join(steps) or "the study"
-        message = first["msg"].removeprefix("Value error, ")
-        found = "" if first["type"] in {"missing", "value_error"} else f" (found {first['input']!r})"
-        raise StudyError(f"{where}: {key}: {message}{found}") from error
+        faults += value_faults(error, faults)
+    if faults or settings is None:
+        raise StudyError(said(faults, where, assigned))
+    return settings
 
 
-def dump(settings: StudySettings) -> str:
-    """Write the resolved study as YAML."""
-    return yaml_text.write(settings.model_dump(mode="json"))
+def _assigned(assignments: tuple[str, ...]) -> tuple[dict[str, Any], Assigned]:
+    """Put assignments together; the second result says which assignment gave a key its value."""
+    override: dict[str, Any] = {}
+    assigned: dict[tuple[str, ...], str] = {}
+    wrong = []
+    for assignment in assignments:
+        try:
+            steps, value = yaml_text.assign({}, assignment)
+            if is_section(StudySettings, steps) and not isinstance(value, dict):
+                key = ".".join(steps)
+                raise StudyError(
+                    f"--set {shown(assignment)}: {key} is a section (found {shown(value)}); expected one of its keys, "
+                    f"as in --set {key}.KEY=VALUE"
+                )
+            yaml_text.assign(override, assignment)
+        except StudyError as error:
+            wrong.append(str(error))
+            continue
+        assigned |= dict.fromkeys(_leaves(tuple(steps), value), assignment)
+    if wrong:
+        raise StudyError(listed(wrong))
+    return override, assigned
+
+
+def _leaves(steps: tuple[str, ...], value: Any) -> list[tuple[str, ...]]:
+    if not isinstance(value, Mapping) or not value:
+        return [steps]
+    return [leaf for key, one in value.items() for leaf in _leaves((*steps, str(key)), one)]
 
 
 def _merge(content: dict[str, Any], override: dict[str, Any]) -> None:
@@ -201,73 +278,3 @@ def _merge(content: dict[str, Any], override: dict[str, Any]) -> None:
             _merge(content[key], value)
         else:
             content[key] = value
-
-
-def _anchor(content: dict[str, Any], folder: Path) -> None:
-    """Make the paths of a study file independent of the working directory."""
-    for section, key in (("cohort", "table"), ("classifier", "weights"), ("compartments", "nuclei")):
-        part = content.get(section)
-        if not isinstance(part, dict):
-            continue
-        value = part.get(key)
-        if isinstance(value, str) and value not in _NOT_PATHS:
-            part[key] = str((folder / value).resolve())
-    for section, key in (("saliency", "methods"), ("multiverse", "methods"), ("", "controls")):
-        part = content.get(section) if section else content
-        if isinstance(part, dict) and isinstance(part.get(key), list):
-            part[key] = [_beside(name, folder) for name in part[key]]
-
-
-def _beside(name: Any, folder: Path) -> Any:
-    """Say where the file of a user's own class is, if it lies beside the study file."""
-    if not isinstance(name, str) or not name.startswith("python:"):
-        return name
-    module, _, kind = name.removeprefix("python:").rpartition(":")
-    file = (folder / (module if module.endswith(".py") else f"{module.replace('.', '/')}.py")).resolve()
-    return f"python:{file}:{kind}" if file.is_file() else name
-
-
-def _refuse_unknown(content: dict[str, Any], model: type[BaseModel], where: str, prefix: str = "") -> None:
-    fields = model.model_fields
-    for key, value in content.items():
-        if key not in fields:
-            raise StudyError(f"{where}: unknown key {prefix}{key}. {_hint(str(key), fields, prefix)}")
-        nested = _section_of(fields[key].annotation, value)
-        if nested is not None and isinstance(value, dict):
-            _refuse_unknown(value, nested, where, f"{prefix}{key}.")
-
-
-def _hint(key: str, fields: Iterable[str], prefix: str) -> str:
-    """Name the key that was probably meant: one of the same section, or the same key of another section."""
-    if difflib.get_close_matches(key, fields, n=1, cutoff=0.9):
-        return nearest(key, fields, "", prefix)
-    elsewhere = [name for name in _keys(StudySettings) if name.rpartition(".")[2] == key]
-    if f"{prefix}{key}" in elsewhere:
-        kind = next(kind for kind, section in COHORT_KINDS.items() if key in section.model_fields)
-        return f"It belongs to cohort.kind {kind}: set that kind, or delete the key."
-    if elsewhere:
-        return f"Did you mean {' or '.join(dict.fromkeys(elsewhere))}?"
-    return nearest(key, fields, f"Known keys: {', '.join(fields)}.", prefix)
-
-
-def nearest(word: object, known: Iterable[str], otherwise: str, prefix: str = "") -> str:
-    """Name the known word that was probably meant, or say something else where none is near."""
-    near = difflib.get_close_matches(str(word), known, n=1, cutoff=0.5)
-    return f"Did you mean {prefix}{near[0]}?" if near else otherwise
-
-
-def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    for name, entry in model.model_fields.items():
-        yield f"{prefix}{name}"
-        sections = COHORT_KINDS.values() if name == "cohort" else [_section_of(entry.annotation, None)]
-        for section in sections:
-            if section is not None:
-                yield from _keys(section, f"{prefix}{name}.")
-
-
-def _section_of(annotation: Any, value: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    if annotation == PhantomSection | PatchesSection | SlidesSection and isinstance(value, dict):
-        return COHORT_KINDS[value["kind"]]
-    return None

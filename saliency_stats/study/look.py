@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pandas as pd
+import torch
 
 from saliency_stats.classifier.densenet import build
 from saliency_stats.cohort.inspection import inspect
@@ -14,6 +15,7 @@ from saliency_stats.report.words import count
 from saliency_stats.settings.study import StudySettings
 from saliency_stats.statistics.resampling import units_needed
 from saliency_stats.study import parameters
+from saliency_stats.study.memory import too_large_batches
 
 #: So many names stand in a line, the rest is counted.
 _LISTED = 10
@@ -64,7 +66,9 @@ def refuse(obstacles: list[str]) -> None:
         raise CohortError("\n- ".join([f"{len(obstacles)} things stand in the way of this study:", *obstacles]))
 
 
-def obstacles(settings: StudySettings, table: pd.DataFrame, slides: pd.DataFrame | None) -> list[str]:
+def obstacles(
+    settings: StudySettings, table: pd.DataFrame, slides: pd.DataFrame | None, device: torch.device
+) -> list[str]:
     """Say everything that would end the run later, causes first; nothing where it can go on."""
     found = split_obstacles(table, settings.cohort.evaluation_split)
     if found and slides is not None:
@@ -75,7 +79,8 @@ def obstacles(settings: StudySettings, table: pd.DataFrame, slides: pd.DataFrame
             because = f"{usable} of the {len(slides)} slides can be used ({reasons})"
             # of patches that no slide gave there is nothing to say beside that
             found = [because, *found] if len(table) else [because]
-    return [*found, *_unnamed(settings, table), *_models(settings)]
+    used = table[table["status"] == USED]
+    return [*found, *_unnamed(settings, table), *_models(settings), *too_large_batches(settings, used, device)]
 
 
 def remarks(settings: StudySettings, table: pd.DataFrame) -> list[str]:
@@ -121,9 +126,10 @@ def _unnamed(settings: StudySettings, table: pd.DataFrame) -> Iterator[str]:
 
 def _models(settings: StudySettings) -> Iterator[str]:
     """Load what training and segmentation will load: weights that cannot be had are said now."""
-    if settings.classifier.weights != "none":
+    section = settings.classifier
+    if section.weights != "none":
         try:
-            build(settings.classifier.architecture, settings.classifier.weights, 0)
+            build(section.architecture, section.weights, 0, trained=section.trainable != "none")
         except SaliencyStatsError as error:
             yield str(error)
     try:

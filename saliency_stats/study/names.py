@@ -1,16 +1,17 @@
 """What a study file may name: methods, controls, reductions, tests, models of nuclei, each from its registry."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from saliency_stats.compartments.variants import VARIANTS
-from saliency_stats.errors import StudyError
+from saliency_stats.errors import StudyError, listed, shortened, shown
 from saliency_stats.saliency import CONTROLS, METHODS, REDUCTIONS
-from saliency_stats.saliency.controls import control_of
+from saliency_stats.saliency.batched import Method
+from saliency_stats.saliency.controls import Control, control_of
 from saliency_stats.saliency.custom import is_custom
 from saliency_stats.saliency.methods import method_of
 from saliency_stats.settings import StudySettings
-from saliency_stats.settings.study import nearest
+from saliency_stats.settings.faults import nearest
 from saliency_stats.statistics import primary_tests
 from saliency_stats.vocabulary import NUCLEUS_FINDERS
 
@@ -31,36 +32,56 @@ def check_names(settings: StudySettings, where: str) -> None:
         With every name that is wrong, its key, and the nearest one that is right.
     """
     saliency, multiverse = settings.saliency, settings.multiverse
-    for name in (*saliency.methods, *multiverse.methods):
-        if is_custom(name):
-            method_of(name)  # says itself what is wrong
-    for name in settings.controls:
-        if is_custom(name):
-            control_of(name)
+    methods, controls = (*saliency.methods, *multiverse.methods), settings.controls
     wrong = [
         *_unknown("saliency.methods", saliency.methods, METHODS),
         *_unknown("saliency.reduction", [saliency.reduction], REDUCTIONS),
         *_unknown("saliency.more_reductions", saliency.more_reductions, REDUCTIONS),
-        *_unknown("controls", settings.controls, CONTROLS),
+        *_unknown("controls", controls, CONTROLS),
         *_unknown("multiverse.methods", multiverse.methods, METHODS),
         *_unknown("multiverse.reductions", multiverse.reductions, REDUCTIONS),
         *_unknown("multiverse.segmentations", multiverse.segmentations, [variant.name for variant in VARIANTS]),
         *_unknown("statistics.primary_test", [settings.statistics.primary_test], primary_tests()),
+        *_not_loaded("methods", methods, method_of, METHODS),
+        *_not_loaded("controls", controls, control_of, CONTROLS),
+        *_no_model(settings.compartments.nuclei),
     ]
-    nuclei = settings.compartments.nuclei
-    finders = ("truth", *NUCLEUS_FINDERS)
-    if nuclei not in finders and not Path(nuclei).exists():
-        hint = nearest(Path(nuclei).name, finders, f"Expected one of {', '.join(finders)}, or the path of a model.")
-        wrong.append(f"compartments.nuclei: there is no StarDist model {nuclei}. {hint}")
     if wrong:
-        raise StudyError(f"{where}: {'; '.join(wrong)}")
+        raise StudyError(listed([f"{where}: {fault}" for fault in wrong]))
 
 
 def _unknown(key: str, names: Sequence[str], known: Collection[str]) -> list[str]:
-    found = [name for name in names if name not in known and not is_custom(name)]
-    return [f"{key}: there is no {name}. {nearest(name, known, f'Known are {_listed(known)}.')}" for name in found]
+    otherwise = f"Known are {', '.join(known)}."
+    return [
+        f"{key}: there is no {shortened(name, 100)}. {nearest(name, known, otherwise)}"
+        for name in names
+        if name not in known and not is_custom(name)
+    ]
 
 
-def _listed(names: Collection[str]) -> str:
-    """List names with commas."""
-    return ", ".join(names)
+def _not_loaded(
+    kind: str, names: Sequence[str], make: Callable[[str], Method | Control], known: Collection[str]
+) -> list[str]:
+    """Say which of the user's own classes cannot be used, or are called as another is."""
+    wrong, called = [], dict.fromkeys(known, "one of this package")
+    for name in dict.fromkeys(filter(is_custom, names)):
+        try:
+            made = make(name)
+        except StudyError as error:
+            wrong.append(str(error))
+            continue
+        if made.name in called:
+            wrong.append(f"{kind}: {name} is called {shown(made.name)}, as {called[made.name]} is; choose another name")
+        called[made.name] = name
+    return wrong
+
+
+def _no_model(nuclei: str) -> list[str]:
+    finders = ("truth", *NUCLEUS_FINDERS)
+    try:
+        if nuclei in finders or Path(nuclei).exists():
+            return []
+    except (OSError, ValueError):
+        pass  # no file can be called this
+    hint = nearest(Path(nuclei).name, finders, f"Expected one of {', '.join(finders)}, or the path of a model.")
+    return [f"compartments.nuclei: there is no StarDist model {shortened(nuclei)}. {hint}"]

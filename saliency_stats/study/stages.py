@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from saliency_stats.classifier.densenet import weight_notes
 from saliency_stats.cohort.patch import USED
 from saliency_stats.cohort.slides.cohort import SlideCohort
 from saliency_stats.compartments import NucleusFinder, Stains, estimate_stains, stain_table, stains_from
@@ -89,7 +90,7 @@ class Stages:
         self._tables["patches"] = self.store.write_once("patches", table)
         for line in [*found_lines(table, slides), *remarks(self.settings, table)]:
             self._progress.say(line)
-        refuse(obstacles(self.settings, table, slides))
+        refuse(obstacles(self.settings, table, slides, self.device))
         self.store.check_space(parameters.needed_bytes(self.settings, table[table["status"] == USED]))
         table["stain_group"] = parameters.stain_groups(table)
         return table
@@ -155,6 +156,13 @@ class Stages:
     def weight_hashes(self) -> dict[str, str]:
         """Hashes of the trained networks."""
         return {path.name: sha256(path) for path in sorted((self.store.folder / "weights").glob("*.safetensors"))}
+
+    def weight_notes(self) -> dict[str, list[str]]:
+        """Say in what respects files of weights, from which the networks started, were not used as they are."""
+        notes = {
+            path.name: weight_notes(path) for path in sorted((self.store.folder / "weights").glob("*.safetensors"))
+        }
+        return {name: lines for name, lines in notes.items() if lines}
 
     def _measurement(self, table: pd.DataFrame, at: list[float], stains: dict[str, Stains]) -> Measurement:
         """Put together what measures a batch of patches at these magnifications."""

@@ -114,7 +114,11 @@ class Study:
                 return Run(folder)
             write_text(folder / "study.yaml", study_file.dump(self.settings))
             run = stages.run(record)
-            record |= {"weights": stages.weight_hashes(), "seconds": progress.seconds}
+            record |= {
+                "weights": stages.weight_hashes(),
+                "weight_notes": stages.weight_notes(),
+                "seconds": progress.seconds,
+            }
             # a report that cannot be drawn can be asked for again, with all that it quotes
             write_json(folder / "manifest.json", record)
             with progress.stage("report", 1, "page") as bar:

@@ -80,7 +80,15 @@ class _Trainer:
         title = f"train at {magnification:g}×" if model_name == TRAINED else f"train {model_name} at {magnification:g}×"
         with self.progress.stage(title, recipe.training.epochs * len(train)) as bar:
             model, log = train_classifier(
-                recipe, self.cohort, train, valid, self.device, checkpoint=checkpoint, tick=bar.update
+                recipe,
+                self.cohort,
+                train,
+                valid,
+                self.device,
+                checkpoint=checkpoint,
+                tick=bar.update,
+                # the controls start from the same weights
+                **({"say": self.progress.say} if model_name == TRAINED else {}),
             )
         with atomic(weights_path(self.store.folder / "weights", magnification, model_name)) as partial:
             save_weights(model, partial)

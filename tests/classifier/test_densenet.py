@@ -16,6 +16,7 @@ from saliency_stats.classifier.densenet import (
     imagenet_file,
     initialise,
     save_weights,
+    weight_notes,
 )
 from saliency_stats.errors import ClassifierError, StudyError
 
@@ -123,7 +124,7 @@ def test_every_name_in_the_published_files_is_one_of_todays():
         today = models.DenseNet(32, (6, 12, 48, 32), 64).state_dict()
     old = old_keys(today)
     assert len(set(old) - set(today)) > 900
-    assert [densenet._current_key(f"module.{key}") for key in old] == [
+    assert [densenet._current_key(key) for key in old] == [
         key for key in today if not key.endswith("num_batches_tracked")
     ]
 
@@ -142,6 +143,97 @@ def test_weights_of_a_wrapped_network_are_found(published, tmp_path):
     path = tmp_path / "checkpoint.pt"
     torch.save({"state_dict": {f"module.{key}": value for key, value in published.items()}, "epoch": 3}, path)
     assert agrees(build("densenet121", str(path), seed=1), published)
+
+
+def with_classes(state, n):
+    """The same weights with another number of classes."""
+    width = state["classifier.weight"].shape[1]
+    return state | {"classifier.weight": torch.ones(n, width), "classifier.bias": torch.zeros(n)}
+
+
+def refused(path, **options):
+    with pytest.raises(ClassifierError) as caught:
+        build("densenet121", str(path), seed=1, **options)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("n", "words"), [(1, "class"), (3, "classes"), (1000, "classes")])
+def test_a_class_layer_that_would_stay_random_is_refused(published, tmp_path, n, words):
+    path = tmp_path / "w.pt"
+    torch.save(with_classes(published, n), path)
+    message = refused(path, trained=False)
+    assert f"{path}: classifier.trainable: none needs a file with two classes (found {n})" in message
+    assert "Set classifier.trainable to head or all" in message
+    said = []
+    model = build("densenet121", str(path), seed=1, say=said.append)
+    assert said == [
+        f"classifier.weights: {path}: its layer of {n} {words} is left out; the layer of two classes starts at random"
+    ]
+    assert [f"classifier.weights: {path}: {note}" for note in model.notes] == said
+    fresh = initialise("densenet121", 1).backbone.classifier
+    assert torch.equal(model.backbone.classifier.weight, fresh.weight)
+
+
+def test_imagenets_class_layer_is_left_out_and_said(published, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "_hub_dir", None)
+    _, path = imagenet_file("densenet121")
+    path.parent.mkdir(parents=True)
+    torch.save(published, path)
+    said = []
+    build("densenet121", "imagenet", seed=1, say=said.append)
+    assert said == [
+        "classifier.weights: imagenet: its layer of 1000 classes is left out; the layer of two classes starts at random"
+    ]
+    with pytest.raises(ClassifierError, match=r"needs a file with two classes \(found 1000\)"):
+        build("densenet121", "imagenet", seed=1, trained=False)
+    torch.save([1], path)
+    with pytest.raises(ClassifierError, match="does not hold a state_dict"):
+        build("densenet121", "imagenet", seed=1)
+
+
+def test_two_classes_are_used_as_they_are_and_their_order_is_said(published, tmp_path):
+    path = tmp_path / "w.pt"
+    torch.save(with_classes(published, 2), path)
+    model = build("densenet121", str(path), seed=1, trained=False)
+    assert model.backbone.classifier.weight.eq(1).all()
+    assert model.notes == ("its two classes are taken as benign and malignant, in this order",)
+
+
+def test_a_file_of_this_package_says_its_classes(tmp_path):
+    model = initialise("densenet121", 4)
+    save_weights(model, tmp_path / "w.safetensors")
+    assert build("densenet121", str(tmp_path / "w.safetensors"), seed=1, trained=False).notes == ()
+    assert weight_notes(tmp_path / "w.safetensors") == []
+    model.notes = ("from elsewhere", "in half")
+    save_weights(model, tmp_path / "w.safetensors")
+    assert weight_notes(tmp_path / "w.safetensors") == ["from elsewhere", "in half"]
+    turned = {key: value.contiguous() for key, value in model.backbone.state_dict().items()}
+    save_file(turned, tmp_path / "t.safetensors", metadata={"labels": "malignant,benign"})
+    assert "has the classes 'malignant,benign'; expected benign,malignant, in this order" in refused(
+        tmp_path / "t.safetensors"
+    )
+
+
+def test_half_precision_is_said(published, tmp_path):
+    halves = {key: value.bfloat16() if value.is_floating_point() else value for key, value in published.items()}
+    torch.save(with_classes(halves, 2), tmp_path / "w.pt")
+    model = build("densenet121", str(tmp_path / "w.pt"), seed=1)
+    assert model.backbone.classifier.weight.dtype == torch.float32
+    assert model.notes[0] == "numbers of the type bfloat16, float32 are computed with in float32"
+
+
+def test_one_layer_under_two_names_is_refused(published, tmp_path):
+    torch.save(published | old_keys(published), tmp_path / "w.pt")
+    assert "names a layer in two ways" in refused(tmp_path / "w.pt")
+
+
+def test_a_class_layer_of_another_width_is_another_architecture(published, tmp_path):
+    for layer in (torch.ones(1, 3), torch.ones(5)):
+        torch.save(published | {"classifier.weight": layer}, tmp_path / "w.pt")
+        assert "another shape (classifier.weight, classifier.bias)" in refused(tmp_path / "w.pt")
+    torch.save({key: value for key, value in published.items() if "classifier" not in key}, tmp_path / "w.pt")
+    assert "2 tensors missing (classifier.weight, classifier.bias)" in refused(tmp_path / "w.pt")
 
 
 def test_another_architecture_is_refused(published, tmp_path):

@@ -8,6 +8,9 @@ import pytest
 from saliency_stats.cohort import Phantom
 from saliency_stats.compartments import CompartmentParameters, estimate_stains, nucleus_finder, view_of
 from saliency_stats.compartments.finders import BUILTIN
+from saliency_stats.compartments.stardist.config import StarDistConfig
+from saliency_stats.compartments.stardist.files import StarDistModel, write_safetensors
+from saliency_stats.compartments.stardist.network import StarDistNetwork
 from saliency_stats.errors import CompartmentError
 
 
@@ -64,3 +67,18 @@ def test_another_name_is_refused_with_those_that_are_known():
 def test_a_folder_without_a_model_is_refused(tmp_path):
     with pytest.raises(CompartmentError, match="not a StarDist model folder"):
         nucleus_finder(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["x" * 5_000, "a\0b"])
+def test_what_no_file_can_be_called_is_refused_shortly(name):
+    with pytest.raises(CompartmentError, match="neither a path nor one of") as caught:
+        nucleus_finder(name)
+    assert len(str(caught.value)) < 1_000
+
+
+def test_images_have_one_channel_or_three(tmp_path):
+    config = StarDistConfig(n_channel_in=2, unet_n_depth=1, unet_n_filter_base=1, net_conv_after_unet=0)
+    path = tmp_path / "two.safetensors"
+    write_safetensors(StarDistModel("two", StarDistNetwork(config), 0.5, 0.3), path)
+    with pytest.raises(CompartmentError, match=r"two\.safetensors has n_channel_in 2; expected 3 .* or 1"):
+        nucleus_finder(str(path))

@@ -121,6 +121,26 @@ def test_a_module_that_is_not_there_or_fails(tmp_path):
             load(f"python:{tmp_path / 'bad.py'}:A")
 
 
+@pytest.mark.parametrize("code", ["raise SystemExit(3)", "import sys; sys.exit()", "raise ValueError('x' * 10**6)"])
+def test_a_module_does_not_end_the_program(tmp_path, code):
+    (tmp_path / "ends.py").write_text(code)
+    with pytest.raises(StudyError, match="the module cannot be imported") as caught:
+        load(f"python:{tmp_path / 'ends.py'}:A")
+    assert len(str(caught.value)) < 1_000
+    (tmp_path / "made.py").write_text(f"class A:\n    def __init__(self):\n        {code}\n")
+    with pytest.raises(StudyError, match=r"A\(\) fails"):
+        load(f"python:{tmp_path / 'made.py'}:A")
+
+
+@pytest.mark.parametrize(
+    "spec", ["python:" + "x" * 5_000 + ".py:A", "python:" + "x" * 5_000, "python:a\0b.py:A", "python:..:A"]
+)
+def test_what_no_module_is_called(spec):
+    with pytest.raises(StudyError, match=r"the module cannot be imported|expected python:") as caught:
+        load(spec if ":" in spec.removeprefix("python:") else f"{spec}:A")
+    assert len(str(caught.value)) < 1_000
+
+
 def test_an_instance_travels_to_another_process(file):
     """Its study file's name travels; the other process loads the file again."""
     code = f"from saliency_stats.saliency.methods import method_of; print(method_of('python:{file}:Ones').name)"

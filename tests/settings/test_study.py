@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from saliency_stats.errors import StudyError
 from saliency_stats.seeds import derive
 from saliency_stats.settings.cohort import COHORT_KINDS
+from saliency_stats.settings.faults import keys_of
 from saliency_stats.settings.study import (
     ClassifierSection,
     PatchesSection,
     PhantomSection,
     Section,
     StudySettings,
-    _keys,
     dump,
     load,
     parse,
@@ -128,7 +128,7 @@ phantom cohort.fractions.test [0, 1) 0.4
 phantom cohort.min_tissue [0, 1] 0.05
 phantom cohort.min_light [0, 1] 0.18
 phantom cohort.min_focus [0, 1] 0.28
-phantom cohort.cache_mb [0, inf) 1024
+phantom cohort.cache_mb [0, 1048576] 1024
 phantom cohort.slides [3, 100000] 24
 phantom cohort.patches_per_slide [2, 100000] 24
 phantom cohort.size_px [32, 4096] 128
@@ -141,12 +141,12 @@ slides cohort.fractions.test [0, 1) 0.4
 slides cohort.min_tissue [0, 1] 0.05
 slides cohort.min_light [0, 1] 0.18
 slides cohort.min_focus [0, 1] 0.28
-slides cohort.cache_mb [0, inf) 1024
+slides cohort.cache_mb [0, 1048576] 1024
 slides cohort.size_px [32, 2048] 256
 slides cohort.patches_per_slide [1, 100000] 50
-slides cohort.spacing_um (0, inf) none
+slides cohort.spacing_um (0, 100000] none
 slides cohort.min_place_tissue [0, 1] 0.5
-slides cohort.central_um (0, inf) none
+slides cohort.central_um (0, 100000] none
 slides cohort.min_tumour (0, 1] 0.75
 slides cohort.max_tumour [0, 1) 0
 patches cohort.fractions.train (0, 1) 0.5
@@ -155,7 +155,7 @@ patches cohort.fractions.test [0, 1) 0.4
 patches cohort.min_tissue [0, 1] 0.05
 patches cohort.min_light [0, 1] 0.18
 patches cohort.min_focus [0, 1] 0.28
-patches cohort.cache_mb [0, inf) 1024
+patches cohort.cache_mb [0, 1048576] 1024
 patches cohort.mpp [0.05, 20] none
 phantom classifier.epochs [1, 10000] 12
 phantom classifier.batch_size [2, 4096] 32
@@ -170,14 +170,14 @@ phantom saliency.batch_size [1, 1024] 32
 phantom compartments.segmentation_mpp [0.1, 2] 0.5
 phantom compartments.cytoplasm_um [0.5, 50] 15
 phantom compartments.min_area [0, 1) 0.02
-phantom compartments.stain_patches [1, inf) 64
-phantom causal.patches_per_class [0, inf) 6
+phantom compartments.stain_patches [1, 4096] 64
+phantom causal.patches_per_class [0, 100000] 6
 phantom causal.curve_steps [0, 50] 0
 phantom statistics.alpha (0, 0.5) 0.05
-phantom statistics.bootstrap_draws [2000, inf) 9999
-phantom statistics.equivalence_margin (0, inf) 0.1
-phantom statistics.min_slides [2, inf) 3
-phantom statistics.reference_magnification (0, inf) 20
+phantom statistics.bootstrap_draws [2000, 1000000] 9999
+phantom statistics.equivalence_margin (0, 10] 0.1
+phantom statistics.min_slides [2, 100000] 3
+phantom statistics.reference_magnification (0, 200] 20
 phantom report.examples [1, 20] 3
 """
 
@@ -256,7 +256,7 @@ def test_an_unknown_kind_of_cohort_is_blamed_before_its_keys(tmp_path, kind, hin
     assert f"cohort.kind is '{kind}'. {hint}" in message
 
 
-@pytest.mark.parametrize("key", sorted({key for key in _keys(StudySettings) if "." in key}))
+@pytest.mark.parametrize("key", sorted({key for key in keys_of(StudySettings) if "." in key}))
 def test_every_key_with_a_letter_missing_finds_its_way_back(key):
     section, _, name = key.rpartition(".")
     typo = f"{section}.{name[:-1]}" if len(name) > 3 else f"{section}.{name}{name[-1]}"
@@ -279,7 +279,7 @@ def test_every_key_with_a_letter_missing_finds_its_way_back(key):
         ("classifier: 5", "classifier: "),
         ("cohort: [1]", "cohort: "),
         ("controls: randomised", "controls: Input should be a valid list (found 'randomised')"),
-        ("controls: [randomised, randomised]", "controls names a control twice"),
+        ("controls: [randomised, randomised]", "controls: 'randomised' stands there twice"),
         ("saliency: {methods: []}", "saliency.methods: "),
         ("cohort: {kind: patches}", "cohort.table: Field required"),
         ("cohort: {fractions: {train: 0.6}}", "cohort.fractions: the fractions add up to 1.1; expected 1"),
@@ -411,6 +411,72 @@ def test_the_defaults_are_those_of_the_rooms():
     assert PhantomCohortSize(section.slides, section.patches_per_slide) == PhantomCohortSize()
     given_phantom = Phantom(section.signal, section.size_px, section.mpp, section.strength, section.stain_variation)
     assert given_phantom == Phantom()
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("seed: yes", "seed: Input should be a valid integer (found 'yes')"),
+        ("seed: 0123", "(found '0123')"),
+        ("seed: 1:30", "(found '1:30')"),
+        ("seed: 1_000", "(found '1_000')"),
+        ("seed: true", "(found True)"),
+        ("seed: '3'", "(found '3')"),
+        ("cohort: {mpp: on}", "cohort.mpp: Input should be a valid number (found 'on')"),
+        ("saliency: {scores: 1}", "saliency.scores: Input should be a valid boolean, true or false (found 1)"),
+        ("multiverse: {min_confidence: [0.5, yes]}", "multiverse.min_confidence: 1: Input should be a valid number"),
+        ("statistics: {bootstrap_draws: 1e12}", "less than or equal to 1000000 (found 1000000000000.0)"),
+        ("statistics: {bootstrap_draws: 1e400}", "finite number (found inf)"),
+        ("name: " + "a" * 101, "name: String should have at most 100 characters"),
+        ("classifier: {weights: ''}", "classifier.weights: String should have at least 1 character"),
+        ("cohort: {kind: patches, table: ''}", "cohort.table: is empty; expected the path of a file"),
+        ("multiverse: {methods: [a, a]}", "multiverse.methods: 'a' stands there twice"),
+        ("multiverse: {reductions: [a, a]}", "multiverse.reductions: 'a' stands there twice"),
+        ("multiverse: {segmentations: [a, a]}", "multiverse.segmentations: 'a' stands there twice"),
+        ("multiverse: {min_confidence: [0.5, 0.5]}", "multiverse.min_confidence: 0.5 stands there twice"),
+        ("causal: {replacements: [blur, blur]}", "causal.replacements: 'blur' stands there twice"),
+        ("cohort: {kind: slides, table: a, magnifications: [10, 10.0]}", "cohort.magnifications: 10.0 stands there"),
+        ("classifier: {weights: imagenet, trainable: none}", "needs weights with two classes (found 1000"),
+    ],
+)
+def test_what_was_typed_is_taken_or_refused(tmp_path, text, found):
+    assert found in refused(study_file(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "key", ["saliency.methods", "saliency.more_reductions", "controls", "multiverse.segmentations"]
+)
+def test_lists_of_names_have_an_end(key):
+    names = [f"n{number}" for number in range(101)]
+    assert f"{key}: List should have at most 100 items" in refused(None, f"{key}=[{', '.join(names)}]")
+    load(None, (f"{key}=[{', '.join(names[:100])}]",))
+
+
+def test_what_was_typed_stays_what_it_is():
+    settings = load(None, ("seed=1e3", "name=yes", "saliency.scores=yes", "saliency.keep=OFF", "name=2026-02-31"))
+    assert (settings.seed, settings.name) == (1000, "2026-02-31")
+    assert settings.saliency.scores
+    assert not settings.saliency.keep
+
+
+def test_phantoms_are_counted_before_they_are_drawn():
+    message = refused(None, "cohort.slides=100000", "cohort.patches_per_slide=26")
+    assert "cohort: slides times patches_per_slide is 2,600,000 patches; expected at most 2,500,000" in message
+    assert load(None, ("cohort.slides=100000", "cohort.patches_per_slide=25")).cohort.slides == 100_000
+
+
+@pytest.mark.parametrize("section", ["classifier", "saliency"])
+def test_the_pixels_of_a_batch_are_counted_before_they_are_taken(section):
+    other = {"classifier": "saliency", "saliency": "classifier"}[section]
+    size = ("cohort.size_px=4096", f"{other}.batch_size=2")
+    message = refused(None, *size, f"{section}.batch_size=33")
+    assert f"{section}.batch_size times cohort.size_px squared is 553,648,128 pixels in a batch" in message
+    assert "at this size, a batch of at most 32" in message
+    assert load(None, (*size, f"{section}.batch_size=32")).cohort.size_px == 4096
+    slides = ("cohort.kind=slides", "cohort.table=a.csv", "cohort.size_px=2048")
+    assert f"{section}.batch_size times" in refused(None, *slides, f"{section}.batch_size=129")
+    load(None, (*slides, f"{section}.batch_size=128"))
+    load(None, ("cohort.kind=patches", "cohort.table=a.csv", f"{section}.batch_size=1024"))
 
 
 # --- --set ------------------------------------------------------------------------------------------

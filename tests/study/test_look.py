@@ -2,6 +2,8 @@
 
 import pandas as pd
 import pytest
+import torch
+from torchvision import models
 
 from saliency_stats.cohort.patch import USED
 from saliency_stats.cohort.slides.cohort import SLIDE_COLUMNS
@@ -9,7 +11,11 @@ from saliency_stats.errors import ClassifierError, CohortError, CompartmentError
 from saliency_stats.settings import load
 from saliency_stats.study import look as module
 from saliency_stats.study import parameters
-from saliency_stats.study.look import found_lines, obstacles, refuse, remarks
+from saliency_stats.study.look import found_lines, refuse, remarks
+
+
+def obstacles(settings, table, slides=None, device="cpu"):
+    return module.obstacles(settings, table, slides, torch.device(device))
 
 
 def patches(slides=7, per_slide=2):
@@ -21,7 +27,7 @@ def patches(slides=7, per_slide=2):
         for n in range(per_slide)
     ]
     table = pd.DataFrame(rows, columns=["patch_id", "slide_id", "label", "split"])
-    return table.assign(patient_id="", magnification=20.0, status=USED)
+    return table.assign(patient_id="", magnification=20.0, status=USED, height_px=64, width_px=64)
 
 
 def slides_of(statuses, notes=""):
@@ -100,30 +106,30 @@ def test_a_cohort_that_names_a_part_of_its_units_is_refused_in_one_sentence(unit
     settings = load(None, (f"statistics.unit={unit}",))
     table = patches().assign(patient_id=lambda one: "P" + one["slide_id"])
     table.loc[3:7, f"{unit}_id"] = ""
-    (found,) = obstacles(settings, table, None)
+    (found,) = obstacles(settings, table)
     assert found.startswith(
         f"5 of 14 patches of the test split name no {unit} (test1-1, test2-0, test2-1, …), the others do; expected the "
         f"{unit} of all, or of none. Fill in {unit}_id, or leave those patches out"
     )
     assert found.endswith("(or set statistics.unit: slide)") == (unit == "patient")
     # of none, or of patches that are not judged
-    assert obstacles(settings, table.assign(**{f"{unit}_id": ""}), None) == []
+    assert obstacles(settings, table.assign(**{f"{unit}_id": ""})) == []
     table = patches().assign(patient_id=lambda one: "P" + one["slide_id"])
     table.loc[table["split"] == "train", f"{unit}_id"] = ""
     table.loc[0, "status"], table.loc[0, f"{unit}_id"] = "excluded: too dark", ""
-    assert obstacles(settings, table, None) == []
+    assert obstacles(settings, table) == []
 
 
 def test_patches_may_be_assumed_to_be_independent():
     table = patches()
     table.loc[0, "slide_id"] = ""
-    assert len(obstacles(load(None), table, None)) == 1
-    assert obstacles(load(None, ("statistics.assume_independent=true",)), table, None) == []
+    assert len(obstacles(load(None), table)) == 1
+    assert obstacles(load(None, ("statistics.assume_independent=true",)), table) == []
 
 
 def test_models_that_cannot_be_had_are_told_beside_the_rest(monkeypatch):
-    def build(*given):
-        assert given == ("densenet121", "imagenet", 0)
+    def build(*given, trained):
+        assert (*given, trained) == ("densenet121", "imagenet", 0, True)
         raise ClassifierError("fetch the weights")
 
     def finder_of(settings, device):
@@ -132,11 +138,46 @@ def test_models_that_cannot_be_had_are_told_beside_the_rest(monkeypatch):
 
     monkeypatch.setattr(module, "build", build)
     monkeypatch.setattr(parameters, "finder_of", finder_of)
-    settings = load(None, ("classifier.weights=imagenet", "classifier.architecture=densenet121"))
+    settings = load(None, with_weights("imagenet", "head"))
     table = patches().assign(label="benign")
-    assert obstacles(settings, table, None)[1:] == ["fetch the weights", "fetch the model"]
+    assert obstacles(settings, table)[1:] == ["fetch the weights", "fetch the model"]
     # without weights none are sought
-    assert obstacles(load(None), table, None)[1:] == ["fetch the model"]
+    assert obstacles(load(None), table)[1:] == ["fetch the model"]
+
+
+@pytest.fixture
+def one_class(tmp_path, small_densenets):
+    """Weights of a network with one class, as in a case that was reported."""
+    path = tmp_path / "one.pt"
+    torch.save(models.densenet121(num_classes=1).state_dict(), path)
+    return path
+
+
+def with_weights(path, trainable):
+    return "classifier.architecture=densenet121", f"classifier.weights={path}", f"classifier.trainable={trainable}"
+
+
+def test_weights_of_another_head_are_an_obstacle_only_where_nothing_is_trained(one_class):
+    (found,) = obstacles(load(None, with_weights(one_class, "none")), patches())
+    assert "trainable: none needs a file with two classes (found 1)" in found
+    for trainable in ("head", "all"):
+        assert obstacles(load(None, with_weights(one_class, trainable)), patches()) == []
+
+
+def test_files_that_cannot_be_used_are_told_together(one_class, tmp_path):
+    (tmp_path / "model").write_bytes(b"nonsense")
+    assignments = (*with_weights(one_class, "none"), f"compartments.nuclei={tmp_path / 'model'}")
+    weights, nuclei = obstacles(load(None, assignments), patches())
+    assert "found 1" in weights
+    assert "model is not a StarDist model" in nuclei
+
+
+def test_a_batch_that_no_machine_holds_is_told_beside_the_rest():
+    table = patches(8).assign(label="benign", height_px=10**6, width_px=10**6)
+    found = obstacles(load(None), table)
+    assert [text.split(" ")[0] for text in found] == ["every", "classifier.batch_size:", "saliency.batch_size:"]
+    # patches that are excluded are in no batch
+    assert len(obstacles(load(None), table.assign(status="excluded: too large"))) == 1
 
 
 # --- what a reader should know beforehand ---------------------------------------------------------------

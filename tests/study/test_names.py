@@ -43,6 +43,33 @@ def test_everything_that_is_wrong_is_said():
     assert all(key in found for key in ("controls: ", "saliency.reduction: ", "saliency.methods: "))
 
 
+def test_a_path_that_can_be_none_is_no_model():
+    settings = load(None)
+    for name in ("x" * 5_000, "a\0b"):
+        wrong = settings.model_copy(update={"compartments": settings.compartments.model_copy(update={"nuclei": name})})
+        with pytest.raises(StudyError, match="there is no StarDist model") as caught:
+            check_names(wrong, "here")
+        assert len(str(caught.value)) < 1_000
+
+
+def test_many_wrong_names_make_no_long_message():
+    assert len(refused(f"controls=[{', '.join(f'{n}{chr(120) * 900}' for n in range(99))}]")) < 4_000
+
+
+def test_two_methods_are_not_called_the_same(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        "class A:\n    name = 'gradient'\n    def attribute(self, model, images, target, seeds):\n"
+        "        return images\n"
+        "class B(A):\n    name = 'b'\n"
+        "class C(A):\n    name = 'b'\n"
+    )
+    found = refused("saliency.methods=['python:mine:A', 'python:mine:B']", "multiverse.methods=['python:mine:C']")
+    assert "A is called 'gradient', as one of this package is; choose another name" in found
+    assert "C is called 'b', as python:" in found
+    check_names(load(None, ("saliency.methods=['python:mine:B']", "multiverse.methods=['python:mine:B']")), "here")
+
+
 def test_a_class_of_the_users_own_is_loaded_and_refused_by_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(

@@ -1,21 +1,24 @@
 """StarDist models on disk: the folders that the stardist package writes, and one file without code in it."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import h5py
-import numpy as np
 import safetensors
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
-from saliency_stats.compartments.stardist.network import StarDistConfig, StarDistNetwork
-from saliency_stats.errors import CompartmentError
+from saliency_stats.compartments.stardist.config import StarDistConfig
+from saliency_stats.compartments.stardist.keras import load_keras
+from saliency_stats.compartments.stardist.network import StarDistNetwork, count_weights
+from saliency_stats.errors import CompartmentError, shortened, shown
 
+#: The published models have 1.4 million.
+MAX_WEIGHTS: Final = 100_000_000
+#: Of a configuration, or of a header.
+_MAX_BYTES: Final = 10 * 2**20
 _CONFIG, _THRESHOLDS, _WEIGHTS = "config.json", "thresholds.json", "weights_best.h5"
 
 
@@ -58,16 +61,10 @@ def read_folder(folder: Path) -> StarDistModel:
             f"and {_WEIGHTS}, as stardist writes them; give the folder that holds them."
         )
     config = StarDistConfig.from_json(_json(folder / _CONFIG), str(folder / _CONFIG))
-    thresholds = _json(folder / _THRESHOLDS)
-    network = StarDistNetwork(config)
-    _load_keras(network, folder / _WEIGHTS)
-    try:
-        prob, nms = float(thresholds["prob"]), float(thresholds["nms"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise CompartmentError(
-            f"{folder / _THRESHOLDS}: expected two numbers, prob and nms, found {thresholds!r}."
-        ) from error
-    return StarDistModel(str(folder), network.eval(), prob, nms)
+    thresholds = _thresholds(_json(folder / _THRESHOLDS), str(folder / _THRESHOLDS))
+    network = _network(config, str(folder / _CONFIG))
+    load_keras(network, folder / _WEIGHTS)
+    return StarDistModel(str(folder), network.eval(), *thresholds)
 
 
 def read_safetensors(path: Path) -> StarDistModel:
@@ -78,17 +75,34 @@ def read_safetensors(path: Path) -> StarDistModel:
     CompartmentError
         If the file is missing or not such a model.
     """
+    remedy = "give the file that training wrote, or the folder of a model of stardist."
+    _refuse_others(path)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            about = json.loads(file.metadata()["stardist"])
-        config = StarDistConfig.from_json(about["config"], str(path))
-        network = StarDistNetwork(config)
-        network.load_state_dict({key: value.float() for key, value in load_file(path).items()})
-        return StarDistModel(str(path), network.eval(), float(about["prob"]), float(about["nms"]))
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
+            about = json.loads(file.metadata()["stardist"], object_pairs_hook=_once)
+            parts = {key: file.get_slice(key) for key in list(file.keys())}
+            shapes = {key: (tuple(part.get_shape()), part.get_dtype()) for key, part in parts.items()}
+        described, thresholds = about["config"], {key: about[key] for key in ("prob", "nms")}
+        if not isinstance(described, dict):
+            raise TypeError(f"its configuration is {shown(described)}")
+    except Exception as error:
+        # a damaged header makes its readers raise anything
         raise CompartmentError(
-            f"{path} is not a StarDist model of this package ({error}); give the file that training wrote."
+            f"{path} is not a StarDist model of this package ({shortened(repr(error))}); {remedy}"
         ) from error
+    network = _network(StarDistConfig.from_json(described, str(path)), str(path))
+    faults = _misfits(network, shapes)
+    if faults:
+        raise CompartmentError(f"{path} does not fit its own configuration: {'; '.join(faults[:3])}; {remedy}")
+    state = {key: value.float() for key, value in load_file(path).items()}
+    wrong = [key for key, value in state.items() if not _is_usable(key, value)]
+    if wrong:
+        raise CompartmentError(
+            f"{path}: {len(wrong)} of {len(state)} tensors hold numbers that are not finite, or negative variances "
+            f"({', '.join(wrong[:3])}); did training diverge? Use another model."
+        )
+    network.load_state_dict(state)
+    return StarDistModel(str(path), network.eval(), *_thresholds(thresholds, str(path)))
 
 
 def write_safetensors(model: StarDistModel, path: Path) -> None:
@@ -98,86 +112,84 @@ def write_safetensors(model: StarDistModel, path: Path) -> None:
     save_file(state, path, metadata={"stardist": json.dumps(about)})
 
 
+def _network(config: StarDistConfig, where: str) -> StarDistNetwork:
+    weights = count_weights(config)
+    if weights > MAX_WEIGHTS:
+        raise CompartmentError(
+            f"{where}: unet_n_depth {config.unet_n_depth}, unet_n_filter_base {config.unet_n_filter_base}, "
+            f"unet_n_conv_per_depth {config.unet_n_conv_per_depth} and unet_kernel_size {config.unet_kernel_size} "
+            f"make a network of {weights:,} weights; expected at most {MAX_WEIGHTS:,}."
+        )
+    return StarDistNetwork(config)
+
+
+def _thresholds(content: dict[str, Any], where: str) -> tuple[float, float]:
+    found = [content.get(name) for name in ("prob", "nms")]
+    numbers = [value for value in found if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    if len(numbers) != len(found) or not 0 < numbers[0] < 1 or not 0 <= numbers[1] <= 1:
+        raise CompartmentError(
+            f"{where}: expected two numbers, prob and nms, prob above 0 and below 1 and nms from 0 to 1, found "
+            f"{shown(content)}."
+        )
+    return float(numbers[0]), float(numbers[1])
+
+
+def _is_usable(key: str, values: Tensor) -> bool:
+    return bool(torch.isfinite(values).all()) and not (key.endswith("running_var") and bool((values < 0).any()))
+
+
+def _misfits(network: StarDistNetwork, shapes: dict[str, tuple[tuple[int, ...], str]]) -> list[str]:
+    """Compare the header of a file with a network before its tensors are read."""
+    own = network.state_dict()
+    faults = [f"no tensor {key}" for key in own if key not in shapes]
+    faults += [f"an unknown tensor {shortened(key, 80)}" for key in shapes if key not in own]
+    for key, (shape, kind) in shapes.items():
+        if key in own and shape != tuple(own[key].shape):
+            faults.append(f"{key} has the shape {shape}, expected {tuple(own[key].shape)}")
+        elif key in own and kind not in {"F16", "BF16", "F32", "F64"} and own[key].is_floating_point():
+            faults.append(f"{key} is of the type {kind}, expected floating-point numbers")
+    return faults
+
+
+def _refuse_others(path: Path) -> None:
+    """Say of a file that is no safetensors file what it is, and what to give instead."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+    except OSError as error:
+        raise CompartmentError(f"{path} cannot be read ({error.strerror}).") from error
+    if start.startswith(b"PK"):
+        raise CompartmentError(
+            f"{path} is not a StarDist model of this package but a zip archive: unpack it and give the folder that "
+            f"holds {_CONFIG}, {_THRESHOLDS} and {_WEIGHTS}."
+        )
+    if start.startswith(b"\x89HDF"):
+        raise CompartmentError(
+            f"{path} is not a StarDist model of this package but the weights of one: give the folder that holds "
+            f"{_CONFIG}, {_THRESHOLDS} and {_WEIGHTS}."
+        )
+    if int.from_bytes(start, "little") > _MAX_BYTES:
+        raise CompartmentError(f"{path} is not a StarDist model of this package, nor a safetensors file.")
+
+
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CompartmentError(f"{path} cannot be read as JSON ({error}); download the model again.") from error
+        with path.open("rb") as file:
+            raw = file.read(_MAX_BYTES + 1)
+        if len(raw) > _MAX_BYTES:
+            raise ValueError(f"more than {_MAX_BYTES:,} bytes")
+        content = json.loads(raw.decode("utf-8"), object_pairs_hook=_once)
+    except (OSError, ValueError, RecursionError) as error:
+        raise CompartmentError(
+            f"{path} cannot be read as JSON ({shortened(str(error))}); download the model again."
+        ) from error
     if not isinstance(content, dict):
         raise CompartmentError(f"{path}: expected an object of keys and values, found {type(content).__name__}.")
     return content
 
 
-def _load_keras(network: StarDistNetwork, path: Path) -> None:
-    """Copy the weights of a Keras HDF5 file, layer by layer."""
-    try:
-        with h5py.File(path, "r") as file:
-            layers = dict(_keras_layers(file.get("model_weights", file)))
-    except (OSError, KeyError) as error:
-        raise CompartmentError(
-            f"{path} cannot be read as Keras weights ({error}); expected the HDF5 file that stardist's training "
-            "writes. Download or save the model again."
-        ) from error
-    convolutions, norms = _targets(network)
-    named = {name for name, _ in convolutions if name}
-    unnamed = iter([w for name, w in layers.items() if name not in named and len(w) == 2 and "class" not in name])  # noqa: PLR2004 - kernel, bias
-    normalised = iter([w for w in layers.values() if len(w) == 4])  # noqa: PLR2004 - gamma, beta, mean, variance
-    for name, conv in convolutions:
-        weights = layers.get(name) if name else next(unnamed, None)
-        if weights is None:
-            raise CompartmentError(
-                f"{path} has no layer {name or 'before the U-Net'}: weights and {_CONFIG} belong to different models."
-            )
-        kernel, bias = weights
-        _copy(conv.weight, np.moveaxis(kernel, (0, 1), (2, 3)).swapaxes(0, 1), path, name)
-        assert conv.bias is not None  # every convolution of the network has one
-        _copy(conv.bias, bias, path, name)
-    for norm in norms:
-        weights = next(normalised, None)
-        if weights is None:
-            raise CompartmentError(f"{path} lacks a batch normalisation that {_CONFIG} asks for (unet_batch_norm).")
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        for target, values in zip((norm.weight, norm.bias, norm.running_mean, norm.running_var), weights, strict=True):
-            _copy(target, values, path, "batch_normalization")
-
-
-def _keras_layers(group: h5py.Group) -> Iterator[tuple[str, list[np.ndarray[Any, Any]]]]:
-    """Layers that have weights, in the order of execution that Keras notes in ``layer_names``."""
-    for raw in group.attrs["layer_names"]:
-        name = raw.decode() if isinstance(raw, bytes) else str(raw)
-        weights = [group[name][w] for w in group[name].attrs["weight_names"]]
-        if weights:
-            yield name, [np.asarray(w, dtype=np.float32) for w in weights]
-
-
-def _targets(network: StarDistNetwork) -> tuple[list[tuple[str, nn.Conv2d]], list[nn.BatchNorm2d]]:
-    """Convolutions with their names in Keras (empty where Keras numbers them), and normalisations, in order."""
-    prefix = network.config.unet_prefix
-    convolutions: list[tuple[str, nn.Conv2d]] = []
-    norms: list[nn.BatchNorm2d] = []
-    for key, step in network.steps.items():
-        part, level, number = key.split("-")
-        names = {
-            "pooled": "",
-            "down": f"{prefix}down_level_{level}_no_{number}",
-            "middle": f"{prefix}middle_{number}",
-            "up": f"{prefix}up_level_{level}_no_{number}",
-        }
-        convolutions.append((names[part], step.get_submodule("conv")))  # type: ignore[arg-type]  # built as Conv2d
-        norm = step.get_submodule("norm")
-        if isinstance(norm, nn.BatchNorm2d):
-            norms.append(norm)
-    if network.config.net_conv_after_unet:
-        convolutions.append(("features", network.features.conv))
-    return [*convolutions, ("prob", network.prob), ("dist", network.dist)], norms
-
-
-def _copy(target: Tensor, values: np.ndarray[Any, Any], path: Path, layer: str) -> None:
-    if tuple(target.shape) != values.shape:
-        raise CompartmentError(
-            f"{path}: layer {layer or 'before the U-Net'} has weights of the shape {values.shape}, expected "
-            f"{tuple(target.shape)}: weights and {_CONFIG} belong to different models."
-        )
-    with torch.no_grad():
-        target.copy_(torch.from_numpy(np.ascontiguousarray(values)))
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise ValueError("a key stands twice")
+    return content

@@ -5,133 +5,25 @@ the ``StarDist2D`` of the stardist package, so that its published weights give i
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from saliency_stats.errors import CompartmentError
+from saliency_stats.compartments.stardist.config import StarDistConfig
 
 #: Keras' default for BatchNormalization.
 _BATCH_NORM_EPSILON: Final = 1e-3
-_ACTIVATIONS: Final[dict[str, Callable[[], nn.Module]]] = {
+_LAYERS: Final[dict[str, Callable[[], nn.Module]]] = {
     "relu": partial(nn.ReLU, inplace=True),
     "elu": nn.ELU,
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
     "linear": nn.Identity,
 }
-
-
-@dataclass(frozen=True)
-class StarDistConfig:
-    """Architecture of a 2D StarDist network, in the words of stardist's ``config.json``.
-
-    Parameters
-    ----------
-    n_rays
-        Radial directions of a polygon.
-    n_channel_in
-        Image channels.
-    grid
-        Subsampling of the prediction (y, x), powers of 2.
-    n_classes
-        Object classes, or None; the class head is read but not used here.
-    unet_n_depth, unet_kernel_size, unet_n_filter_base, unet_n_conv_per_depth, unet_pool, unet_expansion
-        Shape of the U-Net.
-    unet_activation, unet_last_activation
-        Names of Keras activations.
-    unet_batch_norm
-        Whether a batch normalisation follows every convolution of the U-Net.
-    unet_prefix
-        Before the names of the U-Net's layers.
-    net_conv_after_unet
-        Filters of the convolution after the U-Net; 0 for none.
-    """
-
-    n_rays: int = 32
-    n_channel_in: int = 1
-    grid: tuple[int, int] = (1, 1)
-    n_classes: int | None = None
-    unet_n_depth: int = 3
-    unet_kernel_size: tuple[int, int] = (3, 3)
-    unet_n_filter_base: int = 32
-    unet_n_conv_per_depth: int = 2
-    unet_pool: tuple[int, int] = (2, 2)
-    unet_activation: str = "relu"
-    unet_last_activation: str = "relu"
-    unet_batch_norm: bool = False
-    unet_prefix: str = ""
-    unet_expansion: float = 2
-    net_conv_after_unet: int = 128
-
-    def __post_init__(self) -> None:
-        for name in ("grid", "unet_kernel_size", "unet_pool"):
-            pair = getattr(self, name)
-            if len(pair) != 2 or any(int(v) != v or v < 1 for v in pair):  # noqa: PLR2004 - (y, x)
-                raise CompartmentError(f"{name} of a 2D StarDist network is two whole numbers (y, x), found {pair!r}.")
-            object.__setattr__(self, name, (int(pair[0]), int(pair[1])))
-        if any(g & (g - 1) for g in self.grid):
-            raise CompartmentError(f"grid must be powers of 2, found {self.grid}.")
-        if any(k % 2 == 0 for k in self.unet_kernel_size):
-            raise CompartmentError(f"unet_kernel_size must be odd, found {self.unet_kernel_size}.")
-        for name in ("unet_activation", "unet_last_activation"):
-            if getattr(self, name) not in _ACTIVATIONS:
-                raise CompartmentError(
-                    f"{name} {getattr(self, name)!r} is not known, expected one of {', '.join(_ACTIVATIONS)}."
-                )
-        for name, least in (
-            ("n_rays", 3),
-            ("n_channel_in", 1),
-            ("unet_n_depth", 1),
-            ("unet_n_filter_base", 1),
-            ("unet_n_conv_per_depth", 1),
-            ("net_conv_after_unet", 0),
-        ):
-            if getattr(self, name) < least:
-                raise CompartmentError(f"{name} must be at least {least}, found {getattr(self, name)!r}.")
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any], where: str) -> "StarDistConfig":
-        """Take what matters of a ``config.json``; keys about training are left out.
-
-        Raises
-        ------
-        CompartmentError
-            If it describes another kind of network, naming ``where`` it was found.
-        """
-        for key, expected in (("n_dim", 2), ("backbone", "unet")):
-            if content.get(key, expected) != expected:
-                raise CompartmentError(
-                    f"{where}: {key} is {content[key]!r}, expected {expected!r}: only 2D StarDist models are read."
-                )
-        return cls(**{field.name: content[field.name] for field in fields(cls) if content.get(field.name) is not None})
-
-    @property
-    def divisor(self) -> tuple[int, int]:
-        """Multiples to which an image's height and width are padded."""
-        (gy, gx), (py, px), depth = self.grid, self.unet_pool, self.unet_n_depth
-        return gy * py**depth, gx * px**depth
-
-    @property
-    def margin(self) -> tuple[int, int]:
-        """Rows and columns of image around a grid point beyond which nothing reaches it: an upper bound."""
-        return self._reach(0), self._reach(1)
-
-    def _reach(self, axis: int) -> int:
-        half, pool, convolutions = self.unet_kernel_size[axis] // 2, self.unet_pool[axis], self.unet_n_conv_per_depth
-        reach, scale = 0, 1
-        while scale < self.grid[axis]:
-            reach, scale = reach + convolutions * half * scale, scale * 2
-        # down and up again at every level, and pooling and up-sampling see up to one coarser pixel further
-        for level in range(self.unet_n_depth):
-            reach += 2 * convolutions * half * scale * int(pool**level)
-        deepest = scale * int(pool**self.unet_n_depth)
-        return reach + convolutions * half * deepest + half * scale + 2 * deepest
 
 
 class _Convolution(nn.Module):
@@ -141,7 +33,7 @@ class _Convolution(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, config.unet_kernel_size, padding="same")
         self.norm = nn.BatchNorm2d(outputs, eps=_BATCH_NORM_EPSILON, momentum=0.01) if norm else nn.Identity()
-        self.activation = _ACTIVATIONS[activation]()
+        self.activation = _LAYERS[activation]()
 
     def forward(self, x: Tensor) -> Tensor:
         result: Tensor = self.activation(self.norm(self.conv(x)))
@@ -245,3 +137,9 @@ def _unet_steps(config: StarDistConfig) -> tuple["OrderedDict[str, nn.Module]", 
         last = activation if level > 0 else config.unet_last_activation
         add(f"up-{level}-{each}", filters(max(0, level - 1)), last, norm=norm, extra=skip if each == 1 else 0)
     return steps, width
+
+
+def count_weights(config: StarDistConfig) -> int:
+    """Count the weights of a network without making it."""
+    with torch.device("meta"):
+        return sum(weights.numel() for weights in StarDistNetwork(config).parameters())

@@ -1,0 +1,62 @@
+"""Paths in a study file: relative to it, whatever the working directory."""
+
+from pathlib import Path
+from typing import Any, Final
+
+from saliency_stats.errors import shortened, shown
+from saliency_stats.settings.faults import Fault
+from saliency_stats.vocabulary import NUCLEUS_FINDERS
+
+#: Values of keys that otherwise hold a path.
+_NOT_PATHS: Final = frozenset({"", "imagenet", "none", "truth", *NUCLEUS_FINDERS})
+
+
+def anchored(content: dict[str, Any], folder: Path) -> list[Fault]:
+    """Make the paths in the content of a study file independent of the working directory.
+
+    Parameters
+    ----------
+    content
+        Changed in place.
+    folder
+        What relative paths are relative to.
+
+    Returns
+    -------
+    list
+        Faults of what can be no path at all.
+    """
+    faults = []
+    for section, key in (("cohort", "table"), ("classifier", "weights"), ("compartments", "nuclei")):
+        part = content.get(section)
+        if not isinstance(part, dict):
+            continue
+        value = part.get(key)
+        if (section, value) == ("cohort", ""):
+            faults.append(Fault((section, key), f"{section}.{key}: is empty; expected the path of a file"))
+        if isinstance(value, str) and value not in _NOT_PATHS:
+            try:
+                path = (folder / value).resolve()
+                path.exists()
+                part[key] = str(path)
+            except (OSError, RuntimeError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or shortened(str(error), 100)
+                faults.append(Fault((section, key), f"{section}.{key}: {shown(value)} cannot be a path ({reason})"))
+                part.pop(key)
+    for section, key in (("saliency", "methods"), ("multiverse", "methods"), ("", "controls")):
+        part = content.get(section) if section else content
+        if isinstance(part, dict) and isinstance(part.get(key), list):
+            part[key] = [_beside(name, folder) for name in part[key]]
+    return faults
+
+
+def _beside(name: Any, folder: Path) -> Any:
+    """Say where the file of a user's own class is, if it lies beside the study file."""
+    if not isinstance(name, str) or not name.startswith("python:"):
+        return name
+    module, _, kind = name.removeprefix("python:").rpartition(":")
+    try:
+        file = (folder / (module if module.endswith(".py") else f"{module.replace('.', '/')}.py")).resolve()
+        return f"python:{file}:{kind}" if file.is_file() else name
+    except (OSError, RuntimeError, ValueError):
+        return name  # no file can be called this: it is refused by name where the class is loaded
