@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.error import URLError
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torchvision import models
 
@@ -160,15 +160,36 @@ def build(architecture: str, weights: str, seed: int) -> PatchClassifier:
 
 
 def save_weights(model: PatchClassifier, path: Path) -> None:
-    """Write the network's weights with torchvision's keys as safetensors."""
+    """Write the network's weights with torchvision's keys as safetensors.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
     state = {key: value.detach().cpu().contiguous() for key, value in model.backbone.state_dict().items()}
-    save_file(state, path, metadata={"architecture": model.architecture, "labels": ",".join(LABELS)})
+    # written by Python, whose errors say why: the library's own say of a full disk nothing that could be told
+    path.write_bytes(save(state, metadata={"architecture": model.architecture, "labels": ",".join(LABELS)}))
 
 
 def imagenet_file(architecture: str) -> tuple[str, Path]:
     """Say where torchvision fetches ImageNet weights from, and where it keeps them."""
     url: str = _WEIGHTS[architecture].url
     return url, Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
+
+
+def imagenet_path(architecture: str) -> Path:
+    """Return the path of the ImageNet weights in torchvision's cache, fetched if they are not there.
+
+    Raises
+    ------
+    ClassifierError
+        If they cannot be fetched.
+    """
+    path = imagenet_file(architecture)[1]
+    if not path.is_file():
+        _imagenet_state(architecture)
+    return path
 
 
 def _imagenet_state(architecture: str) -> Mapping[str, Tensor]:
