@@ -40,8 +40,8 @@ def _wrong_kinds(folder: Path) -> Iterator[str]:
 def _links_out(folder: Path) -> Iterator[str]:
     # the folder itself may be a link: what is meant is where it leads
     home = folder.resolve()
-    for place, folders, _ in os.walk(home):
-        for name in sorted(folders):
-            path = Path(place) / name
+    for own in sorted(_FOLDERS):
+        inner = [Path(place) / name for place, folders, _ in os.walk(home / own) for name in sorted(folders)]
+        for path in (home / own, *inner):
             if path.is_symlink() and not path.resolve().is_relative_to(home):
                 yield f"{path.relative_to(home).as_posix()} is a link to {path.resolve()}, expected a folder of its own"
