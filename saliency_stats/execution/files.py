@@ -117,7 +117,8 @@ def read_arrays(path: Path, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
         If the file is missing or damaged, or lacks an array.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # opened here: NumPy leaves a file open that turns out to be no archive
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {key: np.asarray(arrays[key]) for key in wanted}
     except Exception as error:
         # a damaged archive fails wherever zipfile, zlib or NumPy first notices; whatever it is, the file is the reason
