@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
@@ -19,8 +18,8 @@ import pandas as pd
 #: Larger files are hashed in parts.
 WHOLE_BYTES: Final = 64 * 2**20
 _PARTS, _PART_BYTES = 64, 2**18
-#: Files that are read at a time, which helps where each has to be asked for over a network, and per round.
-_THREADS, _ROUND = 8, 1024
+#: Threads that read, which helps where each file has to be asked for over a network, and files that each takes at once.
+_THREADS, _TAKEN = 8, 16
 WHOLE, PARTS, MISSING, UNREADABLE = "whole", "parts", "missing", "unreadable"
 
 
@@ -42,7 +41,7 @@ def fingerprints(files: Mapping[str, Path], tick: Callable[[int], object] = lamb
     files
         By the names that the study gives them.
     tick
-        Called with 1 after each file.
+        Called with numbers of files that have been read.
 
     Returns
     -------
@@ -50,13 +49,12 @@ def fingerprints(files: Mapping[str, Path], tick: Callable[[int], object] = lamb
         Columns of :class:`Fingerprint`. ``modified`` is the time of modification, of files that are hashed in parts.
     """
     rows = []
-    left = iter(sorted(files.items()))
+    named = sorted(files.items())
+    parts = [named[start : start + _TAKEN] for start in range(0, len(named), _TAKEN)]
     with ThreadPoolExecutor(_THREADS, "inputs") as pool:
-        # in rounds: hundreds of thousands of files are not handed out at once
-        while part := list(islice(left, _ROUND)):
-            for row in pool.map(lambda item: fingerprint(*item), part):
-                rows.append(row)
-                tick(1)
+        for part in pool.map(lambda part: [fingerprint(*item) for item in part], parts):
+            rows += part
+            tick(len(part))
     return pd.DataFrame(rows, columns=list(Fingerprint._fields)).astype({"size_bytes": "Int64"})
 
 

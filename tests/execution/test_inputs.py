@@ -49,7 +49,7 @@ def test_files_are_described_by_name_size_and_hash_in_the_order_of_their_names(f
     assert table["sha256"].tolist() == [hashlib.sha256(files[name].read_bytes()).hexdigest() for name in table["name"]]
     assert set(table["hashed"]) == {"whole"}
     assert set(table["modified"]) == {""}
-    assert seen == [1, 1, 1]
+    assert seen == [3]
 
 
 def test_nothing_to_read_is_a_table_too():
@@ -67,15 +67,17 @@ def test_what_is_hashed_is_what_is_written(files, tmp_path):
     assert not list(changes(Store(tmp_path).table("inputs"), kept(table)))
 
 
-def test_more_files_than_are_handed_out_at_once(files, monkeypatch):
-    monkeypatch.setattr(module, "_ROUND", 2)
-    many = {f"{n:02d}": files["a.png"] for n in range(7)}
-    assert fingerprints(many)["name"].tolist() == sorted(many)
+def test_more_files_than_a_thread_takes_at_once(files, monkeypatch):
+    monkeypatch.setattr(module, "_TAKEN", 3)
+    seen, many = [], {f"{n:02d}": files["a.png"] for n in range(7)}
+    assert fingerprints(many, seen.append)["name"].tolist() == sorted(many)
+    assert seen == [3, 3, 1]
 
 
 def test_files_are_read_side_by_side(files, monkeypatch):
     """Where each has to be asked for over a network, one after the other takes hours."""
     together = threading.Barrier(3, timeout=10)
+    monkeypatch.setattr(module, "_TAKEN", 1)
     describe = module.fingerprint
     monkeypatch.setattr(module, "fingerprint", lambda *item: (together.wait() and None) or describe(*item))
     assert len(fingerprints(files)) == 3
