@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
@@ -51,6 +52,10 @@ class ArrayCohort:
         self._images = [
             rng.integers(0, 255 - 120 * (index % 2), (*shape, 3), dtype=np.uint8) for index, shape in enumerate(shapes)
         ]
+
+    @property
+    def files(self) -> dict[str, Path]:
+        return {}
 
     def read(self, row: int) -> Patch:
         return Patch(self._images[row])

@@ -10,7 +10,7 @@ from urllib.error import URLError
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torchvision import models
 
@@ -201,10 +201,17 @@ def build(
 
 
 def save_weights(model: PatchClassifier, path: Path) -> None:
-    """Write the network's weights with torchvision's keys as safetensors, with its ``notes``."""
+    """Write the network's weights with torchvision's keys as safetensors, with its ``notes``.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
     state = {key: value.detach().cpu().contiguous() for key, value in model.backbone.state_dict().items()}
     about = {"architecture": model.architecture, "labels": ",".join(LABELS)}
-    save_file(state, path, metadata=about | ({"notes": "\n".join(model.notes)} if model.notes else {}))
+    # written by Python, whose errors say why: the library's own say of a full disk nothing that could be told
+    path.write_bytes(save(state, metadata=about | ({"notes": "\n".join(model.notes)} if model.notes else {})))
 
 
 def weight_notes(path: Path) -> list[str]:
@@ -217,6 +224,20 @@ def imagenet_file(architecture: str) -> tuple[str, Path]:
     """Say where torchvision fetches ImageNet weights from, and where it keeps them."""
     url: str = _WEIGHTS[architecture].url
     return url, Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
+
+
+def imagenet_path(architecture: str) -> Path:
+    """Return the path of the ImageNet weights in torchvision's cache, fetched if they are not there.
+
+    Raises
+    ------
+    ClassifierError
+        If they cannot be fetched.
+    """
+    path = imagenet_file(architecture)[1]
+    if not path.is_file():
+        _imagenet_state(architecture)
+    return path
 
 
 def _imagenet_state(architecture: str) -> Mapping[str, Tensor]:

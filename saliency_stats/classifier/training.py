@@ -1,6 +1,9 @@
 """Training: one loop for whole networks and for heads, deterministic for its seed, resumable at every epoch."""
 
-import os
+import io
+import pickle
+import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +16,7 @@ from torch import Tensor, nn
 
 from saliency_stats.classifier.samples import Samples
 from saliency_stats.errors import ClassifierError, StudyError
+from saliency_stats.execution.files import atomic
 from saliency_stats.vocabulary import LABELS
 
 LOG_COLUMNS: Final = (
@@ -132,8 +136,8 @@ def fit(
     autocast = uses_bfloat16(parameters.precision, device)
     log: list[dict[str, Any]] = []
     best: dict[str, Tensor] | None = None
-    if checkpoint is not None and checkpoint.is_file():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
+    state = None if checkpoint is None else _checkpoint(checkpoint, device)
+    if state is not None:
         module.load_state_dict(state["module"])
         optimizer.load_state_dict(state["optimizer"])
         scheduler.load_state_dict(state["scheduler"])
@@ -247,7 +251,7 @@ def _save(
     log: list[dict[str, Any]],
     best: dict[str, Tensor] | None,
 ) -> None:
-    partial = path.with_suffix(".partial")
+    content = io.BytesIO()
     torch.save(
         {
             "module": module.state_dict(),
@@ -256,6 +260,22 @@ def _save(
             "log": log,
             "best": best,
         },
-        partial,
+        content,
     )
-    os.replace(partial, path)  # noqa: PTH105  (an atomic replacement, named as such)
+    # written by Python, whose error says so where the disk is full
+    with atomic(path) as partial:
+        partial.write_bytes(content.getbuffer())
+
+
+def _checkpoint(path: Path, device: torch.device) -> dict[str, Any] | None:
+    """Read the state after the last finished epoch; None where there is none, or a damaged one."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            # torch does not look at the checksums of what it reads
+            if archive.testzip() is not None:
+                return None
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except (OSError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error, pickle.UnpicklingError):
+        return None
+    known = {"module", "optimizer", "scheduler", "log", "best"}
+    return state if isinstance(state, dict) and known <= state.keys() else None

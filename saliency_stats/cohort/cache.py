@@ -1,5 +1,7 @@
 """Patches that fit into memory are read once."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from threading import Lock
 
 from saliency_stats.cohort.patch import Cohort, Patch
@@ -28,6 +30,11 @@ class CachedCohort:
 
     def __reduce__(self) -> tuple[type["CachedCohort"], tuple[Cohort, int]]:
         return type(self), (self.inner, self._max_bytes)
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """The files that the cohort behind reads."""
+        return self.inner.files
 
     def read(self, row: int) -> Patch:
         """Read a patch, from memory if it was kept."""

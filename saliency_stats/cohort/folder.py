@@ -59,6 +59,11 @@ class PatchFolder:
         self.table = self._parse(mpp)
         self._files = [path.parent / source for source in self.table["source"]]
 
+    @property
+    def files(self) -> dict[str, Path]:
+        """The table and every image that it lists, by their names in it."""
+        return {self.path.name: self.path, **dict(zip(self.table["source"], self._files, strict=True))}
+
     def read(self, row: int) -> Patch:
         """Read one image; raises ``PatchError`` with the reason if it is missing, broken or not RGB."""
         return Patch(read_rgb(self._files[row]))

@@ -66,7 +66,7 @@ def inspect(
                 "tissue_share": tissue_share(image, float(mpp), background_od, smoothing_um),
                 "light": light(image),
                 "focus": focus(image, float(mpp)),
-                "sha256": hashlib.sha256(f"{image.shape[0]}x{image.shape[1]}".encode() + image.tobytes()).hexdigest(),
+                "sha256": pixel_hash(image),
             }
             reason = _unusable(image, measured, least)
             key = (measured["sha256"], float(magnification))
@@ -79,6 +79,11 @@ def inspect(
     )
     front = [name for name in cohort.table.columns if name != "status"]
     return table[[*front, "status", *_UNREAD]]
+
+
+def pixel_hash(image: Image) -> str:
+    """Hash the decoded pixels of an image, and its size."""
+    return hashlib.sha256(f"{image.shape[0]}x{image.shape[1]}".encode() + image.tobytes()).hexdigest()
 
 
 def _unusable(image: Image, measured: dict[str, Any], least: dict[str, float]) -> str:

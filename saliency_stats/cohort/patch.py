@@ -1,6 +1,8 @@
 """What a patch is, the table that lists patches, and what every cohort offers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Protocol
 
 import numpy as np
@@ -62,6 +64,11 @@ class Cohort(Protocol):
     kind: str
     table: pd.DataFrame
     digests: dict[str, str]
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """Every file that is read, by the name that the study's table gives it; the table itself too."""
+        ...
 
     def read(self, row: int) -> Patch:
         """Read the patch in this row of the table; raises ``PatchError`` with the reason if it is unusable."""

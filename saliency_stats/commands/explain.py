@@ -5,11 +5,16 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
+import pandas as pd
+
 from saliency_stats import settings as study_file
-from saliency_stats.errors import CohortError, StorageError
+from saliency_stats.cohort.inspection import pixel_hash
+from saliency_stats.errors import CohortError
 from saliency_stats.execution.device import choose, make_deterministic
 from saliency_stats.execution.engine import Threads
+from saliency_stats.execution.layout import check_layout
 from saliency_stats.execution.progress import Progress
+from saliency_stats.execution.recorded import Recorded
 from saliency_stats.execution.store import Store
 from saliency_stats.measurement.batch import Batch
 from saliency_stats.study.stages import Stages
@@ -41,15 +46,15 @@ def explain_patch(
     Raises
     ------
     StorageError
-        If the folder holds no finished run.
+        If the folder holds no finished run, or what is read of it is not as the run left it.
     CohortError
-        If the run knows no such patch, or excluded it.
+        If the run knows no such patch, or excluded it, or its image has changed since.
     """
     from saliency_stats.report.explain import explain_figure  # noqa: PLC0415  (matplotlib)
 
-    store = Store(folder)
-    if not (folder / "study.yaml").is_file():
-        raise StorageError(f"{folder} holds no run (there is no study.yaml in it); expected the folder a run wrote")
+    recorded, store = Recorded(folder), Store(folder)
+    recorded.check(["study.yaml", "patches.csv", "stains.csv"])
+    check_layout(folder)
     settings = study_file.load(folder / "study.yaml")
     table = store.table("patches")
     found = table[table["patch_id"] == patch_id].sort_values("mpp")
@@ -60,7 +65,7 @@ def explain_patch(
         hint = (
             f"Did you mean {' or '.join(near)}?"
             if near
-            else f"patches.csv lists them, for example {table['patch_id'].iloc[0]}"
+            else f"patches.csv lists them, for example {', '.join(table['patch_id'].head(1)) or 'none'}"
         )
         raise CohortError(
             f"{folder} has no patch {patch_id!r}{'' if magnification is None else f' at {magnification:g}×'}. {hint}"
@@ -68,9 +73,12 @@ def explain_patch(
     row = found.iloc[0]
     if row["status"] != "used":
         raise CohortError(f"patch {patch_id!r} was not used in {folder}: {row['status']}")
+    ending = f"-{row['magnification']:g}x.safetensors"
+    recorded.check(name for name in recorded.hashes if name.startswith("weights/") and name.endswith(ending))
     chosen = choose(device)
     make_deterministic(chosen)
     stages = Stages(settings, store, chosen, Progress(show=False))
+    _check_listed(stages.table, int(found.index[0]), row)
     measurement = stages.measurement_of(table, int(found.index[0]))
     models = measurement.models[float(row["magnification"])]
     if model not in models:
@@ -81,9 +89,10 @@ def explain_patch(
     measurement = replace(measurement, plan=plan, models={float(row["magnification"]): models})
     batch = Batch("explain", (int(found.index[0]),), float(row["magnification"]), measured=True)
     (examined,) = Threads(1).map(measurement.examine, [batch])
+    if pixel_hash(examined.patches[0].image) != row["sha256"]:
+        raise _changed(row, "its image has other pixels")
     ledger = measurement.ledger_rows(examined)
     path = out or picture_of(folder, patch_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
     explain_figure(
         examined.patches[0].image,
         examined.own(plan)[model][0],
@@ -94,6 +103,20 @@ def explain_patch(
         mpp=float(row["mpp"]),
     )
     return path
+
+
+def _check_listed(now: pd.DataFrame, at: int, row: pd.Series) -> None:
+    """Refuse a cohort that lists another patch where the run's table has this one."""
+    keys = ["patch_id", "magnification", "source"]
+    if at >= len(now) or (now.loc[at, keys] != row[keys]).any():
+        raise _changed(row, "the study's table lists other patches")
+
+
+def _changed(row: pd.Series, what: str) -> CohortError:
+    return CohortError(
+        f"patch {row['patch_id']!r} ({row['source']}) has changed since the run: {what}, and a picture of it would not "
+        f"be of what was measured. Put back what the run read, or give the command of the run with --fresh"
+    )
 
 
 def picture_of(folder: Path, patch_id: str) -> Path:

@@ -1,19 +1,24 @@
-"""Files that are whole or not there: everything is written atomically."""
+"""Files that are whole or not there: everything is written atomically, and read with an error that names the file."""
 
 import errno
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from saliency_stats.errors import StorageError
 from saliency_stats.execution.schema import BIG_TABLE
+
+Content = TypeVar("Content", dict[str, Any], list[Any])
+#: A message names so many of a long list.
+_NAMED: Final = 10
 
 
 @contextmanager
@@ -79,6 +84,55 @@ def plain(content: Any) -> Any:
     if isinstance(content, float) and math.isnan(content):
         return None
     return str(content) if isinstance(content, PurePath) else content
+
+
+def read_json(path: Path, kind: type[Content], remedy: str) -> Content:
+    """Read a JSON file that holds an object (``dict``) or a list.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be read, or holds something else; ``remedy`` ends the message.
+    """
+    words = "an object" if kind is dict else "a list"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
+    except (OSError, ValueError, RecursionError) as error:
+        raise StorageError(f"{path} cannot be read as JSON ({error}); expected {words}. {remedy}") from error
+    if not isinstance(content, kind):
+        raise StorageError(f"{path} holds a {type(content).__name__}, expected {words}. {remedy}")
+    return content
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no number of JSON")
+
+
+def read_arrays(path: Path, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Read the `wanted` arrays of an ``.npz`` file.
+
+    Raises
+    ------
+    StorageError
+        If the file is missing or damaged, or lacks an array.
+    """
+    try:
+        # opened here: NumPy leaves a file open that turns out to be no archive
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return {key: np.asarray(arrays[key]) for key in wanted}
+    except Exception as error:
+        # a damaged archive fails wherever zipfile, zlib or NumPy first notices; whatever it is, the file is the reason
+        raise StorageError(
+            f"{path} cannot be read ({type(error).__name__}: {error}); expected an .npz with the arrays "
+            f"{', '.join(wanted)}"
+        ) from error
+
+
+def some(items: Iterable[str]) -> str:
+    """List things with semicolons: the first ten, and how many more there are."""
+    listed = list(items)
+    more = f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
+    return "; ".join(listed[:_NAMED]) + more
 
 
 def _discard(partial: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from saliency_stats import __version__
-from saliency_stats.execution.schema import UNHASHED
+from saliency_stats.execution.schema import DRAWN, UNHASHED, artefacts
 
 _PACKAGES: Final = (
     "torch",
@@ -35,13 +35,29 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def artefact_hashes(folder: Path) -> dict[str, str]:
-    """Hash every artefact in a run's folder, except the manifest itself and the working files."""
+def artefact_hashes(folder: Path, *, drawn: bool | None = None) -> dict[str, str]:
+    """Hash the artefacts in a run's folder, except the manifest itself, the working files, and files of others.
+
+    Parameters
+    ----------
+    drawn
+        Only what is drawn from the tables (figures, page), or only the rest; by default both.
+    """
+    ours = set(artefacts()) - set(UNHASHED)
+    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
     return {
-        path.relative_to(folder).as_posix(): sha256(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.name.startswith(".") and path.relative_to(folder).parts[0] not in UNHASHED
+        name: sha256(path)
+        for name, path in found.items()
+        if path.is_file()
+        and not path.name.startswith(".")
+        and name.split("/")[0] in ours
+        and drawn in {None, is_drawn(name)}
     }
+
+
+def is_drawn(name: str) -> bool:
+    """Say whether an artefact is drawn from the tables, which may be done again at any time."""
+    return name.split("/", maxsplit=1)[0] in DRAWN
 
 
 def machine() -> dict[str, Any]:

@@ -4,17 +4,10 @@ The one list of them. What is written, read, checked, hashed and deleted by ``--
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-import pandas as pd
+from saliency_stats.execution.table import Table
 
-from saliency_stats.errors import StorageError
-
-Kind = Literal["text", "number", "flag"]
-
-_TRUE: Final = frozenset({"true", "1", "1.0"})
-_FALSE: Final = frozenset({"false", "0", "0.0", ""})
 _PATCH: Final = ("patch_id", "slide_id", "patient_id", "label", "split")
 _MAP: Final = ("model", "method", "reduction")
 _TESTED: Final = (
@@ -26,99 +19,15 @@ _TESTED: Final = (
 _TEST: Final = ("test", "family", "status", "reason", "unit", "versus")
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table of a run, kept as ``NAME.csv``.
-
-    Parameters
-    ----------
-    rows
-        What a row is.
-    text, numbers, flags
-        Columns by what they hold. Text stays text whatever it looks like: slide "007" is not slide 7.
-    writer
-        The stage that writes it.
-    readers
-        Figures and tables of the report that are drawn from it.
-    may_have, may_have_text
-        Numbers, and texts, that only some studies ask for.
-    optional
-        Whether a finished run may do without it.
-    """
-
-    rows: str
-    text: tuple[str, ...]
-    numbers: tuple[str, ...]
-    writer: str
-    readers: tuple[str, ...] = ()
-    flags: tuple[str, ...] = ()
-    may_have: tuple[str, ...] = ()
-    may_have_text: tuple[str, ...] = ()
-    optional: bool = False
-
-    @property
-    def required(self) -> tuple[str, ...]:
-        """Columns that the table always has."""
-        return (*self.text, *self.numbers, *self.flags)
-
-    def kind(self, column: str) -> Kind | None:
-        """Say what a column holds; None for one that the table does not have."""
-        if column in (*self.text, *self.may_have_text):
-            return "text"
-        return "flag" if column in self.flags else "number" if column in (*self.numbers, *self.may_have) else None
-
-    def empty(self) -> pd.DataFrame:
-        """Make the table without rows."""
-        return self.typed(pd.DataFrame({column: pd.Series(dtype=str) for column in self.required}), "")
-
-    def typed(self, table: pd.DataFrame, where: str) -> pd.DataFrame:
-        """Return a table, computed or read as text, with every column in its declared type.
-
-        Parameters
-        ----------
-        table
-            Columns as declared; further ones stay as they are.
-        where
-            Named in messages.
-
-        Returns
-        -------
-        DataFrame
-            Text as str (missing as ""), numbers as float64 (missing as NaN), flags as bool (missing as False).
-
-        Raises
-        ------
-        StorageError
-            If a column is missing, or holds something else.
-        """
-        missing = [column for column in self.required if column not in table.columns]
-        if missing:
-            raise StorageError(
-                f"{where}: the columns {', '.join(missing)} are missing (found {', '.join(map(str, table.columns))}); "
-                "the folder was written by another version or edited. Run the study again"
-            )
-        return pd.DataFrame({name: self._column(table[name], f"{where}: column {name}") for name in table.columns})
-
-    def _column(self, values: pd.Series, where: str) -> pd.Series:
-        kind = self.kind(str(values.name))
-        if kind == "text":
-            return values.astype("str").where(values.notna(), "")
-        if kind == "flag":
-            lowered = values.astype("str").where(values.notna(), "").str.strip().str.lower()
-            odd = sorted(set(lowered) - _TRUE - _FALSE)
-            if odd:
-                raise StorageError(f"{where} holds {odd[0]!r}; expected True, False or nothing")
-            return lowered.isin(_TRUE)
-        if kind == "number":
-            try:
-                return pd.to_numeric(values.replace({"": None})).astype(float)
-            except (ValueError, TypeError) as error:
-                raise StorageError(f"{where} holds something that is no number: {error}") from error
-        return values
-
-
 #: Every table, by the stem of its file, in the order in which a run writes them.
 TABLES: Final[Mapping[str, Table]] = {
+    "inputs": Table(
+        "file that the run reads",
+        ("name", "modified", "hashed", "sha256"),
+        ("size_bytes",),
+        writer="read inputs",
+        optional=True,
+    ),
     "slides": Table(
         "slide",
         ("slide_id", "patient_id", "source", "vendor", "notes", "status"),
@@ -310,6 +219,8 @@ FILES: Final = ("study.yaml", "verdict.json", "report.html", "power.csv")
 FOLDERS: Final = ("weights", "examples", "figures", "maps", "slide_pictures", "paper")
 #: Working files, and pictures made on request: no part of a run's result, so not hashed.
 UNHASHED: Final = ("work", "explain", "manifest.json")
+#: Drawn from the tables for people to read, and by `report` and `power` again: nothing reads them back.
+DRAWN: Final = ("report.html", "power.csv", "figures", "paper")
 #: Tables of more rows than this are written as Parquet too.
 BIG_TABLE: Final = 100_000
 

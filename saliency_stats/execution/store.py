@@ -1,8 +1,8 @@
 """A run's folder: everything is written atomically, and what is finished is not computed again."""
 
-import json
+import hashlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -11,10 +11,15 @@ import filelock
 import pandas as pd
 
 from saliency_stats.errors import StorageError
-from saliency_stats.execution.files import plain, storage_error, write_json, write_table
+from saliency_stats.execution import inputs
+from saliency_stats.execution.files import plain, read_json, some, storage_error, write_table
+from saliency_stats.execution.identity import IDENTITY, INPUTS, check_identity, read_identity, write_identity
+from saliency_stats.execution.layout import check_layout
+from saliency_stats.execution.manifest import sha256
 from saliency_stats.execution.schema import TABLES, artefacts
+from saliency_stats.execution.seal import is_sealed, write_seal
 
-_IDENTITY: Final = "identity.json"
+_SEAL: Final = "seal.json"
 _LOCK: Final = ".lock"
 
 
@@ -39,10 +44,14 @@ class Store:
         Raises
         ------
         StorageError
-            If the folder holds other files or another study, or is in use.
+            If the folder holds other files or another study, is not laid out as a run's, or is in use.
         """
         try:
             self._refuse_foreign()
+            if fresh:
+                _refuse_link(self.work)
+            else:
+                check_layout(self.folder)
             self.work.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise storage_error(self.folder, error) from error
@@ -53,16 +62,67 @@ class Store:
             raise StorageError(
                 f"another run is writing to {self.folder}; wait for it, or choose another folder with --out"
             ) from error
+        except NotImplementedError as error:
+            raise StorageError(
+                f"{self.folder} lies on a disk that cannot lock files, so a second run in it would go unnoticed "
+                f"({error}); choose a folder on another disk with --out"
+            ) from error
         except OSError as error:
             raise storage_error(self.folder, error) from error
         try:
             if fresh:
                 self._clear()
-            self._check_identity(plain(identity))
-            write_json(self.work / _IDENTITY, identity)
+                check_layout(self.folder)
+            before = read_identity(self.work)
+            if before is not None:
+                check_identity(self.folder, before, plain(identity))
+            write_identity(self.work, identity, None if before is None else before.get(INPUTS))
             yield
         finally:
             lock.release()
+
+    def check_inputs(self, files: pd.DataFrame) -> str:
+        """Note the files that the run reads in ``inputs.csv``; a run that goes on, or is finished, must find the same.
+
+        Parameters
+        ----------
+        files
+            See :func:`~saliency_stats.execution.inputs.fingerprints`.
+
+        Returns
+        -------
+        str
+            The hash of ``inputs.csv``.
+
+        Raises
+        ------
+        StorageError
+            If an earlier part of the run saw others: the message names what has changed.
+        """
+        identity = read_identity(self.work) or {}
+        before, now = identity.pop(INPUTS, None), hashlib.sha256(inputs.as_csv(files)).hexdigest()
+        path = self.folder / "inputs.csv"
+        remedy = "choose another folder with --out, or give --fresh to delete that run and start again"
+        if before is None and (self.folder / "patches.csv").exists():
+            raise StorageError(
+                f"{self.folder}: the run there did not note which files it read (another version of saliency-stats "
+                f"wrote it), so nobody can tell whether they are still the same. To be sure, {remedy}"
+            )
+        if before not in {None, now}:
+            known = path.is_file() and sha256(path) == before
+            changed = (
+                list(inputs.changes(self.table("inputs"), TABLES["inputs"].typed(files, "inputs"))) if known else []
+            )
+            what = some(changed) if known else "inputs.csv, which would tell which, is missing or has changed too"
+            count = f"{len(changed)} of " if known else ""
+            raise StorageError(
+                f"the files that the run in {self.folder} reads have changed since it began "
+                f"({count}{len(files)} files): {what}. Put them back as they were; or {remedy}"
+            )
+        if not (path.is_file() and sha256(path) == now):
+            self.write("inputs", files)
+        write_identity(self.work, identity, now)
+        return now
 
     def write(self, name: str, table: pd.DataFrame) -> pd.DataFrame:
         """Write one of the run's tables as CSV, and beside it as Parquet where it is big.
@@ -88,14 +148,18 @@ class Store:
     def write_once(self, name: str, table: pd.DataFrame) -> pd.DataFrame:
         """Write a table of the inputs; a run that goes on must find the same inputs.
 
+        A file that was damaged since it was written is written again.
+
         Raises
         ------
         StorageError
             If an earlier part of the run saw others; what is there stays.
         """
         path = self.folder / f"{name}.csv"
-        if not path.is_file():
-            return self.write(name, table)
+        if not self.is_sealed(name):
+            typed = self.write(name, table)
+            self.seal(name, [path])
+            return typed
         before, now = path.read_bytes(), table.to_csv(index=False, lineterminator="\n").encode()
         if before != now:
             lines = zip(before.split(b"\n"), now.split(b"\n"), strict=False)
@@ -118,31 +182,63 @@ class Store:
         if not path.is_file():
             raise StorageError(f"{path}: missing; a finished run has it. Run the study again to finish it")
         try:
-            found = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+            found = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8", index_col=False)
         except (OSError, ValueError) as error:
             raise StorageError(f"{path}: cannot be read as CSV: {error}") from error
         return TABLES[name].typed(found, str(path))
 
+    def seal(self, name: str, files: Iterable[Path]) -> None:
+        """Note that these files of the run are finished, and their hashes."""
+        write_seal(self.work / "seals" / f"{name}.json", self.folder, files)
+
+    def is_sealed(self, name: str) -> bool:
+        """Say whether what was sealed under ``name`` is there, as it was."""
+        return is_sealed(self.work / "seals" / f"{name}.json", self.folder)
+
     def compute_once(self, name: str, compute: Callable[[], dict[str, pd.DataFrame]]) -> None:
-        """Compute and store tables under ``name`` if they are not there: one folder, which appears when complete."""
+        """Compute and store tables under ``name`` if they are not there: one folder, which appears when complete.
+
+        What was damaged since is computed again.
+        """
         final = self.work / "batches" / name
-        if not final.is_dir():
-            partial = final.with_name(f".{name}.partial")
+        if is_sealed(final / _SEAL, final):
+            return
+        partial = final.with_name(f".{name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        tables = compute()
+        try:
+            partial.mkdir(parents=True)
+            files = []
+            for key, table in tables.items():
+                files.append(partial / f"{key}.parquet")
+                table.to_parquet(files[-1], index=False)
+            write_seal(partial / _SEAL, partial, files)
+            _remove(final)
+            partial.rename(final)
+        except OSError as error:
             shutil.rmtree(partial, ignore_errors=True)
-            tables = compute()
-            try:
-                partial.mkdir(parents=True)
-                for key, table in tables.items():
-                    table.to_parquet(partial / f"{key}.parquet", index=False)
-                partial.rename(final)
-            except OSError as error:
-                shutil.rmtree(partial, ignore_errors=True)
-                raise storage_error(final, error) from error
+            raise storage_error(final, error) from error
+        except StorageError:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
 
     def read_batch(self, name: str) -> dict[str, pd.DataFrame]:
-        """Read what :meth:`compute_once` stored: a run that was resumed and an undisturbed one see the same values."""
+        """Read what :meth:`compute_once` stored: a run that was resumed and an undisturbed one see the same values.
+
+        Raises
+        ------
+        StorageError
+            If it has been damaged since.
+        """
         final = self.work / "batches" / name
-        return {path.stem: pd.read_parquet(path) for path in sorted(final.glob("*.parquet"))}
+        try:
+            sealed = sorted(read_json(final / _SEAL, dict, ""))
+            return {Path(file).stem: pd.read_parquet(final / file) for file in sealed}
+        except (OSError, ValueError, StorageError) as error:
+            raise StorageError(
+                f"{final} was changed by something else while the run went on ({error}); give the same command again, "
+                f"which computes it anew"
+            ) from error
 
     def forget_batches(self) -> None:
         """Delete the stored batches of a finished run: its CSVs hold all they held."""
@@ -150,12 +246,12 @@ class Store:
 
     def _refuse_foreign(self) -> None:
         """Refuse a folder with files that are not a run's, before anything in it is touched."""
-        if not self.folder.is_dir() or (self.work / _IDENTITY).is_file():
+        if not self.folder.is_dir() or (self.work / IDENTITY).is_file():
             return
         others = [child.name for child in self.folder.iterdir() if child.name != self.work.name]
         if self.work.exists():
             # a run that was stopped before it wrote anything leaves no more than these
-            begun = {_LOCK, f".{_IDENTITY}.partial"}
+            begun = {_LOCK, f".{IDENTITY}.partial"}
             others += [f"work/{child.name}" for child in self.work.iterdir() if child.name not in begun]
         if others:
             found = ", ".join(sorted(others)[:5])
@@ -171,27 +267,11 @@ class Store:
                     _remove(self.folder / name)
                     _remove(self.folder / f".{name}.partial")
             # the identity goes last: without it what is left would pass for somebody else's
-            for inner in sorted(self.work.iterdir(), key=lambda path: path.name == _IDENTITY):
+            for inner in sorted(self.work.iterdir(), key=lambda path: path.name == IDENTITY):
                 if inner.name != _LOCK:
                     _remove(inner)
         except OSError as error:
             raise storage_error(self.folder, error) from error
-
-    def _check_identity(self, wanted: dict[str, Any]) -> None:
-        path = self.work / _IDENTITY
-        if not path.is_file():
-            return
-        before, now = _flat(json.loads(path.read_text(encoding="utf-8"))), _flat(wanted)
-        absent = object()
-        differing = [name for name in now | before if now.get(name, absent) != before.get(name, absent)]
-        if differing:
-            name = differing[0]
-            more = f" ({len(differing)} differences)" if len(differing) > 1 else ""
-            raise StorageError(
-                f"{self.folder} holds another study or other inputs: {name} was {before.get(name, 'absent')!r} and is "
-                f"now {now.get(name, 'absent')!r}{more}. Choose another folder with --out, or give --fresh to delete "
-                f"that run and start again"
-            )
 
     def check_space(self, needed: int) -> None:
         """Refuse to begin what needs more bytes than the disk has.
@@ -209,14 +289,12 @@ class Store:
             )
 
 
-def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in content.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
+def _refuse_link(path: Path) -> None:
+    if path.is_symlink():
+        raise StorageError(
+            f"{path} is a link to {path.resolve()}, expected a folder of its own. Nothing was changed: move it away, "
+            f"or choose another folder with --out"
+        )
 
 
 def _remove(path: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -19,8 +19,11 @@ from saliency_stats.compartments import (
     segment_batch,
     view_of,
 )
-from saliency_stats.execution.files import atomic
+from saliency_stats.errors import StorageError
+from saliency_stats.execution.files import atomic, read_arrays
 from saliency_stats.typing import Float64Array, Int32Array, UInt8Array
+
+_KEPT: Final = ("shares", "instances", "probabilities")
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,10 +63,13 @@ class MultiscaleCompartments:
             path = self.folder / f"{row['patch_id']}.npz"
             # another worker may want the same place, at another magnification
             with self._locks.setdefault(path.name, Lock()):
-                if not path.is_file():
+                try:
+                    kept = read_arrays(path, _KEPT)
+                except StorageError:
+                    # not there yet, or damaged
                     self._segment(int(str(index)), row, path)
-            with np.load(path, allow_pickle=False) as file:
-                shares, instances, probabilities = (file[name] for name in ("shares", "instances", "probabilities"))
+                    kept = read_arrays(path, _KEPT)
+            shares, instances, probabilities = (kept[name] for name in _KEPT)
             finest = min(self.cohort.tiling.mpps)
             factor = round(float(row["mpp"]) / finest)
             found.append(downscaled(shares, instances, probabilities, factor, self.cohort.tiling.size_px))

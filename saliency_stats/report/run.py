@@ -1,18 +1,18 @@
 """A finished run: its study, its tables in their declared types, and what is asked of them again and again."""
 
-import json
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from saliency_stats import settings as study_file
-from saliency_stats.errors import ReportError
+from saliency_stats.errors import ReportError, StorageError
+from saliency_stats.execution.files import read_arrays, read_json
+from saliency_stats.execution.recorded import Recorded
 from saliency_stats.execution.schema import TABLES
 from saliency_stats.execution.store import Store
 from saliency_stats.report import queries
@@ -61,26 +61,39 @@ class Run:
         Raises
         ------
         ReportError
-            If there is no such folder, or its verdict cannot be read.
+            If its verdict is none.
         StorageError
-            If a table is missing, cannot be read, or lacks a column.
+            If there is no finished run in the folder, or a file of it is not as the run left it: the message names all.
         StudyError
             If its ``study.yaml`` is missing or no study.
         """
         run = cls(Path(folder))
-        if not run.folder.is_dir():
-            raise ReportError(f"{folder}: no such folder; give the folder that `saliency-stats run` wrote")
+        run._recorded.check_readable()
         for name in TABLES:
             run.table(name)
-        _ = run.settings, run.verdict, run.manifest
+        _ = run.settings, run.verdict
         return run
+
+    @cached_property
+    def _recorded(self) -> Recorded:
+        return Recorded(self.folder)
+
+    def _file(self, name: str) -> Path:
+        """Path of one of the run's files; of a run that was not just computed, only if it is as the run left it."""
+        return self._recorded.file(name) if self.record is None else self.folder / name
 
     def table(self, name: str) -> pd.DataFrame:
         """Return one of the run's tables by the name of its CSV, for example ``ledger``."""
         if name not in self.tables:
-            absent = TABLES[name].optional and not (self.folder / f"{name}.csv").is_file()
-            self.tables[name] = TABLES[name].empty() if absent else Store(self.folder).table(name)
+            self.tables[name] = self._read(name)
         return self.tables[name]
+
+    def _read(self, name: str) -> pd.DataFrame:
+        file = f"{name}.csv"
+        there = file in self._recorded.hashes if self.record is None else (self.folder / file).is_file()
+        if TABLES[name].optional and not there:
+            return TABLES[name].empty()
+        return Store(self._file(file).parent).table(name)
 
     def __getattr__(self, name: str) -> pd.DataFrame:
         if name in TABLES:
@@ -90,20 +103,21 @@ class Run:
     @cached_property
     def settings(self) -> StudySettings:
         """The study as it was resolved."""
-        return study_file.load(self.folder / "study.yaml")
+        return study_file.load(self._file("study.yaml"))
 
     @cached_property
     def manifest(self) -> Mapping[str, Any]:
-        """What made the run; empty where it left no record."""
-        path = self.folder / "manifest.json"
-        if self.record is not None:
-            return self.record
-        return _json(path, dict) if path.is_file() else {}
+        """What made the run."""
+        return self._recorded.manifest if self.record is None else self.record
 
     @cached_property
     def verdict(self) -> list[dict[str, Any]]:
         """One object per primary hypothesis."""
-        return list(_json(self.folder / "verdict.json", list))
+        path = self._file("verdict.json")
+        found = read_json(path, list, "Run the study again")
+        if not all(isinstance(entry, dict) for entry in found):
+            raise ReportError(f"{path} holds something else than this version writes; run the study again")
+        return found
 
     def recorded(self, key: str, default: Any = NOT_RECORDED) -> Any:
         """Return one entry of the manifest, or `default` where it was not recorded."""
@@ -280,8 +294,8 @@ class Run:
 
         Raises
         ------
-        ReportError
-            If the file is missing, lies outside the run's folder, or lacks an array.
+        StorageError
+            If the file is missing or not as the run left it, or lacks an array.
         """
         return self.arrays(f"examples/{Path(file).name}", "example", ("image", "saliency", "compartments"))
 
@@ -290,31 +304,16 @@ class Run:
 
         Raises
         ------
-        ReportError
-            If the file is missing or lacks an array.
+        StorageError
+            If the file is missing or not as the run left it, or lacks an array.
         """
-        path = self.folder / name
+        path = self._file(name)
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return {key: np.asarray(arrays[key]) for key in wanted}
-        except (OSError, ValueError, KeyError) as error:
-            raise ReportError(
-                f"{path}: this {what} cannot be read ({error}); expected an .npz with the arrays "
-                f"{', '.join(wanted)}. Run the study again with the same folder to write it anew."
-            ) from error
+            return read_arrays(path, wanted)
+        except StorageError as error:
+            raise StorageError(f"this {what} of the run: {error}. Run the study again with --fresh") from error
 
 
 def records(table: pd.DataFrame) -> list[Any]:
     """Return the rows of a table as named tuples; what a column holds was checked when it was read."""
     return list(table.itertuples(index=False))
-
-
-def _json(path: Path, kind: type) -> Any:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ReportError(f"{path}: cannot be read: {error}. A finished run has it; run the study again.") from error
-    of_kind = isinstance(content, dict) if kind is dict else all(isinstance(entry, dict) for entry in content)
-    if not isinstance(content, kind) or not of_kind:
-        raise ReportError(f"{path}: holds something else than this version writes; run the study again.")
-    return content

@@ -78,9 +78,19 @@ def _reason(error: BaseException) -> str:
     return shortened(f"{type(error).__name__}: {error}")
 
 
-def _from_file(path: Path) -> Any:
+def module_of(spec: str) -> str:
+    """Return the name under which Python keeps the module of a class that was loaded."""
+    module_name = spec.removeprefix(PREFIX).rpartition(":")[0]
+    return _own_name(Path(module_name)) if module_name.endswith(".py") else module_name
+
+
+def _own_name(path: Path) -> str:
     # the same file is the same module in every process, whatever the order
-    name = f"saliency_stats_custom_{path.stem}_{zlib.crc32(str(path).encode()):08x}"
+    return f"saliency_stats_custom_{path.stem}_{zlib.crc32(str(path).encode()):08x}"
+
+
+def _from_file(path: Path) -> Any:
+    name = _own_name(path)
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or spec.loader is None or not path.is_file():

@@ -14,6 +14,7 @@ from saliency_stats.compartments import NucleusFinder, Stains, estimate_stains, 
 from saliency_stats.execution.device import usual_workers
 from saliency_stats.execution.engine import Engine, Threads
 from saliency_stats.execution.files import atomic
+from saliency_stats.execution.inputs import fingerprints
 from saliency_stats.execution.manifest import sha256
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store
@@ -28,6 +29,7 @@ from saliency_stats.settings.study import StudySettings
 from saliency_stats.study import parameters
 from saliency_stats.study.conclusions import conclude
 from saliency_stats.study.examples import choose_examples, write_examples
+from saliency_stats.study.inputs import input_files
 from saliency_stats.study.look import found_lines, look_at, obstacles, refuse, remarks
 from saliency_stats.study.training import train_networks
 from saliency_stats.vocabulary import TRAINED
@@ -64,9 +66,21 @@ class Stages:
         self._cohort = parameters.cohort_of(settings)
         self._tables: dict[str, pd.DataFrame] = {}
 
-    def inputs(self) -> dict[str, str]:
-        """Hashes of the files that define the study's inputs."""
+    @property
+    def table(self) -> pd.DataFrame:
+        """The cohort's table as it is now, before anything is looked at."""
+        return self._cohort.table
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Hashes of the files that define the cohort."""
         return dict(self._cohort.digests)
+
+    def inputs(self) -> pd.DataFrame:
+        """Describe every file that the study reads: ``inputs.csv``."""
+        files = input_files(self.settings, self._cohort)
+        with self._progress.stage("read inputs", len(files), "file") as bar:
+            return fingerprints(files, bar.update)
 
     def run(self, record: dict[str, Any]) -> Run:
         """Compute everything that the report is drawn from; ``record`` is the manifest as far as it is known."""

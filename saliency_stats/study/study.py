@@ -1,6 +1,5 @@
 """A study and its stages in order. The only module that knows every room."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +7,9 @@ from saliency_stats import settings as study_file
 from saliency_stats.execution import manifest
 from saliency_stats.execution.device import choose, make_deterministic
 from saliency_stats.execution.engine import Engine
-from saliency_stats.execution.files import write_json, write_text
+from saliency_stats.execution.files import some, write_text
 from saliency_stats.execution.progress import Progress
+from saliency_stats.execution.recorded import MANIFEST, Recorded, write_manifest
 from saliency_stats.execution.store import Store
 from saliency_stats.report.run import Run
 from saliency_stats.settings import StudySettings
@@ -92,7 +92,6 @@ class Study:
         stages = Stages(self.settings, Store(folder), chosen, progress, workers if engine is None else engine)
         identity = {
             "study": self.settings.model_dump(mode="json"),
-            "inputs": stages.inputs(),
             "device": chosen.type,
             "threads": flags["cpu_threads"],
             "versions": {name: manifest.versions()[name] for name in ("saliency-stats", "torch", "numpy")},
@@ -105,13 +104,14 @@ class Study:
             "device": str(chosen),
             "determinism": flags,
             "machine": manifest.machine(),
-            "inputs": identity["inputs"],
             **parameters.described(self.settings),
         }
         with stages.store.opened(identity, fresh=fresh):
-            if _is_finished(folder):
-                progress.say(f"{folder} holds this study, finished; --fresh would compute it again")
-                return Run(folder)
+            files = stages.inputs()
+            record["inputs"] = {**stages.digests, "inputs.csv": stages.store.check_inputs(files)}
+            finished = _finished(folder, progress)
+            if finished is not None:
+                return finished
             write_text(folder / "study.yaml", study_file.dump(self.settings))
             run = stages.run(record)
             record |= {
@@ -119,21 +119,46 @@ class Study:
                 "weight_notes": stages.weight_notes(),
                 "seconds": progress.seconds,
             }
+            record["artefacts"] = manifest.artefact_hashes(folder, drawn=False)
             # a report that cannot be drawn can be asked for again, with all that it quotes
-            write_json(folder / "manifest.json", record)
-            with progress.stage("report", 1, "page") as bar:
-                # imported here: drawing needs matplotlib, computing does not
-                from saliency_stats.report.write import write_report  # noqa: PLC0415
-
-                write_report(run)
-                bar.update(1)
+            write_manifest(folder, record)
+            _draw(run, progress)
             record["seconds"] = {name: round(value, 3) for name, value in progress.seconds.items()}
-            record["artefacts"] = manifest.artefact_hashes(folder)
-            write_json(folder / "manifest.json", record)
+            record["artefacts"] |= manifest.artefact_hashes(folder, drawn=True)
+            write_manifest(folder, record)
             stages.store.forget_batches()
         return run
 
 
-def _is_finished(folder: Path) -> bool:
-    path = folder / "manifest.json"
-    return path.is_file() and "artefacts" in json.loads(path.read_text(encoding="utf-8"))
+def _finished(folder: Path, progress: Progress) -> Run | None:
+    """Return the run that a folder holds, if it is whole; one that lacks files is from now on one that goes on.
+
+    Raises
+    ------
+    StorageError
+        If a file is there and is not as the run left it.
+    """
+    recorded = Recorded(folder)
+    if not recorded.exists or not recorded.finished:
+        return None
+    missing = recorded.missing()
+    if not missing:
+        progress.say(f"{folder} holds this study, finished; --fresh would compute it again")
+        return Run(folder)
+    progress.say(f"{folder} lacks what its run wrote ({some(missing)}); it is written again")
+    if all(map(manifest.is_drawn, missing)):
+        run = Run.read(folder)
+        _draw(run, progress)
+        return run
+    # without it the run is as one that was stopped; what it finished is known by its seals
+    (folder / MANIFEST).unlink()
+    return None
+
+
+def _draw(run: Run, progress: Progress) -> None:
+    with progress.stage("report", 1, "page") as bar:
+        # imported here: drawing needs matplotlib, computing does not
+        from saliency_stats.report.write import write_report  # noqa: PLC0415
+
+        write_report(run)
+        bar.update(1)

@@ -69,7 +69,8 @@ class _Trainer:
     def train(self, magnification: float, part: pd.DataFrame, model_name: str) -> pd.DataFrame:
         stem = f"training-{magnification:g}x" if model_name == TRAINED else f"training-{model_name}-{magnification:g}x"
         log_path = self.store.work / f"{stem}.parquet"
-        if log_path.is_file():
+        weights = weights_path(self.store.folder / "weights", magnification, model_name)
+        if self.store.is_sealed(stem):
             return _named(pd.read_parquet(log_path), magnification, model_name)
         recipe = parameters.recipe_of(self.settings, magnification)
         train, valid = part[part["split"] == "train"], part[part["split"] == "valid"]
@@ -90,10 +91,11 @@ class _Trainer:
                 # the controls start from the same weights
                 **({"say": self.progress.say} if model_name == TRAINED else {}),
             )
-        with atomic(weights_path(self.store.folder / "weights", magnification, model_name)) as partial:
+        with atomic(weights) as partial:
             save_weights(model, partial)
         with atomic(log_path) as partial:
             log.to_parquet(partial, index=False)
+        self.store.seal(stem, [weights, log_path])
         checkpoint.unlink(missing_ok=True)
         del model
         release_memory()

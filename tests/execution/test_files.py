@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from saliency_stats.compartments import Stains, stain_table, stains_from
 from saliency_stats.errors import StorageError
-from saliency_stats.execution.files import atomic, write_json, write_table, write_text
+from saliency_stats.execution.files import atomic, read_arrays, read_json, some, write_json, write_table, write_text
 from saliency_stats.execution.schema import BIG_TABLE, TABLES, Table
 from saliency_stats.execution.store import Store
 
@@ -243,3 +244,71 @@ def test_json_refuses_what_it_would_have_to_make_up(tmp_path, content):
     with pytest.raises((TypeError, ValueError)):
         write_json(tmp_path / "a.json", content)
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(("kind", "content"), [(dict, {"a": [1, None]}), (list, [{"a": "ä"}])])
+def test_json_is_read_as_it_was_written(tmp_path, kind, content):
+    write_json(tmp_path / "a.json", content)
+    assert read_json(tmp_path / "a.json", kind, "") == content
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"cannot be read as JSON \(Expecting value.*\); expected an object\. Run it again$"),
+        (b"\xff", r"cannot be read as JSON \('utf-8' codec"),
+        (b'{"a": -Infinity}', r"cannot be read as JSON \(-Infinity is no number of JSON\)"),
+        (b"1" * 5000, r"cannot be read as JSON \(Exceeds the limit"),
+        (b"[" * 100_000, r"cannot be read as JSON \(maximum recursion"),
+        (b"[]", r"holds a list, expected an object\. Run it again$"),
+        (b'"text"', r"holds a str, expected an object"),
+    ],
+)
+def test_json_that_cannot_be_is_named(tmp_path, content, message):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(StorageError, match=r"a\.json " + message):
+        read_json(tmp_path / "a.json", dict, "Run it again")
+
+
+def test_a_list_is_asked_for_as_one(tmp_path):
+    (tmp_path / "a.json").write_text("{}")
+    with pytest.raises(StorageError, match="holds a dict, expected a list"):
+        read_json(tmp_path / "a.json", list, "")
+
+
+@pytest.fixture
+def arrays(tmp_path):
+    np.savez_compressed(tmp_path / "a.npz", image=np.arange(600).reshape(2, 3, 100), mpp=np.array(0.5))
+    return tmp_path / "a.npz"
+
+
+def test_arrays_are_read_by_name(arrays):
+    read = read_arrays(arrays, ("mpp", "image"))
+    assert list(read) == ["mpp", "image"]
+    assert read["image"].shape == (2, 3, 100)
+    with pytest.raises(
+        StorageError, match=r"a\.npz cannot be read \(KeyError: .*expected an \.npz with the arrays depth"
+    ):
+        read_arrays(arrays, ("depth",))
+
+
+def test_arrays_that_are_damaged_anywhere_are_refused(arrays):
+    """Whatever a flipped or a missing byte does to the archive, it is either found or does no harm."""
+    content = arrays.read_bytes()
+    whole = read_arrays(arrays, ("image",))["image"]
+    for at in range(0, len(content), 7):
+        for damaged in (content[:at], content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :]):
+            arrays.write_bytes(damaged)
+            with suppress(StorageError):  # no other error
+                np.testing.assert_array_equal(read_arrays(arrays, ("image",))["image"], whole)
+    for other in (b"", b"x", content[:-1], b"\x80\x04K\x01."):
+        arrays.write_bytes(other)
+        with pytest.raises(StorageError, match=r"a\.npz cannot be read"):
+            read_arrays(arrays, ("image",))
+
+
+def test_of_a_long_list_the_first_ten_are_named():
+    assert some([]) == ""
+    assert some(["a", "b"]) == "a; b"
+    assert some(map(str, range(10))) == "0; 1; 2; 3; 4; 5; 6; 7; 8; 9"
+    assert some(map(str, range(12))).endswith("; 9 and 2 more")

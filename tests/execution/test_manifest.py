@@ -7,7 +7,7 @@ import sys
 import numpy as np
 
 import saliency_stats
-from saliency_stats.execution.manifest import artefact_hashes, machine, sha256, versions
+from saliency_stats.execution.manifest import artefact_hashes, is_drawn, machine, sha256, versions
 
 
 def test_a_file_is_hashed(tmp_path):
@@ -53,3 +53,22 @@ def test_the_machine_is_described_without_its_name():
     described = machine()
     assert described.keys() == {"system", "machine", "processor"}
     assert all(described.values())
+
+
+def test_what_is_drawn_is_hashed_apart(tmp_path):
+    for name in ("ledger.csv", "power.csv", "figures/a.png", "paper/b.tex", "report.html", "examples/figures.npz"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    drawn, rest = artefact_hashes(tmp_path, drawn=True), artefact_hashes(tmp_path, drawn=False)
+    assert sorted(drawn) == ["figures/a.png", "paper/b.tex", "power.csv", "report.html"]
+    assert sorted(rest) == ["examples/figures.npz", "ledger.csv"]
+    assert artefact_hashes(tmp_path) == {**rest, **drawn}
+    assert all(map(is_drawn, drawn))
+    assert not any(map(is_drawn, rest))
+
+
+def test_files_of_the_users_own_are_no_artefacts(tmp_path):
+    for name in ("notes.txt", "mine/ledger.csv", "figures.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("mine")
+    assert artefact_hashes(tmp_path) == {}

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,10 +16,12 @@ import pytest
 from saliency_stats.errors import StorageError
 from saliency_stats.execution import store as module
 from saliency_stats.execution.files import write_text
+from saliency_stats.execution.inputs import fingerprints
+from saliency_stats.execution.manifest import sha256
 from saliency_stats.execution.schema import TABLES, artefacts
 from saliency_stats.execution.store import Store
 
-IDENTITY = {"study": {"name": "a", "seed": 0}, "inputs": {}, "versions": {"numpy": "2.0"}}
+IDENTITY = {"study": {"name": "a", "seed": 0}, "device": "cpu", "versions": {"numpy": "2.0"}}
 NO_SPACE = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
@@ -91,8 +94,8 @@ def test_a_file_in_place_of_the_folder(tmp_path):
     [
         (IDENTITY | {"study": {"name": "a", "seed": 1}}, "study.seed was 0 and is now 1. Choose"),
         (IDENTITY | {"study": {"name": "b", "seed": 1}}, "study.name was 'a' and is now 'b' (2 differences)"),
-        (IDENTITY | {"inputs": {"patches.csv": "abc"}}, "inputs.patches.csv was 'absent' and is now 'abc'"),
-        ({"study": IDENTITY["study"], "inputs": {}}, "versions.numpy was '2.0' and is now 'absent'"),
+        (IDENTITY | {"versions": {"numpy": "2.0", "a": 1}}, "versions.a was 'absent' and is now 1"),
+        ({"study": IDENTITY["study"], "device": "cpu"}, "versions.numpy was '2.0' and is now 'absent'"),
         (IDENTITY | {"study": {"name": "a", "seed": None}}, "study.seed was 0 and is now None"),
     ],
 )
@@ -101,7 +104,7 @@ def test_another_study_is_refused_by_what_differs(tmp_path, identity, found):
         write_text(tmp_path / "ledger.csv", "a\n")
     before = names(tmp_path)
     message = refused(tmp_path, identity)
-    assert f"{tmp_path} holds another study or other inputs: {found}" in message
+    assert f"{tmp_path} holds another study: {found}" in message
     assert "--fresh" in message
     assert names(tmp_path) == before
     # the refusal changes nothing: the first study still owns the folder
@@ -176,6 +179,17 @@ def test_inputs_that_are_the_same_are_read_and_not_written(tmp_path):
     before = (tmp_path / "selection.csv").stat()
     pd.testing.assert_frame_equal(store.write_once("selection", selection(1.0)), first)
     assert (tmp_path / "selection.csv").stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_a_table_of_the_inputs_that_was_damaged_is_written_again(tmp_path):
+    store = Store(tmp_path)
+    store.write_once("selection", selection(1.0))
+    before = (tmp_path / "selection.csv").read_bytes()
+    for damage in (lambda path: path.write_bytes(before[:-4]), Path.unlink):
+        damage(tmp_path / "selection.csv")
+        store.write_once("selection", selection(1.0))
+        assert (tmp_path / "selection.csv").read_bytes() == before
+        assert store.is_sealed("selection")
 
 
 def test_inputs_that_have_changed_are_refused_and_what_was_there_stays(tmp_path):
@@ -286,7 +300,7 @@ def test_batches_do_not_see_each_other(tmp_path):
     other = kept(store, "b", lambda: {"nuclei": pd.DataFrame({"n": [5]})})
     assert list(other) == ["nuclei"]
     assert names(tmp_path / "work" / "batches") == [
-        "a", "a/ledger.parquet", "a/profile.parquet", "b", "b/nuclei.parquet",
+        "a", "a/ledger.parquet", "a/profile.parquet", "a/seal.json", "b", "b/nuclei.parquet", "b/seal.json",
     ]  # fmt: skip
 
 
@@ -311,6 +325,186 @@ def test_killed_between_two_tables_the_batch_is_computed_again(tmp_path):
     (half / "ledger.parquet").write_bytes(b"PAR1 half a fi")
     assert sorted(kept(Store(tmp_path), "a", batch_tables)) == ["ledger", "profile"]
     assert not half.exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda batch: (batch / "ledger.parquet").write_bytes((batch / "ledger.parquet").read_bytes()[:-100]),
+        lambda batch: (batch / "ledger.parquet").write_bytes(b""),
+        lambda batch: (batch / "ledger.parquet").write_bytes(b"PAR1" + bytes(400) + b"PAR1"),
+        lambda batch: (batch / "profile.parquet").unlink(),
+        lambda batch: pd.DataFrame({"wrong": [1]}).to_parquet(batch / "ledger.parquet"),
+        lambda batch: (batch / "seal.json").write_text("{"),
+        lambda batch: (batch / "seal.json").unlink(),
+        lambda batch: (shutil.rmtree(batch), batch.write_text("a file for a folder")),
+        lambda batch: (shutil.rmtree(batch), batch.mkdir()),
+        lambda batch: (shutil.rmtree(batch), batch.symlink_to(batch)),
+    ],
+)
+def test_a_damaged_batch_is_computed_again_and_comes_out_the_same(tmp_path, damage):
+    store, calls = Store(tmp_path), []
+
+    def compute():
+        calls.append(1)
+        return batch_tables()
+
+    batch = tmp_path / "work" / "batches" / "a"
+    first = kept(store, "a", compute)
+    before = {path.name: path.read_bytes() for path in batch.iterdir()}
+    damage(batch)
+    second = kept(Store(tmp_path), "a", compute)
+    assert len(calls) == 2
+    assert {path.name: path.read_bytes() for path in batch.iterdir()} == before
+    for name, table in first.items():
+        pd.testing.assert_frame_equal(second[name], table)
+
+
+def test_a_file_that_is_no_part_of_a_batch_is_not_read(tmp_path):
+    store = Store(tmp_path)
+    store.compute_once("a", batch_tables)
+    pd.DataFrame({"stray": [1]}).to_parquet(tmp_path / "work" / "batches" / "a" / "stray.parquet")
+    assert sorted(store.read_batch("a")) == ["ledger", "profile"]
+
+
+def test_a_batch_that_is_damaged_while_the_run_goes_on_is_named(tmp_path):
+    store = Store(tmp_path)
+    for damage in (lambda path: path.write_bytes(b"x"), Path.unlink):
+        store.compute_once("a", batch_tables)
+        damage(tmp_path / "work" / "batches" / "a" / "ledger.parquet")
+        with pytest.raises(
+            StorageError, match=r"batches/a was changed by something else .* give the same command again"
+        ):
+            store.read_batch("a")
+
+
+def test_a_seal_is_of_the_runs_files(tmp_path):
+    store = Store(tmp_path)
+    write_text(tmp_path / "weights" / "w.bin", "trained")
+    assert not store.is_sealed("training")
+    store.seal("training", [tmp_path / "weights" / "w.bin"])
+    assert store.is_sealed("training")
+    assert names(tmp_path / "work") == ["seals", "seals/training.json"]
+    (tmp_path / "weights" / "w.bin").write_text("train")
+    assert not store.is_sealed("training")
+
+
+# --- the inputs -------------------------------------------------------------------------------------
+
+
+def described(tmp_path, **content):
+    folder = tmp_path / "inputs"
+    folder.mkdir(exist_ok=True)
+    for name, text in content.items():
+        (folder / name).write_text(text)
+    return fingerprints({name: folder / name for name in content})
+
+
+def test_a_run_goes_on_with_the_files_it_began_with(tmp_path):
+    run, files = tmp_path / "run", described(tmp_path, a="1", b="2")
+    store = Store(run)
+    with store.opened(IDENTITY, fresh=False):
+        digest = store.check_inputs(files)
+        assert digest == sha256(run / "inputs.csv")
+        assert json.loads((run / "work" / "identity.json").read_text()) == {**IDENTITY, "inputs": digest}
+        write_text(run / "patches.csv", "x")
+    before = (run / "inputs.csv").stat().st_mtime_ns
+    with store.opened(IDENTITY, fresh=False):
+        assert store.check_inputs(files) == digest
+    assert (run / "inputs.csv").stat().st_mtime_ns == before
+    # the same files again after the table was lost or cut: it is written again
+    for damage in (lambda path: path.write_text("name,si"), Path.unlink):
+        damage(run / "inputs.csv")
+        with store.opened(IDENTITY, fresh=False):
+            assert store.check_inputs(files) == digest
+        assert sha256(run / "inputs.csv") == digest
+
+
+def test_files_that_have_changed_are_refused_by_name(tmp_path):
+    run, content = tmp_path / "run", {f"{n:02d}": "1" for n in range(14)}
+    store = Store(run)
+    with store.opened(IDENTITY, fresh=False):
+        store.check_inputs(described(tmp_path, **content))
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with pytest.raises(StorageError) as caught, store.opened(IDENTITY, fresh=False):
+        store.check_inputs(described(tmp_path, **{**content, "03": "other", "07": "2"}))
+    message = str(caught.value)
+    assert f"the files that the run in {run} reads have changed since it began (2 of 14 files): " in message
+    assert "03 has changed (1 bytes, now 5); 07 has changed. Put them back as they were; or choose another" in message
+    assert message.endswith("or give --fresh to delete that run and start again")
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    with pytest.raises(StorageError, match=r"\(14 of 14 files\): 00 has changed.* 09 has changed and 4 more\. Put"):
+        store.check_inputs(described(tmp_path, **dict.fromkeys(content, "2")))
+    with store.opened(IDENTITY, fresh=True):
+        store.check_inputs(described(tmp_path, a="2"))
+
+
+def test_what_changed_cannot_be_named_without_the_table(tmp_path):
+    store = Store(tmp_path / "run")
+    for damage in (lambda path: path.write_text("name,si"), Path.unlink):
+        with store.opened(IDENTITY, fresh=True):
+            store.check_inputs(described(tmp_path, a="1"))
+        damage(tmp_path / "run" / "inputs.csv")
+        with pytest.raises(
+            StorageError, match=r"since it began \(1 files\): inputs\.csv, which would tell which, is missing"
+        ):
+            store.check_inputs(described(tmp_path, a="2"))
+
+
+def test_a_run_that_did_not_note_what_it_read_is_not_trusted(tmp_path):
+    store = Store(tmp_path / "run")
+    with store.opened(IDENTITY, fresh=False):
+        write_text(tmp_path / "run" / "patches.csv", "x")
+        with pytest.raises(StorageError, match=r"the run there did not note which files it read .*--fresh"):
+            store.check_inputs(described(tmp_path, a="1"))
+    assert not (tmp_path / "run" / "inputs.csv").exists()
+
+
+# --- links, and files for folders -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_run_works_through_no_link(tmp_path, fresh):
+    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    with opened(run):
+        pass
+    (run / "work").rename(elsewhere)
+    (run / "work").symlink_to(elsewhere, target_is_directory=True)
+    before = names(elsewhere)
+    assert f"work is a link to {elsewhere}, expected a folder of its own" in refused(run, fresh=fresh)
+    assert names(elsewhere) == before
+
+
+def test_a_link_or_a_folder_in_the_way_is_refused_before_anything_is_computed(tmp_path):
+    with opened(tmp_path / "run"):
+        pass
+    (tmp_path / "run" / "figures").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "run" / "ledger.csv").mkdir()
+    message = refused(tmp_path / "run")
+    assert "ledger.csv is a folder, expected a file; figures is a link to" in message
+    # --fresh deletes both
+    with opened(tmp_path / "run", fresh=True):
+        assert names(tmp_path / "run") == ["work", "work/.lock", "work/identity.json"]
+
+
+def test_a_disk_that_cannot_lock_is_said(tmp_path, monkeypatch):
+    def cannot(*_, **__):
+        raise NotImplementedError("FileSystem does not appear to support flock")
+
+    monkeypatch.setattr(module.filelock.FileLock, "acquire", cannot)
+    message = refused(tmp_path / "run")
+    assert "lies on a disk that cannot lock files" in message
+    assert "choose a folder on another disk with --out" in message
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
+    def read_only(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with opened(tmp_path / "run"):
+        pass
+    monkeypatch.setattr(module.filelock.FileLock, "acquire", read_only)
+    assert "run cannot be written (Read-only file system); check the folder's permissions" in refused(tmp_path / "run")
 
 
 def test_no_space_while_storing(tmp_path, monkeypatch):

@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 from saliency_stats.cohort.phantom.phantom import Phantom
+from saliency_stats.execution.manifest import artefact_hashes
+from saliency_stats.execution.recorded import write_manifest
 from saliency_stats.execution.schema import TABLES
 from saliency_stats.report.run import Run
 from saliency_stats.settings import parse
@@ -44,7 +46,7 @@ class Simulation:
     learned: bool = True
     chance: tuple[float, ...] = ()  # magnifications at which the classifier learned nothing, though it did elsewhere
     nothing_correct: bool = False
-    manifest: bool = True
+    manifest: bool = True  # else it says no more than what was written
     examples: int = 1
     seed: int = 0
 
@@ -86,8 +88,14 @@ def write_run(folder: Path, sim: Simulation) -> Path:
     found = verdicts(contrasts, metrics, settings)
     (folder / "verdict.json").write_text(json.dumps(found), encoding="utf-8")
     (folder / "study.yaml").write_text(yaml.safe_dump(_study(sim)), encoding="utf-8")
-    if sim.manifest:
-        (folder / "manifest.json").write_text(json.dumps(_manifest(sim)), encoding="utf-8")
+    write_manifest(folder, _manifest(sim) if sim.manifest else {})
+    return record(folder)
+
+
+def record(folder: Path) -> Path:
+    """Note the files of a run in its manifest as they are now, as if the run had written them so."""
+    content = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    write_manifest(folder, {**content, "artefacts": artefact_hashes(folder)})
     return folder
 
 
@@ -315,9 +323,14 @@ def _manifest(sim: Simulation) -> dict[str, object]:
         "seconds": {"cohort": 1.25, "classifier": 118.0, "saliency": 42.5, "report": 9.0},
         "inputs": {"b00.png": "ab" * 32},
         "weights": {"trained.safetensors": "cd" * 32},
-        "artefacts": {"ledger.csv": "ef" * 32},
         **described(parse(_study(sim), "a simulated study")),
     }
+
+
+@pytest.fixture(name="record", scope="session")
+def record_fixture() -> Callable[[Path], Path]:
+    """Notes the files of a run in its manifest as they are now, after a test has changed one."""
+    return record
 
 
 @pytest.fixture(scope="session")

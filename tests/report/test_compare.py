@@ -29,7 +29,9 @@ HOSTILE = "<b>b"
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory, make_run: Callable[..., Path]) -> list[Path]:
+def folders(
+    tmp_path_factory: pytest.TempPathFactory, make_run: Callable[..., Path], record: Callable[[Path], Path]
+) -> list[Path]:
     """Two runs of one name and another classifier, and one whose classifier learned nothing."""
     root = tmp_path_factory.mktemp("compare")
     made = [
@@ -43,6 +45,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory, make_run: Callable[..., Pa
     study["controls"] = []
     study["statistics"]["primary_test"] = "t_slide_means"
     path.write_text(yaml.safe_dump(study))
+    record(made[1])
     return made
 
 
@@ -138,11 +141,13 @@ def test_the_keys_that_differ_are_those_and_no_others(folders: list[Path]) -> No
     assert study_differences({"one": first, "two": first}) == ()
 
 
-def test_levels_are_named_once_where_they_agree(folders: list[Path], tmp_path: Path) -> None:
+def test_levels_are_named_once_where_they_agree(
+    folders: list[Path], tmp_path: Path, record: Callable[[Path], Path]
+) -> None:
     run = Run.read(folders[0])
     path = shutil.copytree(folders[0], tmp_path / "other") / "study.yaml"
     path.write_text(path.read_text().replace("alpha: 0.05", "alpha: 0.01"))
-    other = Run.read(path.parent)
+    other = Run.read(record(path.parent))
     assert levels({"a": run, "b": run}) == "95 %"
     assert levels({"a": run, "b": other}) == "95 % and 99 % (each run's own)"
 

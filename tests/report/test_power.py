@@ -28,10 +28,12 @@ def _made_runs():
     return module
 
 
+MADE = _made_runs()
+
+
 @pytest.fixture(scope="module")
 def make():
-    made = _made_runs()
-    return lambda folder, **options: made.write_run(folder, made.Simulation(**options))
+    return lambda folder, **options: MADE.write_run(folder, MADE.Simulation(**options))
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +57,13 @@ def change(folder, **keys):
     for section, values in keys.items():
         study[section] = {**study[section], **values}
     (folder / "study.yaml").write_text(yaml.safe_dump(study))
+    MADE.record(folder)
 
 
 def change_table(folder, name, **columns):
     table = pd.read_csv(folder / f"{name}.csv", keep_default_na=False)
     table.assign(**columns).to_csv(folder / f"{name}.csv", index=False)
+    MADE.record(folder)
 
 
 def test_a_run_is_planned_from_its_own_ledger(run, tmp_path):
@@ -193,7 +197,7 @@ def test_wrong_options_are_refused(run, options, words):
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
-    with pytest.raises(StorageError, match=r"patches\.csv: missing; a finished run has it"):
+    with pytest.raises(StorageError, match=r"holds no finished run \(there is no manifest\.json in it\)"):
         plan_run(tmp_path)
 
 

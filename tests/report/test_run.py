@@ -38,7 +38,7 @@ def test_every_table_has_its_declared_types(small_folder: Path) -> None:
         assert not any(table[column].isna().any() for column in spec.text)
     assert len(run.ledger) == len(pd.read_csv(small_folder / "ledger.csv")) > 0
     assert run.multiverse.empty
-    with pytest.raises(AttributeError, match="has no 'heights'; its tables are slides, patches"):
+    with pytest.raises(AttributeError, match="has no 'heights'; its tables are inputs, slides, patches"):
         _ = run.heights
 
 
@@ -64,8 +64,10 @@ def test_tables_that_were_handed_on_are_not_read(copied: Path) -> None:
     ledger = Run.read(copied).ledger
     (copied / "ledger.csv").unlink()
     assert Run(copied, {"ledger": ledger}).ledger is ledger
-    with pytest.raises(StorageError, match=r"ledger\.csv: missing"):
+    with pytest.raises(StorageError, match=r"run is not as the run left it: ledger\.csv is missing\. Put back"):
         _ = Run(copied).ledger
+    with pytest.raises(StorageError, match=r"ledger\.csv: missing; a finished run has it"):
+        _ = Run(copied, record={}).ledger
 
 
 def test_a_record_that_is_not_yet_written_is_used(copied: Path) -> None:
@@ -73,28 +75,78 @@ def test_a_record_that_is_not_yet_written_is_used(copied: Path) -> None:
     assert Run(copied).recorded("device") == "cpu"
     assert Run(copied).recorded("weather") == "not recorded"
     (copied / "manifest.json").unlink()
-    assert Run(copied).manifest == {}
+    assert Run(copied, record={}).manifest == {}
+    with pytest.raises(StorageError, match=r"run holds no finished run \(there is no manifest\.json in it\)"):
+        _ = Run(copied).manifest
 
 
 @pytest.mark.parametrize(
     ("file", "content", "error", "message"),
     [
-        ("verdict.json", "{", ReportError, r"verdict\.json: cannot be read: .* run the study again"),
-        ("verdict.json", "[1]", ReportError, r"verdict\.json: holds something else"),
-        ("verdict.json", "{}", ReportError, r"verdict\.json: holds something else"),
-        ("manifest.json", "[]", ReportError, r"manifest\.json: holds something else"),
+        ("verdict.json", "{", StorageError, r"verdict\.json cannot be read as JSON .* a list\. Run the study again"),
+        ("verdict.json", "[1]", ReportError, r"verdict\.json holds something else"),
+        ("verdict.json", "{}", StorageError, r"verdict\.json holds a dict, expected a list\. Run the study again"),
         ("study.yaml", "- a", StudyError, "holds a list"),
         ("ledger.csv", "patch_id\n", StorageError, r"ledger\.csv: the columns slide_id, .* are missing"),
     ],
 )
-def test_reading_checks_everything(copied: Path, file: str, content: str, error: type, message: str) -> None:
+def test_reading_checks_everything(
+    copied: Path, file: str, content: str, error: type, message: str, record: Callable[[Path], Path]
+) -> None:
     (copied / file).write_text(content)
-    with pytest.raises(error, match=message):
+    with pytest.raises(StorageError, match=rf"is not as the run left it: {file} "):
         Run.read(copied)
+    # of a version that wrote so
+    with pytest.raises(error, match=message):
+        Run.read(record(copied))
+
+
+def test_all_that_is_damaged_is_named_at_once(copied: Path) -> None:
+    (copied / "ledger.csv").write_text("")
+    (copied / "study.yaml").unlink()
+    next((copied / "examples").iterdir()).write_bytes(b"x")
+    for read in (lambda: Run.read(copied), lambda: write_report(copied)):
+        with pytest.raises(
+            StorageError, match=r"examples/\S+npz has changed .*; ledger\.csv is empty .*; study\.yaml is"
+        ):
+            read()
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("ledger.csv", lambda run: run.ledger),
+        ("study.yaml", lambda run: run.settings),
+        ("verdict.json", lambda run: run.verdict),
+        ("examples/000_trained.npz", lambda run: run.example("000_trained.npz")),
+    ],
+)
+def test_what_is_read_later_is_checked_too(copied: Path, name: str, read: Callable[[Run], object]) -> None:
+    run = Run(copied)
+    read(run)
+    with (copied / name).open("ab") as file:
+        file.write(b" ")
+    with pytest.raises(StorageError, match=rf"{name} "):
+        read(Run(copied))
+
+
+def test_what_no_report_reads_may_be_gone(copied: Path, record: Callable[[Path], Path]) -> None:
+    for name in ("weights/trained-20x.safetensors", "maps/000000.npz", "figures/flow.png", "report.html"):
+        (copied / name).parent.mkdir(exist_ok=True)
+        (copied / name).write_text("x")
+    record(copied)
+    for name in ("weights", "maps", "figures"):
+        shutil.rmtree(copied / name)
+    Run.read(copied)
+
+
+def test_a_table_that_the_run_did_not_write_is_not_its_own(copied: Path) -> None:
+    (copied / "multiverse.csv").write_text("somebody's own\n")
+    assert Run.read(copied).multiverse.empty
 
 
 def test_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(ReportError, match=r"nowhere: no such folder; give the folder that `saliency-stats run` wrote"):
+    with pytest.raises(StorageError, match=r"nowhere: no such folder; give the folder that `saliency-stats run` wrote"):
         Run.read(tmp_path / "nowhere")
 
 
@@ -267,8 +319,10 @@ def test_an_example_is_read_from_the_runs_folder_alone(copied: Path, tmp_path: P
     assert arrays["image"].shape == (*arrays["saliency"].shape, 3)
     assert arrays["compartments"].shape == arrays["saliency"].shape
     shutil.copy(copied / "examples" / file, tmp_path / "outside.npz")
-    with pytest.raises(ReportError, match=r"examples.outside\.npz: this example cannot be read"):
+    with pytest.raises(StorageError, match=r"examples/outside\.npz is not among the artefacts"):
         run.example("../../outside.npz")
+    with pytest.raises(StorageError, match=r"this example of the run: \S+outside\.npz cannot be read .*--fresh"):
+        Run(copied, record={}).example("../../outside.npz")
 
 
 def test_helpers() -> None:

@@ -1,6 +1,7 @@
 """A cohort of phantoms: slides with a known truth, drawn from the seed whenever a patch is read."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -68,6 +69,11 @@ class PhantomCohort:
         self.table = table[list(PATCH_COLUMNS)]
         self._slide, self._number = slide, number
         self._looks = [self.phantom.slide(np.random.default_rng([self.seed, 1, s])) for s in range(n_slides)]
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """Nothing is read: phantoms are drawn."""
+        return {}
 
     def read(self, row: int) -> Patch:
         """Draw one patch, with its compartment map and nuclei."""

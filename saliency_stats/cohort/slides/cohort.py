@@ -1,6 +1,6 @@
 """A cohort of whole-slide images: the same locations of each slide at every magnification."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +11,7 @@ from PIL import Image as PillowImage
 
 from saliency_stats.cohort.patch import PATCH_COLUMNS, USED, Patch
 from saliency_stats.cohort.slides.annotation import Annotation, read_annotation
+from saliency_stats.cohort.slides.companions import companions
 from saliency_stats.cohort.slides.listing import ListedSlide, read_slide_list
 from saliency_stats.cohort.slides.outlines import rasterise
 from saliency_stats.cohort.slides.overview import TissueMap
@@ -64,6 +65,7 @@ class SlideCohort:
 
     def __post_init__(self) -> None:
         listed, self.digests = read_slide_list(self.path, self.mpp_override)
+        self.files = {self.path.name: self.path, **_files(listed, self.path.parent)}
         self._slides: dict[str, Slide] = {}
         self.pictures: dict[str, dict[str, Any]] = {}
         rows, patches = [], []
@@ -156,6 +158,15 @@ class SlideCohort:
             for magnification, mpp in zip(self.tiling.magnifications, self.tiling.mpps, strict=True)
         ]
         return pd.DataFrame(rows, columns=list(PATCH_COLUMNS))
+
+
+def _files(listed: Sequence[ListedSlide], folder: Path) -> dict[str, Path]:
+    """Name every slide, what belongs to it, and its annotation, relative to the list's folder where they lie in it."""
+    found: list[Path] = []
+    for slide in listed:
+        found += [slide.path, *companions(slide.path)]
+        found += [] if slide.annotation is None else [slide.annotation]
+    return {(path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix(): path for path in found}
 
 
 def _picture(overview: Image, tissue: TissueMap, tumour: Annotation | None) -> dict[str, Any]:

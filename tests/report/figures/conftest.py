@@ -59,6 +59,7 @@ class MadeUp:
     """Rows of contrasts, and the runs that hold them."""
 
     folder: Path
+    record: Callable[[Path], Path]
 
     def controls(self, *magnifications: float) -> list[dict[str, Any]]:
         """Write the trained network, every control and the differences: shuffled is higher, shift hardly lower."""
@@ -126,13 +127,13 @@ class MadeUp:
         study = yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8"))
         study["statistics"]["alpha"] = alpha
         (folder / "study.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
-        return folder
+        return self.record(folder)
 
 
 @pytest.fixture
-def made_up(small_folder: Path) -> MadeUp:
+def made_up(small_folder: Path, record: Callable[[Path], Path]) -> MadeUp:
     """Made-up contrasts in a small run's folder."""
-    return MadeUp(small_folder)
+    return MadeUp(small_folder, record)
 
 
 @dataclass(frozen=True)

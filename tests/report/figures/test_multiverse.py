@@ -262,12 +262,12 @@ def test_nothing_to_draw_says_so(run_folder: Path) -> None:
 def test_a_table_that_lacks_a_column_or_numbers_is_refused(tmp_path: Path) -> None:
     _table().drop(columns="usual").to_csv(tmp_path / "multiverse.csv", index=False)
     with pytest.raises(StorageError, match=r"the columns .*usual.* are missing"):
-        _ = Run(tmp_path).multiverse
+        _ = Run(tmp_path, record={}).multiverse
     missing = [name for name in TABLES["multiverse"].required if name not in _table()]
     full = _table().assign(**dict.fromkeys(missing, ""), estimate="much")
     full.to_csv(tmp_path / "multiverse.csv", index=False)
     with pytest.raises(StorageError, match="no number"):
-        _ = Run(tmp_path).multiverse
+        _ = Run(tmp_path, record={}).multiverse
 
 
 def test_drawn_twice_it_is_the_same_file(run_folder: Path, equal_bytes) -> None:

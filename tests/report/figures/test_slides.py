@@ -8,7 +8,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from saliency_stats.errors import ReportError
+from saliency_stats.errors import StorageError
 from saliency_stats.report.figures.slides import (
     MOST,
     TISSUE_COLOUR,
@@ -41,7 +41,8 @@ def run(small_folder: Path, tmp_path: Path) -> Run:
     patches = read.patches.assign(x_um=np.arange(len(read.patches)) * 10.0, y_um=np.arange(len(read.patches)) * 5.0)
     for k, slide_id in enumerate(sorted(patches["slide_id"].unique())[:-1]):
         _picture(folder / "slide_pictures", slide_id, 100 + k)
-    return read.changed(patches=patches)
+    # as it is while the run goes on: what it has just written is read as it is
+    return Run(folder, read.tables, read.manifest).changed(patches=patches)
 
 
 def _drawn(run: Run) -> Figure:
@@ -121,7 +122,9 @@ def test_at_most_so_many_are_drawn_and_high_ones_are_cut(run: Run) -> None:
 def test_a_picture_that_cannot_be_read_is_named(run: Run) -> None:
     path = next((run.folder / "slide_pictures").iterdir())
     path.write_bytes(b"x")
-    with pytest.raises(ReportError, match=r"this picture of a slide cannot be read .*image, tissue, tumour, mpp"):
+    with pytest.raises(
+        StorageError, match=r"this picture of a slide of the run: .* cannot be read .*image, tissue, tumour, mpp"
+    ):
         draw_slides(run)
 
 

@@ -42,12 +42,12 @@ def test_a_magnification_at_chance_is_left_out(run):
     assert "Left out, because the classifier does not beat chance there: 5×." in table.note
 
 
-def test_another_reference_and_one_magnification(run, tmp_path):
+def test_another_reference_and_one_magnification(run, tmp_path, record):
     folder = shutil.copytree(run.folder, tmp_path / "run")
     (folder / "study.yaml").write_text((folder / "study.yaml").read_text() + "\n")
     one = pd.read_csv(folder / "patches.csv", keep_default_na=False)
     one[one["magnification"] == 10].to_csv(folder / "patches.csv", index=False)
-    assert magnification_tables(Run.read(folder)) == ()
+    assert magnification_tables(Run.read(record(folder))) == ()
 
 
 def test_why_there_is_no_model(run):

@@ -1,0 +1,58 @@
+"""Which files a study reads: its cohort's, and the weights, models and classes that it names."""
+
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from saliency_stats.classifier.densenet import imagenet_path
+from saliency_stats.cohort import Cohort
+from saliency_stats.compartments.stardist.download import OFFICIAL, official_folder
+from saliency_stats.errors import SaliencyStatsError
+from saliency_stats.saliency.custom import is_custom, module_of
+from saliency_stats.settings import StudySettings
+from saliency_stats.vocabulary import NUCLEUS_FINDERS
+
+
+def input_files(settings: StudySettings, cohort: Cohort) -> Mapping[str, Path]:
+    """Name every file whose content a run of the study depends on.
+
+    Published weights and models are fetched first where they are not in their caches; those that cannot be had are
+    left out, as the study stops for them before it computes anything. What comes with the package goes by its version,
+    and packages that a class of the user's own imports are its author's to keep.
+    """
+    found = {**cohort.files, **_classes(settings)}
+    for published in (_weights, _nuclei):
+        with suppress(SaliencyStatsError):
+            found |= published(settings)
+    return found
+
+
+def _weights(settings: StudySettings) -> dict[str, Path]:
+    weights = settings.classifier.weights
+    if weights == "none":
+        return {}
+    path = imagenet_path(settings.classifier.architecture) if weights == "imagenet" else Path(weights)
+    return {f"classifier.weights: {path}": path}
+
+
+def _nuclei(settings: StudySettings) -> dict[str, Path]:
+    nuclei = settings.compartments.nuclei
+    if nuclei in OFFICIAL:
+        path = official_folder(nuclei)
+    elif nuclei in {"truth", *NUCLEUS_FINDERS}:
+        return {}
+    else:
+        path = Path(nuclei)
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return {f"compartments.nuclei: {file}": file for file in files if not file.is_dir()}
+
+
+def _classes(settings: StudySettings) -> dict[str, Path]:
+    named = (*settings.saliency.methods, *settings.multiverse.methods, *settings.controls)
+    found = {}
+    for name in filter(is_custom, named):
+        file = getattr(sys.modules.get(module_of(name)), "__file__", None)
+        if file is not None:
+            found[f"class: {file}"] = Path(file)
+    return found
