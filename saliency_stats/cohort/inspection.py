@@ -74,7 +74,9 @@ def inspect(
                 reason = "the same pixels (sha256) as an earlier patch; a patch counts once"
             found.append(measured | {"status": f"excluded: {reason}" if reason else USED})
         tick(1)
-    table = cohort.table.drop(columns=["status"]).join(pd.DataFrame(found, index=cohort.table.index))
+    table = cohort.table.drop(columns=["status"]).join(
+        pd.DataFrame(found, index=cohort.table.index, columns=["status", *_UNREAD])
+    )
     front = [name for name in cohort.table.columns if name != "status"]
     return table[[*front, "status", *_UNREAD]]
 

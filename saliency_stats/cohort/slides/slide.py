@@ -16,6 +16,7 @@ from openslide import OpenSlide, OpenSlideCache, OpenSlideError
 from PIL import Image as PillowImage
 
 from saliency_stats.cohort.slides.averaging import ROUNDING_PX, area_average
+from saliency_stats.cohort.slides.depth import check_samples
 from saliency_stats.cohort.slides.geometry import SlideInfo, checked_override, describe
 from saliency_stats.errors import SlideError
 from saliency_stats.typing import Image
@@ -76,10 +77,11 @@ class Slide:
         Raises
         ------
         SlideError
-            If the file cannot be opened, or has no usable µm per pixel.
+            If the file cannot be opened, is not 8-bit colour, or has no usable µm per pixel.
         """
         if self._info is None:
             handle = self._open()
+            check_samples(self.path, self.slide_id)
             try:
                 self._info = describe(handle, self.path, self.slide_id, self._mpp)
             except OpenSlideError as error:

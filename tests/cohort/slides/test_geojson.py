@@ -4,60 +4,19 @@ import json
 
 import pytest
 
-from saliency_stats.cohort.slides.annotation import read_annotation
-from saliency_stats.errors import SlideError
-
 SQUARE = [(0, 0), (100, 0), (100, 100), (0, 100)]
 INNER = [(20, 20), (60, 20), (60, 60), (20, 60)]
-
-
-def read(path, mpp_y=1.0, mpp_x=1.0, **kwargs):
-    return read_annotation(path, mpp_y, mpp_x, slide_id="s7", **kwargs)
 
 
 def shifted(points, dx, dy=0):
     return [(x + dx, y + dy) for x, y in points]
 
 
-def feature(points, classification="Tumor", kind="Polygon", **properties):
-    if isinstance(classification, str):
-        classification = {"name": classification, "color": [200, 0, 0]}
-    rings = [[[*point] for point in [*ring, ring[0]]] for ring in points] if kind == "Polygon" else points
-    properties = {"objectType": "annotation", "classification": classification, **properties}
-    return {
-        "type": "Feature",
-        "id": "c0ffee",
-        "geometry": {"type": kind, "coordinates": rings},
-        "properties": properties,
-    }
-
-
-def geojson(folder, *features, name="a.geojson"):
-    path = folder / name
-    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
-    return path
-
-
-def text_file(folder, text, name="a.xml"):
-    path = folder / name
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return path
-
-
-def refused(path, *words, **kwargs):
-    with pytest.raises(SlideError) as caught:
-        read(path, **kwargs)
-    message = str(caught.value)
-    for word in ("'s7'", str(path), *words):
-        assert word in message, f"{word!r} is not in {message!r}"
-    return message
-
-
 # --- the classes of QuPath --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["Tumor", "tumour", "METASTASIS", "Tumor: Positive"])
-def test_classes_of_tumour_count_and_holes_are_holes(tmp_path, name):
+def test_classes_of_tumour_count_and_holes_are_holes(tmp_path, name, read, feature, geojson):
     path = geojson(tmp_path, feature([SQUARE, INNER], name), feature([shifted(SQUARE, 90)], "Ignore*"))
     assert read(path).tumour.area == 100**2 - 40**2 - 10 * 100
 
@@ -66,17 +25,17 @@ def test_classes_of_tumour_count_and_holes_are_holes(tmp_path, name):
     "classification",
     [{"names": ["Tumor", "Positive"]}, {"name": "Tumor", "colorRGB": -3670016}, "Tumor", {"names": ["Tumor"]}],
 )
-def test_classes_are_read_as_every_version_writes_them(tmp_path, classification):
+def test_classes_are_read_as_every_version_writes_them(tmp_path, classification, read, feature, geojson):
     assert read(geojson(tmp_path, feature([SQUARE], classification))).tumour.area == 100**2
 
 
-def test_a_multipolygon_has_parts_with_holes(tmp_path):
+def test_a_multipolygon_has_parts_with_holes(tmp_path, read, feature, geojson):
     parts = [[SQUARE, INNER], [shifted(SQUARE, 200)]]
     path = geojson(tmp_path, feature(parts, kind="MultiPolygon"))
     assert read(path).tumour.area == 2 * 100**2 - 40**2
 
 
-def test_other_classes_and_objects_that_are_no_annotations_are_noted(tmp_path):
+def test_other_classes_and_objects_that_are_no_annotations_are_noted(tmp_path, read, feature, geojson):
     back = read(
         geojson(
             tmp_path,
@@ -101,7 +60,7 @@ def test_other_classes_and_objects_that_are_no_annotations_are_noted(tmp_path):
     )
 
 
-def test_a_list_of_features_and_a_single_feature_are_read(tmp_path):
+def test_a_list_of_features_and_a_single_feature_are_read(tmp_path, read, feature, text_file):
     one = feature([SQUARE])
     assert read(text_file(tmp_path, json.dumps([one, one]), "a.json")).tumour.area == 100**2
     assert read(text_file(tmp_path, json.dumps(one), "a.json")).tumour.area == 100**2
@@ -112,7 +71,9 @@ def test_a_list_of_features_and_a_single_feature_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("broken", "found"),
     [
-        ({"geometry": {"type": "GeometryCollection", "geometries": []}}, "'GeometryCollection'"),
+        ({"geometry": {"type": "GeometryCollection", "geometries": None}}, "'GeometryCollection'"),
+        ({"geometry": {"type": "GeometryCollection", "geometries": [3]}}, "'None'"),
+        ({"geometry": {"type": ["Polygon"]}}, "['Polygon']"),
         ({"geometry": None}, "'None'"),
         ({"type": "Polygon"}, "'Polygon'"),
         ({"geometry": {"type": "Polygon", "coordinates": []}}, "list of rings"),
@@ -125,7 +86,7 @@ def test_a_list_of_features_and_a_single_feature_are_read(tmp_path):
         ({"geometry": {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, float("nan")]]]}}, "NaN"),
     ],
 )
-def test_what_is_no_outline_is_refused_by_name(tmp_path, broken, found):
+def test_what_is_no_outline_is_refused_by_name(tmp_path, broken, found, refused, feature, geojson):
     refused(geojson(tmp_path, {**feature([SQUARE]), **broken}), found)
 
 
@@ -139,8 +100,7 @@ def test_what_is_no_outline_is_refused_by_name(tmp_path, broken, found):
         ('{"type": "FeatureCollection"}', "features"),
         ("3", "'int'"),
         ("[1]", "'int'"),
-        (json.dumps(feature([SQUARE])).replace("[100, 0]", "[1e999, 0]"), "position"),
     ],
 )
-def test_broken_json_is_refused(tmp_path, text, found):
+def test_broken_json_is_refused(tmp_path, text, found, refused, text_file):
     refused(text_file(tmp_path, text, "a.json"), found)

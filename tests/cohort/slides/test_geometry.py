@@ -111,7 +111,7 @@ def test_pixels_that_are_no_squares_are_refused_with_both_sides():
 
 @pytest.mark.parametrize("mpp", [0.0, 250.0, float("nan")])
 def test_an_absurd_override_is_refused(mpp):
-    with pytest.raises(SlideError, match=r"cohort\.mpp_override is"):
+    with pytest.raises(SlideError, match=rf"is given as {mpp:g} \(column mpp, or cohort\.mpp_override\)"):
         geometry.checked_override(mpp, "s")
 
 

@@ -6,7 +6,7 @@ import shapely
 from shapely import MultiPolygon, Polygon, box
 
 from saliency_stats.cohort.slides.outlines import EXCLUDE_GROUPS, TUMOUR_GROUPS, Groups, Notes, rasterise, to_pixels
-from saliency_stats.errors import SlideError
+from saliency_stats.errors import StudyError
 
 
 def test_the_usual_names_mean_what_the_data_sets_say_whatever_their_case():
@@ -26,7 +26,7 @@ def test_the_first_known_name_from_the_inside_out_decides():
 
 @pytest.mark.parametrize("roles", [{"ignore": ("_0",)}, {"exclude": ("TUMOR",)}, {"exclude": ("a",), "ignore": ("A",)}])
 def test_a_name_has_one_meaning(roles):
-    with pytest.raises(SlideError, match="two meanings"):
+    with pytest.raises(StudyError, match="two meanings"):
         Groups(**roles)
 
 
