@@ -147,6 +147,7 @@ def share_on_tissue(area: BaseGeometry, tissue: TissueMap) -> float:
     rows, columns = tissue.mask.shape
     slide = shapely.box(0, 0, columns * tissue.mpp_x, rows * tissue.mpp_y)
     pieces = shapely.get_parts(with_area(area.intersection(slide)))
+    pieces = pieces[shapely.area(pieces) > 0]
     inside = float(shapely.area(pieces).sum())
     pieces = pieces[np.argsort(-shapely.area(pieces), kind="stable")[:_PIECES]]
     asked = on_tissue = 0.0

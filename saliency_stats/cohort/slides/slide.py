@@ -210,10 +210,11 @@ class Slide:
 
     def _open(self) -> OpenSlide:
         if self._handle is None or self._pid != os.getpid():
-            if not self.path.is_file():
+            missing = _missing(self.path)
+            if missing:
                 raise SlideError(
-                    f"slide {self.slide_id!r}: there is no file {self.path}; expected a whole-slide image. Correct the "
-                    f"path, or leave the slide out"
+                    f"slide {self.slide_id!r}: {missing}; expected a whole-slide image. Correct the path, or leave the "
+                    f"slide out"
                 )
             try:
                 self._handle, self._pid = OpenSlide(self.path), os.getpid()
@@ -229,6 +230,18 @@ class Slide:
             f"format of OpenSlide (Aperio, Hamamatsu, Philips TIFF, tiled pyramidal TIFF, …). Copy the file again from "
             f"its source (with the folder that belongs to it), or leave the slide out"
         )
+
+
+def _missing(path: Path) -> str:
+    """Say why there is no file at a path; empty if there is one."""
+    try:
+        if path.is_file():
+            return ""
+        if path.is_dir():
+            return f"{path} is a folder"
+    except (OSError, ValueError):  # a name that is too long, or holds a NUL
+        pass
+    return f"there is no file {path}"
 
 
 def _corner(start_px: float, factor: float) -> int:

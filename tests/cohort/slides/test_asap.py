@@ -165,3 +165,22 @@ def test_deep_xml_is_no_trouble(tmp_path, read, text_file):
 def test_a_renamed_file_is_known_by_its_first_character(tmp_path, read, asap, text_file):
     data = asap(tmp_path, ("_0", SQUARE)).read_bytes()
     assert read(text_file(tmp_path, data, "b.txt")).tumour.area == 100**2
+
+
+def test_all_groups_without_meaning_are_named_at_once(tmp_path, refused, asap):
+    path = asap(tmp_path, ("Stroma", SQUARE), ("_0", SQUARE), ("fold", INNER), ("fold", INNER))
+    refused(path, "2 group(s)", "'A0' of group 'Stroma'", "'A2' of group 'fold'")
+
+
+def test_an_outline_has_its_own_points_alone(tmp_path, read, text_file):
+    points = "".join(f'<Coordinate Order="{n}" X="{x}" Y="{y}"/>' for n, (x, y) in enumerate(SQUARE))
+    inner = f'<Annotation PartOfGroup="_0"><Coordinates>{points}</Coordinates></Annotation>'
+    text = f'<ASAP_Annotations><Annotation PartOfGroup="_0">{inner}</Annotation></ASAP_Annotations>'
+    back = read(text_file(tmp_path, text))
+    assert back.tumour.area == 100**2
+    assert back.notes == ("1 × ring of fewer than 3 different points, left out: 'number 1'",)
+
+
+def test_a_long_chain_of_groups_is_followed(tmp_path, read, asap):
+    groups = "".join(group(f"g{n}", f"g{n + 1}" if n < 5000 else "_0") for n in range(5001))
+    assert read(asap(tmp_path, ("g0", SQUARE), groups=groups)).tumour.area == 100**2
