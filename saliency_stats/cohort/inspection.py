@@ -75,7 +75,7 @@ def inspect(
             found.append(measured | {"status": f"excluded: {reason}" if reason else USED})
         tick(1)
     table = cohort.table.drop(columns=["status"]).join(
-        pd.DataFrame(found, columns=["status", *_UNREAD], index=cohort.table.index)
+        pd.DataFrame(found, index=cohort.table.index, columns=["status", *_UNREAD])
     )
     front = [name for name in cohort.table.columns if name != "status"]
     return table[[*front, "status", *_UNREAD]]

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from saliency_stats.cohort import Cohort, PatchFolder, Phantom, PhantomCohort, PhantomCohortSize
 from saliency_stats.cohort.quality import MIN_FOCUS, MIN_LIGHT
 from saliency_stats.cohort.slides.cohort import SlideCohort
+from saliency_stats.cohort.slides.evidence import Origin, WithoutTumour
 from saliency_stats.cohort.slides.tiling import TilingParameters
 from saliency_stats.seeds import derive
 from saliency_stats.settings.typed import once
@@ -125,7 +126,9 @@ class SlidesSection(CohortBase):
     max_tumour: float = Field(default=0.0, ge=0, lt=1)
     carry: Literal["finest", "native"] = "finest"
     mpp_override: dict[str, PixelSize] = {}
-    annotation_groups: dict[Literal["tumour", "exclude", "ignore"], list[str]] = {}
+    annotation_groups: dict[Literal["tumour", "exclude", "ignore"], list[Annotated[str, Field(min_length=1)]]] = {}
+    annotation_origin: Origin = "auto"
+    annotation_without_tumour: WithoutTumour = "exclude"
 
     @field_validator("magnifications")
     @classmethod
@@ -150,7 +153,15 @@ class SlidesSection(CohortBase):
     def open(self, seed: int) -> Cohort:
         """Look at every slide and choose its patches; see :class:`CohortBase`."""
         groups: dict[str, tuple[str, ...]] = {role: tuple(names) for role, names in self.annotation_groups.items()}
-        return SlideCohort(self.table, self.tiling, derive(seed, "tiling"), self.mpp_override, groups)
+        return SlideCohort(
+            self.table,
+            self.tiling,
+            derive(seed, "tiling"),
+            self.mpp_override,
+            groups,
+            self.annotation_origin,
+            self.annotation_without_tumour,
+        )
 
 
 #: Every kind of cohort by its name. To add one, write its section, name it here, and give it a template.

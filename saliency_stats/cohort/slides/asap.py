@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Final
+from xml.etree.ElementTree import Element  # the type alone; defusedxml parses
 
 import numpy as np
 import shapely
@@ -10,7 +11,7 @@ from defusedxml.ElementTree import ParseError, fromstring
 from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
-from saliency_stats.cohort.slides.outlines import Groups, Notes, Outline, Ring, to_pixels
+from saliency_stats.cohort.slides.outlines import Groups, Notes, Outline, Ring, checked_ring, shown, to_pixels
 from saliency_stats.errors import SlideError
 
 #: Types that enclose no area. Any other is a polygon, so that none is lost by its name.
@@ -53,42 +54,50 @@ def parse_asap(data: bytes, groups: Groups, notes: Notes) -> list[Outline]:
             f"them from QuPath as GeoJSON"
         )
     parents = {group.get("Name"): group.get("PartOfGroup", _NO_GROUP) for group in root.iter("Group")}
-    outlines = []
+    outlines: list[Outline] = []
+    unknown: dict[str, str] = {}
     for number, annotation in enumerate(root.iter("Annotation"), start=1):
-        name = repr(annotation.get("Name") or f"number {number}")
+        name = shown(annotation.get("Name") or f"number {number}")
         kind = annotation.get("Type", "Polygon")
         if kind.lower() in _POINTS_AND_LINES:
             notes.add(f"{kind} encloses no area, left out", name)
             continue
         group = annotation.get("PartOfGroup", _NO_GROUP)
-        role = groups.role(_upwards(group, parents))
+        around = _upwards(group, parents)
+        role = groups.role(around)
+        notes.found(around, role or "without meaning")
         if role is None:
-            raise SlideError(
-                f"annotation {name} is of group {group!r}, which has no meaning; known are tumour "
-                f"({', '.join(groups.tumour)}) and exclude ({', '.join(groups.exclude)}). Name the group in the study "
-                f"file, cohort.annotation_groups, under tumour, exclude or ignore"
-            )
-        if role == "ignore":
-            notes.add(f"group {group!r} is to be ignored, left out", name)
+            unknown.setdefault(group, name)
             continue
-        ring = _asap_ring([point.attrib for point in annotation.iter("Coordinate")], name)
-        if kind.lower() == "rectangle" and len(ring) == _CORNERS:
-            ring = np.array([ring[0], [ring[0, 0], ring[1, 1]], ring[1], [ring[1, 0], ring[0, 1]]])
+        if role == "ignore":
+            notes.add(f"group {shown(group)} is to be ignored, left out", name)
+            continue
+        ring = _asap_ring(annotation, name)
         if kind.lower() == "spline":
             notes.add("spline, read as the polygon through its points", name)
         outlines.append(Outline(name, role == "exclude", (ring,)))
+    if unknown:
+        first = ", ".join(f"{name} of group {shown(group)}" for group, name in list(unknown.items())[:10])
+        raise SlideError(
+            f"{len(unknown)} group(s) of outlines have no meaning: annotation {first}; known are tumour "
+            f"({', '.join(groups.tumour)}) and exclude ({', '.join(groups.exclude)}). Name each group in the study "
+            f"file, cohort.annotation_groups, under tumour, exclude or ignore"
+        )
     return outlines
 
 
 def _upwards(group: str, parents: dict[str | None, str]) -> list[str]:
     """Name a group and all that it lies in, stopping where a file goes round in a circle."""
-    names = [group]
-    while (above := parents.get(names[-1], _NO_GROUP)) != _NO_GROUP and above not in names:
-        names.append(above)
-    return names
+    names = {group: None}
+    while (above := parents.get(group, _NO_GROUP)) != _NO_GROUP and above not in names:
+        group = above
+        names[group] = None
+    return list(names)
 
 
-def _asap_ring(points: list[dict[str, str]], name: str) -> Ring:
+def _asap_ring(annotation: Element, name: str) -> Ring:
+    """Read the points of an outline in their order; a rectangle may be written by two opposite corners."""
+    points = [point.attrib for point in annotation.iterfind("Coordinates/Coordinate")]
     try:
         table = np.array([[float(point[key]) for key in ("Order", "X", "Y")] for point in points]).reshape(-1, 3)
     except (KeyError, ValueError) as error:
@@ -96,12 +105,16 @@ def _asap_ring(points: list[dict[str, str]], name: str) -> Ring:
             f"annotation {name}: a coordinate is no number ({error}); expected Order, X and Y in level-0 pixels, with "
             f"a decimal point. Save it again from ASAP"
         ) from error
-    if not np.isfinite(table).all() or len(np.unique(table[:, 0])) < len(table):
+    table = checked_ring(table, name)
+    if len(np.unique(table[:, 0])) < len(table):
         raise SlideError(
-            f"annotation {name}: a coordinate is not finite, or two have the same Order; expected Order 0 to "
-            f"{len(table) - 1}, and X and Y in level-0 pixels. Save it again from ASAP"
+            f"annotation {name}: two coordinates have the same Order; expected Order 0 to {len(table) - 1}. Save it "
+            f"again from ASAP"
         )
-    return np.asarray(table[np.argsort(table[:, 0]), 1:])
+    ring = np.asarray(table[np.argsort(table[:, 0]), 1:])
+    if annotation.get("Type", "").lower() == "rectangle" and len(ring) == _CORNERS:
+        return np.array([ring[0], [ring[0, 0], ring[1, 1]], ring[1], [ring[1, 0], ring[0, 1]]])
+    return ring
 
 
 def write_asap_xml(path: Path, tumour: BaseGeometry, exclude: BaseGeometry | None, mpp_y: float, mpp_x: float) -> None:

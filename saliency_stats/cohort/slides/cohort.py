@@ -3,20 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
-from PIL import Image as PillowImage
 
-from saliency_stats.cohort.patch import PATCH_COLUMNS, USED, Patch
-from saliency_stats.cohort.slides.annotation import Annotation, read_annotation
+from saliency_stats.cohort.patch import PATCH_COLUMNS, Patch
 from saliency_stats.cohort.slides.companions import companions
+from saliency_stats.cohort.slides.evidence import Origin, WithoutTumour
 from saliency_stats.cohort.slides.listing import ListedSlide, read_slide_list
-from saliency_stats.cohort.slides.outlines import rasterise
-from saliency_stats.cohort.slides.overview import TissueMap
-from saliency_stats.cohort.slides.slide import Slide
-from saliency_stats.cohort.slides.tiling import Locations, TilingParameters, sample_locations
+from saliency_stats.cohort.slides.looking import LookedAt, Looking, look
+from saliency_stats.cohort.slides.matching import check_groups, check_overrides
+from saliency_stats.cohort.slides.outlines import Groups
+from saliency_stats.cohort.slides.tiling import TilingParameters
 from saliency_stats.errors import PatchError, SlideError
 from saliency_stats.seeds import derive
 from saliency_stats.typing import Image
@@ -27,15 +26,16 @@ SLIDE_COLUMNS: Final = (
     *("slide_id", "patient_id", "source", "vendor", "width_px", "height_px", "mpp", "tissue_mm2", "tumour_mm2"),
     *("n_tissue", "n_ambiguous", *(f"n_{label}" for label in LABELS), "notes", "status"),
 )
-#: Longer side of the pictures of slides in the report.
-_PICTURE_PX: Final = 512
+#: Columns of numbers in the table of patches; the others are text.
+_NUMBERS: Final = ("magnification", "mpp", "x_um", "y_um")
 
 
 @dataclass
 class SlideCohort:
     """Patches of whole-slide images.
 
-    A slide that cannot be used is a row of ``slides`` with its reason; the others go on.
+    A slide that cannot be used is a row of ``slides`` with its reasons; the others go on. Where none can be used,
+    ``table`` has no row.
 
     Parameters
     ----------
@@ -44,7 +44,13 @@ class SlideCohort:
     mpp_override
         µm per pixel by slide id or pattern.
     groups
-        Names of annotation groups by role, ``tumour`` and ``exclude``; those that are left out are the usual ones.
+        Names of annotation groups by role, ``tumour``, ``exclude`` and ``ignore``; those that are left out are the
+        usual ones.
+    origin
+        From where outlines count on slides that have bounds (``openslide.bounds-x``): as the file's program does,
+        from the bounds' corner, or from the slide's.
+    without_tumour
+        What an annotation file says in which no tumour is found.
 
     Attributes
     ----------
@@ -61,20 +67,27 @@ class SlideCohort:
     seed: int
     mpp_override: Mapping[str, float] = field(default_factory=dict)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    origin: Origin = "auto"
+    without_tumour: WithoutTumour = "exclude"
     kind: str = "slides"
 
     def __post_init__(self) -> None:
+        names = Groups.given(self.groups)
         listed, self.digests = read_slide_list(self.path, self.mpp_override)
         self.files = {self.path.name: self.path, **_files(listed, self.path.parent)}
-        self._slides: dict[str, Slide] = {}
-        self.pictures: dict[str, dict[str, Any]] = {}
-        rows, patches = [], []
-        for slide in listed:
-            row, table = self._look(slide)
-            rows.append(row)
-            patches.append(table)
-        self.slides = pd.DataFrame(rows, columns=list(SLIDE_COLUMNS))
-        self.table = pd.concat(patches, ignore_index=True)[list(PATCH_COLUMNS)]
+        check_overrides(self.mpp_override, [slide.slide_id for slide in listed])
+        how = Looking(self.tiling, names, self.origin, self.without_tumour)
+        looked = [look(one, how, np.random.default_rng(derive(self.seed, "tiling", one.slide_id))) for one in listed]
+        annotated = [one for one in looked if one.file is not None]
+        check_groups(
+            self.groups,
+            [one.file for one in annotated if one.file is not None],
+            complete=all(one.outlines_read for one in annotated),
+        )
+        self._slides = {one.listed.slide_id: one.slide for one in looked if one.slide is not None and not one.reasons}
+        self.pictures = {one.listed.slide_id: one.picture for one in looked if one.picture is not None}
+        self.slides = _slides_table(looked)
+        self.table = _patches_table(looked)
 
     def read(self, row: int) -> Patch:
         """Read the patch in this row of the table."""
@@ -95,69 +108,11 @@ class SlideCohort:
         except SlideError as error:
             raise PatchError(str(error)) from error
 
-    def _look(self, listed: ListedSlide) -> tuple[dict[str, Any], pd.DataFrame]:
-        """Describe a slide and choose its locations."""
-        slide = Slide(listed.path, listed.slide_id, listed.mpp)
-        row: dict[str, Any] = {"slide_id": listed.slide_id, "patient_id": listed.patient_id, "source": listed.path.name}
-        try:
-            info = slide.info
-            row |= {"vendor": info.vendor, "width_px": info.width_px, "height_px": info.height_px, "mpp": info.mpp}
-            for mpp in self.tiling.mpps:
-                info.level_for(mpp)
-            overview, *scale = slide.read_overview()
-            tissue = TissueMap.from_overview(overview, *scale)
-            row["tissue_mm2"] = tissue.area_um2 / 1e6
-            tumour = self._annotation(listed, slide)
-            self.pictures[listed.slide_id] = _picture(overview, tissue, tumour)
-            row["tumour_mm2"] = tumour.tumour.area / 1e6 if tumour else 0.0
-            row["notes"] = "; ".join(tumour.notes) if tumour else ""
-            rng = np.random.default_rng(derive(self.seed, "tiling", listed.slide_id))
-            found = sample_locations(info.height_um, info.width_um, tissue, tumour, self.tiling, rng)
-        except SlideError as error:
-            slide.close()
-            return row | {"status": f"excluded: {error}"}, pd.DataFrame(columns=list(PATCH_COLUMNS))
-        row |= {"n_tissue": found.n_tissue, "n_ambiguous": found.n_ambiguous}
-        row |= {f"n_{label}": int((found.labels == label).sum()) for label in LABELS}
-        self._slides[listed.slide_id] = slide
-        status = USED if len(found.labels) else f"excluded: {_nothing(found, self.tiling)}"
-        return row | {"status": status}, self._patches(listed, slide, found)
 
-    def _annotation(self, listed: ListedSlide, slide: Slide) -> Annotation | None:
-        if listed.annotation is None:
-            return None
-        info = slide.info
-        return read_annotation(
-            listed.annotation,
-            info.mpp_y,
-            info.mpp_x,
-            slide_id=listed.slide_id,
-            width_px=info.width_px,
-            height_px=info.height_px,
-            **self.groups,
-        )
-
-    def _patches(self, listed: ListedSlide, slide: Slide, found: Locations) -> pd.DataFrame:
-        """List every location at every magnification."""
-        coarsest = max(self.tiling.mpps)
-        centres = [slide.snap((float(y), float(x)), coarsest) for y, x in found.centres_um]
-        rows = [
-            {
-                "patch_id": f"{listed.slide_id}-{number + 1:04d}",
-                "slide_id": listed.slide_id,
-                "patient_id": listed.patient_id,
-                "label": label,
-                "split": listed.split,
-                "magnification": magnification,
-                "mpp": mpp,
-                "x_um": x,
-                "y_um": y,
-                "source": listed.path.name,
-                "status": USED,
-            }
-            for number, ((y, x), label) in enumerate(zip(centres, found.labels, strict=True))
-            for magnification, mpp in zip(self.tiling.magnifications, self.tiling.mpps, strict=True)
-        ]
-        return pd.DataFrame(rows, columns=list(PATCH_COLUMNS))
+def _slides_table(looked: list[LookedAt]) -> pd.DataFrame:
+    table = pd.DataFrame([one.row for one in looked], columns=list(SLIDE_COLUMNS))
+    # of a column without any value pandas knows no type
+    return table.astype({name: float for name in table.columns if table[name].isna().all()})
 
 
 def _files(listed: Sequence[ListedSlide], folder: Path) -> dict[str, Path]:
@@ -169,19 +124,6 @@ def _files(listed: Sequence[ListedSlide], folder: Path) -> dict[str, Path]:
     return {(path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix(): path for path in found}
 
 
-def _picture(overview: Image, tissue: TissueMap, tumour: Annotation | None) -> dict[str, Any]:
-    """Return a small picture of a slide with its tissue and tumour: what the report draws."""
-    factor = -(-max(overview.shape) // _PICTURE_PX)
-    image = np.asarray(PillowImage.fromarray(overview).reduce(factor))
-    mask, mpp = tissue.mask[::factor, ::factor], (tissue.mpp_y * factor, tissue.mpp_x * factor)
-    outlined = np.zeros_like(mask) if tumour is None else rasterise(tumour.tumour, mask.shape, mpp)
-    return {"image": image, "tissue": mask, "tumour": outlined, "mpp": np.array(mpp)}
-
-
-def _nothing(found: Locations, tiling: TilingParameters) -> str:
-    if found.n_ambiguous:
-        return f"all {found.n_ambiguous} places with tissue have an ambiguous share of tumour"
-    return (
-        f"no place with {tiling.min_tissue:.0%} tissue (cohort.min_place_tissue) whose field of "
-        f"{tiling.widest_um:g} µm lies inside the slide"
-    )
+def _patches_table(looked: list[LookedAt]) -> pd.DataFrame:
+    table = pd.DataFrame([place for one in looked for place in one.places], columns=list(PATCH_COLUMNS))
+    return table.astype({name: float if name in _NUMBERS else "str" for name in PATCH_COLUMNS})

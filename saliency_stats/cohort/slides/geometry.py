@@ -1,14 +1,13 @@
 """Size, levels and µm per pixel of a whole-slide image: no pixel is read here."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from openslide import OpenSlide
 
-from saliency_stats.cohort.patch import nominal_magnification
 from saliency_stats.errors import SlideError
 
 #: A level may be this much coarser than what is asked for: scanners miss their nominal pixel size by some per cent
@@ -18,6 +17,12 @@ MPP_TOLERANCE: Final = 0.03
 MAX_ANISOTROPY: Final = 0.02
 #: µm per pixel outside this range are a slip of unit, or the 72 dots per inch that programs write by default.
 PLAUSIBLE_MPP: Final = (0.05, 20.0)
+
+#: µm per pixel of 1×: 40× is 0.25 by definition of the study, whatever the scanner called it.
+MPP_OF_1X: Final = 10.0
+_ROUNDING: Final = 1e-9
+#: A magnification may be this many times the slide's own to be what the scanner nearly has.
+_NEARLY: Final = 1.25
 
 _UNIT_UM = {"centimeter": 10_000.0, "inch": 25_400.0}
 
@@ -36,6 +41,9 @@ class SlideInfo:
         µm per pixel at level 0.
     downsamples
         Level-0 pixels per pixel of each level, finest level first.
+    bounds_px
+        (y, x) pixel of level 0 at which what was scanned begins (``openslide.bounds-y``, ``-x``): Leica, Mirax and
+        Zeiss place it within a larger plane.
     """
 
     slide_id: str
@@ -46,6 +54,7 @@ class SlideInfo:
     mpp_y: float
     mpp_x: float
     downsamples: tuple[float, ...]
+    bounds_px: tuple[int, int] = (0, 0)
 
     @property
     def width_um(self) -> float:
@@ -83,11 +92,51 @@ class SlideInfo:
         if not plausible(mpp):
             raise SlideError(f"{name}: asked for {mpp:g} µm/px; {_EXPECTED}")
         if self.mpp > mpp * (1 + MPP_TOLERANCE):
-            raise SlideError(
-                f"{name}: {nominal_magnification(mpp):g}× needs {mpp:g} µm/px, the slide's finest is {self.mpp:g}; "
-                f"slides are never up-sampled. Leave out this magnification, or the slide"
-            )
+            raise SlideError(f"{name}: {self._too_fine([mpp])}")
         return self.coarsest_level(mpp / self.mpp)
+
+    def check_magnifications(self, magnifications: Sequence[float]) -> None:
+        """Refuse magnifications that would have to be up-sampled.
+
+        Raises
+        ------
+        SlideError
+            Naming all of them, the slide's own, and those that can be had instead.
+        """
+        limit = self.mpp / (1 + MPP_TOLERANCE)
+        lacking = [one for one in magnifications if MPP_OF_1X / one < limit]
+        if not lacking:
+            return
+        own, finest = _rounded_down(MPP_OF_1X / self.mpp), max(magnifications)
+        kept = [one for one in magnifications if one not in lacking]
+        values = []
+        if kept:
+            values.append(f"{_listed(kept)} (without {_listed(lacking)})")
+        if finest < _NEARLY * own:
+            values.insert(0, _listed([one * own / finest for one in magnifications]))
+        elif not kept:
+            values.append(_listed([own]))
+        raise SlideError(
+            f"slide {self.slide_id!r} ({self.path.name}): {self._too_fine([MPP_OF_1X / one for one in lacking])} With "
+            f"cohort.magnifications {' or '.join(values)} it can be used"
+        )
+
+    def _too_fine(self, mpps: Sequence[float]) -> str:
+        asked = ", ".join(f"{MPP_OF_1X / mpp:.4g}× needs {mpp:.4g} µm/px" for mpp in mpps)
+        return (
+            f"{asked}, the slide's finest is {self.mpp:.4g} ({_rounded_down(MPP_OF_1X / self.mpp):g}×); slides are "
+            f"never up-sampled (tolerance {MPP_TOLERANCE:.0%}). Leave out this magnification, or the slide."
+        )
+
+
+def _rounded_down(magnification: float) -> float:
+    """Give a magnification two digits, so that it is easily written and no finer."""
+    digits = 1 - math.floor(math.log10(magnification))
+    return math.floor(magnification * 10.0**digits * (1 + _ROUNDING)) / 10.0**digits
+
+
+def _listed(magnifications: Sequence[float]) -> str:
+    return f"[{', '.join(f'{one:.6g}' for one in magnifications)}]"
 
 
 def describe(handle: OpenSlide, path: Path, slide_id: str, mpp: float | None) -> SlideInfo:
@@ -110,7 +159,8 @@ def describe(handle: OpenSlide, path: Path, slide_id: str, mpp: float | None) ->
         for size, factor in zip(handle.level_dimensions, handle.level_downsamples, strict=True)
     )
     vendor = handle.properties.get("openslide.vendor", "")
-    return SlideInfo(slide_id, path, vendor, width, height, mpp_y, mpp_x, downsamples)
+    top, left = (int(handle.properties.get(f"openslide.bounds-{axis}", 0)) for axis in ("y", "x"))
+    return SlideInfo(slide_id, path, vendor, width, height, mpp_y, mpp_x, downsamples, (top, left))
 
 
 def plausible(mpp: float) -> bool:
@@ -126,7 +176,10 @@ _EXPECTED: Final = (
 def checked_override(mpp: float | None, slide_id: str) -> float | None:
     """Refuse an implausible µm per pixel from the study file with ``SlideError``."""
     if mpp is not None and not plausible(mpp):
-        raise SlideError(f"slide {slide_id!r}: cohort.mpp_override is {mpp:g}; {_EXPECTED}")
+        raise SlideError(
+            f"slide {slide_id!r}: its µm per pixel is given as {mpp:g} (column mpp, or cohort.mpp_override); "
+            f"{_EXPECTED}"
+        )
     return mpp
 
 

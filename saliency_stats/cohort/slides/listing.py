@@ -27,6 +27,8 @@ class ListedSlide:
         As listed; ``patient_id`` and ``split`` may be empty.
     mpp
         µm per pixel at level 0 that overrides the file's, if any.
+    label
+        As listed; may be empty.
     """
 
     path: Path
@@ -35,6 +37,7 @@ class ListedSlide:
     patient_id: str
     split: str
     mpp: float | None
+    label: str = ""
 
 
 def read_slide_list(path: Path, mpp_override: Mapping[str, float]) -> tuple[list[ListedSlide], dict[str, str]]:
@@ -88,6 +91,7 @@ def read_slide_list(path: Path, mpp_override: Mapping[str, float]) -> tuple[list
             row.patient_id,
             row.split,
             float(str(row.mpp)) if row.mpp else _override(row.slide_id, mpp_override),
+            row.label,
         )
         for row in table.sort_values("slide_id").itertuples()
     ]

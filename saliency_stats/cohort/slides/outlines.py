@@ -1,15 +1,17 @@
 """What the readers of annotation files share: outlines in level-0 pixels, what their groups mean, and notes."""
 
-from collections.abc import Sequence
+import reprlib
+import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, Self, TypeAlias
 
 import numpy as np
 import shapely
 from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
-from saliency_stats.errors import SlideError
+from saliency_stats.errors import SlideError, StudyError
 from saliency_stats.typing import BoolArray, Float64Array
 
 #: Groups (ASAP) and classes (QuPath) of tumour. CAMELYON16 writes ``_0`` and ``_1``, in its test set ``Tumor``;
@@ -19,13 +21,29 @@ TUMOUR_GROUPS: Final = ("_0", "_1", "Tumor", "Tumour", "Metastasis", "Metastases
 #: ``normal`` in CAMELYON17, ``Ignore*`` (with its asterisk) in QuPath.
 EXCLUDE_GROUPS: Final = ("_2", "Exclusion", "Exclude", "Normal", "Ignore*")
 
+#: No slide has so many pixels along a side; beyond it areas lose their last digits, and then overflow.
+MAX_PX: Final = 1e9
+#: Characters of a name that a message shows.
+_SHOWN: Final = 60
+
 Role: TypeAlias = Literal["tumour", "exclude", "ignore"]
 Ring: TypeAlias = Float64Array
 
 
+def normalised(name: str) -> str:
+    """Write a name as it is compared: without regard to case, to spaces, and to how accents are encoded."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def shown(name: object) -> str:
+    """Quote a name for a message, a long one cut short; what is no text as Python writes it."""
+    text = repr(name if isinstance(name, str) else reprlib.repr(name))
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…'"
+
+
 @dataclass(frozen=True)
 class Groups:
-    """What the names of groups and classes mean; compared without regard to case.
+    """What the names of groups and classes mean; compared as :func:`normalised`.
 
     Parameters
     ----------
@@ -36,7 +54,7 @@ class Groups:
 
     Raises
     ------
-    SlideError
+    StudyError
         If a name has two meanings.
     """
 
@@ -45,20 +63,41 @@ class Groups:
     ignore: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        names = [name for meant in (self.tumour, self.exclude, self.ignore) for name in {n.casefold() for n in meant}]
+        roles = (self.tumour, self.exclude, self.ignore)
+        names = [name for meant in roles for name in {normalised(n) for n in meant}]
         for name in names:
             if names.count(name) > 1:
-                raise SlideError(
+                raise StudyError(
                     f"cohort.annotation_groups gives the group {name!r} two meanings; expected one of tumour, exclude, "
                     f"ignore. Delete it from the others"
                 )
 
+    @classmethod
+    def given(cls, names: Mapping[str, Sequence[str]]) -> Self:
+        """Complete the names of a study (key ``cohort.annotation_groups``) by the usual ones.
+
+        A role that the study leaves out keeps its usual names, but for those to which the study gives another role.
+        """
+        named = {normalised(name) for meant in names.values() for name in meant}
+        usual = {"tumour": TUMOUR_GROUPS, "exclude": EXCLUDE_GROUPS}
+        kept = {role: tuple(n for n in meant if normalised(n) not in named) for role, meant in usual.items()}
+        return cls(**(kept | {role: tuple(meant) for role, meant in names.items()}))
+
     def role(self, names: Sequence[str]) -> Role | None:
         """Look up the first known name of a group and those around it, from the inside out; None if all are unknown."""
-        roles: dict[str, Role] = {name.casefold(): "ignore" for name in self.ignore}
-        roles |= {name.casefold(): "exclude" for name in self.exclude}
-        roles |= {name.casefold(): "tumour" for name in self.tumour}
-        return next((roles[name.casefold()] for name in names if name.casefold() in roles), None)
+        roles: dict[str, Role] = {normalised(name): "ignore" for name in self.ignore}
+        roles |= {normalised(name): "exclude" for name in self.exclude}
+        roles |= {normalised(name): "tumour" for name in self.tumour}
+        return next((roles[name] for name in map(normalised, names) if name in roles), None)
+
+    def lines(self) -> tuple[str, ...]:
+        """Say which names count as what, a line per role that has any."""
+        roles = {
+            "tumour": self.tumour,
+            "excluded (cut out of the tumour)": self.exclude,
+            "ignored": self.ignore,
+        }
+        return tuple(f"{role}: {', '.join(names)}" for role, names in roles.items() if names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,15 +120,38 @@ class Outline:
     rings: tuple[Ring, ...]
 
 
+def checked_ring(table: Float64Array, name: str) -> Ring:
+    """Refuse positions that no slide has with ``SlideError``, naming the outline and the first of them."""
+    far = ~(np.abs(table) <= MAX_PX)
+    if far.any():
+        raise SlideError(
+            f"annotation {name}: a coordinate is {table[far][0]:g}; expected level-0 pixels, finite and at most "
+            f"{MAX_PX:g}. Export the outlines again, or delete this one"
+        )
+    return table
+
+
 @dataclass
 class Notes:
-    """What happened to which outlines; one line per reason, since a file may hold thousands of outlines."""
+    """What happened to which outlines; one line per reason, since a file may hold thousands of outlines.
 
+    ``consulted`` holds all names of groups and classes that were looked up, :func:`normalised`; ``counts`` how many
+    objects are of a class (as the file spells it) with a meaning.
+    """
+
+    consulted: set[str] = field(default_factory=set)
+    counts: dict[tuple[str, str], int] = field(default_factory=dict)
     _names: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, reason: str, name: str) -> None:
         """Note one outline."""
         self._names.setdefault(reason, []).append(name)
+
+    def found(self, names: Sequence[str], meaning: str) -> None:
+        """Count an object by its class (the first name; the others are what it is looked up by) and its meaning."""
+        self.consulted.update(map(normalised, names))
+        key = (shown(names[0]) if names else "without class", meaning)
+        self.counts[key] = self.counts.get(key, 0) + 1
 
     def lines(self) -> tuple[str, ...]:
         """Write a line per reason: how many outlines, and the first three of them."""
@@ -97,6 +159,13 @@ class Notes:
             f"{len(names)} × {reason}: {', '.join(names[:3])}{', …' if len(names) > 3 else ''}"  # noqa: PLR2004
             for reason, names in self._names.items()
         )
+
+
+def listed_classes(counts: Mapping[tuple[str, str], int], most: int = 10) -> str:
+    """List classes, each with its number of objects and what it means: the ``counts`` of :class:`Notes`."""
+    told = [f"{name} ({number} × {meaning})" for (name, meaning), number in counts.items()]
+    more = f" and {len(told) - most} more" if len(told) > most else ""
+    return f"{', '.join(told[:most])}{more}" or "none (the file holds no object)"
 
 
 def to_pixels(area: BaseGeometry | None, mpp_y: float, mpp_x: float) -> BaseGeometry:

@@ -16,6 +16,7 @@ from openslide import OpenSlide, OpenSlideCache, OpenSlideError
 from PIL import Image as PillowImage
 
 from saliency_stats.cohort.slides.averaging import ROUNDING_PX, area_average
+from saliency_stats.cohort.slides.depth import check_samples
 from saliency_stats.cohort.slides.geometry import SlideInfo, checked_override, describe
 from saliency_stats.errors import SlideError
 from saliency_stats.typing import Image
@@ -76,10 +77,11 @@ class Slide:
         Raises
         ------
         SlideError
-            If the file cannot be opened, or has no usable µm per pixel.
+            If the file cannot be opened, is not 8-bit colour, or has no usable µm per pixel.
         """
         if self._info is None:
             handle = self._open()
+            check_samples(self.path, self.slide_id)
             try:
                 self._info = describe(handle, self.path, self.slide_id, self._mpp)
             except OpenSlideError as error:
@@ -208,10 +210,11 @@ class Slide:
 
     def _open(self) -> OpenSlide:
         if self._handle is None or self._pid != os.getpid():
-            if not self.path.is_file():
+            missing = _missing(self.path)
+            if missing:
                 raise SlideError(
-                    f"slide {self.slide_id!r}: there is no file {self.path}; expected a whole-slide image. Correct the "
-                    f"path, or leave the slide out"
+                    f"slide {self.slide_id!r}: {missing}; expected a whole-slide image. Correct the path, or leave the "
+                    f"slide out"
                 )
             try:
                 self._handle, self._pid = OpenSlide(self.path), os.getpid()
@@ -227,6 +230,18 @@ class Slide:
             f"format of OpenSlide (Aperio, Hamamatsu, Philips TIFF, tiled pyramidal TIFF, …). Copy the file again from "
             f"its source (with the folder that belongs to it), or leave the slide out"
         )
+
+
+def _missing(path: Path) -> str:
+    """Say why there is no file at a path; empty if there is one."""
+    try:
+        if path.is_file():
+            return ""
+        if path.is_dir():
+            return f"{path} is a folder"
+    except (OSError, ValueError):  # a name that is too long, or holds a NUL
+        pass
+    return f"there is no file {path}"
 
 
 def _corner(start_px: float, factor: float) -> int:

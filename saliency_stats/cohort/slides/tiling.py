@@ -6,12 +6,11 @@ from typing import Final, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from saliency_stats.cohort.slides.geometry import MPP_OF_1X
 from saliency_stats.errors import StudyError
 from saliency_stats.typing import Float64Array, IndexArray
 from saliency_stats.vocabulary import LABELS
 
-#: µm per pixel of 1×: 40× is 0.25 by definition of the study, whatever the scanner called it.
-_MPP_OF_1X: Final = 10.0
 #: Float64Array that are considered for each that would fit on a grid of the spacing, and at most.
 _DARTS: Final = 8
 _MOST_PLACES: Final = 400_000
@@ -86,7 +85,7 @@ class TilingParameters:
     @property
     def mpps(self) -> tuple[float, ...]:
         """µm per pixel of the magnifications, in their order."""
-        return tuple(_MPP_OF_1X / one for one in self.magnifications)
+        return tuple(MPP_OF_1X / one for one in self.magnifications)
 
     @property
     def finest_um(self) -> float:

@@ -10,11 +10,12 @@ import pytest
 import tifffile
 
 from saliency_stats.cohort.cache import CachedCohort
+from saliency_stats.cohort.inspection import inspect
 from saliency_stats.cohort.phantom.slide import PhantomSlideSpec, write_phantom_slide
 from saliency_stats.cohort.slides.cohort import SLIDE_COLUMNS, SlideCohort
 from saliency_stats.cohort.slides.pyramid import write_pyramid
 from saliency_stats.cohort.slides.tiling import TilingParameters
-from saliency_stats.errors import CohortError
+from saliency_stats.errors import CohortError, StudyError
 
 TILING = TilingParameters(size_px=64, magnifications=(5.0, 10.0, 20.0, 40.0), per_slide=6, spacing_um=30.0)
 
@@ -176,3 +177,43 @@ def test_a_pickled_cohort_reads_fields_too(folder):
     np.testing.assert_array_equal(again.field(3, 48, 0.5), inner.field(3, 48, 0.5))
     assert again.slides.equals(inner.slides)
     assert again.table.equals(inner.table)
+
+
+# --- lists of which nothing, or not all, can be used ------------------------------------------------
+
+
+def test_without_a_usable_slide_every_table_is_there_with_its_types(folder):
+    found = cohort(folder, "unscaled.tif,a,p1,", "absent.tif,b,p2,")
+    assert list(found.slides["slide_id"]) == ["a", "b"]
+    assert found.slides["status"].str.startswith("excluded: ").all()
+    assert list(found.slides.columns) == list(SLIDE_COLUMNS)
+    assert (found.pictures, len(found.table)) == ({}, 0)
+    usual = cohort(folder, *GOOD)
+    assert found.table.dtypes.equals(usual.table.dtypes)
+    assert found.slides["tumour_mm2"].dtype == float
+    # what looks at patches next gets on with none
+    table = inspect(CachedCohort(found, 10**6), 0.05)
+    assert len(table) == 0
+    assert list(table.columns) == list(inspect(usual, 0.05).columns)
+
+
+def test_keys_that_name_nothing_stop(folder):
+    with pytest.raises(StudyError, match="'z\\*', which fits no slide; the list has 'one', 'two'"):
+        cohort(folder, *GOOD, mpp_override={"z*": 0.25})
+    with pytest.raises(StudyError, match="'carcinoma', which is in no annotation; found are '_0'"):
+        cohort(folder, *GOOD, groups={"tumour": ("_0", "_1", "carcinoma")})
+    # the file that cannot be read may have held it
+    cohort(folder, GOOD[0], "slide-2.tif,two,p2,absent.xml", groups={"tumour": ("_0", "_1", "carcinoma")})
+
+
+def test_an_annotation_without_tumour_is_no_evidence_unless_the_study_says_so(folder):
+    (folder / "nothing.geojson").write_text('{"type": "FeatureCollection", "features": []}')
+    line = "slide-2.tif,two,p2,nothing.geojson"
+    assert "the file holds no object" in cohort(folder, line).slides["status"].iloc[0]
+    used = cohort(folder, line, without_tumour="benign")
+    assert used.table.drop(columns="status").equals(cohort(folder, GOOD[1]).table.drop(columns="status"))
+
+
+def test_a_groups_key_with_two_meanings_stops(folder):
+    with pytest.raises(StudyError, match="two meanings"):
+        cohort(folder, *GOOD, groups={"tumour": ("a",), "exclude": ("A",)})

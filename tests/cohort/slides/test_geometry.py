@@ -1,5 +1,6 @@
 """Pixel size and levels: what a slide says, and what is made of it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -111,7 +112,7 @@ def test_pixels_that_are_no_squares_are_refused_with_both_sides():
 
 @pytest.mark.parametrize("mpp", [0.0, 250.0, float("nan")])
 def test_an_absurd_override_is_refused(mpp):
-    with pytest.raises(SlideError, match=r"cohort\.mpp_override is"):
+    with pytest.raises(SlideError, match=rf"is given as {mpp:g} \(column mpp, or cohort\.mpp_override\)"):
         geometry.checked_override(mpp, "s")
 
 
@@ -131,3 +132,51 @@ def test_an_absurd_override_is_refused(mpp):
 def test_rounded_level_sizes_hide_a_whole_factor(full, reduced, expected):
     factor = (full[0] / reduced[0] + full[1] / reduced[1]) / 2
     assert geometry._downsample(full, reduced, factor) == pytest.approx(expected, abs=1e-3)
+
+
+# --- magnifications ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mpp", "asked", "words"),
+    [
+        (
+            0.263,
+            [5, 10, 20, 40],
+            ("40× needs 0.25 µm/px", "0.263 (38×)", "[4.75, 9.5, 19, 38] or [5, 10, 20] (without [40])"),
+        ),
+        (0.263, [40], ("[38] it can be used",)),
+        (0.499, [5, 10, 20, 40], ("0.499 (20×)", "cohort.magnifications [5, 10, 20] (without [40]) it can")),
+        (0.499, [40], ("cohort.magnifications [20] it can be used",)),
+        (0.499, [20, 40, 80], ("40× needs 0.25 µm/px, 80× needs 0.125", "[20] (without [40, 80])")),
+        (1.1, [10, 40], ("10× needs 1 µm/px, 40× needs 0.25", "1.1 (9×)", "[9]")),
+        (0.0998, [200], ("200× needs 0.05", "[100]")),
+    ],
+)
+def test_magnifications_that_a_slide_lacks_are_named_with_what_works(mpp, asked, words):
+    with pytest.raises(SlideError) as error:
+        info(mpp).check_magnifications(asked)
+    for word in ("slide 's' (slide.svs)", "never up-sampled", *words):
+        assert word in str(error.value)
+    for proposed in re.findall(r"\[([\d., ]+)\](?! \(|\))", str(error.value).partition(" With ")[2]):
+        info(mpp).check_magnifications([float(one) for one in proposed.split(",")])
+
+
+def test_a_magnification_within_tolerance_is_had():
+    info(0.25 * 1.0299).check_magnifications([5, 10, 20, 40])
+    with pytest.raises(SlideError, match=r"tolerance 3%"):
+        info(0.25 * 1.0301).check_magnifications([40])
+
+
+class Handle:
+    dimensions = (1000, 800)
+    level_dimensions = ((1000, 800),)
+    level_downsamples = (1.0,)
+
+    def __init__(self, **properties):
+        self.properties = {f"openslide.{name.replace('_', '-')}": text for name, text in properties.items()}
+
+
+def test_bounds_are_y_then_x_and_may_be_missing():
+    assert geometry.describe(Handle(bounds_x="400", bounds_y="300"), PATH, "s", 0.5).bounds_px == (300, 400)
+    assert geometry.describe(Handle(), PATH, "s", 0.5).bounds_px == (0, 0)

@@ -5,8 +5,19 @@ import pytest
 import shapely
 from shapely import MultiPolygon, Polygon, box
 
-from saliency_stats.cohort.slides.outlines import EXCLUDE_GROUPS, TUMOUR_GROUPS, Groups, Notes, rasterise, to_pixels
-from saliency_stats.errors import SlideError
+from saliency_stats.cohort.slides.outlines import (
+    EXCLUDE_GROUPS,
+    TUMOUR_GROUPS,
+    Groups,
+    Notes,
+    checked_ring,
+    listed_classes,
+    normalised,
+    rasterise,
+    shown,
+    to_pixels,
+)
+from saliency_stats.errors import SlideError, StudyError
 
 
 def test_the_usual_names_mean_what_the_data_sets_say_whatever_their_case():
@@ -26,7 +37,7 @@ def test_the_first_known_name_from_the_inside_out_decides():
 
 @pytest.mark.parametrize("roles", [{"ignore": ("_0",)}, {"exclude": ("TUMOR",)}, {"exclude": ("a",), "ignore": ("A",)}])
 def test_a_name_has_one_meaning(roles):
-    with pytest.raises(SlideError, match="two meanings"):
+    with pytest.raises(StudyError, match="two meanings"):
         Groups(**roles)
 
 
@@ -69,3 +80,56 @@ def test_of_nothing_in_view_there_are_no_pixels(nothing):
     mask = rasterise(nothing, (4, 3), (1, 1))
     assert mask.shape == (4, 3)
     assert not mask.any()
+
+
+def test_a_study_names_roles_and_keeps_the_usual_names_of_the_others():
+    groups = Groups.given({"tumour": ["Cancer", "normal"], "ignore": ["_2"]})
+    assert groups.tumour == ("Cancer", "normal")
+    assert groups.exclude == ("Exclusion", "Exclude", "Ignore*")
+    assert groups.ignore == ("_2",)
+    assert groups.role(["tumor"]) is None
+    assert (Groups.given({}).tumour, Groups.given({}).exclude) == (TUMOUR_GROUPS, EXCLUDE_GROUPS)
+    with pytest.raises(StudyError, match="'cancer' two meanings"):
+        Groups.given({"tumour": ["Cancer"], "exclude": ["cancer "]})
+
+
+def test_names_are_told_by_their_role():
+    assert Groups(("a", "b"), ("c",), ()).lines() == ("tumour: a, b", "excluded (cut out of the tumour): c")
+    assert Groups(("a",), (), ("d",)).lines() == ("tumour: a", "ignored: d")
+
+
+def test_names_are_the_same_however_they_are_written():
+    assert normalised("  Tumo\u0308r \u00a0 A") == normalised("TUM\u00d6R a")
+    assert normalised("Tumor") != normalised("Tumour")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("a", "'a'"), ("x" * 58, f"'{'x' * 58}'"), ("x" * 59, f"'{'x' * 59}…'"), (None, "'None'"), (["a"], "\"['a']\"")],
+)
+def test_long_names_are_cut(name, text):
+    assert shown(name) == text
+
+
+def test_classes_are_counted_with_their_meaning():
+    notes = Notes()
+    for names, meaning in (
+        (["Tumor: A", "Tumor"], "tumour"),
+        (["Tumor: A", "Tumor"], "tumour"),
+        ([], "without meaning"),
+    ):
+        notes.found(names, meaning)
+    assert listed_classes(notes.counts) == "'Tumor: A' (2 × tumour), without class (1 × without meaning)"
+    assert notes.consulted == {"tumor: a", "tumor"}
+    assert listed_classes({}) == "none (the file holds no object)"
+    many = {(f"c{n}", "x"): 1 for n in range(11)}
+    assert listed_classes(many).endswith("c9 (1 × x) and 1 more")
+    assert "more" not in listed_classes(dict(list(many.items())[:10]))
+
+
+@pytest.mark.parametrize("far", [np.nan, np.inf, -1e308, 1.001e9])
+def test_a_ring_is_within_what_a_slide_can_be(far):
+    ring = np.array([[0.0, 1.0], [2.0, -1e9], [far, 3.0]])
+    with pytest.raises(SlideError, match=r"annotation 'A': a coordinate is .*at most 1e\+09"):
+        checked_ring(ring, "'A'")
+    np.testing.assert_array_equal(checked_ring(ring[:2], "'A'"), ring[:2])

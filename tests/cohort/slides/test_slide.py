@@ -262,6 +262,11 @@ def test_several_threads_read_one_slide_while_some_of_its_tiles_are_broken(damag
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(SlideError, match=r"slide 's': there is no file .*none.svs"):
         Slide(tmp_path / "none.svs", "s").read((0.0, 0.0), 8, 1.0)
+    with pytest.raises(SlideError, match=r"slide 's': .* is a folder; expected a whole-slide image"):
+        Slide(tmp_path, "s").info  # noqa: B018
+    for name in ("x" * 5000, "a\0b"):
+        with pytest.raises(SlideError, match=r"slide 's': there is no file"):
+            Slide(tmp_path / name, "s").info  # noqa: B018
 
 
 def test_a_file_that_is_no_slide_is_refused(tmp_path):
