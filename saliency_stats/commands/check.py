@@ -39,7 +39,7 @@ def preview(settings: StudySettings, device: str = "auto") -> str:
     cohort = parameters.cohort_of(settings)
     with progress.stage("look at patches", len(cohort.table)) as bar:
         began = time.perf_counter()
-        table = inspect(cohort, **parameters.least(settings), tick=bar.update)
+        table = inspect(cohort, **parameters.least(settings), tick=bar.update, say=progress.say)
         reading = time.perf_counter() - began
     table = with_splits(table, **parameters.split_fractions(settings))
     used = table["status"] == USED

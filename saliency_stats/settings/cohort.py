@@ -87,11 +87,12 @@ class PatchesSection(CohortBase):
 
     kind: Literal["patches"]
     table: Path
+    root: Path | None = None
     mpp: float | None = Field(default=None, ge=0.05, le=20.0)
 
     def open(self, seed: int) -> Cohort:  # noqa: ARG002  (nothing is drawn)
         """Read the list of patches; see :class:`CohortBase`."""
-        return PatchFolder(self.table, self.mpp)
+        return PatchFolder(self.table, self.mpp, self.root)
 
 
 class SlidesSection(CohortBase):
@@ -99,6 +100,7 @@ class SlidesSection(CohortBase):
 
     kind: Literal["slides"]
     table: Path
+    root: Path | None = None
     size_px: int = Field(default=256, ge=32, le=2048)
     magnifications: list[Positive] = Field(default=[5.0, 10.0, 20.0, 40.0], min_length=1)
     patches_per_slide: int = Field(default=50, ge=1, le=100_000)
@@ -130,7 +132,7 @@ class SlidesSection(CohortBase):
     def open(self, seed: int) -> Cohort:
         """Look at every slide and choose its patches; see :class:`CohortBase`."""
         groups: dict[str, tuple[str, ...]] = {role: tuple(names) for role, names in self.annotation_groups.items()}
-        return SlideCohort(self.table, self.tiling, derive(seed, "tiling"), self.mpp_override, groups)
+        return SlideCohort(self.table, self.tiling, derive(seed, "tiling"), self.mpp_override, groups, root=self.root)
 
 
 #: Every kind of cohort by its name. To add one, write its section, name it here, and give it a template.

@@ -200,7 +200,12 @@ def _merge(content: dict[str, Any], override: dict[str, Any]) -> None:
 
 def _anchor(content: dict[str, Any], folder: Path) -> None:
     """Make the paths of a study file independent of the working directory."""
-    for section, key in (("cohort", "table"), ("classifier", "weights"), ("compartments", "nuclei")):
+    for section, key in (
+        ("cohort", "table"),
+        ("cohort", "root"),
+        ("classifier", "weights"),
+        ("compartments", "nuclei"),
+    ):
         part = content.get(section)
         if not isinstance(part, dict):
             continue

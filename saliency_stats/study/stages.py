@@ -16,6 +16,7 @@ from saliency_stats.execution.device import usual_workers
 from saliency_stats.execution.engine import Engine, Threads
 from saliency_stats.execution.files import atomic
 from saliency_stats.execution.manifest import sha256
+from saliency_stats.execution.names import file_name
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store
 from saliency_stats.measurement.batch import batches_of
@@ -84,7 +85,7 @@ class Stages:
     def patches(self) -> pd.DataFrame:
         """Look at every patch, assign the splits, write ``patches.csv``; returns the inspected table."""
         with self._progress.stage("look at patches", len(self._cohort.table)) as bar:
-            table = inspect(self._cohort, **parameters.least(self.settings), tick=bar.update)
+            table = inspect(self._cohort, **parameters.least(self.settings), tick=bar.update, say=self._progress.say)
         table = with_splits(table, **parameters.split_fractions(self.settings))
         self._tables["patches"] = self.store.write_once("patches", table)
         if isinstance(self._cohort.inner, SlideCohort):
@@ -210,5 +211,5 @@ class Stages:
             self._progress.say(f"{left_out} of {len(cohort.slides)} slides are excluded; slides.csv says why")
         folder = self.store.folder / "slide_pictures"
         for slide_id, arrays in cohort.pictures.items():
-            with atomic(folder / f"{slide_id}.npz") as partial, partial.open("wb") as file:
+            with atomic(folder / file_name(slide_id, ".npz")) as partial, partial.open("wb") as file:
                 np.savez_compressed(file, **arrays)

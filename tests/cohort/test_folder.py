@@ -161,8 +161,7 @@ def test_a_file_that_is_no_table_at_all(tmp_path):
 
 
 def test_more_fields_than_columns(tmp_path):
-    """Pandas would take the first column for an index, or cut the line short."""
-    refused(tmp_path, "path,label\na.png,benign,0.5\nb.png,benign,0.5\n", "line 2", "more fields", mpp=0.5)
+    refused(tmp_path, "path,label\na.png,benign,0.5\nb.png,benign,0.5\n", "line 2", "more fields (3) than the header has columns (2)", mpp=0.5)
     refused(tmp_path, "path,label,mpp\na.png,benign,0.5\nb,c.png,benign,0.5\n", "line 3")
 
 
@@ -186,7 +185,7 @@ def test_a_misnamed_column_does_not_pass_for_an_absent_one(tmp_path, found, mean
 )
 def test_a_misspelt_label_names_its_line(tmp_path, label, hint):
     text = f"path,label,mpp\na.png,benign,0.5\n\nb.png,{label},0.5\nc.png,{label},0.5\n"
-    refused(tmp_path, text, "line 4", "expected benign or malignant", hint, "2 line(s)")
+    refused(tmp_path, text, "line 4", "(and 5)", "expected benign or malignant", hint)
 
 
 def test_a_misspelt_split(tmp_path):
@@ -204,9 +203,9 @@ def test_no_pixel_size(tmp_path):
         tmp_path,
         "path,label,slide_id\na.png,benign,S1\nb.png,benign,S2\n",
         "line 2",
-        "mpp of patch 'a.png' of slide 'S1' is missing",
-        "2 patch(es) lack it",
-        "cohort.mpp",
+        "(and 3)",
+        "mpp is missing (patch 'a.png')",
+        "cohort.mpp in the study file for all patches without one",
     )
 
 
@@ -216,28 +215,28 @@ def test_no_pixel_size(tmp_path):
 )
 def test_one_pixel_size_is_wrong(tmp_path, mpp, found):
     text = f"path,label,mpp\na.png,benign,0.5\nb.png,benign,{mpp}\n"
-    refused(tmp_path, text, "line 3", f"mpp of patch 'b.png' {found}", "between 0.05 and 20", "1 patch(es)")
+    refused(tmp_path, text, "line 3", f"mpp {found} (patch 'b.png')", "between 0.05 and 20")
 
 
 def test_a_default_does_not_mend_a_wrong_pixel_size(tmp_path):
     refused(tmp_path, "path,label,mpp\na.png,benign,half\n", "is 'half'", mpp=0.5)
-    refused(tmp_path, "path,label,mpp\na.png,benign,\n", "is 500 (cohort.mpp)", mpp=500.0)
+    refused(tmp_path, "path,label,mpp\na.png,benign,\n", "cohort.mpp is 500", mpp=500.0)
 
 
 @pytest.mark.parametrize("again", ["a.png", "./a.png", "b/../a.png", "b//..//a.png", ".\\a.png"])
 def test_the_same_path_twice(tmp_path, again):
     text = f"path,label,mpp\na.png,benign,0.5\n\nb.png,benign,0.5\n{again},malignant,1\n"
-    refused(tmp_path, text, "patch 'a.png' is listed twice (lines 2 and 5)", "Delete one")
+    refused(tmp_path, text, "line 2 (and 5)", "the file 'a.png' is listed twice; every patch", "Delete one")
 
 
 def test_the_same_path_under_two_ids(tmp_path):
     text = "path,label,mpp,patch_id\na.png,benign,0.5,A\na.png,benign,0.5,B\n"
-    refused(tmp_path, text, "'a.png' is listed twice (lines 2 and 3)")
+    refused(tmp_path, text, "line 2 (and 3)", "'a.png' is listed twice, as patch 'A' and as 'B'")
 
 
 def test_the_same_id_twice_at_one_magnification(tmp_path):
     text = "path,label,mpp,patch_id\na.png,benign,0.25,A\nb.png,benign,1,A\nc.png,benign,1.01,A\n"
-    refused(tmp_path, text, "'A' is listed twice (lines 3 and 4)")
+    refused(tmp_path, text, "line 3 (and 4)", "patch 'A' is listed twice")
 
 
 @pytest.mark.parametrize(
@@ -257,7 +256,7 @@ def test_the_same_id_twice_at_one_magnification(tmp_path):
 )
 def test_a_path_outside_the_folder(tmp_path, path):
     text = f"path,label,mpp\na.png,benign,0.5\n{path},benign,0.5\n"
-    message = refused(tmp_path, text, "line 3", "outside the CSV's folder", str(tmp_path), "Move the images")
+    message = refused(tmp_path, text, "line 3", f"lies outside {tmp_path}", "Move the files", "cohort.root")
     assert repr(path) in message
 
 
@@ -274,9 +273,9 @@ def test_an_empty_path(tmp_path):
 @pytest.mark.parametrize("column", ["slide_id", "patient_id"])
 def test_a_word_for_unknown_is_no_id(tmp_path, column, word):
     text = f"path,label,mpp,{column}\na.png,benign,0.5,{word}\nb.png,benign,0.5,{word}\n"
-    refused(tmp_path, text, "line 2", f"{column} is {word!r}", "leave it empty", "2 patches")
+    refused(tmp_path, text, "line 2", f"{column} is {word!r}", "(and 3)", "leave it empty", f"one {column.partition('_')[0]}")
 
 
 def test_a_slide_of_two_patients(tmp_path):
     text = "path,label,mpp,slide_id,patient_id\na.png,benign,1,S,P\nb.png,benign,1,S,\nc.png,benign,1,S,Q\n"
-    refused(tmp_path, text, "line 4", "slide 'S' is of patient 'Q', but of patient 'P'")
+    refused(tmp_path, text, "line 4", "slide 'S' is of patient 'Q', but of patient 'P' on line 2")

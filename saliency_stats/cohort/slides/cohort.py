@@ -44,6 +44,8 @@ class SlideCohort:
         µm per pixel by slide id or pattern.
     groups
         Names of annotation groups by role, ``tumour`` and ``exclude``; those that are left out are the usual ones.
+    root
+        Folder that the paths of the list are relative to and must lie below; by default the list's own.
 
     Attributes
     ----------
@@ -60,10 +62,11 @@ class SlideCohort:
     seed: int
     mpp_override: Mapping[str, float] = field(default_factory=dict)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    root: Path | None = None
     kind: str = "slides"
 
     def __post_init__(self) -> None:
-        listed, self.digests = read_slide_list(self.path, self.mpp_override)
+        listed, self.digests = read_slide_list(self.path, self.mpp_override, self.root)
         self._slides: dict[str, Slide] = {}
         self.pictures: dict[str, dict[str, Any]] = {}
         rows, patches = [], []
