@@ -32,7 +32,18 @@ STRANGERS = {
     **{
         f"cohort.{name}": ("cohort.slides", "cohort.phantom")
         for name in (
-            *("cache", "csv_text", "depth", "fields", "folder", "identity", "image", "inspection", "listing", "location"),
+            *(
+                "cache",
+                "csv_text",
+                "depth",
+                "fields",
+                "folder",
+                "identity",
+                "image",
+                "inspection",
+                "listing",
+                "location",
+            ),
             *("patch", "problems", "quality", "splits"),
         )
     },

@@ -109,9 +109,7 @@ def pixel_sizes(
     sizes = text.map(lambda field: float(field) if _DECIMAL.fullmatch(field) else float("nan"))
     sizes = sizes.where(sizes.between(low, high))
     for field, lines in _by_text(text[sizes.isna() & (text != "")]):
-        listing.problems.add(
-            f"mpp is {shown(field)} ({row} {shown(names[lines[0]])}); {expected}{_hint(field)}", lines
-        )
+        listing.problems.add(f"mpp is {shown(field)} ({row} {shown(names[lines[0]])}); {expected}{_hint(field)}", lines)
     empty = text == ""
     if default is not None:
         sizes = sizes.where(~empty, default)
@@ -120,8 +118,8 @@ def pixel_sizes(
     elif needed and empty.any():
         lines = _lines(text[empty])
         listing.problems.add(
-            f"mpp is missing ({row} {shown(names[lines[0]])}); {expected}. Fill in the column mpp, or set cohort.mpp in "
-            f"the study file for all {listing.columns.rows} without one",
+            f"mpp is missing ({row} {shown(names[lines[0]])}); {expected}. Fill in the column mpp, or set cohort.mpp "
+            f"in the study file for all {listing.columns.rows} without one",
             lines,
         )
     return sizes

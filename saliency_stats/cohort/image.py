@@ -36,8 +36,8 @@ _COLOURS: Final = 3
 _MICROSCOPE_MPP: Final = (0.05, 20.0)
 _INCH_UM: Final = 25_400.0
 _SAMPLES, _DESCRIPTION, _X_RESOLUTION = 277, 270, 282
-#: How ImageJ and Fiji write that a TIFF's resolution is in pixels per µm.
-_IMAGEJ_UM: Final = re.compile(r"^ImageJ=.*^unit=(um|µm|micron|microns|\\u00B5m)$", re.DOTALL | re.MULTILINE)
+#: How ImageJ and Fiji write that a TIFF's resolution is in pixels per µm (in UTF-8, Pillow reads an Â before the µ).
+_IMAGEJ_UM: Final = re.compile(r"^ImageJ=.*^unit=(um|Â?µm|micron|microns|\\u00B5m)$", re.DOTALL | re.MULTILINE)
 #: What is done with warnings is the whole process's, not a thread's.
 _WARNINGS: Final = Lock()
 

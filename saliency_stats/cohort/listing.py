@@ -6,7 +6,6 @@ line of the file on which they begin; lines without any text count and are no ro
 
 import hashlib
 import os
-import unicodedata
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -121,9 +120,8 @@ def by_line(column: "pd.Series[str]") -> dict[int, str]:
     return {int(str(line)): str(text) for line, text in column.items()}
 
 
-def _positions(header: list[str], columns: Columns, problems: Problems) -> dict[str, int]:
+def _positions(names: list[str], columns: Columns, problems: Problems) -> dict[str, int]:
     """Find the known columns; misnamed, absent and doubled ones are problems."""
-    names = [unicodedata.normalize("NFC", name) for name in header]
     listed = ", ".join(name for name in names if name) or "nothing"
     separator = next((found for found in _SEPARATORS if listed.count(found) >= len(names)), None)
     if separator is not None and not set(columns.required) <= set(names):

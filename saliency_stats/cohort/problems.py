@@ -14,7 +14,7 @@ _QUOTED: Final = 60
 
 
 class Problems:
-    """All that is wrong with a table, in the order in which it was found."""
+    """All that is wrong with a table: first what is wrong with all of it, then by line."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -28,7 +28,8 @@ class Problems:
         """Raise ``CohortError`` with all problems, if there are any: the first ten in full, the others counted."""
         if not self._found:
             return
-        told = [(_line_names(lines), text) for lines, text in self._found]
+        ordered = sorted(self._found, key=lambda problem: problem[0][:1])
+        told = [(_line_names(lines), text) for lines, text in ordered]
         if len(told) == 1:
             where, text = told[0]
             raise CohortError(f"{self.path}, {where}: {text}" if where else f"{self.path}: {text}")

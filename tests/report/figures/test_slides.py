@@ -8,8 +8,8 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from saliency_stats.execution.names import file_name
 from saliency_stats.errors import ReportError
+from saliency_stats.execution.names import file_name
 from saliency_stats.report.figures.slides import (
     MOST,
     TISSUE_COLOUR,
