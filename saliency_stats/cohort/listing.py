@@ -110,7 +110,7 @@ def read_listing(path: Path, columns: Columns) -> Listing:
     table = pd.DataFrame(
         {name: [fields[positions[name]] if name in positions else "" for _, fields in whole] for name in columns.known},
         index=[line for line, _ in whole],
-        dtype=object,
+        dtype="str",
     )
     return Listing(columns, table, problems, hashlib.sha256(data).hexdigest())
 
@@ -122,11 +122,12 @@ def by_line(column: "pd.Series[str]") -> dict[int, str]:
 
 def _positions(names: list[str], columns: Columns, problems: Problems) -> dict[str, int]:
     """Find the known columns; misnamed, absent and doubled ones are problems."""
-    listed = ", ".join(name for name in names if name) or "nothing"
-    separator = next((found for found in _SEPARATORS if listed.count(found) >= len(names)), None)
+    written = ", ".join(name for name in names if name) or "nothing"
+    listed = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in written[:_FOUND])
+    separator = next((found for found in _SEPARATORS if written.count(found) >= len(names)), None)
     if separator is not None and not set(columns.required) <= set(names):
         problems.add(
-            f"column {columns.required[0]!r} is missing; found {listed[:_FOUND]}. The columns are separated by "
+            f"column {columns.required[0]!r} is missing; found {listed}. The columns are separated by "
             f"{separator!r}: save the table with commas (and decimals with a point)"
         )
         return {}
@@ -147,7 +148,7 @@ def _positions(names: list[str], columns: Columns, problems: Problems) -> dict[s
             )
     for name in columns.required:
         if not known[name] and name not in meant.values():
-            problems.add(f"column {name!r} is missing; found {listed[:_FOUND]}; expected {_wanted(columns)}")
+            problems.add(f"column {name!r} is missing; found {listed}; expected {_wanted(columns)}")
     return {name: places[0] for name, places in known.items() if places}
 
 

@@ -65,7 +65,7 @@ def locate(listing: Listing, column: str, root: Path, *, what: str, may_be_empty
         if problem is not None:
             listing.problems.add(problem, [line])
     _tell_outside(listing, outside, column, root)
-    return pd.Series(found, dtype=object)
+    return pd.Series(found, dtype="str")
 
 
 def _reached(column: str, written: str, relative: str, folders: "_Folders", what: str) -> str | None:

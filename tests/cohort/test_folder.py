@@ -50,6 +50,7 @@ def test_the_table_has_the_columns_of_every_cohort_and_keeps_ids_as_text(tmp_pat
     assert list(table.index) == [0, 1]
     assert table["slide_id"].tolist() == ["007", ""]
     assert table["patient_id"].tolist() == ["0012", ""]
+    assert (table[["patch_id", "slide_id", "label", "split", "source", "status"]].dtypes == "str").all()
     assert table["patch_id"].tolist() == table["source"].tolist() == ["a/007.png", "b.png"]
     assert table["magnification"].tolist() == [40.0, 20.0]
     assert (table["status"] == USED).all()

@@ -156,6 +156,12 @@ def test_a_long_header_is_cut(tmp_path):
     assert len(message) < 1000
 
 
+def test_characters_that_cannot_be_seen_are_shown(tmp_path):
+    message = refused(tmp_path, "p\x1bath,label\na,benign\n")
+    assert "found p\\x1bath, label" in message
+    assert message.isprintable() or message.replace("\n", "").isprintable()
+
+
 def test_text_below_no_name_would_be_lost(tmp_path):
     message = refused(tmp_path, "path,label,\na,benign,\nb,benign,x\nc,benign,y\n")
     assert "column 3 has no name in the header, but text on 2 line(s), the first of them line 3" in message

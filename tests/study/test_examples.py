@@ -71,12 +71,15 @@ def test_a_slide_shows_a_patch_with_the_contrast_before_a_more_confident_one():
     assert list(found.loc[found["label"] == "benign", "patch_id"]) == ["p2", "p3"]
 
 
+PLAN = MapPlan(methods=("gradient",), reductions=("l2",), controls=(), seed=0)
+
+
 @dataclass(frozen=True)
 class OfMaps:
     """A measurement whose maps are of models with these names."""
 
     models: tuple[str, ...]
-    plan: MapPlan = MapPlan(methods=("gradient",), reductions=("l2",), controls=(), seed=0)
+    plan: MapPlan = PLAN
 
     def examine(self, batch):
         memberships = np.stack([np.full((4, 4), k == 1, np.float32) for k in range(4)])
