@@ -31,7 +31,21 @@ STRANGERS = {
     "cohort.slides": ("cohort.phantom",),
     **{
         f"cohort.{name}": ("cohort.slides", "cohort.phantom")
-        for name in ("cache", "folder", "image", "inspection", "patch", "quality", "splits")
+        for name in (
+            *(
+                "cache",
+                "csv_text",
+                "depth",
+                "fields",
+                "folder",
+                "identity",
+                "image",
+                "inspection",
+                "listing",
+                "location",
+            ),
+            *("patch", "problems", "quality", "splits"),
+        )
     },
     "statistics.models": ("statistics",),
     **{f"report.{name}": ("report.figures", "report.tables") for name in ("run", "words", "population", "calibration")},

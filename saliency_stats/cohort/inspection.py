@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from saliency_stats.cohort.image import MPP_FACTOR, contradicts
 from saliency_stats.cohort.patch import MIN_SIZE_PX, USED, Cohort
 from saliency_stats.cohort.quality import MIN_FOCUS, MIN_LIGHT, focus, light
 from saliency_stats.errors import PatchError
@@ -24,6 +25,7 @@ def inspect(
     min_tissue: float,
     tick: Callable[[int], object] = lambda _: None,
     *,
+    say: Callable[[str], object] = lambda _: None,
     min_light: float = MIN_LIGHT,
     min_focus: float = MIN_FOCUS,
     background_od: float = BACKGROUND_OD,
@@ -37,6 +39,8 @@ def inspect(
         Smallest share of tissue pixels of a usable patch.
     tick
         Called with 1 after each patch.
+    say
+        Called with what a person should know of images that are used all the same.
     min_light, min_focus
         Least brightness and sharpness of a usable patch, see ``cohort.quality``; 0 takes any.
     background_od, smoothing_um
@@ -51,15 +55,19 @@ def inspect(
     """
     seen: dict[tuple[str, float], str] = {}
     found: list[dict[str, Any]] = []
+    contradicted: list[str] = []
     least = {"light": min_light, "tissue_share": min_tissue, "focus": min_focus}
     for row, patch_id, magnification, mpp in zip(
         cohort.table.index, *(cohort.table[name] for name in ("patch_id", "magnification", "mpp")), strict=True
     ):
         try:
-            image = cohort.read(int(row)).image
+            patch = cohort.read(int(row))
         except PatchError as error:
             found.append(_UNREAD | {"status": f"excluded: {error}"})
         else:
+            image = patch.image
+            if contradicts(patch.stated_mpp, float(mpp)):
+                contradicted.append(f"{patch_id}: {patch.stated_mpp:.3g}, listed {mpp:.3g}")
             measured = {
                 "height_px": image.shape[0],
                 "width_px": image.shape[1],
@@ -74,6 +82,11 @@ def inspect(
                 reason = "the same pixels (sha256) as an earlier patch; a patch counts once"
             found.append(measured | {"status": f"excluded: {reason}" if reason else USED})
         tick(1)
+    if contradicted:
+        say(
+            f"the files of {len(contradicted)} of {len(found)} patches say other µm per pixel than the table, by more "
+            f"than a factor of {MPP_FACTOR:g} ({contradicted[0]}). The table's are used; correct them if they are wrong"
+        )
     table = cohort.table.drop(columns=["status"]).join(
         pd.DataFrame(found, index=cohort.table.index, columns=["status", *_UNREAD])
     )

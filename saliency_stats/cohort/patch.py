@@ -41,11 +41,14 @@ class Patch:
         Compartment codes (H, W), uint8, where the cohort knows them (phantoms), else None.
     instances
         Nucleus labels (H, W), int32, 0 = none, where the cohort knows them, else None.
+    stated_mpp
+        µm per pixel that the image file says it has, where it says so, else None.
     """
 
     image: Image
     truth: UInt8Array | None = None
     instances: Int32Array | None = None
+    stated_mpp: float | None = None
 
 
 class Cohort(Protocol):

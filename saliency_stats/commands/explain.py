@@ -1,6 +1,5 @@
 """One patch of a finished run, computed again and drawn."""
 
-import re
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,6 +12,7 @@ from saliency_stats.errors import CohortError
 from saliency_stats.execution.device import choose, make_deterministic
 from saliency_stats.execution.engine import Threads
 from saliency_stats.execution.layout import check_layout
+from saliency_stats.execution.names import file_name
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.recorded import Recorded
 from saliency_stats.execution.store import Store
@@ -39,7 +39,7 @@ def explain_patch(
     model
         ``trained`` or the name of a control.
     out
-        The picture, by default ``explain/<patch_id>.png`` in the run's folder.
+        The picture, by default ``explain/<patch_id>.png`` in the run's folder (see :func:`file_name`).
     device
         ``auto``, ``cpu`` or ``cuda``.
 
@@ -120,6 +120,5 @@ def _changed(row: pd.Series, what: str) -> CohortError:
 
 
 def picture_of(folder: Path, patch_id: str) -> Path:
-    """Return where the picture of a patch goes; a patch that is named by its file keeps one ending."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "_", patch_id)
-    return folder / "explain" / f"{re.sub(r'(?i)[.]png$', '', name)}.png"
+    """Return where the picture of a patch goes."""
+    return folder / "explain" / file_name(patch_id, ".png")

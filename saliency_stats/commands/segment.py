@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from openslide import OpenSlide
 from PIL import Image as PillowImage
 
-from saliency_stats.cohort.image import read_rgb
+from saliency_stats.cohort.image import contradicts, read_image
 from saliency_stats.commands.pixel_size import MPP_RANGE, pixel_size
 from saliency_stats.compartments import (
     CompartmentParameters,
@@ -122,7 +122,7 @@ def segment_images(
         with progress.stage("segment", len(jobs), unit="image") as bar:
             for job in jobs:
                 try:
-                    segmentation, table = _segmented(job, parameters, finder)
+                    segmentation, table = _segmented(job, parameters, finder, note)
                 except (PatchError, CompartmentError) as error:
                     failed.append(f"{job.image}: {error}")
                     progress.say(failed[-1])
@@ -254,12 +254,14 @@ def _sizes(images: Sequence[Path], mpp: float | None, note: Callable[[str], None
 
 
 def _segmented(
-    job: _Job, parameters: CompartmentParameters, finder: NucleusFinder
+    job: _Job, parameters: CompartmentParameters, finder: NucleusFinder, note: Callable[[str], None]
 ) -> tuple[Segmentation, pd.DataFrame]:
     """Segment one image and write its files; returns also its rows of the table."""
-    image = read_rgb(job.image)
+    image, stated_mpp = read_image(job.image)
     if math.isnan(job.mpp):
         raise PatchError("µm per pixel cannot be read from the file, which is no sound TIFF; give it with --mpp")
+    if contradicts(stated_mpp, job.mpp):
+        note(f"{job.image} says of itself {stated_mpp:.3g} µm per pixel; it is taken for {job.mpp:.3g}, as --mpp says")
     stains = estimate_stains([image])
     (segmentation,) = segment_batch([view_of(image, job.mpp, parameters, stains)], finder)
     table = nuclei_table(segmentation, concentrations(image, stains), job.mpp)

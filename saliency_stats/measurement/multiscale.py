@@ -21,6 +21,7 @@ from saliency_stats.compartments import (
 )
 from saliency_stats.errors import StorageError
 from saliency_stats.execution.files import atomic, read_arrays
+from saliency_stats.execution.names import file_name
 from saliency_stats.typing import Float64Array, Int32Array, UInt8Array
 
 _KEPT: Final = ("shares", "instances", "probabilities")
@@ -60,7 +61,7 @@ class MultiscaleCompartments:
         """Return the compartments of patches, those of locations not seen before after segmenting them."""
         found = []
         for index, row in rows.iterrows():
-            path = self.folder / f"{row['patch_id']}.npz"
+            path = self.folder / file_name(str(row["patch_id"]), ".npz")
             # another worker may want the same place, at another magnification
             with self._locks.setdefault(path.name, Lock()):
                 try:

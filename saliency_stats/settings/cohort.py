@@ -103,11 +103,12 @@ class PatchesSection(CohortBase):
 
     kind: Literal["patches"]
     table: Path
+    root: Path | None = None
     mpp: float | None = Field(default=None, ge=0.05, le=20.0)
 
     def open(self, seed: int) -> Cohort:  # noqa: ARG002  (nothing is drawn)
         """Read the list of patches; see :class:`CohortBase`."""
-        return PatchFolder(self.table, self.mpp)
+        return PatchFolder(self.table, self.mpp, self.root)
 
 
 class SlidesSection(CohortBase):
@@ -115,6 +116,7 @@ class SlidesSection(CohortBase):
 
     kind: Literal["slides"]
     table: Path
+    root: Path | None = None
     size_px: int = Field(default=256, ge=32, le=2048)
     magnifications: list[Magnification] = Field(default=[5.0, 10.0, 20.0, 40.0], min_length=1, max_length=50)
     patches_per_slide: int = Field(default=50, ge=1, le=100_000)
@@ -161,6 +163,7 @@ class SlidesSection(CohortBase):
             groups,
             self.annotation_origin,
             self.annotation_without_tumour,
+            self.root,
         )
 
 

@@ -7,6 +7,7 @@ from saliency_stats.errors import shortened, shown
 from saliency_stats.settings.faults import Fault
 from saliency_stats.vocabulary import NUCLEUS_FINDERS
 
+_PATHS: Final = (("cohort", "table"), ("cohort", "root"), ("classifier", "weights"), ("compartments", "nuclei"))
 #: Values of keys that otherwise hold a path.
 _NOT_PATHS: Final = frozenset({"", "imagenet", "none", "truth", *NUCLEUS_FINDERS})
 
@@ -27,7 +28,7 @@ def anchored(content: dict[str, Any], folder: Path) -> list[Fault]:
         Faults of what can be no path at all.
     """
     faults = []
-    for section, key in (("cohort", "table"), ("classifier", "weights"), ("compartments", "nuclei")):
+    for section, key in _PATHS:
         part = content.get(section)
         if not isinstance(part, dict):
             continue

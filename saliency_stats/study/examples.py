@@ -10,6 +10,7 @@ from saliency_stats.cohort.patch import USED
 from saliency_stats.compartments import to_codes
 from saliency_stats.execution.engine import Engine
 from saliency_stats.execution.files import atomic
+from saliency_stats.execution.names import file_name
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store
 from saliency_stats.measurement.batch import Batch
@@ -91,7 +92,8 @@ def write_examples(
         ]
         for example, examined in zip(examples, engine.map(measurement.examine, batches), strict=True):
             for model, maps in examined.own(measurement.plan).items():
-                name = f"{example['magnification']:g}x-{example['label']}-{example['rank']}-{model}.npz"
+                plain = f"{example['magnification']:g}x-{example['label']}-{example['rank']}-{model}"
+                name = file_name(plain, ".npz")
                 with atomic(store.folder / "examples" / name) as partial, partial.open("wb") as file:
                     np.savez_compressed(
                         file,

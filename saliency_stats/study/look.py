@@ -24,7 +24,7 @@ _LISTED = 10
 def look_at(cohort: Cohort, settings: StudySettings, progress: Progress) -> pd.DataFrame:
     """Read every patch once and assign the splits; returns the inspected table."""
     with progress.stage("look at patches", len(cohort.table)) as bar:
-        table = inspect(cohort, **parameters.least(settings), tick=bar.update)
+        table = inspect(cohort, **parameters.least(settings), tick=bar.update, say=progress.say)
     return with_splits(table, **parameters.split_fractions(settings))
 
 

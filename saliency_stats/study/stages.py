@@ -16,6 +16,7 @@ from saliency_stats.execution.engine import Engine, Threads
 from saliency_stats.execution.files import atomic
 from saliency_stats.execution.inputs import fingerprints
 from saliency_stats.execution.manifest import sha256
+from saliency_stats.execution.names import file_name
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store
 from saliency_stats.measurement.batch import batches_of
@@ -226,5 +227,5 @@ class Stages:
         self._tables["slides"] = self.store.write_once("slides", cohort.slides)
         folder = self.store.folder / "slide_pictures"
         for slide_id, arrays in cohort.pictures.items():
-            with atomic(folder / f"{slide_id}.npz") as partial, partial.open("wb") as file:
+            with atomic(folder / file_name(slide_id, ".npz")) as partial, partial.open("wb") as file:
                 np.savez_compressed(file, **arrays)

@@ -50,6 +50,7 @@ def test_the_table_has_the_columns_of_every_cohort_and_keeps_ids_as_text(tmp_pat
     assert list(table.index) == [0, 1]
     assert table["slide_id"].tolist() == ["007", ""]
     assert table["patient_id"].tolist() == ["0012", ""]
+    assert (table[["patch_id", "slide_id", "label", "split", "source", "status"]].dtypes == "str").all()
     assert table["patch_id"].tolist() == table["source"].tolist() == ["a/007.png", "b.png"]
     assert table["magnification"].tolist() == [40.0, 20.0]
     assert (table["status"] == USED).all()
@@ -161,8 +162,13 @@ def test_a_file_that_is_no_table_at_all(tmp_path):
 
 
 def test_more_fields_than_columns(tmp_path):
-    """Pandas would take the first column for an index, or cut the line short."""
-    refused(tmp_path, "path,label\na.png,benign,0.5\nb.png,benign,0.5\n", "line 2", "more fields", mpp=0.5)
+    refused(
+        tmp_path,
+        "path,label\na.png,benign,0.5\nb.png,benign,0.5\n",
+        "line 2",
+        "more fields (3) than the header has columns (2)",
+        mpp=0.5,
+    )
     refused(tmp_path, "path,label,mpp\na.png,benign,0.5\nb,c.png,benign,0.5\n", "line 3")
 
 
@@ -186,7 +192,7 @@ def test_a_misnamed_column_does_not_pass_for_an_absent_one(tmp_path, found, mean
 )
 def test_a_misspelt_label_names_its_line(tmp_path, label, hint):
     text = f"path,label,mpp\na.png,benign,0.5\n\nb.png,{label},0.5\nc.png,{label},0.5\n"
-    refused(tmp_path, text, "line 4", "expected benign or malignant", hint, "2 line(s)")
+    refused(tmp_path, text, "line 4", "(and 5)", "expected benign or malignant", hint)
 
 
 def test_a_misspelt_split(tmp_path):
@@ -204,9 +210,9 @@ def test_no_pixel_size(tmp_path):
         tmp_path,
         "path,label,slide_id\na.png,benign,S1\nb.png,benign,S2\n",
         "line 2",
-        "mpp of patch 'a.png' of slide 'S1' is missing",
-        "2 patch(es) lack it",
-        "cohort.mpp",
+        "(and 3)",
+        "mpp is missing (patch 'a.png')",
+        "cohort.mpp in the study file for all patches without one",
     )
 
 
@@ -216,28 +222,28 @@ def test_no_pixel_size(tmp_path):
 )
 def test_one_pixel_size_is_wrong(tmp_path, mpp, found):
     text = f"path,label,mpp\na.png,benign,0.5\nb.png,benign,{mpp}\n"
-    refused(tmp_path, text, "line 3", f"mpp of patch 'b.png' {found}", "between 0.05 and 20", "1 patch(es)")
+    refused(tmp_path, text, "line 3", f"mpp {found} (patch 'b.png')", "between 0.05 and 20")
 
 
 def test_a_default_does_not_mend_a_wrong_pixel_size(tmp_path):
     refused(tmp_path, "path,label,mpp\na.png,benign,half\n", "is 'half'", mpp=0.5)
-    refused(tmp_path, "path,label,mpp\na.png,benign,\n", "is 500 (cohort.mpp)", mpp=500.0)
+    refused(tmp_path, "path,label,mpp\na.png,benign,\n", "cohort.mpp is 500", mpp=500.0)
 
 
 @pytest.mark.parametrize("again", ["a.png", "./a.png", "b/../a.png", "b//..//a.png", ".\\a.png"])
 def test_the_same_path_twice(tmp_path, again):
     text = f"path,label,mpp\na.png,benign,0.5\n\nb.png,benign,0.5\n{again},malignant,1\n"
-    refused(tmp_path, text, "patch 'a.png' is listed twice (lines 2 and 5)", "Delete one")
+    refused(tmp_path, text, "line 2 (and 5)", "the file 'a.png' is listed twice; every patch", "Delete one")
 
 
 def test_the_same_path_under_two_ids(tmp_path):
     text = "path,label,mpp,patch_id\na.png,benign,0.5,A\na.png,benign,0.5,B\n"
-    refused(tmp_path, text, "'a.png' is listed twice (lines 2 and 3)")
+    refused(tmp_path, text, "line 2 (and 3)", "'a.png' is listed twice, as patch 'A' and as 'B'")
 
 
 def test_the_same_id_twice_at_one_magnification(tmp_path):
     text = "path,label,mpp,patch_id\na.png,benign,0.25,A\nb.png,benign,1,A\nc.png,benign,1.01,A\n"
-    refused(tmp_path, text, "'A' is listed twice (lines 3 and 4)")
+    refused(tmp_path, text, "line 3 (and 4)", "patch 'A' is listed twice")
 
 
 @pytest.mark.parametrize(
@@ -257,7 +263,7 @@ def test_the_same_id_twice_at_one_magnification(tmp_path):
 )
 def test_a_path_outside_the_folder(tmp_path, path):
     text = f"path,label,mpp\na.png,benign,0.5\n{path},benign,0.5\n"
-    message = refused(tmp_path, text, "line 3", "outside the CSV's folder", str(tmp_path), "Move the images")
+    message = refused(tmp_path, text, "line 3", f"lies outside {tmp_path}", "Move the files", "cohort.root")
     assert repr(path) in message
 
 
@@ -274,9 +280,94 @@ def test_an_empty_path(tmp_path):
 @pytest.mark.parametrize("column", ["slide_id", "patient_id"])
 def test_a_word_for_unknown_is_no_id(tmp_path, column, word):
     text = f"path,label,mpp,{column}\na.png,benign,0.5,{word}\nb.png,benign,0.5,{word}\n"
-    refused(tmp_path, text, "line 2", f"{column} is {word!r}", "leave it empty", "2 patches")
+    refused(
+        tmp_path,
+        text,
+        "line 2",
+        f"{column} is {word!r}",
+        "(and 3)",
+        "leave it empty",
+        f"one {column.partition('_')[0]}",
+    )
 
 
 def test_a_slide_of_two_patients(tmp_path):
     text = "path,label,mpp,slide_id,patient_id\na.png,benign,1,S,P\nb.png,benign,1,S,\nc.png,benign,1,S,Q\n"
-    refused(tmp_path, text, "line 4", "slide 'S' is of patient 'Q', but of patient 'P'")
+    refused(tmp_path, text, "line 4", "slide 'S' is of patient 'Q', but of patient 'P' on line 2")
+
+
+def test_all_that_is_wrong_is_told_at_once(tmp_path):
+    text = (
+        "path,label,mpp,split,slide_id,patient_id\na.png,bening,0.5,train,S,P\n../b.png,benign,0.5,Train,S,Q\n"
+        "c.png,benign,0.5,,NA,\n,benign,0,5,test,,\nd.png,benign,0.5,test,,\nd.png,benign,0.5,test,T,P\n"
+    )
+    message = refused(tmp_path, text, "8 things are wrong")
+    for said in (
+        "line 2: label is 'bening'",
+        "line 3: path '../b.png' lies outside",
+        "line 3: split is 'Train'",
+        "line 3: slide 'S' is of patient 'Q'",
+        "line 4: no split",
+        "line 4: slide_id is 'NA'",
+        "line 5: more fields (7)",
+        "line 6 (and 7): the file 'd.png' is listed twice",
+    ):
+        assert said in message, said
+
+
+def test_of_a_file_that_is_listed_twice_that_is_said_once(tmp_path):
+    message = refused(tmp_path, "path,label,mpp\na.png,benign,0.5\na.png,benign,0.5\n")
+    assert "\n" not in message
+
+
+def test_an_id_that_is_the_path_of_another_patch(tmp_path):
+    text = "path,label,mpp,patch_id\na.png,benign,0.5,\nb.png,benign,0.5,a.png\n"
+    refused(tmp_path, text, "line 2 (and 3)", "patch 'a.png' is listed twice; every patch counts once. Delete")
+
+
+def test_paths_outside_are_not_said_to_be_one_another(tmp_path):
+    message = refused(tmp_path, "path,label,mpp\n../a.png,benign,0.5\n../b.png,benign,0.5\n", "line 2 (and 3)")
+    assert "twice" not in message
+
+
+def test_a_link_to_a_listed_image_is_that_image(tmp_path):
+    Image.fromarray(tissue()).save(tmp_path / "a.png")
+    (tmp_path / "b.png").symlink_to("a.png")
+    (tmp_path / "c.png").hardlink_to(tmp_path / "a.png")
+    for link in ("b.png", "c.png"):
+        refused(tmp_path, f"path,label,mpp\na.png,benign,0.5\n{link},malignant,0.5\n", f"(also called '{link}')")
+
+
+def test_the_root_may_be_above_the_table(tmp_path):
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "images").mkdir()
+    Image.fromarray(tissue()).save(tmp_path / "images" / "a.png")
+    listed = table_file(tmp_path / "lists", "path,label,mpp\nimages/a.png,benign,0.5\n")
+    found = PatchFolder(listed, root=tmp_path)
+    assert found.table.loc[0, ["patch_id", "source"]].tolist() == ["images/a.png", "images/a.png"]
+    np.testing.assert_array_equal(found.read(0).image, tissue())
+    table_file(tmp_path / "lists", f"path,label,mpp\n{tmp_path}/images/a.png,benign,0.5\n")
+    assert PatchFolder(listed, root=tmp_path).table.equals(found.table)
+    refused(tmp_path / "lists", f"path,label,mpp\n{tmp_path}/images/a.png,benign,0.5\n", "lies outside", "cohort.root")
+    with pytest.raises(StudyError, match=r"cohort\.root: there is no folder"):
+        PatchFolder(listed, root=tmp_path / "nowhere")
+
+
+def test_another_letter_case_names_the_image_that_is_there(tmp_path):
+    Image.fromarray(tissue()).save(tmp_path / "a.png")
+    text = "path,label,mpp\nA.PNG,benign,0.5\nabsent.png,malignant,0.5\n"
+    message = refused(tmp_path, text, "line 2: there is no file 'A.PNG', but 'a.png', which differs in letter case")
+    assert "absent" not in message
+
+
+def test_one_patient_in_two_unicode_forms_is_one(tmp_path):
+    text = "path,label,mpp,slide_id,patient_id\na.png,benign,1,S,\u00e9\nb.png,benign,1,S,e\u0301\n"
+    assert cohort(tmp_path, text).table["patient_id"].nunique() == 1
+
+
+def test_a_patch_says_what_its_file_states_of_its_scale(tmp_path):
+    Image.fromarray(tissue()).save(tmp_path / "a.tif", resolution=40_000, resolution_unit="cm")
+    Image.fromarray(tissue(1)).save(tmp_path / "b.tif")
+    made = cohort(tmp_path, "path,label,mpp\na.tif,benign,0.5\nb.tif,benign,0.5\n")
+    assert made.read(0).stated_mpp == pytest.approx(0.25)
+    assert made.read(1).stated_mpp is None

@@ -232,3 +232,29 @@ def test_real_patches_can_be_used():
     assert reasons.get("excluded: too dark", 0) + reasons.get("excluded: out of focus, or without structure", 0) < 0.005
     assert table["tissue_share"].median() > 0.5
     assert (table[["height_px", "width_px"]] == 96).all(axis=None)
+
+
+# --- what files say of their scale ------------------------------------------------------------------
+
+
+def test_files_that_state_another_scale_are_used_and_told_together():
+    cohort = Given([tissue(seed) for seed in range(5)])
+    stated = dict(enumerate([0.25, 0.5, None, 0.8, 0.75]))
+    read = cohort.read
+    cohort.read = lambda row: Patch(read(row).image, stated_mpp=stated[row])
+    told = []
+    table = inspect(cohort, 0.05, say=told.append)
+    assert (table["status"] == USED).all()
+    assert told == [
+        (
+            "the files of 2 of 5 patches say other µm per pixel than the table, by more than a factor of 1.5 (p0: "
+            "0.25, listed 0.5). The table's are used; correct them if they are wrong"
+        )
+    ]
+    assert inspect(cohort, 0.05).equals(table)
+
+
+def test_files_that_agree_are_not_spoken_of():
+    told = []
+    inspect(Given([tissue()]), 0.05, say=told.append)
+    assert told == []

@@ -219,6 +219,15 @@ def test_a_tiff_that_does_not_tell(tmp_path, options, reason):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_file_that_contradicts_the_scale_that_was_given_is_told(tmp_path):
+    path, notes = tmp_path / "a.png", []
+    Image.fromarray(tissue(size=(40, 40))).save(path, dpi=(25_400 / 0.25,) * 2)
+    run([path], tmp_path / "out", mpp=0.5, note=notes.append)
+    assert notes == [f"{path} says of itself 0.25 µm per pixel; it is taken for 0.5, as --mpp says"]
+    run([path], tmp_path / "out", mpp=0.3, note=notes.append)
+    assert len(notes) == 1
+
+
 def test_several_tiffs_of_one_scale_are_one_note(tmp_path):
     size = {"resolution": (20_000, 20_000), "resolutionunit": "CENTIMETER"}
     paths = [tiff(tmp_path / f"{name}.tif", **size) for name in "abc"]

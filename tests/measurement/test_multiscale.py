@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from saliency_stats.compartments import CompartmentParameters, Segmentation, downsample
+from saliency_stats.execution.names import file_name
 from saliency_stats.measurement import multiscale as module
 from saliency_stats.measurement.multiscale import MultiscaleCompartments, downscaled
 
@@ -114,7 +115,7 @@ def test_the_widest_field_is_segmented_at_the_finest_resolution_and_kept(tmp_pat
     monkeypatch.setattr(module, "segment_batch", segment_batch)
     slides, parameters = Slides(), CompartmentParameters(cytoplasm_um=7.0)
     carried = MultiscaleCompartments(slides, tmp_path, "finder", parameters, {"g": "stains of g"})
-    rows = pd.DataFrame({"patch_id": ["p", "p"], "mpp": [2.0, 0.5], "stain_group": "g"}, index=[4, 5])
+    rows = pd.DataFrame({"patch_id": ["../../p", "../../p"], "mpp": [2.0, 0.5], "stain_group": "g"}, index=[4, 5])
     coarse, fine = carried.segmentations(rows)
     assert slides.asked == [(4, 32, 0.5)]
     assert seen == [((32, 32, 3), 0.5, parameters, "stains of g")]
@@ -127,7 +128,7 @@ def test_the_widest_field_is_segmented_at_the_finest_resolution_and_kept(tmp_pat
     for found in (coarse, fine):
         assert found.memberships.dtype == np.float32
         assert found.probabilities.tolist() == list(range(9))
-    assert [path.name for path in tmp_path.iterdir()] == ["p.npz"]
+    assert [path.name for path in tmp_path.iterdir()] == [file_name("../../p", ".npz")]
     with pytest.raises(FrozenInstanceError):
         carried.folder = tmp_path / "other"
     assert "_locks" not in repr(carried)

@@ -3,7 +3,9 @@
 import pytest
 
 from saliency_stats.cohort import PatchFolder, PhantomCohort
+from saliency_stats.errors import CohortError, StudyError
 from saliency_stats.settings.cohort import COHORT_KINDS, CohortBase, PatchesSection, PhantomSection, SlidesSection
+from saliency_stats.settings.study import load
 
 
 def test_kinds_are_called_by_their_names():
@@ -38,3 +40,34 @@ def test_a_slides_section_says_where_patches_are_taken():
 def test_what_is_no_kind_opens_nothing():
     with pytest.raises(NotImplementedError):
         CohortBase().open(0)
+
+
+@pytest.mark.parametrize("kind", ["patches", "slides"])
+def test_a_list_is_read_below_the_root_that_is_named(tmp_path, kind):
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "list.csv").write_text("path,label,mpp\nx/a.tif,benign,0.5\n")
+    for root, said in ((tmp_path / "nowhere", "cohort.root: there is no folder"), (None, "")):
+        section = COHORT_KINDS[kind](kind=kind, table=tmp_path / "lists" / "list.csv", root=root)
+        if said:
+            with pytest.raises(StudyError, match=said):
+                section.open(0)
+        else:
+            assert section.root is None
+
+
+def test_the_root_is_handed_to_both_kinds_of_lists(tmp_path):
+    (tmp_path / "lists").mkdir()
+    text = f"path,label,mpp\n{tmp_path}/a.png,benign,0.5\n"
+    (tmp_path / "lists" / "list.csv").write_text(text)
+    table = tmp_path / "lists" / "list.csv"
+    assert PatchesSection(kind="patches", table=table, root=tmp_path).open(0).table["source"].tolist() == ["a.png"]
+    slides = SlidesSection(kind="slides", table=table, root=tmp_path).open(0).slides
+    assert slides["source"].tolist() == ["a.png"]
+    for section in (PatchesSection(kind="patches", table=table), SlidesSection(kind="slides", table=table)):
+        with pytest.raises(CohortError, match="lies outside"):
+            section.open(0)
+
+
+def test_the_root_of_a_study_file_is_relative_to_it(tmp_path):
+    (tmp_path / "study.yaml").write_text("cohort: {kind: patches, table: lists/p.csv, root: data}\n")
+    assert load(tmp_path / "study.yaml").cohort.root == tmp_path / "data"

@@ -1,8 +1,17 @@
 """The patches that are shown are chosen by rule."""
 
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
 import pandas as pd
 
-from saliency_stats.study.examples import choose_examples
+from saliency_stats.cohort.patch import Patch
+from saliency_stats.execution.engine import Threads
+from saliency_stats.execution.progress import Progress
+from saliency_stats.execution.store import Store
+from saliency_stats.saliency.maps import MapPlan
+from saliency_stats.study.examples import choose_examples, write_examples
 
 
 def cohort():
@@ -60,3 +69,33 @@ def test_a_slide_shows_a_patch_with_the_contrast_before_a_more_confident_one():
     table = cohort().assign(contrasted=[False, True, True, True, True, True, True])
     found = chosen(table, 2)
     assert list(found.loc[found["label"] == "benign", "patch_id"]) == ["p2", "p3"]
+
+
+PLAN = MapPlan(methods=("gradient",), reductions=("l2",), controls=(), seed=0)
+
+
+@dataclass(frozen=True)
+class OfMaps:
+    """A measurement whose maps are of models with these names."""
+
+    models: tuple[str, ...]
+    plan: MapPlan = PLAN
+
+    def examine(self, batch):
+        memberships = np.stack([np.full((4, 4), k == 1, np.float32) for k in range(4)])
+        return SimpleNamespace(
+            own=lambda _: {model: [np.full((4, 4), batch.rows[0], np.float32)] for model in self.models},
+            patches=[Patch(np.zeros((4, 4, 3), np.uint8))],
+            segmentations=[SimpleNamespace(memberships=memberships)],
+        )
+
+
+def test_the_name_of_a_users_control_leads_no_file_out_of_the_runs_folder(tmp_path):
+    store = Store(tmp_path / "deep" / "run")
+    measurement = OfMaps(("trained", "../../../escaped", "../../../Escaped"))
+    table = write_examples(store, measurement, chosen(cohort(), 1), Progress(show=False), Threads(1))
+    assert len(set(table["file"])) == len(table) == 6
+    assert "examples/20x-benign-1-trained.npz" in set(table["file"])
+    written = {path for path in tmp_path.rglob("*") if path.is_file()}
+    assert written == {store.folder / file for file in table["file"]}
+    assert {path.parent for path in written} == {store.folder / "examples"}

@@ -3,9 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from saliency_stats import Study
 from saliency_stats.cohort.phantom.slide import PhantomSlideSpec, write_phantom_slide
+from saliency_stats.execution.names import file_name
+from saliency_stats.execution.progress import Progress
+from saliency_stats.execution.store import Store
+from saliency_stats.study.stages import Stages
 
 STUDY_YAML = """\
 name: small
@@ -71,3 +76,23 @@ def test_compartments_are_those_of_the_finest_magnification(run):
     with np.load(kept[0]) as file:
         # the field of the coarser patch at the pixel size of the finer one
         assert file["shares"].shape == (4, 64, 64)
+
+
+def test_an_id_of_a_slide_leads_no_file_out_of_the_runs_folder(study_file, tmp_path):
+    """Its pictures, its compartments and its patches' pictures bear names that are made of it."""
+    table = pd.read_csv(study_file.parent / "slides.csv").iloc[:-1]
+    first = table.loc[0, "slide_id"]
+    table.loc[0, "slide_id"] = "../../../escaped"
+    odd = tmp_path / "odd.csv"
+    table.to_csv(odd, index=False)
+    out = tmp_path / "deep" / "er" / "run"
+    study = Study.from_yaml(study_file, (f"cohort.table={odd}", f"cohort.root={study_file.parent}"))
+    stages = Stages(study.settings, Store(out), torch.device("cpu"), Progress(show=False))
+    with stages.store.opened({}, fresh=False):
+        stages.patches()
+    outside = {path for path in tmp_path.rglob("*") if path.is_file() and not path.is_relative_to(out)}
+    assert outside == {odd}
+    pictures = {path.name for path in (out / "slide_pictures").iterdir()}
+    assert file_name("../../../escaped", ".npz") in pictures
+    assert len(pictures) == len(table)
+    assert f"{first}.npz" not in pictures

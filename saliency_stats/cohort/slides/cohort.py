@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from saliency_stats.cohort.location import root_of
 from saliency_stats.cohort.patch import PATCH_COLUMNS, Patch
 from saliency_stats.cohort.slides.companions import companions
 from saliency_stats.cohort.slides.evidence import Origin, WithoutTumour
@@ -51,6 +52,8 @@ class SlideCohort:
         from the bounds' corner, or from the slide's.
     without_tumour
         What an annotation file says in which no tumour is found.
+    root
+        Folder that the paths of the list are relative to and must lie below; by default the list's own.
 
     Attributes
     ----------
@@ -69,12 +72,13 @@ class SlideCohort:
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     origin: Origin = "auto"
     without_tumour: WithoutTumour = "exclude"
+    root: Path | None = None
     kind: str = "slides"
 
     def __post_init__(self) -> None:
         names = Groups.given(self.groups)
-        listed, self.digests = read_slide_list(self.path, self.mpp_override)
-        self.files = {self.path.name: self.path, **_files(listed, self.path.parent)}
+        listed, self.digests = read_slide_list(self.path, self.mpp_override, self.root)
+        self.files = {self.path.name: self.path, **_files(listed, root_of(self.path, self.root))}
         check_overrides(self.mpp_override, [slide.slide_id for slide in listed])
         how = Looking(self.tiling, names, self.origin, self.without_tumour)
         looked = [look(one, how, np.random.default_rng(derive(self.seed, "tiling", one.slide_id))) for one in listed]

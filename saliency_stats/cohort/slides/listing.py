@@ -1,18 +1,26 @@
 """The CSV that lists whole-slide images."""
 
 import fnmatch
-import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 import pandas as pd
 
-from saliency_stats.errors import CohortError, StudyError
+from saliency_stats.cohort import fields, identity
+from saliency_stats.cohort.listing import Columns, Listing, by_line, read_listing
+from saliency_stats.cohort.location import locate, root_of
+from saliency_stats.cohort.problems import shown
 from saliency_stats.vocabulary import LABELS, SPLITS
 
-COLUMNS: Final = ("path", "slide_id", "patient_id", "annotation", "label", "mpp", "split")
+COLUMNS: Final = Columns(
+    row="slide",
+    required=("path",),
+    optional=("slide_id", "patient_id", "annotation", "label", "mpp", "split"),
+    closed=True,
+)
 
 
 @dataclass(frozen=True)
@@ -23,12 +31,10 @@ class ListedSlide:
     ----------
     path, annotation
         Files; ``annotation`` is None on a slide without tumour.
-    slide_id, patient_id, split
-        As listed; ``patient_id`` and ``split`` may be empty.
+    slide_id, patient_id, label, split
+        As listed; all but ``slide_id`` may be empty.
     mpp
         µm per pixel at level 0 that overrides the file's, if any.
-    label
-        As listed; may be empty.
     """
 
     path: Path
@@ -40,16 +46,20 @@ class ListedSlide:
     label: str = ""
 
 
-def read_slide_list(path: Path, mpp_override: Mapping[str, float]) -> tuple[list[ListedSlide], dict[str, str]]:
+def read_slide_list(
+    path: Path, mpp_override: Mapping[str, float], root: Path | None = None
+) -> tuple[list[ListedSlide], dict[str, str]]:
     """Read the list of slides.
 
     Parameters
     ----------
     path
-        CSV (UTF-8) with the column ``path`` (relative to it, or absolute) and, where known, ``slide_id`` (else the
-        file's stem), ``patient_id``, ``annotation`` (ASAP XML or GeoJSON), ``label``, ``mpp``, ``split``.
+        CSV (UTF-8) with the column ``path`` and, where known, ``slide_id`` (else the file's stem), ``patient_id``,
+        ``annotation`` (ASAP XML or GeoJSON), ``label``, ``mpp``, ``split``.
     mpp_override
         µm per pixel by slide id or pattern (``tumor_*``), for slides whose line names none; the first that fits.
+    root
+        Folder that the paths of slides and annotations are relative to and must lie below; by default the CSV's own.
 
     Returns
     -------
@@ -59,71 +69,62 @@ def read_slide_list(path: Path, mpp_override: Mapping[str, float]) -> tuple[list
     Raises
     ------
     StudyError
-        If there is no such file.
+        If there is no such file or root.
     CohortError
-        If the list is wrong: the message names the line, what was found and the remedy.
+        If the list is wrong: the message lists all that is wrong with its line, what was expected and the remedy.
     """
-    if not path.is_file():
-        raise StudyError(f"cohort.table: there is no file {path}; expected a CSV of slides with the column path")
-    data = path.read_bytes()
-    try:
-        table = pd.read_csv(path, dtype="str", keep_default_na=False, encoding="utf-8-sig", index_col=False)
-    except (ValueError, OSError) as error:
-        raise CohortError(f"{path} is not a readable CSV ({error}); expected UTF-8 with a header line") from error
-    table = table.rename(columns=str.strip).apply(lambda column: column.str.strip())
-    if "path" not in table.columns:
-        raise CohortError(f"{path}: column 'path' is missing; found {', '.join(table.columns) or 'nothing'}")
-    unknown = [name for name in table.columns if name not in COLUMNS]
-    if unknown:
-        raise CohortError(f"{path}: column {unknown[0]!r} is unknown; expected {', '.join(COLUMNS)}")
-    if table.empty:
-        raise CohortError(f"{path} lists no slide; expected one line per slide below the header")
-    table = table.reindex(columns=list(COLUMNS), fill_value="")
-    table["slide_id"] = table["slide_id"].where(
-        table["slide_id"] != "", table["path"].map(lambda name: Path(name).stem)
-    )
-    _check(path, table)
+    listing = read_listing(path, COLUMNS)
+    folder = root_of(path, root)
+    table = _checked(listing, mpp_override, folder)
     found = [
         ListedSlide(
-            path.parent / row.path,
-            path.parent / row.annotation if row.annotation else None,
-            row.slide_id,
-            row.patient_id,
-            row.split,
-            float(str(row.mpp)) if row.mpp else _override(row.slide_id, mpp_override),
-            row.label,
+            path=folder / str(row.path),
+            annotation=folder / str(row.annotation) if row.annotation else None,
+            slide_id=str(row.slide_id),
+            patient_id=str(row.patient_id),
+            split=str(row.split),
+            mpp=_override(str(row.slide_id), mpp_override) if math.isnan(mpp := float(str(row.mpp))) else mpp,
+            label=str(row.label),
         )
         for row in table.sort_values("slide_id").itertuples()
     ]
-    return found, {path.name: hashlib.sha256(data).hexdigest()}
+    return found, {path.name: listing.digest}
 
 
-def _check(path: Path, table: pd.DataFrame) -> None:
-    for line, row in enumerate(table.itertuples(), start=2):
-        where = f"{path}, line {line}"
-        if not row.path:
-            raise CohortError(f"{where}: the path is empty; expected a slide's file")
-        if row.split and row.split not in SPLITS:
-            raise CohortError(f"{where}: split is {row.split!r}; expected {', '.join(SPLITS)}, or nothing on all lines")
-        if row.label and row.label not in LABELS:
-            raise CohortError(f"{where}: label is {row.label!r}; expected {' or '.join(LABELS)}, or nothing")
-        if row.label == LABELS[1] and not row.annotation:
-            raise CohortError(
-                f"{where}: slide {row.slide_id!r} is malignant and has no annotation; without one all its tissue would "
-                f"count as benign. Name its annotation, or leave the slide out"
+def _checked(listing: Listing, mpp_override: Mapping[str, float], root: Path) -> pd.DataFrame:
+    """Bring a listing into one form; raises ``CohortError`` with all that is wrong."""
+    paths = locate(listing, "path", root, what="a slide's file")
+    annotations = locate(listing, "annotation", root, what="an annotation's file", may_be_empty=True)
+    names, patients = fields.ids(listing, "slide_id"), fields.ids(listing, "patient_id")
+    stems = listing.table["path"].map(lambda written: PurePosixPath(written.replace("\\", "/")).stem)
+    names = names.where(names != "", fields.one_form(stems))
+    fields.check_words(listing, "label", LABELS, may_be_empty=True)
+    fields.check_words(listing, "split", SPLITS, may_be_empty=True)
+    fields.check_all_or_none(listing, "split")
+    table = listing.table.assign(path=paths, annotation=annotations, slide_id=names, patient_id=patients)
+    table["mpp"] = fields.pixel_sizes(listing, names, None, needed=False)
+    for line in table.index[(table["label"] == LABELS[1]) & (table["annotation"] == "")]:
+        listing.problems.add(
+            f"slide {shown(names[line])} is malignant and has no annotation; without one all its tissue would count "
+            f"as benign. Name its annotation, or leave the slide out",
+            [int(line)],
+        )
+    identity.check_one_file(listing, by_line(paths), by_line(names), root)
+    # of a file that is listed twice that was said
+    apart = table[(names != "") & ((paths == "") | ~paths.duplicated())]
+    fields.check_once(
+        listing, apart, ["slide_id"], "every slide counts once. Give other slides a slide_id of their own"
+    )
+    for pattern in mpp_override:
+        if not any(fnmatch.fnmatchcase(name, pattern) for name in names):
+            listing.problems.add(
+                f"cohort.mpp_override: no slide fits {shown(pattern)}; expected a slide_id or a pattern"
             )
-        try:
-            ok = not row.mpp or float(str(row.mpp)) > 0
-        except ValueError:
-            ok = False
-        if not ok:
-            raise CohortError(f"{where}: mpp is {row.mpp!r}; expected µm per pixel at full resolution, such as 0.25")
-    twice = table["slide_id"][table["slide_id"].duplicated()]
-    if len(twice):
-        raise CohortError(f"{path}: slide {twice.iloc[0]!r} is listed twice; every slide counts once")
-    unsplit = table["split"] == ""
-    if unsplit.any() and not unsplit.all():
-        raise CohortError(f"{path}: {int(unsplit.sum())} slides have no split, others have; give all one, or none")
+    # copies are looked for last: where something is wrong already, nobody waits for it
+    listing.problems.stop()
+    identity.check_one_content(listing, by_line(paths), by_line(names), root)
+    listing.problems.stop()
+    return table
 
 
 def _override(slide_id: str, patterns: Mapping[str, float]) -> float | None:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from saliency_stats.execution.names import file_name
 from saliency_stats.report.figures.marks import Look, handle
 from saliency_stats.report.figures.style import WIDTH_IN, empty_figure, line_handle, new_figure, with_legend
 from saliency_stats.report.run import Run
@@ -37,7 +38,9 @@ def draw_slides(run: Run) -> Figure:
     columns = min(_COLUMNS, len(slides))
     rows = -(-len(slides) // columns)
     names = ("image", "tissue", "tumour", "mpp")
-    pictures = {name: run.arrays(f"{_FOLDER}/{name}.npz", "picture of a slide", names) for name in slides}
+    pictures = {
+        name: run.arrays(f"{_FOLDER}/{file_name(name, '.npz')}", "picture of a slide", names) for name in slides
+    }
     cell = WIDTH_IN / columns
     ratio = max(arrays["image"].shape[0] / arrays["image"].shape[1] for arrays in pictures.values())
     figure = new_figure(rows * (min(cell * ratio, 2.2) + 0.25) + 0.35)
@@ -74,7 +77,7 @@ def caption_slides(run: Run) -> str:
 
 def _shown(run: Run) -> list[str]:
     taken = sorted(run.patches["slide_id"].unique())
-    return [slide_id for slide_id in taken if (run.folder / _FOLDER / f"{slide_id}.npz").is_file()][:MOST]
+    return [slide_id for slide_id in taken if (run.folder / _FOLDER / file_name(slide_id, ".npz")).is_file()][:MOST]
 
 
 def _draw_slide(axes: Axes, arrays: dict[str, NDArray[Any]], places: pd.DataFrame) -> None:

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import pickle
-import shutil
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
@@ -28,7 +27,8 @@ def folder(tmp_path_factory):
         spec = PhantomSlideSpec(f"slide-{seed}", width_px=1024, height_px=1024, seed=seed, tumour=tumour)
         write_phantom_slide(path, spec)
     (path / "broken.tif").write_bytes((path / "slide-1.tif").read_bytes()[:3000])
-    shutil.copy(path / "slide-2.tif", path / "far.tif")
+    # a file of its own: copies are refused
+    (path / "far.tif").write_bytes((path / "slide-2.tif").read_bytes() + b"far")
     white = np.full((1024, 1024, 3), 244, np.uint8)
     write_pyramid(path / "empty.tif", lambda *_: white[:512, :512], (1024, 1024), 0.25)
     tifffile.imwrite(path / "unscaled.tif", white, tile=(256, 256), photometric="rgb", metadata=None)
@@ -93,7 +93,7 @@ def test_the_table_depends_on_the_seed_and_the_slides_names_alone(folder):
         ("broken.tif,bad,,", "cannot be"),
         ("absent.tif,bad,,", "bad"),
         ("far.tif,bad,,far.xml", "outside"),
-        ("slide-2.tif,bad,,absent.xml", "absent.xml"),
+        ("far.tif,bad,,absent.xml", "absent.xml"),
         ("empty.tif,bad,,", "no place with 50% tissue"),
         ("unscaled.tif,bad,,", "cohort.mpp_override"),
     ],

@@ -9,6 +9,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from saliency_stats.errors import StorageError
+from saliency_stats.execution.names import file_name
 from saliency_stats.report.figures.slides import (
     MOST,
     TISSUE_COLOUR,
@@ -30,7 +31,7 @@ def _picture(folder: Path, slide_id: str, shade: int, height: int = 20) -> None:
     tumour = np.zeros((height, 30), bool)
     tumour[8:12, 10:20] = shade % 2 == 1
     folder.mkdir(exist_ok=True)
-    np.savez(folder / f"{slide_id}.npz", image=image, tissue=tissue, tumour=tumour, mpp=np.array(MPP))
+    np.savez(folder / file_name(slide_id, ".npz"), image=image, tissue=tissue, tumour=tumour, mpp=np.array(MPP))
 
 
 @pytest.fixture

@@ -1,0 +1,170 @@
+"""The rules for the fields of a listing: ids, words, µm per pixel. What breaks one is added to its problems."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import Final
+
+import pandas as pd
+
+from saliency_stats.cohort.listing import Listing
+from saliency_stats.cohort.problems import shown
+
+#: Pixel sizes outside this range are a slip of unit (nm, mm), not a microscope.
+PLAUSIBLE_MPP: Final = (0.05, 20.0)
+#: How tables say that something is unknown, as the letters and digits that are left of it. A text without any (``-``,
+#: ``?``, ``.``) says so too. Taken for ids, they would make one slide or patient of all that are unknown.
+_UNKNOWN: Final = frozenset(
+    {
+        *("na", "nan", "nat", "none", "null", "nil", "nodata", "missing", "empty", "blank", "undefined", "undef"),
+        *("unknown", "unk", "unkn", "notknown", "notavailable", "notapplicable", "notgiven", "unspecified", "tbd"),
+        # what spreadsheets write of a formula that fails
+        *("ref", "value", "div0", "nullref"),
+        # what is left of a name after it was taken away
+        *("anonymous", "anonymized", "anonymised", "anon", "deidentified", "redacted", "removed"),
+    }
+)
+_SPREADSHEET: Final = frozenset({"ref", "value", "div0"})
+#: File names end here, and names of files are made of ids.
+_LONGEST_ID: Final = 200
+_DECIMAL: Final = re.compile(r"\+?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+
+
+def is_unknown(text: str) -> bool:
+    """Tell whether a text is a word for "unknown" rather than a name; an empty text is neither."""
+    letters = "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))
+    if letters in _SPREADSHEET:  # of these the sign tells: #REF! is an error, ref a name
+        return text.startswith("#")
+    return text != "" and (letters == "" or letters in _UNKNOWN)
+
+
+def ids(listing: Listing, column: str) -> "pd.Series[str]":
+    """Give the ids of a column as typed, each in one Unicode form (NFC), so that one id does not become two.
+
+    Words for "unknown", ids with characters that cannot be seen, and very long ones are problems.
+    """
+    found = one_form(listing.table[column])
+    rows, what = listing.columns.rows, column.partition("_")[0]
+    for text, lines in _by_text(found):
+        if is_unknown(text):
+            listing.problems.add(
+                f"{column} is {shown(text)}; leave it empty where it is unknown: as an id it would make one {what} of "
+                f"all {rows} that have none",
+                lines,
+            )
+        elif not text.isprintable() or "\ufffd" in text:
+            wrong = next(letter for letter in text if not letter.isprintable() or letter == "\ufffd")
+            listing.problems.add(
+                f"{column} {text[:_LONGEST_ID]!a} holds {_named(wrong)}, which cannot be seen or was lost; "
+                f"write the id without it",
+                lines,
+            )
+        elif len(text) > _LONGEST_ID:
+            listing.problems.add(f"{column} is {shown(text)}; expected at most {_LONGEST_ID} characters", lines)
+    return found
+
+
+def one_form(texts: "pd.Series[str]") -> "pd.Series[str]":
+    """Write texts in one Unicode form (NFC)."""
+    return texts.map(lambda text: unicodedata.normalize("NFC", text))
+
+
+def check_words(listing: Listing, column: str, allowed: tuple[str, ...], *, may_be_empty: bool) -> None:
+    """Refuse words of a column that are not allowed, each with the nearest that is."""
+    otherwise = ", or nothing" if may_be_empty else ""
+    for text, lines in _by_text(listing.table[column]):
+        if text in allowed or (text == "" and may_be_empty):
+            continue
+        near = get_close_matches(text.casefold(), allowed, n=1)
+        hint = f". Did you mean {near[0]!r}?" if near else ""
+        listing.problems.add(f"{column} is {shown(text)}; expected {' or '.join(allowed)}{otherwise}{hint}", lines)
+
+
+def check_all_or_none(listing: Listing, column: str) -> None:
+    """Refuse a column that is filled for some rows only."""
+    filled = listing.table[column] != ""
+    if filled.any() and not filled.all():
+        listing.problems.add(
+            f"no {column}, while other {listing.columns.rows} have one; give all of them one, or none",
+            _lines(filled[~filled]),
+        )
+
+
+def pixel_sizes(
+    listing: Listing, names: "pd.Series[str]", default: float | None, *, needed: bool
+) -> "pd.Series[float]":
+    """Read the column ``mpp``: µm per pixel, ``default`` where it is empty, else NaN.
+
+    Parameters
+    ----------
+    names
+        What the rows are called in a message.
+    needed
+        Whether a row without any is a problem.
+    """
+    text, row = listing.table["mpp"], listing.columns.row
+    low, high = PLAUSIBLE_MPP
+    expected = f"expected µm per pixel between {low:g} and {high:g} (0.25 at 40×, 0.5 at 20×, 1 at 10×)"
+    sizes = text.map(lambda field: float(field) if _DECIMAL.fullmatch(field) else float("nan"))
+    sizes = sizes.where(sizes.between(low, high))
+    for field, lines in _by_text(text[sizes.isna() & (text != "")]):
+        listing.problems.add(f"mpp is {shown(field)} ({row} {shown(names[lines[0]])}); {expected}{_hint(field)}", lines)
+    empty = text == ""
+    if default is not None:
+        sizes = sizes.where(~empty, default)
+        if not low <= default <= high:
+            listing.problems.add(f"cohort.mpp is {default:g}; {expected}")
+    elif needed and empty.any():
+        lines = _lines(text[empty])
+        listing.problems.add(
+            f"mpp is missing ({row} {shown(names[lines[0]])}); {expected}. Fill in the column mpp, or set cohort.mpp "
+            f"in the study file for all {listing.columns.rows} without one",
+            lines,
+        )
+    return sizes
+
+
+def check_once(listing: Listing, table: pd.DataFrame, key: list[str], remedy: str) -> None:
+    """Refuse rows that share a key of columns, of which the first is an id."""
+    for values, part in table[table.duplicated(key, keep=False)].groupby(key, sort=False):
+        times = "twice" if len(part) == 2 else f"{len(part)} times"  # noqa: PLR2004
+        name = f"{listing.columns.row} {shown(str(values[0]))}"
+        listing.problems.add(f"{name} is listed {times}; {remedy}", _lines(part))
+
+
+def check_one_patient(listing: Listing, slides: "pd.Series[str]", patients: "pd.Series[str]") -> None:
+    """Refuse slides that are of two patients."""
+    named = pd.DataFrame({"slide": slides, "patient": patients})[(slides != "") & (patients != "")]
+    for slide, part in named.groupby("slide", sort=False):
+        of = part["patient"].drop_duplicates()
+        if len(of) > 1:
+            first, other = of.iloc[0], of.iloc[1]
+            listing.problems.add(
+                f"slide {shown(str(slide))} is of patient {shown(other)}, but of patient {shown(first)} on line "
+                f"{of.index[0]}; no two patients share a slide id",
+                _lines(of.iloc[1:]),
+            )
+
+
+def _by_text(column: "pd.Series[str]") -> Iterator[tuple[str, list[int]]]:
+    """Give every text of a column with its lines, in the order of the table."""
+    for text, part in column.groupby(column, sort=False):
+        yield str(text), _lines(part)
+
+
+def _lines(rows: "pd.Series[str] | pd.Series[bool] | pd.DataFrame") -> list[int]:
+    return [int(str(line)) for line in rows.index]
+
+
+def _named(letter: str) -> str:
+    return f"U+{ord(letter):04X} ({unicodedata.name(letter, 'a control character').lower()})"
+
+
+def _hint(field: str) -> str:
+    if _DECIMAL.fullmatch(field.replace(",", ".")) and "," in field:
+        return ". Write decimals with a point"
+    number = re.match(_DECIMAL, field)
+    if number is not None and number.end() < len(field):
+        return ". Write the number alone, without its unit"
+    return ". Leave it empty where it is unknown" if is_unknown(field) else ""

@@ -1,0 +1,51 @@
+"""All that is wrong with a table is told at once."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from saliency_stats.errors import CohortError
+
+#: How many of a table's problems, and of the lines of one of them, a message lists.
+LISTED: Final = 10
+_LISTED_LINES: Final = 3
+#: Longest text that a message quotes.
+_QUOTED: Final = 60
+
+
+class Problems:
+    """All that is wrong with a table: first what is wrong with all of it, then by line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._found: list[tuple[list[int], str]] = []
+
+    def add(self, text: str, lines: Iterable[int] = ()) -> None:
+        """Add a problem of the table, or of some of its lines."""
+        self._found.append((list(lines), text))
+
+    def stop(self) -> None:
+        """Raise ``CohortError`` with all problems, if there are any: the first ten in full, the others counted."""
+        if not self._found:
+            return
+        ordered = sorted(self._found, key=lambda problem: problem[0][:1])
+        told = [(_line_names(lines), text) for lines, text in ordered]
+        if len(told) == 1:
+            where, text = told[0]
+            raise CohortError(f"{self.path}, {where}: {text}" if where else f"{self.path}: {text}")
+        listed = [f"{where}: {text}" if where else text for where, text in told[:LISTED]]
+        more = [f"and {len(told) - LISTED} more"] if len(told) > LISTED else []
+        raise CohortError("\n  ".join([f"{self.path}: {len(told)} things are wrong", *listed, *more]))
+
+
+def shown(text: str) -> str:
+    """Quote a text, shortened where it is long."""
+    return repr(text) if len(text) <= _QUOTED else f"{text[:_QUOTED]!r}… ({len(text):,} characters)"
+
+
+def _line_names(lines: list[int]) -> str:
+    if len(lines) <= 1:
+        return "".join(f"line {line}" for line in lines)
+    others = ", ".join(str(line) for line in lines[1:_LISTED_LINES])
+    more = f" and {len(lines) - _LISTED_LINES} more" if len(lines) > _LISTED_LINES else ""
+    return f"line {lines[0]} (and {others}{more})"
