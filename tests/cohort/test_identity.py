@@ -64,7 +64,7 @@ def test_a_file_by_a_link(root, link):
 
 
 def test_where_a_system_numbers_no_files_paths_tell_them_apart(root, monkeypatch):
-    state = os.stat(root / "a")
+    state = (root / "a").stat()
     monkeypatch.setattr(Path, "stat", lambda *_, **__: os.stat_result((state.st_mode, 0, *state[2:])))
     assert told(check_one_file, root, ["a", "b"]) == ""
     assert "listed twice" in told(check_one_file, root, ["a", "a"])
