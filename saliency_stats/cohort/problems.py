@@ -18,18 +18,18 @@ class Problems:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._found: list[tuple[list[int], str]] = []
+        self._found: dict[str, list[int]] = {}
 
     def add(self, text: str, lines: Iterable[int] = ()) -> None:
-        """Add a problem of the table, or of some of its lines."""
-        self._found.append((list(lines), text))
+        """Add a problem of the table, or of some of its lines; what is said of several lines is one problem."""
+        self._found.setdefault(text, []).extend(lines)
 
     def stop(self) -> None:
         """Raise ``CohortError`` with all problems, if there are any: the first ten in full, the others counted."""
         if not self._found:
             return
-        ordered = sorted(self._found, key=lambda problem: problem[0][:1])
-        told = [(_line_names(lines), text) for lines, text in ordered]
+        ordered = sorted(self._found.items(), key=lambda problem: problem[1][:1])
+        told = [(_line_names(lines), text) for text, lines in ordered]
         if len(told) == 1:
             where, text = told[0]
             raise CohortError(f"{self.path}, {where}: {text}" if where else f"{self.path}: {text}")

@@ -100,10 +100,8 @@ def test_a_zero_byte_far_below_is_found_too(tmp_path):
 
 
 def test_a_zero_byte_near_the_top_names_its_line(tmp_path):
-    assert refused(tmp_path, b"path\na\0.png\n") == (
-        f"{tmp_path / 't.csv'} is not UTF-8 text (a zero byte in line 2): UTF-16, or no table at all; save it "
-        "as CSV UTF-8"
-    )
+    said = "(a zero byte in line 2): UTF-16, or no table at all; save it as CSV UTF-8"
+    assert refused(tmp_path, b"path\na\0.png\n") == f"{tmp_path / 't.csv'} is not UTF-8 text {said}"
 
 
 def test_of_a_big_file_that_is_no_text_only_the_beginning_is_read(tmp_path):

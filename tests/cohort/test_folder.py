@@ -47,6 +47,7 @@ def test_the_table_has_the_columns_of_every_cohort_and_keeps_ids_as_text(tmp_pat
         "path,label,split,slide_id,patient_id,mpp\na/007.png,benign,train,007,0012,0.25\nb.png,malignant,test,,,0.5\n",
     ).table
     assert tuple(table.columns) == PATCH_COLUMNS
+    assert PatchFolder.kind == "patches"
     assert list(table.index) == [0, 1]
     assert table["slide_id"].tolist() == ["007", ""]
     assert table["patient_id"].tolist() == ["0012", ""]

@@ -63,6 +63,13 @@ def test_a_file_by_a_link(root, link):
     assert told(check_one_content, root, ["a", link]) == ""  # said already
 
 
+def test_where_a_system_numbers_no_files_paths_tell_them_apart(root, monkeypatch):
+    state = (root / "a").stat()
+    monkeypatch.setattr(Path, "stat", lambda *_, **__: os.stat_result((state.st_mode, 0, *state[2:])))
+    assert told(check_one_file, root, ["a", "b"]) == ""
+    assert "listed twice" in told(check_one_file, root, ["a", "a"])
+
+
 def test_a_path_that_is_none_is_the_same_as_nothing(root):
     assert told(check_one_file, root, ["a\0", "b"]) == ""
     assert told(check_one_content, root, ["a\0", "b\0"]) == ""

@@ -362,6 +362,15 @@ def test_imagej_states_it_in_a_text(tmp_path, unit):
     assert read_image(tmp_path / "z.tif")[1] is None
 
 
+def test_a_text_of_imagej_without_a_resolution_states_nothing(tmp_path):
+    assert read_image(saved(tmp_path, name="x.tif", tiffinfo={270: "ImageJ=1.53\nunit=um\n"}))[1] is None
+
+
+def test_another_mode_is_named_in_full(tmp_path):
+    with pytest.raises(PatchError, match=r"^an image of mode CMYK; expected 8-bit RGB$"):
+        read_rgb(saved(tmp_path, "CMYK", "x.jpg"))
+
+
 @pytest.mark.parametrize("dpi", [72, 96, 300, 600, 1200])
 def test_what_is_said_of_a_screen_or_a_printer_says_nothing(tmp_path, dpi):
     assert read_image(saved(tmp_path, name="x.tif", dpi=(dpi, dpi)))[1] is None

@@ -46,6 +46,10 @@ def test_several_problems_are_listed_by_line():
     assert found == "folder/patches.csv: 4 things are wrong\n  a\n  line 2: b\n  line 2: c\n  line 9 (and 1): d"
 
 
+def test_what_is_said_of_several_lines_is_one_problem():
+    assert told(("same", [4]), ("same", [2, 7])) == "folder/patches.csv, line 4 (and 2, 7): same"
+
+
 def test_the_first_ten_are_listed_and_the_others_counted():
     ten = told(*((f"p{n}", [n]) for n in range(LISTED)))
     assert ten.splitlines() == ["folder/patches.csv: 10 things are wrong", *(f"  line {n}: p{n}" for n in range(10))]
