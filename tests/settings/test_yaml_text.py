@@ -257,6 +257,12 @@ def test_a_section_is_no_value():
     assert "signal is set to a value and a section at once" in message
 
 
+def test_an_assignment_has_at_most_ten_steps():
+    content = {}
+    assert yaml_text.assign(content, f"{'.'.join('abcdefghij')}=1") == (list("abcdefghij"), 1)
+    assert content["a"]["b"]["c"]["d"]["e"]["f"]["g"]["h"]["i"] == {"j": 1}
+
+
 def test_an_assignment_makes_the_sections_that_it_needs():
     content = {"cohort": {"slides": 3}}
     for assignment in ("cohort.signal=none", " a.b.c = [1, two]", "seed=", "name=x=y"):
