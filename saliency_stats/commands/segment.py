@@ -159,8 +159,8 @@ def parameters_of(**chosen: Any) -> CompartmentParameters:
         raise StudyError(f"{error} Give another value to --{', --'.join(chosen).replace('_', '-')}") from error
     if not there_is(parameters.nuclei):
         raise StudyError(
-            f"--nuclei is {shown(parameters.nuclei)}, no folder; expected {', '.join(NUCLEUS_FINDERS)}, or the "
-            "folder of a StarDist model"
+            f"--nuclei is {shown(parameters.nuclei)}, which is no folder; expected {', '.join(NUCLEUS_FINDERS)}, or "
+            "the folder of a StarDist model"
         )
     return parameters
 

@@ -48,7 +48,7 @@ def known_part(content: dict[str, Any], model: type[BaseModel]) -> tuple[dict[st
 
 def value_faults(error: ValidationError, unknown: list[Fault]) -> list[Fault]:
     """Say what pydantic found, but for what follows from an unknown key beside it."""
-    faults = []
+    faults: list[Fault] = []
     for one in error.errors(include_url=False):
         # below "cohort" pydantic names the kind before the key
         steps = tuple(
