@@ -122,6 +122,16 @@ def test_the_largest_number_of_values(n):
             yaml_text.assign(content, f"k={{{text.replace(chr(10), ', ')}, c: 1}}")
 
 
+def test_the_last_value_that_is_allowed(monkeypatch):
+    monkeypatch.setattr(yaml_text, "MAX_VALUES", 10)
+    content = {}
+    yaml_text.assign(content, "a=[1, 2, 3, 4, 5, 6, 7, 8, 9]")
+    yaml_text.assign(content, "a=[&x [1, 2], *x, *x]")
+    for text in ("[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]", "[&x [1, 2], *x, *x, 1]"):
+        with pytest.raises(StudyError, match="more than 10 values"):
+            yaml_text.assign(content, f"a={text}")
+
+
 def test_the_deepest_level(tmp_path):
     deep = "[" * 19 + "]" * 19
     assert yaml_text.read(study_file(tmp_path, f"a: {deep[1:-1]}"))["a"] == yaml.safe_load(deep[1:-1])
