@@ -31,13 +31,14 @@ def refuse_others(path: Path) -> None:
         Saying what it is instead, as far as its first bytes or its table of contents show.
     """
     try:
-        is_file, is_folder = path.is_file(), path.is_dir()
+        is_file, is_folder, is_there = path.is_file(), path.is_dir(), path.exists()
         size = path.stat().st_size if is_file else 0
     except (OSError, ValueError) as error:
         reason = shortened(str(getattr(error, "strerror", None) or error))
         raise ClassifierError(f"classifier.weights: {shown(str(path))} cannot be a path ({reason})") from error
     if not is_file:
-        found = f"{path} is a folder" if is_folder else f"there is no file {path}"
+        what = "a folder" if is_folder else "a pipe or a device"
+        found = f"{path} is {what}" if is_there else f"there is no file {path}"
         raise ClassifierError(
             f"classifier.weights: {found}; expected 'imagenet', 'none' or a .safetensors, .pt or .pth file"
         )

@@ -30,8 +30,9 @@ from saliency_stats.compartments import (
     to_codes,
     view_of,
 )
+from saliency_stats.compartments.finders import there_is
 from saliency_stats.compartments.table import NUCLEUS_COLUMNS
-from saliency_stats.errors import CompartmentError, PatchError, StorageError, StudyError
+from saliency_stats.errors import CompartmentError, PatchError, StorageError, StudyError, shown
 from saliency_stats.execution.device import choose
 from saliency_stats.execution.files import atomic, write_table, write_text
 from saliency_stats.execution.progress import Progress
@@ -155,10 +156,10 @@ def parameters_of(**chosen: Any) -> CompartmentParameters:
         parameters = CompartmentParameters(**chosen)
     except CompartmentError as error:
         raise StudyError(f"{error} Give another value to --{', --'.join(chosen).replace('_', '-')}") from error
-    if parameters.nuclei not in NUCLEUS_FINDERS and not Path(parameters.nuclei).exists():
+    if not there_is(parameters.nuclei):
         raise StudyError(
-            f"--nuclei is {parameters.nuclei!r}, which is no folder; expected {', '.join(NUCLEUS_FINDERS)}, or the "
-            "folder of a StarDist model"
+            f"--nuclei is {shown(parameters.nuclei)}, which is no folder; expected {', '.join(NUCLEUS_FINDERS)}, or "
+            "the folder of a StarDist model"
         )
     return parameters
 

@@ -74,6 +74,11 @@ def nucleus_finder(nuclei: str, device: str = "cpu", *, probability_offset: floa
     return StarDistNuclei(model, probability_offset)
 
 
+def there_is(nuclei: str) -> bool:
+    """Tell whether a name is one of the finders', or a file or folder that may hold a model."""
+    return nuclei in NUCLEUS_FINDERS or _is(Path.is_file, nuclei) or _is(Path.is_dir, nuclei)
+
+
 def _is(kind: Callable[[Path], bool], name: str) -> bool:
     try:
         return kind(Path(name))

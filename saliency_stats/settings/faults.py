@@ -14,6 +14,8 @@ from saliency_stats.settings.typed import as_typed
 
 #: Where the content below a key comes from: ``--set`` assignments by the steps of the key that they set.
 Assigned = Mapping[tuple[str, ...], str]
+#: More faults than a message shows.
+_HINTS: Final = 20
 #: What else helps, by pydantic's kind of error.
 _REMEDIES: Final = {
     "list_type": ". A list is written [a, b]",
@@ -46,7 +48,7 @@ def known_part(content: dict[str, Any], model: type[BaseModel]) -> tuple[dict[st
 
 def value_faults(error: ValidationError, unknown: list[Fault]) -> list[Fault]:
     """Say what pydantic found, but for what follows from an unknown key beside it."""
-    faults = []
+    faults: list[Fault] = []
     for one in error.errors(include_url=False):
         # below "cohort" pydantic names the kind before the key
         steps = tuple(
@@ -55,7 +57,8 @@ def value_faults(error: ValidationError, unknown: list[Fault]) -> list[Fault]:
             if (at, step) not in {(1, kind) for kind in COHORT_KINDS} and step != "[key]"
         )
         if not any(_follows(steps, one["type"], cause) for cause in unknown):
-            faults.append(Fault(steps, f"{_dotted(steps) or 'the study'}: {_words(one)}"))
+            words = _words(one) if len(faults) < _HINTS else one["msg"]
+            faults.append(Fault(steps, f"{_dotted(steps) or 'the study'}: {words}"))
     return faults
 
 
@@ -100,7 +103,8 @@ def _known(
     fields, prefix, kept = model.model_fields, _dotted(steps, ends="."), {}
     for key, value in content.items():
         if key not in fields:
-            hint = _hint(str(key), model, whole, prefix)
+            # what is not shown needs no hint, which takes a while to find
+            hint = _hint(str(key), model, whole, prefix) if len(faults) < _HINTS else ""
             faults.append(Fault((*steps, str(key)), f"unknown key {prefix}{_dotted((str(key),))}. {hint}"))
             continue
         sections = _sections(fields[key].annotation)

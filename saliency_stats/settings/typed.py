@@ -40,7 +40,7 @@ def as_typed(value: Any, annotation: Any) -> Any:
         return _each(value, parts[1])
     if origin in (UnionType, Union):
         kinds = [kind for kind in parts if kind is not NoneType]
-        return as_typed(value, kinds[0]) if len(kinds) == 1 and value is not None else value
+        return as_typed(value, kinds[0]) if len(kinds) == 1 else value
     if annotation is bool:
         return _switch(value)
     if annotation in _NUMBERS and isinstance(value, (bool, str)):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
+from saliency_stats.compartments.finders import there_is
 from saliency_stats.compartments.variants import VARIANTS
 from saliency_stats.errors import StudyError, listed, shortened, shown
 from saliency_stats.saliency import CONTROLS, METHODS, REDUCTIONS
@@ -78,10 +79,7 @@ def _not_loaded(
 
 def _no_model(nuclei: str) -> list[str]:
     finders = ("truth", *NUCLEUS_FINDERS)
-    try:
-        if nuclei in finders or Path(nuclei).exists():
-            return []
-    except (OSError, ValueError):
-        pass  # no file can be called this
+    if nuclei in finders or there_is(nuclei):
+        return []
     hint = nearest(Path(nuclei).name, finders, f"Expected one of {', '.join(finders)}, or the path of a model.")
     return [f"compartments.nuclei: there is no StarDist model {shortened(nuclei)}. {hint}"]

@@ -1,5 +1,6 @@
 """What is called weights and is something else is named before any of it is loaded."""
 
+import os
 import struct
 import tarfile
 import zipfile
@@ -35,6 +36,8 @@ def test_files_of_weights_pass(tmp_path, zipped):
 def test_a_path_that_is_no_file(tmp_path):
     assert f"there is no file {tmp_path / 'w.pt'}; expected 'imagenet', 'none' or a" in refused(tmp_path / "w.pt")
     assert f"{tmp_path} is a folder" in refused(tmp_path)
+    os.mkfifo(tmp_path / "pipe.pt")
+    assert "pipe.pt is a pipe or a device" in refused(tmp_path / "pipe.pt")
     assert "cannot be a path (File name too long)" in refused(tmp_path / ("x" * 5_000 + ".pt"))
     (tmp_path / "w.onnx").write_bytes(b"x")
     assert "w.onnx has the ending '.onnx'; expected .safetensors, .pt or .pth" in refused(tmp_path / "w.onnx")

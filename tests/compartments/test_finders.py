@@ -1,5 +1,6 @@
 """What finds nuclei: chosen by name or path, made once, and able to travel to another process."""
 
+import os
 import pickle
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from saliency_stats.cohort import Phantom
 from saliency_stats.compartments import CompartmentParameters, estimate_stains, nucleus_finder, view_of
-from saliency_stats.compartments.finders import BUILTIN
+from saliency_stats.compartments.finders import BUILTIN, there_is
 from saliency_stats.compartments.stardist.config import StarDistConfig
 from saliency_stats.compartments.stardist.files import StarDistModel, write_safetensors
 from saliency_stats.compartments.stardist.network import StarDistNetwork
@@ -74,6 +75,14 @@ def test_what_no_file_can_be_called_is_refused_shortly(name):
     with pytest.raises(CompartmentError, match="neither a path nor one of") as caught:
         nucleus_finder(name)
     assert len(str(caught.value)) < 1_000
+
+
+def test_what_may_hold_a_model(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert all(map(there_is, ["builtin", "classical", str(tmp_path), str(BUILTIN)]))
+    assert not any(map(there_is, ["truth", str(tmp_path / "absent"), str(tmp_path / "pipe"), "x" * 5_000, "a\0b"]))
+    with pytest.raises(CompartmentError, match="neither a path nor one of"):
+        nucleus_finder(str(tmp_path / "pipe"))
 
 
 def test_images_have_one_channel_or_three(tmp_path):

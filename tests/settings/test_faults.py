@@ -165,6 +165,11 @@ def test_an_assignment_is_blamed_for_a_section_that_it_makes_wrong(tmp_path):
     assert found == "--set 'cohort.fractions.train=0.9': cohort.fractions: the fractions add up to 1.4; expected 1"
 
 
+def test_of_two_that_make_it_wrong_together_the_last_is_blamed(tmp_path):
+    (found,) = refused(tmp_path, "", "cohort.fractions.train=0.9", "cohort.fractions.test=0.3")
+    assert found.startswith("--set 'cohort.fractions.test=0.3': cohort.fractions: the fractions add up to 1.3")
+
+
 def test_an_assignment_of_a_whole_section_is_blamed_for_its_keys_alone(tmp_path):
     found = refused(tmp_path, "cohort: {slides: 1}", "cohort={size_px: 1}")
     assert found[1].startswith("FILE: cohort.slides: ")

@@ -122,6 +122,16 @@ def test_the_largest_number_of_values(n):
             yaml_text.assign(content, f"k={{{text.replace(chr(10), ', ')}, c: 1}}")
 
 
+def test_the_last_value_that_is_allowed(monkeypatch):
+    monkeypatch.setattr(yaml_text, "MAX_VALUES", 10)
+    content = {}
+    yaml_text.assign(content, "a=[1, 2, 3, 4, 5, 6, 7, 8, 9]")
+    yaml_text.assign(content, "a=[&x [1, 2], *x, *x]")
+    for text in ("[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]", "[&x [1, 2], *x, *x, 1]"):
+        with pytest.raises(StudyError, match="more than 10 values"):
+            yaml_text.assign(content, f"a={text}")
+
+
 def test_the_deepest_level(tmp_path):
     deep = "[" * 19 + "]" * 19
     assert yaml_text.read(study_file(tmp_path, f"a: {deep[1:-1]}"))["a"] == yaml.safe_load(deep[1:-1])
@@ -255,6 +265,12 @@ def test_an_assignment_is_yaml():
 def test_a_section_is_no_value():
     message = refused(None, "cohort.signal=none", "cohort.signal.strength=1")
     assert "signal is set to a value and a section at once" in message
+
+
+def test_an_assignment_has_at_most_ten_steps():
+    content = {}
+    assert yaml_text.assign(content, f"{'.'.join('abcdefghij')}=1") == (list("abcdefghij"), 1)
+    assert content["a"]["b"]["c"]["d"]["e"]["f"]["g"]["h"]["i"] == {"j": 1}
 
 
 def test_an_assignment_makes_the_sections_that_it_needs():

@@ -107,6 +107,12 @@ def test_a_block_larger_than_its_numbers_is_not_read(folder, weights):
     assert "is stored in blocks of (1, 1, 1, 10000001) numbers" in refused(folder, weights)
 
 
+def test_a_block_of_the_allowed_size_is_read(folder, weights):
+    replaced(weights, chunks=(1, 1, 1, 10_000_000), maxshape=(None,) * 4)
+    weights.flush()
+    assert read_folder(folder).network.prob.weight.eq(0).all()
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
 def test_weights_are_finite(folder, weights, value):
     replaced(weights, dtype="f8", data=np.full((1, 1, 16, 1), value))
