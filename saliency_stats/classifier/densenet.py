@@ -1,5 +1,6 @@
 """DenseNet classifiers of RGB patches: built by torchvision, fed raw pixels, with ImageNet's weights or a file's."""
 
+import json
 import pickle
 import re
 from collections import OrderedDict
@@ -168,8 +169,20 @@ def save_weights(model: PatchClassifier, path: Path) -> None:
         If the file cannot be written.
     """
     state = {key: value.detach().cpu().contiguous() for key, value in model.backbone.state_dict().items()}
-    # written by Python, whose errors say why: the library's own say of a full disk nothing that could be told
-    path.write_bytes(save(state, metadata={"architecture": model.architecture, "labels": ",".join(LABELS)}))
+    content = save(state, metadata={"architecture": model.architecture, "labels": ",".join(LABELS)})
+    # written by Python, whose errors tell a full disk from others
+    path.write_bytes(_ordered(content))
+
+
+def _ordered(content: bytes) -> bytes:
+    """Put the notes of a safetensors file in order: the library writes them in another one each time."""
+    start = 8
+    end = start + int.from_bytes(content[:start], "little")
+    header = json.loads(content[start:end])
+    notes = {"__metadata__": dict(sorted(header.pop("__metadata__").items()))}
+    return (
+        content[:start] + json.dumps(notes | header, separators=(",", ":")).encode().ljust(end - start) + content[end:]
+    )
 
 
 def imagenet_file(architecture: str) -> tuple[str, Path]:
