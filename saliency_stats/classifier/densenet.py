@@ -1,5 +1,6 @@
 """DenseNet classifiers of RGB patches: built by torchvision, fed raw pixels, with ImageNet's weights or a file's."""
 
+import json
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -210,8 +211,20 @@ def save_weights(model: PatchClassifier, path: Path) -> None:
     """
     state = {key: value.detach().cpu().contiguous() for key, value in model.backbone.state_dict().items()}
     about = {"architecture": model.architecture, "labels": ",".join(LABELS)}
+    content = save(state, metadata=about | ({"notes": "\n".join(model.notes)} if model.notes else {}))
     # written by Python, whose errors say why: the library's own say of a full disk nothing that could be told
-    path.write_bytes(save(state, metadata=about | ({"notes": "\n".join(model.notes)} if model.notes else {})))
+    path.write_bytes(_ordered(content))
+
+
+def _ordered(content: bytes) -> bytes:
+    """Put the notes of a safetensors file in order: the library writes them in another one each time."""
+    start = 8
+    end = start + int.from_bytes(content[:start], "little")
+    header = json.loads(content[start:end])
+    notes = {"__metadata__": dict(sorted(header.pop("__metadata__").items()))}
+    return (
+        content[:start] + json.dumps(notes | header, separators=(",", ":")).encode().ljust(end - start) + content[end:]
+    )
 
 
 def weight_notes(path: Path) -> list[str]:

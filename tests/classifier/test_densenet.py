@@ -1,5 +1,8 @@
 """DenseNets: built from a seed, from torchvision's cache, from files; fed raw pixels."""
 
+import errno
+import os
+from pathlib import Path
 from urllib.error import URLError
 
 import pytest
@@ -14,6 +17,7 @@ from saliency_stats.classifier.densenet import (
     PatchClassifier,
     build,
     imagenet_file,
+    imagenet_path,
     initialise,
     save_weights,
     weight_notes,
@@ -293,3 +297,42 @@ def test_every_kind_of_missing_connection_says_what_to_do(tmp_path, monkeypatch,
     monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
     with pytest.raises(ClassifierError, match="on a machine with a connection"):
         build("densenet201", "imagenet", seed=1)
+
+
+def test_equal_networks_are_equal_bytes(published, tmp_path):
+    """The library writes its notes in another order each time; the hashes of trained networks are in every manifest."""
+    model = build("densenet121", "none", seed=1)
+    written = set()
+    for _ in range(8):
+        save_weights(model, tmp_path / "w.safetensors")
+        written.add((tmp_path / "w.safetensors").read_bytes())
+    assert len(written) == 1
+    with safe_open(tmp_path / "w.safetensors", "pt") as file:
+        assert file.metadata() == {"architecture": "densenet121", "labels": "benign,malignant"}
+    assert agrees(build("densenet121", str(tmp_path / "w.safetensors"), seed=2), model.backbone.state_dict())
+
+
+def test_a_full_disk_is_an_error_of_the_system(published, tmp_path, monkeypatch):
+    """Which the storage turns into words; the library's own is of a kind that nobody foresees."""
+
+    def full(self, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        save_weights(build("densenet121", "none", seed=1), tmp_path / "w.safetensors")
+
+
+def test_the_place_of_published_weights(published, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "_hub_dir", None)
+    path = imagenet_file("densenet121")[1]
+
+    def fetch(url, file, *_args, **_kwargs):
+        torch.save(published, file)
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
+    assert imagenet_path("densenet121") == path
+    assert path.is_file()
+    monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *_a, **_k: pytest.fail("fetched again"))
+    assert imagenet_path("densenet121") == path

@@ -1,6 +1,9 @@
 """The training loop: deterministic, resumable, honest about what it cannot train."""
 
+import errno
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,7 +14,7 @@ from torch import nn
 from saliency_stats.classifier.augmentation import Augmentation
 from saliency_stats.classifier.samples import ImageSamples
 from saliency_stats.classifier.training import LOG_COLUMNS, TrainingParameters, balanced_accuracy, fit, uses_bfloat16
-from saliency_stats.errors import ClassifierError, StudyError
+from saliency_stats.errors import ClassifierError, StorageError, StudyError
 
 CPU = torch.device("cpu")
 
@@ -307,6 +310,48 @@ def test_what_a_checkpoint_holds_counts_as_done(tmp_path):
         line(), Still([0, 1, 1]), None, replace(PARAMETERS, epochs=2), checkpoint=tmp_path / "state", tick=ticks.append
     )
     assert (len(log), ticks) == (2, [6])
+
+
+def damaged(content, at):
+    """Yield what a cut, a flipped byte or another file leaves of a checkpoint."""
+    yield content[:at]
+    yield content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.4, 0.7, 0.95])
+def test_a_damaged_checkpoint_is_not_gone_on_from(samples, tmp_path, share):
+    """Torch reads a file whose numbers were changed without a word; the archive's checksums tell."""
+    parameters = replace(PARAMETERS, epochs=2)
+    whole, checkpoint = small_network(), tmp_path / "state"
+    expected = fit(whole, samples, None, parameters)
+    fit(small_network(), samples, None, parameters, checkpoint=checkpoint)
+    content = checkpoint.read_bytes()
+    for left in damaged(content, int(share * len(content))):
+        checkpoint.write_bytes(left)
+        resumed = small_network()
+        log = fit(resumed, samples, None, parameters, checkpoint=checkpoint)
+        pd.testing.assert_frame_equal(log, expected)
+        for name, value in whole.state_dict().items():
+            assert torch.equal(resumed.state_dict()[name], value), name
+
+
+def test_a_checkpoint_is_what_training_wrote(samples, tmp_path):
+    parameters, checkpoint = replace(PARAMETERS, epochs=1), tmp_path / "state"
+    for other in ({"module": {}}, [1], {}):
+        torch.save(other, checkpoint)
+        assert len(fit(small_network(), samples, None, parameters, checkpoint=checkpoint)) == 1
+    ticks = []
+    fit(small_network(), samples, None, parameters, checkpoint=checkpoint, tick=ticks.append)
+    assert ticks == [20]
+
+
+def test_a_checkpoint_on_a_full_disk_is_said(samples, tmp_path, monkeypatch):
+    def full(self, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(StorageError, match=r"no disk space left while writing .*state\. What was finished is kept"):
+        fit(small_network(), samples, None, replace(PARAMETERS, epochs=1), checkpoint=tmp_path / "state")
 
 
 def test_only_what_may_be_trained_is_trained():

@@ -82,6 +82,26 @@ def test_a_place_that_two_workers_want_at_once_is_segmented_once(tmp_path, monke
     assert fine[0].memberships.shape == coarse[0].memberships.shape == (4, 16, 16)
 
 
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(path.read_bytes()[:-50]), lambda path: path.unlink()])
+def test_compartments_that_were_damaged_are_found_anew(tmp_path, monkeypatch, damage):
+    begun = []
+
+    def again(self, index, row, path):
+        begun.append(path.name)
+        shares, instances = field(1, 32)
+        np.savez(path, shares=shares, instances=instances, probabilities=np.zeros(9))
+
+    monkeypatch.setattr(MultiscaleCompartments, "_segment", again)
+    cohort = SimpleNamespace(tiling=SimpleNamespace(mpps=(0.5, 1.0), size_px=16))
+    carried = MultiscaleCompartments(cohort, tmp_path, None, CompartmentParameters(), {})
+    rows = pd.DataFrame({"patch_id": ["p1"], "mpp": [1.0]})
+    (first,) = carried.segmentations(rows)
+    damage(tmp_path / "p1.npz")
+    (second,) = carried.segmentations(rows)
+    assert begun == ["p1.npz", "p1.npz"]
+    np.testing.assert_array_equal(first.memberships, second.memberships)
+
+
 TILING = SimpleNamespace(mpps=(2.0, 0.5), size_px=8, widest_um=16.0)
 
 

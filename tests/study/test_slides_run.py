@@ -1,5 +1,7 @@
 """From slide files to the report: phantom slides, a slide that is broken, two magnifications."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,8 @@ import torch
 
 from saliency_stats import Study
 from saliency_stats.cohort.phantom.slide import PhantomSlideSpec, write_phantom_slide
+from saliency_stats.commands.explain import explain_patch
+from saliency_stats.errors import CohortError, StorageError
 from saliency_stats.execution.names import file_name
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store
@@ -66,6 +70,42 @@ def test_the_road_from_slides_to_the_report(run):
     assert "How does it change with magnification?" in page
     assert sorted(run.metrics["magnification"].unique()) == [10.0, 20.0]
     assert (run.contrasts["contrast"] == "magnification_vs_reference").any()
+
+
+def test_a_moved_annotation_is_another_study(run, study_file):
+    """All outlines by 900 px: the old verdict would be of tissue that nobody calls tumour any more."""
+    moved = next(study_file.parent.glob("slide-3*.xml"))
+    before = moved.read_text()
+    shifted = re.sub(r'X="([^"]+)"', lambda found: f'X="{float(found[1]) + 900}"', before)
+    assert shifted != before
+    try:
+        moved.write_text(shifted)
+        with pytest.raises(
+            StorageError, match=rf"\(1 of 12 files\): {moved.name} has changed.* Put them back as they were"
+        ):
+            Study.from_yaml(study_file).run(run.folder)
+    finally:
+        moved.write_text(before)
+    assert Study.from_yaml(study_file).run(run.folder).verdict == run.verdict
+
+
+def test_the_files_of_slides_are_inputs(run):
+    names = set(run.inputs["name"])
+    assert {"slides.csv", "broken.svs"} <= names
+    assert len(names) == 12  # five slides and their annotations
+
+
+def test_a_changed_slide_is_no_longer_explained(run, study_file):
+    patch = run.patches.query("split == 'test'").iloc[0]
+    slide = next(study_file.parent.glob(f"{patch['slide_id']}.*tif*"))
+    before = slide.read_bytes()
+    other = next(path for path in study_file.parent.glob("slide-*.*tif*") if path != slide)
+    try:
+        slide.write_bytes(other.read_bytes())
+        with pytest.raises(CohortError, match=r"has changed since the run: (its image|the study's table)"):
+            explain_patch(run.folder, patch["patch_id"])
+    finally:
+        slide.write_bytes(before)
 
 
 def test_compartments_are_those_of_the_finest_magnification(run):
