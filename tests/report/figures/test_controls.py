@@ -73,7 +73,7 @@ def test_order_and_groups_are_those_of_the_record(run: Run, seen) -> None:
 def test_every_estimate_and_difference_is_drawn_in_its_row(run: Run, label: str, seen) -> None:
     figure = seen.drawn(draw_controls(run))
     estimates, differences = figure.axes[2 * LABELS.index(label) : 2 * LABELS.index(label) + 2]
-    assert estimates.get_title(loc="left") == f"{label}, 20×"
+    assert estimates.get_title() == f"{label}, 20×"
     assert (estimates.get_xlabel(), differences.get_xlabel()) == ("cytoplasm ÷ nuclei", "trained ÷ control")
     assert estimates.xaxis.label.get_visible()
     places = {name: seen.rows(figure.axes[0])[run.words("controls", name)] for name in ("trained", *CONTROLS)}
@@ -215,7 +215,7 @@ def test_the_figure_is_for_more_than_what_the_forest_shows(made_up, small_folder
 def test_magnifications_are_stacked_with_and_without_intervals(made_up, tested: bool) -> None:  # noqa: FBT001
     run = made_up.run(made_up.controls(10.0, 20.0), tested=tested)
     figure = draw_controls(run)
-    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    titles = [axes.get_title() for axes in figure.axes]
     assert titles[::2] == [f"{label}, {at}×" for at in (10, 20) for label in LABELS]
     assert titles[1::2] == [""] * 4
     caption = caption_controls(run)
@@ -233,10 +233,9 @@ def test_a_classifier_at_chance_is_hollow(made_up, seen) -> None:
     assert "Hollow marks of the trained network: it learned nothing there" in caption_controls(run)
 
 
-def test_nothing_to_draw_says_so(run: Run) -> None:
+def test_nothing_to_draw_says_so(run: Run, seen) -> None:
     empty = run.changed(contrasts=run.contrasts.assign(estimate=np.nan))
-    text = draw_controls(empty).texts[0].get_text()
-    assert text == "nothing to draw: no judged patch has both nuclei and cytoplasm"
+    assert seen.nothing(draw_controls, empty) == "no judged patch has both nuclei and cytoplasm"
     assert "No estimate: trained (benign, 20×), " in caption_controls(empty)
 
 

@@ -251,10 +251,10 @@ def test_marks_of_many_specifications_stay_apart(run_folder: Path, seen) -> None
     assert seen.marks(small)["size"].iloc[0] == pytest.approx(16.0)
 
 
-def test_nothing_to_draw_says_so(run_folder: Path) -> None:
+def test_nothing_to_draw_says_so(run_folder: Path, seen) -> None:
     run = _run(run_folder, _table().assign(estimate=np.nan))
-    assert draw_multiverse(run).texts[0].get_text() == "nothing to draw: no specification has an estimate"
-    assert draw_segmentation(run).texts[0].get_text() == "nothing to draw: no segmentation has an estimate"
+    assert seen.nothing(draw_multiverse, run) == "no specification has an estimate"
+    assert seen.nothing(draw_segmentation, run) == "no segmentation has an estimate"
     assert "96 specifications without an estimate left out" in caption_multiverse(run)
     assert caption_segmentation(run).startswith("The primary contrast")
 

@@ -21,13 +21,14 @@ ROWS = pd.DataFrame(
         "n_patches": [1234.0, 5.0, 7.0],
         "status": ["tested", "not_interpretable", "tested"],
         "reason": ["", "too few slides", ""],
+        "look": ["a", "b", "c"],
     }
 )
 
 
 def test_a_small_effect_does_not_fill_the_axis() -> None:
     def drawn(reach: list[object]) -> Axes:
-        return draw_rows(ROWS, list("abc"), [Look("red", "s")] * 3, {}, 2.0, reach)[1]
+        return draw_rows(ROWS, list("abc"), dict.fromkeys("abc", Look("red", "s")), {}, 2.0, reach)[1]
 
     assert drawn([[0.01, np.nan], [-0.02, 0.02]]).get_xlim() == pytest.approx((-0.348, 0.348))
     assert drawn([0.5, np.nan]).get_xlim() == pytest.approx((-0.364, 0.564))
@@ -66,17 +67,22 @@ def test_the_columns_of_numbers() -> None:
     }
 
 
-def test_rows_are_drawn_as_they_are_told() -> None:
+def test_rows_are_drawn_as_they_are_told(seen) -> None:
     with house_style():
-        looks = [Look("red", "s", 25.0), Look("blue", "D", 25.0), Look("red", "o", 25.0)]
+        looks = {"a": Look("red", "s", 25.0), "b": Look("blue", "D", 16.0), "c": Look("red", "o", 25.0, 0.7)}
         figure, axes, places = draw_rows(ROWS, list("abc"), looks, {"head": (0.25, list("xyz"))}, 2.0, [0.5])
     assert places == pytest.approx([1.2, 3.4, 5.6])
     assert figure.get_size_inches()[1] == pytest.approx(2.0 + 0.23 * 6.6)
-    marks = [line for line in axes.lines if line.get_marker() in "sDo"]
-    assert [(line.get_color(), line.get_marker(), line.get_markersize()) for line in marks] == [
-        (look.colour, look.marker, 5.0) for look in looks
+    marks = seen.marks(axes)
+    assert marks[["x", "shape", "size", "edge", "face"]].to_numpy().tolist() == [
+        [1.0, "s", 25.0, "#FF0000", "#FF0000"],
+        [-1.0, "D", 16.0, "#0000FF", "#FFFFFF"],  # no finding
+        [0.5, "o", 25.0, "#FF0000", "#FF0000"],
     ]
-    assert [line.get_markerfacecolor() for line in marks] == ["red", "white", "red"]
+    assert marks["y"].tolist() == pytest.approx(places)
+    intervals = seen.intervals(axes)
+    assert intervals[["low", "high", "width"]].to_numpy().tolist() == [[0.5, 1.5, 1.3], [0.1, 0.9, 0.7]]
+    assert axes.get_ylim() == pytest.approx((places[-1] + 0.7, -1.1))
     numbers = figure.axes[1]
     assert [(*text.get_position(), text.get_text()) for text in numbers.texts] == [
         (0.25, -0.8, "head"),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from PIL import Image
 
 from saliency_stats.report.figures.style import (
     COMPARTMENT_COLOURS,
+    NothingToDrawError,
     compartment_handles,
     empty_figure,
     house_style,
@@ -19,6 +21,7 @@ from saliency_stats.report.figures.style import (
     new_figure,
     ratio_axis,
     save,
+    some,
     spread,
     with_legend,
 )
@@ -59,6 +62,13 @@ def test_an_empty_figure_says_why() -> None:
     assert text.get_position() == (0.5, 0.5)
     assert (text.get_ha(), text.get_va()) == ("center", "center")
     assert tuple(figure.get_size_inches()) == (7.0, 1.1)
+
+
+def test_a_table_without_rows_is_nothing_to_draw() -> None:
+    table = pd.DataFrame({"a": [1.0]})
+    assert some(table, "no slide") is table
+    with pytest.raises(NothingToDrawError, match=r"^no slide$"):
+        some(table.iloc[:0], "no slide")
 
 
 def test_equal_figures_are_equal_bytes(tmp_path: Path) -> None:
