@@ -6,11 +6,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
 from saliency_stats.report.figures.compositional import caption_ternary, draw_ternary
-from saliency_stats.report.figures.style import DIFFERENCE_COLOUR, TRAINED_COLOUR, house_style
+from saliency_stats.report.figures.style import (
+    COMPARTMENT_COLOURS,
+    DIFFERENCE_COLOUR,
+    QUIET,
+    TRAINED_COLOUR,
+    house_style,
+)
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import p_sign
 from saliency_stats.statistics import StatisticsParameters
@@ -276,3 +283,103 @@ def test_nothing_judged_is_said(run: Run, seen) -> None:
         (bare, "no judged patch has saliency in nuclei, cytoplasm and stroma alike"),
     ):
         assert [seen.nothing(of, changed) for of in (draw_ternary, caption_ternary)] == [words] * 2
+
+
+@pytest.mark.parametrize(
+    ("magnifications", "chance", "size", "shape", "foot"),
+    [
+        ((20.0,), False, (7.0, 4.5), (1, 1), -0.15),
+        ((10.0, 20.0), False, (7.0, 3.6), (1, 2), -0.15),
+        ((10.0, 20.0), True, (7.0, 3.85), (1, 2), -0.28),
+        ((5.0, 10.0, 20.0), False, (7.0, 6.7), (2, 2), -0.15),
+    ],
+)
+def test_triangles_stand_in_two_columns_with_room_for_notes(
+    run: Run,
+    magnifications: tuple[float, ...],
+    chance: bool,  # noqa: FBT001
+    size: tuple[float, float],
+    shape: tuple[int, int],
+    foot: float,
+) -> None:
+    figure = draw_ternary(_at(_some(run, "chance" if chance else ""), *magnifications))
+    assert tuple(figure.get_size_inches()) == pytest.approx(size)
+    grid = figure.axes[0].get_subplotspec().get_gridspec()
+    assert (grid.nrows, grid.ncols) == shape
+    titles = [axes.get_title().split(":")[0] for axes in figure.axes]
+    assert titles[: len(magnifications)] == [f"{at:g}×" for at in magnifications]
+    for axes in figure.axes:
+        assert not axes.axison
+    for axes in figure.axes[: len(magnifications)]:
+        assert (axes.get_xlim(), axes.get_ylim(), axes.get_aspect()) == ((-0.22, 1.22), (foot, 0.95), 1.0)
+        assert [text.get_text() for text in axes.texts if text.get_position() == (0.5, -0.16)] == [
+            "benign and malignant: no region, classifier at chance" if chance else ""
+        ]
+
+
+def test_a_region_is_pale_with_a_border_in_the_class_s_colour(run: Run) -> None:
+    axes = draw_ternary(run).axes[0]
+    border, *regions = (patch for patch in axes.patches if isinstance(patch, Polygon))
+    np.testing.assert_allclose(border.get_xy()[:3], CORNERS)
+    assert not border.get_fill()
+    for region, colour in zip(regions, (TRAINED_COLOUR, DIFFERENCE_COLOUR), strict=True):
+        assert region.get_facecolor() == to_rgba(colour, 0.15)
+        assert (region.get_edgecolor(), region.get_linewidth()) == (to_rgba(colour), 1.0)
+    orders = [found.get_zorder() for found in axes.collections[:3]]
+    assert regions[0].get_zorder() < orders[0] < orders[1] < orders[2]  # units, controls, mean
+
+
+def test_a_corner_is_named_outside_it_in_the_compartment_s_colour(run: Run) -> None:
+    axes = draw_ternary(run).axes[0]
+    for tissue, words, corner, (shift, side) in zip(
+        TISSUE,
+        ("nuclei", "cytoplasm", "stroma"),
+        CORNERS,
+        ((-0.085, "top"), (0.025, "bottom"), (-0.085, "top")),
+        strict=True,
+    ):
+        (text,) = (text for text in axes.texts if text.get_text() == f"denser in {words}")
+        assert text.get_position() == pytest.approx((corner[0], corner[1] + shift))
+        assert (text.get_va(), text.get_ha(), text.get_fontweight()) == (side, "center", "bold")
+        assert text.get_color() == COMPARTMENT_COLOURS[tissue]
+        numbers = [one for one in axes.texts if one.get_text().endswith(" %") and one.get_color() == text.get_color()]
+        assert {(one.get_ha(), one.get_va()) for one in numbers} == {
+            {"nuclei": ("right", "center"), "cytoplasm": ("left", "center"), "stroma": ("center", "top")}[words]
+        }
+        values = [float(one.get_text()[:-2]) for one in numbers]
+        assert set(np.diff(values).round(6)) == {10.0}
+    (cross,) = (line for line in axes.lines if line.get_marker() == "P")
+    assert (cross.get_color(), cross.get_markeredgecolor(), cross.get_markersize()) == ("white", QUIET, 5.5)
+
+
+def _of_shares(run: Run, share: float) -> Run:
+    """Return a run in which the smallest share of density of any patch is this, of the stroma."""
+    rows = run.ledger[run.ledger["compartment"].isin(TISSUE)].copy()
+    rows["density_ratio"] = rows["compartment"].map(
+        {"nucleus": (1 - share) / 2, "cytoplasm": (1 - share) / 2, "stroma": share}
+    )
+    return run.changed(ledger=rows.assign(status="measured", area_share=0.3, mass_share=rows["density_ratio"] * 0.3))
+
+
+@pytest.mark.parametrize(
+    ("share", "cut", "step"),
+    [(0.001, 0.0, 20), (0.024, 0.0, 20), (0.026, 0.02, 20), (0.06, 0.04, 20), (0.2, 0.18, 10), (0.32, 0.26, 5)],
+)
+def test_the_triangle_is_cut_just_below_the_least_share(run: Run, share: float, cut: float, step: int) -> None:
+    run = _of_shares(run, share)
+    assert (f"the triangle is cut at {100 * cut:.0f} %" in caption_ternary(run)) is (cut > 0)
+    axes = draw_ternary(run).axes[0]
+    values = sorted({float(text.get_text()[:-2]) for text in axes.texts if text.get_text().endswith(" %")})
+    assert values[0] > 100 * cut
+    assert values[0] == pytest.approx(step * (round(100 * cut / step) + 1))
+    assert np.diff(values) == pytest.approx([step] * (len(values) - 1))
+    assert values[-1] < 100 * (1 - 2 * cut)
+
+
+def test_a_region_needs_as_many_slides_as_the_study_asks(run: Run) -> None:
+    other = run.changed()
+    statistics = run.settings.statistics.model_copy(update={"min_slides": 8})
+    vars(other)["settings"] = run.settings.model_copy(update={"statistics": statistics})
+    figure = _drawn(other)
+    assert "benign: no region with fewer than 8 slides" in _words(figure)
+    assert len(_regions(figure)) == 1

@@ -6,8 +6,15 @@ import pytest
 from matplotlib.axes import Axes
 
 from saliency_stats.report.figures.marks import Look
-from saliency_stats.report.figures.rows import draw_rows, missing_reasons, number_columns, row_places, write_headings
-from saliency_stats.report.figures.style import house_style, new_figure
+from saliency_stats.report.figures.rows import (
+    draw_rows,
+    missing_reasons,
+    name_rows,
+    number_columns,
+    row_places,
+    write_headings,
+)
+from saliency_stats.report.figures.style import QUIET, house_style, new_figure
 
 ROWS = pd.DataFrame(
     {
@@ -92,3 +99,46 @@ def test_rows_are_drawn_as_they_are_told(seen) -> None:
     assert not numbers.axison
     assert figure._supxlabel.get_text() == "— no interval: too few slides"
     assert not axes.spines["left"].get_visible()
+
+
+def test_words_and_numbers_look_as_they_should() -> None:
+    with house_style():
+        columns = {"head": (0.25, list("xyz"))}
+        figure, axes, places = draw_rows(ROWS, list("abc"), dict.fromkeys("abc", Look("red", "s")), columns, 2.0, [0.5])
+    numbers = figure.axes[1]
+    assert numbers.get_subplotspec().get_gridspec().get_width_ratios() == [1.0, 1.06]
+    head, *texts = numbers.texts
+    assert head.get_color() == QUIET != texts[0].get_color()
+    assert {(text.get_ha(), text.get_va(), text.get_fontsize()) for text in numbers.texts} == {("right", "center", 6.6)}
+    assert dict(zip([text.get_text() for text in axes.get_yticklabels()], axes.get_yticks(), strict=True)) == {
+        name: pytest.approx(place) for name, place in zip("abc", places, strict=True)
+    }
+    assert numbers.get_ylim() == axes.get_ylim()
+    assert axes.get_xlabel() == "saliency density, cytoplasm ÷ nuclei  (log axis)"
+    sides = {text.get_text(): text for text in axes.texts if "denser" in text.get_text()}
+    for words, shift, side in (("← nuclei denser", -3, "right"), ("cytoplasm denser →", 3, "left")):
+        text = sides[words]
+        assert (text.xy, text.xyann, text.get_ha(), text.get_va()) == ((0.0, 1.0), (shift, 0), side, "bottom")
+        assert (text.get_color(), text.get_fontsize()) == (QUIET, 6.6)
+    assert (figure._supxlabel.get_color(), figure._supxlabel.get_fontsize()) == (QUIET, 6.5)
+    whole = ROWS.assign(ci_low=0.1)
+    none = draw_rows(whole, list("abc"), dict.fromkeys("abc", Look("red", "s")), {}, 2.0, [0.5])[0]
+    assert none._supxlabel is None
+
+
+def test_a_new_heading_needs_more_room_than_a_row() -> None:
+    rows = pd.DataFrame({"magnification": [5.0], "label": ["b"]})
+    assert row_places(rows) == pytest.approx([1.2])
+    same = pd.DataFrame({"magnification": [5.0, 20.0, 20.0], "label": ["b", "b", "b"]})
+    np.testing.assert_allclose(row_places(same), [1.2, 3.4, 4.4])
+
+
+def test_names_stand_beside_the_first_column_alone_and_take_a_size() -> None:
+    left, right = new_figure(1.0).subplots(1, 2)
+    for axes in (left, right):
+        name_rows(axes, [(0.5, "one"), (1.5, "two")], {"two"}, fontsize=5.0)
+    assert [tick.get_text() for tick in left.get_yticklabels()] == ["one", "two"]
+    assert list(left.get_yticks()) == [0.5, 1.5]
+    assert [tick.get_fontweight() for tick in left.get_yticklabels()] == ["normal", "bold"]
+    assert {tick.get_fontsize() for tick in left.get_yticklabels()} == {5.0}
+    assert "one" not in [tick.get_text() for tick in right.get_yticklabels()]
