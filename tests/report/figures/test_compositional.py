@@ -10,13 +10,14 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
-from saliency_stats.report.figures.compositional import caption_ternary, draw_ternary
+from saliency_stats.report.figures.compositional import _Cloud, _mark_as_area, caption_ternary, draw_ternary
 from saliency_stats.report.figures.style import (
     COMPARTMENT_COLOURS,
     DIFFERENCE_COLOUR,
     QUIET,
     TRAINED_COLOUR,
     house_style,
+    new_figure,
 )
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import p_sign
@@ -383,3 +384,36 @@ def test_a_region_needs_as_many_slides_as_the_study_asks(run: Run) -> None:
     figure = _drawn(other)
     assert "benign: no region with fewer than 8 slides" in _words(figure)
     assert len(_regions(figure)) == 1
+
+
+@pytest.mark.parametrize("name", ["complete", "one label", "chance", "few slides", "unknown slides", "no control"])
+def test_the_cross_is_named_where_marks_are_farthest(run: Run, name: str) -> None:
+    figure = draw_ternary(_some(run, name))
+    (named,) = (text for text in figure.axes[0].texts if text.get_text() == "saliency\nas area")
+    places = np.add(CENTRE, [(0.17, 0.0), (-0.17, 0.0), *((x, y) for y in (-0.17, 0.17) for x in (0.13, -0.13))])
+    drawn = np.concatenate([*_clouds(figure), *_regions(figure)])
+    room = np.linalg.norm(drawn[:, None] - places, axis=-1).min(axis=0)
+    assert named.get_position() == pytest.approx(tuple(places[room.argmax()]))
+    assert named.get_bbox_patch().get_facecolor() == (1.0, 1.0, 1.0, 1.0)
+    assert (named.get_ha(), named.get_va(), named.get_color()) == ("center", "center", QUIET)
+
+
+def test_the_name_of_the_cross_goes_to_every_side() -> None:
+    found = set()
+    for corner in (
+        (0.1, 0.3, 0.6),
+        (0.6, 0.3, 0.1),
+        (0.2, 0.6, 0.2),
+        (0.4, 0.2, 0.4),
+        (0.1, 0.45, 0.45),
+        (0.45, 0.45, 0.1),
+    ):
+        axes = new_figure(2.0).subplots()
+        mean = np.array(corner)
+        none = np.empty((0, 3))
+        _mark_as_area(axes, [_Cloud(20.0, "benign", "slide", mean[None], mean, none, none, "")], 0.0)
+        x, y = axes.texts[0].get_position()
+        mark = (mean @ CORNERS) - CENTRE
+        assert (np.array([x, y]) - CENTRE) @ mark < 0  # on the other side of the only mark
+        found.add((round(x - CENTRE[0], 2), round(y - CENTRE[1], 2)))
+    assert len(found) >= 4
