@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from saliency_stats.report.figures.contrasts import NOT_INTERPRETABLE
+from saliency_stats.report.figures.rows import NOT_INTERPRETABLE
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import (
     NONE,

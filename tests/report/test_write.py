@@ -165,7 +165,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]] = {
     ),
     "nothing selected": (
         {"nothing_correct": True},
-        ("Most patches are not judged", "No example could be drawn"),
+        ("Most patches are not judged", "Nothing could be drawn"),
         ("What the judged patches consist of",),
     ),
     "chance": (

@@ -1,6 +1,6 @@
 """The causal companion: what replacing a compartment does to the decision, and whether saliency predicts it."""
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -9,8 +9,17 @@ from matplotlib.figure import Figure
 
 from saliency_stats.report.figures import style
 from saliency_stats.report.figures.facets import in_order, of_stratum, strata
-from saliency_stats.report.figures.marks import Look, handle, mark_estimates, reference, scatter, units_known
-from saliency_stats.report.population import points, stratum_words
+from saliency_stats.report.figures.marks import (
+    Look,
+    compartment_looks,
+    handle,
+    mark_points,
+    reference,
+    scatter,
+    summaries,
+    units_known,
+)
+from saliency_stats.report.population import stratum_words
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import count, interval, number, p_sign
 from saliency_stats.statistics.drops import effects
@@ -29,27 +38,25 @@ _MEANS: Final = {
 }
 #: Room between two replacements, and width that the dots of a compartment take.
 _BETWEEN, _DOTS = 0.8, 0.34
-#: Up to this many dots the axis reaches each of them; of more it spans the bulk (percentiles).
-_FEW, _BULK = 30, (1.0, 99.0)
+#: Up to this many dots the axis reaches each of them; of more it spans the bulk.
+_FEW: Final = 30
 #: Points of the scatter are thinned to about this many a panel: more only hide each other. Its axes span these.
 _MOST_POINTS, _SCATTER_BULK = 3_000, (0.5, 99.5)
+_AGAINST: Final = ("density", "drop_per_area")
 _PAD: Final = 0.06
 
 
 def shown_effects(run: Run) -> pd.DataFrame:
     """Return the effects of replacements in the judged patches, of the trained network."""
     rows = run.ablation[run.ablation["model"] == TRAINED]
-    return effects(rows.merge(run.population.patches, on=[*PATCH_KEY, "label"], how="inner"))
+    found = effects(rows.merge(run.population.patches, on=[*PATCH_KEY, "label"], how="inner"))
+    style.some(found.dropna(subset="drop"), NOTHING)
+    return found
 
 
 def draw_causal(run: Run) -> Figure:
-    """Draw the drop of the logit per area, with its random control, and saliency density against it.
-
-    There is a row of two panels for every magnification and class.
-    """
+    """Draw drops of the logit per area, with random controls, and saliency against them, a row per stratum."""
     found = shown_effects(run)
-    if not found["drop"].notna().any():
-        return style.empty_figure(NOTHING)
     kinds, rows = replacements(found), strata(run, found)
     figure = style.new_figure(0.7 + _ROW_IN * len(rows))
     grid = figure.subplots(len(rows), 2, squeeze=False, width_ratios=[1.45, 1.0])
@@ -77,8 +84,6 @@ def draw_causal(run: Run) -> Figure:
 def caption_causal(run: Run) -> str:
     """Say what was replaced, what is drawn, and what the correlations are."""
     found = shown_effects(run)
-    if not found["drop"].notna().any():
-        return f"Nothing could be drawn: {NOTHING}."
     means = (
         f"Dots are {run.unit}s, diamonds their means with {run.confidence_percent} intervals (Student's t)"
         if units_known(run, found)
@@ -118,35 +123,20 @@ def _with_density(run: Run, found: pd.DataFrame) -> pd.DataFrame:
     ledger = ledger[(ledger["model"] == TRAINED) & (ledger["status"] == "measured") & (ledger["density_ratio"] > 0)]
     key = [*PATCH_KEY, "compartment"]
     rows = found.merge(ledger[[*key, "density_ratio"]], on=key).dropna(subset="drop_per_area")
-    return rows.assign(density=np.log2(rows["density_ratio"])).sort_values([*PATCH_KEY], kind="stable")
-
-
-def _looks(size: float) -> dict[str, Look]:
-    return {name: Look(style.COMPARTMENT_COLOURS[name], "o", size) for name in TISSUE}
+    rows = rows.assign(density=np.log2(rows["density_ratio"]), look=rows["compartment"])
+    return rows.sort_values([*PATCH_KEY], kind="stable")
 
 
 def _draw_drops(axes: Axes, run: Run, rows: pd.DataFrame, kinds: list[str]) -> None:
     reference(axes)
-    means, dots, reach = [], [], [0.0]
-    group = len(TISSUE) + _BETWEEN
-    for place, (kind, compartment) in enumerate((kind, name) for kind in kinds for name in TISSUE):
-        part = rows[(rows["replacement"] == kind) & (rows["compartment"] == compartment)]
-        centre = place // len(TISSUE) * group + place % len(TISSUE)
-        for column, (aside, _) in _MEANS.items():
-            found = points(run, part, column)
-            at, limits = centre + aside, [found.mean, found.low, found.high]
-            means.append(dict(zip(("look", "at", "mean", "low", "high"), (column, at, *limits), strict=True)))
-            reach += limits
-            if column == "drop_per_area" and found.each.size:
-                across = at + style.spread(found.each.size, _DOTS)
-                dots.append(pd.DataFrame({"at": across, "each": found.each, "compartment": compartment}))
-                few = found.by_unit and found.each.size < _FEW
-                reach += [found.each.min(), found.each.max()] if few else np.percentile(found.each, _BULK).tolist()
-    by_unit = units_known(run, rows)
-    look: dict[str, Any] = {"alpha": 0.75, "rasterized": False} if by_unit else {"alpha": 0.35, "rasterized": True}
-    scatter(axes, pd.concat(dots), ("at", "each"), _looks(11 if by_unit else 2.5), "compartment", linewidth=0, **look)
-    looks, columns = {column: look for column, (_, look) in _MEANS.items()}, ("mean", "low", "high")
-    mark_estimates(axes, pd.DataFrame(means), looks, look="look", at="at", upright=True, columns=columns, edge="white")
+    group, reach, known = len(TISSUE) + _BETWEEN, [0.0], units_known(run, rows)
+    for column, (aside, look) in _MEANS.items():
+        found = summaries(run, rows, ["replacement", "compartment"], column)
+        at = found["compartment"].map(TISSUE.index) + group * found["replacement"].map(kinds.index)
+        found = found.assign(place=at + aside, look="mean")
+        if column == "random_drop_per_area":  # its mean alone
+            found["each"] = [[]] * len(found)
+        reach += mark_points(axes, found, {"mean": look}, _DOTS, known=known, most=_FEW).tolist()
     _fit(axes, np.nanmin(reach), np.nanmax(reach))
     axes.set_xticks(group * np.arange(len(kinds)) + (len(TISSUE) - 1) / 2, [replacement_words(kind) for kind in kinds])
     axes.tick_params(axis="x", length=0)
@@ -157,12 +147,10 @@ def _draw_scatter(axes: Axes, run: Run, rows: pd.DataFrame) -> None:
     if len(rows):
         step = max(1, len(rows) // _MOST_POINTS)
         thin = rows[rows.groupby("compartment").cumcount() % step == 0]
-        look: dict[str, Any] = {"alpha": 0.25, "linewidth": 0, "rasterized": True}
-        scatter(axes, thin, ("density", "drop_per_area"), _looks(3.0), "compartment", **look)
+        scatter(axes, thin, _AGAINST, compartment_looks(size=3.0), alpha=0.25, linewidth=0, rasterized=True)
         if units_known(run, rows):
-            means = rows.groupby(["compartment", run.unit_column])[["density", "drop_per_area"]].mean().reset_index()
-            looks = _looks(13.0)
-            scatter(axes, means, ("density", "drop_per_area"), looks, "compartment", edgecolor="white", linewidth=0.4)
+            means = rows.groupby(["look", run.unit_column])[[*_AGAINST]].mean().reset_index()
+            scatter(axes, means, _AGAINST, compartment_looks(size=13.0), edgecolor="white", linewidth=0.4)
         low, high = np.percentile(rows["drop_per_area"], _SCATTER_BULK)
         _fit(axes, min(low, 0.0), max(high, 0.0))
     reference(axes, which="x")

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from saliency_stats.report.figures import marks, style
 from saliency_stats.report.figures.facets import in_order
@@ -20,42 +19,19 @@ _PARTS: Final = {"train": "#0072B2", "valid": "#D55E00"}
 _PART_WORDS: Final = {"train": "training", "valid": "validation"}
 
 
-def roc_curve(malignant: BoolArray, score: Float64Array) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return false and true positive rates at every threshold, ties taken together.
-
-    Parameters
-    ----------
-    malignant
-        True class (n,).
-    score
-        Probability of malignancy (n,).
-
-    Returns
-    -------
-    tuple of ndarray
-        False positive rates and true positive rates, both from 0 to 1.
-    """
-    order = np.argsort(-score, kind="stable")
-    ends = np.flatnonzero(np.append(np.diff(score[order]) != 0, True))
-    hits = np.cumsum(malignant[order])[ends]
-    alarms = np.cumsum(~malignant[order])[ends]
-    return np.append(0.0, alarms / alarms[-1]), np.append(0.0, hits / hits[-1])
+def roc_curve(malignant: BoolArray, score: Float64Array) -> Float64Array:
+    """Return false and true positive rates (2, n) from 0 to 1 at every threshold of the `score`, ties together."""
+    called = pd.crosstab(-score, malignant).cumsum().to_numpy()
+    return np.vstack([np.zeros(2), called / called[-1]]).T
 
 
 def reliability(malignant: BoolArray, score: Float64Array) -> pd.DataFrame:
     """Compare predicted and observed frequencies of malignancy in ten bins of equal width.
 
-    Parameters
-    ----------
-    malignant
-        True class (n,).
-    score
-        Probability of malignancy (n,).
-
     Returns
     -------
     pandas.DataFrame
-        ``bin``, ``predicted`` (mean probability), ``observed`` (share malignant), ``n``; bins that hold
+        ``bin``, ``predicted`` (mean `score`, the probability), ``observed`` (share `malignant`), ``n``; bins that hold
         nothing are left out.
     """
     bins = np.minimum((score * _BINS).astype(int), _BINS - 1)
@@ -67,9 +43,8 @@ def reliability(malignant: BoolArray, score: Float64Array) -> pd.DataFrame:
 def draw_roc_reliability(run: Run) -> Figure:
     """Draw, per magnification, the ROC of every network, the reliability diagram and the bins' counts."""
     scored = run.own_predictions[run.own_predictions["split"] == run.evaluation_split]
+    scored = style.some(scored, "there is no prediction on the evaluation split")
     magnifications = in_order(run.magnifications, scored["magnification"])
-    if not magnifications:
-        return style.empty_figure("there is no prediction on the evaluation split")
     figure = style.new_figure(0.1 + 2.35 * len(magnifications))
     grid: Any = figure.subplots(len(magnifications), 3, squeeze=False)
     for line, magnification in zip(grid, magnifications, strict=True):
@@ -92,10 +67,7 @@ def caption_roc_reliability(run: Run) -> str:
 
 def draw_training(run: Run) -> Figure:
     """Draw loss and balanced accuracy by epoch; a line marks the epoch whose weights were kept."""
-    table = run.own_training.dropna(subset=["epoch"])
-    table = table[table["model"] == TRAINED]
-    if table.empty:
-        return style.empty_figure("no training was recorded (the weights were loaded as they are)")
+    table = _trained_epochs(run)
     magnifications = in_order(run.magnifications, table["magnification"])
     figure = style.new_figure(0.5 + 1.9 * len(magnifications))
     grid: Any = figure.subplots(len(magnifications), 2, squeeze=False, sharex=True)
@@ -121,16 +93,19 @@ def draw_training(run: Run) -> Figure:
 
 def caption_training(run: Run) -> str:
     """Say what the curves are."""
-    table = run.own_training[run.own_training["model"] == TRAINED]
-    if table.empty:
-        return "No training was recorded: the classifier's weights were loaded as they are."
     alone = " No validation patches were set apart, so there is no second curve."
-    beside = "" if table["loss_valid"].notna().any() else alone
+    beside = "" if _trained_epochs(run)["loss_valid"].notna().any() else alone
     return (
         "Loss (cross-entropy) and balanced accuracy after each epoch. Where the validation curve worsens while the"
         " training curve improves, the classifier starts to learn its training patches by heart; the dotted line marks"
         f" the epoch whose weights were kept.{beside}"
     )
+
+
+def _trained_epochs(run: Run) -> pd.DataFrame:
+    rows = run.own_training.dropna(subset=["epoch"])
+    reason = "no training was recorded (the weights were loaded as they are)"
+    return style.some(rows[rows["model"] == TRAINED], reason)
 
 
 def _roc_panel(axes: Axes, run: Run, rows: pd.DataFrame, magnification: float) -> None:

@@ -26,28 +26,23 @@ _LONGEST_NAME: Final = 26
 def draw_comparison(table: pd.DataFrame, names: Sequence[str], level: str) -> Figure:
     """Draw the primary contrast of the trained network of every run, with its numbers beside it.
 
-    Parameters
-    ----------
-    table
-        As :func:`~saliency_stats.report.compare.comparison_table` returns it.
-    names
-        The runs in the order of the legend; it decides their colours and marks.
-    level
-        The intervals' level in words.
+    `table` is as :func:`~saliency_stats.report.compare.comparison_table` returns it; the order of the runs' `names` is
+    that of the legend and decides colours and marks; `level` is that of the intervals in words.
     """
     primary = table[(table["contrast"] == PRIMARY) & np.isfinite(table["estimate"])]
-    rows = primary[primary["model"] == TRAINED].reset_index(drop=True)
+    rows = primary[primary["model"] == TRAINED]
     if rows.empty:
         return empty_figure("no run has a judged patch with both nuclei and cytoplasm")
     columns = number_columns(rows, "interval" if "(" in level else f"{level} interval", _COLUMN_ENDS)
     columns["accuracy"] = (1.0, [number(value) for value in rows["balanced_accuracy"]])
-    looks = [_look(names.index(name)) for name in rows["run"]]
+    looks = {name: _look(k) for k, name in enumerate(names)}
     controls = primary[primary["model"] == _CONTROL].set_index(["run", "label", "magnification"])["estimate"]
     beside = [float(controls.get((row.run, row.label, row.magnification), np.nan)) for row in records(rows)]
     reach = [*rows[["estimate", "ci_low", "ci_high"]].to_numpy(np.float64).T, beside]
+    rows = rows.assign(look=rows["run"])
     figure, axes, places = draw_rows(rows, [_short(name) for name in rows["run"]], looks, columns, 1.35, reach)
     axes.plot(beside, places, "x", markersize=4, color=CONTROL_COLOUR, zorder=1)
-    handles = [handle(_short(name), _look(k)) for k, name in enumerate(names)]
+    handles = [handle(_short(name), look) for name, look in looks.items()]
     if NOT_INTERPRETABLE in set(rows["status"]):
         handles.append(handle("hollow: classifier at chance, no finding", Look(QUIET, "o", 25.0), hollow=True))
     if np.isfinite(beside).any():

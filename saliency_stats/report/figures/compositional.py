@@ -1,11 +1,13 @@
 """Nuclei, cytoplasm and stroma at once: the slides' saliency densities in a triangle."""
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon
@@ -44,6 +46,7 @@ class _Cloud:
     means.
     """
 
+    magnification: float
     label: str
     mark: str
     each: Float64Array
@@ -60,34 +63,31 @@ class _Cloud:
 
 def draw_ternary(run: Run) -> Figure:
     """Draw a triangle per magnification: a mark per slide, each class's mean with its region, the controls' means."""
-    panels = _panels(run)
-    if not panels:
-        return style.empty_figure(_missing(run))
-    any_note = any(cloud.note for clouds in panels.values() for cloud in clouds)
-    cut, columns = _cut(panels), min(_COLUMNS, len(panels))
+    clouds = _clouds(run)
+    panels = {at: list(own) for at, own in groupby(clouds, lambda cloud: cloud.magnification)}
+    any_note = any(cloud.note for cloud in clouds)
+    cut, columns = _cut(clouds), min(_COLUMNS, len(panels))
     lines = -(-len(panels) // columns)
     figure = style.new_figure(0.5 + (4.0 if columns == 1 else 3.35 if any_note else 3.1) * lines)
     grid: Any = figure.subplots(lines, columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
-    for axes, (magnification, clouds) in zip(grid.flat, panels.items(), strict=False):
+    for axes, (magnification, own) in zip(grid.flat, panels.items(), strict=False):
         _triangle(axes, cut)
-        for cloud in clouds:
+        for cloud in own:
             _draw_cloud(axes, cloud, cut)
-        _mark_as_area(axes, clouds, cut)
-        sizes = ", ".join(f"{cloud.label} {count(len(cloud.each), cloud.mark)}" for cloud in clouds)
+        _mark_as_area(axes, own, cut)
+        sizes = ", ".join(f"{cloud.label} {count(len(cloud.each), cloud.mark)}" for cloud in own)
         axes.set_title(f"{magnification_words(magnification)}: {sizes}")
-        axes.text(0.5, -0.16, _notes(clouds), ha="center", va="top", color=style.QUIET, fontsize=6.5)
+        axes.text(0.5, -0.16, _notes(own), ha="center", va="top", color=style.QUIET, fontsize=6.5)
         axes.set(xlim=(-0.22, 1.22), ylim=(-0.28 if any_note else -0.15, 0.95), aspect="equal")
-    return style.with_legend(figure, _handles(run, panels), 3 if run.controls else 2)
+    return style.with_legend(figure, _handles(run, clouds), 3 if run.controls else 2)
 
 
 def caption_ternary(run: Run) -> str:
     """Say how to read the triangle, then all its numbers in one sentence."""
-    panels = _panels(run)
-    if not panels:
-        return f"No triangle could be drawn: {_missing(run)}."
-    cut, clouds = _cut(panels), [cloud for found in panels.values() for cloud in found]
+    clouds = _clouds(run)
+    cut = _cut(clouds)
     region = f" with their {run.confidence_percent} confidence region (Hotelling’s T²)"
     region = region if any(cloud.region.size for cloud in clouds) else ""
     hollow = ", hollow marks those of the control networks" if run.controls else ""
@@ -105,30 +105,19 @@ def _mark(clouds: list[_Cloud], run: Run) -> str:
     return run.unit if all(cloud.mark != "patch" for cloud in clouds) else "patch"
 
 
-def _missing(run: Run) -> str:
-    return NOTHING_JUDGED if run.judged_ledger.empty else _NOT_ALL_THREE
+def _clouds(run: Run) -> list[_Cloud]:
+    """Return what is drawn, by magnification and class; a class without a complete patch is left out."""
+    found = strata(run, ilr_values(run.judged_ledger))
+    clouds = [cloud for stratum, rows in found.items() if (cloud := _cloud(run, rows, *stratum)).each.size]
+    if not clouds:
+        raise style.NothingToDrawError(NOTHING_JUDGED if run.judged_ledger.empty else _NOT_ALL_THREE)
+    return clouds
 
 
-def _panels(run: Run) -> dict[float, list[_Cloud]]:
-    """Return what is drawn, by magnification; magnifications without a complete patch are left out."""
-    values = ilr_values(run.judged_ledger)
-    panels = {}
-    for magnification in run.magnifications:
-        rows = values[values["magnification"] == magnification]
-        clouds = [_cloud(run, rows[rows["label"] == label], label, magnification) for label in run.labels]
-        if any(cloud.each.size for cloud in clouds):
-            panels[magnification] = [cloud for cloud in clouds if cloud.each.size]
-    return panels
-
-
-def _cloud(run: Run, rows: pd.DataFrame, label: str, magnification: float) -> _Cloud:
+def _cloud(run: Run, rows: pd.DataFrame, magnification: float, label: str) -> _Cloud:
     units: dict[str, Any] = {"patient": run.unit_column if run.unit == "patient" else None}
     units |= {"assume_independent": bool(run.settings.statistics.assume_independent)}
-
-    def of(model: str) -> Any:
-        return composition(rows[rows["model"] == model], **units)
-
-    trained = of(TRAINED)
+    trained, *controls = (composition(rows[rows["model"] == name], **units) for name in (TRAINED, *run.controls))
     by_unit = trained.unit not in {"", "patch"}
     patches = rows[rows["model"] == TRAINED].dropna(subset=[*ILR]).sort_values([*ILR])[[*ILR]].to_numpy(np.float64)
     needed = max(_MIN_UNITS_REGION, int(run.settings.statistics.min_slides))
@@ -140,21 +129,20 @@ def _cloud(run: Run, rows: pd.DataFrame, label: str, magnification: float) -> _C
         "no region, no spread in some direction": bool(test.reason),
     }
     note = next((words for words, holds in reasons.items() if holds), "")
-    controls = [of(model).estimate for model in run.controls]
     return _Cloud(
+        magnification,
         label,
         run.unit if by_unit else "patch",
         inverse_ilr(trained.means if by_unit else patches),
         inverse_ilr(trained.estimate),
         np.empty((0, len(TISSUE))) if note else inverse_ilr(confidence_region(test, alpha=run.alpha)),
-        inverse_ilr(np.array(controls).reshape(-1, len(ILR))),
+        inverse_ilr(np.array([one.estimate for one in controls]).reshape(-1, len(ILR))),
         note,
     )
 
 
-def _cut(panels: dict[float, list[_Cloud]]) -> float:
+def _cut(clouds: list[_Cloud]) -> float:
     """Return the least share that the triangles show: one for all panels, and nothing drawn lies outside."""
-    clouds = [cloud for found in panels.values() for cloud in found]
     least = min(float(np.nanmin(cloud.drawn)) for cloud in clouds)
     return min(_LARGEST_CUT, _CUT_STEP * max(0, int(least / _CUT_STEP - 0.25)))
 
@@ -190,9 +178,8 @@ def _triangle(axes: Any, cut: float) -> None:
 def _draw_cloud(axes: Any, cloud: _Cloud, cut: float) -> None:
     look = _LOOKS[cloud.label]
     if cloud.region.size:
-        border = _plane(cloud.region, cut)
-        axes.add_patch(Polygon(border, facecolor=look.colour, alpha=0.15, linewidth=0, zorder=2))
-        axes.add_patch(Polygon(border, fill=False, edgecolor=look.colour, linewidth=1.0, zorder=4))
+        inside, border = to_rgba(look.colour, 0.15), look.colour
+        axes.add_patch(Polygon(_plane(cloud.region, cut), facecolor=inside, edgecolor=border, linewidth=1.0, zorder=2))
     dots = {"s": 9.0, "alpha": 0.55} if cloud.mark != "patch" else {"s": 2.5, "alpha": 0.35, "rasterized": True}
     for places, look_of in (
         (cloud.each, {**dots, "color": look.colour, "linewidth": 0, "zorder": 3}),
@@ -215,8 +202,7 @@ def _mark_as_area(axes: Any, clouds: list[_Cloud], cut: float) -> None:
     axes.text(x, y, "saliency\nas area", ha="center", va="center", color=style.QUIET, fontsize=6.5, bbox=box, zorder=2)
 
 
-def _handles(run: Run, panels: dict[float, list[_Cloud]]) -> list[Line2D]:
-    clouds = [cloud for clouds in panels.values() for cloud in clouds]
+def _handles(run: Run, clouds: list[_Cloud]) -> list[Line2D]:
     region = f", {run.confidence_percent} region" if any(cloud.region.size for cloud in clouds) else ""
     control = f"{run.words('controls', run.controls[0])} control" if len(run.controls) == 1 else "controls"
     kinds: list[tuple[str, float, dict[str, Any]]] = [

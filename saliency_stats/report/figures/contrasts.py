@@ -7,25 +7,22 @@ from matplotlib.figure import Figure
 
 from saliency_stats.report.figures.marks import NOT_BOTH, control_meaning, look
 from saliency_stats.report.figures.rows import NOT_INTERPRETABLE, draw_rows, missing_reasons, number_columns
-from saliency_stats.report.figures.style import empty_figure
+from saliency_stats.report.figures.style import some
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import listing
 
-#: The rows of the primary contrast, and what they say of missing intervals, for every figure and table of contrasts.
-__all__ = ["NOT_INTERPRETABLE", "caption_forest", "draw_forest", "missing_reasons"]
 _COLUMN_ENDS: Final = (0.12, 0.42, 0.64, 0.8, 0.97)
 
 
 def draw_forest(run: Run) -> Figure:
     """Draw the estimates with their intervals, numbers beside them, a dashed line at no preference."""
     rows = run.primary_contrasts
-    rows = rows[np.isfinite(rows["estimate"])].reset_index(drop=True)
-    if rows.empty:
-        return empty_figure(NOT_BOTH)
+    rows = some(rows[np.isfinite(rows["estimate"])], NOT_BOTH)
     names = [run.network(model) for model in rows["model"]]
     columns = number_columns(rows, f"{run.confidence_percent} interval", _COLUMN_ENDS)
     limits = rows[["estimate", "ci_low", "ci_high"]].to_numpy(np.float64)
-    return draw_rows(rows, names, [look(model) for model in rows["model"]], columns, 1.15, [limits, -limits])[0]
+    rows = rows.assign(look=rows["model"])
+    return draw_rows(rows, names, {model: look(model) for model in rows["model"]}, columns, 1.15, [limits, -limits])[0]
 
 
 def caption_forest(run: Run) -> str:

@@ -9,11 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch as ColourPatch
 
 from saliency_stats.report.figures import style
-from saliency_stats.report.figures.contrasts import NOT_INTERPRETABLE, missing_reasons
-from saliency_stats.report.figures.facets import facets, in_order, name_below, place_words, strata
-from saliency_stats.report.figures.marks import NOT_BOTH, Look, fit_ratios, handle, mark_estimates
-from saliency_stats.report.figures.rows import WIDE_IN, name_rows
-from saliency_stats.report.population import stratum_words
+from saliency_stats.report.figures.facets import facets, in_order, place_words, strata
+from saliency_stats.report.figures.marks import ESTIMATE, NOT_BOTH, Look, fit_ratios, handle, mark_estimates
+from saliency_stats.report.figures.rows import NOT_INTERPRETABLE, WIDE_IN, missing_reasons, name_rows
 from saliency_stats.report.queries import one_test
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import count, listing, magnification_words, ratio, ratio_interval
@@ -71,28 +69,24 @@ def has_controls(run: Run) -> bool:
 def draw_controls(run: Run) -> Figure:
     """Draw the estimates of the trained network and all controls, and beside each the trained network's difference."""
     rows = control_rows(run)
-    rows = rows[np.isfinite(rows["estimate"])]
-    if rows.empty:
-        return style.empty_figure(NOT_BOTH)
+    rows = style.some(rows[np.isfinite(rows["estimate"])], NOT_BOTH)
     places, groups = _places(rows), set(rows["group"])
     bottom = max(places.values()) + 0.7
     names = [(place, run.words("controls", name)) for name, place in places.items()]
     kind = np.where(rows["model"] == TRAINED, "trained", "control")
-    rows = rows.assign(place=rows["model"].map(places), kind=kind, difference="difference")
+    rows = rows.assign(place=rows["model"].map(places), look=kind)
     height, beyond = _ROW_IN * (bottom + 0.7) + _AROUND_IN, ("beyond", "beyond_low", "beyond_high")
-    figure, panels = facets(run, rows, height, width_in=WIDE_IN, sharey=True, width_ratios=[1.5, 1.0])
-    for (estimates, differences), stratum, own, beside in panels:
+    grid: dict[str, Any] = {"below": ("cytoplasm ÷ nuclei", "trained ÷ control"), "width_ratios": [1.5, 1.0]}
+    figure, panels = facets(run, rows, height, width_in=WIDE_IN, sharey=True, **grid)
+    for (estimates, differences), _, own, beside in panels:
         _mark_trained(estimates, own[own["model"] == TRAINED])
         unlearned, unsure = own["status"] == NOT_INTERPRETABLE, ~(own["beyond_p"] < run.alpha)
-        mark_estimates(estimates, own, _LOOKS, look="kind", at="place", hollow=unlearned)
-        mark_estimates(differences, own, _LOOKS, look="difference", at="place", hollow=unsure, columns=beyond)
-        fit_ratios(estimates, beside[["estimate", "ci_low", "ci_high"]])
-        fit_ratios(differences, beside[[*beyond]])
-        for axes, words in ((estimates, "cytoplasm ÷ nuclei"), (differences, "trained ÷ control")):
+        mark_estimates(estimates, own, _LOOKS, hollow=unlearned)
+        mark_estimates(differences, own.assign(look="difference"), _LOOKS, hollow=unsure, columns=beyond)
+        for axes, columns in ((estimates, ESTIMATE), (differences, beyond)):
+            fit_ratios(axes, beside[[*columns]])
             for place in rows["place"].unique():  # leads the eye from the name to the last panel
                 axes.axhline(place, color=style.CONTROL_COLOUR, alpha=0.25, linewidth=0.5, zorder=-1)
-            name_below(axes, words)
-        estimates.set_title(stratum_words(run, *stratum), loc="left")
         name_rows(estimates, names, groups)
         estimates.set_ylim(bottom, -0.7)
     return style.with_legend(figure, _handles(run, rows), 5, "upper")

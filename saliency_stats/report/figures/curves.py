@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 
 from saliency_stats.report.figures.causal import NOTHING
 from saliency_stats.report.figures.facets import strata
-from saliency_stats.report.figures.marks import lines, units_known
-from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, empty_figure, line_handle, new_figure, with_legend
-from saliency_stats.report.population import points, stratum_words
+from saliency_stats.report.figures.marks import lines, summaries, units_known
+from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, line_handle, new_figure, some, with_legend
+from saliency_stats.report.population import stratum_words
 from saliency_stats.report.run import Run
 from saliency_stats.vocabulary import PATCH_KEY, TISSUE, TRAINED
 
@@ -17,25 +17,21 @@ _DIRECTION_WORDS: Final = {"deletion": "taken away", "insertion": "put back alon
 
 
 def draw_curves(run: Run) -> Figure:
-    """Draw the logit against the share of a compartment that is taken away, or put back alone.
-
-    There is a row for every magnification and class, a panel for every direction.
-    """
+    """Draw the logit against the share of a compartment, a row per stratum, a panel per direction."""
     table = shown_curves(run)
-    if table.empty:
-        return empty_figure(NOTHING)
     rows = strata(run, table)
     directions = [name for name in _DIRECTION_WORDS if (table["direction"] == name).any()]
     figure = new_figure(0.7 + 2.0 * len(rows))
     grid = figure.subplots(len(rows), len(directions), squeeze=False, sharex=True, sharey="row")
     for line, (stratum, own) in zip(grid, rows.items(), strict=True):
         for axes, direction in zip(line, directions, strict=True):
-            means = _means(run, own[own["direction"] == direction])
+            means = summaries(run, own[own["direction"] == direction], ["compartment", "share"], "logit")
+            means["share"] *= 100
             look = {"palette": COMPARTMENT_COLOURS, "marker": "o", "markersize": 3.5, "linewidth": 1.6}
-            lines(axes, means, "share", "mean", hue="compartment", **look)
+            lines(axes, means, "share", "estimate", hue="compartment", **look)
             for name, part in means.groupby("compartment"):
                 colour = COMPARTMENT_COLOURS[str(name)]
-                axes.fill_between(part["share"], part["low"], part["high"], color=colour, alpha=0.18, linewidth=0)
+                axes.fill_between(part["share"], part["ci_low"], part["ci_high"], color=colour, alpha=0.18, linewidth=0)
             axes.set_title(f"{stratum_words(run, *stratum)}: {_DIRECTION_WORDS[direction]}")
             axes.set_xlim(0, 100)
         line[0].set_ylabel(f"logit of “{stratum[1]}”")
@@ -48,8 +44,6 @@ def draw_curves(run: Run) -> Figure:
 def caption_curves(run: Run) -> str:
     """Say what the two directions are."""
     table = shown_curves(run)
-    if table.empty:
-        return f"Nothing could be drawn: {NOTHING}."
     band = f"bands are {run.confidence_percent} intervals (Student's t over {run.unit}s)"
     if not units_known(run, table):
         band = f"there are no intervals, because the {run.unit}s are unknown"
@@ -65,13 +59,4 @@ def caption_curves(run: Run) -> str:
 def shown_curves(run: Run) -> pd.DataFrame:
     """Return the curves of the judged patches, of the trained network."""
     rows = run.ablation_curves[run.ablation_curves["model"] == TRAINED]
-    return rows.merge(run.population.patches, on=[*PATCH_KEY, "label"], how="inner")
-
-
-def _means(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean logit over units, and its interval, of every compartment and share (%)."""
-    found = []
-    for (name, share), part in rows.groupby(["compartment", "share"]):
-        one = points(run, part, "logit")
-        found.append((name, 100 * float(str(share)), one.mean, one.low, one.high))
-    return pd.DataFrame(found, columns=["compartment", "share", "mean", "low", "high"])
+    return some(rows.merge(run.population.patches, on=[*PATCH_KEY, "label"], how="inner"), NOTHING)

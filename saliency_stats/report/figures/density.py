@@ -4,12 +4,11 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from saliency_stats.report.figures import marks, style
-from saliency_stats.report.figures.facets import facets, name_beside
+from saliency_stats.report.figures.facets import facets
 from saliency_stats.report.population import judged_counts, points, stratum_words
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import count
@@ -23,20 +22,17 @@ _ON_BAR: Final = {"nucleus": "white", "cytoplasm": "black", "stroma": "white", "
 
 def draw_density_ratio(run: Run) -> Figure:
     """Draw the density ratios: a point per slide, geometric mean and interval, trained beside control."""
-    table = run.judged_ledger
-    if table.empty:
-        return style.empty_figure(marks.NOTHING_JUDGED)
+    table = style.some(run.judged_ledger, marks.NOTHING_JUDGED)
     models = marks.networks(table)
-    figure, panels = facets(run, table, 2.5, around_in=0.6, sharey=True)
+    words = "density ratio (1 = like the whole patch)"
+    figure, panels = facets(run, table, 2.5, around_in=0.6, beside=words, sharey=True)
     shown = [0.0]
-    for panel in panels:
-        (axes,) = panel.axes
-        shown += _density_panel(axes, run, panel.rows, models)
-        n_patches, n_units = judged_counts(run, *panel.stratum)
+    for (axes,), stratum, rows, _ in panels:
+        shown += _density_panel(axes, run, rows, models).tolist()
+        n_patches, n_units = judged_counts(run, *stratum)
         units = count(n_units, run.unit) if n_units else f"{run.unit}s unknown"
-        axes.set_title(f"{stratum_words(run, *panel.stratum)}: {count(n_patches, 'patch')}, {units}")
-        name_beside(axes, "density ratio (1 = like the whole patch)")
-    style.ratio_axis(panels[0].axes[0], "y", min(shown), max(shown))
+        axes.set_title(f"{stratum_words(run, *stratum)}: {count(n_patches, 'patch')}, {units}")
+    style.ratio_axis(figure.axes[0], "y", np.nanmin(shown), np.nanmax(shown))
     dot = f"one {run.unit}" if marks.units_known(run) else "one patch (slides unknown: no interval)"
     handles = [marks.handle(run.network(model), _mean_look(model), linestyle="-") for model in models]
     handles.append(marks.handle(dot, marks.Look(style.QUIET, "o", 3.5**2)))
@@ -64,14 +60,11 @@ def caption_density_ratio(run: Run) -> str:
 
 def draw_area_vs_mass(run: Run) -> Figure:
     """Draw, per class, the compartments' shares of the area above their shares of the saliency."""
-    table = run.judged_ledger
-    if table.empty:
-        return style.empty_figure(marks.NOTHING_JUDGED)
+    table = style.some(run.judged_ledger, marks.NOTHING_JUDGED)
     models = marks.networks(table)
     figure, panels = facets(run, table, 0.45 + 0.34 * (1 + len(models)), around_in=0.5, sharex=True, sharey=True)
-    for (axes,), stratum, rows, _ in panels:
+    for (axes,), _, rows, _ in panels:
         _share_bars(axes, run, rows, models)
-        axes.set_title(stratum_words(run, *stratum))
     return style.with_legend(figure, style.compartment_handles(), len(COMPARTMENTS))
 
 
@@ -89,47 +82,19 @@ def _mean_look(model: str) -> marks.Look:
     return marks.Look(marks.look(model).colour, "D", 4.2**2, 1.5)
 
 
-def _density_panel(axes: Axes, run: Run, rows: pd.DataFrame, models: list[str]) -> list[float]:
-    """Fill one panel and return the extremes that its axis must reach."""
+def _density_panel(axes: Axes, run: Run, rows: pd.DataFrame, models: list[str]) -> Any:
+    """Fill one panel and return the values that its axis must reach."""
     marks.reference(axes)
     step = 0.8 / len(models)
-    extremes: list[float] = []
-    for k, model in enumerate(models):
-        dots = []
-        for place, compartment in enumerate(COMPARTMENTS):
-            own = rows[(rows["compartment"] == compartment) & (rows["model"] == model)]
-            found = points(run, own, "density_ratio", log2=True)
-            if not found.each.size:
-                continue
-            centre = place + (k - (len(models) - 1) / 2) * step
-            at = centre + style.spread(found.each.size, 0.55 * step)
-            dots.append(pd.DataFrame({"x": at, "y": found.each, "compartment": compartment}))
-            limits = (found.low, found.high)
-            marks.estimate(axes, centre, found.mean, limits, _mean_look(model), upright=True, edge="white")
-            # A few wild patches must not squeeze the rest: a point per patch, and the axis spans the bulk.
-            bulk = found.each if found.by_unit else np.percentile(found.each, [1.0, 99.0])
-            extremes += [float(bulk.min()), float(bulk.max()), *filter(np.isfinite, limits)]
-        if dots:
-            _dots(axes, pd.concat(dots), filled=model == TRAINED, few=marks.units_known(run))
+    found = marks.summaries(run, rows, ["model", "compartment"], "density_ratio", log2=True)
+    aside = step * (found["model"].map(models.index) - (len(models) - 1) / 2)
+    place, hollow = found["compartment"].map(COMPARTMENTS.index) + aside, found["model"] != TRAINED
+    found = found.assign(look=found["model"], place=place, hollow=hollow)
     axes.set_xticks(range(len(COMPARTMENTS)), COMPARTMENTS)
     axes.set_xlim(-0.6, len(COMPARTMENTS) - 0.4)
     axes.tick_params(axis="x", length=0)
-    return extremes
-
-
-def _dots(axes: Axes, table: pd.DataFrame, *, filled: bool, few: bool) -> None:
-    """Draw a dot per value in its compartment's colour, open for a control; many are drawn small and pale."""
-    if table.empty:
-        return
-    sns.scatterplot(
-        table, x="x", y="y", hue="compartment", palette=style.COMPARTMENT_COLOURS, s=11 if few else 2.5, linewidth=0.6,
-        alpha=0.75 if few else 0.35, rasterized=not few, zorder=1, legend=False, ax=axes,
-    )  # fmt: skip
-    dots = axes.collections[-1]
-    colours = dots.get_facecolor()
-    dots.set_edgecolor(colours)
-    dots.set_facecolor(colours if filled else "white")
-    axes.set(xlabel="", ylabel="")
+    looks, known = {model: _mean_look(model) for model in models}, marks.units_known(run)
+    return marks.mark_points(axes, found, looks, 0.55 * step, known=known)
 
 
 def _share_bars(axes: Axes, run: Run, rows: pd.DataFrame, models: list[str]) -> None:

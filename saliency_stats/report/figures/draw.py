@@ -25,22 +25,15 @@ from saliency_stats.report.figures import (
     separation,
     slides,
 )
-from saliency_stats.report.figures.style import house_style, save
+from saliency_stats.report.figures.style import NothingToDrawError, empty_figure, house_style, save
 from saliency_stats.report.run import Run
 
 
 @dataclass(frozen=True)
 class FigureSpec:
-    """A figure of the report.
+    """A figure of the report: the stem of its files, its heading, how a run becomes the figure and the text below it.
 
-    Parameters
-    ----------
-    name, title
-        Stem of its files, and its heading.
-    draw, caption
-        From a run to the figure and to the text below it.
-    wanted
-        Whether a run has what the figure is about; where not, it is not drawn at all.
+    `wanted` tells whether a run has what the figure is about; where not, it is not drawn at all.
     """
 
     name: str
@@ -100,19 +93,9 @@ FIGURES: Final = (
 
 
 def draw_figures(run: Run, progress: Callable[[str], None] | None = None) -> tuple[DrawnFigure, ...]:
-    """Draw every figure that the run wants into ``figures/`` of the run's folder, as PNG and PDF.
+    """Draw the figures that the run wants, in order, into ``figures/`` of its folder, as PNG and PDF.
 
-    Parameters
-    ----------
-    run
-        The run; nothing but its tables is used.
-    progress
-        Told the name of each figure before it is drawn.
-
-    Returns
-    -------
-    tuple of DrawnFigure
-        The figures in the order of :data:`FIGURES`.
+    Nothing but the run's tables is used. `progress` is told the name of each figure before it is drawn.
     """
     drawn = []
     with house_style():
@@ -121,10 +104,13 @@ def draw_figures(run: Run, progress: Callable[[str], None] | None = None) -> tup
                 continue
             if progress is not None:
                 progress(f"figure {spec.name}")
-            figure = spec.draw(run)
+            try:
+                figure, caption = spec.draw(run), spec.caption(run)
+            except NothingToDrawError as nothing:
+                figure, caption = empty_figure(str(nothing)), f"Nothing could be drawn: {nothing}."
             png = save(figure, run.folder / "figures" / f"{spec.name}.png")
             # The layout is solved: the PDF takes it over, which is quicker and makes the two alike.
             figure.set_layout_engine("none")
             pdf = save(figure, run.folder / "figures" / f"{spec.name}.pdf")
-            drawn.append(DrawnFigure(spec.name, spec.title, spec.caption(run), png, pdf))
+            drawn.append(DrawnFigure(spec.name, spec.title, caption, png, pdf))
     return tuple(drawn)

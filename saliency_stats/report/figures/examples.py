@@ -5,9 +5,9 @@ from typing import Any, Final
 import pandas as pd
 from matplotlib.figure import Figure
 
-from saliency_stats.report.figures.marks import control_meaning
+from saliency_stats.report.figures.marks import NOTHING_JUDGED, control_meaning
 from saliency_stats.report.figures.panels import DISPLAY_PERCENTILE, outline, show_image, show_saliency
-from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, WIDTH_IN, empty_figure, line_handle
+from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, WIDTH_IN, line_handle, some
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import magnification_words, shorten
 from saliency_stats.vocabulary import TRAINED
@@ -21,13 +21,10 @@ _CERTAIN: Final = 0.999
 def draw_examples(run: Run) -> Figure:
     """Draw the examples: one row per patch, the trained network's map beside the control's."""
     rows = chosen_examples(run)
-    if rows.empty:
-        return empty_figure("no example patch was correctly and confidently classified")
     control = _control(run)
-    n_columns = 4 if control is None else 5
-    figure, grid = _panels(len(rows), n_columns)
     heads = ["Image", "Compartments", "Saliency,\ntrained", "the same, with\nnuclear outlines"]
     heads += [] if control is None else [f"Saliency,\n{run.network(control)}"]
+    figure, grid = _panels(len(rows), len(heads))
     for axes, head in zip(grid[0], heads, strict=True):
         axes.set_title(head)
     for line, example in zip(grid, records(rows), strict=True):
@@ -42,8 +39,6 @@ def draw_examples(run: Run) -> Figure:
 def caption_examples(run: Run) -> str:
     """Say what the examples show and how they were chosen."""
     rows = chosen_examples(run)
-    if rows.empty:
-        return "No example could be drawn: no patch of the evaluation split was classified correctly and confidently."
     counted = " and ".join(f"{n} {label}" for label, n in rows["label"].value_counts(sort=False).items())
     control = _control(run)
     slides = ", at most one a slide" if (rows["slide_id"] != "").all() else ""
@@ -66,6 +61,7 @@ def caption_examples(run: Run) -> str:
 def chosen_examples(run: Run) -> pd.DataFrame:
     """Return the trained network's examples to draw, by magnification, class and rank."""
     rows = run.examples[(run.examples["model"] == TRAINED) & (run.examples["method"] == run.method)]
+    rows = some(rows, NOTHING_JUDGED)
     per_class = _MOST_ROWS.get(rows["magnification"].nunique(), 1)
     rows = rows.sort_values(["magnification", "label", "rank", "patch_id"])
     return rows.groupby(["magnification", "label"], sort=True).head(per_class).reset_index(drop=True)

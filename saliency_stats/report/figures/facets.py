@@ -1,13 +1,14 @@
 """Panels by class and magnification: their order, their rows of a table, what is written around them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import cycle
 from typing import Any, NamedTuple
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from saliency_stats.report.figures.style import WIDTH_IN, new_figure
+from saliency_stats.report.population import stratum_words
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import magnification_words
 
@@ -46,13 +47,22 @@ def place_words(stratum: Stratum) -> str:
 
 
 def facets(
-    run: Run, table: pd.DataFrame, height_in: float, *, around_in: float = 0.55, width_in: float = WIDTH_IN, **grid: Any
+    run: Run,
+    table: pd.DataFrame,
+    height_in: float,
+    *,
+    around_in: float = 0.55,
+    width_in: float = WIDTH_IN,
+    beside: str = "",
+    below: Sequence[str] = ("",),
+    **grid: Any,
 ) -> tuple[Figure, list[Facet]]:
     """Lay out a row of panels per magnification and a column per class; seaborn's facets would need pyplot.
 
     The height is that of one magnification, with what is ``around_in`` all of them. Where ``grid`` (as
     :meth:`matplotlib.figure.Figure.subplots` takes it) has several ``width_ratios`` or ``height_ratios``, a stratum has
-    as many panels. They are returned in reading order.
+    as many panels, the first with its title. They are returned in reading order. What the values are is written
+    ``beside`` the leftmost panels, and ``below`` the lowest (for each panel of a stratum).
     """
     magnifications = in_order(run.magnifications, table["magnification"])
     labels = in_order(run.labels, table["label"])
@@ -60,24 +70,15 @@ def facets(
     grid |= {"height_ratios": down * len(magnifications), "width_ratios": across * len(labels), "squeeze": False}
     figure = new_figure(len(magnifications) * height_in + around_in, width_in)
     axes = figure.subplots(len(grid["height_ratios"]), len(grid["width_ratios"]), **grid)
+    for first in axes[:: len(down), 0]:
+        first.set_ylabel(beside)
+    for last, words in zip(axes[-1], cycle(below), strict=False):
+        last.set_xlabel(words)
     found = []
     for j, at in enumerate(magnifications):
         for k, label in enumerate(labels):
             own = axes[j * len(down) : (j + 1) * len(down), k * len(across) : (k + 1) * len(across)].ravel()
-            beside = table[table["magnification"] == at]
-            found.append(Facet(own, (at, label), beside[beside["label"] == label], beside))
+            own[0].set_title(stratum_words(run, at, label))
+            same = table[table["magnification"] == at]
+            found.append(Facet(own, (at, label), same[same["label"] == label], same))
     return figure, found
-
-
-def name_beside(axes: Axes, words: str) -> None:
-    """Write what the values are beside the leftmost panels."""
-    spec: Any = axes.get_subplotspec()
-    if spec.is_first_col():
-        axes.set_ylabel(words)
-
-
-def name_below(axes: Axes, words: str) -> None:
-    """Write what the values are below the lowest panels."""
-    spec: Any = axes.get_subplotspec()
-    if spec.is_last_row():
-        axes.set_xlabel(words)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from saliency_stats.report.figures.facets import in_order, of_stratum
-from saliency_stats.report.figures.style import QUIET, WIDTH_IN, empty_figure
+from saliency_stats.report.figures.style import QUIET, WIDTH_IN, some
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import STEP_WORDS, count, magnification_words, shorten
 from saliency_stats.vocabulary import SPLITS
@@ -25,13 +25,11 @@ _INK: Final = "#33404D"
 
 def draw_flow(run: Run) -> Figure:
     """Draw one diagram per magnification: listed patches above, an arm per class, exclusions at the sides."""
-    magnifications = in_order(run.magnifications, run.selection["magnification"])
-    if not magnifications:
-        return empty_figure("selection.csv holds no counts")
+    counted = some(run.selection, "selection.csv holds no counts")
     figure = Figure()
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     end = 0.0
-    for magnification in magnifications:
+    for magnification in in_order(run.magnifications, counted["magnification"]):
         end = _draw_arms(axes, run, magnification, end)
     figure.set_size_inches(WIDTH_IN, end)
     axes.set(xlim=(0.0, WIDTH_IN), ylim=(end, 0.0))

@@ -1,5 +1,6 @@
 """How the saliency changes with the magnification: the primary contrast, the compartments, and the classifier."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Final
 
@@ -10,13 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from saliency_stats.report.figures import marks, style
-from saliency_stats.report.figures.contrasts import NOT_INTERPRETABLE, missing_reasons
 from saliency_stats.report.figures.facets import in_order
-from saliency_stats.report.population import points, unit_means
+from saliency_stats.report.figures.rows import NOT_INTERPRETABLE, missing_reasons
+from saliency_stats.report.population import unit_means
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import listing, magnification_words
 from saliency_stats.vocabulary import TISSUE, TRAINED
 
+_LIMITS: Final = [*marks.ESTIMATE]
 _MEAN: Final = marks.Look(style.TRAINED_COLOUR, "o", 5.5**2, 1.5)
 _LOOKS: Final = {
     name: _MEAN._replace(colour=style.COMPARTMENT_COLOURS[name], marker=marker)
@@ -25,7 +27,6 @@ _LOOKS: Final = {
 #: Ratios closer to 1 than this on a log2 axis would look like differences if the axis were fitted to them.
 _LEAST_REACH: Final = 0.3
 _HEIGHT_IN: Final = 3.0
-_LIMITS: Final = ["estimate", "ci_low", "ci_high"]
 
 
 def has_magnifications(run: Run) -> bool:
@@ -36,33 +37,23 @@ def has_magnifications(run: Run) -> bool:
 def draw_magnification(run: Run) -> Figure:
     """Draw the ratio cytoplasm : nucleus by magnification, a panel per class, and the classifier's accuracy beside."""
     rows = run.primary_contrasts
-    rows = rows[np.isfinite(rows["estimate"]) & rows["model"].isin([TRAINED, *run.controls])]
-    if rows.empty:
-        return style.empty_figure(marks.NOT_BOTH)
-    values = run.primary_values
-    labels = in_order(run.labels, rows["label"])
-    figure = style.new_figure(_HEIGHT_IN)
-    panels: Any = figure.subplots(1, len(labels) + 1, width_ratios=[*[1.0] * len(labels), 0.85])
-    shown: list[float] = []
-    for axes, label in zip(panels[:-1], labels, strict=True):
+    shown = np.isfinite(rows["estimate"]) & rows["model"].isin([TRAINED, *run.controls])
+    rows = style.some(rows[shown], marks.NOT_BOTH)
+    figure, labels, panels = _panels(run, rows, "saliency density, cytoplasm ÷ nuclei", [0.85])
+    reach: list[float] = []
+    for label, axes in zip(labels, panels, strict=False):
         own = rows[rows["label"] == label]
-        means = unit_means(run, values[values["label"] == label])
+        means = unit_means(run, run.primary_values[run.primary_values["label"] == label])
         _unit_lines(axes, means)
         controls = own[own["model"] != TRAINED]
-        if not controls.empty:
-            controls = controls.assign(place=np.log2(controls["magnification"]))
-            marks.network_lines(axes, controls, "place", "estimate", list(run.controls), 1.3)
+        controls = controls.assign(place=np.log2(controls["magnification"]))
+        marks.network_lines(axes, controls, "place", "estimate", list(run.controls), 1.3)
         _mean_line(axes, run, own[own["model"] == TRAINED], _MEAN)
-        _magnification_axis(axes, run)
-        axes.set_title(label)
-        shown += [*own[_LIMITS].to_numpy(np.float64).ravel(), *means.to_numpy(np.float64).ravel()]
-    for axes in panels[:-1]:
-        marks.fit_ratios(axes, shown, "y", _LEAST_REACH)
+        reach += [*own[_LIMITS].to_numpy(np.float64).ravel(), *means.to_numpy(np.float64).ravel()]
         for place, side, text in ((1.0, "top", "↑ denser in cytoplasm"), (0.0, "bottom", "↓ denser in nuclei")):
             axes.text(0.02, place, text, transform=axes.transAxes, va=side, color=style.QUIET, fontsize=6.2)
-    for axes in panels[1:-1]:
-        axes.tick_params(axis="y", labelleft=False)
-    panels[0].set_ylabel("saliency density, cytoplasm ÷ nuclei")
+    for axes in panels[:-1]:
+        marks.fit_ratios(axes, reach, "y", _LEAST_REACH)
     _accuracy_panel(panels[-1], run)
     return style.with_legend(figure, _handles(run), 2)
 
@@ -96,23 +87,16 @@ def caption_magnification(run: Run) -> str:
 def draw_compartments(run: Run) -> Figure:
     """Draw the density ratio of nuclei, cytoplasm and stroma by magnification, a panel per class."""
     table = run.judged_ledger
-    table = table[table["model"] == TRAINED]
-    if table.empty:
-        return style.empty_figure(marks.NOTHING_JUDGED)
-    labels = in_order(run.labels, table["label"])
-    figure = style.new_figure(_HEIGHT_IN)
-    panels: Any = figure.subplots(1, len(labels), squeeze=False, sharey=True)[0]
-    shown: list[float] = []
-    for axes, label in zip(panels, labels, strict=True):
+    table = style.some(table[table["model"] == TRAINED], marks.NOTHING_JUDGED)
+    figure, labels, panels = _panels(run, table, "density ratio (1 = like the whole patch)")
+    means = marks.summaries(run, table, ["label", "compartment", "magnification"], "density_ratio", log2=True)
+    means.loc[~means["magnification"].map(run.learned), _LIMITS[1:]] = np.nan
+    means = means[means["compartment"].isin(TISSUE)]
+    for label, axes in zip(labels, panels, strict=True):
         for k, (compartment, look) in enumerate(_LOOKS.items()):
-            rows = _means(run, table[(table["label"] == label) & (table["compartment"] == compartment)])
-            _mean_line(axes, run, rows, look, offset=0.07 * (k - 1))
-            shown += rows[_LIMITS].to_numpy(np.float64).ravel().tolist()
-        _magnification_axis(axes, run)
-        axes.set_title(label)
-    for axes in panels:
-        marks.fit_ratios(axes, shown, "y", _LEAST_REACH)
-    panels[0].set_ylabel("density ratio (1 = like the whole patch)")
+            own = means[(means["label"] == label) & (means["compartment"] == compartment)]
+            _mean_line(axes, run, own, look, offset=0.07 * (k - 1))
+        marks.fit_ratios(axes, means[_LIMITS], "y", _LEAST_REACH)
     handles = [marks.handle(name, look._replace(size=25.0), linestyle="-") for name, look in _LOOKS.items()]
     return style.with_legend(figure, [*handles, *_hollow_handle(run)], 4)
 
@@ -129,22 +113,24 @@ def caption_compartments(run: Run) -> str:
     )
 
 
-def _means(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the geometric mean density ratio and its interval at each magnification."""
-    found = []
-    for magnification in run.magnifications:
-        point = points(run, rows[rows["magnification"] == magnification], "density_ratio", log2=True)
-        bounds = (point.low, point.high) if run.learned[magnification] else (np.nan, np.nan)
-        found.append((magnification, point.mean, *bounds))
-    return pd.DataFrame(found, columns=["magnification", *_LIMITS])
-
-
-def _magnification_axis(axes: Axes, run: Run) -> None:
+def _panels(
+    run: Run, table: pd.DataFrame, beside: str, more: Sequence[float] = ()
+) -> tuple[Figure, list[str], list[Axes]]:
+    """Lay out a panel per class, which share their vertical axis, and `more` of these widths, along magnifications."""
+    labels = in_order(run.labels, table["label"])
+    figure = style.new_figure(_HEIGHT_IN)
+    ratios = [*[1.0] * len(labels), *more]
+    panels: Any = figure.subplots(1, len(ratios), squeeze=False, width_ratios=ratios)[0]
     places = np.log2(run.magnifications)
     words = [magnification_words(at) + ("" if run.learned[at] else "\n(chance)") for at in run.magnifications]
-    axes.set_xticks(places, words)
-    axes.set_xlim(places.min() - 0.35, places.max() + 0.35)
-    axes.set_xlabel("magnification")
+    for axes, title in zip(panels, [*labels, *[""] * len(more)], strict=True):
+        axes.set_xticks(places, words)
+        axes.set(xlim=(places.min() - 0.35, places.max() + 0.35), xlabel="magnification", title=title)
+    for axes in panels[1 : len(labels)]:
+        axes.sharey(panels[0])
+        axes.tick_params(axis="y", labelleft=False)
+    panels[0].set_ylabel(beside)
+    return figure, labels, list(panels)
 
 
 def _unit_lines(axes: Axes, means: pd.DataFrame) -> None:
@@ -161,13 +147,13 @@ def _mean_line(
 ) -> None:
     """Draw one mean per magnification with its interval; what leads to a magnification at chance is dotted."""
     rows = rows[np.isfinite(rows["estimate"])].sort_values("magnification")
-    found = [(float(np.log2(row.magnification)) + offset, run.learned[row.magnification], row) for row in records(rows)]
-    for (start, learned_before, before), (end, learned, after) in pairwise(found):
-        sure = learned_before and learned
-        look: dict[str, Any] = {"linestyle": "-" if sure else ":", "linewidth": width if sure else 0.9}
-        axes.plot([start, end], [before.estimate, after.estimate], color=mean.colour, zorder=2, **look)
-    for at, learned, row in found:
-        marks.estimate(axes, at, row.estimate, (row.ci_low, row.ci_high), mean, upright=True, hollow=not learned)
+    place, learned = np.log2(rows["magnification"]) + offset, rows["magnification"].map(run.learned).astype(bool)
+    rows = rows.assign(place=place, learned=learned, look="mean")
+    for before, after in pairwise(records(rows)):
+        look: dict[str, Any] = {"linestyle": ":", "linewidth": 0.9}
+        look = {"linestyle": "-", "linewidth": width} if before.learned and after.learned else look
+        axes.plot([before.place, after.place], [before.estimate, after.estimate], color=mean.colour, zorder=2, **look)
+    marks.mark_estimates(axes, rows, {"mean": mean}, hollow=~rows["learned"], upright=True)
 
 
 def _accuracy_panel(axes: Axes, run: Run) -> None:
@@ -181,10 +167,7 @@ def _accuracy_panel(axes: Axes, run: Run) -> None:
         ha="right", va="top", color=style.QUIET, fontsize=6.2,
     )  # fmt: skip
     lowest = float(np.nanmin([*rows["estimate"], *rows["ci_low"], 0.5]))
-    axes.set_ylim(min(0.45, lowest - 0.03), 1.02)
-    _magnification_axis(axes, run)
-    axes.set_title("the classifier")
-    axes.set_ylabel("balanced accuracy")
+    axes.set(ylim=(min(0.45, lowest - 0.03), 1.02), title="the classifier", ylabel="balanced accuracy")
 
 
 def _trained(run: Run) -> pd.DataFrame:

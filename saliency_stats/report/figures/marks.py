@@ -11,13 +11,19 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator
 
 from saliency_stats.report.figures import style
-from saliency_stats.report.run import Run
+from saliency_stats.report.population import points
+from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import control_words
+from saliency_stats.typing import Float64Array
 from saliency_stats.vocabulary import TRAINED
 
 #: Said where no patch is judged, and where none has the two compartments of the primary contrast.
 NOTHING_JUDGED: Final = "no patch of the evaluation split was classified correctly and confidently"
 NOT_BOTH: Final = "no judged patch has both nuclei and cytoplasm"
+#: Columns of an estimate and of the limits of its interval.
+ESTIMATE: Final = ("estimate", "ci_low", "ci_high")
+#: Percentiles between which the bulk of many dots lies.
+_BULK: Final = (1.0, 99.0)
 #: Controls are grey and differ by their dashes (on, off, ... in points).
 _DASHES: Final[tuple[tuple[float, ...], ...]] = ((4, 2), (1, 1.5), (6, 1.5, 1, 1.5), (2, 3))
 
@@ -29,6 +35,11 @@ class Look(NamedTuple):
     marker: str
     size: float = 21.0
     line: float = 1.3
+
+
+def compartment_looks(marker: str = "o", size: float = 21.0, line: float = 1.3) -> dict[str, Look]:
+    """Return the look of every compartment: its colour, one marker."""
+    return {name: Look(colour, marker, size, line) for name, colour in style.COMPARTMENT_COLOURS.items()}
 
 
 def units_known(run: Run, table: pd.DataFrame | None = None) -> bool:
@@ -74,11 +85,10 @@ def network_lines(axes: Axes, table: pd.DataFrame, x: str, y: str, models: list[
 
 
 def lines(axes: Axes, table: pd.DataFrame, x: str, y: str, **drawn: Any) -> None:
-    """Join the rows of a table as :func:`seaborn.lineplot` does; nothing is estimated, axes stay without words."""
-    if table.empty:  # of nothing seaborn cannot tell the hues
-        return
-    sns.lineplot(table, x=x, y=y, estimator=None, legend=False, ax=axes, **drawn)
-    axes.set(xlabel="", ylabel="")
+    """Join the rows of a table as :func:`seaborn.lineplot` does; nothing is estimated, axes keep their words."""
+    if not table.empty:  # of nothing seaborn cannot tell the hues
+        xy = {"x": table[x].to_numpy(), "y": table[y].to_numpy()}  # without the names of columns, it writes none
+        sns.lineplot(table, estimator=None, legend=False, ax=axes, **xy, **drawn)
 
 
 def network_handles(run: Run, models: list[str], more: Sequence[str] = (), width: float = 1.5) -> list[Line2D]:
@@ -111,81 +121,45 @@ def fit_ratios(axes: Axes, values: Any, which: str = "x", least: float = 0.1, mo
         axes.xaxis.set_major_locator(FixedLocator([*axes.get_xticks()], nbins=most_ticks))  # 1 : 1 stays
 
 
-def estimate(
-    axes: Axes,
-    at: float,
-    value: float,
-    limits: tuple[float, float],
-    look: Look,
-    *,
-    upright: bool = False,
-    hollow: bool = False,
-    faint: bool = False,
-    edge: str = "",
-) -> None:
-    """Draw an estimate and, where it has one, its interval.
-
-    Parameters
-    ----------
-    axes, at, value, limits
-        Where to draw: at which place of the other axis, the estimate, and its interval (NaN where there is none).
-    look, edge
-        Of the mark, and the colour around it; the interval has the mark's colour.
-    upright, hollow, faint
-        Whether the value is on the vertical axis; whether the mark is open (no finding); whether the interval is pale.
-    """
-    if np.isfinite(limits).all():
-        line = ([at, at], limits) if upright else (limits, [at, at])
-        axes.plot(*line, color=look.colour, linewidth=look.line, alpha=0.4 if faint else 1.0, zorder=3)
-    point = ([at], [value]) if upright else ([value], [at])
-    axes.plot(
-        *point, marker=look.marker, markersize=look.size**0.5, color=look.colour, zorder=4,
-        markerfacecolor="white" if hollow else look.colour, markeredgecolor=edge or look.colour,
-    )  # fmt: skip
-
-
 def mark_estimates(
     axes: Axes,
     rows: pd.DataFrame,
     looks: Mapping[str, Look],
     *,
-    look: str,
-    at: str,
     hollow: Any = False,
     upright: bool = False,
-    columns: Sequence[str] = ("estimate", "ci_low", "ci_high"),
+    columns: Sequence[str] = ESTIMATE,
     edge: str | None = None,
-    opacity: float = 1.0,
+    opacity: Any = 1.0,
     **mark: Any,
 ) -> None:
-    """Mark estimates, each with a line over its interval. Both are the table's: nothing is estimated here.
+    """Mark estimates, each on a line over its interval. Both are the table's: nothing is estimated here.
 
     Parameters
     ----------
-    axes, rows
-        The panel, and one row per estimate; rows without an estimate are left out.
-    looks, look
-        How each kind is drawn, and the column that names the kind.
-    at, columns
-        The column of the places along the other axis; those of the estimate and, if any, the limits of its interval.
-    hollow
-        Which of the rows have an open mark.
-    upright
-        Whether values go up instead of to the right.
+    axes, rows, looks
+        The panel, one row per estimate with its ``place`` along the other axis and its ``look``, and how each look is
+        drawn; rows without an estimate are left out.
+    hollow, upright
+        Which of the rows have an open mark; whether values go up instead of to the right.
+    columns
+        The column of the estimate and, if any, of the limits of its interval.
     edge, opacity
-        Colour around the marks (their own where None); opacity of the lines.
+        Colour around the marks (their own where None); opacity of the lines, of all or of each row.
     **mark
         As :func:`seaborn.scatterplot` takes them.
     """
     value, *limits = columns
-    known = rows.assign(hollow=hollow)[np.isfinite(rows[value])]
-    if known.empty:  # seaborn draws nothing then, not even a collection without marks
+    known = rows.assign(hollow=hollow, opacity=opacity)[np.isfinite(rows[value])]
+    if known.empty:
         return
-    draw_lines = axes.vlines if upright else axes.hlines
-    for name, part in known.dropna(subset=limits).groupby(look, sort=False) if limits else ():
-        kind = looks[str(name)]
-        draw_lines(part[at], part[limits[0]], part[limits[1]], color=kind.colour, linewidth=kind.line, alpha=opacity)
-    scatter(axes, known, (at, value) if upright else (value, at), looks, look, edgecolor=edge, zorder=3, **mark)
+    lined = known[np.isfinite(known[limits]).all(axis=1)]
+    if limits and len(lined):
+        ends, drawn = (lined[name] for name in limits), [looks[name] for name in lined["look"]]
+        kinds: dict[str, Any] = {"colors": [one.colour for one in drawn], "linewidths": [one.line for one in drawn]}
+        (axes.vlines if upright else axes.hlines)(lined["place"], *ends, alpha=lined["opacity"], **kinds)
+    xy = ("place", value) if upright else (value, "place")
+    scatter(axes, known, xy, looks, edgecolor=edge, **{"zorder": 3} | mark)
     points: Any = axes.collections[-1]
     faces = points.get_facecolors()
     if edge is None:
@@ -193,15 +167,42 @@ def mark_estimates(
     points.set_facecolors(np.where(known["hollow"].to_numpy(dtype=bool)[:, None], (1.0, 1.0, 1.0, 1.0), faces))
 
 
-def scatter(
-    axes: Axes, rows: pd.DataFrame, xy: tuple[str, str], looks: Mapping[str, Look], look: str, **mark: Any
-) -> None:
-    """Draw a mark for each row, in the look that its column `look` names; axes stay without words."""
-    palette, markers, sizes = ({name: one[k] for name, one in looks.items()} for k in range(3))
-    drawn: dict[str, Any] = {"palette": palette, "markers": markers, "sizes": sizes, "edgecolor": None, "linewidth": 1}
-    sns.scatterplot(rows, x=xy[0], y=xy[1], hue=look, style=look, size=look, legend=False, ax=axes, **(drawn | mark))
-    for label in (axes.xaxis.label, axes.yaxis.label):  # seaborn writes the names of columns there
-        label.set(text="", visible=True)
+def scatter(axes: Axes, rows: pd.DataFrame, xy: tuple[str, str], looks: Mapping[str, Look], **mark: Any) -> None:
+    """Draw a mark for each row, in the look that it names; axes keep their words."""
+    if not rows.empty:
+        x, y = (rows[name].to_numpy() for name in xy)
+        palette, markers, sizes = ({name: one[k] for name, one in looks.items()} for k in range(3))
+        drawn: dict[str, Any] = {"palette": palette, "markers": markers, "sizes": sizes, "legend": False, "ax": axes}
+        drawn |= {"edgecolor": None, "linewidth": 1} | mark
+        sns.scatterplot(rows, x=x, y=y, hue="look", style="look", size="look", **drawn)
+
+
+def summaries(run: Run, rows: pd.DataFrame, by: list[str], column: str, *, log2: bool = False) -> pd.DataFrame:
+    """Return a row per group with its mean over units, its interval, and ``each`` value, as :func:`points` has them."""
+    found = [(group, points(run, part, column, log2=log2)) for group, part in rows.groupby(by)]
+    cells = [(*group, one.mean, one.low, one.high, one.each, one.by_unit) for group, one in found]
+    return pd.DataFrame(cells, columns=[*by, *ESTIMATE, "each", "by_unit"])
+
+
+def mark_points(
+    axes: Axes, found: pd.DataFrame, looks: Mapping[str, Look], width: float, *, known: bool, most: float = np.inf
+) -> Float64Array:
+    """Mark the means of :func:`summaries` by compartment, upright, and a dot per value in the compartment's colour.
+
+    Rows have a ``place``, around which dots spread over `width`, a ``look`` of their mean, and may be ``hollow``: their
+    dots are. Where units are not `known` dots are patches: many, small and pale. Returned is what the axis must reach
+    (NaN among it): every dot of fewer than `most` units; else their bulk, so that a few wild ones do not squeeze it.
+    """
+    aside = found["each"].map(lambda each: style.spread(len(each), width))
+    dots = found.assign(aside=aside, look=found["compartment"]).explode(["each", "aside"])
+    dots = dots.assign(place=dots["place"] + dots["aside"].astype(float), each=dots["each"].astype(float))
+    look: dict[str, Any] = {"alpha": 0.75 if known else 0.35, "rasterized": not known, "linewidth": 0.6, "zorder": 1}
+    colours, hollow = compartment_looks(size=11.0 if known else 2.5), dots.get("hollow", False)
+    mark_estimates(axes, dots, colours, hollow=hollow, upright=True, columns=("each",), **look)
+    mark_estimates(axes, found, looks, upright=True, edge="white")
+    dotted = records(found[found["each"].map(len) > 0])
+    ends = [np.percentile(row.each, (0, 100) if row.by_unit and len(row.each) < most else _BULK) for row in dotted]
+    return np.concatenate([found[[*ESTIMATE]].to_numpy(np.float64).ravel(), *ends])
 
 
 def handle(words: str, look: Look, *, hollow: bool = False, **line: Any) -> Line2D:

@@ -8,12 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from saliency_stats.report.figures import style
-from saliency_stats.report.figures.contrasts import NOT_INTERPRETABLE
 from saliency_stats.report.figures.controls import all_primary, interval_words
-from saliency_stats.report.figures.facets import facets, in_order, name_below, place_words, strata
-from saliency_stats.report.figures.marks import NOT_BOTH, Look, fit_ratios, handle, mark_estimates
-from saliency_stats.report.figures.rows import WIDE_IN, name_rows
-from saliency_stats.report.population import stratum_words
+from saliency_stats.report.figures.facets import facets, in_order, place_words, strata
+from saliency_stats.report.figures.marks import ESTIMATE, NOT_BOTH, Look, fit_ratios, handle, mark_estimates
+from saliency_stats.report.figures.rows import NOT_INTERPRETABLE, WIDE_IN, name_rows
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import count, listing, ratio
 from saliency_stats.vocabulary import NO_REDUCTION, TRAINED
@@ -52,26 +50,23 @@ def has_methods(run: Run) -> bool:
 def draw_methods(run: Run) -> Figure:
     """Draw a row for each method, a mark in it for each reduction, and the study's own as a vertical line."""
     rows = method_rows(run)
-    rows = rows[np.isfinite(rows["estimate"])]
-    if rows.empty:
-        return style.empty_figure(NOT_BOTH)
+    rows = style.some(rows[np.isfinite(rows["estimate"])], NOT_BOTH)
     looks = _looks(run, rows)
     rows, ends = _placed(run, rows)
     bottom = max(below for _, below in ends.values())
     names = [(sum(end) / 2, _row_words(run, method)) for method, end in ends.items()]
-    figure, panels = facets(run, rows, bottom + _AROUND_IN, around_in=0.6, width_in=WIDE_IN, sharey=True)
-    for (axes,), stratum, own, beside in panels:
+    words, height = ("saliency density, cytoplasm ÷ nuclei  (log axis)",), bottom + _AROUND_IN
+    figure, panels = facets(run, rows, height, around_in=0.6, width_in=WIDE_IN, below=words, sharey=True)
+    for (axes,), _, own, beside in panels:
         hollow = (own["model"] != TRAINED) | (own["status"] == NOT_INTERPRETABLE)
-        mark_estimates(axes, own, looks, look="look", at="place", hollow=hollow)
+        mark_estimates(axes, own, looks, hollow=hollow)
         for estimate in own.loc[own["own"] & (own["model"] == TRAINED), "estimate"]:
             axes.axvline(estimate, color=style.TRAINED_COLOUR, linewidth=0.7, zorder=0)
-        fit_ratios(axes, beside[["estimate", "ci_low", "ci_high"]])
-        axes.set_title(stratum_words(run, *stratum), loc="left")
+        fit_ratios(axes, beside[[*ESTIMATE]])
         if run.method in ends:
             axes.axhspan(*ends[run.method], color=style.CONTROL_COLOUR, alpha=0.12, linewidth=0, zorder=0)
         name_rows(axes, names, {_row_words(run, run.method)})
         axes.set_ylim(bottom + 0.05, -0.05)
-        name_below(axes, "saliency density, cytoplasm ÷ nuclei  (log axis)")
     return style.with_legend(figure, _handles(run, rows, looks), 6, "upper")
 
 

@@ -14,11 +14,12 @@ from matplotlib.patches import Patch as ColourPatch
 
 from saliency_stats.compartments.variants import VARIANTS
 from saliency_stats.report.figures import style
-from saliency_stats.report.figures.facets import facets, in_order, name_below, name_beside, place_words, strata
-from saliency_stats.report.figures.marks import Look, fit_ratios, handle, mark_estimates, scatter
+from saliency_stats.report.figures.facets import facets, in_order, place_words, strata
+from saliency_stats.report.figures.marks import ESTIMATE, Look, fit_ratios, handle, mark_estimates, scatter
 from saliency_stats.report.figures.rows import name_rows
+from saliency_stats.report.population import stratum_words
 from saliency_stats.report.run import Run
-from saliency_stats.report.words import MINUS, count, magnification_words, percent, ratio, ratio_interval
+from saliency_stats.report.words import MINUS, count, percent, ratio, ratio_interval
 from saliency_stats.statistics.multiverse import DIMENSIONS
 
 _DIMENSION_WORDS: Final = {"reduction": "reduction of colours", "min_confidence": "least confidence"}
@@ -46,20 +47,17 @@ _ROW_IN, _CURVE_IN, _SEGMENTATION_IN = 0.125, 1.75, 0.17
 
 def draw_multiverse(run: Run) -> Figure:
     """Draw all specifications in the order of their estimates, and below them the choices of each."""
-    table = _drawable(run.multiverse)
-    if table.empty:
-        return style.empty_figure("no specification has an estimate")
+    table = style.some(_drawable(run.multiverse), "no specification has an estimate")
     lines = _dashboard_lines(run, table)
     below = _ROW_IN * (len(lines) + 1)
-    figure, panels = facets(run, table, _CURVE_IN + below, sharex="col", height_ratios=[_CURVE_IN, below])
-    for (curve, dashboard), stratum, rows, beside in panels:
+    grid: dict[str, Any] = {"beside": "cytoplasm ÷ nuclei\n(ratio of densities, log axis)", "sharex": "col"}
+    figure, panels = facets(run, table, _CURVE_IN + below, height_ratios=[_CURVE_IN, below], **grid)
+    for (curve, dashboard), _, rows, beside in panels:
         own = rows.sort_values("estimate", kind="stable", ignore_index=True)
         own["place"] = np.arange(len(own)) + 0.5  # the middle of a column of the dashboard
         _draw_dashboard(dashboard, own, lines)
         _draw_curve(curve, own)
-        fit_ratios(curve, beside[["estimate", "ci_low", "ci_high"]], "y")
-        curve.set_title(f"{stratum[1]}, {magnification_words(stratum[0])}")
-        name_beside(curve, "cytoplasm ÷ nuclei\n(ratio of densities, log axis)")
+        fit_ratios(curve, beside[[*ESTIMATE]], "y")
     return style.with_legend(figure, _handles(), 4, "upper")
 
 
@@ -72,7 +70,7 @@ def caption_multiverse(run: Run) -> str:
         f" Each point is one analysis, its line the {run.confidence_percent} interval over {run.unit}s, not corrected"
         " for their number. Below are the choices that each makes; the black diamond and line are this study's own."
     )
-    if fixed := [name for name, n in _counted(table) if n == 1]:
+    if fixed := [name for name in DIMENSIONS if len(table[name].unique()) == 1]:
         same = ", ".join(f"{_dimension_words(name)} {_words(run, name, table[name].iloc[0])}" for name in fixed)
         text += f" The same in all: {same}."
     for stratum, own in strata(run, table).items():
@@ -91,22 +89,19 @@ def caption_multiverse(run: Run) -> str:
 
 def draw_segmentation(run: Run) -> Figure:
     """Draw the study's own contrast under every segmentation, with the range over them as a band."""
-    table = _segmentations(run.multiverse)
-    if table.empty:
-        return style.empty_figure("no segmentation has an estimate")
+    table = style.some(_segmentations(run.multiverse), "no segmentation has an estimate")
     names = _levels(run, table, "segmentation")
-    table = table.assign(place=table["segmentation"].map(names.index).astype(float), says=_says(table))
-    height = _SEGMENTATION_IN * len(names) + 0.45
-    figure, panels = facets(run, table, height, around_in=0.5, sharey=True)
+    table = table.assign(place=table["segmentation"].map(names.index).astype(float), look=_says(table))
+    height, words = _SEGMENTATION_IN * len(names) + 0.45, "cytoplasm ÷ nuclei (ratio of densities, log axis)"
+    figure, panels = facets(run, table, height, around_in=0.5, below=(words,), sharey=True)
     for (axes,), stratum, own, beside in panels:
         low, high = own["estimate"].min(), own["estimate"].max()
         axes.axvspan(low, high, color=style.CONTROL_COLOUR, alpha=0.2, linewidth=0)
-        mark_estimates(axes, own, _LOOKS, look="says", at="place", linewidth=0)
+        mark_estimates(axes, own, _LOOKS, linewidth=0)
         _mark_own(axes, own, "estimate", "place")
-        fit_ratios(axes, beside[["estimate", "ci_low", "ci_high"]])
-        axes.set_title(f"{stratum[1]}, {magnification_words(stratum[0])}: {ratio_interval(low, high)}")
+        fit_ratios(axes, beside[[*ESTIMATE]])
+        axes.set_title(f"{stratum_words(run, *stratum)}: {ratio_interval(low, high)}")
         name_rows(axes, enumerate(_words(run, "segmentation", name) for name in names))
-        name_below(axes, "cytoplasm ÷ nuclei (ratio of densities, log axis)")
         axes.set_ylim(len(names) - 0.4, -0.6)
     band = ColourPatch(facecolor=style.CONTROL_COLOUR, alpha=0.2, label="range over segmentations")
     return style.with_legend(figure, [*_handles(), band], 3, "upper")
@@ -144,11 +139,6 @@ def _says(rows: pd.DataFrame) -> Any:
     return np.where(rows["significant"], sign, "unsure")
 
 
-def _counted(table: pd.DataFrame) -> list[tuple[str, int]]:
-    """Return how many levels each dimension has."""
-    return [(name, table[name].nunique()) for name in DIMENSIONS]
-
-
 def _levels(run: Run, table: pd.DataFrame, dimension: str) -> list[Any]:
     """Return the levels of a dimension, the study's own first; numbers rise, others are as listed elsewhere."""
     levels = table[dimension].unique()
@@ -162,8 +152,8 @@ def _dashboard_lines(run: Run, table: pd.DataFrame) -> list[tuple[str, Any, str]
     """Return a line, with words, for each dimension that varies (None for a level) and for each of its levels."""
     return [
         (name, level, _dimension_words(name) if level is None else _words(run, name, level))
-        for name, n in _counted(table)
-        if n > 1
+        for name in DIMENSIONS
+        if len(table[name].unique()) > 1
         for level in (None, *_levels(run, table, name))
     ]
 
@@ -183,15 +173,14 @@ def _words(run: Run, dimension: str, level: Any) -> str:
 
 
 def _mark_own(axes: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
-    scatter(axes, rows[rows["usual"]].assign(look="own"), (x, y), _OWN, "look", linewidth=0, zorder=4)
+    scatter(axes, rows[rows["usual"]].assign(look="own"), (x, y), _OWN, linewidth=0, zorder=4)
 
 
 def _draw_curve(axes: Axes, rows: pd.DataFrame) -> None:
     # marks and lines of many specifications would be one area without a gap between them
     width, size = min(1.2, 90.0 / len(rows)), min(14.0, 1200.0 / len(rows)) + 2
     looks = {says: look._replace(line=width, size=size) for says, look in _LOOKS.items()}
-    rows = rows.assign(says=_says(rows))
-    mark_estimates(axes, rows, looks, look="says", at="place", upright=True, opacity=0.45, linewidth=0)
+    mark_estimates(axes, rows.assign(look=_says(rows)), looks, upright=True, opacity=0.45, linewidth=0)
     _mark_own(axes, rows, "place", "estimate")
     axes.tick_params(axis="x", bottom=False, labelbottom=False)
     axes.spines["bottom"].set_visible(False)

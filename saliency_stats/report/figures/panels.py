@@ -29,19 +29,10 @@ def show_image(axes: Axes, image: UInt8Array, mpp: float | None = None) -> None:
 
 
 def outline(axes: Axes, codes: UInt8Array, *, on_map: bool = False) -> None:
-    """Draw the compartments' borders into a panel.
+    """Draw the borders of compartments, given by their codes (H, W); on a saliency map those of nuclei alone.
 
     Borders between neighbours are drawn once, in the colour of the inner compartment: nuclei, then the outer
     border of the cytoplasm, then the border of the tissue against the background.
-
-    Parameters
-    ----------
-    axes
-        A panel that shows an image of the same size.
-    codes
-        Compartment codes (H, W).
-    on_map
-        Whether the panel shows a saliency map: then only the nuclei are outlined.
     """
     nucleus = codes == COMPARTMENT_CODES["nucleus"]
     cell = nucleus | (codes == COMPARTMENT_CODES["cytoplasm"])

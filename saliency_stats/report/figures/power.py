@@ -20,6 +20,8 @@ from saliency_stats.statistics.power import MOST_SLIDES, PATCHES, SLIDES, Aim, N
 #: Colour of the wanted power and of the slides that reach it.
 WANTED_COLOUR: Final = "#D55E00"
 _STYLES: Final[dict[str, Any]] = {ESTIMATE: "-", UPPER_LIMIT: (0, (3, 1.5))}
+#: A colour per number of patches, light for few.
+_PALETTE: Final = dict(zip(PATCHES, color_palette("viridis_r", len(PATCHES)), strict=True))
 _TICKS: Final = (2, 4, 6, 10, 20, 40, 80, 120)
 _ROW_IN: Final = 1.95
 #: Beyond this share of the axis a number stands to the left of its line.
@@ -73,7 +75,7 @@ def _draw_panel(axes: Axes, plan: Plan, need: Need) -> None:
     components, aim = plan.components, need.aim
     of_aim = (plan.table["purpose"] == aim.purpose) & (plan.table["source"] == aim.source)
     simulated = plan.table[of_aim & (plan.table["variance"] == ESTIMATE)]
-    lines(axes, simulated, "slides", "power", hue="patches_per_slide", palette=_palette(), linewidth=1.1)
+    lines(axes, simulated, "slides", "power", hue="patches_per_slide", palette=_PALETTE, linewidth=1.1)
     slides = np.geomspace(MIN_UNITS, axes.get_xlim()[1], 100)
     for variance, style in _STYLES.items():
         spread = components.of_slide_means(components.patches_per_slide, variance)
@@ -109,17 +111,12 @@ def _mark_needed(axes: Axes, plan: Plan, needed: float, variance: str) -> None:
     axes.annotate(text, (at, height), **aside)
 
 
-def _palette() -> dict[int, Any]:
-    """Return one colour per number of patches, light for few."""
-    return dict(zip(PATCHES, color_palette("viridis_r", len(PATCHES)), strict=True))
-
-
 def _handles(plans: Mapping[str, Plan]) -> list[Any]:
     own = sorted({plan.components.patches_per_slide for plan in plans.values()})
     as_run = f"as in this run ({DASH.join(str(n) for n in dict.fromkeys((own[0], own[-1])))})"
     power = next(iter(plans.values())).power
     return [
-        *(line_handle(f"{patches} patches", colour) for patches, colour in _palette().items()),
+        *(line_handle(f"{patches} patches", colour) for patches, colour in _PALETTE.items()),
         line_handle(as_run, TRAINED_COLOUR),
         line_handle("upper limit", TRAINED_COLOUR, _STYLES[UPPER_LIMIT]),
         line_handle(f"wanted: {100 * power:g} %", WANTED_COLOUR),

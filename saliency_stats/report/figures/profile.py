@@ -1,6 +1,6 @@
 """The distance profile: how saliency changes from inside the nuclei, across their border, outwards."""
 
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
 from saliency_stats.report.figures import marks, style
-from saliency_stats.report.figures.facets import facets, name_below, name_beside
+from saliency_stats.report.figures.facets import facets
 from saliency_stats.report.population import stratum_words
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import count, listing
@@ -22,17 +22,17 @@ _WIDTH: Final = 1.7
 def draw_profile(run: Run) -> Figure:
     """Draw mean saliency against the signed distance to the nuclear border: slides thin, their mean thick."""
     table = shown_profile(run)
-    if table.empty:
-        return style.empty_figure("no judged patch holds a nucleus")
     models = marks.networks(table)
     limits = float(table["distance_um"].min()), float(table["distance_um"].max())
-    figure, panels = facets(run, table, 2.1, around_in=0.7, sharex=True, sharey=True)
+    words: dict[str, Any] = {
+        "beside": "saliency (1 = patch mean)",
+        "below": ("distance to the nearest nuclear border (µm)",),
+    }
+    figure, panels = facets(run, table, 2.1, around_in=0.7, sharex=True, sharey=True, **words)
     for (axes,), stratum, rows, _ in panels:
         _background(axes, run, *limits)
         _curves(axes, rows, models)
         axes.set_title(f"{stratum_words(run, *stratum)}: {_n_words(rows)}")
-        name_beside(axes, "saliency (1 = patch mean)")
-        name_below(axes, "distance to the nearest nuclear border (µm)")
     handles = marks.network_handles(run, models, ["mean"] * len(models), _WIDTH)
     if (table["slide_id"] != "").any():
         handles.insert(1, style.line_handle("trained, one slide", style.TRAINED_COLOUR, "-", 0.4))
@@ -42,8 +42,6 @@ def draw_profile(run: Run) -> Figure:
 def caption_profile(run: Run) -> str:
     """Say how to read the distances."""
     table = shown_profile(run)
-    if table.empty:
-        return "No profile could be drawn: no judged patch holds a nucleus."
     slides = (
         f"Thin lines are slides, the thick line their mean, drawn where at least {100 * _LEAST_SHARE:.0f} % of the"
         " slides have pixels."
@@ -66,7 +64,7 @@ def shown_profile(run: Run) -> pd.DataFrame:
     """Return the profile's rows of the method and reduction that the figures show."""
     rows = run.own_profile
     rows = rows[(rows["method"] == run.method) & (rows["reduction"] == run.reduction)]
-    return rows.dropna(subset=["mean_saliency_ratio"]).reset_index(drop=True)
+    return style.some(rows.dropna(subset=["mean_saliency_ratio"]), "no judged patch holds a nucleus")
 
 
 def _n_words(rows: pd.DataFrame) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from saliency_stats.report.figures.marks import Look, estimate, fit_ratios
+from saliency_stats.report.figures.marks import Look, fit_ratios, mark_estimates
 from saliency_stats.report.figures.style import QUIET, new_figure
 from saliency_stats.report.run import records
 from saliency_stats.report.words import NONE, magnification_words, p_words, ratio, ratio_interval, whole
@@ -24,7 +24,7 @@ _FONT: Final = 6.6
 def draw_rows(
     rows: pd.DataFrame,
     names: Sequence[str],
-    looks: Sequence[Look],
+    looks: Mapping[str, Look],
     columns: Mapping[str, tuple[float, Sequence[str]]],
     around_in: float,
     reach: Any,
@@ -33,17 +33,14 @@ def draw_rows(
 
     Parameters
     ----------
-    rows
-        ``label``, ``magnification``, ``estimate``, ``ci_low``, ``ci_high``, ``status``, ``reason``; rows of one class
-        and magnification follow one another.
-    names, looks
-        Of every row: its name, and how its estimate is drawn.
+    rows, names
+        Rows of contrasts with their ``look``; those of one class and magnification follow one another. Their names.
+    looks
+        How estimates of each ``look`` are drawn.
     columns
         The numbers: heading to where the column ends (share of the panel's width) and the text of every row.
-    around_in
-        Height of what surrounds the rows (in).
-    reach
-        log2 ratios that the axis must reach.
+    around_in, reach
+        Height of what surrounds the rows (in), and log2 ratios that the axis must reach.
 
     Returns
     -------
@@ -54,9 +51,8 @@ def draw_rows(
     figure = new_figure(around_in + _ROW_IN * (places[-1] + 1.0))
     axes, numbers = figure.subplots(1, 2, sharey=True, width_ratios=[1.0, 1.06])
     fit_ratios(axes, reach, least=0.3, most_ticks=None)
-    for place, row, look in zip(places, records(rows), looks, strict=True):
-        hollow = row.status == NOT_INTERPRETABLE
-        estimate(axes, place, row.estimate, (row.ci_low, row.ci_high), look, hollow=hollow, faint=hollow)
+    hollow = rows["status"] == NOT_INTERPRETABLE
+    mark_estimates(axes, rows.assign(place=places), looks, hollow=hollow, opacity=np.where(hollow, 0.4, 1.0))
     axes.set_yticks(places, names)
     axes.set_ylim(places[-1] + 0.7, -1.1)
     numbers.set_axis_off()

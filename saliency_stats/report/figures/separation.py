@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from saliency_stats.report.figures import style
 from saliency_stats.report.figures.causal import replacement_words, replacements
 from saliency_stats.report.figures.facets import in_order
-from saliency_stats.report.figures.marks import Look, handle, mark_estimates, reference
+from saliency_stats.report.figures.marks import Look, compartment_looks, handle, mark_estimates, reference
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import count, magnification_words, p_sign
 from saliency_stats.statistics.causal import SUM_OF_LABELS
@@ -23,7 +23,7 @@ _OTHERWISE: Final = "t_slide_means"
 _ROW_IN: Final = 2.5
 #: Distance between the marks of compartments, and half the width of a random region's.
 _APART, _HALF = 0.24, 0.07
-_LOOKS: Final = {name: Look(style.COMPARTMENT_COLOURS[name], "D", 42.0, 1.8) for name in TISSUE}
+_LOOKS: Final = compartment_looks("D", 42.0, 1.8)
 _EXCESS: Final = ("estimate", "ci_low_simultaneous", "ci_high_simultaneous")
 
 
@@ -33,14 +33,9 @@ def has_separation(run: Run) -> bool:
 
 
 def draw_separation(run: Run) -> Figure:
-    """Draw what both classes lose together for every compartment and replacement.
-
-    There is a row of two panels for every magnification: the drop and that of the random region, and their difference.
-    """
+    """Draw what both classes lose together, and how much more than by a random region, a row per magnification."""
     rows, test = _shown(run)
     magnifications = in_order(run.magnifications, rows["magnification"])
-    if not magnifications:
-        return style.empty_figure(_NOTHING)
     kinds = replacements(rows)
     figure = style.new_figure(0.7 + _ROW_IN * len(magnifications))
     grid = figure.subplots(len(magnifications), 2, squeeze=False)
@@ -48,10 +43,9 @@ def draw_separation(run: Run) -> Figure:
         own = rows[rows["magnification"] == magnification]
         named = records(largest(own, test=test, alpha=run.alpha))
         marks = _placed(own, kinds)
-        drawn: dict[str, Any] = {"look": "compartment", "at": "at", "upright": True, "edge": "white"}
-        mark_estimates(drops, marks, _LOOKS, columns=("drop",), **drawn)
-        mark_estimates(excess, marks, _LOOKS, columns=_EXCESS, **drawn)
-        ends = marks["at"] - _HALF, marks["at"] + _HALF
+        for axes, columns in ((drops, ("drop",)), (excess, _EXCESS)):
+            mark_estimates(axes, marks, _LOOKS, columns=columns, upright=True, edge="white")
+        ends = marks["place"] - _HALF, marks["place"] + _HALF
         drops.hlines(marks["random_drop"], *ends, color=style.CONTROL_COLOUR, linewidth=1.5)
         by_drop = [f"{replacement_words(row.replacement)}: most by {row.largest_drop or 'none'}" for row in named]
         _finish(drops, kinds, "drop of the logits of both classes", by_drop)
@@ -65,8 +59,6 @@ def draw_separation(run: Run) -> Figure:
 def caption_separation(run: Run) -> str:
     """Say what is added, and why."""
     rows, test = _shown(run)
-    if rows.empty:
-        return f"Nothing could be drawn: {_NOTHING}."
     text = (
         "Left: the drop of the logit of the right class when one compartment is replaced, of malignant plus that of"
         " benign patches: by so much the classes come closer. We add the two drops; an effect shared by both classes (a"
@@ -88,15 +80,15 @@ def _shown(run: Run) -> tuple[pd.DataFrame, str]:
     both = both[(both.groupby("magnification")["n_patches"].transform("max") > 0).astype(bool)]
     own = both[both["test"] == run.primary_test]
     test = run.primary_test if (own["status"] == "tested").any() else _OTHERWISE
-    return both[both["test"] == test], test
+    return style.some(both[both["test"] == test], _NOTHING), test
 
 
 def _placed(rows: pd.DataFrame, kinds: list[str]) -> pd.DataFrame:
     """Return the rows of single compartments, each with its place from left to right."""
     of = {f"separation:{name}": name for name in TISSUE}
-    rows = rows.assign(compartment=rows["contrast"].map(of)).dropna(subset="compartment")
-    aside = (rows["compartment"].map(TISSUE.index) - 1) * _APART
-    return rows.assign(at=rows["replacement"].map(kinds.index) + aside)
+    rows = rows.assign(look=rows["contrast"].map(of)).dropna(subset="look")
+    aside = (rows["look"].map(TISSUE.index) - 1) * _APART
+    return rows.assign(place=rows["replacement"].map(kinds.index) + aside)
 
 
 def _finish(axes: Axes, kinds: list[str], what: str, said: list[str]) -> None:

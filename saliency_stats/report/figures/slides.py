@@ -4,13 +4,12 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from saliency_stats.execution.names import file_name
-from saliency_stats.report.figures.marks import Look, handle
+from saliency_stats.report.figures.marks import Look, handle, scatter
 from saliency_stats.report.figures.style import WIDTH_IN, empty_figure, line_handle, new_figure, with_legend
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import count, shorten
@@ -20,7 +19,7 @@ MOST: Final = 24
 _COLUMNS: Final = 6
 TISSUE_COLOUR: Final = "#0072B2"
 TUMOUR_COLOUR: Final = "#D55E00"
-_LABEL_COLOURS: Final = {"benign": "#1A1A1A", "malignant": TUMOUR_COLOUR}
+_LOOKS: Final = {"benign": Look("#1A1A1A", "o", 5.0), "malignant": Look(TUMOUR_COLOUR, "o", 5.0)}
 #: Where a run keeps its pictures of slides.
 _FOLDER: Final = "slide_pictures"
 
@@ -53,7 +52,7 @@ def draw_slides(run: Run) -> Figure:
         _draw_slide(axes, arrays, own)
         axes.set_title("\n".join(filter(None, [shorten(slide_id, 18), *own["split"].head(1)])), fontsize=6.5)
     handles = [line_handle("tissue", TISSUE_COLOUR), line_handle("annotated tumour", TUMOUR_COLOUR)]
-    handles += [handle(f"{label} place", Look(colour, "o", 16.0)) for label, colour in _LABEL_COLOURS.items()]
+    handles += [handle(f"{label} place", look._replace(size=16.0)) for label, look in _LOOKS.items()]
     return with_legend(figure, handles, 4, "upper")
 
 
@@ -87,7 +86,5 @@ def _draw_slide(axes: Axes, arrays: dict[str, NDArray[Any]], places: pd.DataFram
         mask = arrays[name]
         if mask.any() and not mask.all():
             axes.contour(mask.astype(np.float32), levels=[0.5], colors=[colour], linewidths=0.7)
-    sns.scatterplot(
-        x=places["x_um"] / mpp_x - 0.5, y=places["y_um"] / mpp_y - 0.5, hue=places["label"], palette=_LABEL_COLOURS,
-        hue_order=list(_LABEL_COLOURS), s=5, edgecolor="white", linewidth=0.3, zorder=3, legend=False, ax=axes,
-    )  # fmt: skip
+    rows = places.assign(x=places["x_um"] / mpp_x - 0.5, y=places["y_um"] / mpp_y - 0.5, look=places["label"])
+    scatter(axes, rows, ("x", "y"), _LOOKS, edgecolor="white", linewidth=0.3, zorder=3)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch as ColourPatch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from saliency_stats.errors import SaliencyStatsError
 from saliency_stats.execution.files import atomic
 from saliency_stats.typing import Float64Array
 from saliency_stats.vocabulary import COMPARTMENTS
@@ -33,7 +35,7 @@ QUIET: Final = "#5F6B76"
 SALIENCY_MAP: Final = "inferno"
 #: A double-column figure of most journals is 170 to 180 mm wide.
 WIDTH_IN: Final = 7.0
-DPI: Final = 200
+DPI: Final = {"png": 200, "pdf": 300}
 
 #: The house's changes to seaborn's theme for papers.
 _RC: Final[Any] = {
@@ -67,6 +69,17 @@ def new_figure(height_in: float, width_in: float = WIDTH_IN) -> Figure:
     return Figure(figsize=(width_in, height_in), layout="constrained")
 
 
+class NothingToDrawError(SaliencyStatsError):
+    """A figure has nothing to show; the message says why."""
+
+
+def some(table: pd.DataFrame, reason: str) -> pd.DataFrame:
+    """Return a table that a figure shows; where it has no rows, there is nothing to draw for this reason."""
+    if table.empty:
+        raise NothingToDrawError(reason)
+    return table
+
+
 def empty_figure(reason: str) -> Figure:
     """Return a figure that says why there is nothing to draw."""
     figure = new_figure(1.1)
@@ -83,12 +96,10 @@ def with_legend(figure: Figure, handles: Sequence[Any], columns: int, where: str
 
 def save(figure: Figure, path: Path) -> Path:
     """Write a figure as PDF or PNG, atomically and without dates, so that equal figures are equal bytes."""
-    undated: dict[str, Any] = dict.fromkeys(("CreationDate", "ModDate", "Producer", "Creator"))
+    kind = path.suffix[1:]
+    dated = {"pdf": ("CreationDate", "ModDate", "Producer", "Creator"), "png": ("Software",)}[kind]
     with atomic(path) as partial:
-        if path.suffix == ".pdf":
-            figure.savefig(partial, format="pdf", dpi=300, metadata=undated)
-        else:
-            figure.savefig(partial, format="png", dpi=DPI, metadata={"Software": None})
+        figure.savefig(partial, format=kind, dpi=DPI[kind], metadata=dict.fromkeys(dated))
     return path
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from saliency_stats.report.calibration import Calibration, calibration
-from saliency_stats.report.figures.contrasts import missing_reasons
+from saliency_stats.report.figures.rows import missing_reasons
 from saliency_stats.report.queries import one_test
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.tables.table import Table, of_labels, place_of

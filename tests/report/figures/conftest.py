@@ -16,7 +16,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from saliency_stats.execution.schema import TABLES
-from saliency_stats.report.figures.style import house_style, save
+from saliency_stats.report.figures.style import NothingToDrawError, house_style, save
 from saliency_stats.report.run import Run
 from saliency_stats.saliency.controls import CONTROLS
 from saliency_stats.saliency.methods import METHODS
@@ -163,6 +163,26 @@ class Seen:
         """Return the lines of intervals of a panel, each as its two ends."""
         found = [line for of in axes.collections if type(of).__name__ == "LineCollection" for line in of.get_segments()]
         return [line for line in map(np.asarray, found) if line.size]
+
+    def intervals(self, axes: Axes) -> pd.DataFrame:
+        """Return the lines of intervals of a panel: their place, ends, colour, width and opacity."""
+        rows = []
+        for found in axes.collections:
+            if type(found).__name__ != "LineCollection":
+                continue
+            lines, colours, widths = found.get_segments(), found.get_colors(), found.get_linewidths()
+            for k, line in enumerate(lines):
+                (place, low), (other, high) = line if line[0][0] == line[1][0] else line[:, ::-1]
+                assert place == other
+                *_, opacity = colour = colours[k % len(colours)]
+                rows.append((place, low, high, self.hexed(colour), widths[k % len(widths)], opacity))
+        return pd.DataFrame(rows, columns=["place", "low", "high", "colour", "width", "opacity"])
+
+    def nothing(self, draw: Callable[..., object], *of: Any) -> str:
+        """Return why there is nothing to draw or to say."""
+        with pytest.raises(NothingToDrawError) as found:
+            draw(*of)
+        return str(found.value)
 
     def lines(self, axes: Axes) -> set[tuple[float, float, float]]:
         """Return the horizontal intervals of a panel: height, low and high end."""

@@ -198,11 +198,11 @@ def test_the_caption_says_what_is_replaced_and_how_sure_it_is(run: Run) -> None:
     assert f" {shown_effects(run)['patch_id'].nunique()} judged patches are shown." in text
 
 
-def test_nothing_replaced_is_said(run: Run) -> None:
-    bare = run.changed(ablation=run.ablation.iloc[:0])
+def test_nothing_replaced_is_said(run: Run, seen) -> None:
     words = "no judged patch had a compartment replaced"
-    assert draw_causal(bare).texts[0].get_text() == f"nothing to draw: {words}"
-    assert caption_causal(bare) == f"Nothing could be drawn: {words}."
+    for ablation in (run.ablation.iloc[:0], run.ablation[run.ablation["model"] != "trained"]):
+        bare = run.changed(ablation=ablation)
+        assert [seen.nothing(of, bare) for of in (draw_causal, caption_causal)] == [words] * 2
 
 
 def test_without_slides_there_are_no_intervals(replaced, seen) -> None:
@@ -220,3 +220,48 @@ def test_without_slides_there_are_no_intervals(replaced, seen) -> None:
 
 def test_drawn_twice_it_is_the_same_file(run: Run, equal_bytes) -> None:
     assert equal_bytes(lambda: draw_causal(run))
+
+
+def test_every_mark_has_its_size_and_every_panel_its_width(run: Run, seen) -> None:
+    figure = draw_causal(run)
+    ratios = figure.axes[0].get_subplotspec().get_gridspec().get_width_ratios()
+    assert ratios == [1.45, 1.0]
+    for drops, against in zip(figure.axes[::2], figure.axes[1::2], strict=True):
+        marks, lines = seen.marks(drops), seen.intervals(drops)
+        assert set(marks.loc[marks["shape"] == "D", "size"]) == {17.6}
+        assert set(lines["width"]) == {1.6}
+        assert set(lines["colour"]) == {TRAINED_COLOUR.upper(), CONTROL_COLOUR.upper()}
+        small, large = seen.marks(against).groupby("size").groups
+        assert (small, large) == (3.0, 13.0)
+        pale, full = against.collections
+        assert (pale.get_alpha(), pale.get_rasterized(), full.get_alpha()) == (0.25, True, None)
+        assert (pale.get_linewidths()[0], full.get_linewidths()[0]) == (0.0, 0.4)
+        upright, level = against.lines
+        assert (list(upright.get_xdata()), list(level.get_ydata())) == ([0.0, 0.0], [0.0, 0.0])
+        assert against.get_ylabel() == drops.get_ylabel() == "drop of the logit ÷ area share"
+        assert {tick.tick1line.get_markersize() for tick in drops.xaxis.get_major_ticks()} == {0.0}
+        assert against.title.get_text() == drops.title.get_text() == ""
+    mean, control, dot = figure.legends[0].legend_handles[3:]
+    assert [(one.get_marker(), one.get_linestyle()) for one in (mean, control, dot)] == [
+        *[("D", "-")] * 2,
+        ("o", "None"),
+    ]
+
+
+def test_the_axis_reaches_each_of_few_slides(replaced, seen) -> None:
+    run = replaced(slides=4, patches=6)
+    ablation = run.ablation.copy()
+    slide = ablation["slide_id"] == shown_effects(run)["slide_id"].iloc[0]
+    ablation.loc[slide & (ablation["region"] == "compartment"), "logit_ablated"] = -60.0
+    axes = draw_causal(run.changed(ablation=ablation)).axes[0]
+    assert axes.get_ylim()[1] > seen.marks(axes)["y"].max() > 60
+
+
+def test_a_panel_of_densities_spans_all_strata(replaced) -> None:
+    run = replaced(slides=4, patches=5, magnifications=(10.0, 20.0))
+    figure = draw_causal(run)
+    assert figure.get_size_inches()[1] == pytest.approx(0.7 + 4 * 2.3)
+    assert len({axes.get_xlim() for axes in figure.axes[1::2]}) == 1
+    titles = [axes.get_title(loc="left") for axes in figure.axes[::2]]
+    assert titles == [f"{label}, {at}×" for at in (10, 20) for label in LABELS]
+    assert [bool(axes.get_xlabel()) for axes in figure.axes[1::2]] == [False] * 3 + [True]

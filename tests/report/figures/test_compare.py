@@ -40,22 +40,27 @@ def _primary(table: pd.DataFrame, model: str) -> pd.DataFrame:
     return table[(table["contrast"] == "cytoplasm_vs_nucleus") & (table["model"] == model)]
 
 
-def test_a_mark_per_run_class_and_magnification(table: pd.DataFrame) -> None:
+def test_a_mark_per_run_class_and_magnification(table: pd.DataFrame, seen) -> None:
     axes, numbers = _drawn(table, NAMES).axes
     rows = _primary(table, "trained")
-    marks = [line for line in axes.lines if line.get_marker() in {"o", "s", "D"}]
-    assert [line.get_xdata()[0] for line in marks] == rows["estimate"].tolist()
-    assert [line.get_marker() for line in marks] == ["osD"[NAMES.index(name)] for name in rows["run"]]
+    marks = seen.marks(axes)
+    assert marks["x"].tolist() == rows["estimate"].tolist()
+    assert marks["y"].tolist() == pytest.approx(axes.get_yticks())
+    assert marks["shape"].tolist() == ["osD"[NAMES.index(name)] for name in rows["run"]]
     colours = ["#1A1A1A", "#D55E00", "#0072B2"]
-    assert [line.get_color() for line in marks] == [colours[NAMES.index(name)] for name in rows["run"]]
-    assert [line.get_markerfacecolor() == "white" for line in marks] == (rows["run"] == "chance").tolist()
+    assert marks["edge"].tolist() == [colours[NAMES.index(name)] for name in rows["run"]]
+    assert (marks["face"] == "#FFFFFF").tolist() == (rows["run"] == "chance").tolist()
+    assert set(marks["size"]) == {25.0}
+    known = rows[np.isfinite(rows["ci_low"])]
+    assert seen.intervals(axes)[["low", "high"]].to_numpy().tolist() == known[["ci_low", "ci_high"]].to_numpy().tolist()
     (crosses,) = (line for line in axes.lines if line.get_marker() == "x")
     controls = _primary(table, "randomised").set_index(["run", "label", "magnification"])["estimate"]
     expected = [
         controls.get(key, np.nan) for key in zip(rows["run"], rows["label"], rows["magnification"], strict=True)
     ]
     np.testing.assert_array_equal(crosses.get_xdata(), expected)
-    np.testing.assert_array_equal(crosses.get_ydata(), [line.get_ydata()[0] for line in marks])
+    np.testing.assert_array_equal(crosses.get_ydata(), marks["y"])
+    assert crosses.get_color() == CONTROL_COLOUR
     assert [text.get_text() for text in axes.get_yticklabels()] == rows["run"].tolist()
     headings = [text.get_text() for text in axes.texts if "," in text.get_text()]
     assert headings == ["benign, 10×", "benign, 20×", "malignant, 10×", "malignant, 20×"]

@@ -6,11 +6,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
-from saliency_stats.report.figures.compositional import caption_ternary, draw_ternary
-from saliency_stats.report.figures.style import DIFFERENCE_COLOUR, TRAINED_COLOUR, house_style
+from saliency_stats.report.figures.compositional import _Cloud, _mark_as_area, caption_ternary, draw_ternary
+from saliency_stats.report.figures.style import (
+    COMPARTMENT_COLOURS,
+    DIFFERENCE_COLOUR,
+    QUIET,
+    TRAINED_COLOUR,
+    house_style,
+    new_figure,
+)
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import p_sign
 from saliency_stats.statistics import StatisticsParameters
@@ -267,7 +275,7 @@ def test_the_caption_says_why_nothing_is_tested(run: Run) -> None:
     assert caption.count("not tested: the slides of the patches are unknown") == 2
 
 
-def test_nothing_judged_is_said(run: Run) -> None:
+def test_nothing_judged_is_said(run: Run, seen) -> None:
     unsure = run.changed(predictions=run.own_predictions.assign(p_malignant=0.5))
     stroma = run.own_ledger["compartment"] == "stroma"
     bare = run.changed(ledger=run.own_ledger.assign(status=run.own_ledger["status"].mask(stroma, "missing: area")))
@@ -275,5 +283,137 @@ def test_nothing_judged_is_said(run: Run) -> None:
         (unsure, "no patch of the evaluation split was classified correctly and confidently"),
         (bare, "no judged patch has saliency in nuclei, cytoplasm and stroma alike"),
     ):
-        assert words in _drawn(changed).texts[0].get_text()
-        assert words in caption_ternary(changed)
+        assert [seen.nothing(of, changed) for of in (draw_ternary, caption_ternary)] == [words] * 2
+
+
+@pytest.mark.parametrize(
+    ("magnifications", "chance", "size", "shape", "foot"),
+    [
+        ((20.0,), False, (7.0, 4.5), (1, 1), -0.15),
+        ((10.0, 20.0), False, (7.0, 3.6), (1, 2), -0.15),
+        ((10.0, 20.0), True, (7.0, 3.85), (1, 2), -0.28),
+        ((5.0, 10.0, 20.0), False, (7.0, 6.7), (2, 2), -0.15),
+    ],
+)
+def test_triangles_stand_in_two_columns_with_room_for_notes(
+    run: Run,
+    magnifications: tuple[float, ...],
+    chance: bool,  # noqa: FBT001
+    size: tuple[float, float],
+    shape: tuple[int, int],
+    foot: float,
+) -> None:
+    figure = draw_ternary(_at(_some(run, "chance" if chance else ""), *magnifications))
+    assert tuple(figure.get_size_inches()) == pytest.approx(size)
+    grid = figure.axes[0].get_subplotspec().get_gridspec()
+    assert (grid.nrows, grid.ncols) == shape
+    titles = [axes.get_title().split(":")[0] for axes in figure.axes]
+    assert titles[: len(magnifications)] == [f"{at:g}×" for at in magnifications]
+    for axes in figure.axes:
+        assert not axes.axison
+    for axes in figure.axes[: len(magnifications)]:
+        assert (axes.get_xlim(), axes.get_ylim(), axes.get_aspect()) == ((-0.22, 1.22), (foot, 0.95), 1.0)
+        assert [text.get_text() for text in axes.texts if text.get_position() == (0.5, -0.16)] == [
+            "benign and malignant: no region, classifier at chance" if chance else ""
+        ]
+
+
+def test_a_region_is_pale_with_a_border_in_the_class_s_colour(run: Run) -> None:
+    axes = draw_ternary(run).axes[0]
+    border, *regions = (patch for patch in axes.patches if isinstance(patch, Polygon))
+    np.testing.assert_allclose(border.get_xy()[:3], CORNERS)
+    assert not border.get_fill()
+    for region, colour in zip(regions, (TRAINED_COLOUR, DIFFERENCE_COLOUR), strict=True):
+        assert region.get_facecolor() == to_rgba(colour, 0.15)
+        assert (region.get_edgecolor(), region.get_linewidth()) == (to_rgba(colour), 1.0)
+    orders = [found.get_zorder() for found in axes.collections[:3]]
+    assert regions[0].get_zorder() < orders[0] < orders[1] < orders[2]  # units, controls, mean
+
+
+def test_a_corner_is_named_outside_it_in_the_compartment_s_colour(run: Run) -> None:
+    axes = draw_ternary(run).axes[0]
+    for tissue, words, corner, (shift, side) in zip(
+        TISSUE,
+        ("nuclei", "cytoplasm", "stroma"),
+        CORNERS,
+        ((-0.085, "top"), (0.025, "bottom"), (-0.085, "top")),
+        strict=True,
+    ):
+        (text,) = (text for text in axes.texts if text.get_text() == f"denser in {words}")
+        assert text.get_position() == pytest.approx((corner[0], corner[1] + shift))
+        assert (text.get_va(), text.get_ha(), text.get_fontweight()) == (side, "center", "bold")
+        assert text.get_color() == COMPARTMENT_COLOURS[tissue]
+        numbers = [one for one in axes.texts if one.get_text().endswith(" %") and one.get_color() == text.get_color()]
+        assert {(one.get_ha(), one.get_va()) for one in numbers} == {
+            {"nuclei": ("right", "center"), "cytoplasm": ("left", "center"), "stroma": ("center", "top")}[words]
+        }
+        values = [float(one.get_text()[:-2]) for one in numbers]
+        assert set(np.diff(values).round(6)) == {10.0}
+    (cross,) = (line for line in axes.lines if line.get_marker() == "P")
+    assert (cross.get_color(), cross.get_markeredgecolor(), cross.get_markersize()) == ("white", QUIET, 5.5)
+
+
+def _of_shares(run: Run, share: float) -> Run:
+    """Return a run in which the smallest share of density of any patch is this, of the stroma."""
+    rows = run.ledger[run.ledger["compartment"].isin(TISSUE)].copy()
+    rows["density_ratio"] = rows["compartment"].map(
+        {"nucleus": (1 - share) / 2, "cytoplasm": (1 - share) / 2, "stroma": share}
+    )
+    return run.changed(ledger=rows.assign(status="measured", area_share=0.3, mass_share=rows["density_ratio"] * 0.3))
+
+
+@pytest.mark.parametrize(
+    ("share", "cut", "step"),
+    [(0.001, 0.0, 20), (0.024, 0.0, 20), (0.026, 0.02, 20), (0.06, 0.04, 20), (0.2, 0.18, 10), (0.32, 0.26, 5)],
+)
+def test_the_triangle_is_cut_just_below_the_least_share(run: Run, share: float, cut: float, step: int) -> None:
+    run = _of_shares(run, share)
+    assert (f"the triangle is cut at {100 * cut:.0f} %" in caption_ternary(run)) is (cut > 0)
+    axes = draw_ternary(run).axes[0]
+    values = sorted({float(text.get_text()[:-2]) for text in axes.texts if text.get_text().endswith(" %")})
+    assert values[0] > 100 * cut
+    assert values[0] == pytest.approx(step * (round(100 * cut / step) + 1))
+    assert np.diff(values) == pytest.approx([step] * (len(values) - 1))
+    assert values[-1] < 100 * (1 - 2 * cut)
+
+
+def test_a_region_needs_as_many_slides_as_the_study_asks(run: Run) -> None:
+    other = run.changed()
+    statistics = run.settings.statistics.model_copy(update={"min_slides": 8})
+    vars(other)["settings"] = run.settings.model_copy(update={"statistics": statistics})
+    figure = _drawn(other)
+    assert "benign: no region with fewer than 8 slides" in _words(figure)
+    assert len(_regions(figure)) == 1
+
+
+@pytest.mark.parametrize("name", ["complete", "one label", "chance", "few slides", "unknown slides", "no control"])
+def test_the_cross_is_named_where_marks_are_farthest(run: Run, name: str) -> None:
+    figure = draw_ternary(_some(run, name))
+    (named,) = (text for text in figure.axes[0].texts if text.get_text() == "saliency\nas area")
+    places = np.add(CENTRE, [(0.17, 0.0), (-0.17, 0.0), *((x, y) for y in (-0.17, 0.17) for x in (0.13, -0.13))])
+    drawn = np.concatenate([*_clouds(figure), *_regions(figure)])
+    room = np.linalg.norm(drawn[:, None] - places, axis=-1).min(axis=0)
+    assert named.get_position() == pytest.approx(tuple(places[room.argmax()]))
+    assert named.get_bbox_patch().get_facecolor() == (1.0, 1.0, 1.0, 1.0)
+    assert (named.get_ha(), named.get_va(), named.get_color()) == ("center", "center", QUIET)
+
+
+def test_the_name_of_the_cross_goes_to_every_side() -> None:
+    found = set()
+    for corner in (
+        (0.1, 0.3, 0.6),
+        (0.6, 0.3, 0.1),
+        (0.2, 0.6, 0.2),
+        (0.4, 0.2, 0.4),
+        (0.1, 0.45, 0.45),
+        (0.45, 0.45, 0.1),
+    ):
+        axes = new_figure(2.0).subplots()
+        mean = np.array(corner)
+        none = np.empty((0, 3))
+        _mark_as_area(axes, [_Cloud(20.0, "benign", "slide", mean[None], mean, none, none, "")], 0.0)
+        x, y = axes.texts[0].get_position()
+        mark = (mean @ CORNERS) - CENTRE
+        assert (np.array([x, y]) - CENTRE) @ mark < 0  # on the other side of the only mark
+        found.add((round(x - CENTRE[0], 2), round(y - CENTRE[1], 2)))
+    assert len(found) >= 4

@@ -64,20 +64,24 @@ def test_without_the_primary_test_the_first_stands_for_it(run: Run) -> None:
     assert list(one_test(scaled, run.primary_test)["magnification"]) == [5.0] * 6 + [20.0] * 6
 
 
-def test_every_estimate_stands_at_its_value_with_its_numbers(run: Run) -> None:
+def test_every_estimate_stands_at_its_value_with_its_numbers(run: Run, seen) -> None:
     rows = run.primary_contrasts
     figure = _drawn(run)
     axes, numbers = figure.axes
-    marks = [line for line in axes.lines if line.get_marker() not in {"None", ""}]
+    marks = seen.marks(axes)
     places = [1.2, 2.2, 3.2, 5.4, 6.4, 7.4]
-    assert [line.get_xdata()[0] for line in marks] == rows["estimate"].tolist()
-    np.testing.assert_allclose([line.get_ydata()[0] for line in marks], places)
-    assert [line.get_marker() for line in marks] == ["o", "s", "D"] * 2
-    assert [line.get_color() for line in marks] == [TRAINED_COLOUR, CONTROL_COLOUR, DIFFERENCE_COLOUR] * 2
-    assert all(line.get_markerfacecolor() == line.get_color() for line in marks)
-    intervals = [line for line in axes.lines if line.get_marker() in {"None", ""} and line.get_color() != QUIET]
-    assert [list(line.get_xdata()) for line in intervals] == rows[["ci_low", "ci_high"]].to_numpy().tolist()
-    assert {line.get_alpha() for line in intervals} == {1.0}
+    assert marks["x"].tolist() == rows["estimate"].tolist()
+    np.testing.assert_allclose(marks["y"], places)
+    assert marks["shape"].tolist() == ["o", "s", "D"] * 2
+    colours = [seen.hexed(colour) for colour in (TRAINED_COLOUR, CONTROL_COLOUR, DIFFERENCE_COLOUR)]
+    assert marks["face"].tolist() == marks["edge"].tolist() == colours * 2
+    assert set(marks["size"]) == {25.0}
+    intervals = seen.intervals(axes)
+    np.testing.assert_allclose(intervals["place"], places)
+    assert intervals[["low", "high"]].to_numpy().tolist() == rows[["ci_low", "ci_high"]].to_numpy().tolist()
+    assert intervals["colour"].tolist() == colours * 2
+    assert set(intervals["opacity"]) == {1.0}
+    assert set(intervals["width"]) == {1.5}
     words = {(round(text.get_position()[0], 2), round(text.get_position()[1], 2)): text for text in numbers.texts}
     for place, row in zip(places, rows.itertuples(), strict=True):
         own = [words[end, round(place, 2)].get_text() for end in (0.12, 0.42, 0.64, 0.8, 0.97)]
@@ -120,22 +124,24 @@ def test_the_axis_is_symmetric_about_no_preference(run: Run) -> None:
     assert figure.get_size_inches()[1] == pytest.approx(1.15 + 0.23 * (places[-1] + 1.0))
 
 
-def test_nothing_at_chance_looks_like_a_finding(run: Run) -> None:
-    figure = _drawn(_at_chance(run))
-    marks = [line for line in figure.axes[0].lines if line.get_marker() not in {"None", ""}]
-    assert [line.get_markerfacecolor() == "white" for line in marks] == [True, False, False] * 2
-    pale = [
-        line.get_alpha() for line in figure.axes[0].lines if line.get_color() == TRAINED_COLOUR and line not in marks
-    ]
-    assert pale == [0.4, 0.4]
+def test_nothing_at_chance_looks_like_a_finding(run: Run, seen) -> None:
+    axes = _drawn(_at_chance(run)).axes[0]
+    marks = seen.marks(axes)
+    assert (marks["face"] == "#FFFFFF").tolist() == [True, False, False] * 2
+    colours = [seen.hexed(colour) for colour in (TRAINED_COLOUR, CONTROL_COLOUR, DIFFERENCE_COLOUR)]
+    assert marks["edge"].tolist() == colours * 2
+    intervals = seen.intervals(axes)
+    assert intervals["colour"].tolist() == [colours[0], colours[2]] * 2
+    assert intervals["opacity"].tolist() == [0.4, 1.0] * 2
     assert "Hollow marks are no finding: the classifier learned nothing there." in caption_forest(_at_chance(run))
     assert "Hollow" not in caption_forest(run)
 
 
-def test_the_forest_says_why_there_is_no_interval(tmp_path: Path, make_run: Callable[..., Path]) -> None:
+def test_the_forest_says_why_there_is_no_interval(tmp_path: Path, make_run: Callable[..., Path], seen) -> None:
     unknown = Run.read(make_run(tmp_path / "run", slides=3, patches=5, known_slides=False))
     figure = _drawn(unknown)
-    assert not [line for line in figure.axes[0].lines if len(line.get_xdata()) == 2 and line.get_color() != QUIET]
+    assert seen.intervals(figure.axes[0]).empty
+    assert len(seen.marks(figure.axes[0])) == len(unknown.primary_contrasts)
     box = figure.texts[0].get_window_extent()
     assert min(box.x0, box.y0) >= 0
     assert box.x1 <= figure.bbox.x1
@@ -156,6 +162,6 @@ def test_the_caption_names_what_is_drawn(run: Run) -> None:
     assert "Squares" not in caption_forest(run.changed(contrasts=bare))
 
 
-def test_nothing_to_draw_is_said(run: Run) -> None:
-    figure = draw_forest(run.changed(contrasts=run.contrasts.assign(estimate=np.nan)))
-    assert figure.texts[0].get_text() == "nothing to draw: no judged patch has both nuclei and cytoplasm"
+def test_nothing_to_draw_is_said(run: Run, seen) -> None:
+    nothing = run.changed(contrasts=run.contrasts.assign(estimate=np.nan))
+    assert seen.nothing(draw_forest, nothing) == "no judged patch has both nuclei and cytoplasm"

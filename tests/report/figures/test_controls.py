@@ -73,7 +73,7 @@ def test_order_and_groups_are_those_of_the_record(run: Run, seen) -> None:
 def test_every_estimate_and_difference_is_drawn_in_its_row(run: Run, label: str, seen) -> None:
     figure = seen.drawn(draw_controls(run))
     estimates, differences = figure.axes[2 * LABELS.index(label) : 2 * LABELS.index(label) + 2]
-    assert estimates.get_title(loc="left") == f"{label}, 20×"
+    assert estimates.get_title() == f"{label}, 20×"
     assert (estimates.get_xlabel(), differences.get_xlabel()) == ("cytoplasm ÷ nuclei", "trained ÷ control")
     assert estimates.xaxis.label.get_visible()
     places = {name: seen.rows(figure.axes[0])[run.words("controls", name)] for name in ("trained", *CONTROLS)}
@@ -215,7 +215,7 @@ def test_the_figure_is_for_more_than_what_the_forest_shows(made_up, small_folder
 def test_magnifications_are_stacked_with_and_without_intervals(made_up, tested: bool) -> None:  # noqa: FBT001
     run = made_up.run(made_up.controls(10.0, 20.0), tested=tested)
     figure = draw_controls(run)
-    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    titles = [axes.get_title() for axes in figure.axes]
     assert titles[::2] == [f"{label}, {at}×" for at in (10, 20) for label in LABELS]
     assert titles[1::2] == [""] * 4
     caption = caption_controls(run)
@@ -233,10 +233,9 @@ def test_a_classifier_at_chance_is_hollow(made_up, seen) -> None:
     assert "Hollow marks of the trained network: it learned nothing there" in caption_controls(run)
 
 
-def test_nothing_to_draw_says_so(run: Run) -> None:
+def test_nothing_to_draw_says_so(run: Run, seen) -> None:
     empty = run.changed(contrasts=run.contrasts.assign(estimate=np.nan))
-    text = draw_controls(empty).texts[0].get_text()
-    assert text == "nothing to draw: no judged patch has both nuclei and cytoplasm"
+    assert seen.nothing(draw_controls, empty) == "no judged patch has both nuclei and cytoplasm"
     assert "No estimate: trained (benign, 20×), " in caption_controls(empty)
 
 
@@ -251,3 +250,41 @@ def test_rows_are_of_the_primary_test_and_contrast_alone(run: Run) -> None:
 
 def test_drawn_twice_it_is_the_same_file(run: Run, equal_bytes) -> None:
     assert equal_bytes(lambda: draw_controls(run))
+
+
+def test_lines_lead_from_names_to_the_last_panel_behind_the_marks(run: Run, seen) -> None:
+    figure = draw_controls(run)
+    assert figure.get_size_inches()[0] == 8.4
+    assert figure.axes[0].get_subplotspec().get_gridspec().get_width_ratios() == [1.5, 1.0] * 2
+    for estimates, differences in zip(figure.axes[::2], figure.axes[1::2], strict=True):
+        for axes in (estimates, differences):
+            level = [line for line in axes.lines if len(set(line.get_ydata())) == 1]
+            assert {
+                (line.get_color(), line.get_alpha(), line.get_linewidth(), line.get_zorder()) for line in level
+            } == {(CONTROL_COLOUR, 0.25, 0.5, -1)}
+        (upright,) = (line for line in estimates.lines if line.get_color() == TRAINED_COLOUR)
+        assert (upright.get_linewidth(), upright.get_zorder()) == (0.7, 0)
+        (band,) = estimates.patches
+        assert (seen.hexed(band.get_facecolor()), band.get_alpha(), band.get_zorder()) == (TRAINED_COLOUR, 0.1, 0)
+        assert not differences.patches
+        assert set(seen.intervals(estimates)["width"]) == {1.4}
+        assert set(seen.intervals(differences)["width"]) == {1.2}
+        assert set(seen.intervals(differences)["colour"]) == {DIFFERENCE_COLOUR.upper()}
+        assert (set(seen.marks(estimates)["size"]), set(seen.marks(differences)["size"])) == ({21.0}, {16.0})
+    low, high = figure.axes[0].get_ylim()[::-1]
+    assert figure.get_size_inches()[1] == pytest.approx(0.235 * (high - low) + 0.5 + 0.55)
+
+
+def test_the_entry_of_the_interval_is_as_pale_as_the_band(run: Run) -> None:
+    handles = draw_controls(run).legends[0].legend_handles
+    assert [handle.get_label() for handle in handles][:3] == ["trained", "its interval", "control"]
+    assert handles[1].get_alpha() == 0.1
+    assert [handles[k].get_marker() for k in (0, 2, 3, 4)] == ["o", "s", "D", "D"]
+
+
+def test_a_difference_below_no_preference_is_less(made_up) -> None:
+    rows = made_up.controls(20.0)
+    for row in rows:
+        if row["model"] == "trained-sobel":
+            row["estimate"] = 0.0
+    assert "than 9 of 12 controls, significantly less than shuffled," in caption_controls(made_up.run(rows))

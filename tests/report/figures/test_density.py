@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
@@ -54,47 +55,45 @@ def _points(run: Run, label: str, compartment: str, model: str, column: str, *, 
 
 
 @pytest.mark.parametrize("label", ["benign", "malignant"])
-def test_dots_are_slides_and_diamonds_their_mean_with_its_interval(run: Run, label: str) -> None:
+def test_dots_are_slides_and_diamonds_their_mean_with_its_interval(run: Run, label: str, seen) -> None:
     figure = _drawn(draw_density_ratio, run)
     axes = figure.axes[label == "malignant"]
-    diamonds = [line for line in axes.lines if line.get_marker() == "D"]
-    intervals = [line for line in axes.lines if line.get_marker() in {"None", ""} and line.get_color() != QUIET]
+    marks, intervals = seen.marks(axes), seen.intervals(axes)
+    n = 0
     for k, model in enumerate(MODELS):
-        dots = axes.collections[k]
-        at, faces, edges = dots.get_offsets(), dots.get_facecolors(), dots.get_edgecolors()
-        start = 0
+        ink = seen.hexed(TRAINED_COLOUR if model == "trained" else CONTROL_COLOUR)
         for place, compartment in enumerate(COMPARTMENTS):
             found = _points(run, label, compartment, model, "density_ratio", log2=True)
             centre = place + (k - 0.5) * 0.4
-            own = slice(start, start + found.each.size)
-            start += found.each.size
-            np.testing.assert_allclose(at[own, 1], found.each)
-            np.testing.assert_allclose(at[own, 0], centre + spread(found.each.size, 0.22))
-            colour = to_rgba(COMPARTMENT_COLOURS[compartment], 0.75)
-            assert (edges[own] == colour).all()
-            if model == "trained":
-                assert (faces[own] == colour).all()
-            mean = diamonds[k * len(COMPARTMENTS) + place]
-            assert (mean.get_xdata()[0], mean.get_ydata()[0]) == pytest.approx((centre, found.mean))
-            limits = intervals[k * len(COMPARTMENTS) + place]
-            assert list(limits.get_ydata()) == [found.low, found.high]
-        assert start == len(at)
-        ink = TRAINED_COLOUR if model == "trained" else CONTROL_COLOUR
-        assert {line.get_color() for line in diamonds[4 * k : 4 * k + 4]} == {ink}
-        assert {line.get_markeredgecolor() for line in diamonds} == {"white"}
-        assert dots.get_sizes().tolist() == [11.0]
-        assert not dots.get_rasterized()
-    assert (axes.collections[1].get_facecolors()[0][:3] == 1.0).all()  # a control's dots are open
+            n += found.each.size
+            own = marks[(marks["x"] - centre).abs() < 0.12]
+            dots, (mean,) = own[own["shape"] == "o"], own[own["shape"] == "D"].itertuples()
+            np.testing.assert_allclose(dots["y"], found.each)
+            np.testing.assert_allclose(dots["x"], centre + spread(found.each.size, 0.22))
+            colour = COMPARTMENT_COLOURS[compartment].upper()
+            assert set(dots["edge"]) == {colour}
+            assert set(dots["face"]) == {colour if model == "trained" else "#FFFFFF"}  # a control's dots are open
+            assert set(dots["size"]) == {11.0}
+            assert (mean.x, mean.y) == pytest.approx((centre, found.mean))
+            assert (mean.face, mean.edge, mean.size) == (ink, "#FFFFFF", pytest.approx(4.2**2))
+            (limits,) = intervals[np.isclose(intervals["place"], centre)].itertuples()
+            assert (limits.low, limits.high, limits.colour) == (found.low, found.high, ink)
+            assert (limits.width, limits.opacity) == (1.5, 1.0)
+    assert len(marks) == n + 8
     assert len(intervals) == 8
+    dots = axes.collections[0]
+    assert dots.get_alpha() == 0.75
+    assert not dots.get_rasterized()
+    assert dots.get_zorder() < axes.collections[-1].get_zorder()  # means stand before dots
 
 
-def test_the_axis_of_densities_spans_everything_and_marks_one(run: Run) -> None:
+def test_the_axis_of_densities_spans_everything_and_marks_one(run: Run, seen) -> None:
     figure = _drawn(draw_density_ratio, run)
     for axes in figure.axes:
         low, high = axes.get_ylim()
-        values = np.concatenate([dots.get_offsets()[:, 1] for each in figure.axes for dots in each.collections])
-        limits = [line.get_ydata() for each in figure.axes for line in each.lines if line.get_color() != QUIET]
-        top, bottom = max(values.max(), *map(max, limits)), min(values.min(), *map(min, limits))
+        values = pd.concat([seen.marks(each)["y"] for each in figure.axes])
+        limits = pd.concat([seen.intervals(each) for each in figure.axes])
+        top, bottom = max(values.max(), limits["high"].max()), min(values.min(), limits["low"].min())
         assert (low, high) == pytest.approx((bottom - 0.08 * (top - bottom), top + 0.08 * (top - bottom)))
         (one,) = (line for line in axes.lines if line.get_color() == QUIET)
         assert list(one.get_ydata()) == [0.0, 0.0]
@@ -123,15 +122,17 @@ def test_the_legend_of_densities(run: Run, unknown: Run) -> None:
     assert dot.get_label() == "one patch (slides unknown: no interval)"
 
 
-def test_without_slides_dots_are_patches_and_the_axis_spans_their_bulk(unknown: Run) -> None:
+def test_without_slides_dots_are_patches_and_the_axis_spans_their_bulk(unknown: Run, seen) -> None:
     figure = _drawn(draw_density_ratio, unknown)
     assert len(figure.axes) == 4
     assert figure.get_size_inches()[1] == 5.6
     for axes in figure.axes:
-        assert not [line for line in axes.lines if line.get_marker() != "D" and line.get_color() != QUIET]
-        assert axes.collections[0].get_sizes().tolist() == [2.5]
+        assert seen.intervals(axes).empty
+        marks = seen.marks(axes)
+        assert set(marks.loc[marks["shape"] == "o", "size"]) == {2.5}
+        assert (marks["shape"] == "D").sum() == 8
         assert axes.collections[0].get_rasterized()
-        assert axes.collections[0].get_facecolors()[0][3] == 0.35
+        assert axes.collections[0].get_alpha() == 0.35
         assert axes.get_title().endswith("patches, slides unknown")
     bulk: list[float] = []
     for label in ("benign", "malignant"):
@@ -198,8 +199,8 @@ def test_the_captions_say_what_dots_and_lines_are(run: Run) -> None:
     assert "geometric mean over slides with its 95 % interval (Student's t over slides)" in text
 
 
-def test_nothing_judged_is_said(run: Run) -> None:
+def test_nothing_judged_is_said(run: Run, seen) -> None:
     nothing = run.changed(predictions=run.predictions.assign(p_malignant=0.5))
     for draw in (draw_density_ratio, draw_area_vs_mass):
-        words = "nothing to draw: no patch of the evaluation split was classified correctly and confidently"
-        assert draw(nothing).texts[0].get_text() == words
+        words = "no patch of the evaluation split was classified correctly and confidently"
+        assert seen.nothing(draw, nothing) == words

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from saliency_stats.report.figures import draw
-from saliency_stats.report.figures.style import new_figure
+from saliency_stats.report.figures.style import NothingToDrawError, new_figure
 from saliency_stats.report.run import Run
 from saliency_stats.statistics.causal import SUM_OF_LABELS
 
@@ -49,6 +49,27 @@ def test_what_a_run_is_not_about_is_not_drawn(run: Run) -> None:
     more = run.changed(ablation_curves=curves, multiverse=crossed)
     found = {spec.name for spec in draw.FIGURES if spec.wanted(more)}
     assert found - wanted == {"ablation_curves", "multiverse", "segmentations"}
+
+
+def test_of_nothing_a_figure_and_its_caption_say_why(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(_run: Run) -> str:
+        raise NothingToDrawError("no slide")
+
+    def sketch(_run: Run) -> Figure:
+        return new_figure(2.0)
+
+    drawn: list[Figure] = []
+    monkeypatch.setattr(draw, "save", lambda figure, path: drawn.append(figure) or path)
+    specs = [
+        draw.FigureSpec("a", "A", sketch, nothing, lambda _: True),
+        draw.FigureSpec("b", "B", nothing, lambda _: "words", lambda _: True),
+        draw.FigureSpec("c", "C", sketch, lambda _: "words", lambda _: True),
+    ]
+    monkeypatch.setattr(draw, "FIGURES", specs)
+    made = draw.draw_figures(Run(tmp_path, run.tables, run.manifest))
+    assert [one.caption for one in made] == [*["Nothing could be drawn: no slide."] * 2, "words"]
+    assert [one.get_size_inches()[1] for one in drawn[::2]] == [1.1, 1.1, 2.0]
+    assert [[text.get_text() for text in one.texts] for one in drawn[:4:2]] == [["nothing to draw: no slide"]] * 2
 
 
 def test_figures_are_drawn_in_order_and_again_alike(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

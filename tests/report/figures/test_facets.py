@@ -68,14 +68,33 @@ def test_several_panels_may_stand_below_one_another(run: Run) -> None:
 
 
 def test_words_stand_beside_the_first_column_and_below_the_last_row_alone(run: Run, seen) -> None:
-    _, found = panel.facets(run, _table((20.0, "benign"), (20.0, "malignant"), (5.0, "benign")), 1.0, sharey=True)
+    table = _table((20.0, "benign"), (20.0, "malignant"), (5.0, "benign"))
+    _, found = panel.facets(run, table, 1.0, beside="share", below=("ratio",), sharey=True)
     for (axes,), *_ in found:
         name_rows(axes, [(0.0, "one"), (1.0, "two")], {"one"})
-        panel.name_below(axes, "ratio")
-        panel.name_beside(axes, "share")
+    titles = [f"{label}, 5× (classifier at chance)" for label in LABELS] + [f"{label}, 20×" for label in LABELS]
+    assert [axes.get_title() for (axes,), *_ in found] == titles
     assert [axes.get_xlabel() for (axes,), *_ in found] == ["", "", "ratio", "ratio"]
     assert [axes.get_ylabel() for (axes,), *_ in found] == ["share", "", "share", ""]
     ((first,), *_), ((second,), *_) = found[:2]
     assert seen.rows(first) == {"two": 1.0, "one": 0.0}
     assert seen.bold(first) == ["one"]
     assert not second.get_yticklabels()
+
+
+def test_each_panel_of_a_stratum_has_words_of_its_own(run: Run) -> None:
+    table = _table((20.0, "benign"), (20.0, "malignant"), (5.0, "benign"))
+    figure, found = panel.facets(run, table, 1.0, beside="b", below=("left", "right"), width_ratios=[2.0, 1.0])
+    assert [axes.get_xlabel() for axes in figure.axes] == [""] * 4 + ["left", "right"] * 2
+    assert [axes.get_ylabel() for axes in figure.axes] == ["b", "", "", ""] * 2
+    assert [axes.get_title() for one in found for axes in one.axes[1:]] == [""] * 4
+    # of panels below one another the first has the words beside, the last those below
+    figure, _ = panel.facets(run, table, 1.0, beside="b", below=("below",), height_ratios=[2.0, 1.0])
+    assert [axes.get_ylabel() for axes in figure.axes[::2]] == ["b", "", "b", ""]
+    assert [axes.get_xlabel() for axes in figure.axes] == [""] * 6 + ["below"] * 2
+
+
+def test_a_title_says_where_nothing_was_learned(run: Run) -> None:
+    chance = run.changed(metrics=run.metrics.assign(learned=False))
+    _, found = panel.facets(chance, _table((20.0, "benign")), 1.0)
+    assert found[0].axes[0].get_title() == "benign, 20× (classifier at chance)"

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from saliency_stats.report.figures.magnification import (
     caption_compartments,
@@ -47,10 +46,10 @@ def _drawn(run: Run, draw: Callable[[Run], Figure] = draw_magnification) -> Figu
     return figure
 
 
-def _marks(axes: Axes, colour: str, marker: str = "o") -> dict[float, Line2D]:
+def _marks(seen, axes: Axes, colour: str, marker: str = "o") -> pd.DataFrame:
     """Return the marks of means, by their place."""
-    found = [line for line in axes.lines if line.get_marker() == marker and line.get_color() == colour]
-    return {float(line.get_xdata()[0]): line for line in found}
+    found = seen.marks(axes)
+    return found[(found["edge"] == colour.upper()) & (found["shape"] == marker)].set_index("x").sort_index()
 
 
 def _unknown(run: Run) -> Run:
@@ -71,7 +70,7 @@ def _words(figure: Figure) -> str:
     return " | ".join([*texts, *(text.get_text() for axes in figure.axes for text in axes.texts)])
 
 
-def test_the_means_are_those_of_the_contrasts_and_the_accuracy_that_of_the_metrics(run: Run) -> None:
+def test_the_means_are_those_of_the_contrasts_and_the_accuracy_that_of_the_metrics(run: Run, seen) -> None:
     figure = _drawn(run)
     rows = run.primary_contrasts
     rows = rows[rows["model"] == "trained"].set_index(["label", "magnification"])
@@ -79,31 +78,30 @@ def test_the_means_are_those_of_the_contrasts_and_the_accuracy_that_of_the_metri
     scores = scores.set_index("magnification")["balanced_accuracy"]
     assert [axes.get_title() for axes in figure.axes] == ["benign", "malignant", "the classifier"]
     for axes in figure.axes:
-        marks = _marks(axes, TRAINED_COLOUR)
-        np.testing.assert_allclose(sorted(marks), np.log2([5, 10, 20, 40]))
-        for place, mark in marks.items():
-            magnification = round(2**place, 6)
-            label = axes.get_title()
-            expected = scores if label == "the classifier" else rows["estimate"][label]
-            assert mark.get_ydata()[0] == expected[magnification]
-            assert (mark.get_markerfacecolor() == "white") is (magnification == 5.0)
+        marks = _marks(seen, axes, TRAINED_COLOUR)
+        np.testing.assert_allclose(marks.index, np.log2([5, 10, 20, 40]))
+        label = axes.get_title()
+        expected = scores if label == "the classifier" else rows["estimate"][label]
+        assert marks["y"].tolist() == expected[list(MAGNIFICATIONS)].tolist()
+        assert (marks["face"] == "#FFFFFF").tolist() == [True, False, False, False]
+        assert marks["size"].tolist() == pytest.approx([5.5**2] * 4)
         ticks = [text.get_text() for text in axes.get_xticklabels()]
         assert ticks == ["5×\n(chance)", "10×", "20×", "40×"]
 
 
-def test_intervals_are_drawn_where_there_is_a_finding(run: Run) -> None:
+def test_intervals_are_drawn_where_there_is_a_finding(run: Run, seen) -> None:
     rows = run.primary_contrasts
     for axes in _drawn(run).axes[:2]:
-        upright = {
-            float(line.get_xdata()[0]): sorted(line.get_ydata())
-            for line in axes.lines
-            if len(line.get_xdata()) == 2 and np.ptp(line.get_xdata()) == 0
-        }
+        drawn = seen.intervals(axes)
         own = rows[(rows["model"] == "trained") & (rows["label"] == axes.get_title()) & np.isfinite(rows["ci_low"])]
-        assert sorted(upright) == pytest.approx(np.log2([10, 20, 40]))
-        for row in own.itertuples():
-            found = next(each for place, each in upright.items() if 2**place == pytest.approx(float(row.magnification)))
-            assert found == [row.ci_low, row.ci_high]
+        own = own.sort_values("magnification")
+        assert drawn["place"].tolist() == pytest.approx(np.log2([10, 20, 40]))
+        assert drawn[["low", "high"]].to_numpy().tolist() == own[["ci_low", "ci_high"]].to_numpy().tolist()
+        assert set(drawn["colour"]) == {TRAINED_COLOUR.upper()}
+        assert set(drawn["width"]) == {1.5}
+    accuracy = seen.intervals(_drawn(run).axes[2])
+    scores = run.scored.sort_values("magnification")[["balanced_accuracy_low", "balanced_accuracy_high"]]
+    assert accuracy[["low", "high"]].to_numpy().tolist() == scores.to_numpy().tolist()
 
 
 def test_a_thin_line_joins_each_slide_over_its_magnifications(run: Run) -> None:
@@ -153,23 +151,24 @@ def test_the_control_is_a_grey_broken_line(run: Run) -> None:
     assert "control" not in caption_magnification(bare)
 
 
-def test_every_compartment_class_and_magnification_is_in_one_picture(run: Run) -> None:
+def test_every_compartment_class_and_magnification_is_in_one_picture(run: Run, seen) -> None:
     ledger = run.judged_ledger
     ledger = ledger[ledger["model"] == "trained"]
     figure = _drawn(run, draw_compartments)
     assert [axes.get_title() for axes in figure.axes] == ["benign", "malignant"]
     for axes in figure.axes:
         for compartment, marker in (("nucleus", "o"), ("cytoplasm", "s"), ("stroma", "D")):
-            marks = _marks(axes, COMPARTMENT_COLOURS[compartment], marker)
+            marks = _marks(seen, axes, COMPARTMENT_COLOURS[compartment], marker)
             assert len(marks) == 4
-            for magnification, mark in zip(MAGNIFICATIONS, marks.values(), strict=True):
+            for magnification, mark in zip(MAGNIFICATIONS, marks.itertuples(), strict=True):
                 rows = ledger[
                     (ledger["label"] == axes.get_title())
                     & (ledger["magnification"] == magnification)
                     & (ledger["compartment"] == compartment)
                 ]
-                assert mark.get_ydata()[0] == points(run, rows, "density_ratio", log2=True).mean
-                assert (mark.get_markerfacecolor() == "white") is (magnification == 5.0)
+                assert mark.y == points(run, rows, "density_ratio", log2=True).mean
+                assert (mark.face == "#FFFFFF") is (magnification == 5.0)
+        assert len(seen.marks(axes)) == 12
 
 
 def test_chance_is_said(run: Run) -> None:
@@ -243,10 +242,10 @@ def test_the_axes_are_named_and_span_what_is_drawn(run: Run) -> None:
     assert _drawn(low).axes[2].get_ylim() == pytest.approx((0.39, 1.02))
 
 
-def test_the_density_panels_span_what_is_drawn(run: Run) -> None:
+def test_the_density_panels_span_what_is_drawn(run: Run, seen) -> None:
     figure = _drawn(run, draw_compartments)
-    marks = [line for axes in figure.axes for line in axes.lines if line.get_color() != QUIET]
-    shown = np.concatenate([np.asarray(line.get_ydata(), float) for line in marks])
+    parts = [(seen.marks(axes)["y"], *(seen.intervals(axes)[end] for end in ("low", "high"))) for axes in figure.axes]
+    shown = np.concatenate([np.concatenate(part) for part in parts])
     low, high = min(shown.min(), -0.3), max(shown.max(), 0.3)
     pad = 0.08 * (high - low)
     for axes in figure.axes:
@@ -256,19 +255,19 @@ def test_the_density_panels_span_what_is_drawn(run: Run) -> None:
     assert tuple(figure.get_size_inches()) == (7.0, 3.0)
 
 
-def test_compartments_have_intervals_where_there_is_a_finding(run: Run) -> None:
+def test_compartments_have_intervals_where_there_is_a_finding(run: Run, seen) -> None:
     ledger = run.judged_ledger
     for axes in _drawn(run, draw_compartments).axes:
         for k, compartment in enumerate(("nucleus", "cytoplasm", "stroma")):
-            own = [line for line in axes.lines if line.get_color() == COMPARTMENT_COLOURS[compartment]]
-            upright = [line for line in own if len(line.get_xdata()) == 2 and np.ptp(line.get_xdata()) == 0]
-            assert len(upright) == 3
-            for magnification, line in zip(MAGNIFICATIONS[1:], upright, strict=True):
-                assert line.get_xdata()[0] == pytest.approx(np.log2(magnification) + 0.07 * (k - 1))
+            drawn = seen.intervals(axes)
+            drawn = drawn[drawn["colour"] == COMPARTMENT_COLOURS[compartment].upper()]
+            assert len(drawn) == 3
+            for magnification, line in zip(MAGNIFICATIONS[1:], drawn.itertuples(), strict=True):
+                assert line.place == pytest.approx(np.log2(magnification) + 0.07 * (k - 1))
                 rows = ledger[(ledger["magnification"] == magnification) & (ledger["label"] == axes.get_title())]
                 rows = rows[(rows["model"] == "trained") & (rows["compartment"] == compartment)]
                 found = points(run, rows, "density_ratio", log2=True)
-                assert list(line.get_ydata()) == [found.low, found.high]
+                assert (line.low, line.high) == (found.low, found.high)
 
 
 def test_the_legends_name_every_mark(run: Run) -> None:
@@ -294,7 +293,7 @@ def test_the_legends_name_every_mark(run: Run) -> None:
     ]
 
 
-def test_unknown_slides_have_neither_lines_nor_intervals(run: Run) -> None:
+def test_unknown_slides_have_neither_lines_nor_intervals(run: Run, seen) -> None:
     unknown = _unknown(run)
     figure = _drawn(unknown)
     assert not [line for axes in figure.axes for line in axes.lines if line.get_marker() == "."]
@@ -302,7 +301,8 @@ def test_unknown_slides_have_neither_lines_nor_intervals(run: Run) -> None:
     assert "slides are unknown; it has no interval" in caption_magnification(unknown)
     assert "slides are unknown; they have no interval" in caption_compartments(unknown)
     for axes in figure.axes[:2]:
-        assert len(_marks(axes, TRAINED_COLOUR)) == 4
+        assert len(_marks(seen, axes, TRAINED_COLOUR)) == 4
+        assert seen.intervals(axes).empty
 
 
 def test_a_mean_without_an_interval_says_why(run: Run) -> None:
@@ -313,7 +313,7 @@ def test_a_mean_without_an_interval_says_why(run: Run) -> None:
     assert "trained: mean over slides with 95 % interval" in _words(_drawn(run))
 
 
-def test_one_class_and_nothing_judged(run: Run) -> None:
+def test_one_class_and_nothing_judged(run: Run, seen) -> None:
     benign = {name: getattr(run, name).query("label == 'benign'") for name in ("patches", "ledger", "contrasts")}
     assert [axes.get_title() for axes in _drawn(run.changed(**benign)).axes] == ["benign", "the classifier"]
     assert [axes.get_title() for axes in _drawn(run.changed(**benign), draw_compartments).axes] == ["benign"]
@@ -321,8 +321,9 @@ def test_one_class_and_nothing_judged(run: Run) -> None:
         predictions=run.own_predictions.assign(p_malignant=0.5),
         contrasts=run.contrasts.assign(estimate=np.nan),
     )
-    for draw in (draw_magnification, draw_compartments):
-        assert "nothing to draw" in _drawn(nothing, draw).texts[0].get_text()
+    assert seen.nothing(draw_magnification, nothing) == "no judged patch has both nuclei and cytoplasm"
+    words = "no patch of the evaluation split was classified correctly and confidently"
+    assert seen.nothing(draw_compartments, nothing) == words
     assert magnification_tables(nothing) == ()
 
 

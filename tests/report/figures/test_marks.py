@@ -10,13 +10,16 @@ from matplotlib.axes import Axes
 from saliency_stats.report.figures import marks
 from saliency_stats.report.figures.marks import Look
 from saliency_stats.report.figures.style import (
+    COMPARTMENT_COLOURS,
     CONTROL_COLOUR,
     DIFFERENCE_COLOUR,
     QUIET,
     TRAINED_COLOUR,
     house_style,
     new_figure,
+    spread,
 )
+from saliency_stats.report.population import points
 from saliency_stats.report.run import Run
 
 LOOKS = {"a": Look("#112233", "o", 20.0, 1.5), "b": Look("#AA0000", "D", 40.0, 0.5)}
@@ -118,39 +121,11 @@ def test_a_reference_is_a_quiet_broken_line(axes: Axes) -> None:
     assert {line.get_zorder() for line in axes.lines} == {0}
 
 
-@pytest.mark.parametrize("upright", [False, True])
-def test_an_estimate_stands_at_its_value_on_its_interval(axes: Axes, *, upright: bool) -> None:
-    marks.estimate(axes, 3.0, 0.7, (0.5, 1.1), Look("red", "s", 4.2**2, 1.7), upright=upright)
-    interval, mark = axes.lines
-    along, across = (interval.get_ydata, interval.get_xdata) if upright else (interval.get_xdata, interval.get_ydata)
-    assert list(along()) == [0.5, 1.1]
-    assert list(across()) == [3.0, 3.0]
-    assert (mark.get_xdata()[0], mark.get_ydata()[0]) == ((3.0, 0.7) if upright else (0.7, 3.0))
-    assert (mark.get_marker(), mark.get_markersize()) == ("s", pytest.approx(4.2))
-    assert mark.get_markerfacecolor() == mark.get_markeredgecolor() == interval.get_color() == "red"
-    assert interval.get_alpha() == 1.0
-    assert interval.get_linewidth() == 1.7
-    assert mark.get_zorder() > interval.get_zorder() > 2
-
-
-def test_no_finding_is_hollow_and_no_interval_none(axes: Axes) -> None:
-    marks.estimate(axes, 3.0, 0.7, (0.5, 1.1), Look("red", "s", 25.0), hollow=True, faint=True, edge="blue")
-    interval, mark = axes.lines
-    assert mark.get_markerfacecolor() == "white"
-    assert mark.get_markeredgecolor() == "blue"
-    assert mark.get_markersize() == 5.0
-    assert interval.get_alpha() == 0.4
-    for limits in ((np.nan, np.nan), (0.5, np.nan), (0.5, np.inf)):
-        bare = new_figure(1.0).subplots()
-        marks.estimate(bare, 3.0, 0.7, limits, Look("red", "s"))
-        assert len(bare.lines) == 1
-
-
 def _estimates() -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "kind": ["a", "b", "a", "b"],
-            "at": [3.0, 2.0, 1.0, 0.0],
+            "look": ["a", "b", "a", "b"],
+            "place": [3.0, 2.0, 1.0, 0.0],
             "estimate": [0.5, -0.5, 0.25, np.nan],
             "ci_low": [0.25, -1.0, np.nan, -1.0],
             "ci_high": [1.0, 0.0, np.nan, 1.0],
@@ -159,7 +134,7 @@ def _estimates() -> pd.DataFrame:
 
 
 def test_marks_and_intervals_are_the_table_s(axes: Axes, seen) -> None:
-    marks.mark_estimates(axes, _estimates(), LOOKS, look="kind", at="at", hollow=[True, False, False, True])
+    marks.mark_estimates(axes, _estimates(), LOOKS, hollow=[True, False, False, True])
     drawn = seen.marks(axes)
     assert drawn[["x", "y"]].to_numpy().tolist() == [[0.5, 3.0], [-0.5, 2.0], [0.25, 1.0]]
     assert drawn["face"].tolist() == ["#FFFFFF", "#AA0000", "#112233"]
@@ -168,25 +143,136 @@ def test_marks_and_intervals_are_the_table_s(axes: Axes, seen) -> None:
     assert drawn["size"].tolist() == [20.0, 40.0, 20.0]
     # no line without both limits, nor without an estimate
     assert seen.lines(axes) == {(3.0, 0.25, 1.0), (2.0, -1.0, 0.0)}
-    looks = [(seen.hexed(of.get_color()[0]), of.get_linewidth()[0], of.get_alpha()) for of in axes.collections[:-1]]
-    assert sorted(looks) == [("#112233", 1.5, 1.0), ("#AA0000", 0.5, 1.0)]
+    looks = seen.intervals(axes)[["colour", "width", "opacity"]]
+    assert looks.to_numpy().tolist() == [["#112233", 1.5, 1.0], ["#AA0000", 0.5, 1.0]]
+    lines, points = axes.collections
+    assert points.get_zorder() == 3 > lines.get_zorder()
+    assert points.get_linewidths()[0] == 1.0
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("", "")
     assert axes.get_legend() is None
 
 
 def test_marks_may_stand_upright_with_a_rim_and_without_intervals(axes: Axes, seen) -> None:
     style = {"upright": True, "edge": "white", "opacity": 0.5}
-    marks.mark_estimates(axes, _estimates(), LOOKS, look="kind", at="at", **style)
+    marks.mark_estimates(axes, _estimates(), LOOKS, **style)
     assert {tuple(map(tuple, line)) for line in seen.segments(axes)} == {
         ((3.0, 0.25), (3.0, 1.0)),
         ((2.0, -1.0), (2.0, 0.0)),
     }
     assert set(seen.marks(axes)["edge"]) == {"#FFFFFF"}
-    assert axes.collections[0].get_alpha() == 0.5
+    assert seen.marks(axes)[["x", "y"]].to_numpy().tolist() == [[3.0, 0.5], [2.0, -0.5], [1.0, 0.25]]
+    assert set(seen.intervals(axes)["opacity"]) == {0.5}
     bare = new_figure(1.0).subplots()
-    marks.mark_estimates(bare, _estimates(), LOOKS, look="kind", at="at", columns=("estimate",))
+    marks.mark_estimates(bare, _estimates(), LOOKS, columns=("estimate",))
     assert not seen.segments(bare)
     assert len(seen.marks(bare)) == 3
+
+
+@pytest.mark.parametrize("limits", [(np.nan, np.nan), (0.5, np.nan), (np.nan, 0.5), (0.5, np.inf), (-np.inf, 1.0)])
+def test_an_interval_without_both_limits_is_not_drawn(axes: Axes, seen, limits: tuple[float, float]) -> None:
+    table = _estimates().iloc[:2].assign(ci_low=[limits[0], 0.0], ci_high=[limits[1], 1.0])
+    marks.mark_estimates(axes, table, LOOKS)
+    assert len(seen.marks(axes)) == 2
+    assert seen.lines(axes) == {(2.0, 0.0, 1.0)}
+    bare = new_figure(1.0).subplots()
+    marks.mark_estimates(bare, table.iloc[:1], LOOKS)
+    assert seen.intervals(bare).empty
+
+
+def test_each_line_may_have_an_opacity_of_its_own(axes: Axes, seen) -> None:
+    marks.mark_estimates(axes, _estimates(), LOOKS, opacity=[0.4, 0.9, 1.0, 1.0])
+    assert seen.intervals(axes)["opacity"].tolist() == [0.4, 0.9]
+
+
+def test_words_of_axes_are_kept_and_none_are_written(axes: Axes) -> None:
+    table = _estimates()
+    marks.mark_estimates(axes, table, LOOKS)
+    marks.lines(axes, table, "place", "estimate")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("", "")
+    axes.set(xlabel="below", ylabel="beside")
+    marks.mark_estimates(axes, table, LOOKS)
+    marks.lines(axes, table, "place", "estimate")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("below", "beside")
+    before = len(axes.collections)
+    marks.scatter(axes, table.iloc[:0], ("place", "estimate"), LOOKS)
+    assert len(axes.collections) == before
+
+
+def test_summaries_are_the_points_of_each_group(run: Run) -> None:
+    rows = run.judged_ledger
+    found = marks.summaries(run, rows, ["model", "compartment"], "density_ratio", log2=True)
+    assert list(found.columns) == ["model", "compartment", "estimate", "ci_low", "ci_high", "each", "by_unit"]
+    assert len(found) == 8
+    for row in found.itertuples():
+        own = rows[(rows["model"] == row.model) & (rows["compartment"] == row.compartment)]
+        one = points(run, own, "density_ratio", log2=True)
+        assert (row.estimate, row.ci_low, row.ci_high, row.by_unit) == (one.mean, one.low, one.high, True)
+        np.testing.assert_array_equal(row.each, one.each)
+    plain = marks.summaries(run, rows, ["model"], "density_ratio")
+    assert plain["estimate"].iloc[0] == points(run, rows[rows["model"] == "randomised"], "density_ratio").mean
+
+
+def _found(*each: list[float], by_unit: bool = True) -> pd.DataFrame:
+    """Return summaries of the values of nuclei and stroma, the first at 0, the second at 2."""
+    n = len(each)
+    columns = {"compartment": ["nucleus", "stroma"][:n], "place": [0.0, 2.0][:n], "look": list("ab")[:n]}
+    numbers = {"estimate": [5.0] * n, "ci_low": [4.0] * n, "ci_high": [np.nan] * n}
+    return pd.DataFrame({**columns, **numbers, "by_unit": by_unit}).assign(each=[np.array(one) for one in each])
+
+
+def test_dots_spread_around_their_mean_in_the_compartment_s_colour(axes: Axes, seen) -> None:
+    found = _found([1.0, 2.0, 3.0], [7.0, 8.0]).assign(hollow=[False, True])
+    reach = marks.mark_points(axes, found, LOOKS, 0.5, known=True)
+    drawn = seen.marks(axes)
+    dots, means = drawn.iloc[:5], drawn.iloc[5:]
+    assert dots["y"].tolist() == [1.0, 2.0, 3.0, 7.0, 8.0]
+    np.testing.assert_allclose(dots["x"], [*spread(3, 0.5), *(2.0 + spread(2, 0.5))])
+    colours = [COMPARTMENT_COLOURS[name].upper() for name in ("nucleus", "stroma")]
+    assert dots["edge"].tolist() == [colours[0]] * 3 + [colours[1]] * 2
+    assert dots["face"].tolist() == [colours[0]] * 3 + ["#FFFFFF"] * 2
+    assert set(dots["shape"]) == {"o"}
+    assert means[["x", "y", "face", "edge"]].to_numpy().tolist() == [
+        [0.0, 5.0, "#112233", "#FFFFFF"],
+        [2.0, 5.0, "#AA0000", "#FFFFFF"],
+    ]
+    few, many = axes.collections[0], new_figure(1.0).subplots()
+    assert (few.get_alpha(), few.get_rasterized(), few.get_sizes()[0], few.get_zorder()) == (0.75, False, 11.0, 1)
+    assert few.get_linewidths()[0] == 0.6
+    assert sorted(reach[np.isfinite(reach)]) == [1.0, 3.0, 4.0, 4.0, 5.0, 5.0, 7.0, 8.0]
+    marks.mark_points(many, _found([1.0, 2.0], by_unit=False), LOOKS, 0.5, known=False)
+    dots = many.collections[0]
+    assert (dots.get_alpha(), dots.get_rasterized(), dots.get_sizes()[0]) == (0.35, True, 2.5)
+    assert seen.marks(many)["face"].iloc[0] == colours[0]
+
+
+def test_a_few_wild_dots_of_many_do_not_squeeze_the_axis() -> None:
+    values = [*np.arange(100.0), 1e6]
+
+    def reach(*, by_unit: bool, most: float) -> list[float]:
+        found = _found(values, by_unit=by_unit)
+        reached = marks.mark_points(new_figure(1.0).subplots(), found, LOOKS, 0.5, known=by_unit, most=most)
+        return sorted(reached[np.isfinite(reached)])
+
+    bulk = np.percentile(values, [1.0, 99.0])
+    for by_unit, most, ends in (
+        (True, np.inf, (0.0, 1e6)),
+        (True, 102, (0.0, 1e6)),
+        (True, 101, bulk),
+        (False, 200, bulk),
+    ):
+        assert reach(by_unit=by_unit, most=most) == pytest.approx(sorted([*ends, 4.0, 5.0]))
+
+
+def test_means_without_dots_reach_as_far_as_their_limits(axes: Axes, seen) -> None:
+    reach = marks.mark_points(axes, _found([]), LOOKS, 0.5, known=True)
+    assert len(seen.marks(axes)) == 1
+    np.testing.assert_array_equal(reach, [5.0, 4.0, np.nan])
+
+
+def test_compartments_have_their_colours_and_one_marker() -> None:
+    looks = marks.compartment_looks("D", 7.0, 0.5)
+    assert looks == {name: Look(colour, "D", 7.0, 0.5) for name, colour in COMPARTMENT_COLOURS.items()}
+    assert marks.compartment_looks()["stroma"] == Look(COMPARTMENT_COLOURS["stroma"], "o", 21.0, 1.3)
 
 
 @pytest.mark.parametrize("which", ["x", "y"])
@@ -240,7 +326,7 @@ def test_lines_join_rows_without_words_or_a_legend(axes: Axes) -> None:
 
 
 def test_where_no_estimate_is_known_nothing_is_marked(axes: Axes) -> None:
-    marks.mark_estimates(axes, _estimates().assign(estimate=np.nan), LOOKS, look="kind", at="at")
+    marks.mark_estimates(axes, _estimates().assign(estimate=np.nan), LOOKS)
     assert not axes.collections
     assert not axes.lines
     marks.lines(axes, pd.DataFrame(columns=["a", "b", "hue"]), "a", "b", hue="hue", palette={"x": "red"})

@@ -251,10 +251,10 @@ def test_marks_of_many_specifications_stay_apart(run_folder: Path, seen) -> None
     assert seen.marks(small)["size"].iloc[0] == pytest.approx(16.0)
 
 
-def test_nothing_to_draw_says_so(run_folder: Path) -> None:
+def test_nothing_to_draw_says_so(run_folder: Path, seen) -> None:
     run = _run(run_folder, _table().assign(estimate=np.nan))
-    assert draw_multiverse(run).texts[0].get_text() == "nothing to draw: no specification has an estimate"
-    assert draw_segmentation(run).texts[0].get_text() == "nothing to draw: no segmentation has an estimate"
+    assert seen.nothing(draw_multiverse, run) == "no specification has an estimate"
+    assert seen.nothing(draw_segmentation, run) == "no segmentation has an estimate"
     assert "96 specifications without an estimate left out" in caption_multiverse(run)
     assert caption_segmentation(run).startswith("The primary contrast")
 
@@ -274,3 +274,68 @@ def test_drawn_twice_it_is_the_same_file(run_folder: Path, equal_bytes) -> None:
     run = _run(run_folder, _table())
     assert equal_bytes(lambda: draw_multiverse(run))
     assert equal_bytes(lambda: draw_segmentation(run))
+
+
+def test_what_is_drawn_looks_as_it_means(run_folder: Path, seen) -> None:
+    table = _table()
+    figure = seen.drawn(draw_multiverse(_run(run_folder, table)))
+    for curve, dashboard in zip(figure.axes[:2], figure.axes[2:], strict=True):
+        lines = seen.intervals(curve)
+        assert set(lines["opacity"]) == {0.45}
+        assert set(lines["width"]) == {1.2}
+        own = seen.marks(curve)
+        own = own[own["shape"] == "D"]
+        assert own["size"].tolist() == [36.0]
+        points, usual = (found for found in curve.collections if type(found).__name__ == "PathCollection")
+        assert usual.get_zorder() == 4 > points.get_zorder()
+        assert points.get_linewidths()[0] == usual.get_linewidths()[0] == 0.0
+        assert not curve.spines["bottom"].get_visible()
+        assert not any(tick.label1.get_visible() for tick in curve.xaxis.get_major_ticks())
+        (mesh,) = (found for found in dashboard.collections if type(found).__name__ == "QuadMesh")
+        assert mesh.get_rasterized()
+        (apart,) = (found for found in dashboard.collections if type(found).__name__ == "LineCollection")
+        assert [line[0][1] for line in apart.get_segments()] == list(range(len(ROWS) + 1))
+        assert {(line[0][0], line[1][0]) for line in apart.get_segments()} == {(0.0, 46.0)}
+        assert (seen.hexed(apart.get_colors()[0]), apart.get_linewidths()[0]) == ("#FFFFFF", 1.8)
+        assert dashboard.lines[0].get_linewidth() == 0.7
+        assert not dashboard.spines["left"].get_visible()
+        assert not dashboard.spines["bottom"].get_visible()
+    assert {tick.get_fontsize() for tick in figure.axes[2].get_yticklabels()} == {6.0}
+    # the middle of a row's name is the middle of its cells
+    assert list(seen.rows(figure.axes[2]).values()) == [k + 0.5 for k in range(len(ROWS))]
+    sizes = [handle.get_markersize() for handle in figure.legends[0].legend_handles]
+    assert sizes == [4.0] * 4
+    assert [handle.get_marker() for handle in figure.legends[0].legend_handles] == ["o", "o", "o", "D"]
+
+
+def test_the_band_is_pale_and_the_study_s_own_stands_in_front(run_folder: Path, seen) -> None:
+    figure = seen.drawn(draw_segmentation(_run(run_folder, _table())))
+    for axes in figure.axes:
+        (band,) = axes.patches
+        assert (band.get_alpha(), seen.hexed(band.get_facecolor())) == (0.2, CONTROL_COLOUR.upper())
+        points, usual = (found for found in axes.collections if type(found).__name__ == "PathCollection")
+        assert usual.get_zorder() > points.get_zorder()
+        assert set(seen.marks(axes)["size"]) == {21.0, 36.0}
+        assert set(seen.intervals(axes)["width"]) == {1.3}
+        assert points.get_linewidths()[0] == usual.get_linewidths()[0] == 0.0
+    assert figure.legends[0].legend_handles[-1].get_alpha() == 0.2
+
+
+def test_numbers_rise_and_what_a_choice_is_called(run_folder: Path, seen) -> None:
+    table = _table().assign(min_confidence=lambda found: found["min_confidence"].replace({0.9: 0.95}))
+    table = pd.concat([table, table.assign(min_confidence=0.5, usual=False)])
+    names = list(seen.rows(seen.drawn(draw_multiverse(_run(run_folder, table))).axes[2]))
+    assert names[-4:] == ["least confidence", "0.5", "0.95", "0.99"]
+    reduced = pd.concat([_table(), _table().assign(reduction="l1", usual=False)])
+    names = list(seen.rows(seen.drawn(draw_multiverse(_run(run_folder, reduced))).axes[2]))
+    # the study's own first
+    assert names[3:6] == ["reduction of colours", "l2", "l1"]
+
+
+def test_a_classifier_at_chance_is_named_in_the_titles(run_folder: Path) -> None:
+    run = _run(run_folder, _table())
+    run = run.changed(metrics=run.metrics.assign(learned=False))
+    for figure in (draw_multiverse(run), draw_segmentation(run)):
+        assert [axes.get_title().split(":")[0] for axes in figure.axes[:2]] == [
+            f"{label}, 20× (classifier at chance)" for label in LABELS
+        ]

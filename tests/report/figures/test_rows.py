@@ -6,8 +6,15 @@ import pytest
 from matplotlib.axes import Axes
 
 from saliency_stats.report.figures.marks import Look
-from saliency_stats.report.figures.rows import draw_rows, missing_reasons, number_columns, row_places, write_headings
-from saliency_stats.report.figures.style import house_style, new_figure
+from saliency_stats.report.figures.rows import (
+    draw_rows,
+    missing_reasons,
+    name_rows,
+    number_columns,
+    row_places,
+    write_headings,
+)
+from saliency_stats.report.figures.style import QUIET, house_style, new_figure
 
 ROWS = pd.DataFrame(
     {
@@ -21,13 +28,14 @@ ROWS = pd.DataFrame(
         "n_patches": [1234.0, 5.0, 7.0],
         "status": ["tested", "not_interpretable", "tested"],
         "reason": ["", "too few slides", ""],
+        "look": ["a", "b", "c"],
     }
 )
 
 
 def test_a_small_effect_does_not_fill_the_axis() -> None:
     def drawn(reach: list[object]) -> Axes:
-        return draw_rows(ROWS, list("abc"), [Look("red", "s")] * 3, {}, 2.0, reach)[1]
+        return draw_rows(ROWS, list("abc"), dict.fromkeys("abc", Look("red", "s")), {}, 2.0, reach)[1]
 
     assert drawn([[0.01, np.nan], [-0.02, 0.02]]).get_xlim() == pytest.approx((-0.348, 0.348))
     assert drawn([0.5, np.nan]).get_xlim() == pytest.approx((-0.364, 0.564))
@@ -66,17 +74,22 @@ def test_the_columns_of_numbers() -> None:
     }
 
 
-def test_rows_are_drawn_as_they_are_told() -> None:
+def test_rows_are_drawn_as_they_are_told(seen) -> None:
     with house_style():
-        looks = [Look("red", "s", 25.0), Look("blue", "D", 25.0), Look("red", "o", 25.0)]
+        looks = {"a": Look("red", "s", 25.0), "b": Look("blue", "D", 16.0), "c": Look("red", "o", 25.0, 0.7)}
         figure, axes, places = draw_rows(ROWS, list("abc"), looks, {"head": (0.25, list("xyz"))}, 2.0, [0.5])
     assert places == pytest.approx([1.2, 3.4, 5.6])
     assert figure.get_size_inches()[1] == pytest.approx(2.0 + 0.23 * 6.6)
-    marks = [line for line in axes.lines if line.get_marker() in "sDo"]
-    assert [(line.get_color(), line.get_marker(), line.get_markersize()) for line in marks] == [
-        (look.colour, look.marker, 5.0) for look in looks
+    marks = seen.marks(axes)
+    assert marks[["x", "shape", "size", "edge", "face"]].to_numpy().tolist() == [
+        [1.0, "s", 25.0, "#FF0000", "#FF0000"],
+        [-1.0, "D", 16.0, "#0000FF", "#FFFFFF"],  # no finding
+        [0.5, "o", 25.0, "#FF0000", "#FF0000"],
     ]
-    assert [line.get_markerfacecolor() for line in marks] == ["red", "white", "red"]
+    assert marks["y"].tolist() == pytest.approx(places)
+    intervals = seen.intervals(axes)
+    assert intervals[["low", "high", "width"]].to_numpy().tolist() == [[0.5, 1.5, 1.3], [0.1, 0.9, 0.7]]
+    assert axes.get_ylim() == pytest.approx((places[-1] + 0.7, -1.1))
     numbers = figure.axes[1]
     assert [(*text.get_position(), text.get_text()) for text in numbers.texts] == [
         (0.25, -0.8, "head"),
@@ -86,3 +99,46 @@ def test_rows_are_drawn_as_they_are_told() -> None:
     assert not numbers.axison
     assert figure._supxlabel.get_text() == "— no interval: too few slides"
     assert not axes.spines["left"].get_visible()
+
+
+def test_words_and_numbers_look_as_they_should() -> None:
+    with house_style():
+        columns = {"head": (0.25, list("xyz"))}
+        figure, axes, places = draw_rows(ROWS, list("abc"), dict.fromkeys("abc", Look("red", "s")), columns, 2.0, [0.5])
+    numbers = figure.axes[1]
+    assert numbers.get_subplotspec().get_gridspec().get_width_ratios() == [1.0, 1.06]
+    head, *texts = numbers.texts
+    assert head.get_color() == QUIET != texts[0].get_color()
+    assert {(text.get_ha(), text.get_va(), text.get_fontsize()) for text in numbers.texts} == {("right", "center", 6.6)}
+    assert dict(zip([text.get_text() for text in axes.get_yticklabels()], axes.get_yticks(), strict=True)) == {
+        name: pytest.approx(place) for name, place in zip("abc", places, strict=True)
+    }
+    assert numbers.get_ylim() == axes.get_ylim()
+    assert axes.get_xlabel() == "saliency density, cytoplasm ÷ nuclei  (log axis)"
+    sides = {text.get_text(): text for text in axes.texts if "denser" in text.get_text()}
+    for words, shift, side in (("← nuclei denser", -3, "right"), ("cytoplasm denser →", 3, "left")):
+        text = sides[words]
+        assert (text.xy, text.xyann, text.get_ha(), text.get_va()) == ((0.0, 1.0), (shift, 0), side, "bottom")
+        assert (text.get_color(), text.get_fontsize()) == (QUIET, 6.6)
+    assert (figure._supxlabel.get_color(), figure._supxlabel.get_fontsize()) == (QUIET, 6.5)
+    whole = ROWS.assign(ci_low=0.1)
+    none = draw_rows(whole, list("abc"), dict.fromkeys("abc", Look("red", "s")), {}, 2.0, [0.5])[0]
+    assert none._supxlabel is None
+
+
+def test_a_new_heading_needs_more_room_than_a_row() -> None:
+    rows = pd.DataFrame({"magnification": [5.0], "label": ["b"]})
+    assert row_places(rows) == pytest.approx([1.2])
+    same = pd.DataFrame({"magnification": [5.0, 20.0, 20.0], "label": ["b", "b", "b"]})
+    np.testing.assert_allclose(row_places(same), [1.2, 3.4, 4.4])
+
+
+def test_names_stand_beside_the_first_column_alone_and_take_a_size() -> None:
+    left, right = new_figure(1.0).subplots(1, 2)
+    for axes in (left, right):
+        name_rows(axes, [(0.5, "one"), (1.5, "two")], {"two"}, fontsize=5.0)
+    assert [tick.get_text() for tick in left.get_yticklabels()] == ["one", "two"]
+    assert list(left.get_yticks()) == [0.5, 1.5]
+    assert [tick.get_fontweight() for tick in left.get_yticklabels()] == ["normal", "bold"]
+    assert {tick.get_fontsize() for tick in left.get_yticklabels()} == {5.0}
+    assert "one" not in [tick.get_text() for tick in right.get_yticklabels()]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,11 @@ from PIL import Image
 
 from saliency_stats.report.figures.style import (
     COMPARTMENT_COLOURS,
+    CONTROL_COLOUR,
+    DIFFERENCE_COLOUR,
+    QUIET,
+    TRAINED_COLOUR,
+    NothingToDrawError,
     compartment_handles,
     empty_figure,
     house_style,
@@ -19,6 +25,7 @@ from saliency_stats.report.figures.style import (
     new_figure,
     ratio_axis,
     save,
+    some,
     spread,
     with_legend,
 )
@@ -59,6 +66,13 @@ def test_an_empty_figure_says_why() -> None:
     assert text.get_position() == (0.5, 0.5)
     assert (text.get_ha(), text.get_va()) == ("center", "center")
     assert tuple(figure.get_size_inches()) == (7.0, 1.1)
+
+
+def test_a_table_without_rows_is_nothing_to_draw() -> None:
+    table = pd.DataFrame({"a": [1.0]})
+    assert some(table, "no slide") is table
+    with pytest.raises(NothingToDrawError, match=r"^no slide$"):
+        some(table.iloc[:0], "no slide")
 
 
 def test_equal_figures_are_equal_bytes(tmp_path: Path) -> None:
@@ -146,3 +160,18 @@ def test_a_legend_stands_outside_the_panels(where: tuple[str, ...], *, below: bo
     panel = axes.get_window_extent()
     assert bool(first.y1 < panel.y0) is below
     assert bool(first.y0 > panel.y1) is not below
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "labels"),
+    [(-3.12, -1.9993103448275862, []), (-4.0, -1.0689655172413794, ["0.25", "0.35", "0.5"])],  # 1.3 and 3.4 octaves
+)
+def test_at_the_span_itself_ticks_are_still_the_finer_ones(low: float, high: float, labels: list[str]) -> None:
+    axes = new_figure(2.0).subplots()
+    ratio_axis(axes, "x", low, high)
+    assert [f"{2**tick:.4g}" for tick in axes.get_xticks()] == labels
+
+
+def test_what_differs_in_meaning_differs_in_colour() -> None:
+    colours = [*COMPARTMENT_COLOURS.values(), TRAINED_COLOUR, CONTROL_COLOUR, DIFFERENCE_COLOUR, QUIET]
+    assert len({to_rgba(colour) for colour in colours}) == len(colours)
