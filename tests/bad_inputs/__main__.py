@@ -48,7 +48,7 @@ def _area(area: Area, asked: argparse.Namespace, sandbox: Sandbox) -> list[Judge
     for at, bad in enumerate(area.draw(Random(f"{asked.seed} {area.name}"), asked.each)):
         if asked.only not in bad.name:
             continue
-        one = sandbox.judged(bad, Random(f"{asked.seed} {area.name} {at}"), f"{area.name.strip('-')}-{at:03}")
+        one = sandbox.judged(bad, f"{asked.seed} {area.name} {at}", f"{area.name.strip('-')}-{at:03}")
         judged.append(one)
         print(f"{one.outcome:9} {one.ended.seconds:5.1f} s  {area.name}: {bad.name}", flush=True)
     return judged

@@ -453,12 +453,14 @@ def _contradiction(of: List, name: str, changes: dict[tuple[int, str], str], *na
 
 _PATCH_CONTRADICTIONS: Final = (
     _contradiction(PATCHES, "a slide of two patients", {(2, "patient_id"): "other"}, "ward-11"),
-    _contradiction(PATCHES, "a slide in two splits", {(2, "split"): "test"}, "ward-11"),
+    _contradiction(PATCHES, "a slide in two splits", {(2, "split"): "test"}, "ward-11", "person-0"),
     _contradiction(
         PATCHES, "a patient in two splits", {(7, "patient_id"): "person-0", (8, "patient_id"): "person-0"}, "person-0"
     ),
     _contradiction(PATCHES, "no split on one line", {(4, "split"): ""}, "line 5", "ward-12"),
-    _contradiction(PATCHES, "a patch without a slide", {(11, "slide_id"): ""}, "ward-16", "slide"),
+    _contradiction(
+        PATCHES, "a patch without a slide", {(11, "slide_id"): "", (11, "patient_id"): ""}, "ward-16", "slide"
+    ),
     _contradiction(PATCHES, "one patch_id twice", {(1, "patch_id"): "p", (2, "patch_id"): "p"}, "'p'", "patch_id"),
     _contradiction(PATCHES, "only one class", {(n, "label"): "benign" for n in range(1, 13)}, "malignant"),
     _contradiction(
