@@ -251,7 +251,6 @@ _CALLS: Final = (
             ("--segmentation-mpp", "inf"),
             ("--segmentation-mpp", "1e-9"),
             ("--nuclei", "nosuch"),
-            ("--nuclei", ""),
             ("--nuclei", "patches"),
             ("--device", "tpu"),
         )
