@@ -149,10 +149,10 @@ def test_classes_are_counted_as_they_are_read(tmp_path, asap, geojson, feature):
 @pytest.mark.parametrize("suffix", WRITERS)
 def test_a_bow_tie_keeps_both_wings_and_its_change_is_noted(tmp_path, suffix, read, asap, feature, geojson):
     path = asap(tmp_path, ("_0", BOW_TIE)) if suffix == ".xml" else geojson(tmp_path, feature([BOW_TIE], name="A0"))
-    back = read(path, mpp_y=0.5, mpp_x=0.5)
+    back = read(path, mpp_y=0.5, mpp_x=0.25)
     assert back.tumour.is_valid
-    assert back.tumour.area == pytest.approx(50 * 0.25)
-    assert back.notes == ("1 × outline that crosses or touches itself, repaired: 'A0' (0 → 12.5 µm²)",)
+    assert back.tumour.area == pytest.approx(50 * 0.125)
+    assert back.notes == ("1 × outline that crosses or touches itself, repaired: 'A0' (0 → 6.25 µm²)",)
 
 
 def test_what_a_line_goes_round_twice_is_inside(tmp_path, read, asap):

@@ -113,6 +113,7 @@ def test_the_wrong_corner_is_noticed(folder, tmp_path, origin, write):
     found = seen(folder / "a.scn", write(tmp_path, LEFT), origin=origin)
     assert "cohort.annotation_origin: bounds would put 100% of it on tissue" in found.row["status"]
     assert (found.places, len(found.reasons)) == ([], 1)
+    assert found.slide._handle is None
     assert found.picture is not None
 
 

@@ -87,6 +87,14 @@ def test_a_scribble_is_refused_before_it_is_repaired():
     assert "repaired" in notes[0]
 
 
+def test_crossings_are_counted_without_the_corners(monkeypatch):
+    monkeypatch.setattr(polygons, "MAX_CROSSINGS", 1)
+    assert drawn([(0, 0), (10, 10), (10, 0), (0, 10)])[0].area == 50
+    monkeypatch.setattr(polygons, "MAX_CROSSINGS", 0)
+    with pytest.raises(SlideError, match="about 1 times"):
+        drawn([(0, 0), (10, 10), (10, 0), (0, 10)])
+
+
 def test_a_long_line_traced_twice_is_no_scribble():
     angle = 2 * np.pi * np.arange(2000) / 2000
     circle = 500 + 400 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
