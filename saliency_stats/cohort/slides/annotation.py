@@ -141,7 +141,7 @@ class AnnotationFile:
                     f"the file has {size:,} bytes; expected at most {MAX_BYTES:,}. Export the outlines alone, without "
                     f"cells and detections"
                 )
-            if path.exists() and not path.is_file():
+            if not path.is_file():
                 raise SlideError("the file cannot be read (it is a folder or a device); expected a file of outlines")
             data = path.read_bytes()
         except (OSError, ValueError) as error:
@@ -236,8 +236,6 @@ def read_annotation(
 
 def _moved(outline: Outline, origin_px: tuple[float, float]) -> Outline:
     """Count from the slide's corner."""
-    if not any(origin_px):
-        return outline
     return replace(outline, rings=tuple(ring + np.array(origin_px[::-1]) for ring in outline.rings))
 
 

@@ -42,9 +42,7 @@ def origin_of(kind: str, info: SlideInfo, origin: Origin) -> tuple[int, int]:
     return info.bounds_px if counts_from_bounds else (0, 0)
 
 
-def check_label(
-    label: str, annotation: Annotation | None, file: AnnotationFile | None, without_tumour: WithoutTumour
-) -> None:
+def check_label(label: str, annotation: Annotation, file: AnnotationFile, without_tumour: WithoutTumour) -> None:
     """Refuse an annotation that says nothing, or something else than the list.
 
     A slide without annotation is benign, as the lists of CAMELYON16 have it; one with an annotation in which no tumour
@@ -55,8 +53,6 @@ def check_label(
     SlideError
         Naming the classes found and the key that gives them a meaning.
     """
-    if annotation is None or file is None:
-        return
     where = f"slide {file.slide_id!r}: annotation {file.path.name}"
     found = f"Classes found: {listed_classes(file.notes.counts)}"
     if not annotation.tumour.is_empty:

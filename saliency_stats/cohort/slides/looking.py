@@ -126,14 +126,15 @@ def _choose(found: LookedAt, slide: Slide, how: Looking, rng: np.random.Generato
     overview, *scale = slide.read_overview()
     tissue = TissueMap.from_overview(overview, *scale)
     row["tissue_mm2"] = tissue.area_um2 / 1e6
-    tumour = None if found.file is None else _laid_on(found, found.file, slide, how)
-    row["tumour_mm2"] = tumour.tumour.area / 1e6 if tumour else 0.0
-    found.picture = _picture(overview, tissue, tumour)
-    if tumour is not None and found.file is not None:
+    tumour = None
+    if found.file is not None:
+        tumour = _laid_on(found, found.file, slide, how)
         with found.attempt():
             check_label(found.listed.label, tumour, found.file, how.without_tumour)
         with found.attempt():
             found.notes.extend(check_on_tissue(tumour, found.file.kind, info, tissue, how.origin))
+    row["tumour_mm2"] = tumour.tumour.area / 1e6 if tumour else 0.0
+    found.picture = _picture(overview, tissue, tumour)
     if found.reasons:
         return
     places = sample_locations(info.height_um, info.width_um, tissue, tumour, how.tiling, rng)

@@ -19,10 +19,8 @@ MAX_CROSSINGS: Final = 50_000
 MAX_OVERLAPS: Final = 200_000
 #: Segments that are looked at to estimate the number of crossings, and those that each meets anyway: itself and both
 #: of its neighbours.
-_SAMPLED: Final = 200
+_SAMPLED: Final = 50
 _NEIGHBOURS: Final = 3
-#: Pairs of segments that are compared for that at most, or ten times the segments.
-_SAMPLED_PAIRS: Final = 2_000_000
 #: A ring with fewer different points encloses nothing.
 _MIN_POINTS: Final = 3
 #: Square pixels; less is what rounding leaves of a line.
@@ -103,8 +101,7 @@ def _refuse_scribble(drawn: Polygon, name: str) -> None:
     rings = [shapely.get_coordinates(ring) for ring in (drawn.exterior, *drawn.interiors)]
     ends = np.concatenate([np.stack([ring[:-1], ring[1:]], axis=1) for ring in rings])
     segments = np.asarray(shapely.linestrings(ends))
-    every = max(1, len(segments) // min(_SAMPLED, 10 + _SAMPLED_PAIRS // len(segments)))
-    sample = segments[::every]
+    sample = segments[:: max(1, len(segments) // _SAMPLED)]
     met, _ = STRtree(segments).query(sample, predicate="intersects")
     crossings = (len(met) / len(sample) - _NEIGHBOURS) * len(segments) / 2
     if crossings > MAX_CROSSINGS:

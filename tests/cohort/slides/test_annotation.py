@@ -1,5 +1,6 @@
 """Outlines of tumour: what the files say is what the geometry holds, and what they must not say is refused."""
 
+import os
 import pickle
 from pathlib import Path
 
@@ -11,8 +12,8 @@ from hypothesis import strategies as st
 from shapely import MultiPolygon, Polygon, box
 
 from saliency_stats.cohort.slides import annotation as annotation_module
-from saliency_stats.cohort.slides.annotation import Annotation, write_asap_xml, write_geojson
-from saliency_stats.cohort.slides.outlines import rasterise
+from saliency_stats.cohort.slides.annotation import Annotation, AnnotationFile, write_asap_xml, write_geojson
+from saliency_stats.cohort.slides.outlines import Groups, rasterise
 
 WRITERS = {".xml": write_asap_xml, ".geojson": write_geojson}
 MPP_Y, MPP_X = 0.25, 0.5
@@ -100,12 +101,46 @@ def test_files_hold_pixels_as_x_and_y_and_the_geometry_holds_um(tmp_path, read, 
 # --- files ------------------------------------------------------------------------------------------
 
 
-def test_files_that_cannot_be_read_are_refused(tmp_path, monkeypatch, refused, asap, text_file):
+def test_files_that_cannot_be_read_are_refused(tmp_path, monkeypatch, read, refused, asap, text_file):
     refused(tmp_path / "none.xml", "No such file", "column 'annotation'")
-    refused(tmp_path, "cannot be read")
+    refused(tmp_path, "cannot be read", "folder or a device")
+    os.mkfifo(tmp_path / "pipe.xml")
+    refused(tmp_path / "pipe.xml", "folder or a device")
     refused(text_file(tmp_path, "x,y", "a.csv"), "neither XML nor JSON")
-    monkeypatch.setattr(annotation_module, "MAX_BYTES", 100)
-    refused(asap(tmp_path, ("_0", SQUARE)), "bytes", "at most 100")
+    path = asap(tmp_path, ("_0", SQUARE))
+    size = path.stat().st_size
+    monkeypatch.setattr(annotation_module, "MAX_BYTES", size)
+    assert read(path).tumour.area == 100**2
+    monkeypatch.setattr(annotation_module, "MAX_BYTES", size - 1)
+    refused(path, f"{size} bytes", f"at most {size - 1}")
+
+
+def test_outlines_of_absurdly_many_points_are_refused(tmp_path, monkeypatch, read, refused, asap):
+    path = asap(tmp_path, ("_0", SQUARE), ("_2", INNER))
+    monkeypatch.setattr(annotation_module, "MAX_POINTS", 8)
+    assert read(path).tumour.area == 100**2 - 40**2
+    monkeypatch.setattr(annotation_module, "MAX_POINTS", 7)
+    refused(path, "8 points", "at most 7", "Simplify")
+
+
+def test_outlines_are_counted_from_their_origin(tmp_path, read, asap):
+    path = asap(tmp_path, ("_0", SQUARE))
+    back = read(path, mpp_y=0.5, mpp_x=0.25, origin_px=(300, 400), width_px=2000, height_px=2000)
+    assert back.tumour.bounds == (100, 150, 125, 200)
+    assert back.drawn.equals(back.tumour)
+    cut = read(path, origin_px=(-50, 0), width_px=2000, height_px=2000)
+    assert (cut.tumour.area, cut.drawn.area) == (100 * 50, 100**2)
+
+
+def test_classes_are_counted_as_they_are_read(tmp_path, asap, geojson, feature):
+    one = AnnotationFile(geojson(tmp_path, feature([SQUARE]), feature([INNER], "Stroma")), "s7", Groups())
+    assert len(one.parse()) == 1
+    assert one.kind == "geojson"
+    assert one.notes.counts == {("'Tumor'", "tumour"): 1, ("'Stroma'", "without meaning"): 1}
+    other = AnnotationFile(asap(tmp_path, ("_0", SQUARE), ("_2", INNER), ("x", INNER)), "s7", Groups(ignore=("x",)))
+    assert [outline.exclude for outline in other.parse()] == [False, True]
+    assert other.kind == "asap"
+    assert other.notes.counts == {("'_0'", "tumour"): 1, ("'_2'", "exclude"): 1, ("'x'", "ignore"): 1}
 
 
 # --- geometry ---------------------------------------------------------------------------------------
@@ -114,10 +149,10 @@ def test_files_that_cannot_be_read_are_refused(tmp_path, monkeypatch, refused, a
 @pytest.mark.parametrize("suffix", WRITERS)
 def test_a_bow_tie_keeps_both_wings_and_its_change_is_noted(tmp_path, suffix, read, asap, feature, geojson):
     path = asap(tmp_path, ("_0", BOW_TIE)) if suffix == ".xml" else geojson(tmp_path, feature([BOW_TIE], name="A0"))
-    back = read(path, mpp_y=0.5, mpp_x=0.5)
+    back = read(path, mpp_y=0.5, mpp_x=0.25)
     assert back.tumour.is_valid
-    assert back.tumour.area == pytest.approx(50 * 0.25)
-    assert back.notes == ("1 × outline that crosses or touches itself, repaired: 'A0' (0 → 12.5 µm²)",)
+    assert back.tumour.area == pytest.approx(50 * 0.125)
+    assert back.notes == ("1 × outline that crosses or touches itself, repaired: 'A0' (0 → 6.25 µm²)",)
 
 
 def test_what_a_line_goes_round_twice_is_inside(tmp_path, read, asap):

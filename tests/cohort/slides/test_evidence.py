@@ -7,7 +7,7 @@ import pytest
 from shapely import MultiPolygon, Polygon, affinity, box
 
 from saliency_stats.cohort.slides.annotation import Annotation, AnnotationFile
-from saliency_stats.cohort.slides.evidence import check_label, check_on_tissue, origin_of, share_on_tissue
+from saliency_stats.cohort.slides.evidence import _points, check_label, check_on_tissue, origin_of, share_on_tissue
 from saliency_stats.cohort.slides.geometry import SlideInfo
 from saliency_stats.cohort.slides.outlines import Groups
 from saliency_stats.cohort.slides.overview import TissueMap
@@ -17,6 +17,10 @@ from saliency_stats.errors import SlideError
 MASK = np.zeros((80, 100), dtype=bool)
 MASK[:, 50:] = True
 TISSUE = TissueMap(MASK, 10.0, 10.0)
+#: The same slide with tissue at x 680 to 920, y 280 to 420 µm alone.
+_SPOT = np.zeros((80, 100), dtype=bool)
+_SPOT[28:42, 68:92] = True
+SPOT = TissueMap(_SPOT, 10.0, 10.0)
 
 
 def info(bounds=(0, 0), mpp=0.5, downsamples=(1.0,)):
@@ -112,6 +116,22 @@ def test_the_share_on_tissue(area, share):
     assert share_on_tissue(area, TISSUE) == pytest.approx(share, abs=0.01)
 
 
+def test_points_fill_the_longer_side_whatever_the_shorter_one_is():
+    for area, axis in ((box(0, 0, 1280, 10), 0), (box(0, 0, 10, 1280), 1)):
+        points = _points(area)
+        assert len(points) == 128
+        np.testing.assert_allclose(points[0], (5, 5))
+        np.testing.assert_allclose(np.diff(points[:, axis]), 10)
+    assert len(_points(box(0, 0, 1280, 0.001))) == 1
+
+
+def test_the_last_row_and_column_count():
+    mask = np.zeros((4, 4), dtype=bool)
+    mask[3, 3] = True
+    assert share_on_tissue(box(30, 30, 40, 40), TissueMap(mask, 10.0, 10.0)) == 1
+    assert share_on_tissue(box(20, 20, 40, 40), TissueMap(mask, 10.0, 10.0)) == pytest.approx(0.25, abs=0.01)
+
+
 def test_pixels_of_an_overview_need_not_be_squares():
     tissue = TissueMap(MASK, 10.0, 5.0)
     assert share_on_tissue(box(200, 0, 300, 700), tissue) == pytest.approx(0.5, abs=0.01)
@@ -144,6 +164,14 @@ def test_a_frame_around_small_pieces_is_noted_and_used():
     small[10:14, 10:60] = True
     notes = check_on_tissue(annotated(box(50, 50, 950, 750)), "asap", info(), TissueMap(small, 10.0, 10.0), "auto")
     assert notes == ("only 3% of the annotated tumour lies on tissue",)
+    # it goes round 52 % and 48 % of the tissue
+    for left, used in ((340, True), (360, False)):
+        area = annotated(box(left, 50, 950, 750))
+        if used:
+            assert check_on_tissue(area, "asap", info(), TissueMap(small, 10.0, 10.0), "auto")
+        else:
+            with pytest.raises(SlideError, match="only 2%"):
+                check_on_tissue(area, "asap", info(), TissueMap(small, 10.0, 10.0), "auto")
 
 
 @pytest.mark.parametrize(
@@ -164,6 +192,10 @@ def test_other_units_that_would_do_are_named():
         with pytest.raises(SlideError) as error:
             check_on_tissue(annotated(area), "asap", info(downsamples=(1.0, 4.0)), TISSUE, "auto")
         assert f"{words} would put 100% of it on tissue" in str(error.value)
+    # about the corner from which the file counts: at x 200, y 100 µm
+    area = affinity.scale(box(700, 300, 900, 400), 0.25, 0.25, origin=(200, 100))
+    with pytest.raises(SlideError, match=r"pixels of level 1 \(1/4\) would put 100%"):
+        check_on_tissue(annotated(area), "geojson", info((200, 400), downsamples=(1.0, 4.0)), SPOT, "auto")
     with pytest.raises(SlideError) as error:
         check_on_tissue(annotated(box(10, 10, 20, 20)), "asap", info(), TISSUE, "auto")
     assert "would put" not in str(error.value)

@@ -79,6 +79,7 @@ def test_a_list_of_features_and_a_single_feature_are_read(tmp_path, read, featur
         ({"geometry": {"type": "Polygon", "coordinates": []}}, "list of rings"),
         ({"geometry": {"type": "Polygon", "coordinates": {"x": 1}}}, "list of rings"),
         ({"geometry": {"type": "Polygon", "coordinates": SQUARE}}, "position"),
+        ({"geometry": {"type": "Polygon", "coordinates": [[[0], [1], [2]]]}}, "position"),
         ({"geometry": {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], ["1", 1]]]}}, "position"),
         ({"geometry": {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1]]]}}, "position"),
         ({"geometry": {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, None]]]}}, "position"),

@@ -147,6 +147,7 @@ def test_rounded_level_sizes_hide_a_whole_factor(full, reduced, expected):
         ),
         (0.263, [40], ("[38] it can be used",)),
         (0.499, [5, 10, 20, 40], ("0.499 (20×)", "cohort.magnifications [5, 10, 20] (without [40]) it can")),
+        (1 / 3, [10, 40], ("0.3333 (30×)", "With cohort.magnifications [10] (without [40]) it can")),
         (0.499, [40], ("cohort.magnifications [20] it can be used",)),
         (0.499, [20, 40, 80], ("40× needs 0.25 µm/px, 80× needs 0.125", "[20] (without [40, 80])")),
         (1.1, [10, 40], ("10× needs 1 µm/px, 40× needs 0.25", "1.1 (9×)", "[9]")),

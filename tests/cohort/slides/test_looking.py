@@ -53,8 +53,14 @@ def folder(tmp_path_factory):
     """a.tif is all tissue; a.scn is the same, scanned within a larger plane."""
     path = tmp_path_factory.mktemp("slides")
     write_pyramid(path / "a.tif", lambda *_: tissue(), (256, 256), 0.5)
-    images = IMAGE.format(ifd=0, size=400_000, x=0, y=0) + IMAGE.format(ifd=1, size=128_000, x=200_000, y=150_000)
-    with tifffile.TiffWriter(path / "a.scn", bigtiff=True) as file:
+    leica(path / "a.scn", 150_000)
+    leica(path / "top.scn", 0)
+    return path
+
+
+def leica(path, y_nm):
+    images = IMAGE.format(ifd=0, size=400_000, x=0, y=0) + IMAGE.format(ifd=1, size=128_000, x=200_000, y=y_nm)
+    with tifffile.TiffWriter(path, bigtiff=True) as file:
         for description in (SCN.format(images).replace("20</objective>", "0.6</objective>", 1), None):
             file.write(
                 tissue(),
@@ -66,7 +72,6 @@ def folder(tmp_path_factory):
                 resolution=(2e4, 2e4),
                 resolutionunit="CENTIMETER",
             )
-    return path
 
 
 def seen(path, annotation=None, label="", tiling=TILING, mpp=None, **how):
@@ -90,6 +95,12 @@ def test_outlines_of_qupath_count_from_what_was_scanned(folder, tmp_path):
     assert {place["label"] for place in found.places if place["x_um"] > 200 + 64 + 8} == {"benign"}
 
 
+def test_bounds_at_the_upper_border_count_too(folder, tmp_path):
+    found = seen(folder / "top.scn", outlines(tmp_path))
+    assert found.row["n_malignant"] == 6
+    assert "x 400, y 0 px" in found.row["notes"]
+
+
 @pytest.mark.parametrize(("write", "origin"), [(asap_outlines, "auto"), (outlines, "slide")])
 def test_outlines_of_the_plane_count_from_its_corner(folder, tmp_path, write, origin):
     found = seen(folder / "a.scn", write(tmp_path, [[x + 400, y + 300] for x, y in LEFT]), origin=origin)
@@ -102,6 +113,7 @@ def test_the_wrong_corner_is_noticed(folder, tmp_path, origin, write):
     found = seen(folder / "a.scn", write(tmp_path, LEFT), origin=origin)
     assert "cohort.annotation_origin: bounds would put 100% of it on tissue" in found.row["status"]
     assert (found.places, len(found.reasons)) == ([], 1)
+    assert found.slide._handle is None
     assert found.picture is not None
 
 

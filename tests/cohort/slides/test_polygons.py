@@ -34,6 +34,9 @@ def test_the_outer_ring_is_known_wherever_it_stands():
     area, notes = drawn(INNER, SQUARE, [(70, 70), (80, 70), (80, 80)])
     assert area.area == 100**2 - 40**2 - 50
     assert notes == ("1 × the outer ring does not come first, the one around the others was taken for it: 'A'",)
+    # they share a corner
+    assert drawn([(50, 50), (100, 50), (100, 100), (50, 100)], SQUARE)[0].area == 100**2 - 50**2
+    assert drawn([(0, 0), (50, 0), (50, 50), (0, 50)], SQUARE)[0].area == 100**2 - 50**2
     # neither is around the other
     assert drawn(SQUARE, [(50, 50), (150, 50), (150, 60), (50, 60)])[0].area == pytest.approx(100**2 - 500)
 
@@ -84,6 +87,14 @@ def test_a_scribble_is_refused_before_it_is_repaired():
     assert "repaired" in notes[0]
 
 
+def test_crossings_are_counted_without_the_corners(monkeypatch):
+    monkeypatch.setattr(polygons, "MAX_CROSSINGS", 1)
+    assert drawn([(0, 0), (10, 10), (10, 0), (0, 10)])[0].area == 50
+    monkeypatch.setattr(polygons, "MAX_CROSSINGS", 0)
+    with pytest.raises(SlideError, match="about 1 times"):
+        drawn([(0, 0), (10, 10), (10, 0), (0, 10)])
+
+
 def test_a_long_line_traced_twice_is_no_scribble():
     angle = 2 * np.pi * np.arange(2000) / 2000
     circle = 500 + 400 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
@@ -123,3 +134,24 @@ def test_what_cannot_be_halved_is_left_whole():
     high = np.nextafter(low, np.inf)
     ring = [(low, low), *[(high, low)] * 70, (high, high), *[(low, high)] * 70]
     assert len(subdivided(Polygon(ring))) == 1
+
+
+def sawtooth(n, across, along):
+    """A strip with n teeth, ``along`` long and ``across`` wide."""
+    x = np.arange(n) * along / n
+    upper = np.stack([x, across * (0.6 + 0.4 * (np.arange(n) % 2))], axis=1)
+    return np.concatenate([upper, [[along, 0.0], [0.0, 0.0]]])
+
+
+@pytest.mark.parametrize("axes", [(0, 1), (1, 0)])
+def test_a_strip_is_cut_across(axes):
+    strip = Polygon(sawtooth(2000, 1.0, 5000.0)[:, axes])
+    pieces = subdivided(strip)
+    assert max(shapely.get_num_coordinates(pieces)) <= 128
+    assert len(pieces) <= 64
+    # as narrow as two neighbouring numbers, it can still be cut
+    low = 2.0**20
+    thin = np.where(sawtooth(300, 1.0, 5000.0) == [[0.0, -1.0]], 0.0, sawtooth(300, 1.0, 5000.0))
+    narrow = thin.copy()
+    narrow[:, 1] = np.where(thin[:, 1] > 0.5, np.nextafter(low, np.inf), low)
+    assert max(shapely.get_num_coordinates(subdivided(Polygon(narrow[:, axes])))) <= 128
