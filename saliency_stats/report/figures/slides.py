@@ -36,10 +36,8 @@ def draw_slides(run: Run) -> Figure:
         return empty_figure("no slide could be read")
     columns = min(_COLUMNS, len(slides))
     rows = -(-len(slides) // columns)
-    names = ("image", "tissue", "tumour", "mpp")
-    pictures = {
-        name: run.arrays(f"{_FOLDER}/{file_name(name, '.npz')}", "picture of a slide", names) for name in slides
-    }
+    files, wanted = [f"{_FOLDER}/{file_name(name, '.npz')}" for name in slides], ("image", "tissue", "tumour", "mpp")
+    pictures = {name: run.arrays(file, "picture of a slide", wanted) for name, file in zip(slides, files, strict=True)}
     cell = WIDTH_IN / columns
     ratio = max(arrays["image"].shape[0] / arrays["image"].shape[1] for arrays in pictures.values())
     figure = new_figure(rows * (min(cell * ratio, 2.2) + 0.25) + 0.35)
