@@ -11,6 +11,7 @@ from saliency_stats.classifier.densenet import PatchClassifier, initialise
 from saliency_stats.classifier.training import uses_bfloat16
 from saliency_stats.cohort.patch import USED
 from saliency_stats.cohort.slides.cohort import SlideCohort
+from saliency_stats.cohort.slides.outlines import Groups
 from saliency_stats.execution.device import choose, usual_workers
 from saliency_stats.execution.engine import Threads
 from saliency_stats.execution.progress import Progress
@@ -45,11 +46,13 @@ def preview(settings: StudySettings, device: str = "auto") -> Iterator[str]:
     began = time.perf_counter()
     table = look_at(cohort, settings, progress)
     reading = time.perf_counter() - began
-    slides = cohort.inner.slides if isinstance(cohort.inner, SlideCohort) else None
+    of_slides = cohort.inner if isinstance(cohort.inner, SlideCohort) else None
+    slides = None if of_slides is None else of_slides.slides
+    names = () if of_slides is None else Groups.given(of_slides.groups).lines()
     used = table[table["status"] == USED]
     yield f"study {settings.name}: {len(used)} of {len(table)} patches can be used"
     yield from ["", _counts(used)] if len(used) else []
-    for lines in (found_lines(table, slides), remarks(settings, table)):
+    for lines in (found_lines(table, slides, names), remarks(settings, table)):
         yield from ["", *lines] if lines else []
     refuse(obstacles(settings, table, slides, chosen))
     yield from ["", *_costs(settings, used, chosen, reading)]

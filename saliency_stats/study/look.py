@@ -1,6 +1,6 @@
 """Before anything is computed: what was found in the cohort, and everything that stands in the study's way."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 import torch
@@ -9,7 +9,7 @@ from saliency_stats.classifier.densenet import build
 from saliency_stats.cohort.inspection import inspect
 from saliency_stats.cohort.patch import USED, Cohort
 from saliency_stats.cohort.splits import split_obstacles, with_splits
-from saliency_stats.errors import CohortError, SaliencyStatsError
+from saliency_stats.errors import CohortError, SaliencyStatsError, listed
 from saliency_stats.execution.progress import Progress
 from saliency_stats.report.words import count
 from saliency_stats.settings.study import StudySettings
@@ -17,8 +17,8 @@ from saliency_stats.statistics.resampling import units_needed
 from saliency_stats.study import parameters
 from saliency_stats.study.memory import too_large_batches
 
-#: So many names stand in a line, the rest is counted.
-_LISTED = 10
+#: So many names stand in a line, and so many lines below each other; the rest is counted.
+_LISTED, _LINES = 10, 40
 
 
 def look_at(cohort: Cohort, settings: StudySettings, progress: Progress) -> pd.DataFrame:
@@ -28,7 +28,7 @@ def look_at(cohort: Cohort, settings: StudySettings, progress: Progress) -> pd.D
     return with_splits(table, **parameters.split_fractions(settings))
 
 
-def found_lines(table: pd.DataFrame, slides: pd.DataFrame | None) -> list[str]:
+def found_lines(table: pd.DataFrame, slides: pd.DataFrame | None, names: Sequence[str] = ()) -> list[str]:
     """Say which slides and patches are excluded and why, and what was noted of the others.
 
     Parameters
@@ -37,18 +37,22 @@ def found_lines(table: pd.DataFrame, slides: pd.DataFrame | None) -> list[str]:
         The inspected patches.
     slides
         One row per listed slide, see ``cohort.slides.cohort.SLIDE_COLUMNS``; None where patches are listed.
+    names
+        What the names of annotations mean, a line per role.
     """
-    lines = []
+    lines: list[str] = []
     if slides is not None:
         excluded = slides[slides["status"] != USED]
         if len(excluded):
-            lines += [f"excluded slides, {len(excluded)} of {len(slides)}:", *_lines(excluded, "slide_id")]
-        noted = slides[slides["notes"].astype(object).fillna("") != ""]
+            lines += [f"excluded slides, {len(excluded)} of {len(slides)}:", *_lines(excluded, "slide_id", "slides")]
+        notes = slides["notes"].astype(object).fillna("")
+        noted = slides.assign(status=notes)[notes != ""]
         if len(noted):
-            lines += ["notes of slides:", *_lines(noted.assign(status=noted["notes"]), "slide_id")]
+            lines += ["names in annotations:", *(f"  {line}" for line in names)] if names else []
+            lines += ["notes of slides:", *_lines(noted, "slide_id", "slides")]
     excluded = table[table["status"] != USED]
     if len(excluded):
-        lines += [f"excluded patches, {len(excluded)} of {len(table)}:", *_lines(excluded, "patch_id")]
+        lines += [f"excluded patches, {len(excluded)} of {len(table)}:", *_lines(excluded, "patch_id", "patches")]
     return lines
 
 
@@ -60,10 +64,8 @@ def refuse(obstacles: list[str]) -> None:
     CohortError
         With all obstacles, causes before what follows from them.
     """
-    if len(obstacles) == 1:
-        raise CohortError(obstacles[0])
     if obstacles:
-        raise CohortError("\n- ".join([f"{len(obstacles)} things stand in the way of this study:", *obstacles]))
+        raise CohortError(listed(obstacles))
 
 
 def obstacles(
@@ -138,9 +140,11 @@ def _models(settings: StudySettings) -> Iterator[str]:
         yield str(error)
 
 
-def _lines(rows: pd.DataFrame, name: str) -> Iterator[str]:
-    for n, names, reason in _by_reason(rows, name):
-        yield f"  {n:>5}  {names}: {reason}"
+def _lines(rows: pd.DataFrame, name: str, file: str) -> Iterator[str]:
+    found = [f"  {n:>5}  {names}: {reason}" for n, names, reason in _by_reason(rows, name)]
+    yield from found[:_LINES]
+    if len(found) > _LINES:
+        yield f"         and {len(found) - _LINES} more, which {file}.csv of a run lists"
 
 
 def _by_reason(rows: pd.DataFrame, name: str) -> Iterator[tuple[int, str, str]]:

@@ -70,6 +70,27 @@ def test_a_patch_at_several_magnifications_is_named_once():
     assert found_lines(table, None)[1] == "      8  test0-0, test0-1, train0-0, train0-1: too dark"
 
 
+def test_what_names_in_annotations_mean_is_told_where_there_are_any():
+    names = ("tumour: Tumor, _0", "ignored: Stroma")
+    noted = slides_of([USED], "classes: 'Tumor' (3 × tumour)")
+    assert found_lines(patches(), noted, names) == [
+        "names in annotations:",
+        "  tumour: Tumor, _0",
+        "  ignored: Stroma",
+        "notes of slides:",
+        "      1  S0: classes: 'Tumor' (3 × tumour)",
+    ]
+    assert found_lines(patches(), slides_of([USED]), names) == []
+
+
+@pytest.mark.parametrize("n", [40, 41])
+def test_forty_reasons_are_told_and_the_rest_is_counted(n):
+    slides = slides_of([f"excluded: slide 'S{slide}': no file" for slide in range(n)])
+    found = found_lines(patches(0), slides)
+    assert found[40].endswith("S39: slide 'S39': no file")
+    assert found[41:] == (["         and 1 more, which slides.csv of a run lists"] if n > 40 else [])
+
+
 # --- what stands in the way ---------------------------------------------------------------------------
 
 
@@ -77,7 +98,7 @@ def test_one_obstacle_is_one_sentence_and_several_are_listed():
     refuse([])
     with pytest.raises(CohortError, match=r"^no class$"):
         refuse(["no class"])
-    with pytest.raises(CohortError, match=r"^2 things stand in the way of this study:\n- no class\n- no weights$"):
+    with pytest.raises(CohortError, match=r"^2 faults:\n  no class\n  no weights$"):
         refuse(["no class", "no weights"])
 
 
