@@ -151,6 +151,7 @@ def test_explain_draws_one_patch_whose_rows_are_those_of_the_ledger(finished, mo
 
     def keep(image, saliency, compartments, rows, title, path, mpp):
         drawn.update(rows=rows, title=title, mpp=mpp)
+        path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"picture")
 
     monkeypatch.setattr("saliency_stats.report.explain.explain_figure", keep)
