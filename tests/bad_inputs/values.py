@@ -143,9 +143,19 @@ def _in_file(key: Key) -> Callable[[Random], Bad]:
             (folder / file).write_text(with_value(content, key.name, value))
             return ["check", file]
 
-        return Bad(f"{key.kind}: {key.name}: {short(value)}", make, naming(key.name, value), base)
+        # what is no YAML has no key yet: it is named by its line
+        line = () if _is_yaml(value) else ("line ",)
+        return Bad(f"{key.kind}: {key.name}: {short(value)}", make, (*naming(key.name, value), *line), base)
 
     return draw
+
+
+def _is_yaml(value: str) -> bool:
+    try:
+        yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError):
+        return False
+    return True
 
 
 def _in_set(key: Key) -> Callable[[Random], Bad]:

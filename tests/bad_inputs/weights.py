@@ -188,10 +188,9 @@ _WEIGHTS: Final = (
     _weights("a pipe that nobody writes to", ".pt", lambda path, _: os.mkfifo(path)),
     _weights("a pipe that nobody writes to", ".safetensors", lambda path, _: os.mkfifo(path)),
     _weights("a link to itself", ".pt", lambda path, _: path.symlink_to(path.name)),
-    _weights("a link to a device without end", ".pt", lambda path, _: path.symlink_to("/dev/zero")),
+    _weights("a link to a device without end", ".pt", lambda path, _: path.symlink_to("/dev/zero"), "/dev/zero"),
     _weights("not there", ".pt", lambda _path, _: None),
     given("weights: imagenet without a network", _call("weights=imagenet"), "densenet121", "imagenet"),
-    given("weights: none, and nothing is trained", _call("trainable=none"), "trainable", "weights"),
 )
 
 _CONFIG: Final = {
