@@ -9,7 +9,7 @@ from typing import Final
 import pandas as pd
 
 from saliency_stats.cohort.listing import Listing
-from saliency_stats.cohort.problems import shown
+from saliency_stats.errors import shown
 
 #: Pixel sizes outside this range are a slip of unit (nm, mm), not a microscope.
 PLAUSIBLE_MPP: Final = (0.05, 20.0)

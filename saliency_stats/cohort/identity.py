@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from saliency_stats.cohort.listing import Listing
-from saliency_stats.cohort.problems import shown
+from saliency_stats.errors import shown
 
 #: Pieces of a file that are compared before the whole of it is: big files of one size seldom share them.
 _PIECES: Final = 16

@@ -14,8 +14,8 @@ from typing import Final
 import pandas as pd
 
 from saliency_stats.cohort.csv_text import read_bytes, records
-from saliency_stats.cohort.problems import Problems, shown
-from saliency_stats.errors import CohortError, StudyError
+from saliency_stats.cohort.problems import Problems
+from saliency_stats.errors import CohortError, StudyError, shown
 
 _SEPARATORS: Final = (";", "\t", "|")
 #: From this likeness on an unknown column is taken for a misspelt one.

@@ -17,8 +17,7 @@ import pandas as pd
 
 from saliency_stats.cohort.fields import is_unknown
 from saliency_stats.cohort.listing import Listing
-from saliency_stats.cohort.problems import shown
-from saliency_stats.errors import StudyError
+from saliency_stats.errors import StudyError, shown
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")

@@ -9,8 +9,6 @@ from saliency_stats.errors import CohortError
 #: How many of a table's problems, and of the lines of one of them, a message lists.
 LISTED: Final = 10
 _LISTED_LINES: Final = 3
-#: Longest text that a message quotes.
-_QUOTED: Final = 60
 
 
 class Problems:
@@ -36,11 +34,6 @@ class Problems:
         listed = [f"{where}: {text}" if where else text for where, text in told[:LISTED]]
         more = [f"and {len(told) - LISTED} more"] if len(told) > LISTED else []
         raise CohortError("\n  ".join([f"{self.path}: {len(told)} things are wrong", *listed, *more]))
-
-
-def shown(text: str) -> str:
-    """Quote a text, shortened where it is long."""
-    return repr(text) if len(text) <= _QUOTED else f"{text[:_QUOTED]!r}… ({len(text):,} characters)"
 
 
 def _line_names(lines: list[int]) -> str:

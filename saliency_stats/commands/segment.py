@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import os
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -115,7 +116,10 @@ def segment_images(
         _check_mpp(mpp)
     jobs = [_Job(image, size, out / image.stem) for image, size in zip(images, _sizes(images, mpp, note), strict=True)]
     parameters = parameters or CompartmentParameters()
-    finder = nucleus_finder(parameters.nuclei, str(choose(device)))
+    try:
+        finder = nucleus_finder(parameters.nuclei, str(choose(device)))
+    except CompartmentError as error:
+        raise CompartmentError(f"--nuclei: {error}") from error
     progress = progress or Progress()
     tables: list[pd.DataFrame] = []
     failed: list[str] = []
@@ -173,10 +177,11 @@ def _check_names(images: Sequence[Path], out: Path) -> None:
                 f"{before} and {image} would both be written as {out / image.stem}…; expected images of different "
                 "names. Rename one, or segment them into different folders with --out"
             )
-    given = {image.resolve(): image for image in images}
+    # unlike Path.resolve, these take a link to itself and a name that no system takes: reading the image says so
+    given = {os.path.realpath(image): image for image in images}
     for image in images:
         for ending in ENDINGS:
-            replaced = given.get((out / f"{image.stem}{ending}").resolve())
+            replaced = given.get(os.path.realpath(out / f"{image.stem}{ending}"))
             if replaced is not None:
                 raise StudyError(
                     f"the result of {image} would overwrite the image {replaced}; choose another folder with --out, "
@@ -186,7 +191,7 @@ def _check_names(images: Sequence[Path], out: Path) -> None:
 
 def _check_slides(images: Sequence[Path]) -> None:
     for image in images:
-        vendor = OpenSlide.detect_format(image) if image.is_file() else None
+        vendor = OpenSlide.detect_format(image) if there_is(str(image)) else None
         # a tiled TIFF without a vendor may well be a field that somebody exported
         if vendor not in {None, "generic-tiff"}:
             raise StudyError(
@@ -239,7 +244,7 @@ def _sizes(images: Sequence[Path], mpp: float | None, note: Callable[[str], None
     sizes, unknown = [], []
     for image in images:
         try:
-            sizes.append(pixel_size(image) if image.is_file() else math.nan)
+            sizes.append(pixel_size(image) if there_is(str(image)) else math.nan)
         except PatchError as error:
             unknown.append(f"{image}: {error}")
     if unknown:

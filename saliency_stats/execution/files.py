@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from saliency_stats.errors import StorageError
+from saliency_stats.errors import StorageError, shortened
 from saliency_stats.execution.schema import BIG_TABLE
 
 Content = TypeVar("Content", dict[str, Any], list[Any])
@@ -45,12 +45,13 @@ def atomic(path: Path) -> Iterator[Path]:
 
 def storage_error(path: Path, error: OSError) -> StorageError:
     """Say what went wrong with a file and what to do about it."""
+    name = shortened(str(path))
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return StorageError(
-            f"no disk space left while writing {path}. What was finished is kept: free some space and give the same "
+            f"no disk space left while writing {name}. What was finished is kept: free some space and give the same "
             f"command again, or choose another folder with --out"
         )
-    return StorageError(f"{path} cannot be written ({error.strerror or error}); check the folder's permissions")
+    return StorageError(f"{name} cannot be written ({error.strerror or error}); check the folder's permissions")
 
 
 def write_text(path: Path, text: str) -> None:

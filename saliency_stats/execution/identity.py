@@ -1,5 +1,6 @@
 """Whose folder it is: the study, the versions, the device and the inputs of a run, kept beside what it computes."""
 
+import os
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,9 +22,12 @@ def read_identity(work: Path) -> dict[str, Any] | None:
         If the file is damaged.
     """
     path = work / IDENTITY
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
-    return read_json(path, dict, f"It tells which study the folder holds. Put it back, {_REMEDY}")
+    remedy = f"It tells which study the folder holds. Put it back, {_REMEDY}"
+    if not path.is_file():  # a pipe would be waited for
+        raise StorageError(f"{path} is no file. {remedy}")
+    return read_json(path, dict, remedy)
 
 
 def write_identity(work: Path, identity: dict[str, Any], inputs: str | None) -> None:

@@ -43,5 +43,7 @@ def _links_out(folder: Path) -> Iterator[str]:
     for own in sorted(_FOLDERS):
         inner = [Path(place) / name for place, folders, _ in os.walk(home / own) for name in sorted(folders)]
         for path in (home / own, *inner):
-            if path.is_symlink() and not path.resolve().is_relative_to(home):
-                yield f"{path.relative_to(home).as_posix()} is a link to {path.resolve()}, expected a folder of its own"
+            # unlike Path.resolve it takes a link to itself
+            leads_to = Path(os.path.realpath(path))
+            if path.is_symlink() and (not leads_to.is_relative_to(home) or not path.exists()):
+                yield f"{path.relative_to(home).as_posix()} is a link to {leads_to}, expected a folder of its own"

@@ -1,6 +1,7 @@
 """A run's folder: everything is written atomically, and what is finished is not computed again."""
 
 import hashlib
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -246,7 +247,7 @@ class Store:
 
     def _refuse_foreign(self) -> None:
         """Refuse a folder with files that are not a run's, before anything in it is touched."""
-        if not self.folder.is_dir() or (self.work / IDENTITY).is_file():
+        if not self.folder.is_dir() or os.path.lexists(self.work / IDENTITY):
             return
         others = [child.name for child in self.folder.iterdir() if child.name != self.work.name]
         if self.work.exists():
@@ -292,8 +293,8 @@ class Store:
 def _refuse_link(path: Path) -> None:
     if path.is_symlink():
         raise StorageError(
-            f"{path} is a link to {path.resolve()}, expected a folder of its own. Nothing was changed: move it away, "
-            f"or choose another folder with --out"
+            f"{path} is a link to {os.path.realpath(path)}, expected a folder of its own. Nothing was changed: move it "
+            f"away, or choose another folder with --out"
         )
 
 

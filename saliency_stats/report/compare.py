@@ -1,5 +1,6 @@
 """Several finished runs side by side: their contrasts in one table, one figure, one page."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -96,7 +97,7 @@ def run_names(folders: Sequence[Path]) -> dict[str, Path]:
             f"{count(len(folders), 'run')} given, expected at least two to compare; give the folders of several"
             " finished runs"
         )
-    resolved = [Path(folder).resolve() for folder in folders]
+    resolved = [Path(os.path.realpath(folder)) for folder in folders]
     for k, folder in enumerate(resolved):
         if folder in resolved[:k]:
             raise StudyError(f"{folders[k]} is given twice; a run compared with itself says nothing. Give it once")

@@ -82,7 +82,13 @@ def obstacles(
             # of patches that no slide gave there is nothing to say beside that
             found = [because, *found] if len(table) else [because]
     used = table[table["status"] == USED]
-    return [*found, *_unnamed(settings, table), *_models(settings), *too_large_batches(settings, used, device)]
+    return [
+        *found,
+        *_without_valid(settings, used),
+        *_unnamed(settings, table),
+        *_models(settings),
+        *too_large_batches(settings, used, device),
+    ]
 
 
 def remarks(settings: StudySettings, table: pd.DataFrame) -> list[str]:
@@ -109,6 +115,15 @@ def remarks(settings: StudySettings, table: pd.DataFrame) -> list[str]:
 
 def _judged(settings: StudySettings, table: pd.DataFrame) -> pd.DataFrame:
     return table[(table["status"] == USED) & (table["split"] == settings.cohort.evaluation_split)]
+
+
+def _without_valid(settings: StudySettings, used: pd.DataFrame) -> Iterator[str]:
+    section = settings.classifier
+    if section.stopping == "early" and section.trainable != "none" and not (used["split"] == "valid").any():
+        yield (
+            "classifier.stopping: early chooses the epoch on the valid split, which holds no usable patch; expected "
+            "some. Raise cohort.fractions.valid, name valid patches in the table, or use one_cycle"
+        )
 
 
 def _unnamed(settings: StudySettings, table: pd.DataFrame) -> Iterator[str]:

@@ -311,7 +311,9 @@ def test_the_example_of_slides_can_be_checked_at_once(tmp_path):
     result = call("check", tmp_path / "study.yaml", "--set", "classifier.weights=none")
     assert result.exit_code == 1
     assert "none of the 2 slides can be used (normal_001: slide 'normal_001': there is no file" in result.stderr
-    assert "tumor_001: slide 'tumor_001': there is no file" in result.stderr
+    assert "; tumor_001: slide 'tumor_001', annotation " in result.stderr
+    assert "the file cannot be read (No such file or directory)" in result.stderr
+    assert "slide 'tumor_001': there is no file" in result.stderr
     assert "excluded slides, 2 of 2:\n      1  normal_001: " in result.stdout
 
 

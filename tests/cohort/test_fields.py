@@ -139,7 +139,8 @@ def test_an_id_has_a_longest_length():
     fields.ids(fits, "slide_id")
     fields.ids(longer, "slide_id")
     assert told(fits) == ""
-    assert told(longer) == f", line 2: slide_id is {'x' * 60!r}… (201 characters); expected at most 200 characters"
+    assert told(longer).startswith(", line 2: slide_id is 'xxxx")
+    assert told(longer).endswith("x', 201 characters; expected at most 200 characters")
 
 
 def test_an_invisible_id_is_quoted_no_longer_than_an_id():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from saliency_stats.cohort.problems import LISTED, Problems, shown
+from saliency_stats.cohort.problems import LISTED, Problems
 from saliency_stats.errors import CohortError
 
 TABLE = Path("folder/patches.csv")
@@ -56,9 +56,3 @@ def test_the_first_ten_are_listed_and_the_others_counted():
     twelve = told(*((f"p{n}", [n]) for n in range(LISTED + 2))).splitlines()
     assert twelve[0] == "folder/patches.csv: 12 things are wrong"
     assert twelve[-2:] == ["  line 9: p9", "  and 2 more"]
-
-
-def test_long_texts_are_shortened():
-    assert shown("ä b") == "'ä b'"
-    assert shown("x" * 60) == repr("x" * 60)
-    assert shown("x" * 12_345) == f"{'x' * 60!r}… (12,345 characters)"

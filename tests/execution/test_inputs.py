@@ -3,9 +3,7 @@
 import hashlib
 import os
 import threading
-import time
 
-import pandas as pd
 import pytest
 
 from saliency_stats.execution import inputs as module
@@ -159,15 +157,3 @@ def test_a_file_that_cannot_be_read(files, tmp_path):
     now = fingerprints(files)
     assert now["hashed"].tolist() == ["unreadable", "whole", "whole"]
     assert changed(before, now) == ["a.png cannot be read any more"]
-
-
-def test_time_grows_with_the_number_of_files_and_no_faster():
-    """A study of patches may have 300,000; where each were compared with all, 8 times as many took 64 times as long."""
-    seconds = []
-    for number in (2_500, 20_000):
-        rows = [(f"{n:06d}.png", 4000, "", "whole", f"{n:064x}") for n in range(number)]
-        table = kept(pd.DataFrame(rows, columns=list(module.Fingerprint._fields)))
-        began = time.process_time()
-        assert len(list(changes(table, table.assign(sha256="x")))) == number
-        seconds.append(time.process_time() - began)
-    assert seconds[1] < 24 * seconds[0]

@@ -160,11 +160,11 @@ def test_the_forest_has_a_mark_per_run_class_and_magnification(folders: list[Pat
     axes, numbers = figure.axes
     rows = table[(table["contrast"] == "cytoplasm_vs_nucleus") & (table["model"] == "trained")]
     names = list(run_names(folders))
-    marks = [line for line in axes.lines if line.get_marker() in {"o", "s", "D"}]
-    assert [line.get_xdata()[0] for line in marks] == rows["estimate"].tolist()
-    assert [line.get_marker() for line in marks] == ["osD"[names.index(name)] for name in rows["run"]]
-    assert len({line.get_color() for line in marks}) == 3
-    assert [line.get_markerfacecolor() == "white" for line in marks] == (rows["run"] == "chance").tolist()
+    (marks,) = axes.collections[-1:]
+    assert marks.get_offsets()[:, 0].tolist() == rows["estimate"].tolist()
+    hollow = [tuple(face) == (1.0, 1.0, 1.0, 1.0) for face in marks.get_facecolors()]
+    assert hollow == (rows["run"] == "chance").tolist()
+    assert len({tuple(edge) for edge in marks.get_edgecolors()}) == 3
     crosses = [x for line in axes.lines if line.get_marker() == "x" for x in line.get_xdata() if np.isfinite(x)]
     controls = table[(table["contrast"] == "cytoplasm_vs_nucleus") & (table["model"] == "randomised")]
     assert sorted(crosses) == sorted(controls["estimate"])

@@ -122,6 +122,23 @@ def test_where_no_slide_can_be_used_every_reason_is_told_and_nothing_else():
     assert found == ["none of the 2 slides can be used (S0: no file; S1: no µm per pixel)"]
 
 
+@pytest.mark.parametrize(
+    ("assignments", "told"),
+    [
+        (("classifier.stopping=early",), True),
+        (("classifier.stopping=early", "classifier.trainable=head"), True),
+        ((), False),
+    ],
+)
+def test_early_stopping_without_a_valid_split_is_an_obstacle(assignments, told):
+    found = obstacles(load(None, assignments), patches())
+    assert [text.split(":")[0] for text in found] == ["classifier.stopping"] * told
+    valid = pd.concat(
+        [patches(), patches(1).assign(split="valid", slide_id="other", patch_id=["v1", "v2", "v3", "v4"])]
+    )
+    assert obstacles(load(None, assignments), valid) == []
+
+
 @pytest.mark.parametrize("unit", ["slide", "patient"])
 def test_a_cohort_that_names_a_part_of_its_units_is_refused_in_one_sentence(unit):
     settings = load(None, (f"statistics.unit={unit}",))

@@ -11,8 +11,8 @@ from defusedxml.ElementTree import ParseError, fromstring
 from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
-from saliency_stats.cohort.slides.outlines import Groups, Notes, Outline, Ring, checked_ring, shown, to_pixels
-from saliency_stats.errors import SlideError
+from saliency_stats.cohort.slides.outlines import Groups, Notes, Outline, Ring, checked_ring, to_pixels
+from saliency_stats.errors import SlideError, shown
 
 #: Types that enclose no area. Any other is a polygon, so that none is lost by its name.
 _POINTS_AND_LINES: Final = ("dot", "pointset", "measurement")

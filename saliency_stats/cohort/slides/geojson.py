@@ -10,8 +10,8 @@ import shapely
 from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
-from saliency_stats.cohort.slides.outlines import Groups, Notes, Outline, Ring, checked_ring, shown, to_pixels
-from saliency_stats.errors import SlideError
+from saliency_stats.cohort.slides.outlines import Groups, Notes, Outline, Ring, checked_ring, to_pixels
+from saliency_stats.errors import SlideError, shown
 
 #: Geometries that enclose no area.
 _POINTS_AND_LINES: Final = ("Point", "MultiPoint", "LineString", "MultiLineString", "LinearRing")
@@ -184,7 +184,9 @@ def _geojson_ring(points: Any, name: str) -> Ring:
         ring = np.array(points)
     except ValueError:
         ring = np.empty(0)
-    # text that reads as a number, and true and false, are no coordinates either
+    # text that reads as a number, and true and false (which NumPy takes for 1 and 0), are no coordinates either
+    if any(isinstance(each, bool) for point in points if isinstance(point, list) for each in point):
+        ring = np.empty(0)
     if ring.ndim != 2 or ring.shape[1] < 2 or ring.dtype.kind not in "iuf":  # noqa: PLR2004
         raise SlideError(
             f"annotation {name}: a ring holds what is no position; expected pairs of finite numbers [x, y] in level-0 "

@@ -12,7 +12,7 @@ import pandas as pd
 from saliency_stats.cohort import fields, identity
 from saliency_stats.cohort.listing import Columns, Listing, by_line, read_listing
 from saliency_stats.cohort.location import locate, root_of
-from saliency_stats.cohort.problems import shown
+from saliency_stats.errors import shown
 from saliency_stats.vocabulary import LABELS, SPLITS
 
 COLUMNS: Final = Columns(
@@ -75,7 +75,7 @@ def read_slide_list(
     """
     listing = read_listing(path, COLUMNS)
     folder = root_of(path, root)
-    table = _checked(listing, mpp_override, folder)
+    table = _checked(listing, folder)
     found = [
         ListedSlide(
             path=folder / str(row.path),
@@ -91,7 +91,7 @@ def read_slide_list(
     return found, {path.name: listing.digest}
 
 
-def _checked(listing: Listing, mpp_override: Mapping[str, float], root: Path) -> pd.DataFrame:
+def _checked(listing: Listing, root: Path) -> pd.DataFrame:
     """Bring a listing into one form; raises ``CohortError`` with all that is wrong."""
     paths = locate(listing, "path", root, what="a slide's file")
     annotations = locate(listing, "annotation", root, what="an annotation's file", may_be_empty=True)
@@ -115,11 +115,6 @@ def _checked(listing: Listing, mpp_override: Mapping[str, float], root: Path) ->
     fields.check_once(
         listing, apart, ["slide_id"], "every slide counts once. Give other slides a slide_id of their own"
     )
-    for pattern in mpp_override:
-        if not any(fnmatch.fnmatchcase(name, pattern) for name in names):
-            listing.problems.add(
-                f"cohort.mpp_override: no slide fits {shown(pattern)}; expected a slide_id or a pattern"
-            )
     # copies are looked for last: where something is wrong already, nobody waits for it
     listing.problems.stop()
     identity.check_one_content(listing, by_line(paths), by_line(names), root)

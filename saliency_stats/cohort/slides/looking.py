@@ -110,7 +110,7 @@ def look(listed: ListedSlide, how: Looking, rng: np.random.Generator) -> LookedA
         info.check_magnifications(how.tiling.magnifications)
         if not found.reasons:
             _choose(found, found.slide, how, rng)
-    if found.file is not None:
+    if found.file is not None and found.outlines_read:
         classes = f"classes: {listed_classes(found.file.notes.counts)}"
         found.row["notes"] = "; ".join([classes, *found.file.notes.lines(), *found.notes])
     if found.reasons:

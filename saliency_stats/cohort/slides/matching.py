@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from saliency_stats.cohort.slides.annotation import AnnotationFile
-from saliency_stats.cohort.slides.outlines import EXCLUDE_GROUPS, TUMOUR_GROUPS, listed_classes, normalised, shown
-from saliency_stats.errors import StudyError
+from saliency_stats.cohort.slides.outlines import EXCLUDE_GROUPS, TUMOUR_GROUPS, listed_classes, normalised
+from saliency_stats.errors import StudyError, shown
 
 _MOST = 10
 

@@ -1,6 +1,5 @@
 """What the readers of annotation files share: outlines in level-0 pixels, what their groups mean, and notes."""
 
-import reprlib
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ import shapely
 from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
-from saliency_stats.errors import SlideError, StudyError
+from saliency_stats.errors import SlideError, StudyError, shown
 from saliency_stats.typing import BoolArray, Float64Array
 
 #: Groups (ASAP) and classes (QuPath) of tumour. CAMELYON16 writes ``_0`` and ``_1``, in its test set ``Tumor``;
@@ -33,12 +32,6 @@ Ring: TypeAlias = Float64Array
 def normalised(name: str) -> str:
     """Write a name as it is compared: without regard to case, to spaces, and to how accents are encoded."""
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
-
-
-def shown(name: object) -> str:
-    """Quote a name for a message, a long one cut short; what is no text as Python writes it."""
-    text = repr(name if isinstance(name, str) else reprlib.repr(name))
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…'"
 
 
 @dataclass(frozen=True)

@@ -181,7 +181,7 @@ def summaries(run: Run, rows: pd.DataFrame, by: list[str], column: str, *, log2:
     """Return a row per group with its mean over units, its interval, and ``each`` value, as :func:`points` has them."""
     found = [(group, points(run, part, column, log2=log2)) for group, part in rows.groupby(by)]
     cells = [(*group, one.mean, one.low, one.high, one.each, one.by_unit) for group, one in found]
-    return pd.DataFrame(cells, columns=[*by, *ESTIMATE, "each", "by_unit"])
+    return pd.DataFrame(cells, columns=[*by, *ESTIMATE, "each", "by_unit"]).astype(dict.fromkeys(ESTIMATE, float))
 
 
 def mark_points(

@@ -131,12 +131,6 @@ def test_every_malignant_slide_without_an_annotation_is_named(tmp_path):
     assert "'b'" not in message
 
 
-def test_a_pattern_that_fits_no_slide_is_a_slip(tmp_path):
-    override = {"scan_*": 0.25, "*": 0.5, "Scan_1": 0.5}
-    message = refused(tmp_path, "path\nscan_1.svs\n", "cohort.mpp_override: no slide fits 'Scan_1'", override=override)
-    assert "scan_*" not in message
-
-
 def test_one_slide_by_another_spelling_or_a_link(tmp_path):
     (tmp_path / "a.svs").write_bytes(b"x")
     (tmp_path / "link.svs").symlink_to("a.svs")

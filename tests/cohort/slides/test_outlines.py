@@ -14,7 +14,6 @@ from saliency_stats.cohort.slides.outlines import (
     listed_classes,
     normalised,
     rasterise,
-    shown,
     to_pixels,
 )
 from saliency_stats.errors import SlideError, StudyError
@@ -101,14 +100,6 @@ def test_names_are_told_by_their_role():
 def test_names_are_the_same_however_they_are_written():
     assert normalised("  Tumo\u0308r \u00a0 A") == normalised("TUM\u00d6R a")
     assert normalised("Tumor") != normalised("Tumour")
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [("a", "'a'"), ("x" * 58, f"'{'x' * 58}'"), ("x" * 59, f"'{'x' * 59}…'"), (None, "'None'"), (["a"], "\"['a']\"")],
-)
-def test_long_names_are_cut(name, text):
-    assert shown(name) == text
 
 
 def test_classes_are_counted_with_their_meaning():
