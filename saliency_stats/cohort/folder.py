@@ -49,6 +49,7 @@ class PatchFolder:
         listing = read_listing(path, COLUMNS)
         self.path = path
         self.digests = {path.name: listing.digest}
+        self.unread = listing.unread
         folder = root_of(path, root)
         self.table = _checked(listing, mpp, folder)
         self._files = [folder / source for source in self.table["source"]]

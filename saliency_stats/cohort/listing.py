@@ -66,12 +66,15 @@ class Listing:
         What is wrong with it, to be added to and then raised.
     digest
         sha256 of the file.
+    unread
+        Names of the columns that nothing reads.
     """
 
     columns: Columns
     table: pd.DataFrame
     problems: Problems
     digest: str
+    unread: tuple[str, ...] = ()
 
 
 def read_listing(path: Path, columns: Columns) -> Listing:
@@ -112,7 +115,8 @@ def read_listing(path: Path, columns: Columns) -> Listing:
         index=[line for line, _ in whole],
         dtype="str",
     )
-    return Listing(columns, table, problems, hashlib.sha256(data).hexdigest())
+    unread = tuple(name for at, name in enumerate(header) if name and at not in positions.values())
+    return Listing(columns, table, problems, hashlib.sha256(data).hexdigest(), unread)
 
 
 def by_line(column: "pd.Series[str]") -> dict[int, str]:

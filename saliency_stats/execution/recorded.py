@@ -161,6 +161,8 @@ def _differs(path: Path, wanted: str) -> str:
     """Say how a file differs from the one with this hash; empty if it does not."""
     if path.is_dir():
         return "is a folder"
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        return "is no file"
     try:
         return "" if sha256(path) == wanted else f"{_looks(path)} (its hash is not the one in {MANIFEST})"
     except (FileNotFoundError, NotADirectoryError):

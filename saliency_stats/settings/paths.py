@@ -1,5 +1,6 @@
 """Paths in a study file: relative to it, whatever the working directory."""
 
+import os
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,8 +38,9 @@ def anchored(content: dict[str, Any], folder: Path) -> list[Fault]:
             faults.append(Fault((section, key), f"{section}.{key}: is empty; expected the path of a file"))
         if isinstance(value, str) and value not in _NOT_PATHS:
             try:
-                path = (folder / value).resolve()
-                path.exists()
+                # not resolved: a message names the link that the user knows, and not what it leads to
+                path = Path(os.path.abspath(folder / value))  # noqa: PTH100
+                path.resolve().exists()  # raises for what can be no path
                 part[key] = str(path)
             except (OSError, RuntimeError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or shortened(str(error), 100)

@@ -9,7 +9,7 @@ from saliency_stats.classifier.densenet import build
 from saliency_stats.cohort.inspection import inspect
 from saliency_stats.cohort.patch import USED, Cohort
 from saliency_stats.cohort.splits import split_obstacles, with_splits
-from saliency_stats.errors import CohortError, SaliencyStatsError, listed
+from saliency_stats.errors import CohortError, SaliencyStatsError, listed, shown
 from saliency_stats.execution.progress import Progress
 from saliency_stats.report.words import count
 from saliency_stats.settings.study import StudySettings
@@ -23,6 +23,9 @@ _LISTED, _LINES = 10, 40
 
 def look_at(cohort: Cohort, settings: StudySettings, progress: Progress) -> pd.DataFrame:
     """Read every patch once and assign the splits; returns the inspected table."""
+    unread = getattr(getattr(cohort, "inner", cohort), "unread", ())
+    if unread:
+        progress.say(f"columns of the table that nothing reads: {', '.join(map(shown, unread[:_LISTED]))}")
     with progress.stage("look at patches", len(cohort.table)) as bar:
         table = inspect(cohort, **parameters.least(settings), tick=bar.update, say=progress.say)
     return with_splits(table, **parameters.split_fractions(settings))

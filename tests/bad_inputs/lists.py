@@ -151,7 +151,9 @@ def _columns(of: List) -> list[Draw]:
     for column in of.columns:
         found += [_twice(of, column), _misnamed(of, column), _other_case(of, column)]
     found += [_missing(of, column) for column in of.needed]
-    found += [lambda _: of.case("an unknown column", _append("stainer", "HE"), "stainer")]
+    found += [
+        lambda _: of.case("an unknown column", _append("stainer", "HE"), "stainer", goes_on=of.file == "patches.csv")
+    ]
     found += [lambda _: of.case("a column without a name", _append("", "x"), of.file, as_sound=True)]
     return found
 

@@ -372,3 +372,10 @@ def test_a_patch_says_what_its_file_states_of_its_scale(tmp_path):
     made = cohort(tmp_path, "path,label,mpp\na.tif,benign,0.5\nb.tif,benign,0.5\n")
     assert made.read(0).stated_mpp == pytest.approx(0.25)
     assert made.read(1).stated_mpp is None
+
+
+def test_columns_that_nothing_reads_are_known(tmp_path):
+    (tmp_path / "patches.csv").write_text("stage,path,label,mpp,,my notes\n3,a.png,benign,0.5,,\n")
+    assert PatchFolder(tmp_path / "patches.csv").unread == ("stage", "my notes")
+    (tmp_path / "patches.csv").write_text("path,label,mpp\na.png,benign,0.5\n")
+    assert PatchFolder(tmp_path / "patches.csv").unread == ()

@@ -8,6 +8,7 @@ from torchvision import models
 from saliency_stats.cohort.patch import USED
 from saliency_stats.cohort.slides.cohort import SLIDE_COLUMNS
 from saliency_stats.errors import ClassifierError, CohortError, CompartmentError
+from saliency_stats.execution.progress import Progress
 from saliency_stats.settings import load
 from saliency_stats.study import look as module
 from saliency_stats.study import parameters
@@ -278,3 +279,13 @@ def test_the_unit_is_the_studys_or_what_auto_stands_for():
     assert load(None).unit_in(patches()) == "slide"
     (found,) = remarks(load(None), table)
     assert "with 1 patient (benign, 20×), 1 patient (malignant, 20×)" in found
+
+
+def test_columns_that_nothing_reads_are_told(capsys, cohort_of):
+    cohort = cohort_of([(64, 64)] * 4)
+    cohort.table = cohort.table.drop(columns=["height_px", "width_px"])
+    module.look_at(cohort, load(None), Progress(show=True))
+    assert "columns" not in capsys.readouterr().err
+    cohort.unread = ("stage", "my notes")
+    module.look_at(cohort, load(None), Progress(show=True))
+    assert "columns of the table that nothing reads: 'stage', 'my notes'\n" in capsys.readouterr().err
