@@ -1,8 +1,10 @@
 """`check` counts and estimates, and computes nothing."""
 
+import json
 import re
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -10,6 +12,7 @@ from click.testing import CliRunner
 from torch import nn
 
 from saliency_stats.cli.app import main
+from saliency_stats.cohort.slides.pyramid import write_pyramid
 from saliency_stats.commands import check as module
 from saliency_stats.errors import CohortError
 from saliency_stats.settings import load
@@ -233,3 +236,50 @@ def test_a_training_step_leaves_no_gradients(precision, kind):
     module._train_step(load(None, (f"classifier.precision={precision}",)), network, torch.ones(4, 3, 2, 2))
     assert seen == [(True, kind), "backward"]
     assert network.weight.grad is None
+
+
+def half_of(folder):
+    """Outline the left half of a slide of 256 px, as QuPath writes it."""
+    ring = [[0, 0], [128, 0], [128, 256], [0, 256], [0, 0]]
+    kind = {"objectType": "annotation", "classification": {"name": "Tumor"}}
+    feature = {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]}, "properties": kind}
+    (folder / "half.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+
+
+def slide_study(folder, names):
+    """List slides, of which those that are there hold tissue, half of it tumour."""
+    half_of(folder)
+    for name in names:
+        if name.startswith("ok"):
+            noise = np.random.default_rng(len(name)).integers(-30, 30, (256, 256, 3))
+            image = (np.array([200, 120, 180]) + noise).astype(np.uint8)
+            image[0, 0] = len(name)
+            write_pyramid(folder / f"{name}.tif", lambda *_, image=image: image, (256, 256), 0.5)
+        elif name.startswith("text"):
+            (folder / f"{name}.tif").write_text("no slide")
+    lines = [f"{name}.tif,half.geojson,{split}" for name, split in zip(names, ["train", "test"] * 9, strict=False)]
+    (folder / "slides.csv").write_text("\n".join(["path,annotation,split", *lines, ""]))
+    (folder / "study.yaml").write_text(
+        "cohort: {kind: slides, table: slides.csv, size_px: 32, magnifications: [20], patches_per_slide: 8}\n"
+        "classifier: {architecture: densenet121}\n"
+    )
+    return CliRunner().invoke(main, ["check", str(folder / "study.yaml")])
+
+
+def test_two_of_five_slides_that_cannot_be_used_are_named_with_their_reasons(tmp_path, small_densenets):
+    result = slide_study(tmp_path, ["ok", "ok-2", "gone", "text", "ok--3"])
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    at = lines.index("excluded slides, 2 of 5:")
+    assert lines[at + 1].startswith("      1  gone: slide 'gone': there is no file")
+    assert lines[at + 2].startswith("      1  text: slide 'text' (text.tif)")
+    assert "  tumour: _0, _1, Tumor, Tumour, Metastasis, Metastases" in lines
+
+
+def test_where_no_slide_can_be_used_every_reason_is_told(tmp_path):
+    result = slide_study(tmp_path, ["gone", "text"])
+    assert result.exit_code == 1
+    for said in (result.stdout, result.stderr):
+        assert "slide 'gone': there is no file" in said
+        assert "slide 'text' (text.tif)" in said
+    assert result.stderr.startswith("saliency-stats: none of the 2 slides can be used (")
