@@ -61,6 +61,11 @@ class ArrayCohort:
         return Patch(self._images[row])
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with whole studies, the longest: a core that has nothing else left would wait for them."""
+    items.sort(key=lambda item: "study" not in item.path.parts)
+
+
 @pytest.fixture
 def cohort_of() -> Callable[[list[tuple[int, int]]], ArrayCohort]:
     return ArrayCohort

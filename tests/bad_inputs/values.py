@@ -143,8 +143,8 @@ def _in_file(key: Key) -> Callable[[Random], Bad]:
             (folder / file).write_text(with_value(content, key.name, value))
             return ["check", file]
 
-        # what is no YAML has no key yet: it is named by its line
-        line = () if _is_yaml(value) else ("line ",)
+        # what is no YAML, or of a kind that is not taken, has no key yet: it is named by its line
+        line = () if _is_yaml(value) and "!!" not in value else ("line ",)
         return Bad(f"{key.kind}: {key.name}: {short(value)}", make, (*naming(key.name, value), *line), base)
 
     return draw
