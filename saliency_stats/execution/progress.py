@@ -59,5 +59,7 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Write a line for a person."""
-        if self.show:
+        if self.show and self.bars:
             tqdm.write(text, file=sys.stderr)
+        elif self.show:  # tqdm would write the bar's line again
+            print(text, file=sys.stderr, flush=True)  # noqa: T201

@@ -51,6 +51,14 @@ def test_a_long_stage_leaves_a_line_now_and_then_in_a_log(capsys, monkeypatch):
     assert not any("\r" in line or "█" in line for line in lines)
 
 
+def test_what_is_said_during_a_stage_is_a_line_alone(capsys):
+    progress = Progress()
+    with progress.stage("train", 2) as bar:
+        progress.say("a.png: broken")
+        bar.update(1)
+    assert capsys.readouterr() == ("", "a.png: broken\n")
+
+
 def test_a_log_has_a_line_a_minute():
     assert module._BETWEEN == 60.0
 
