@@ -2,6 +2,8 @@
 # ruff: noqa: PLC0415  (imports inside commands keep `--help` fast)
 
 import os
+import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +29,10 @@ def main() -> None:
     saliency-stats run study/study.yaml     tables, figures, report
     saliency-stats segment tumour.png --mpp 0.25 --out segmented
     """
+    # a terminal or log of another encoding lacks some of our letters: it gets their numbers, and no error
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     # cuBLAS reads this before its first call; without it CUDA kernels are not reproducible
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # GNU OpenMP reads this when torch is loaded: threads that wait spin only briefly. Where other work shares the

@@ -124,7 +124,7 @@ _ANY: Final[dict[str, Damage]] = {
     "noise": _text(lambda _text, rng: rng.randbytes(2000)),
     "zeros": _text(lambda text, _: bytes(len(text))),
     "UTF-16": _text(lambda text, _: text.encode("utf-16")),
-    "latin-1": _text(lambda text, _: ("ü" + text).encode("latin-1")),
+    "latin-1": _text(lambda text, _: ("ü" + text).encode("latin-1", "replace")),
     "gone": _removed,
     "a folder": _folder,
     "a pipe": _pipe,

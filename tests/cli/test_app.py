@@ -429,3 +429,11 @@ def test_a_name_that_no_registry_holds_is_refused_with_its_file(tmp_path):
         assert refused(2, command, path) == (
             f"saliency-stats: {path}: controls: there is no randomized. Did you mean randomised?\n"
         )
+
+
+def test_a_terminal_that_lacks_a_letter_is_no_error(tmp_path):
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    command = [sys.executable, "-c", "from saliency_stats.cli import main; main()", "init", str(tmp_path / "×–")]
+    done = subprocess.run(command, check=False, capture_output=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"\xd7\\u2013" in done.stdout
