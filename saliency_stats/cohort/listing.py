@@ -20,6 +20,16 @@ from saliency_stats.errors import CohortError, StudyError, shown
 _SEPARATORS: Final = (";", "\t", "|")
 #: From this likeness on an unknown column is taken for a misspelt one.
 _NEAR: Final = 0.75
+#: What other programs and people call a column, in letters and digits. Where the column itself is absent, one of these
+#: is most likely it: passed over, patches would be dealt out at random, or their slides taken for unknown.
+_OTHERWISE: Final = {
+    "path": ("file", "filename", "filepath", "image", "imagepath"),
+    "label": ("class", "target", "diagnosis"),
+    "mpp": ("umperpx", "micronsperpixel", "pixelsize", "resolution"),
+    "split": ("set", "subset", "partition"),
+    "slide_id": ("wsi", "slidename", "scan"),
+    "patient_id": ("case", "caseid", "subject", "subjectid", "donor"),
+}
 #: How much of a header a message repeats.
 _FOUND: Final = 200
 
@@ -165,7 +175,7 @@ def _meant(name: str, absent: list[str]) -> str | None:
     """Tell which absent column a name probably stands for: spelt otherwise, cut short, or nearly it."""
     plain = _letters(name)
     for wanted in absent:
-        if plain in {_letters(wanted), wanted.partition("_")[0]}:
+        if plain in {_letters(wanted), wanted.partition("_")[0], *_OTHERWISE.get(wanted, ())}:
             return wanted
     likeness = {wanted: SequenceMatcher(None, name.casefold(), wanted).ratio() for wanted in absent}
     best = max(likeness, key=lambda wanted: likeness[wanted], default=None)

@@ -485,7 +485,7 @@ _SLIDE_CONTRADICTIONS: Final = (
         goes_on=True,
     ),
     _contradiction(SLIDES, "an annotation that is a slide", {(1, "annotation"): "case-103.tif"}, "case-103.tif"),
-    _contradiction(SLIDES, "an annotation that is a folder", {(1, "annotation"): "."}, "case-101"),
+    _contradiction(SLIDES, "an annotation that is a folder", {(1, "annotation"): "."}, "line 2"),
     _contradiction(
         SLIDES, "an annotation that leads out", {(1, "annotation"): "../../../elsewhere/bait.csv"}, "bait.csv"
     ),

@@ -135,7 +135,7 @@ def test_a_header_without_patches(tmp_path, text):
 
 
 def test_a_column_is_missing(tmp_path):
-    refused(tmp_path, "path,class,mpp\na.png,benign,0.5\n", "'label' is missing", "found path, class, mpp")
+    refused(tmp_path, "path,grade,mpp\na.png,benign,0.5\n", "'label' is missing", "found path, grade, mpp")
 
 
 @pytest.mark.parametrize(("separator", "shown"), [(";", "';'"), ("\t", r"'\t'")])

@@ -112,7 +112,8 @@ def test_other_columns_may_stand_twice(tmp_path):
         *(("Label", "label"), (" LABEL", "label"), ("labels", "label"), ("Path", "path")),
         *(("slide", "slide_id"), ("slideid", "slide_id"), ("Slide ID", "slide_id"), ("slide-id", "slide_id")),
         *(("patient", "patient_id"), ("PatientID", "patient_id"), ("patientid", "patient_id"), ("MPP", "mpp")),
-        ("patinet_id", "patient_id"),
+        *(("patinet_id", "patient_id"), ("Case ID", "patient_id"), ("class", "label"), ("file_name", "path")),
+        *(("um per px", "mpp"), ("WSI", "slide_id")),
     ],
 )
 def test_a_misnamed_column_does_not_pass_for_an_absent_one(tmp_path, found, meant):
@@ -120,6 +121,11 @@ def test_a_misnamed_column_does_not_pass_for_an_absent_one(tmp_path, found, mean
     message = refused(tmp_path, f"{','.join(others)},{found}\n{'x,' * len(others)}y\n")
     assert f"column {found.strip()!r} is unknown; did you mean {meant!r}? Rename it" in message
     assert "missing" not in message
+
+
+def test_a_column_of_another_meaning_may_stand_beside_the_one_that_it_could_be_called(tmp_path):
+    found = listing(tmp_path, "path,label,patient_id,case,class\na.png,benign,P,3,x\n")
+    assert found.unread == ("case", "class")
 
 
 def test_what_is_there_is_not_what_another_column_means(tmp_path):
@@ -139,7 +145,7 @@ def test_where_no_other_column_is_allowed_each_is_named(tmp_path):
 
 
 def test_all_that_is_wrong_with_a_header_is_told_and_nothing_of_the_lines(tmp_path):
-    message = refused(tmp_path, "class,MPP,slide_id,slide_id\na,b\n")
+    message = refused(tmp_path, "grade,MPP,slide_id,slide_id\na,b\n")
     assert message.splitlines()[0].endswith("t.csv: 4 things are wrong")
     for said in ("'slide_id' stands twice", "mean 'mpp'", "'path' is missing", "'label' is missing"):
         assert said in message

@@ -92,7 +92,7 @@ def test_an_id_in_two_unicode_forms_is_one(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file\na.svs\n", "column 'path' is missing; found file"),
+        ("where\na.svs\n", "column 'path' is missing; found where"),
         ("path,anotation\na.svs,\n", "column 'anotation' is unknown; did you mean 'annotation'"),
         ("path;slide_id\na.svs;a\n", "separated by ';'"),
         ("path\n", "lists no slide"),
