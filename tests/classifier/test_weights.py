@@ -184,6 +184,7 @@ def test_what_does_not_fit_is_counted_and_the_first_three_are_named(changes, cou
     [
         ({"0.bias": torch.tensor([torch.nan])}, "1 of 7 tensors (0.bias has 1 of 1 values that are not finite)"),
         ({"0.weight": torch.tensor([[torch.inf, 0]])}, "0.weight has 1 of 2 values that are not finite"),
+        ({"0.weight": torch.tensor([[torch.nan, -torch.inf]])}, "0.weight has 2 of 2 values that are not finite"),
         ({"0.weight": torch.tensor([[1e300, 0]], dtype=torch.float64)}, "0.weight has 1 of 2 values"),
         ({"0.weight": torch.zeros(1, 2, dtype=torch.complex64)}, "0.weight is of the type torch.complex64"),
         ({"0.weight": torch.zeros(1, 2, dtype=torch.int64)}, "0.weight is of the type torch.int64"),

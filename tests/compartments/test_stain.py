@@ -116,6 +116,14 @@ def test_memory_is_bounded_and_thinning_is_deterministic(monkeypatch):
     assert angle(first.vectors[0], PLANTED[0][0]) < 5
 
 
+def test_as_many_pixels_as_may_be_are_all_kept(monkeypatch):
+    image = paint(PLANTED[0], tissue(np.random.default_rng(0)))
+    n = len(room._pooled_pixels([image]))
+    for most, kept in ((n, n), (n - 1, -(-n // 2))):
+        monkeypatch.setattr(room, "PIXELS_PER_SLIDE", most)
+        assert len(room._pooled_pixels([image])) == kept
+
+
 def test_the_slides_images_are_pooled():
     rng = np.random.default_rng(0)
     eosin_only = np.stack([np.full((64, 64), 0.02), rng.uniform(0.2, 0.5, (64, 64))], axis=-1)

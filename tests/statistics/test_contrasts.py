@@ -8,7 +8,7 @@ from statsmodels.stats.weightstats import DescrStatsW
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics import COLUMNS, TESTS, Test, contrast_table
-from saliency_stats.statistics.contrasts import Sampled, inferred
+from saliency_stats.statistics.contrasts import Sampled, inferred, sampled
 from saliency_stats.statistics.inference import Inference
 from saliency_stats.statistics.units import independent_units
 
@@ -292,3 +292,9 @@ def test_a_test_decides_like_another_in_the_same_direction_only():
     assert (found["n_tests"] == 4).all()
     assert found["n_agree"].to_dict() == {"up": 2, "down": 1, "also": 2, "silent": 1, "none": 0}
     assert found.loc["up", "ratio"] == 2
+
+
+def test_patches_of_unknown_slides_are_not_taken_as_independent_unless_asked():
+    table = pd.DataFrame({"value": [1.0, 2.0, 3.0, 4.0], "slide_id": ""})
+    assert sampled(table, "value").units.unit == ""
+    assert sampled(table, "value", assume_independent=True).units.unit == "patch"
