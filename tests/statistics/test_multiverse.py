@@ -15,6 +15,7 @@ from saliency_stats.statistics import (
     primary_population,
     restrict,
 )
+from saliency_stats.statistics import multiverse as module
 from saliency_stats.statistics.multiverse import (
     DIMENSIONS,
     MULTIVERSE_COLUMNS,
@@ -219,3 +220,17 @@ def test_parameters_out_of_range_are_named(make_study):
         table_of(shares_of(ledger), predictions, min_area=1.0)
     with pytest.raises(StatisticsError, match="multiverse: no column"):
         multiverse_summary(pd.DataFrame({"label": []}))
+
+
+def test_a_compartment_of_the_least_area_counts_and_a_smaller_one_is_missing():
+    shares = pd.DataFrame(
+        {
+            "area_nucleus": [0.1, 0.1, 0.0999, 0.0],
+            "area_cytoplasm": [0.2, 0.1, 0.2, 0.2],
+            "mass_nucleus": [0.1, 0.1, 0.1, 0.1],
+            "mass_cytoplasm": [0.4, 0.4, 0.4, 0.4],
+        }
+    )
+    np.testing.assert_allclose(module._values(shares, 0.1), [1.0, 2.0, np.nan, np.nan])
+    # of an empty compartment there is no density whatever is asked
+    assert np.isnan(module._values(shares, 0.0)[3])

@@ -327,3 +327,10 @@ def test_the_real_slide_has_no_40x():
 def test_a_truncated_slide_is_refused_by_name():
     with pytest.raises(SlideError, match=r"slide 'b' \(broken.svs\) cannot be opened .*leave the slide out"):
         Slide(DATA / "broken.svs", "b").info  # noqa: B018
+
+
+def test_the_overview_of_a_strip_has_a_pixel_across(tmp_path):
+    strip = write(tmp_path / "strip.tif", np.full((2, 1024, 3), 200, np.uint8))
+    image, mpp_y, mpp_x = Slide(strip, "s").read_overview(64)
+    assert image.shape == (1, 64, 3)
+    assert (mpp_y / mpp_x) == pytest.approx(2 / 16)
