@@ -76,3 +76,13 @@ def test_the_ends_of_the_range_are_inside_and_the_defaults_moderate():
     for wrong in (-0.01, 1.01):
         with pytest.raises(StudyError, match="expected 0"):
             Augmentation(stain=wrong)
+
+
+def test_half_of_the_images_are_mirrored():
+    image = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    turned = [np.rot90(image, quarters) for quarters in range(4)]
+    mirrored = 0
+    for seed in range(1000):
+        found = turn(image, np.random.default_rng(seed))
+        mirrored += not any(np.array_equal(found, one) for one in turned)
+    assert 430 < mirrored < 570

@@ -229,3 +229,11 @@ def test_the_bootstrap_is_studentised_by_hand():
     assert found.p_value == pytest.approx(2 * (1 + (t >= means.mean() / se).sum()) / 2_000)
     assert found.ci_high == pytest.approx(means.mean() - np.sort(t)[199] * se)
     assert found.ci_low == pytest.approx(means.mean() - np.sort(t)[-200] * se)
+
+
+def test_ties_count_at_every_scale():
+    # 0.1 + 0.2 and 0.3 tie, though their sums round differently
+    sample = np.array([[0.1, 0.2, -0.3, 0.3, 0.7, -0.6, 0.6]])
+    at_one = resampling.sign_flip_p(sample, draws=2_000, seed=0)
+    for scale in (1e-9, 1e6, 1e12):
+        assert resampling.sign_flip_p(scale * sample, draws=2_000, seed=0) == at_one

@@ -143,3 +143,12 @@ def test_sections_are_those_that_every_study_has_seen():
     assert np.bincount(painted.truth.ravel()) == pytest.approx([154551, 51174, 120965, 69310], abs=5)
     assert painted.malignant.sum() == pytest.approx(102220, abs=5)
     assert painted.px_um == 0.5
+
+
+def test_tissue_keeps_a_fiftieth_of_the_slide_from_its_border():
+    gaps = []
+    for seed in range(40):
+        x0, y0, x1, y1 = draw_plan(np.random.default_rng(seed), 3000.0, 2000.0, tumour=False).tissue.bounds
+        gaps.append(min(x0, y0, 3000.0 - x1, 2000.0 - y1))
+    # most outlines are cut there: they would reach beyond
+    assert min(gaps) == pytest.approx(0.02 * 2000.0, abs=1e-6)

@@ -66,3 +66,19 @@ def test_no_grid_point_above_the_threshold_gives_no_polygon():
 def test_an_image_of_other_channels_is_refused():
     with pytest.raises(CompartmentError, match=r"takes images \(H, W, 3\), found the shape \(64, 64, 1\)"):
         find_polygons(grid2(), [picture(64, 64)[..., :1]])
+
+
+def test_on_a_cpu_few_pixels_are_predicted_at_once(monkeypatch):
+    sizes = []
+    candidates = stardist_predict._candidates
+
+    def counted(model, images):
+        sizes.append(len(images))
+        return candidates(model, images)
+
+    monkeypatch.setattr(stardist_predict, "_candidates", counted)
+    assert (stardist_predict.BATCH_PX, stardist_predict.BATCH_PX_DEVICE) == (131_072, 2_097_152)
+    monkeypatch.setattr(stardist_predict, "BATCH_PX", 2 * 64 * 64)
+    monkeypatch.setattr(stardist_predict, "BATCH_PX_DEVICE", 4 * 64 * 64)
+    find_polygons(grid2(), [picture(64, 64, seed) for seed in range(5)])
+    assert sizes == [2, 2, 1]
