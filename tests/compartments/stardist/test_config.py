@@ -94,3 +94,18 @@ def test_without_what_stardist_writes_there_is_no_network():
 def test_what_stardist_writes_is_read():
     config = StarDistConfig.from_json(WRITTEN, "config.json")
     assert (config.n_rays, config.grid, config.n_channel_in) == (WRITTEN["n_rays"], (2, 2), 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "margin"),
+    [
+        # three levels down and up, the deepest of 8 px: 4 (1 + 2 + 4), 2 · 8, 1 and 2 · 8
+        ({"grid": (1, 1)}, (61, 61)),
+        # pooled once before: 2, and all the rest twice as far
+        ({"grid": (2, 1)}, (124, 61)),
+        ({"grid": (1, 1), "unet_kernel_size": (5, 3)}, (106, 61)),
+        ({"grid": (1, 1), "unet_n_conv_per_depth": 3}, (83, 83)),
+    ],
+)
+def test_the_margin_is_what_convolutions_and_pooling_see(changes, margin):
+    assert StarDistConfig(**({"unet_n_depth": 3, "unet_n_conv_per_depth": 2} | changes)).margin == margin
