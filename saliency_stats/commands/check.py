@@ -54,7 +54,10 @@ def preview(settings: StudySettings, device: str = "auto") -> Iterator[str]:
     yield from ["", _counts(used)] if len(used) else []
     for lines in (found_lines(table, slides, names), remarks(settings, table)):
         yield from ["", *lines] if lines else []
-    refuse(obstacles(settings, table, slides, chosen))
+    notes: list[str] = []
+    found = obstacles(settings, table, slides, chosen, notes.append)
+    yield from ["", *notes] if notes else []
+    refuse(found)
     yield from ["", *_costs(settings, used, chosen, reading)]
 
 

@@ -1,6 +1,6 @@
 """Before anything is computed: what was found in the cohort, and everything that stands in the study's way."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
 import torch
@@ -72,9 +72,16 @@ def refuse(obstacles: list[str]) -> None:
 
 
 def obstacles(
-    settings: StudySettings, table: pd.DataFrame, slides: pd.DataFrame | None, device: torch.device
+    settings: StudySettings,
+    table: pd.DataFrame,
+    slides: pd.DataFrame | None,
+    device: torch.device,
+    say: Callable[[str], object] = lambda _: None,
 ) -> list[str]:
-    """Say everything that would end the run later, causes first; nothing where it can go on."""
+    """Say everything that would end the run later, causes first; nothing where it can go on.
+
+    ``say`` is called with every respect in which a file of weights is not used as it is.
+    """
     found = split_obstacles(table, settings.cohort.evaluation_split)
     if found and slides is not None:
         excluded = slides[slides["status"] != USED]
@@ -89,7 +96,7 @@ def obstacles(
         *found,
         *_without_valid(settings, used),
         *_unnamed(settings, table),
-        *_models(settings),
+        *_models(settings, say),
         *too_large_batches(settings, used, device),
     ]
 
@@ -144,12 +151,12 @@ def _unnamed(settings: StudySettings, table: pd.DataFrame) -> Iterator[str]:
     )
 
 
-def _models(settings: StudySettings) -> Iterator[str]:
+def _models(settings: StudySettings, say: Callable[[str], object]) -> Iterator[str]:
     """Load what training and segmentation will load: weights that cannot be had are said now."""
     section = settings.classifier
     if section.weights != "none":
         try:
-            build(section.architecture, section.weights, 0, trained=section.trainable != "none")
+            build(section.architecture, section.weights, 0, trained=section.trainable != "none", say=say)
         except SaliencyStatsError as error:
             yield str(error)
     try:

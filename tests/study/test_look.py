@@ -167,7 +167,7 @@ def test_patches_may_be_assumed_to_be_independent():
 
 
 def test_models_that_cannot_be_had_are_told_beside_the_rest(monkeypatch):
-    def build(*given, trained):
+    def build(*given, trained, say):
         assert (*given, trained) == ("densenet121", "imagenet", 0, True)
         raise ClassifierError("fetch the weights")
 
@@ -201,6 +201,14 @@ def test_weights_of_another_head_are_an_obstacle_only_where_nothing_is_trained(o
     assert "trainable: none needs a file with two classes (found 1)" in found
     for trainable in ("head", "all"):
         assert obstacles(load(None, with_weights(one_class, trainable)), patches()) == []
+
+
+def test_weights_that_are_not_used_as_they_are_are_told(one_class):
+    said = []
+    settings = load(None, with_weights(one_class, "head"))
+    assert module.obstacles(settings, patches(), None, torch.device("cpu"), said.append) == []
+    assert len(said) == 1
+    assert "its layer of 1 class is left out" in said[0]
 
 
 def test_files_that_cannot_be_used_are_told_together(one_class, tmp_path):
