@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import pandas as pd
 import torch
@@ -16,6 +16,12 @@ from saliency_stats.classifier.training import LOG_COLUMNS, TrainingParameters, 
 from saliency_stats.cohort.patch import Cohort
 from saliency_stats.errors import ClassifierError
 from saliency_stats.seeds import derive
+
+#: Why early stopping is refused where nobody could say when to stop.
+NO_VALID: Final = (
+    "classifier.stopping: early chooses the epoch on the valid split, which holds no usable patch; expected some. "
+    "Raise cohort.fractions.valid, name valid patches in the table, or use one_cycle"
+)
 
 
 @dataclass(frozen=True)
@@ -84,10 +90,7 @@ def train_classifier(
     if not is_trained:
         return model.eval(), pd.DataFrame(columns=list(LOG_COLUMNS))
     if recipe.training.stopping == "early" and valid.empty:
-        raise ClassifierError(
-            "classifier.stopping: early chooses the epoch on the valid split, which holds no usable patch; expected "
-            "some. Raise cohort.fractions.valid, name valid patches in the table, or use one_cycle"
-        )
+        raise ClassifierError(NO_VALID)
     seed = derive(recipe.seed, "training")
     samples = ImageSamples(cohort, train, recipe.augmentation, seed, device)
     held_out = None if valid.empty else ImageSamples(cohort, valid, recipe.augmentation, seed, device)

@@ -172,7 +172,7 @@ def check(study: Path | None, assignments: tuple[str, ...], device: str) -> None
 @_run
 @reported
 def report(folder: Path) -> None:
-    """Draw every figure, table and the report of RUN again from its CSVs.
+    """Draw every figure, table and the report of RUN again from its CSVs, which must be as the run wrote them.
 
     \b
     saliency-stats report reports/phantom
@@ -244,7 +244,10 @@ def power(folder: Path, **options: Any) -> None:
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=_FILE)
 @click.option("--mpp", type=float, help="µm per pixel of all images; default: what each TIFF says of itself.")
 @click.option(
-    "--out", required=True, type=_FOLDER, help="Folder for the results; files of the same names are overwritten."
+    "--out",
+    required=True,
+    type=_FOLDER,
+    help="Folder for the results; files of the same names are overwritten, rows of other images in nuclei.csv stay.",
 )
 @click.option(
     "--nuclei",

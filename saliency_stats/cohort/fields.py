@@ -9,10 +9,9 @@ from typing import Final
 import pandas as pd
 
 from saliency_stats.cohort.listing import Listing
+from saliency_stats.cohort.patch import PLAUSIBLE_MPP
 from saliency_stats.errors import shown
 
-#: Pixel sizes outside this range are a slip of unit (nm, mm), not a microscope.
-PLAUSIBLE_MPP: Final = (0.05, 20.0)
 #: How tables say that something is unknown, as the letters and digits that are left of it. A text without any (``-``,
 #: ``?``, ``.``) says so too. Taken for ids, they would make one slide or patient of all that are unknown.
 _UNKNOWN: Final = frozenset(

@@ -21,6 +21,7 @@ from PIL import Image as PillowImage
 from PIL import ImageFile, ImageOps, UnidentifiedImageError
 
 from saliency_stats.cohort.depth import bits_of, bits_of_unread
+from saliency_stats.cohort.patch import PLAUSIBLE_MPP
 from saliency_stats.errors import PatchError
 from saliency_stats.typing import Image
 
@@ -32,8 +33,6 @@ MPP_FACTOR: Final = 1.5
 
 _BITS: Final = 8
 _COLOURS: Final = 3
-#: What a file says outside of this it says of a screen or a printer.
-_MICROSCOPE_MPP: Final = (0.05, 20.0)
 _INCH_UM: Final = 25_400.0
 _SAMPLES, _DESCRIPTION, _X_RESOLUTION = 277, 270, 282
 #: How ImageJ and Fiji write that a TIFF's resolution is in pixels per µm (in UTF-8, Pillow reads an Â before the µ).
@@ -128,7 +127,7 @@ def _stated_mpp(image: ImageFile.ImageFile) -> float | None:
         per_um = float(tags.get(_X_RESOLUTION, 0.0))
     elif "dpi" in image.info:
         per_um = float(image.info["dpi"][0]) / _INCH_UM
-    low, high = _MICROSCOPE_MPP
+    low, high = PLAUSIBLE_MPP
     return 1.0 / per_um if per_um > 0 and low <= 1.0 / per_um <= high else None
 
 

@@ -27,6 +27,8 @@ PATCH_COLUMNS: Final = (
 #: DenseNet halves an image five times, so nothing smaller can be classified.
 MIN_SIZE_PX: Final = 32
 USED: Final = "used"
+#: µm per pixel outside this range are a slip of unit (nm, mm), or the 72 dots per inch of a screen.
+PLAUSIBLE_MPP: Final = (0.05, 20.0)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import pandas as pd
 import torch
 
 from saliency_stats.classifier.densenet import build
+from saliency_stats.classifier.routes import NO_VALID
 from saliency_stats.cohort.inspection import inspect
 from saliency_stats.cohort.patch import USED, Cohort
 from saliency_stats.cohort.splits import split_obstacles, with_splits
@@ -130,10 +131,7 @@ def _judged(settings: StudySettings, table: pd.DataFrame) -> pd.DataFrame:
 def _without_valid(settings: StudySettings, used: pd.DataFrame) -> Iterator[str]:
     section = settings.classifier
     if section.stopping == "early" and section.trainable != "none" and not (used["split"] == "valid").any():
-        yield (
-            "classifier.stopping: early chooses the epoch on the valid split, which holds no usable patch; expected "
-            "some. Raise cohort.fractions.valid, name valid patches in the table, or use one_cycle"
-        )
+        yield NO_VALID
 
 
 def _unnamed(settings: StudySettings, table: pd.DataFrame) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Final
 
 from openslide import OpenSlide
 
+from saliency_stats.cohort.patch import PLAUSIBLE_MPP
 from saliency_stats.errors import SlideError
 
 #: A level may be this much coarser than what is asked for: scanners miss their nominal pixel size by some per cent
@@ -15,8 +16,6 @@ from saliency_stats.errors import SlideError
 MPP_TOLERANCE: Final = 0.03
 #: Pixels may be this much longer along one axis than along the other; more is a slip, or no light microscope.
 MAX_ANISOTROPY: Final = 0.02
-#: µm per pixel outside this range are a slip of unit, or the 72 dots per inch that programs write by default.
-PLAUSIBLE_MPP: Final = (0.05, 20.0)
 
 #: µm per pixel of 1×: 40× is 0.25 by definition of the study, whatever the scanner called it.
 MPP_OF_1X: Final = 10.0
