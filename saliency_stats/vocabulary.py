@@ -19,5 +19,10 @@ NUCLEUS_FINDERS: Final = ("builtin", "2D_versatile_he", "classical")
 
 #: Name of the network under study in the column ``model``.
 TRAINED: Final = "trained"
+#: The column that tells networks of other seeds (or folds) apart; "" for a map of the image alone.
+NETWORK: Final = "network"
+#: The network of a study that has one, and the name of all networks of a study together.
+ONE_NETWORK: Final = "1"
+ALL_NETWORKS: Final = "all"
 #: Stands in the column ``reduction`` where a map has no colour channels to reduce.
 NO_REDUCTION: Final = "none"

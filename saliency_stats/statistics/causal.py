@@ -14,7 +14,6 @@ from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.multiplicity import adjust
 from saliency_stats.statistics.parameters import StatisticsParameters
 from saliency_stats.statistics.prediction import slide_correlations
-from saliency_stats.statistics.registry import TESTS
 from saliency_stats.statistics.selection import Population, mute, restrict, unlearned_of
 from saliency_stats.statistics.simultaneous import with_simultaneous_intervals
 from saliency_stats.statistics.units import independent_units
@@ -115,7 +114,7 @@ def causal_table(
     StatisticsError
         If a table does not have the form described, or ``learned`` lacks a magnification.
     """
-    found = effects(restrict(ablation, population))
+    found = effects(restrict(ablation, population.patches))
     strata = ablation[["magnification", "model", "replacement"]].drop_duplicates()
     unlearned = unlearned_of(strata["magnification"].unique(), learned)
     asked = sorted([*_drops(found, strata), *_predictions(found, ledger, strata)], key=lambda one: _order(one.names))
@@ -205,7 +204,7 @@ def _sampled(one: _Asked, settings: StatisticsParameters) -> Sampled:
 
 
 def _ask(one: _Asked, sample: Sampled, settings: StatisticsParameters) -> pd.DataFrame:
-    table = inferred(sample, TESTS, alpha=settings.alpha, seed=settings.seed, draws=settings.bootstrap_draws)
+    table = inferred(sample, alpha=settings.alpha, seed=settings.seed, draws=settings.bootstrap_draws)
     table = table.assign(**one.names, family=one.family, ratio=NAN)
     means = dict.fromkeys(_MEANS, NAN)
     if one.kind in ("drop", "separation"):

@@ -17,13 +17,14 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from saliency_stats.errors import StatisticsError
+from saliency_stats.statistics.averaged import ledger_over_networks
 from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.models.checks import require_columns
 from saliency_stats.statistics.multiplicity import adjust
 from saliency_stats.statistics.multivariate import hotelling, sign_flip_rows
 from saliency_stats.statistics.parameters import PRIMARY, StatisticsParameters
 from saliency_stats.statistics.resampling import MAX_RESAMPLED_UNITS
-from saliency_stats.statistics.selection import AT_CHANCE, primary_population, restrict, unlearned_of
+from saliency_stats.statistics.selection import AT_CHANCE, primary_population, restrict, unlearned_of, with_network
 from saliency_stats.statistics.units import independent_units
 from saliency_stats.statistics.values import IDENTITY, VALUE_KEY, patch_values
 from saliency_stats.typing import Float64Array
@@ -199,13 +200,13 @@ def compositional_table(
     population = primary_population(
         predictions, min_confidence=settings.min_confidence, evaluation_split=settings.evaluation_split
     )
-    values = ilr_values(restrict(ledger, population))
+    values = ilr_values(ledger_over_networks(restrict(with_network(ledger), population.patches)))
     present = ledger[_STRATUM[1:]].drop_duplicates()
     if TRAINED not in set(present["model"]):
         raise StatisticsError(f"ledger: no rows of model {TRAINED!r}; found {sorted(present['model'].unique())}")
     unlearned = unlearned_of(present["magnification"].unique(), learned)
     samples: dict[Hashable, pd.DataFrame] = dict(iter(values.groupby(_STRATUM, sort=False)))
-    selected = population.patches.groupby(["label", "magnification"]).size().to_dict()
+    selected = population.of_any_network.groupby(["label", "magnification"]).size().to_dict()
     strata = [(label, *row) for label in reversed(LABELS) for row in present.sort_values(_STRATUM[1:]).to_numpy()]
     rows = []
     for stratum in sorted(strata, key=lambda stratum: stratum[2] != TRAINED):

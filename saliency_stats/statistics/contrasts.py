@@ -12,9 +12,9 @@ from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.differences import group_difference
 from saliency_stats.statistics.effects import NO_EFFECT, effect_sizes
 from saliency_stats.statistics.inference import NAN, Inference, equivalence_p
-from saliency_stats.statistics.models.checks import check_alpha, check_seed, in_range
+from saliency_stats.statistics.models.checks import check_alpha, check_seed, in_range, require_columns
 from saliency_stats.statistics.parameters import MIN_DRAWS, MIN_UNITS
-from saliency_stats.statistics.registry import TESTS, infer
+from saliency_stats.statistics.registry import TESTS, infer, tests_of
 from saliency_stats.statistics.units import Units, independent_units
 
 #: Columns of ``contrasts.csv``; new ones are only ever added at the end.
@@ -25,10 +25,12 @@ COLUMNS: Final = (
     *("se", "design_effect", "n_effective", "status", "reason", "unit", "n_units", "n_missing"),
     *("effect_size_low", "effect_size_high", "superiority", "superiority_low", "superiority_high"),
     *("p_equivalence", "ci_low_simultaneous", "ci_high_simultaneous", "n_tests", "n_agree", "versus", "skewness"),
+    *("n_networks", "var_network", "var_unit", "var_interaction", "network_share", "p_attainable", "population"),
+    *("weighted_estimate", "n_effective_units", "bound_low", "bound_high"),
 )
 #: Unit means (log2) that differ by less than this differ by rounding only.
 ROUNDING: Final = 1e-12
-_EMPTY: Final = ("contrast", "label", "magnification", "model", "method", "reduction", "family", "versus")
+_EMPTY: Final = ("contrast", "label", "magnification", "model", "method", "reduction", "family", "versus", "population")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +46,7 @@ def contrast_table(
     value: str,
     slide: str = "slide_id",
     patient: str | None = None,
+    network: str | None = None,
     tests: str | Sequence[str] = "all",
     alpha: float = 0.05,
     seed: int = 0,
@@ -60,7 +63,7 @@ def contrast_table(
     Parameters
     ----------
     table : DataFrame
-        One row per patch; where it has a column patch_id, patches with two rows are refused.
+        One row per patch (and network); where it has a column patch_id, patches with two rows are refused.
     value : str
         Column with the value, a log2 ratio; NaN where a patch has none (left out and counted).
     slide : str
@@ -68,6 +71,10 @@ def contrast_table(
     patient : str, optional
         Column with patient ids. Where given, the patient is the unit of inference and its mean is the mean of
         its slides' means.
+    network : str, optional
+        Column that says which network gave the value; the same patches (patch_id) may come once per network. The row
+        ``crossed`` then takes networks and units both for samples; all other rows are of these networks alone, a
+        patch's value being its mean over them.
     tests : str or sequence of str
         "all", or names out of :data:`TESTS`.
     alpha : float
@@ -114,17 +121,18 @@ def contrast_table(
     in_range("margin", margin or 1.0, margin is None or margin > 0, "positive (log2), or None")
     if (group is None) != (pair is None):
         raise StatisticsError(f"group is {group!r} and pair is {pair!r}, expected both or neither")
-    names = _test_names(tests)
     sample = sampled(
         table,
         value,
         slide=slide,
         patient=patient,
+        network=network,
         assume_independent=assume_independent,
         min_units=min_units,
         group=group,
         pair=pair,
     )
+    names = _test_names(tests, sample.units)
     return inferred(sample, names, alpha=alpha, seed=seed, draws=bootstrap_draws, margin=margin)
 
 
@@ -138,21 +146,40 @@ def sampled(
     min_units: int = 3,
     group: str | None = None,
     pair: tuple[str, str] | None = None,
+    network: str | None = None,
 ) -> Sampled:
     """Reduce a table to what is tested; parameters and errors as of :func:`contrast_table`."""
-    how: dict[str, Any] = {"slide": slide, "patient": patient, "assume_independent": assume_independent}
+    require_columns("table", table.columns, [network] if network else [])
+    how: dict[str, Any] = {
+        "slide": slide,
+        "patient": patient,
+        "network": network,
+        "assume_independent": assume_independent,
+    }
     if group is not None and pair is not None:
         units = group_difference(table, value, group, pair, **how)
     else:
         units = independent_units(table, value, **how)
-    return Sampled(units, _duplicates(table) or obstacle_of(units, min_units))
+    return Sampled(units, _duplicates(table, network) or obstacle_of(units, min_units))
 
 
 def inferred(
-    sample: Sampled, names: Collection[str], *, alpha: float, seed: int, draws: int, margin: float | None = None
+    sample: Sampled,
+    names: Collection[str] | None = None,
+    *,
+    alpha: float,
+    seed: int,
+    draws: int,
+    margin: float | None = None,
+    n_together: int = 1,
 ) -> pd.DataFrame:
-    """Test a sample; parameters and result as of :func:`contrast_table`."""
+    """Test a sample; parameters and result as of :func:`contrast_table`.
+
+    ``n_together`` is how many hypotheses are corrected together, as far as it bears on the smallest p-value that can be
+    had after the correction.
+    """
     units, obstacle = sample.units, sample.obstacle
+    names = tests_of(units) if names is None else names
     results = [infer(test, units, obstacle, alpha=alpha, draws=draws, seed=seed) for test in names]
     shared = _of_all_tests(units, obstacle, alpha, margin)
     rows = [{**shared, **row_of_test(units, test, result)} for test, result in zip(names, results, strict=True)]
@@ -163,26 +190,31 @@ def inferred(
     found["n_agree"] = [
         int((possible & (decision == own)).sum()) if done else 0 for own, done in zip(decision, possible, strict=True)
     ]
+    found["p_attainable"] = [
+        min(1.0, n_together * TESTS[test].least_p(units, draws)) if done else NAN
+        for test, done in zip(names, possible, strict=True)
+    ]
     return found
 
 
-def _test_names(tests: str | Sequence[str]) -> list[str]:
-    names = list(TESTS) if tests == "all" else [tests] if isinstance(tests, str) else list(tests)
+def _test_names(tests: str | Sequence[str], units: Units) -> list[str]:
+    names = tests_of(units) if tests == "all" else [tests] if isinstance(tests, str) else list(tests)
     unknown = [name for name in names if name not in TESTS]
     if unknown or not names:
         raise StatisticsError(f"tests is {tests!r}, expected 'all' or names out of {', '.join(TESTS)}")
     return names
 
 
-def _duplicates(table: pd.DataFrame) -> str:
+def _duplicates(table: pd.DataFrame, network: str | None) -> str:
     """Return which patch has two rows, "" where none has or patches have no names."""
     if "patch_id" not in table:
         return ""
-    twice = table["patch_id"].duplicated() & table["patch_id"].notna()
+    twice = table.duplicated(["patch_id", *([network] if network else [])]) & table["patch_id"].notna()
     if not twice.any():
         return ""
     name = table.loc[twice, "patch_id"].iloc[0]
-    return f"{int(twice.sum())} rows repeat a patch ({name} is one): keep one model, magnification and method"
+    rest = "magnification and method" if network else "network, magnification and method"
+    return f"{int(twice.sum())} rows repeat a patch ({name} is one): keep one model, {rest}"
 
 
 def obstacle_of(units: Units, min_units: int) -> str:

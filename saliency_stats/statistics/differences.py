@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 
 from saliency_stats.errors import StatisticsError
+from saliency_stats.statistics.averaged import over_networks
 from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.models.checks import require_columns
+from saliency_stats.statistics.models.networks import NetworkCells
 from saliency_stats.statistics.units import Sample, Units, sample_of
 from saliency_stats.statistics.variance import Clustering, clustering
 from saliency_stats.typing import BoolArray, Float64Array
@@ -22,6 +24,7 @@ def group_difference(
     slide: str = "slide_id",
     patient: str | None = None,
     assume_independent: bool = False,
+    network: str | None = None,
 ) -> Units:
     """Reduce patches of two groups to what their units say about the difference, first minus second.
 
@@ -35,7 +38,7 @@ def group_difference(
         Column with the values; NaN where the patch has none.
     pair : (str, str)
         The two groups that are compared; rows of others are left out.
-    slide, patient : str
+    slide, patient, network : str
         As of :func:`~saliency_stats.statistics.units.independent_units`.
 
     Returns
@@ -53,12 +56,18 @@ def group_difference(
     if first == second:
         raise StatisticsError(f"the group {first!r} cannot be compared with itself; name two groups of {group!r}")
     rows = table[table[group].isin(pair)]
-    sample = sample_of(rows, value, slide=slide, patient=patient, assume_independent=assume_independent)
+    how: dict[str, Any] = {"slide": slide, "patient": patient, "assume_independent": assume_independent}
+    n_networks = 0 if network is None else int(rows[network].nunique())
+    cells = _cells(rows, value, group, first, network, how) if network is not None and n_networks > 1 else None
+    if n_networks > 1:
+        rows = over_networks(rows, ["patch_id", group], [value])
+    sample = sample_of(rows, value, **how)
     is_first = (rows[group].iloc[sample.order] == first).to_numpy(dtype=bool)
     counts: dict[str, Any] = {
         "n_slides": sample.n_slides,
         "n_patches": sample.numbers.size,
         "n_missing": sample.n_missing,
+        "n_networks": n_networks,
     }
     if not sample.unit or not is_first.any() or is_first.all():
         both = is_first.any() and not is_first.all()
@@ -67,6 +76,8 @@ def group_difference(
         reason = sample.reason if both else f"no patch of {absent} has a value in this contrast"
         return Units("", np.empty(0), estimate, clustering=Clustering(NAN, NAN, NAN, NAN), reason=reason, **counts)
     means, others, said = _compare(sample, is_first, pair)
+    if others is not None:
+        cells = None  # networks see both groups of a unit, or there is no difference within it
     centred = sample.numbers - np.where(is_first, sample.numbers[is_first].mean(), sample.numbers[~is_first].mean())
     order = np.argsort(centred, kind="stable")
     sums, owners = sample.sums(np.column_stack([np.ones(is_first.size), is_first]))
@@ -80,8 +91,26 @@ def group_difference(
         sums=sums,
         owners=owners,
         weights=(0.0, 1.0),
+        cells=cells,
         **counts,
     )
+
+
+def _cells(
+    rows: pd.DataFrame, value: str, group: str, first: str, network: str, how: dict[str, Any]
+) -> NetworkCells | None:
+    """Take the difference of the two groups' means of every network in every unit that has both."""
+    sample = sample_of(rows, value, **how)
+    is_first = (rows[group].iloc[sample.order] == first).to_numpy(dtype=bool)
+    names = pd.factorize(rows[network].iloc[sample.order], sort=True)[0]
+    found: list[tuple[float, int, int]] = []
+    for name in np.unique(names):
+        one, two = (sample.unit_means((names == name) & side) for side in (is_first, ~is_first))
+        found += [(one[unit] - two[unit], int(name), unit) for unit in sorted(one.keys() & two.keys())]
+    if not sample.unit or not found:
+        return None
+    differences, networks, units = (np.array(column) for column in zip(*found, strict=True))
+    return NetworkCells.from_rows(differences, networks, units, np.arange(len(found)))
 
 
 def _compare(

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from saliency_stats.errors import StatisticsError
+from saliency_stats.statistics.averaged import over_networks
 from saliency_stats.statistics.models.checks import require_columns
 from saliency_stats.statistics.values import IDENTITY
 from saliency_stats.vocabulary import TISSUE
@@ -25,7 +26,8 @@ def effects(ablation: pd.DataFrame) -> pd.DataFrame:
     ablation : DataFrame
         Columns patch_id, slide_id, patient_id, label, split, magnification, model, compartment, replacement, region
         ("compartment" or "random"), area_share, logit (of the intact patch) and logit_ablated; no rows for a
-        compartment that is missing in a patch.
+        compartment that is missing in a patch. Where a column network tells several apart, logits are averaged over
+        them.
 
     Returns
     -------
@@ -45,6 +47,7 @@ def effects(ablation: pd.DataFrame) -> pd.DataFrame:
         number is missing or infinite, or an area is not in (0, 1].
     """
     require_columns("ablation", ablation.columns, (*KEY, *CARRIED, "compartment", "region", *_NUMBERS))
+    ablation = over_networks(ablation, [*KEY, "compartment", "region"], _NUMBERS)
     _check(ablation)
     patches = ablation[[*KEY, *CARRIED]].drop_duplicates(ignore_index=True)
     rows = patches.merge(pd.DataFrame({"compartment": TISSUE, "place": range(len(TISSUE))}), how="cross")

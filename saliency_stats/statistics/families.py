@@ -1,7 +1,8 @@
 """All contrasts of a study: its strata, its declared families of hypotheses, and their corrected p-values."""
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pandas as pd
@@ -10,11 +11,21 @@ from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.contrasts import COLUMNS, Sampled, inferred, sampled
 from saliency_stats.statistics.multiplicity import adjust
 from saliency_stats.statistics.parameters import DIFFERENCES, PRIMARY, StatisticsParameters
-from saliency_stats.statistics.registry import TESTS
-from saliency_stats.statistics.selection import mute, primary_population, restrict, unlearned_of
+from saliency_stats.statistics.pictures import CENTRED, centred_values, matched_values
+from saliency_stats.statistics.resampling import draws_needed
+from saliency_stats.statistics.selection import (
+    ALL_PATCHES,
+    JUDGED,
+    mute,
+    primary_population,
+    restrict,
+    unlearned_of,
+    with_network,
+    without_network,
+)
 from saliency_stats.statistics.simultaneous import with_simultaneous_intervals
 from saliency_stats.statistics.values import CONTRASTS, model_difference, paired_difference, patch_values
-from saliency_stats.vocabulary import LABELS, TRAINED
+from saliency_stats.vocabulary import LABELS, NETWORK, TRAINED
 
 _BENIGN, _MALIGNANT = LABELS
 #: Label of the rows that compare the classes.
@@ -28,7 +39,8 @@ class Question:
     """One sample of patches, what names it in the table, and what is asked of it.
 
     ``hypothesis`` is its name in the families, ``n_selected`` how many patches could have been in it, ``versus`` the
-    magnification that its own is compared with, ``group`` the column and the pair that are compared, if any.
+    magnification that its own is compared with, ``group`` the column and the pair that are compared, if any,
+    ``population`` which patches are asked about.
     """
 
     contrast: str
@@ -42,6 +54,12 @@ class Question:
     n_selected: int
     versus: float | None = None
     group: tuple[str, tuple[str, str]] | None = None
+    population: str = JUDGED
+
+    @property
+    def together(self) -> tuple[str, ...]:
+        """What it is corrected together with, of one family: the questions of its own map and population."""
+        return self.method, self.reduction, self.population
 
 
 def study_contrasts(
@@ -50,6 +68,8 @@ def study_contrasts(
     *,
     settings: StatisticsParameters,
     learned: Mapping[Hashable, bool] | None = None,
+    shift: pd.DataFrame | None = None,
+    matched: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Build the whole of ``contrasts.csv``.
 
@@ -62,9 +82,14 @@ def study_contrasts(
     - ``confident_vs_unsure``: these patches against those that are correctly but not confidently classified;
     - ``magnification_vs_reference`` (``versus`` names the reference), the same locations paired by their id.
 
-    Which hypotheses are corrected together is declared in ``settings.families``; each family is corrected for itself
-    and test by test, and its simultaneous intervals cover all of it with probability ``1 - alpha`` (Dunn 1961,
-    *JASA* 56, 52-64).
+    The primary contrast, and its differences from controls, are asked of all patches of the split as well
+    (``population``): judged ones were chosen by the network. Where there are several trained networks, each has its own
+    judged patches, and the rows ``crossed`` take networks and units both for samples.
+
+    Which hypotheses are corrected together is declared in ``settings.families``; each family is corrected for itself,
+    for each method and reduction apart and test by test, and its simultaneous intervals cover all of it with probability
+    ``1 - alpha`` (Dunn 1961, *JASA* 56, 52-64). ``p_attainable`` is the smallest adjusted p-value that a row could have
+    had, whatever the saliency.
 
     Parameters
     ----------
@@ -77,6 +102,10 @@ def study_contrasts(
         trained model and its differences from controls keep their estimates, have the status
         "not_interpretable" and neither p-value nor interval, and leave their family. Without it every model
         is taken to have learned.
+    shift, matched : DataFrame, optional
+        As :func:`~saliency_stats.statistics.pictures.centred_values` and
+        :func:`~saliency_stats.statistics.pictures.matched_values` read them: the primary contrast centred, and matched
+        on pictures, are asked about beside it.
 
     Returns
     -------
@@ -94,44 +123,67 @@ def study_contrasts(
     population = primary_population(
         predictions, min_confidence=settings.min_confidence, evaluation_split=settings.evaluation_split
     )
-    values = patch_values(restrict(ledger, population))
-    unsure = restrict(ledger[ledger["model"] == TRAINED], population, unsure=True)
     strata = ledger[["magnification", "model", "method", "reduction"]].drop_duplicates()
     if TRAINED not in set(strata["model"]):
         raise StatisticsError(f"ledger: no rows of model {TRAINED!r}; found {sorted(strata['model'].unique())}")
     unlearned = unlearned_of(strata["magnification"].unique(), learned)
+    evaluated = patch_values(restrict(with_network(ledger), population.evaluated))
+    values, unsure = (restrict(evaluated, patches) for patches in (population.patches, population.unsure))
+    beside = [
+        read(restrict(with_network(table), population.patches))
+        for table, read in ((shift, centred_values), (matched, matched_values))
+        if table is not None
+    ]
+    judged, several = population.of_any_network, population.patches[NETWORK].nunique() > 1
     questions = [
-        *_own(values, strata, population.patches),
-        *_controls(values, strata, population.patches),
-        *_classes(values, strata, population.patches),
-        *_confidence(values, patch_values(unsure), strata, population.patches, population.unsure),
-        *_magnifications(values, strata, population.patches, settings.reference_magnification),
+        *_own(pd.concat([values, *beside], ignore_index=True), strata, judged),
+        *_controls(values, strata, judged, JUDGED),
+        *_classes(values, strata, judged),
+        *_confidence(values, unsure, strata, judged, without_network(population.unsure)),
+        *_magnifications(values, strata, judged, settings.reference_magnification),
+        *_all_patches(evaluated, strata, without_network(population.evaluated)),
     ]
     questions.sort(key=lambda question: _order(question, settings))
-    samples = [_sampled(question, settings) for question in questions]
+    samples = [_sampled(question, settings, NETWORK if several else None) for question in questions]
+    sizes = Counter(_family(one, settings) for one, sample in zip(questions, samples, strict=True) if not sample.obstacle)
     asked = [
-        _ask(question, sample, settings).assign(muted=_is_muted(question, unlearned))
+        _ask(question, sample, settings, sizes[_family(question, settings)]).assign(
+            muted=_is_muted(question, unlearned)
+        )
         for question, sample in zip(questions, samples, strict=True)
     ]
     contrasts = pd.concat(asked, ignore_index=True)
-    muted = contrasts["muted"]
-    mute(contrasts, muted)
-    contrasts["p_adjusted"] = adjust(contrasts, correction=settings.correction)
-    return with_simultaneous_intervals(contrasts, samples, ("family", "test"), settings)[list(COLUMNS)]
+    mute(contrasts, contrasts["muted"])
+    together = ("family", "method", "reduction", "population", "test")
+    contrasts["p_adjusted"] = adjust(contrasts, correction=settings.correction, family=together)
+    return with_simultaneous_intervals(contrasts, samples, together, settings)[list(COLUMNS)]
 
 
 def _own(values: pd.DataFrame, strata: pd.DataFrame, judged: pd.DataFrame) -> Iterable[Question]:
     samples = _by(values, ["contrast", *_STRATUM])
     for mag, model, method, reduction in strata.itertuples(index=False, name=None):
-        for contrast in CONTRASTS:
-            hypothesis = contrast if model == TRAINED else "control_contrasts"
+        for contrast in _names(values):
+            hypothesis = _hypothesis(contrast) if model == TRAINED else "control_contrasts"
             for label in LABELS:
                 fixed = (contrast, label, mag, model, method, reduction)
                 sample = samples.get(fixed, values.iloc[:0])
                 yield Question(*fixed, hypothesis, sample, _count(judged, mag, label))
 
 
-def _controls(values: pd.DataFrame, strata: pd.DataFrame, judged: pd.DataFrame) -> Iterable[Question]:
+def _all_patches(values: pd.DataFrame, strata: pd.DataFrame, evaluated: pd.DataFrame) -> Iterable[Question]:
+    """Ask about all patches of the split: how much hangs on the choice of the judged ones."""
+    for mag, method, reduction, sample in _primary_of_trained(values, strata):
+        for label in LABELS:
+            fixed = (PRIMARY, label, mag, TRAINED, method, reduction, "all_test_patches")
+            rows = sample[sample["label"] == label]
+            yield Question(*fixed, rows, _count(evaluated, mag, label), population=ALL_PATCHES)
+    for question in _controls(values, strata, evaluated, ALL_PATCHES):
+        yield replace(question, hypothesis="all_test_patches")
+
+
+def _controls(
+    values: pd.DataFrame, strata: pd.DataFrame, judged: pd.DataFrame, population: str
+) -> Iterable[Question]:
     primary = values[values["contrast"] == PRIMARY]
     own = strata.loc[strata["model"] == TRAINED, _SETTING].drop_duplicates()
     trained = set(strata.loc[strata["model"] == TRAINED, _SETTING].itertuples(index=False, name=None))
@@ -153,7 +205,8 @@ def _controls(values: pd.DataFrame, strata: pd.DataFrame, judged: pd.DataFrame) 
             for label in LABELS if (mag, method, reduction) in trained else ():
                 sample = samples.get((label, mag, name, method, reduction), values.iloc[:0])
                 fixed = (PRIMARY, label, mag, name, method, reduction)
-                yield Question(*fixed, "trained_vs_control", sample, _count(judged, mag, label))
+                n = _count(judged, mag, label)
+                yield Question(*fixed, "trained_vs_control", sample, n, population=population)
 
 
 def _classes(values: pd.DataFrame, strata: pd.DataFrame, judged: pd.DataFrame) -> Iterable[Question]:
@@ -188,7 +241,7 @@ def _magnifications(
     for mag, method, reduction, sample in _primary_of_trained(values, trained):
         if mag == reference:
             continue
-        paired = paired_difference(sample, at_reference, ["patch_id", "method", "reduction"], f"{reference:g}×")
+        paired = paired_difference(sample, at_reference, ["patch_id", "method", "reduction", NETWORK], f"{reference:g}×")
         for label in LABELS:
             fixed = (contrast, label, mag, TRAINED, method, reduction, contrast)
             rows = paired[paired["label"] == label]
@@ -211,7 +264,21 @@ def _count(patches: pd.DataFrame, magnification: Any, label: str | None = None) 
     return int((chosen if label is None else chosen & (patches["label"] == label)).sum())
 
 
-def _sampled(question: Question, settings: StatisticsParameters) -> Sampled:
+def _names(values: pd.DataFrame) -> list[str]:
+    """Name the contrasts that are asked of every network and map, in their order."""
+    return [*CONTRASTS, *sorted(set(values["contrast"]) - set(CONTRASTS))]
+
+
+def _hypothesis(contrast: str) -> str:
+    """Name the hypothesis that families know a contrast of the trained network by."""
+    return contrast if contrast in (*CONTRASTS, CENTRED) else "matched"
+
+
+def _family(question: Question, settings: StatisticsParameters) -> tuple[str, ...]:
+    return settings.family_of(question.hypothesis), *question.together
+
+
+def _sampled(question: Question, settings: StatisticsParameters, network: str | None) -> Sampled:
     group, pair = question.group or (None, None)
     return sampled(
         question.patches,
@@ -221,6 +288,7 @@ def _sampled(question: Question, settings: StatisticsParameters) -> Sampled:
         min_units=settings.min_slides,
         group=group,
         pair=pair,
+        network=network,
     )
 
 
@@ -230,16 +298,16 @@ def _is_muted(question: Question, unlearned: set[Hashable]) -> bool:
     return of_trained and not unlearned.isdisjoint((question.magnification, question.versus))
 
 
-def _ask(question: Question, sample: Sampled, settings: StatisticsParameters) -> pd.DataFrame:
+def _ask(question: Question, sample: Sampled, settings: StatisticsParameters, n_together: int) -> pd.DataFrame:
     table = inferred(
         sample,
-        TESTS,
         alpha=settings.alpha,
         seed=settings.seed,
-        draws=settings.bootstrap_draws,
+        draws=max(settings.bootstrap_draws, draws_needed(max(n_together, 1), settings.alpha)),
         margin=settings.equivalence_margin,
+        n_together=n_together if settings.correction == "holm" else 1,
     )
-    names = {name: getattr(question, name) for name in ("contrast", *_STRATUM)}
+    names = {name: getattr(question, name) for name in ("contrast", *_STRATUM, "population")}
     names["versus"] = "" if question.versus is None else str(question.versus)
     family = settings.family_of(question.hypothesis)
     return table.assign(**names, family=family, n_missing=question.n_selected - table["n_patches"])
@@ -248,9 +316,11 @@ def _ask(question: Question, sample: Sampled, settings: StatisticsParameters) ->
 def _order(question: Question, settings: StatisticsParameters) -> tuple[Any, ...]:
     """Return the sort key of rows: families, then contrasts, malignant before benign, then by name."""
     labels = (BOTH_LABELS, _MALIGNANT, _BENIGN)
+    known = (*CONTRASTS, *DIFFERENCES)
     return (
         settings.family_order.index(settings.family_of(question.hypothesis)),
-        (*CONTRASTS, *DIFFERENCES).index(question.contrast),
+        known.index(question.contrast) if question.contrast in known else len(known),
+        question.contrast,
         labels.index(question.label),
         *(getattr(question, name) for name in _STRATUM[1:]),
     )

@@ -4,7 +4,7 @@ from typing import Final
 
 import pandas as pd
 
-from saliency_stats.statistics.selection import Population, restrict
+from saliency_stats.statistics.selection import Population, restrict, with_network
 from saliency_stats.vocabulary import PATCH_KEY, TRAINED
 
 #: Steps in order; each is a subset of the one before.
@@ -23,16 +23,19 @@ def study_flow(
 
     ``population`` holds the judged patches, which are of the ``evaluation_split``.
 
+    Where there are several networks, a patch counts that any of them classified so.
+
     Returns
     -------
     DataFrame
         magnification, label, step (in the order of :data:`STEPS`), n_patches, n_slides (0 where unknown).
     """
+    judged = population.of_any_network
     keys = list(PATCH_KEY)
     used = patches[patches["status"] == "used"]
     evaluated = used[used["split"] == evaluation_split]
     trained = predictions[(predictions["model"] == TRAINED) & predictions["correct"].astype(bool)]
-    measured = restrict(ledger, population)
+    measured = restrict(with_network(ledger), population.patches)
     measured = measured[
         (measured["model"] == TRAINED)
         & (measured["status"] == "measured")
@@ -40,8 +43,8 @@ def study_flow(
     ]
     n_present = measured.groupby(keys)["compartment"].nunique()
     both = n_present[n_present == 2].reset_index()[keys]  # noqa: PLR2004  (nucleus and cytoplasm)
-    correct = evaluated.merge(trained[keys], on=keys)
-    confident = evaluated.merge(population.patches[keys], on=keys)
+    correct = evaluated.merge(trained[keys].drop_duplicates(), on=keys)
+    confident = evaluated.merge(judged[keys], on=keys)
     steps = (patches, used, evaluated, correct, confident, confident.merge(both, on=keys))
     parts = []
     groups = patches[["magnification", "label"]].drop_duplicates().sort_values(["magnification", "label"])

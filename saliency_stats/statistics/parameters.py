@@ -20,6 +20,9 @@ DIFFERENCES: Final = ("malignant_vs_benign", "confident_vs_unsure", "magnificati
 #: contrasts of the controls themselves.
 FAMILIES: Final[Mapping[str, tuple[str, ...]]] = {
     "primary": (PRIMARY,),
+    "place": (f"{PRIMARY}_centred",),
+    "picture": ("matched",),
+    "selection": ("all_test_patches",),
     "compartments": ("nucleus_vs_rest", "cytoplasm_vs_rest", "stroma_vs_rest"),
     "compartment_pairs": ("stroma_vs_nucleus", "stroma_vs_cytoplasm"),
     "classes": ("malignant_vs_benign",),
@@ -105,6 +108,10 @@ class StatisticsParameters:
         check_seed(self.seed)
         in_range("reference_magnification", self.reference_magnification, self.reference_magnification > 0, "positive")
         check_families(self.families)
+
+    def deciding_test(self, n_networks: int) -> str:
+        """Name the test that decides: with several networks the one that takes them for a sample."""
+        return "crossed" if n_networks > 1 else self.primary_test
 
     def family_of(self, hypothesis: str) -> str:
         """Return the family that holds a hypothesis."""

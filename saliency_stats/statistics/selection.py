@@ -10,7 +10,7 @@ import pandas as pd
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.models.checks import require_columns
 from saliency_stats.typing import BoolArray, Float64Array
-from saliency_stats.vocabulary import LABELS, PATCH_KEY, TRAINED
+from saliency_stats.vocabulary import ALL_NETWORKS, LABELS, NETWORK, ONE_NETWORK, PATCH_KEY, TRAINED
 
 #: Why a network that learned nothing has no findings.
 AT_CHANCE: Final = "the classifier does not beat chance here, so where it looks means nothing"
@@ -20,19 +20,35 @@ _FINDINGS: Final = [
 ]
 
 
+#: Which patches are asked about, in the column ``population``.
+JUDGED: Final = "judged"
+ALL_PATCHES: Final = "all test patches"
+
+
 @dataclass(frozen=True)
 class Population:
     """The patches that are judged, and how many there were before.
 
-    ``patches`` has the columns patch_id, magnification, label, and so has ``unsure``, the patches that are correctly
-    but not confidently classified; ``counts`` one row per magnification and label
-    with the columns magnification, label, evaluated, correct, confident (correctly *and* confidently
-    classified).
+    ``patches`` has the columns patch_id, magnification, network, label, and so have ``unsure``, the patches that are
+    correctly but not confidently classified, and ``evaluated``, all patches of the split; ``counts`` one row per
+    magnification and label with the columns magnification, label, evaluated, correct, confident (correctly *and*
+    confidently classified), added up over networks.
     """
 
     patches: pd.DataFrame
     unsure: pd.DataFrame
+    evaluated: pd.DataFrame
     counts: pd.DataFrame
+
+    @property
+    def of_any_network(self) -> pd.DataFrame:
+        """The patches that at least one network judges: patch_id, magnification, label."""
+        return without_network(self.patches)
+
+
+def without_network(patches: pd.DataFrame) -> pd.DataFrame:
+    """Return each patch once, whichever networks it was judged by."""
+    return patches.drop(columns=NETWORK).drop_duplicates(ignore_index=True)
 
 
 def true_class_probability(p_malignant: Float64Array, is_malignant: BoolArray) -> Float64Array:
@@ -45,13 +61,14 @@ def primary_population(
 ) -> Population:
     """Select the correctly and confidently classified patches of the evaluation split.
 
-    The trained model decides, at each magnification for itself, and the controls are read on the same
+    Each trained network decides for itself, at each magnification, and the controls of its name are read on the same
     patches: a control that chose its own would be compared on other tissue.
 
     Parameters
     ----------
     predictions : DataFrame
-        Columns patch_id, magnification, model, split, p_malignant, predicted, correct.
+        Columns patch_id, magnification, model, split, p_malignant, predicted, correct; ``network`` where there are
+        several, else all rows are those of network "1".
     min_confidence : float
         Least probability of the true class.
 
@@ -64,17 +81,19 @@ def primary_population(
     require_columns(
         "predictions", predictions.columns, (*PATCH_KEY, "model", "split", "p_malignant", "predicted", "correct")
     )
-    rows = predictions[(predictions["model"] == model) & (predictions["split"] == evaluation_split)]
+    rows = with_network(predictions[(predictions["model"] == model) & (predictions["split"] == evaluation_split)])
     if rows.empty:
         found = predictions[["model", "split"]].drop_duplicates().astype(str).agg("/".join, axis=1)
         raise StatisticsError(
             f"predictions: none of model {model!r} on split {evaluation_split!r} (found: "
             f"{', '.join(sorted(found)) or 'nothing'}); choose an evaluation split that has predictions"
         )
-    twice = rows.duplicated(list(PATCH_KEY))
+    twice = rows.duplicated([*PATCH_KEY, NETWORK])
     if twice.any():
         row = rows[twice].iloc[0]
-        raise StatisticsError(f"predictions: patch {row['patch_id']} occurs twice at {row['magnification']}")
+        raise StatisticsError(
+            f"predictions: patch {row['patch_id']} occurs twice at {row['magnification']} for network {row[NETWORK]}"
+        )
     unknown = sorted(set(rows["predicted"].astype(str)) - set(LABELS))
     if unknown:
         raise StatisticsError(f"predictions: unknown label {unknown[0]!r}, expected {' or '.join(LABELS)}")
@@ -86,22 +105,35 @@ def primary_population(
     benign, malignant = LABELS
     is_malignant = (rows["predicted"] == malignant).to_numpy(dtype=bool) == correct
     p_true = true_class_probability(p_malignant, is_malignant)
-    judged = rows[list(PATCH_KEY)].assign(
+    judged = rows[[*PATCH_KEY, NETWORK]].assign(
         label=np.where(is_malignant, malignant, benign),
         evaluated=1,
         correct=correct.astype(int),
         confident=(correct & (p_true >= min_confidence)).astype(int),
     )
     counts = judged.groupby(["magnification", "label"], as_index=False)[["evaluated", "correct", "confident"]].sum()
-    parts = [
-        judged.loc[(judged["correct"] == 1) & (judged["confident"] == flag), [*PATCH_KEY, "label"]] for flag in (1, 0)
-    ]
-    sure, unsure = (part.reset_index(drop=True) for part in parts)
-    return Population(sure, unsure, counts)
+    named = [*PATCH_KEY, NETWORK, "label"]
+    parts = [judged.loc[(judged["correct"] == 1) & (judged["confident"] == flag), named] for flag in (1, 0)]
+    sure, unsure, evaluated = (part.reset_index(drop=True) for part in (*parts, judged[named]))
+    return Population(sure, unsure, evaluated, counts)
 
 
-def restrict(ledger: pd.DataFrame, population: Population, *, unsure: bool = False) -> pd.DataFrame:
-    """Return the ledger's rows of the selected patches, of every model; or those of the unsure ones.
+def with_network(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with the column ``network``; a table without it is one of a single network, "1"."""
+    return table if NETWORK in table else table.assign(**{NETWORK: ONE_NETWORK})
+
+
+def restrict(ledger: pd.DataFrame, patches: pd.DataFrame) -> pd.DataFrame:
+    """Return a table's rows of selected patches, of every model.
+
+    Parameters
+    ----------
+    ledger : DataFrame
+        Columns patch_id, magnification and label. Rows of a network are those that this network selected; rows of no
+        network ("", maps of the image alone) are repeated for every network that selected the patch, and take its
+        name. Without a column ``network`` any network's selection counts.
+    patches : DataFrame
+        One of the tables of a :class:`Population`.
 
     Raises
     ------
@@ -109,8 +141,16 @@ def restrict(ledger: pd.DataFrame, population: Population, *, unsure: bool = Fal
         If a patch's label differs between the ledger and the predictions.
     """
     require_columns("ledger", ledger.columns, (*PATCH_KEY, "label"))
-    judged = (population.unsure if unsure else population.patches).rename(columns={"label": "predicted_label"})
-    rows = ledger.merge(judged, on=list(PATCH_KEY), how="inner", validate="many_to_one")
+    key = list(PATCH_KEY)
+    judged = patches.rename(columns={"label": "predicted_label"})
+    if NETWORK not in ledger:
+        rows = ledger.merge(without_network(judged), on=key, how="inner", validate="many_to_one")
+    else:
+        of_network = ledger[NETWORK] != ""
+        rows = ledger[of_network].merge(judged, on=[*key, NETWORK], how="inner", validate="many_to_one")
+        if not of_network.all():
+            of_image = ledger[~of_network].drop(columns=NETWORK).merge(judged, on=key, how="inner")
+            rows = pd.concat([rows, of_image[rows.columns]], ignore_index=True)
     wrong = rows["label"] != rows["predicted_label"]
     if wrong.any():
         row = rows[wrong].iloc[0]
@@ -124,17 +164,25 @@ def restrict(ledger: pd.DataFrame, population: Population, *, unsure: bool = Fal
 def learned_flags(metrics: pd.DataFrame, *, evaluation_split: str = "test") -> dict[Hashable, bool]:
     """Return per magnification whether the trained model beats chance, as the classifier's metrics state it.
 
+    Where there are several networks, they are judged together: by their row "all".
+
     Raises
     ------
     StatisticsError
         If columns are missing, or a magnification has two rows for the split.
     """
     require_columns("metrics", metrics.columns, ("magnification", "model", "split", "learned"))
-    rows = metrics[(metrics["model"] == TRAINED) & (metrics["split"] == evaluation_split)]
+    rows = of_all_networks(metrics[(metrics["model"] == TRAINED) & (metrics["split"] == evaluation_split)])
     if rows["magnification"].duplicated().any():
         raise StatisticsError(f"metrics: two rows of the trained model on split {evaluation_split!r}, expected one")
     flags = _booleans("metrics", rows["learned"])
     return {plain(mag): bool(flag) for mag, flag in zip(rows["magnification"], flags, strict=True)}
+
+
+def of_all_networks(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Keep the rows of all networks together; where there is one network alone, these are its own."""
+    together = metrics[with_network(metrics)[NETWORK] == ALL_NETWORKS]
+    return metrics if together.empty else together
 
 
 def unlearned_of(magnifications: Iterable[Hashable], learned: Mapping[Hashable, bool] | None) -> set[Hashable]:

@@ -24,12 +24,17 @@ _CONCLUSIONS: Final = {
     "contradicted": "the claim is contradicted",
     "equivalent": "the two are equally dense within the declared margin; the claim is not supported",
     "inconclusive": "the claim is neither supported nor contradicted",
+    "present_without_training": "the claim is not supported, because networks that learned nothing ({control}) do as much",
+    "explained_by_the_picture": "the claim is not supported, because the picture alone ({control}) explains as much",
 }
 _HEADLINES: Final = {
     "supported": "as claimed, saliency was denser in the cytoplasm than in the nuclei in",
     "contradicted": "against the claim, saliency was denser in the nuclei than in the cytoplasm in",
     "equivalent": "saliency was equally dense in cytoplasm and nuclei, within the declared margin, in",
     "inconclusive": "the data do not decide whether saliency is denser in the cytoplasm or in the nuclei in",
+    "present_without_training": "saliency was denser in the cytoplasm, but no more than in networks that learned "
+    "nothing, in",
+    "explained_by_the_picture": "saliency was denser in the cytoplasm, but no more than edges or stain explain, in",
 }
 
 
@@ -56,9 +61,28 @@ def interval_words(low: float, high: float, alpha: float, *, flip: bool = False)
 
 def p_words(p_adjusted: float, settings: StatisticsParameters) -> str:
     """Return an adjusted p-value with the name of its correction."""
+    return f"{p_number(p_adjusted)} after {_CORRECTIONS[settings.correction]}"
+
+
+def p_number(p_value: float) -> str:
+    """Return a p-value to two digits, or that it is small."""
     least = 0.0001
-    number = f"p < {least:.4f}" if p_adjusted < least else f"p = {p_adjusted:.2g}"
-    return f"{number} after {_CORRECTIONS[settings.correction]}"
+    return f"p < {least:.4f}" if p_value < least else f"p = {p_value:.2g}"
+
+
+def reach_words(row: Any) -> str:
+    """Say that a test could not have found anything, whatever the saliency."""
+    return (
+        f"nothing could have been found here: the smallest p-value that {counted(int(row['n_units']), row['unit'])} can "
+        f"give, after the correction, is {row['p_attainable']:.2g}"
+    )
+
+
+def saliency_words(row: Any, *, several: bool) -> str:
+    """Say whose saliency is meant, and by which method where there are several."""
+    n = int(row["n_networks"])
+    whose = f"saliency of {n} networks" if n > 1 else "saliency of this network"
+    return f"{whose} ({row['method']}, {row['reduction']})" if several else whose
 
 
 def counted(number: int, noun: str) -> str:
@@ -115,14 +139,15 @@ def unlearned_words(metric: Mapping[str, Any], settings: StatisticsParameters) -
 
 
 def tested_sentence(
-    row: pd.Series, status: str, densest: Densest, settings: StatisticsParameters, saliency: str
+    row: pd.Series, status: str, explained_by: str, densest: Densest, settings: StatisticsParameters, saliency: str
 ) -> str:
     """Say what a hypothesis' test found, and which compartment is the densest."""
     interval = interval_words(row["ci_low"], row["ci_high"], settings.alpha, flip=row["estimate"] < 0)
     return (
         f"In {patches_words(row['label'], row['magnification'], settings)}, {saliency} was "
         f"{density_words(row['estimate'])} ({interval}; {p_words(row['p_adjusted'], settings)}; "
-        f"{sizes_words(row)}): {_CONCLUSIONS[status]}. {densest_sentence(densest, settings)}"
+        f"{sizes_words(row)}): {_CONCLUSIONS[status].format(control=explained_by)}. "
+        f"{densest_sentence(densest, settings)}"
     )
 
 

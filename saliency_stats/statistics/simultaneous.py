@@ -8,7 +8,7 @@ import pandas as pd
 from saliency_stats.statistics.contrasts import Sampled
 from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.parameters import StatisticsParameters
-from saliency_stats.statistics.registry import TESTS, infer
+from saliency_stats.statistics.registry import infer, tests_of
 
 
 def with_simultaneous_intervals(
@@ -19,8 +19,7 @@ def with_simultaneous_intervals(
     Parameters
     ----------
     table : DataFrame
-        For every sample, in order, one row per test in the order of :data:`TESTS`; only what is ``tested`` belongs to
-        a family.
+        For every sample, in order, one row per test of :func:`tests_of`; only what is ``tested`` belongs to a family.
     together : sequence of str
         Columns that together name a family and its test.
 
@@ -33,19 +32,21 @@ def with_simultaneous_intervals(
     sizes = tested.groupby([table[name] for name in together]).transform("sum").to_numpy()
     own = table[["ci_low", "ci_high"]].to_numpy(dtype=np.float64)
     limits = np.full((len(table), 2), NAN)
-    for place, sample in enumerate(samples):
-        rows = slice(place * len(TESTS), (place + 1) * len(TESTS))
+    end = 0
+    for sample in samples:
+        names = tests_of(sample.units)
+        rows = slice(end, end := end + len(names))
         possible, size = tested.to_numpy()[rows], int(sizes[rows].max())
         if not possible.any():
             continue
-        again = own[rows] if size == 1 else _intervals(sample, settings, settings.alpha / size)
+        again = own[rows] if size == 1 else _intervals(sample, names, settings, settings.alpha / size)
         limits[rows][possible] = again[possible]
     return table.assign(ci_low_simultaneous=limits[:, 0], ci_high_simultaneous=limits[:, 1])
 
 
-def _intervals(sample: Sampled, settings: StatisticsParameters, alpha: float) -> np.ndarray:
+def _intervals(sample: Sampled, names: Sequence[str], settings: StatisticsParameters, alpha: float) -> np.ndarray:
     results = (
         infer(test, sample.units, sample.obstacle, alpha=alpha, draws=settings.bootstrap_draws, seed=settings.seed)
-        for test in TESTS
+        for test in names
     )
     return np.array([(result.ci_low, result.ci_high) for result in results])

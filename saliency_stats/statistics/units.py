@@ -1,15 +1,17 @@
 """From values of patches to means of the units that are independent of each other."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from saliency_stats.errors import StatisticsError
+from saliency_stats.statistics.averaged import over_networks
 from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.models.checks import require_columns
 from saliency_stats.statistics.models.grouped import GroupedSums
+from saliency_stats.statistics.models.networks import NetworkCells
 from saliency_stats.statistics.variance import Clustering, clustering
 from saliency_stats.typing import BoolArray, Float64Array, IndexArray
 
@@ -26,7 +28,8 @@ class Units:
     ``sums`` are those of the patches in their slides (in their units where these are not patients), None where no unit
     is known; ``owners`` (G,) the patients of those slides, None where the slides are the units; ``weights`` the
     contrast of the models' coefficients. Where two samples of *different* units are compared, ``means`` are those of
-    the first and ``others`` those of the second.
+    the first and ``others`` those of the second. ``cells`` are the means of every network in every unit where networks
+    are told apart and there are several (``n_networks``, 0 where they are not told apart); everything else is of the patches' means over networks.
     """
 
     unit: str
@@ -41,6 +44,8 @@ class Units:
     owners: IndexArray | None = None
     weights: tuple[float, ...] = (1.0,)
     others: Float64Array | None = None
+    cells: NetworkCells | None = None
+    n_networks: int = 0
 
     @property
     def n(self) -> int:
@@ -123,6 +128,7 @@ def independent_units(
     slide: str = "slide_id",
     patient: str | None = None,
     assume_independent: bool = False,
+    network: str | None = None,
 ) -> Units:
     """Reduce patches to unit means.
 
@@ -142,13 +148,22 @@ def independent_units(
     assume_independent : bool
         Where a patient is unknown, let the slides be the units, and where a slide is unknown, the patches.
         Units that are known are used in any case.
+    network : str, optional
+        Column with the networks that gave the values; a patch (patch_id) then has one row per network.
 
     Raises
     ------
     StatisticsError
         If a column is missing, a value is not a number or is infinite, or a slide belongs to two patients.
     """
-    sample = sample_of(table, value, slide=slide, patient=patient, assume_independent=assume_independent)
+    how: dict[str, Any] = {"slide": slide, "patient": patient, "assume_independent": assume_independent}
+    cells, n_networks = None, 0
+    if network is not None:
+        n_networks = int(table[network].nunique())
+        if n_networks > 1:
+            cells = _cells(table, value, network, sample_of(table, value, **how))
+            table = over_networks(table.assign(**{value: _numbers(table[value], value)}), ["patch_id"], [value])
+    sample = sample_of(table, value, **how)
     means = np.sort(np.array(list(sample.unit_means().values()))) if sample.unit else np.empty(0)
     averaged = means if sample.unit else sample.numbers
     known = bool(sample.unit and sample.numbers.size)
@@ -164,7 +179,18 @@ def independent_units(
         reason=sample.reason,
         sums=sums,
         owners=owners,
+        cells=cells,
+        n_networks=n_networks,
     )
+
+
+def _cells(table: pd.DataFrame, value: str, network: str, sample: Sample) -> NetworkCells | None:
+    """Sum the rows up by network and unit; None where no unit is known."""
+    if not sample.unit or not sample.numbers.size:
+        return None
+    require_columns("table", table.columns, ("patch_id", network))
+    names, patches = (pd.factorize(table[name].iloc[sample.order], sort=True)[0] for name in (network, "patch_id"))
+    return NetworkCells.from_rows(sample.numbers, names, sample.codes, patches, sample.slides)
 
 
 def sample_of(table: pd.DataFrame, value: str, *, slide: str, patient: str | None, assume_independent: bool) -> Sample:

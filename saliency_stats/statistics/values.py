@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.models.checks import require_columns
 from saliency_stats.statistics.parameters import PRIMARY
+from saliency_stats.statistics.selection import with_network
 from saliency_stats.typing import BoolArray, Float64Array, IndexArray
-from saliency_stats.vocabulary import COMPARTMENTS, TISSUE, TRAINED
+from saliency_stats.vocabulary import COMPARTMENTS, NETWORK, TISSUE, TRAINED
 
-#: What a value belongs to; two models are compared patch by patch on the last four.
-VALUE_KEY: Final = ("model", "patch_id", "magnification", "method", "reduction")
+#: What a value belongs to; two models are compared patch by patch on all but the first.
+VALUE_KEY: Final = ("model", "patch_id", "magnification", "method", "reduction", NETWORK)
 #: What a value carries along.
 IDENTITY: Final = ("slide_id", "patient_id", "label")
 #: Contrasts of one compartment with another.
@@ -35,13 +36,13 @@ def patch_values(ledger: pd.DataFrame) -> pd.DataFrame:
     ledger : DataFrame
         one row per patch, magnification, model, method, reduction and compartment with the columns patch_id,
         slide_id, patient_id, label, magnification, model, method, reduction, compartment, area_share,
-        mass_share, density_ratio and status ("measured", or why not).
+        mass_share, density_ratio and status ("measured", or why not); ``network`` where there are several.
 
     Returns
     -------
     DataFrame
         One row per contrast and key, sorted, with the columns model, patch_id, magnification, method,
-        reduction, slide_id, patient_id, label, contrast, value and missing. ``value`` is ``log2(d_a / d_b)``
+        reduction, network, slide_id, patient_id, label, contrast, value and missing. ``value`` is ``log2(d_a / d_b)``
         for two compartments, and ``log2((m_k / a_k) / (m_r / a_r))`` for a compartment k and the rest r of
         the tissue, with m and a the shares of saliency and of area. It is NaN where a compartment (or the
         whole rest) is missing in the patch or holds no saliency; ``missing`` then says which, and is empty
@@ -53,6 +54,7 @@ def patch_values(ledger: pd.DataFrame) -> pd.DataFrame:
         If columns are missing, a share is negative, a compartment is unknown, a patch has two rows or none
         for a compartment of the tissue, or a patch carries two slides, patients or labels.
     """
+    ledger = with_network(ledger)
     require_columns(
         "ledger",
         ledger.columns,
@@ -97,7 +99,8 @@ def patch_values(ledger: pd.DataFrame) -> pd.DataFrame:
 def model_difference(values: pd.DataFrame, control: str) -> pd.DataFrame:
     """Subtract a control's values from the trained model's, patch by patch.
 
-    Rows are paired by contrast, patch, magnification, method and reduction, never by their order.
+    Rows are paired by contrast, patch, magnification, method, reduction and network, never by their order. Trained and
+    control networks of one name have nothing else in common: any pairing of two samples of networks is as good.
 
     Returns
     -------

@@ -1,6 +1,6 @@
 """From contrasts to verdicts: what each primary hypothesis' numbers say about the claim."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -8,19 +8,16 @@ import pandas as pd
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.densest import Densest, densest_compartment
-from saliency_stats.statistics.inference import equivalence_interval
+from saliency_stats.statistics.ladder import NEEDED, NO, NOT_TESTED, YES, Part, climbed, holm_factors
 from saliency_stats.statistics.models.checks import require_columns
 from saliency_stats.statistics.parameters import PRIMARY, StatisticsParameters
-from saliency_stats.statistics.registry import words_of
-from saliency_stats.statistics.resampling import units_needed
-from saliency_stats.statistics.selection import learned_flags, plain
+from saliency_stats.statistics.reasons import Judged, reasons
+from saliency_stats.statistics.selection import JUDGED, learned_flags, of_all_networks, plain
 from saliency_stats.statistics.sentences import (
     headline,
-    interval_words,
     magnification_words,
-    missing_words,
     p_words,
-    ratio_words,
+    saliency_words,
     tested_sentence,
     unlearned_words,
     untested_sentence,
@@ -44,6 +41,7 @@ _NEEDED: Final = (
         "n_units",
         "n_missing",
     ),
+    *("n_networks", "population", "p_attainable"),
 )
 
 _METRIC: Final = (
@@ -52,7 +50,14 @@ _METRIC: Final = (
 )
 
 
-def verdicts(contrasts: pd.DataFrame, metrics: pd.DataFrame, settings: StatisticsParameters) -> list[dict[str, Any]]:
+def verdicts(
+    contrasts: pd.DataFrame,
+    metrics: pd.DataFrame,
+    settings: StatisticsParameters,
+    *,
+    untrained: Sequence[str] = ("randomised", "shuffled"),
+    further: Mapping[tuple[str, Any], Mapping[str, Sequence[Part]]] | None = None,
+) -> list[dict[str, Any]]:
     """Judge every primary hypothesis.
 
     Parameters
@@ -63,6 +68,11 @@ def verdicts(contrasts: pd.DataFrame, metrics: pd.DataFrame, settings: Statistic
     metrics : DataFrame
         Rows of ``metrics.csv``: magnification, model, split, balanced_accuracy, balanced_accuracy_low,
         balanced_accuracy_high, learned, learned_reason.
+    untrained : sequence of str
+        Controls that are networks that learned nothing.
+    further : mapping, optional
+        By class and magnification, what other tables say of the rungs "method", "decision", "networks" and
+        "analyses".
 
     Returns
     -------
@@ -71,11 +81,15 @@ def verdicts(contrasts: pd.DataFrame, metrics: pd.DataFrame, settings: Statistic
         ``status`` is
 
         - "not_testable": the classifier beats no chance, or no test is possible;
-        - "supported" or "contradicted": significant after correction, saliency denser in the cytoplasm or in
-          the nuclei;
-        - "equivalent": not significant, and the ``1 - 2 alpha`` interval lies inside the margin (two
-          one-sided tests);
-        - "inconclusive": none of these.
+        - "contradicted": saliency is significantly denser in the nuclei;
+        - "supported": it is significantly denser in the cytoplasm, more so than in networks that learned nothing, and
+          more than the picture explains (:mod:`~saliency_stats.statistics.ladder`);
+        - "present_without_training" or "explained_by_the_picture": it is significantly denser in the cytoplasm, but not
+          more than by the control that ``explained_by`` names;
+        - "equivalent": not significant, and significantly within the margin;
+        - "inconclusive": none of these, or one of the rungs that "supported" needs was not tested.
+
+        ``survives`` is the ladder of eight rungs; ``p_supported`` the p-value of "supported" after Holm.
 
     Raises
     ------
@@ -87,42 +101,57 @@ def verdicts(contrasts: pd.DataFrame, metrics: pd.DataFrame, settings: Statistic
     learned = learned_flags(metrics, evaluation_split=settings.evaluation_split)
     # An empty text comes back from a CSV file as NaN.
     texts = contrasts.assign(**{column: contrasts[column].astype(object).fillna("") for column in ("reason", "unit")})
-    rows = texts[texts["test"] == settings.primary_test]
+    deciding = settings.deciding_test(int(contrasts["n_networks"].max()))
+    rows = texts[(texts["test"] == deciding) & (texts["population"] == JUDGED)]
     primary = rows[(rows["contrast"] == PRIMARY) & (rows["model"] == TRAINED)]
-    several = len(primary[["method", "reduction"]].drop_duplicates()) > 1
-    n_tested = int((primary["status"] == "tested").sum())
-    found = []
-    for _, row in primary.iterrows():
-        if plain(row["magnification"]) not in learned:
+    for magnification in primary["magnification"]:
+        if plain(magnification) not in learned:
             raise StatisticsError(
-                f"metrics: no row of the trained model at magnification {row['magnification']} on split "
+                f"metrics: no row of the trained model at magnification {magnification} on split "
                 f"{settings.evaluation_split!r}; a verdict needs to know whether the classifier learned"
             )
-        metric = _metric(metrics, row["magnification"], settings)
-        verdict = _verdict(row, _same_sample(texts, row), metric, settings, several=several)
-        verdict["reasons"] += list(_discreteness(row, n_tested, settings))
-        found.append(verdict)
-    return found
+    several = len(primary[["method", "reduction"]].drop_duplicates()) > 1
+    hypotheses = [row for _, row in primary.iterrows()]
+    samples = [_same_sample(texts, row) for row in hypotheses]
+    rungs = further or {}
+    ladders = [
+        climbed(sample, row, untrained, rungs.get((row["label"], plain(row["magnification"])), {}))
+        for row, sample in zip(hypotheses, samples, strict=True)
+    ]
+    tested = [row["status"] == "tested" for row in hypotheses]
+    factors = iter(holm_factors([one.p_value for one, possible in zip(ladders, tested, strict=True) if possible]))
+    equivalent = equivalences(primary, settings)
+    return [
+        _verdict(
+            Judged(row, sample, _metric(metrics, row["magnification"], settings), ladder, next(factors) if ok else 1.0),
+            settings,
+            equivalent=within,
+            several=several,
+        )
+        for row, sample, ladder, ok, within in zip(hypotheses, samples, ladders, tested, equivalent, strict=True)
+    ]
 
 
 def _verdict(
-    row: pd.Series, sample: pd.DataFrame, metric: dict[str, Any], settings: StatisticsParameters, *, several: bool
+    judged: Judged, settings: StatisticsParameters, *, equivalent: bool, several: bool
 ) -> dict[str, Any]:
+    row, metric, ladder = judged.row, judged.metric, judged.ladder
     learned = bool(metric["learned"])
-    status = _status(row, settings, learned=learned)
-    of_test = sample[sample["test"] == settings.primary_test]
+    status, explained_by = _status(judged, settings, learned=learned, equivalent=equivalent)
+    of_test = judged.sample[(judged.sample["test"] == row["test"]) & (judged.sample["population"] == JUDGED)]
     densest = Densest(None, None, tested=False, row=None)
     if learned:
         densest = densest_compartment(of_test[of_test["model"] == TRAINED], alpha=settings.alpha)
-    saliency = f"saliency ({row['method']}, {row['reduction']})" if several else "saliency"
+    saliency = saliency_words(row, several=several)
     if not learned:
         obstacle = unlearned_words(metric, settings)
         sentence = f"{obstacle[0].upper()}{obstacle[1:]}: nothing can be concluded from its saliency."
     elif status == "not_testable":
         sentence, obstacle = untested_sentence(row, densest, settings, saliency), str(row["reason"])
     else:
-        sentence, obstacle = tested_sentence(row, status, densest, settings, saliency), ""
+        sentence, obstacle = tested_sentence(row, status, explained_by, densest, settings, saliency), ""
     where = f"{row['label']} patches at {magnification_words(row['magnification'])}"
+    survives = ladder.as_list(judged.factor, settings) if learned else []
     return {
         "claim": f"In {where}, saliency is denser in the cytoplasm than in the nuclei.",
         "status": status,
@@ -135,7 +164,7 @@ def _verdict(
         "ci_high": _number(row["ci_high"]),
         "p_adjusted": _number(row["p_adjusted"]),
         "n_slides": int(row["n_slides"]),
-        "reasons": list(_reasons(row, sample, metric, settings, densest)),
+        "reasons": list(reasons(judged, settings, densest, within=equivalent)),
         "densest_compartment": densest.compartment,
         "n_patches": int(row["n_patches"]),
         "learned": learned,
@@ -143,106 +172,33 @@ def _verdict(
         "method": row["method"],
         "reduction": row["reduction"],
         "p_words": "" if pd.isna(row["p_adjusted"]) else p_words(row["p_adjusted"], settings),
+        "test": row["test"],
+        "n_networks": int(row["n_networks"]),
+        "explained_by": explained_by,
+        "p_supported": min(1.0, ladder.p_value * judged.factor) if learned and row["status"] == "tested" else None,
+        "survives": survives,
     }
 
 
-def _status(row: pd.Series, settings: StatisticsParameters, *, learned: bool) -> str:
+def _status(
+    judged: Judged, settings: StatisticsParameters, *, learned: bool, equivalent: bool
+) -> tuple[str, str]:
+    """Return the status, and the control that does as much, if any."""
+    row = judged.row
     if not learned or row["status"] != "tested":
-        return "not_testable"
-    if row["p_adjusted"] < settings.alpha:
-        return "supported" if row["estimate"] > 0 else "contradicted"
-    return "equivalent" if _within_margin(row, settings) else "inconclusive"
-
-
-def _within_margin(row: pd.Series, settings: StatisticsParameters) -> bool:
-    low, high = equivalence_interval(row["estimate"], row["se"], int(row["n_units"]), alpha=settings.alpha)
-    return -settings.equivalence_margin < low and high < settings.equivalence_margin
-
-
-def _reasons(
-    row: pd.Series, sample: pd.DataFrame, metric: dict[str, Any], settings: StatisticsParameters, densest: Densest
-) -> Iterable[str]:
-    """Yield what supports the verdict or limits it, one short string each."""
-    if not metric["learned"]:
-        yield str(metric["learned_reason"])
-        return
-    if row["reason"]:
-        yield str(row["reason"])
-    if row["status"] == "tested":
-        if row["p_adjusted"] < settings.alpha and _within_margin(row, settings):
-            yield f"significant, but within the equivalence margin (±{settings.equivalence_margin:g} log2)"
-        if row["p_adjusted"] >= settings.alpha and densest.compartment in {"nucleus", "cytoplasm"}:
-            yield "cytoplasm and nuclei do not differ significantly, although one of them is named as the densest"
-        yield from _other_tests(row, sample, settings)
-    yield from _controls(row, sample, settings)
-    if row["n_missing"]:
-        yield missing_words(int(row["n_missing"]), int(row["n_patches"]))
-    if np.isfinite(row["icc"]):
-        yield (
-            f"intraclass correlation {row['icc']:.2f}, design effect {row['design_effect']:.1f}: "
-            f"{int(row['n_patches']):,} patches tell as much as {row['n_effective']:.0f} independent ones"
-        )
-
-
-def _discreteness(row: pd.Series, n_tested: int, settings: StatisticsParameters) -> Iterable[str]:
-    """Say where sign flips over so few units could not have been significant, whatever the saliency."""
-    if row["status"] != "tested" or row["test"] != "sign_flip":
-        return
-    needed = units_needed(n_tested, settings.alpha)
-    if row["n_units"] >= needed:
-        return
-    least = 2.0 ** (1 - row["n_units"])
-    together = f", and {n_tested} hypotheses are corrected together" if n_tested > 1 else ""
-    yield (
-        f"the smallest p-value of sign flips over {row['n_units']} {row['unit']}s is {least:.4g}{together}: nothing "
-        f"could have been significant; at least {needed} {row['unit']}s are needed"
-    )
-
-
-def _other_tests(row: pd.Series, sample: pd.DataFrame, settings: StatisticsParameters) -> Iterable[str]:
-    own = (sample["contrast"] == PRIMARY) & (sample["model"] == TRAINED)
-    others = sample[own & (sample["test"] != row["test"])]
-    significant = row["p_adjusted"] < settings.alpha
-    for_and_against: dict[bool, list[str]] = {True: [], False: []}
-    for _, other in others.iterrows():
-        name = words_of(str(other["test"]))
-        if other["status"] != "tested":
-            yield f"{name}: no test, because {other['reason']}"
-            continue
-        same_side = other["estimate"] * row["estimate"] > 0 or not significant
-        agrees = (other["p_adjusted"] < settings.alpha) == significant and same_side
-        for_and_against[agrees].append(f"{name} ({p_words(other['p_adjusted'], settings)})")
-        note = str(other["reason"]).removeprefix(str(row["reason"])).removeprefix("; ")
-        if note:
-            yield f"{name}: {note}"
-    for agrees, names in for_and_against.items():
-        if names:
-            share = f"{len(names)} of the {len(others)} other tests"
-            if len(names) == len(others) > 1:
-                share = f"all {len(others)} other tests"
-            verb = {True: ("agrees", "agree"), False: ("disagrees", "disagree")}[agrees][len(names) > 1]
-            yield f"{share} {verb}: {', '.join(names)}"
-
-
-def _controls(row: pd.Series, sample: pd.DataFrame, settings: StatisticsParameters) -> Iterable[str]:
-    rows = sample[sample["model"].str.startswith(f"{TRAINED}-") & (sample["test"] == row["test"])]
-    for _, other in rows.iterrows():
-        control = str(other["model"]).removeprefix(f"{TRAINED}-")
-        if pd.isna(other["estimate"]):
-            yield f"no patch can be compared with the control {control}"
-            continue
-        change = f"trained minus {control} is {other['estimate']:+.2f} log2"
-        if other["status"] != "tested":
-            yield f"{change}, not tested, because {other['reason']}"
-            continue
-        interval = interval_words(other["ci_low"], other["ci_high"], settings.alpha)
-        factor = f"a factor of {ratio_words(other['estimate'])}"
-        evidence = f"{factor}; {interval}; {p_words(other['p_adjusted'], settings)}"
-        if other["p_adjusted"] >= settings.alpha:
-            yield f"{change} ({evidence}): no detectable difference from the control {control}"
-        else:
-            towards = "cytoplasm" if other["estimate"] > 0 else "nuclei"
-            yield f"{change} ({evidence}): the trained model's saliency is shifted towards the {towards}"
+        return "not_testable", ""
+    if not row["p_adjusted"] < settings.alpha:
+        return "equivalent" if equivalent else "inconclusive", ""
+    if row["estimate"] < 0:
+        return "contradicted", ""
+    answers = {rung: judged.ladder.answer(rung, judged.factor, settings.alpha) for rung in (*NEEDED, "place")}
+    for rung, status in (("training", "present_without_training"), ("picture", "explained_by_the_picture")):
+        weakest = judged.ladder.weakest(rung)
+        if answers[rung] == NO and weakest is not None:
+            return status, weakest.name
+    # a map that prefers the cytoplasm wherever it lies says nothing of the cytoplasm
+    stands = all(answers[rung] == YES for rung in NEEDED) and answers["place"] in (YES, NOT_TESTED)
+    return "supported" if stands else "inconclusive", ""
 
 
 def _same_sample(contrasts: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
@@ -251,7 +207,7 @@ def _same_sample(contrasts: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
 
 def _metric(metrics: pd.DataFrame, magnification: Any, settings: StatisticsParameters) -> dict[str, Any]:
     where = (metrics["model"] == TRAINED) & (metrics["split"] == settings.evaluation_split)
-    row = metrics[where & (metrics["magnification"] == magnification)].iloc[0]
+    row = of_all_networks(metrics[where & (metrics["magnification"] == magnification)]).iloc[0]
     return {str(name): value for name, value in row.items()}
 
 

@@ -43,23 +43,30 @@ def conclude(run: Run, store: Store, profile_parts: pd.DataFrame) -> pd.DataFram
     own, population = run.of_own_map(run.ledger), run.population
     split = run.evaluation_split
     keep("selection", study_flow(run.patches, run.predictions, own, population, evaluation_split=split))
-    judged = profile_parts.merge(population.patches[list(PATCH_KEY)], on=list(PATCH_KEY))
-    keep("profile", combine(judged))
-    contrasts = study_contrasts(own, run.predictions, settings=chosen, learned=run.learned)
-    write_json(store.folder / "verdict.json", verdicts(contrasts, run.metrics, chosen))
-    keep("contrasts", pd.concat([contrasts, *_further_contrasts(run, own)], ignore_index=True))
+    keep("profile", combine(restrict(profile_parts, population.patches)))
+    beside = {"shift": run.table("shift"), "matched": run.table("matched")}
+    contrasts = study_contrasts(own, run.predictions, settings=chosen, learned=run.learned, **beside)
+    every = pd.concat([contrasts, *_further_contrasts(run, own)], ignore_index=True)
     networks = own[(own["method"] != own["model"]) & ~own["model"].isin(parameters.plan_of(settings).moved)]
     keep("compositional", compositional_table(networks, run.predictions, settings=chosen, learned=run.learned))
+    causal = curve = None
     if settings.causal.replacements:
         of_trained = networks[networks["model"] == TRAINED]
-        keep("causal", causal_table(run.ablation, of_trained, population, chosen, learned=run.learned))
+        causal = causal_table(run.ablation, of_trained, population, chosen, learned=run.learned)
+        keep("causal", causal)
     if settings.multiverse.enabled:
         table = _crossed(run)
         keep("multiverse", table)
-        keep("multiverse_summary", multiverse_summary(table))
+        curve = multiverse_summary(table)
+        keep("multiverse_summary", curve)
+    rungs = further_rungs(every, chosen, method=run.method, reduction=run.reduction, causal=causal, curve=curve)
+    untrained = parameters.untrained_of(settings)
+    judged = verdicts(contrasts, run.metrics, chosen, untrained=untrained, further=rungs)
+    write_json(store.folder / "verdict.json", judged)
+    keep("contrasts", every)
     values = run.primary_values
-    defined = values.loc[values["value"].notna(), list(PATCH_KEY)]
-    found = population.patches.merge(defined, on=list(PATCH_KEY), how="left", validate="one_to_one", indicator="found")
+    defined = values.loc[values["value"].notna(), list(PATCH_KEY)].drop_duplicates()
+    found = population.of_any_network.merge(defined, on=list(PATCH_KEY), how="left", validate="one_to_one", indicator="found")
     return found.assign(contrasted=found.pop("found") == "both")
 
 

@@ -1,0 +1,43 @@
+"""Tables of several networks, averaged over them: for questions that are asked of these networks together (pandas)."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from saliency_stats.vocabulary import NETWORK
+
+_LEDGER_KEY: Final = ("model", "patch_id", "magnification", "method", "reduction", "compartment")
+_SHARES: Final = ("area_share", "mass_share", "density_ratio")
+
+
+def over_networks(table: pd.DataFrame, key: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
+    """Return one row per key with the means of numbers over networks; a table of one network stays as it is.
+
+    A network without a number does not count. Everything else is as in the first row of a key. Sums run over the
+    numbers in ascending order, so that neither the order of rows nor the names of networks change a bit.
+    """
+    if NETWORK not in table or table[NETWORK].nunique() <= 1:
+        return table.drop(columns=NETWORK, errors="ignore")
+    codes = table.groupby(list(key), sort=False, dropna=False).ngroup().to_numpy()
+    first = np.unique(codes, return_index=True)[1]
+    means = {}
+    for name in numbers:
+        values = table[name].to_numpy(dtype=np.float64)
+        order = np.argsort(values, kind="stable")[: int(np.count_nonzero(~np.isnan(values)))]
+        counts = np.bincount(codes[order], minlength=first.size)
+        sums = np.bincount(codes[order], weights=values[order], minlength=first.size)
+        means[name] = np.divide(sums, counts, out=np.full(first.size, np.nan), where=counts > 0)
+    return table.iloc[first].drop(columns=NETWORK).assign(**means).reset_index(drop=True)
+
+
+def ledger_over_networks(ledger: pd.DataFrame) -> pd.DataFrame:
+    """Average the shares and densities of a ledger over networks: what these networks together look at.
+
+    A compartment that holds saliency under any network is ``measured``.
+    """
+    # a row that is measured stands first of its key, and gives it its status
+    if NETWORK in ledger:
+        ledger = ledger.sort_values("status", key=lambda status: status != "measured", kind="stable")
+    return over_networks(ledger, _LEDGER_KEY, _SHARES)

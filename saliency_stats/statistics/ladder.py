@@ -1,0 +1,213 @@
+"""What a finding holds against: eight rungs, each asked in the direction of the finding (pure pandas).
+
+"Supported" is an intersection-union test (Berger 1982, *Technometrics* 24, 295-300): the contrast, its excess over
+networks that learned nothing, and its excess over the picture must each be significant, so that no correction is needed
+for their number. What is corrected for is the number of hypotheses, by Holm over the largest p-value of each.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from saliency_stats.statistics.parameters import PRIMARY, StatisticsParameters
+from saliency_stats.statistics.pictures import CENTRED, EXCESS, matched_name
+from saliency_stats.statistics.sentences import interval_words, p_number, ratio_words
+from saliency_stats.vocabulary import TRAINED
+
+YES: Final = "yes"
+NO: Final = "no"
+NOT_TESTED: Final = "not tested"
+OUT_OF_REACH: Final = "could not have been found"
+#: Every rung in order, with its question.
+RUNGS: Final[Mapping[str, str]] = {
+    "maps": "Is saliency denser on one side?",
+    "training": "More than in networks that learned nothing?",
+    "picture": "More than edges and stain explain, at equal edge strength and equal stain?",
+    "place": "Is it this place, and not the size of the compartments?",
+    "method": "Do other saliency methods agree?",
+    "decision": "Does the decision change when the compartment is replaced?",
+    "networks": "Would other networks, trained alike, show it?",
+    "analyses": "Do other choices of analysis show it?",
+}
+#: The rungs that "supported" needs; of the others it says what they found.
+NEEDED: Final = ("maps", "training", "picture")
+#: Sign flips of so few units have a smallest p-value that matters.
+_FLIPPED: Final = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One test of a rung: its name, its row of a table of contrasts (None where there is none), and why there is none."""
+
+    name: str
+    row: Mapping[str, Any] | None
+    why: str = ""
+
+    def p_towards(self, sign: float) -> float:
+        """Return the p-value, 1 where the estimate lies on the other side or nothing was tested."""
+        if self.row is None or self.row["status"] != "tested" or self.row["estimate"] * sign <= 0:
+            return 1.0
+        return float(self.row["p_value"])
+
+    def answer(self, sign: float, factor: float, alpha: float) -> str:
+        """Say whether the part holds; ``factor`` is what its p-value is multiplied by."""
+        row = self.row
+        if row is None:
+            return NOT_TESTED
+        if row["status"] != "tested":
+            # a difference of exactly nothing has no spread to be tested against, and is an answer
+            return NO if np.isfinite(row["estimate"]) and abs(row["estimate"]) < 1e-9 else NOT_TESTED  # noqa: PLR2004
+        if self.p_towards(sign) * factor < alpha:
+            return YES
+        return OUT_OF_REACH if least_p(row) * factor >= alpha else NO
+
+    def as_dict(self, sign: float, factor: float, alpha: float) -> dict[str, Any]:
+        """Return the part as it stands in ``verdict.json``."""
+        row = self.row or {}
+        numbers = {name: _number(row.get(name)) for name in ("estimate", "ci_low", "ci_high", "p_value")}
+        why = self.why or ("" if row.get("status", "tested") == "tested" else str(row.get("reason", "")))
+        return {"name": self.name, **numbers, "answer": self.answer(sign, factor, alpha), "why": why}
+
+
+@dataclass(frozen=True, eq=False)
+class Ladder:
+    """The rungs of one hypothesis: parts by rung, and the direction in which they are asked."""
+
+    parts: Mapping[str, Sequence[Part]]
+    sign: float
+    said: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def p_value(self) -> float:
+        """The largest p-value of the parts that "supported" needs; 1 where a rung was not tested."""
+        return max(max((part.p_towards(self.sign) for part in self._asked(rung)), default=1.0) for rung in NEEDED)
+
+    def _asked(self, rung: str) -> list[Part]:
+        """Parts that could be asked; a picture that all but defines a compartment cannot be matched on."""
+        return [part for part in self.parts.get(rung, ()) if part.answer(self.sign, 1.0, 1.0) != NOT_TESTED]
+
+    def answer(self, rung: str, factor: float, alpha: float) -> str:
+        """Answer one rung: yes where all its parts hold."""
+        answers = [part.answer(self.sign, factor, alpha) for part in self._asked(rung)]
+        return next((one for one in (NO, OUT_OF_REACH, YES) if one in answers), NOT_TESTED)
+
+    def weakest(self, rung: str) -> Part | None:
+        """Return the part of a rung that holds least."""
+        return max(self._asked(rung), key=lambda part: part.p_towards(self.sign), default=None)
+
+    def as_list(self, factor: float, settings: StatisticsParameters) -> list[dict[str, Any]]:
+        """Return ``survives`` of ``verdict.json``."""
+        return [self._rung(rung, factor, settings) for rung in RUNGS]
+
+    def _rung(self, rung: str, factor: float, settings: StatisticsParameters) -> dict[str, Any]:
+        parts = self.parts.get(rung, ())
+        found = [part.as_dict(self.sign, factor, settings.alpha) for part in parts]
+        weakest = self.weakest(rung)
+        untested = next((one["why"] for one in found if one["why"]), _NOT_ASKED[rung])
+        return {
+            "rung": rung,
+            "question": RUNGS[rung],
+            "answer": self.answer(rung, factor, settings.alpha),
+            "numbers": self.said.get(rung) or ("" if weakest is None else _numbers(rung, weakest, self.sign, settings)),
+            "why": "" if weakest is not None else untested,
+            "parts": found,
+        }
+
+
+_NOT_ASKED: Final[Mapping[str, str]] = {
+    "maps": "no test is possible",
+    "training": "the study has no network that learned nothing: add randomised to its controls",
+    "picture": "the study has no map of the image alone: add sobel and eosin to its controls",
+    "place": "the map was not shifted",
+    "method": "the study has one saliency method: name others in saliency.methods",
+    "decision": "no compartment was replaced: name causal.replacements",
+    "networks": "one network: how much others would differ is unknown; raise classifier.networks",
+    "analyses": "the study's choices were not crossed with others: run it with --multiverse",
+}
+_AGAINST: Final[Mapping[str, str]] = {
+    "training": "{ratio} times the {name} networks",
+    "picture": "{ratio} times what the {name} map explains",
+    "place": "{ratio} times, minus its mean over all shifts of the map",
+    "method": "{ratio} times by {name}",
+}
+
+
+def _numbers(rung: str, part: Part, sign: float, settings: StatisticsParameters) -> str:
+    row = part.row
+    assert row is not None
+    flip = sign < 0
+    words = _AGAINST.get(rung, "{ratio} times").format(ratio=ratio_words(sign * row["estimate"]), name=part.name)
+    if rung == "decision":
+        words = f"{row['estimate']:+.2g} logits per area by {part.name}"
+    if row["status"] != "tested":
+        return f"{words}; not tested: {row['reason']}"
+    interval = f"{row['ci_low']:.2g} to {row['ci_high']:.2g}" if rung == "decision" else ""
+    interval = interval or interval_words(row["ci_low"], row["ci_high"], settings.alpha, flip=flip)
+    return f"{words} ({interval}; {p_number(row['p_value'])})"
+
+
+def least_p(row: Mapping[str, Any]) -> float:
+    """Return the smallest p-value that the test of a row could have given, whatever the saliency."""
+    n = int(row["n_units"])
+    return 2.0 ** (1 - n) if row["test"] == "sign_flip" and n <= _FLIPPED else 0.0
+
+
+def climbed(
+    sample: pd.DataFrame, row: pd.Series, untrained: Iterable[str], further: Mapping[str, Sequence[Part]]
+) -> Ladder:
+    """Put a hypothesis' rungs together.
+
+    Parameters
+    ----------
+    sample : DataFrame
+        Rows of ``contrasts.csv`` of the same class, magnification, method and reduction.
+    row : Series
+        Its row of the primary contrast, by the test that decides.
+    untrained : iterable of str
+        Controls that are networks that learned nothing.
+    further : mapping
+        The parts of the rungs that other tables answer.
+    """
+    of_test = sample[(sample["test"] == row["test"]) & (sample["population"] == row["population"])]
+    by_name = {(found["contrast"], found["model"]): found for found in of_test.to_dict("records")}
+    excess = [name for name, model in by_name if model == TRAINED and name.endswith(EXCESS)]
+    parts: dict[str, Sequence[Part]] = {
+        "maps": [Part(PRIMARY, row.to_dict())],
+        "training": [
+            Part(name, by_name[PRIMARY, f"{TRAINED}-{name}"])
+            for name in untrained
+            if (PRIMARY, f"{TRAINED}-{name}") in by_name
+        ],
+        "picture": [
+            Part(name.removeprefix(matched_name("")).removesuffix(EXCESS), by_name[name, TRAINED]) for name in excess
+        ],
+        "place": [Part(CENTRED, by_name[CENTRED, TRAINED])] if (CENTRED, TRAINED) in by_name else [],
+        **further,
+    }
+    return Ladder(parts, 1.0 if not row["estimate"] < 0 else -1.0)
+
+
+def holm_factors(p_values: Sequence[float]) -> list[float]:
+    """Return what Holm (1979) multiplies each p-value by; a hypothesis after one that was kept has its p-value's.
+
+    The product is compared with the level.
+    """
+    order = np.argsort(p_values, kind="stable")
+    factors = np.empty(len(order))
+    worst = 0.0
+    for place, at in enumerate(order):
+        worst = max(worst, p_values[at] * (len(order) - place))
+        factors[at] = worst / p_values[at] if p_values[at] > 0 else len(order) - place
+    return factors.tolist()
+
+
+def parts_by(rows: pd.DataFrame, name: Callable[[Mapping[str, Any]], str]) -> list[Part]:
+    """Make a part of every row."""
+    return [Part(name(row), row) for row in rows.to_dict("records")]
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or not np.isfinite(value) else float(value)
