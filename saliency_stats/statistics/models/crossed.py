@@ -139,10 +139,10 @@ class CrossedSums:
         owners[locations] = slides
         repeats, kinds = np.unique(sizes, return_inverse=True)
         n_slides = int(slides.max()) + 1
-        squares = [_gram(sums[kinds == kind], owners[kinds == kind], n_slides) for kind in range(len(repeats))]
+        squares = [gram(sums[kinds == kind], owners[kinds == kind], n_slides) for kind in range(len(repeats))]
         return cls(
             x.shape[1] + 1,
-            _gram(both, slides, n_slides),
+            gram(both, slides, n_slides),
             repeats.astype(np.float64),
             np.bincount(kinds).astype(np.float64),
             np.stack(squares),
@@ -176,11 +176,12 @@ class CrossedSums:
         return inner, np.append(slide, np.full(self.totals.shape[1] - self.p - 1, level))
 
 
-def _gram(columns: Float64Array, codes: IndexArray, n: int) -> Float64Array:
-    gram = np.empty((n, columns.shape[1], columns.shape[1]))
+def gram(columns: Float64Array, codes: IndexArray, n: int) -> Float64Array:
+    """(n, k, k) cross products of columns (rows, k) within each of n groups, whose codes the rows carry."""
+    products = np.empty((n, columns.shape[1], columns.shape[1]))
     for i, j in zip(*np.triu_indices(columns.shape[1]), strict=True):
-        gram[:, i, j] = gram[:, j, i] = np.bincount(codes, columns[:, i] * columns[:, j], minlength=n)
-    return gram
+        products[:, i, j] = products[:, j, i] = np.bincount(codes, columns[:, i] * columns[:, j], minlength=n)
+    return products
 
 
 def crossed_intercepts(

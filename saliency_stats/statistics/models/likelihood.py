@@ -97,7 +97,7 @@ def fit_components(data: Rows, *, method: Method = "reml", spread: float = 1.0) 
         If the design does not tell the components apart, or what the optimiser found is no optimum: its slope is not
         0, or leaving the boundary would raise the likelihood.
     """
-    _refuse_confounded(data, method)
+    refuse_confounded(data, method)
 
     def profile(ratios: NDArray[Any]) -> Any:
         determinants, rest, freedom = _parts(data, np.append(ratios, 1.0), method)
@@ -136,8 +136,11 @@ def _parts(data: Rows, variances: NDArray[Any], method: Method) -> tuple[Any, An
     return determinant + np.log(np.linalg.det(matrix)), rest, data.n - len(matrix)
 
 
-def _refuse_confounded(data: Rows, method: Method) -> None:
-    """Look at the expected information, tr(P V_i P V_j) (Harville 1977, JASA 72, 320-338), at equal variances."""
+def refuse_confounded(data: Rows, method: Method) -> None:
+    """Raise :class:`StatisticsError` that names the components which the design does not tell apart.
+
+    It looks at the expected information, tr(P V_i P V_j) (Harville 1977, JASA 72, 320-338), at equal variances.
+    """
     at = np.ones(len(data.names))
     information = -_hessian(lambda v: _parts(data, v, method)[0], at, _STEP * _scales(data, at))
     seen = np.diag(information) > _CONFOUNDED * np.diag(information).max()
