@@ -102,8 +102,8 @@ def contrast_table(
         ``effect_size`` is d_z, their mean over their standard deviation, ``superiority`` the share of units above 0,
         ``p_equivalence`` that of two one-sided t tests (empty without a margin), ``skewness`` that of the unit means;
         these are the same for every test, and empty where two samples of different units are compared. ``df`` is empty
-        for the resampling tests. ``n_tests`` counts the tests that were possible, ``n_agree`` those that come to the
-        same decision as the row's at this level (rejected, in the same direction; or not). What the table does not know
+        for the resampling tests. ``n_tests`` counts the possible tests of the row's estimand, ``n_agree`` those of them that
+        come to the same decision as the row's at this level (rejected, in the same direction; or not). What the table does not know
         (contrast, label, …, family, and with it ``p_adjusted`` and the simultaneous interval) is empty. ``status`` is
         "tested" or "no_inference"; the latter has a ``reason`` and neither p-value nor interval. Where slides are
         unknown the estimate is the mean over patches.
@@ -186,10 +186,12 @@ def inferred(
     found = pd.DataFrame(rows, columns=list(COLUMNS))
     decision = np.sign(found["estimate"]) * (found["p_value"] <= alpha)
     possible = found["status"] == "tested"
-    found["n_tests"] = int(possible.sum())
+    same = found["test"].map(lambda test: TESTS[test].estimand)
     found["n_agree"] = [
-        int((possible & (decision == own)).sum()) if done else 0 for own, done in zip(decision, possible, strict=True)
+        int((possible & (decision == own) & (same == about)).sum()) if done else 0
+        for own, done, about in zip(decision, possible, same, strict=True)
     ]
+    found["n_tests"] = [int((possible & (same == about)).sum()) for about in same]
     found["p_attainable"] = [
         min(1.0, n_together * TESTS[test].least_p(units, draws)) if done else NAN
         for test, done in zip(names, possible, strict=True)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import ClassVar, Final, Protocol
 
 from saliency_stats.errors import StatisticsError
+from saliency_stats.statistics.crossing import crossed
 from saliency_stats.statistics.inference import (
     MAX_WILCOXON_UNITS,
     NAN,
@@ -27,6 +28,10 @@ class Answer(Protocol):
         """Answer whether the contrast is 0, or raise :class:`StatisticsError` that says why the test cannot."""
 
 
+def _any_p(_units: Units, _draws: int) -> float:
+    return 0.0
+
+
 @dataclass(frozen=True)
 class Test:
     """One test of a contrast.
@@ -43,6 +48,10 @@ class Test:
         Whether it may decide a verdict: its hypothesis is the mean over units, and its calibration is good enough.
     two_samples
         Whether it can compare units of one group with different units of another.
+    estimand
+        What it is about: tests of one estimand can agree or disagree.
+    of_networks
+        Whether it takes networks for a sample: it has a row where networks are told apart.
     most_units
         More units are not asked: the mean of so many is normal, and the t test says so.
     """
@@ -55,6 +64,9 @@ class Test:
     may_be_primary: bool = False
     two_samples: bool = False
     most_units: float = math.inf
+    least_p: Callable[[Units, int], float] = _any_p
+    estimand: str = "mean of unit means"
+    of_networks: bool = False
 
     def obstacle(self, units: Units) -> str:
         """Return why this test is not possible, "" where it is."""
@@ -100,6 +112,11 @@ def words_of(name: str) -> str:
     return TESTS[name].words if name in TESTS else name.replace("_", " ")
 
 
+def tests_of(units: Units) -> list[str]:
+    """Name the tests that have a row of these units: all, but for those of networks that are not told apart."""
+    return [name for name, test in TESTS.items() if units.n_networks or not test.of_networks]
+
+
 def infer(test: str, units: Units, obstacle: str = "", *, alpha: float, draws: int, seed: int) -> Inference:
     """Answer by one test.
 
@@ -143,9 +160,16 @@ def _resampled(of_means: Callable[..., Inference]) -> Answer:
 
 
 for _test in (
+    Test(
+        "crossed",
+        "networks crossed with slides (Satterthwaite)",
+        crossed,
+        estimand="mean over networks and units",
+        of_networks=True,
+    ),
     Test("t_slide_means", "t over slide means", _student, may_be_primary=True, two_samples=True),
     Test(
-        "sign_flip", "sign-flip over slides", _resampled(sign_flip), may_be_primary=True, most_units=MAX_RESAMPLED_UNITS
+        "sign_flip", "sign-flip over slides", _resampled(sign_flip), may_be_primary=True, most_units=MAX_RESAMPLED_UNITS, least_p=lambda units, draws: 2.0**(1-units.n)
     ),
     Test(
         "cluster_bootstrap",
@@ -154,20 +178,28 @@ for _test in (
         most_units=MAX_RESAMPLED_UNITS,
     ),
     Test("bootstrap_bca", "cluster bootstrap (BCa)", _resampled(bca_bootstrap), most_units=MAX_RESAMPLED_UNITS),
-    Test("wilcoxon", "Wilcoxon over slides", _wilcoxon, most_units=MAX_WILCOXON_UNITS),
+    Test(
+        "wilcoxon",
+        "Wilcoxon over slides",
+        _wilcoxon,
+        most_units=MAX_WILCOXON_UNITS,
+        estimand="pseudo-median of unit means",
+    ),
     Test(
         "mixed_satterthwaite",
         "random intercept (Satterthwaite)",
         partial(mixed_model, df="satterthwaite"),
         two_samples=True,
+        estimand="mean weighted by precision",
     ),
     Test(
         "mixed_kenward_roger",
         "random intercept (Kenward–Roger)",
         partial(mixed_model, df="kenward_roger"),
         two_samples=True,
+        estimand="mean weighted by precision",
     ),
-    Test("cluster_robust", "cluster-robust (CR2, Bell–McCaffrey)", robust_model, two_samples=True),
-    Test("gee_bias_reduced", "GEE (exchangeable, Mancl–DeRouen)", estimated_model, two_samples=True),
+    Test("cluster_robust", "cluster-robust (CR2, Bell–McCaffrey)", robust_model, two_samples=True, estimand="mean over patches"),
+    Test("gee_bias_reduced", "GEE (exchangeable, Mancl–DeRouen)", estimated_model, two_samples=True, estimand="mean weighted by correlation"),
 ):
     register(_test)

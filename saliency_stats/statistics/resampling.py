@@ -74,6 +74,10 @@ def units_needed(n_hypotheses: int, alpha: float) -> int:
     return int(np.floor(np.log2(n_hypotheses / alpha))) + 2
 
 
+def draws_needed(m: int, alpha: float) -> int:
+    return int(np.ceil(20 * m / alpha))
+
+
 def sign_flip_p(samples: Float64Array, *, draws: int, seed: int) -> Float64Array:
     """Return the p-values of :func:`sign_flip` for many samples of one size at once.
 

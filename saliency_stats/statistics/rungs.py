@@ -55,3 +55,7 @@ def further_rungs(
     if curve is not None:
         add("analyses", _curve_rows(curve, method), lambda row: f"{row['n_units']} specifications")
     return found
+
+
+def _curve_rows(curve: pd.DataFrame, method: str) -> pd.DataFrame:
+    return curve.iloc[:0]
