@@ -134,7 +134,7 @@ def study_contrasts(
         for table, read in ((shift, centred_values), (matched, matched_values))
         if table is not None
     ]
-    judged, several = population.of_any_network, population.patches[NETWORK].nunique() > 1
+    judged = population.of_any_network
     questions = [
         *_own(pd.concat([values, *beside], ignore_index=True), strata, judged),
         *_controls(values, strata, judged, JUDGED),
@@ -144,7 +144,7 @@ def study_contrasts(
         *_all_patches(evaluated, strata, without_network(population.evaluated)),
     ]
     questions.sort(key=lambda question: _order(question, settings))
-    samples = [_sampled(question, settings, NETWORK if several else None) for question in questions]
+    samples = [_sampled(question, settings) for question in questions]
     sizes = Counter(_family(one, settings) for one, sample in zip(questions, samples, strict=True) if not sample.obstacle)
     asked = [
         _ask(question, sample, settings, sizes[_family(question, settings)]).assign(
@@ -278,7 +278,7 @@ def _family(question: Question, settings: StatisticsParameters) -> tuple[str, ..
     return settings.family_of(question.hypothesis), *question.together
 
 
-def _sampled(question: Question, settings: StatisticsParameters, network: str | None) -> Sampled:
+def _sampled(question: Question, settings: StatisticsParameters) -> Sampled:
     group, pair = question.group or (None, None)
     return sampled(
         question.patches,
@@ -288,7 +288,7 @@ def _sampled(question: Question, settings: StatisticsParameters, network: str | 
         min_units=settings.min_slides,
         group=group,
         pair=pair,
-        network=network,
+        network=NETWORK,
     )
 
 

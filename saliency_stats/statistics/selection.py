@@ -48,7 +48,7 @@ class Population:
 
 def without_network(patches: pd.DataFrame) -> pd.DataFrame:
     """Return each patch once, whichever networks it was judged by."""
-    return patches.drop(columns=NETWORK).drop_duplicates(ignore_index=True)
+    return patches.drop(columns=NETWORK, errors="ignore").drop_duplicates(ignore_index=True)
 
 
 def true_class_probability(p_malignant: Float64Array, is_malignant: BoolArray) -> Float64Array:

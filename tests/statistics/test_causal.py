@@ -65,7 +65,7 @@ def build(
                                 row |= {**share, "region": region, "logit_ablated": 5.0 - size * area[place]}
                                 ablation.append(row)
     patches = pd.DataFrame(judged)
-    return pd.DataFrame(ablation), pd.DataFrame(ledger), Population(patches, patches.iloc[:0], patches.iloc[:0])
+    return pd.DataFrame(ablation), pd.DataFrame(ledger), Population(patches, patches.iloc[:0], patches, patches.iloc[:0])
 
 
 def row(table, contrast, label="malignant", test="sign_flip", **others):
@@ -204,11 +204,11 @@ def test_a_patch_that_was_not_asked_is_not_missing(study):
 def test_only_judged_patches_count(study):
     ablation, ledger, population = study
     few = population.patches[population.patches["patch_id"].str.endswith(("-0", "-1"))]
-    table = causal_table(ablation, ledger, Population(few, few.iloc[:0], few.iloc[:0]), SETTINGS)
+    table = causal_table(ablation, ledger, Population(few, few.iloc[:0], few, few.iloc[:0]), SETTINGS)
     assert set(table.loc[table["contrast"].str.startswith("drop"), "n_patches"]) == {14}
     assert row(table, "prediction")["n_patches"] == 14  # 6 points a slide; within a compartment 2 are too few
     assert row(table, "prediction:nucleus")["n_patches"] == 0
-    nobody = causal_table(ablation, ledger, Population(few.iloc[:0], few.iloc[:0], few.iloc[:0]), SETTINGS)
+    nobody = causal_table(ablation, ledger, Population(few.iloc[:0], few.iloc[:0], few, few.iloc[:0]), SETTINGS)
     assert len(nobody) == len(table)
     assert (nobody["status"] == "no_inference").all()
 

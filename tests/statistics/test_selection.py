@@ -42,7 +42,7 @@ def test_controls_are_read_on_the_same_patches(make_study):
     ledger, made = make_study(n_slides=3, n_per_slide=2)
     made.loc[made["model"] == "randomised", "correct"] = False
     population = primary_population(made, min_confidence=0.9)
-    kept = restrict(ledger, population)
+    kept = restrict(ledger, population.patches)
     assert kept.groupby("model")["patch_id"].nunique().to_dict() == {"trained": 12, "randomised": 12}
 
 
@@ -50,7 +50,7 @@ def test_labels_that_disagree_between_tables_are_refused(make_study):
     ledger, made = make_study(n_slides=3, n_per_slide=2)
     population = primary_population(made, min_confidence=0.9)
     with pytest.raises(StatisticsError, match="is benign in the ledger but malignant"):
-        restrict(ledger.assign(label="benign"), population)
+        restrict(ledger.assign(label="benign"), population.patches)
 
 
 @pytest.mark.parametrize(
@@ -86,11 +86,11 @@ def test_learned_flags_are_those_of_the_trained_model_on_the_split(make_metrics)
 
 def test_patches_that_are_correct_and_not_confident_are_unsure(make_study):
     found = primary_population(predictions(), min_confidence=0.9)
-    assert found.unsure.to_numpy().tolist() == [["hesitant", 20.0, "malignant"]]
-    assert list(found.patches) == list(found.unsure) == ["patch_id", "magnification", "label"]
+    assert found.unsure.to_numpy().tolist() == [["hesitant", 20.0, "1", "malignant"]]
+    assert list(found.patches) == list(found.unsure) == ["patch_id", "magnification", "network", "label"]
     ledger = found.unsure.assign(value=1.0)
-    assert restrict(ledger, found).empty
-    assert restrict(ledger, found, unsure=True)["value"].tolist() == [1.0]
+    assert restrict(ledger, found.patches).empty
+    assert restrict(ledger, found.unsure)["value"].tolist() == [1.0]
 
 
 def test_another_model_and_split_can_decide():
