@@ -1,17 +1,18 @@
 """The crossed test: the mean over networks and units, both of which are samples."""
 
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 import numpy as np
 from scipy import stats
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics.inference import Inference
+from saliency_stats.statistics.inference import NAN, Inference
 from saliency_stats.statistics.models.networks import NetworkCells
 from saliency_stats.statistics.models.two_way import two_way
-from saliency_stats.typing import Float64Array
 
-_UNKNOWN: Final = "how much networks differ is unknown"
+#: Imaginary step of a derivative that is exact to rounding.
+_STEP: Final = 1e-20
 
 
 class Celled(Protocol):
@@ -20,6 +21,35 @@ class Celled(Protocol):
     @property
     def cells(self) -> NetworkCells | None:
         """Values by network and unit; None where there is one network."""
+
+
+@dataclass(frozen=True)
+class NetworkComponents:
+    """How values (log2) vary between networks and units, and what that makes of the mean over both.
+
+    Parameters
+    ----------
+    n_networks, n_units
+        Networks and units with a value.
+    var_network, var_unit, var_interaction
+        Variances between networks, between units, and of the mean of a network on a unit about both: what a network
+        sees in this unit alone, and its patches. 0 where none is seen.
+    network_share
+        Share of the variance of the mean over both that lies between networks.
+    var_network_low, var_network_high, network_share_low, network_share_high
+        Intervals; NaN where there is none.
+    """
+
+    n_networks: int
+    n_units: int
+    var_network: float
+    var_unit: float
+    var_interaction: float
+    network_share: float
+    var_network_low: float
+    var_network_high: float
+    network_share_low: float
+    network_share_high: float
 
 
 def crossed(units: Celled, *, alpha: float, draws: int = 0, seed: int = 0) -> Inference:  # noqa: ARG001 - draws nothing
@@ -32,7 +62,7 @@ def crossed(units: Celled, *, alpha: float, draws: int = 0, seed: int = 0) -> In
     Returns
     -------
     Inference
-        The note says which of the two it is, and between what there is no variance.
+        The note says which of the two it is, and which variance is 0.
 
     Raises
     ------
@@ -43,18 +73,12 @@ def crossed(units: Celled, *, alpha: float, draws: int = 0, seed: int = 0) -> In
     if cells.complete:
         table = two_way(cells.means)
         estimate, variance, df = float(table.estimate), float(table.variance), float(table.df)
-        at_zero = [
-            name for name, square in (("network", table.network), ("unit", table.unit)) if square <= table.interaction
-        ]
+        at_zero = [name for name, value in zip(("network", "unit"), table.components, strict=False) if not value]
         note = "balanced closed form"
     else:
         fit = cells.fit
-        found = fit.test(np.ones(1), alpha=alpha)
-        estimate, variance, df = max(
-            (found.estimate, found.se**2, found.df),
-            *((found.estimate, *_one_way(cells.means, axis)) for axis in (0, 1)),
-            key=lambda one: one[1],
-        )
+        estimate = float(fit.coefficients[0])
+        variance, df = _by_reml(cells)
         at_zero = [name for name, value in zip(fit.data.names, fit.variances, strict=True) if not value]
         note = f"REML (random: {', '.join(fit.data.names[:-1])})"
     if not variance > 0:
@@ -66,16 +90,74 @@ def crossed(units: Celled, *, alpha: float, draws: int = 0, seed: int = 0) -> In
     return Inference(estimate / se, df, p_value, estimate - half, estimate + half, note, estimate, se)
 
 
+def network_components(units: Celled, *, alpha: float = 0.05, draws: int = 9_999, seed: int = 0) -> NetworkComponents:
+    """Estimate the variances behind :func:`crossed`.
+
+    Returns
+    -------
+    NetworkComponents
+        Of a complete table the intervals are generalised confidence intervals, from ``draws`` of the mean squares'
+        chi-squared variables (Burdick, Borror and Montgomery 2005, *Design and Analysis of Gauge R&R Studies*, appendix
+        B; Weerahandi 1993, *JASA* 88, 899-905). Else that of the variance is Satterthwaite's, and that of the share
+        follows from it with the other variances taken for known.
+
+    Raises
+    ------
+    StatisticsError
+        As :func:`crossed`.
+    """
+    cells = _several(units.cells)
+    if cells.complete:
+        table = two_way(cells.means)
+        rng = np.random.default_rng((seed, 4))
+        squares = (table.network, table.unit, table.interaction)
+        network, unit, interaction = (
+            square * df / rng.chisquare(df, draws) for square, df in zip(squares, table.freedoms, strict=True)
+        )
+        drawn = replace(table, network=network, unit=unit, interaction=interaction)
+        parts = [float(value) for value in table.components]
+        share = float(table.network_share)
+        tails = [alpha / 2, 1 - alpha / 2]
+        limits = [*np.quantile(drawn.components[0], tails), *np.quantile(drawn.network_share, tails)]
+    else:
+        parts, share, limits = _parts_by_reml(cells, alpha)
+    numbers = [float(number) for number in (*parts, share, *limits)]
+    return NetworkComponents(cells.n_networks, cells.n_units, *numbers)
+
+
 def _several(cells: NetworkCells | None) -> NetworkCells:
     """Return cells that have a variance between networks and between units."""
     if cells is None or cells.n_networks == 1:
-        raise StatisticsError(f"one network: {_UNKNOWN}; train several (classifier.networks)")
+        raise StatisticsError("one network: how much networks differ is unknown; train several (classifier.networks)")
     if cells.n_units == 1:
         raise StatisticsError("one unit: how much units differ is unknown; judge patches of several")
     return cells
 
 
-def _one_way(means: Float64Array, axis: int) -> tuple[float, float]:
-    """Variance of the mean, and its degrees of freedom, from the means over one axis of the cells alone."""
-    found = np.nanmean(means, axis=axis)
-    return float(np.var(found, ddof=1)) / found.size, found.size - 1.0
+def _by_reml(cells: NetworkCells) -> tuple[float, float]:
+    """Return the variance of the estimate with its degrees of freedom, not below that of a one-way analysis."""
+    fit = cells.fit
+    found = fit.test(np.ones(1))
+    candidates = [(found.se**2, found.df)]
+    for axis in (0, 1):
+        means = np.nanmean(cells.means, axis=axis)
+        candidates.append((float(np.var(means, ddof=1)) / means.size, means.size - 1.0))
+    return max(candidates, key=lambda one: one[0])
+
+
+def _parts_by_reml(cells: NetworkCells, alpha: float) -> tuple[list[float], float, list[float]]:
+    """Return the variances of :class:`NetworkComponents`, the share of networks, and the limits of both."""
+    fit, (total, _) = cells.fit, _by_reml(cells)
+    of = {name: float(value) for name, value in zip(fit.data.names, fit.variances, strict=True)}
+    network, unit, patch, cell = (of.get(name, 0.0) for name in ("network", "unit", "patch", "network and unit"))
+    sizes = cells.sums.sizes
+    rows = float(stats.hmean(sizes[sizes > 0]))
+    parts = [network, unit + patch / rows, cell + of["residual"] / rows]
+    # the estimate is the best one: as its weights change with a variance, its own does not
+    tilted = fit.variances + 1j * _STEP * network * (np.array(fit.data.names) == "network")
+    between = float(np.imag(1 / fit.data.products(tilted)[0, 0])) / _STEP
+    if not network:
+        return parts, 0.0, [NAN] * 4
+    limits = fit.variance_limits(alpha)[0]
+    shares = 1 / (1 + (total - between) / (between * limits / network))
+    return parts, between / total, [*limits, *shares]

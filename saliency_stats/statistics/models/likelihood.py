@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, optimize
+from scipy import linalg, optimize, stats
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.models.linear import LinearTest, contrast_weights, kenward_roger, satterthwaite, t_test
@@ -76,6 +76,21 @@ class ComponentFit:
         freedom, covariance = (_satterthwaite if df == "satterthwaite" else _kenward_roger)(self, weights)
         return t_test(weights, self.coefficients, covariance, freedom, null=null, alpha=alpha)
 
+    def variance_limits(self, alpha: float) -> Float64Array:
+        """(k, 2) intervals of the variances, by a chi-squared distribution of the same mean and variance.
+
+        Its degrees of freedom are ``2 (variance / standard error)^2`` (Satterthwaite 1946, *Biometrics Bulletin* 2,
+        110-114), the error from the observed information. NaN where the variance is 0; no upper limit (inf) where next
+        to nothing is known of it.
+        """
+        limits = np.full((self.variances.size, 2), np.nan)
+        free = np.flatnonzero(self.variances > 0)
+        found = self.variances[free]
+        freedom = found**2 / np.diag(linalg.inv(_information(self, free)))
+        with np.errstate(divide="ignore"):
+            limits[free] = np.transpose(found * freedom / stats.chi2.ppf([[1 - alpha / 2], [alpha / 2]], freedom))
+        return limits
+
 
 def fit_components(data: Rows, *, method: Method = "reml", spread: float = 1.0) -> ComponentFit:
     """Fit by the likelihood of the data, profiled over the coefficients and the residual variance.
@@ -97,7 +112,7 @@ def fit_components(data: Rows, *, method: Method = "reml", spread: float = 1.0) 
         If the design does not tell the components apart, or what the optimiser found is no optimum: its slope is not
         0, or leaving the boundary would raise the likelihood.
     """
-    refuse_confounded(data, method)
+    _refuse_confounded(data, method)
 
     def profile(ratios: NDArray[Any]) -> Any:
         determinants, rest, freedom = _parts(data, np.append(ratios, 1.0), method)
@@ -136,11 +151,8 @@ def _parts(data: Rows, variances: NDArray[Any], method: Method) -> tuple[Any, An
     return determinant + np.log(np.linalg.det(matrix)), rest, data.n - len(matrix)
 
 
-def refuse_confounded(data: Rows, method: Method) -> None:
-    """Raise :class:`StatisticsError` that names the components which the design does not tell apart.
-
-    It looks at the expected information, tr(P V_i P V_j) (Harville 1977, JASA 72, 320-338), at equal variances.
-    """
+def _refuse_confounded(data: Rows, method: Method) -> None:
+    """Look at the expected information, tr(P V_i P V_j) (Harville 1977, JASA 72, 320-338), at equal variances."""
     at = np.ones(len(data.names))
     information = -_hessian(lambda v: _parts(data, v, method)[0], at, _STEP * _scales(data, at))
     seen = np.diag(information) > _CONFOUNDED * np.diag(information).max()
@@ -250,16 +262,21 @@ def _satterthwaite(fit: ComponentFit, weights: Float64Array) -> tuple[float, Flo
     """Degrees of freedom from the observed information over the variances that are not 0; the plain covariance."""
     at, free = fit.variances, np.flatnonzero(fit.variances > 0)
 
+    def variance(variances: NDArray[Any]) -> Any:
+        return weights @ np.linalg.solve(fit.data.products(variances)[:-1, :-1], weights)
+
+    slope = _gradient(variance, at)[free]
+    return satterthwaite(float(weights @ fit.covariance @ weights), slope, _information(fit, free)), fit.covariance
+
+
+def _information(fit: ComponentFit, free: IndexArray) -> Float64Array:
+    """Second derivatives of the deviance by the variances, twice the observed information."""
+
     def deviance(variances: NDArray[Any]) -> Any:
         determinants, rest, _ = _parts(fit.data, variances, fit.method)
         return determinants + rest
 
-    def variance(variances: NDArray[Any]) -> Any:
-        return weights @ np.linalg.solve(fit.data.products(variances)[:-1, :-1], weights)
-
-    hessian = _hessian(deviance, at, _STEP * _scales(fit.data, at), free)
-    slope = _gradient(variance, at)[free]
-    return satterthwaite(float(weights @ fit.covariance @ weights), slope, hessian), fit.covariance
+    return _hessian(deviance, fit.variances, _STEP * _scales(fit.data, fit.variances), free)
 
 
 def _kenward_roger(fit: ComponentFit, weights: Float64Array) -> tuple[float, Float64Array]:

@@ -12,14 +12,12 @@ from numpy.typing import NDArray
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.models.crossed import gram
-from saliency_stats.statistics.models.likelihood import ComponentFit, fit_components, refuse_confounded
+from saliency_stats.statistics.models.likelihood import ComponentFit, fit_components
 from saliency_stats.typing import BoolArray, Float64Array, IndexArray
 
 #: The variance components, in their order. "patch" is the patch of a unit, which all networks share, or the slide of a
 #: patient where patients have several.
 COMPONENTS: Final = ("network", "unit", "patch", "network and unit", "residual")
-#: What a design may hide, and in which order components are left out until the others can be told apart.
-_HIDDEN: Final = ((), ("patch",), ("network and unit",), ("patch", "network and unit"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +57,11 @@ class NetworkSums:
         """Number of rows."""
         return int(self.repeats @ self.counts)
 
+    @property
+    def sizes(self) -> Float64Array:
+        """(G, L) rows of a unit by network."""
+        return np.asarray(np.diagonal(self.totals, axis1=1, axis2=2)[:, 1:])
+
     def products(self, variances: NDArray[Any]) -> NDArray[Any]:
         """(2, 2) cross products of the intercept and y weighted by the inverse covariance of the rows."""
         both, network, _ = self._given_networks(variances)
@@ -82,10 +85,11 @@ class NetworkSums:
         shared = unit + cell * np.eye(self.local.shape[1])
         system = np.eye(len(shared)) + shared @ inner[:, 1:, 1:]
         inner = inner - inner[:, :, 1:] @ np.linalg.solve(system, shared @ inner[:, 1:, :])
-        at = np.column_stack([np.zeros(len(self.local), dtype=np.intp), 1 + self.local])
         size = 2 + int(self.local.max())
-        both = np.zeros((size, size), dtype=inner.dtype)
-        np.add.at(both, (at[:, :, None], at[:, None, :]), inner)
+        at = np.column_stack([np.zeros(len(self.local), dtype=np.intp), 1 + self.local])
+        flat = (at[:, :, None] * size + at[:, None, :]).ravel()
+        real, imaginary = (np.bincount(flat, part.ravel(), size * size) for part in (inner.real, inner.imag))
+        both = (real + 1j * imaginary if np.iscomplexobj(inner) else real).reshape(size, size)
         value = self.counts @ ((self.repeats - 1) * np.log(rows) + np.log(rows + self.repeats * patch))
         return both, network, value + np.log(np.linalg.det(system)).sum()
 
@@ -192,8 +196,9 @@ class NetworkCells:
 def network_intercepts(cells: NetworkCells) -> ComponentFit:
     """Fit ``y ~ 1 + (1 | network) + (1 | unit) + (1 | unit:patch) + (1 | network:unit)`` by REML.
 
-    Components that the design hides are left out: the patch where no two networks share one, the network of a unit
-    where each unit has one network (folds) or each of both has one patch. What they hold is then in the others.
+    Components that the design hides are left out, and what they hold is in the others: that of the unit where each has
+    one row; that of the patch where no networks share one or each unit has one; that of network and unit where each
+    unit has one network (folds), or each network one patch of a unit.
 
     Returns
     -------
@@ -203,19 +208,17 @@ def network_intercepts(cells: NetworkCells) -> ComponentFit:
     Raises
     ------
     StatisticsError
-        If even the smallest model's components cannot be told apart, or the likelihood has no maximum.
+        If the design does not tell the other components apart, or the likelihood has no maximum.
     """
-    reason = ""
-    for hidden in _HIDDEN:
-        sums = replace(cells.sums, names=tuple(name for name in COMPONENTS if name not in hidden))
-        try:
-            refuse_confounded(sums, "reml")
-        except StatisticsError as error:
-            reason = str(error)
-            continue
-        fit = fit_components(sums)
-        return replace(fit, coefficients=fit.coefficients + sums.centre)
-    raise StatisticsError(reason)
+    sums = cells.sums
+    sizes, patches = sums.sizes, np.tensordot(sums.repeats**-2.0, sums.squares[:, :, 1:, 1:], axes=1).sum(axis=(1, 2))
+    told = {
+        "unit": sizes.sum(axis=1).max() > 1,
+        "patch": sums.repeats.max() > 1 and patches.max() > 1,
+        "network and unit": sizes.max() > 1 and np.count_nonzero(sizes, axis=1).max() > 1,
+    }
+    fit = fit_components(replace(sums, names=tuple(name for name in COMPONENTS if told.get(name, True))))
+    return replace(fit, coefficients=fit.coefficients + sums.centre)
 
 
 def _check_rows(values: Float64Array, *codes: IndexArray | None) -> None:

@@ -48,6 +48,19 @@ class TwoWay:
         return np.where(np.minimum(self.network, self.unit) < self.interaction, of_floor, of_sum)
 
     @property
+    def components(self) -> tuple[Float64Array, Float64Array, Float64Array]:
+        """Variances between networks, between units, and of a cell about both; 0 where they come out negative."""
+        network = np.maximum(self.network - self.interaction, 0) / self.n_units
+        unit = np.maximum(self.unit - self.interaction, 0) / self.n_networks
+        return network, unit, self.interaction
+
+    @property
+    def network_share(self) -> Float64Array:
+        """Share of the variance of the estimate that lies between networks."""
+        with np.errstate(invalid="ignore"):  # only where there is no spread at all
+            return np.asarray(self.components[0] / self.n_networks / self.variance)
+
+    @property
     def _sum(self) -> Float64Array:
         return np.asarray(self.network + self.unit - self.interaction)
 

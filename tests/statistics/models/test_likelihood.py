@@ -77,3 +77,24 @@ def test_derivatives_are_those_of_a_polynomial():
     np.testing.assert_allclose(_hessian(cubic, at, steps), [[12, 2], [2, 10]], rtol=1e-9)
     np.testing.assert_allclose(_hessian(cubic, at, steps, np.array([1])), [[10]], rtol=1e-9)
     assert _second(cubic, at, steps, 0, 1) == pytest.approx(2)
+
+
+def test_limits_of_variances_are_those_of_a_chi_squared_variable():
+    # patients of one size: the sum of the variances of a patient's mean has an exact distribution
+    rng = np.random.default_rng(3)
+    slides = np.repeat(np.arange(10), 50)
+    y = rng.normal(0, 1, slides.size)
+    fit = fit_components(data(y + rng.normal(size=10)[slides], np.ones((slides.size, 1)), slides))
+    low, high = fit.variance_limits(0.1)[2]
+    exact = fit.variances[2] * 490 / stats.chi2.ppf([0.95, 0.05], 490)
+    assert (low, high) == pytest.approx(exact, rel=1e-6)
+    wider = fit.variance_limits(0.01)
+    assert wider[2][0] < low < high < wider[2][1]
+
+
+def test_a_variance_of_0_has_no_limits():
+    y, x, slides = rows()
+    fit = fit_components(data(y - 3 * np.arange(10)[slides] % 2, x, slides))
+    at_zero = fit.variances == 0
+    assert at_zero.any()
+    assert np.array_equal(np.isnan(fit.variance_limits(0.05)).all(axis=1), at_zero)
