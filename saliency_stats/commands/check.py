@@ -84,14 +84,13 @@ def _costs(settings: StudySettings, used: pd.DataFrame, device: torch.device, re
     )
     explained, forward = alone
     networks = parameters.networks_of(settings)
-    splits = parameters.folding_of(settings).tables(used).values()
-    n_train = sum(int((table["split"] == "train").sum()) for table in splits) * settings.classifier.networks
-    # a backbone with random weights is of one network alone
-    random = settings.classifier.weights == "none"
-    n_cached = n_train if random else int((used["split"] == "train").sum()) or len(used)
+    splits, each = parameters.folding_of(settings).tables(used).values(), settings.classifier.networks
+    n_train = each * sum(int((table["split"] == "train").sum()) for table in splits)
+    # a frozen backbone is of all networks, unless each has its own random one
+    n_frozen = n_train if settings.classifier.weights == "none" else max(len(used) * (len(splits) > 1), n_train // each)
     measured = used[used["split"] == settings.cohort.evaluation_split]
     n_measured, n_replaced = len(measured), int(parameters.replaced_of(settings, measured).sum())
-    by_layers = {"all": settings.classifier.epochs * n_train * step, "head": n_cached * forward, "none": 0.0}
+    by_layers = {"all": settings.classifier.epochs * n_train * step, "head": n_frozen * forward, "none": 0.0}
     training = by_layers[settings.classifier.trainable]
     if settings.classifier.trainable == "all":
         training *= 1 + len(parameters.trained_controls(settings))
@@ -101,16 +100,13 @@ def _costs(settings: StudySettings, used: pd.DataFrame, device: torch.device, re
         reading
         + training
         + n_measured * maps * explained
-        + n_replaced * parameters.altered_images(settings) * settings.classifier.networks * forward
-        + (len(used) - n_measured) * settings.classifier.networks * forward
+        + n_replaced * parameters.altered_images(settings) * each * forward
+        + (len(used) - n_measured) * each * forward
     )
     pixels = float((used["height_px"] * used["width_px"]).max())
     trained = parameters.training_bytes(settings, used, bfloat16=uses_bfloat16(settings.classifier.precision, device))
-    memory = (
-        1.5e9
-        + max(trained, workers * batch + parameters.network_bytes(settings))
-        + min(settings.cohort.cache_mb * 2**20, 8 * pixels * len(used))
-    )
+    measuring = workers * batch + parameters.network_bytes(settings)
+    memory = 1.5e9 + max(trained, measuring) + min(settings.cohort.cache_mb * 2**20, 8 * pixels * len(used))
     return [
         (
             f"estimated on this machine ({device.type}): {duration(seconds)}, of which training {duration(training)}; "

@@ -161,8 +161,8 @@ def batch_bytes(settings: StudySettings, used: pd.DataFrame) -> float:
 
 
 def network_bytes(settings: StudySettings) -> int:
-    """Estimate the memory that the networks of one magnification and fold take while patches are measured."""
-    return _WEIGHTS * len(networks_of(settings))
+    """Estimate the memory that all networks of a magnification and fold beside the first, and its controls, take."""
+    return _WEIGHTS * len(networks_of(settings)) * (settings.classifier.networks - 1) // settings.classifier.networks
 
 
 def training_bytes(settings: StudySettings, used: pd.DataFrame, *, bfloat16: bool) -> float:
