@@ -1,5 +1,6 @@
 """Accuracy of a classifier with intervals over slides, and whether it learned the task."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -14,9 +15,12 @@ from saliency_stats.vocabulary import LABELS
 
 #: Balanced accuracy of guessing.
 CHANCE: Final = 0.5
+#: Stands in the column ``network`` for all networks together.
+TOGETHER: Final = "all"
 METRIC_COLUMNS: Final = (
     "magnification",
     "model",
+    "network",
     "split",
     "n_patches",
     "n_slides",
@@ -64,10 +68,10 @@ class EvaluationParameters:
             )
 
 
-def predictions_table(keys: pd.DataFrame, logits: Float64Array, model: str) -> pd.DataFrame:
+def predictions_table(keys: pd.DataFrame, logits: Float64Array, model: str, network: str) -> pd.DataFrame:
     """Make rows of ``predictions.csv`` from logits (N, 2) of the patches in ``keys``."""
     rows = keys[["patch_id", "slide_id", "patient_id", "label", "split", "magnification"]].reset_index(drop=True)
-    rows["model"] = model
+    rows["model"], rows["network"] = model, network
     rows["logit_benign"], rows["logit_malignant"] = logits[:, 0], logits[:, 1]
     rows["p_malignant"] = 1.0 / (1.0 + np.exp(logits[:, 0] - logits[:, 1]))
     rows["predicted"] = np.where(logits[:, 1] > logits[:, 0], LABELS[1], LABELS[0])
@@ -76,26 +80,33 @@ def predictions_table(keys: pd.DataFrame, logits: Float64Array, model: str) -> p
 
 
 def metrics_table(predictions: pd.DataFrame, parameters: EvaluationParameters) -> pd.DataFrame:
-    """Score every magnification × model × split.
+    """Score every magnification × model × network × split, and several networks together.
 
     Returns
     -------
     DataFrame
         Columns :data:`METRIC_COLUMNS`. The interval of the balanced accuracy resamples units where every
         patch has one, and patches otherwise (``interval`` says which). ``learned`` is True if the balanced
-        accuracy reaches ``min_balanced_accuracy`` and its interval lies above chance (0.5).
+        accuracy reaches ``min_balanced_accuracy`` and its interval lies above chance (0.5). The row of the network
+        :data:`TOGETHER` pools the predictions of several; a unit is drawn with those of all networks.
     """
-    groups = predictions.groupby(["magnification", "model", "split"], sort=True)
-    rows = [
-        dict(zip(("magnification", "model", "split"), key, strict=True)) | _score(group, parameters)
-        for key, group in groups
-    ]
+    rows = []
+    for (magnification, model, split), group in predictions.groupby(["magnification", "model", "split"], sort=True):
+        parts = sorted(group.groupby("network"), key=lambda part: _natural(str(part[0])))
+        for network, part in [*parts, *([(TOGETHER, group)] if len(parts) > 1 else [])]:
+            of = {"magnification": magnification, "model": model, "network": network, "split": split}
+            rows.append(of | _score(part, parameters))
     return pd.DataFrame(rows, columns=list(METRIC_COLUMNS))
+
+
+def _natural(name: str) -> list[int]:
+    """Give the numbers in a network's name, by which 10 follows 9."""
+    return [int(number) for number in re.findall(r"\d+", name)]
 
 
 def _score(group: pd.DataFrame, parameters: EvaluationParameters) -> dict[str, Any]:
     # sorted, so that the resampling does not depend on the order of the rows
-    group = group.sort_values("patch_id")
+    group = group.sort_values(["patch_id", "network"])
     malignant = (group["label"] == LABELS[1]).to_numpy()
     correct = group["correct"].to_numpy(dtype=bool)
     p = group["p_malignant"].to_numpy(dtype=float)
@@ -106,11 +117,11 @@ def _score(group: pd.DataFrame, parameters: EvaluationParameters) -> dict[str, A
     sensitivity = float(correct[malignant].mean()) if malignant.any() else float("nan")
     specificity = float(correct[~malignant].mean()) if (~malignant).any() else float("nan")
     accuracy = (sensitivity + specificity) / 2.0
-    units = pd.factorize(owners, sort=True)[0] if known else np.arange(len(group))
+    units = pd.factorize(owners, sort=True)[0] if known else pd.factorize(group["patch_id"])[0]
     low, high = _interval(units, malignant, correct, parameters)
     learned, reason = _learned(accuracy, low, parameters)
     return {
-        "n_patches": len(group),
+        "n_patches": int(group["patch_id"].nunique()),
         "n_slides": n_slides,
         "balanced_accuracy": accuracy,
         "balanced_accuracy_low": low,

@@ -7,11 +7,12 @@ needed. Training on the two cached arrays gives the weights of end-to-end frozen
 forward pass through the backbone.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -167,6 +168,42 @@ def cache(
             pooled[member] = before[position].cpu().numpy()
         tick(len(members))
     return CachedSamples(bottleneck, np.stack(pooled), samples.targets, samples.seed, samples.device)
+
+
+class Activations:
+    """What a frozen backbone makes of patches, computed once for all networks that start from the same weights.
+
+    Parameters
+    ----------
+    together
+        Rows of the patch table that go through the backbone together: the batches, and so the last bits of the
+        result, depend on nothing else.
+    """
+
+    def __init__(self, together: Sequence[pd.DataFrame]) -> None:
+        self._waiting = [table for table in together if len(table)]
+        self._known: dict[int, tuple[NDArray[Any], Float32Array]] = {}
+
+    @property
+    def n_waiting(self) -> int:
+        """How many patches have not gone through the backbone yet."""
+        return sum(len(table) for table in self._waiting)
+
+    def of(
+        self,
+        model: PatchClassifier,
+        samples: ImageSamples,
+        batch_size: int,
+        tick: Callable[[int], object] = lambda _: None,
+    ) -> CachedSamples:
+        """Return the activations of some of the patches, see :func:`cache`."""
+        while self._waiting:
+            table = self._waiting.pop(0)
+            found = cache(model, replace(samples, table=table), batch_size, tick=tick)
+            self._known |= dict(zip(table.index, zip(found.bottleneck, found.pooled, strict=True), strict=True))
+        known = [self._known[row] for row in samples.table.index]
+        pooled = np.stack([pooled for _, pooled in known])
+        return CachedSamples([last for last, _ in known], pooled, samples.targets, samples.seed, samples.device)
 
 
 def _last_layer(model: PatchClassifier) -> Any:

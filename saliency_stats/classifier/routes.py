@@ -10,7 +10,7 @@ import torch
 
 from saliency_stats.classifier.augmentation import Augmentation
 from saliency_stats.classifier.densenet import PatchClassifier, build
-from saliency_stats.classifier.head import Head, cache, freeze_all_but_head
+from saliency_stats.classifier.head import Activations, Head, freeze_all_but_head
 from saliency_stats.classifier.samples import ImageSamples
 from saliency_stats.classifier.training import LOG_COLUMNS, TrainingParameters, fit
 from saliency_stats.cohort.patch import Cohort
@@ -56,6 +56,7 @@ def train_classifier(
     valid: pd.DataFrame,
     device: torch.device,
     *,
+    activations: Activations | None = None,
     checkpoint: Path | None = None,
     tick: Callable[[int], object] = lambda _: None,
     say: Callable[[str], object] = lambda _: None,
@@ -66,10 +67,12 @@ def train_classifier(
     ----------
     train, valid
         Rows of the inspected patch table; ``valid`` may be empty.
+    activations
+        Of the backbone, where only the head is trained: shared with other networks of the same backbone, else its own.
     checkpoint
         See :func:`~saliency_stats.classifier.training.fit`.
     tick
-        Called with the number of patches that went through training.
+        Called with the number of patches that went through the backbone or through training.
     say
         Called with every respect in which the weights of a file are not used as they are.
 
@@ -98,7 +101,8 @@ def train_classifier(
         return model, fit(model, samples, held_out, recipe.training, checkpoint=checkpoint, tick=tick)
     freeze_all_but_head(model)
     size = recipe.training.batch_size
-    cached = cache(model, samples, size)
-    cached_valid = None if held_out is None else cache(model, held_out, size)
+    activations = Activations([train, valid]) if activations is None else activations
+    cached = activations.of(model, samples, size, tick)
+    cached_valid = None if held_out is None else activations.of(model, held_out, size, tick)
     log = fit(Head(model).to(device), cached, cached_valid, recipe.training, checkpoint=checkpoint, tick=tick)
     return model.eval(), log

@@ -1,6 +1,7 @@
 """Splits that share no patient and no slide: whole groups are dealt out, stratified by their labels."""
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,9 @@ from scipy.sparse.csgraph import connected_components
 
 from saliency_stats.cohort.patch import USED
 from saliency_stats.vocabulary import LABELS, SPLITS
+
+#: How to give a split a class that it lacks, where a table may name splits.
+NAME_SPLITS: Final = "name the splits in the table's column 'split'"
 
 
 def grouping(table: pd.DataFrame) -> "pd.Series[str]":
@@ -51,8 +55,7 @@ def assign_splits(table: pd.DataFrame, fractions: Mapping[str, float], seed: int
         Seed of the shuffle. Neither the order of the rows nor the number of patches per group matters.
     """
     group = grouping(table)
-    malignant = table["label"].eq(LABELS[1]).groupby(group).mean().sort_index()
-    stratum = malignant.gt(0).astype(int) + malignant.eq(1)
+    stratum = strata(table, group)
     rng = np.random.default_rng([seed, 0x5B1175])
     bounds = np.cumsum([fractions[split] for split in SPLITS])
     assigned: dict[str, str] = {}
@@ -64,6 +67,12 @@ def assign_splits(table: pd.DataFrame, fractions: Mapping[str, float], seed: int
     return group.map(assigned)
 
 
+def strata(table: pd.DataFrame, group: "pd.Series[str]") -> "pd.Series[int]":
+    """Say of every group, sorted by name, whether none (0), some (1) or all (2) of its patches are malignant."""
+    malignant = table["label"].eq(LABELS[1]).groupby(group).mean().sort_index()
+    return malignant.gt(0).astype(int) + malignant.eq(1)
+
+
 def with_splits(table: pd.DataFrame, fractions: Mapping[str, float], seed: int) -> pd.DataFrame:
     """Give usable patches their splits, where the table names none; a table that names them stays as it is."""
     used = table["status"] == USED
@@ -72,10 +81,11 @@ def with_splits(table: pd.DataFrame, fractions: Mapping[str, float], seed: int) 
     return table.assign(split=assign_splits(table[used], fractions, seed).reindex(table.index, fill_value=""))
 
 
-def split_obstacles(table: pd.DataFrame, evaluation_split: str) -> list[str]:
+def split_obstacles(table: pd.DataFrame, evaluation_split: str, remedy: str = NAME_SPLITS) -> list[str]:
     """Say everything that keeps a cohort from being trained on or judged; nothing where it can be.
 
-    A class that no patch has is missing from every split: causes are said, and not what follows from them.
+    A class that no patch has is missing from every split: causes are said, and not what follows from them. ``remedy``
+    helps where a split lacks a class, beside more patches and other fractions.
 
     Returns
     -------
@@ -99,10 +109,10 @@ def split_obstacles(table: pd.DataFrame, evaluation_split: str) -> list[str]:
             f"are needed to train a classifier and to judge it. Add patches of the other class"
         )
         return [lacking, *leaks]
-    return [*_classes_of_splits(used, evaluation_split), *leaks]
+    return [*_classes_of_splits(used, evaluation_split, remedy), *leaks]
 
 
-def _classes_of_splits(used: pd.DataFrame, evaluation_split: str) -> Iterator[str]:
+def _classes_of_splits(used: pd.DataFrame, evaluation_split: str, remedy: str) -> Iterator[str]:
     for magnification, part in used.groupby("magnification"):
         for split in dict.fromkeys(("train", evaluation_split)):
             counts = part.loc[part["split"] == split, "label"].value_counts()
@@ -111,20 +121,25 @@ def _classes_of_splits(used: pd.DataFrame, evaluation_split: str) -> Iterator[st
                 yield (
                     f"the {split} split at {magnification:g}× holds no usable {absent} patch ({int(counts.sum())} "
                     f"patches in that split, {len(part)} in all); expected some of both classes. Add patches (or "
-                    f"slides), name the splits in the table's column 'split', or change cohort.fractions"
+                    f"slides), {remedy}, or change cohort.fractions"
                 )
 
 
 def _leaks(used: pd.DataFrame) -> Iterator[str]:
     group = grouping(used)
-    leaking = used["split"].groupby(group).nunique()
-    leaking = leaking[leaking > 1]
-    if leaking.empty:
-        return
-    names = [str(name) for name in leaking.index[:10]]
-    found = ", ".join(sorted(set(used.loc[group.isin(names), "split"])))
-    more = f" and {len(leaking) - len(names)} more" if len(leaking) > len(names) else ""
-    yield (
-        f"{', '.join(names)}{more}: patches in more than one split ({found}). A classifier would be judged on slides "
-        f"it has seen. Give all patches of a slide (and patient) the same split"
-    )
+    copies = used.groupby(["magnification", "sha256"])["patch_id"].transform(lambda ids: f"patches {', '.join(ids)}")
+    for whose, what, remedy in (
+        (group, "patches", "Give all patches of a slide (and patient) the same split"),
+        (copies, "the same pixels", "Leave all but one of the copies out"),
+    ):
+        leaking = used["split"].groupby(whose).nunique()
+        leaking = leaking[leaking > 1]
+        if leaking.empty:
+            continue
+        names = [str(name) for name in leaking.index[:10]]
+        found = ", ".join(sorted(set(used.loc[whose.isin(names), "split"])))
+        more = f" and {len(leaking) - len(names)} more" if len(leaking) > len(names) else ""
+        yield (
+            f"{', '.join(names)}{more}: {what} in more than one split ({found}). A classifier would be judged on "
+            f"slides it has seen. {remedy}"
+        )

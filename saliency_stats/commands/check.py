@@ -83,25 +83,30 @@ def _costs(settings: StudySettings, used: pd.DataFrame, device: torch.device, re
         [lambda: logits_and_gradient(model, images, target), torch.no_grad()(lambda: model(images))],
     )
     explained, forward = alone
-    n_train = int((used["split"] == "train").sum())
+    networks = parameters.networks_of(settings)
+    splits, each = parameters.folding_of(settings).tables(used).values(), settings.classifier.networks
+    n_train = each * sum(int((table["split"] == "train").sum()) for table in splits)
+    # a frozen backbone is of all networks, unless each has its own random one
+    n_frozen = n_train if settings.classifier.weights == "none" else max(len(used) * (len(splits) > 1), n_train // each)
     measured = used[used["split"] == settings.cohort.evaluation_split]
     n_measured, n_replaced = len(measured), int(parameters.replaced_of(settings, measured).sum())
-    by_layers = {"all": settings.classifier.epochs * n_train * step, "head": n_train * forward, "none": 0.0}
+    by_layers = {"all": settings.classifier.epochs * n_train * step, "head": n_frozen * forward, "none": 0.0}
     training = by_layers[settings.classifier.trainable]
-    networks = parameters.networks_of(settings)
-    training *= 1 + len(parameters.trained_controls(settings))
+    if settings.classifier.trainable == "all":
+        training *= 1 + len(parameters.trained_controls(settings))
     plan = parameters.plan_of(settings)
-    maps = sum(cost_of(method_of(name)) for network in networks for name in plan.methods_of(network))
+    maps = sum(cost_of(method_of(name)) for key in networks for name in plan.methods_of(key.model))
     seconds = (
         reading
         + training
         + n_measured * maps * explained
-        + n_replaced * parameters.altered_images(settings) * forward
-        + (len(used) - n_measured) * forward
+        + n_replaced * parameters.altered_images(settings) * each * forward
+        + (len(used) - n_measured) * each * forward
     )
     pixels = float((used["height_px"] * used["width_px"]).max())
     trained = parameters.training_bytes(settings, used, bfloat16=uses_bfloat16(settings.classifier.precision, device))
-    memory = 1.5e9 + max(trained, workers * batch) + min(settings.cohort.cache_mb * 2**20, 8 * pixels * len(used))
+    measuring = workers * batch + parameters.network_bytes(settings)
+    memory = 1.5e9 + max(trained, measuring) + min(settings.cohort.cache_mb * 2**20, 8 * pixels * len(used))
     return [
         (
             f"estimated on this machine ({device.type}): {duration(seconds)}, of which training {duration(training)}; "

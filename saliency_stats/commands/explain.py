@@ -17,6 +17,8 @@ from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.recorded import Recorded
 from saliency_stats.execution.store import Store
 from saliency_stats.measurement.batch import Batch
+from saliency_stats.saliency.maps import MapKey
+from saliency_stats.saliency.naming import NetworkKey, network_names
 from saliency_stats.study.stages import Stages
 from saliency_stats.vocabulary import TRAINED
 
@@ -80,14 +82,17 @@ def explain_patch(
     stages = Stages(settings, store, chosen, Progress(show=False))
     _check_listed(stages.table, int(found.index[0]), row)
     measurement = stages.measurement_of(table, int(found.index[0]))
-    models = measurement.models[float(row["magnification"])]
-    if model not in models:
-        raise CohortError(f"there is no model {model!r} in {folder}; it has {', '.join(models)}")
+    fold = 0 if pd.isna(row["fold"]) else int(row["fold"])
+    batch = Batch("explain", (int(found.index[0]),), float(row["magnification"]), measured=True, fold=fold)
+    network = network_names(1, fold)[0]
+    models = {key: made for key, made in measurement.models[batch.place].items() if key.network == network}
+    key = NetworkKey(model, network)
+    if key not in models:
+        raise CohortError(f"there is no model {model!r} in {folder}; it has {', '.join(one.model for one in models)}")
     # the trained network may choose which logit is explained
-    models = {name: models[name] for name in (TRAINED, model)}
+    models = {one: models[one] for one in (NetworkKey(TRAINED, network), key)}
     plan = measurement.plan.alone()
-    measurement = replace(measurement, plan=plan, models={float(row["magnification"]): models})
-    batch = Batch("explain", (int(found.index[0]),), float(row["magnification"]), measured=True)
+    measurement = replace(measurement, plan=plan, models={batch.place: models})
     (examined,) = Threads(1).map(measurement.examine, [batch])
     if pixel_hash(examined.patches[0].image) != row["sha256"]:
         raise _changed(row, "its image has other pixels")
@@ -95,9 +100,9 @@ def explain_patch(
     path = out or picture_of(folder, patch_id)
     explain_figure(
         examined.patches[0].image,
-        examined.own(plan)[model][0],
+        examined.own(plan)[key][0],
         examined.segmentations[0].memberships,
-        ledger[(ledger[["model", "method", "reduction"]] == list(plan.own(model))).all(axis=1)],
+        ledger[(ledger[list(MapKey._fields)] == list(plan.own(*key))).all(axis=1)],
         title=f"{patch_id} · {row['label']} · {row['magnification']:g}× · {model}",
         path=path,
         mpp=float(row["mpp"]),

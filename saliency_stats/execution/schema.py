@@ -10,6 +10,7 @@ from saliency_stats.execution.table import Table
 
 _PATCH: Final = ("patch_id", "slide_id", "patient_id", "label", "split")
 _MAP: Final = ("model", "method", "reduction")
+_NETWORK_MAP: Final = ("model", "network", "method", "reduction")
 _TESTED: Final = (
     *("estimate", "ci_low", "ci_high", "ratio", "statistic", "df", "p_value", "p_adjusted", "effect_size", "icc"),
     *("n_slides", "n_patches", "se", "design_effect", "n_effective", "n_units", "n_missing", "effect_size_low"),
@@ -42,13 +43,13 @@ TABLES: Final[Mapping[str, Table]] = {
     "patches": Table(
         "patch × magnification",
         (*_PATCH, "source", "status", "sha256"),
-        ("magnification", "mpp", "x_um", "y_um", "height_px", "width_px", "tissue_share", "light", "focus"),
+        ("fold", "magnification", "mpp", "x_um", "y_um", "height_px", "width_px", "tissue_share", "light", "focus"),
         writer="look at patches",
         readers=("flow", "slides"),
     ),
     "training": Table(
-        "magnification × model × epoch",
-        ("model",),
+        "magnification × model × network × epoch",
+        ("model", "network"),
         (
             *("magnification", "epoch", "learning_rate", "loss_train", "balanced_accuracy_train"),
             *("loss_valid", "balanced_accuracy_valid"),
@@ -73,16 +74,16 @@ TABLES: Final[Mapping[str, Table]] = {
         optional=True,
     ),
     "predictions": Table(
-        "patch × magnification × model",
-        (*_PATCH, "model", "predicted"),
+        "patch × magnification × model × network",
+        (*_PATCH, "model", "network", "predicted"),
         ("magnification", "logit_benign", "logit_malignant", "p_malignant"),
         writer="saliency, compartments",
         readers=("roc_reliability",),
         flags=("correct",),
     ),
     "ledger": Table(
-        "patch × magnification × model × method × compartment",
-        (*_PATCH, *_MAP, "compartment", "status"),
+        "patch × magnification × model × network × method × compartment",
+        (*_PATCH, *_NETWORK_MAP, "compartment", "status"),
         ("magnification", "area_share", "mass_share", "density_ratio"),
         writer="saliency, compartments",
         readers=("density_ratio", "area_vs_mass", "ternary"),
@@ -100,38 +101,38 @@ TABLES: Final[Mapping[str, Table]] = {
         optional=True,
     ),
     "shift": Table(
-        "patch × magnification",
-        (*_PATCH, "status"),
+        "patch × magnification × map",
+        (*_PATCH, *_NETWORK_MAP, "status"),
         ("magnification", "delta", "null_mean", "null_sd", "z", "p_greater", "p_less", "p_two_sided", "n_shifts"),
         writer="saliency, compartments",
         optional=True,
     ),
     "ablation": Table(
-        "patch × compartment × replacement × region",
-        (*_PATCH, "model", "compartment", "replacement", "region"),
+        "patch × network × compartment × replacement × region",
+        (*_PATCH, "model", "network", "compartment", "replacement", "region"),
         ("magnification", "area_share", "logit", "logit_ablated"),
         writer="saliency, compartments",
         readers=("causal",),
         optional=True,
     ),
     "ablation_curves": Table(
-        "patch × compartment × direction × share",
-        (*_PATCH, "model", "compartment", "direction"),
+        "patch × network × compartment × direction × share",
+        (*_PATCH, "model", "network", "compartment", "direction"),
         ("magnification", "share", "logit"),
         writer="saliency, compartments",
         readers=("ablation_curves",),
         optional=True,
     ),
     "crossed": Table(
-        "patch × method × reduction × segmentation",
-        (*_PATCH, *_MAP, "segmentation"),
+        "patch × network × method × reduction × segmentation",
+        (*_PATCH, *_NETWORK_MAP, "segmentation"),
         ("magnification", "cytoplasm_um", "area_nucleus", "area_cytoplasm", "mass_nucleus", "mass_cytoplasm"),
         writer="saliency, compartments",
         optional=True,
     ),
     "metrics": Table(
-        "magnification × model × split",
-        ("model", "split", "learned_reason", "interval"),
+        "magnification × model × network × split",
+        ("model", "network", "split", "learned_reason", "interval"),
         (
             *("magnification", "n_patches", "n_slides", "balanced_accuracy", "balanced_accuracy_low"),
             *("balanced_accuracy_high", "sensitivity", "specificity", "auc", "brier"),

@@ -1,6 +1,6 @@
-"""Ablation of a batch: the trained network's logit when one compartment of a patch is replaced."""
+"""Ablation of a batch: the trained networks' logits when one compartment of a patch is replaced."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from saliency_stats.attribution.ablation import ablated, curves
+from saliency_stats.attribution.ablation import CurveImage, ablated, curves
 from saliency_stats.classifier.densenet import PatchClassifier
 from saliency_stats.cohort.patch import Patch
 from saliency_stats.compartments import Segmentation
 from saliency_stats.seeds import derive
-from saliency_stats.typing import Float32Array, Float64Array, Int64Array
+from saliency_stats.typing import BoolArray, Float32Array, Float64Array, Int64Array
 from saliency_stats.vocabulary import COMPARTMENTS, TRAINED
 
 #: Altered images that the network sees at once.
@@ -25,7 +25,7 @@ _STEP: Final = ("direction", "share", "logit")
 
 @dataclass(frozen=True)
 class Ablations:
-    """Replaces compartments of patches and asks the network again.
+    """Replaces compartments of patches and asks the networks again.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class Ablations:
     curve_steps
         Images of each deletion and insertion curve; 0 draws none.
     min_confidence
-        Patches whose class has a lower probability are not asked about, since they are not judged.
+        A network is not asked about patches to whose class it gives a lower probability: it does not judge them.
     min_area
         Area share below which a compartment is missing from a patch.
     seed
@@ -52,9 +52,9 @@ class Ablations:
         rows: pd.DataFrame,
         patches: Sequence[Patch],
         segmentations: Sequence[Segmentation],
-        logits: Float64Array,
-        target: Int64Array,
-        network: PatchClassifier,
+        logits: Mapping[str, Float64Array],
+        targets: Mapping[str, Int64Array],
+        networks: Mapping[str, PatchClassifier],
         device: torch.device,
     ) -> dict[str, pd.DataFrame]:
         """Measure the effects on one batch.
@@ -65,47 +65,53 @@ class Ablations:
             N rows of identity, with their ``mpp`` and whether they are ``replaced`` (:func:`draw_replaced`).
         patches, segmentations
             N patches and their compartments.
-        logits
-            (N, 2) of the intact patches.
-        target
-            (N,) class whose logit is watched.
+        logits, targets, networks
+            Of the trained networks by their names: (N, 2) logits of the intact patches, (N,) classes whose logits are
+            watched, and the networks themselves. All are shown the same altered images.
 
         Returns
         -------
         dict of DataFrame
-            ``ablation`` (a row per patch, compartment, replacement and region) and, where curves are asked for,
-            ``ablation_curves`` (per patch, compartment, direction and share).
+            ``ablation`` (a row per patch, network, compartment, replacement and region) and, where curves are asked
+            for, ``ablation_curves`` (per patch, network, compartment, direction and share).
         """
-        each = np.arange(len(target))
-        margin = logits[each, target] - logits[each, 1 - target]
-        judged = margin >= np.log(self.min_confidence / (1 - self.min_confidence))
-        rows, asked = rows.drop(columns="replaced"), np.flatnonzero(judged & rows["replaced"].to_numpy(dtype=bool))
+        replaced = rows["replaced"].to_numpy(dtype=bool)
+        judged = {network: replaced & self._judged(logits[network], targets[network]) for network in networks}
+        rows, asked = rows.drop(columns="replaced"), np.flatnonzero(np.any(list(judged.values()), axis=0))
         ablations: list[dict[str, Any]] = []
         curve_rows: list[dict[str, Any]] = []
         for at in asked.tolist():
             identity: dict[str, Any] = {str(name): value for name, value in rows.iloc[at].items()}
             image, members, mpp = patches[at].image, segmentations[at].memberships, float(identity.pop("mpp"))
             named = (str(identity["patch_id"]), float(identity["magnification"]))
-            identity["model"] = TRAINED
-            ask = partial(_logits, network, device, int(target[at]))
             altered = ablated(image, members, mpp, _rng(self.seed, "ablation", named), self.replacements, self.min_area)
             area = dict(zip(COMPARTMENTS, members.mean(axis=(1, 2)).tolist(), strict=True))
-            known = identity | {"logit": float(logits[at, target[at]])}
-            for one, logit in zip(altered, ask([one.image for one in altered]), strict=True):
-                what = {"compartment": one.compartment, "replacement": one.kind, "region": one.region}
-                ablations.append(known | what | {"area_share": area[one.compartment], "logit_ablated": logit})
+            drawn: list[CurveImage] = []
             if self.curve_steps:
                 rng = _rng(self.seed, "curves", named)
                 drawn = curves(image, members, mpp, rng, self.curve_steps, self.replacements[0], self.min_area)
+            for network in (name for name in networks if judged[name][at]):
+                target = int(targets[network][at])
+                ask = partial(_logits, networks[network], device, target)
+                identity |= {"model": TRAINED, "network": network}
+                known = identity | {"logit": float(logits[network][at, target])}
+                for one, logit in zip(altered, ask([one.image for one in altered]), strict=True):
+                    what = {"compartment": one.compartment, "replacement": one.kind, "region": one.region}
+                    ablations.append(known | what | {"area_share": area[one.compartment], "logit_ablated": logit})
                 for step, logit in zip(drawn, ask([step.image for step in drawn]), strict=True):
                     what = {"compartment": step.compartment, "direction": step.direction}
                     curve_rows.append(identity | what | {"share": step.share, "logit": logit})
         # with their columns also where nothing was judged
-        keys = [*(str(name) for name in rows.columns if name != "mpp"), "model", "compartment"]
+        keys = [*(str(name) for name in rows.columns if name != "mpp"), "model", "network", "compartment"]
         tables = {"ablation": pd.DataFrame(ablations, columns=[*keys, *_EFFECT])}
         if self.curve_steps:
             tables["ablation_curves"] = pd.DataFrame(curve_rows, columns=[*keys, *_STEP])
         return tables
+
+    def _judged(self, logits: Float64Array, target: Int64Array) -> BoolArray:
+        each = np.arange(len(target))
+        margin = logits[each, target] - logits[each, 1 - target]
+        return np.asarray(margin >= np.log(self.min_confidence / (1 - self.min_confidence)))
 
 
 def draw_replaced(table: pd.DataFrame, most: int, seed: int) -> "pd.Series[bool]":

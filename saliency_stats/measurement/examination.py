@@ -10,6 +10,7 @@ from saliency_stats.attribution import Maps, Memberships, checked_memberships
 from saliency_stats.cohort.patch import Patch
 from saliency_stats.compartments import Found, Segmentation, View
 from saliency_stats.saliency.maps import MapKey, MapPlan
+from saliency_stats.saliency.naming import NetworkKey
 from saliency_stats.typing import Float32Array, Float64Array, Int64Array
 
 _IDENTITY = ["patch_id", "slide_id", "patient_id", "label", "split", "magnification"]
@@ -26,9 +27,9 @@ class Examination:
     patches
         As read.
     logits
-        Per model (N, 2).
-    target
-        (N,) class whose logit is explained; empty where nothing is.
+        Per network (N, 2).
+    targets
+        By the trained networks' names, (N,) classes whose logits are explained; empty where nothing is.
     maps
         Raw saliency (N, H, W), float32, checked.
     unmixed
@@ -41,8 +42,8 @@ class Examination:
 
     table: pd.DataFrame
     patches: list[Patch]
-    logits: dict[str, Float64Array]
-    target: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    logits: dict[NetworkKey, Float64Array]
+    targets: dict[str, Int64Array] = field(default_factory=dict)
     maps: dict[MapKey, Maps] = field(default_factory=dict)
     unmixed: list[Float32Array] = field(default_factory=list)
     views: list[View] = field(default_factory=list)
@@ -60,6 +61,6 @@ class Examination:
         stack = np.stack([segmentation.memberships for segmentation in self.segmentations])
         return checked_memberships(stack, list(self.identity["patch_id"]))
 
-    def own(self, plan: MapPlan) -> dict[str, Float32Array]:
+    def own(self, plan: MapPlan) -> dict[NetworkKey, Float32Array]:
         """Return the maps that the study judges by, of every network."""
-        return {model: self.maps[plan.own(model)].raw for model in self.logits}
+        return {key: self.maps[plan.own(*key)].raw for key in self.logits}

@@ -41,6 +41,7 @@ from saliency_stats.measurement.examination import Examination
 from saliency_stats.measurement.multiscale import MultiscaleCompartments
 from saliency_stats.measurement.multiverse import Multiverse
 from saliency_stats.saliency.maps import MapKey, MapPlan, control_maps, network_maps
+from saliency_stats.saliency.naming import NetworkKey
 from saliency_stats.typing import Float32Array
 from saliency_stats.vocabulary import COMPARTMENTS, TRAINED
 
@@ -54,7 +55,7 @@ class Measurement:
     cohort, table
         The cohort, and its inspected table.
     models
-        Per magnification, the networks by name; ``trained`` is always there.
+        Per magnification and fold, the networks; ``trained`` ones are always there.
     stains
         Per stain group of the table (column ``stain_group``).
     device
@@ -62,7 +63,7 @@ class Measurement:
     plan
         Which maps are made.
     target
-        ``correct``: the logit of the label; ``predicted``: the logit the trained network chose.
+        ``correct``: the logit of the label; ``predicted``: the logit that each trained network chose.
     finder
         Finds nuclei, as far down as the multiverse wants them; None takes the phantoms' own compartments.
     compartments
@@ -85,7 +86,7 @@ class Measurement:
 
     cohort: Cohort
     table: pd.DataFrame
-    models: Mapping[float, Mapping[str, PatchClassifier]]
+    models: Mapping[tuple[float, int], Mapping[NetworkKey, PatchClassifier]]
     stains: Mapping[str, Stains]
     device: torch.device
     plan: MapPlan
@@ -103,11 +104,11 @@ class Measurement:
     def __call__(self, batch: Batch) -> dict[str, pd.DataFrame]:
         """Measure one batch: its rows of predictions, and of ledger, profile and nuclei where it is measured."""
         # held until the end, though other workers may have gone on to the next magnification
-        trained = self.models[batch.magnification][TRAINED]
+        trained = _trained(self.models[batch.place])
         examined = self.examine(batch)
         tables = {
             "predictions": pd.concat(
-                [predictions_table(examined.table, logits, model) for model, logits in examined.logits.items()],
+                [predictions_table(examined.table, logits, *key) for key, logits in examined.logits.items()],
                 ignore_index=True,
             )
         }
@@ -120,20 +121,27 @@ class Measurement:
                 tables["maps"] = _map_rows(examined, self.plan)
         return tables
 
-    def _further(self, examined: Examination, trained: PatchClassifier) -> dict[str, pd.DataFrame]:
+    def _further(self, examined: Examination, trained: Mapping[str, PatchClassifier]) -> dict[str, pd.DataFrame]:
         """Measure what only some studies ask for: the spatial null, replaced compartments, other segmentations."""
         tables: dict[str, pd.DataFrame] = {}
         identity = examined.identity
         if self.plan.moved:
-            null = shift_table(examined.maps[self.plan.own()], examined.memberships)
-            tables["shift"] = identity.merge(null, on="patch_id", validate="one_to_one")
+            own = [self.plan.own(TRAINED, network) for network in trained]
+            nulls = [(key, shift_table(examined.maps[key], examined.memberships)) for key in own]
+            tables["shift"] = pd.concat(
+                [
+                    identity.assign(**key._asdict()).merge(null, on="patch_id", validate="one_to_one")
+                    for key, null in nulls
+                ],
+                ignore_index=True,
+            )
         if self.ablations is not None:
             tables |= self.ablations.tables(
                 identity.assign(**{name: examined.table[name].to_numpy() for name in ("mpp", "replaced")}),
                 examined.patches,
                 examined.segmentations,
-                examined.logits[TRAINED],
-                examined.target,
+                {network: examined.logits[NetworkKey(TRAINED, network)] for network in trained},
+                examined.targets,
                 trained,
                 self.device,
             )
@@ -148,25 +156,29 @@ class Measurement:
         rows = self.table.loc[list(batch.rows)]
         patches = [self.cohort.read(row) for row in batch.rows]
         images = to_tensor(np.stack([patch.image for patch in patches]), self.device)
-        models = self.models[batch.magnification]
+        models = self.models[batch.place]
+        trained = _trained(models)
         if not batch.measured:
             with torch.no_grad():
-                return Examination(rows, patches, {TRAINED: models[TRAINED](images).double().cpu().numpy()})
-        target = torch.from_numpy(targets_of(rows)).to(self.device)
+                scores = {NetworkKey(TRAINED, name): model(images) for name, model in trained.items()}
+            return Examination(rows, patches, {key: logits.double().cpu().numpy() for key, logits in scores.items()})
+        targets = dict.fromkeys(trained, torch.from_numpy(targets_of(rows)).to(self.device))
         if self.target == "predicted":
             with torch.no_grad():
-                target = models[TRAINED](images).argmax(dim=1)
+                targets = {name: model(images).argmax(dim=1) for name, model in trained.items()}
         patch_ids = [str(name) for name in rows["patch_id"]]
-        logits, maps = network_maps(models, images, target, patch_ids, self.plan)
+        logits, maps = network_maps(models, images, targets, patch_ids, self.plan)
         unmixed = [
             concentrations(patch.image, self.stains[str(group)])
             for patch, group in zip(patches, rows["stain_group"], strict=True)
         ]
         images_rgb = [patch.image for patch in patches]
-        maps |= control_maps(maps[self.plan.own()], images_rgb, unmixed, patch_ids, self.plan)
+        own = {network: maps[self.plan.own(TRAINED, network)] for network in trained}
+        maps |= control_maps(own, images_rgb, unmixed, patch_ids, self.plan)
         checked = {key: checked_saliency(values, patch_ids) for key, values in maps.items()}
         seen = self._seen(rows, patches, unmixed)
-        return Examination(rows, patches, logits, target.cpu().numpy(), checked, unmixed, *seen)
+        explained = {network: target.cpu().numpy() for network, target in targets.items()}
+        return Examination(rows, patches, logits, explained, checked, unmixed, *seen)
 
     def ledger_rows(self, examined: Examination) -> pd.DataFrame:
         """Attribute the saliency of examined patches to their compartments, per model."""
@@ -199,7 +211,7 @@ class Measurement:
         return views, found, usual
 
     def _profile_rows(self, examined: Examination) -> pd.DataFrame:
-        own = {key: examined.maps[key] for key in map(self.plan.own, examined.logits)}
+        own = {key: examined.maps[key] for key in (self.plan.own(*network) for network in examined.logits)}
         distances = (
             signed_distance_um(segmentation.instances > 0, float(mpp))
             for segmentation, mpp in zip(examined.segmentations, examined.table["mpp"], strict=True)
@@ -221,6 +233,11 @@ class Measurement:
         return pd.concat(parts, ignore_index=True)
 
 
+def _trained(models: Mapping[NetworkKey, PatchClassifier]) -> dict[str, PatchClassifier]:
+    """Return the trained networks by their names."""
+    return {key.network: model for key, model in models.items() if key.model == TRAINED}
+
+
 def _true_segmentation(patch: Patch) -> Segmentation:
     assert patch.truth is not None  # the study's settings allow `truth` for phantoms only
     assert patch.instances is not None
@@ -229,12 +246,12 @@ def _true_segmentation(patch: Patch) -> Segmentation:
 
 def _map_rows(examined: Examination, plan: MapPlan) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
-    for model, maps in examined.own(plan).items():
+    for key, maps in examined.own(plan).items():
         rows.extend(
             {
                 "patch_id": patch_id,
                 "magnification": magnification,
-                "model": model,
+                **key._asdict(),
                 "height_px": values.shape[0],
                 "width_px": values.shape[1],
                 "saliency": values.astype("<f4").tobytes(),

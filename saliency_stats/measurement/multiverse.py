@@ -15,7 +15,7 @@ from saliency_stats.vocabulary import TRAINED
 
 @dataclass(frozen=True)
 class Multiverse:
-    """Every map of the trained network against every segmentation."""
+    """Every map of the trained networks against every segmentation."""
 
     variants: tuple[Variant, ...]
     cytoplasm_um: float
@@ -35,13 +35,13 @@ class Multiverse:
         views, found
             N prepared images, and their nuclei down to the lowest threshold that a variant asks for.
         maps
-            (N, H, W) of every network, method and reduction; those of the trained network count.
+            (N, H, W) of every network, method and reduction; those of the trained networks count.
 
         Returns
         -------
         DataFrame
-            One row per patch, method, reduction and segmentation: the shares of area and saliency of nucleus and
-            cytoplasm.
+            One row per patch, network, method, reduction and segmentation: the shares of area and saliency of nucleus
+            and cytoplasm.
         """
         own = {key: checked for key, checked in maps.items() if key.model == TRAINED}
         area, mass = crossed_shares(
@@ -54,6 +54,7 @@ class Multiverse:
         in_rows = [np.moveaxis(values, 0, 2).reshape(-1, values.shape[-1]) for values in (area, mass)]
         return pd.concat([identity] * len(each), ignore_index=True).assign(
             model=TRAINED,
+            network=np.repeat([key.network for key, _ in each], n),
             method=np.repeat([key.method for key, _ in each], n),
             reduction=np.repeat([key.reduction for key, _ in each], n),
             segmentation=np.repeat([variant.name for _, variant in each], n),

@@ -12,7 +12,7 @@ from saliency_stats.execution.files import atomic
 from saliency_stats.execution.store import Store
 from saliency_stats.measurement.batch import Batch
 from saliency_stats.measurement.measure import Measurement
-from saliency_stats.vocabulary import TRAINED
+from saliency_stats.saliency.naming import stem_of
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,17 @@ class StoredMeasurement:
 
 
 def write_maps(path: Path, maps: pd.DataFrame) -> None:
-    """Write the maps of a batch, by model (N, H, W), with the names of its patches."""
+    """Write the maps of a batch, by network (N, H, W), with the names of its patches."""
     with atomic(path) as partial:
         arrays: dict[str, Any] = {
-            str(model): np.stack(
+            stem_of(*map(str, key)): np.stack(
                 [
                     np.frombuffer(values, "<f4").reshape(height, width)
                     for values, height, width in zip(rows["saliency"], rows["height_px"], rows["width_px"], strict=True)
                 ]
             )
-            for model, rows in maps.groupby("model", sort=True)
+            for key, rows in maps.groupby(["model", "network"], sort=True)
         }
-        ids = maps.loc[maps["model"] == TRAINED, "patch_id"].to_numpy(dtype=str)
+        ids = maps["patch_id"].drop_duplicates().to_numpy(dtype=str)
         with partial.open("wb") as file:
             np.savez_compressed(file, patch_id=ids, **arrays)

@@ -1,6 +1,6 @@
 """The saliency maps of a batch of patches: of every network, by every method, and those of the controls."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from saliency_stats.classifier.densenet import PatchClassifier
 from saliency_stats.saliency.controls import Control, control_of
 from saliency_stats.saliency.gradient import logits_and_gradient
 from saliency_stats.saliency.methods import is_one_channel, method_of
+from saliency_stats.saliency.naming import FIRST, NetworkKey
 from saliency_stats.saliency.reductions import reduce_channels
 from saliency_stats.seeds import derive
 from saliency_stats.typing import Float32Array, Float64Array, FloatArray, UInt8Array
@@ -19,9 +20,10 @@ from saliency_stats.vocabulary import NO_REDUCTION, TRAINED
 
 
 class MapKey(NamedTuple):
-    """What a map is of: the ledger's columns."""
+    """What a map is of: the ledger's columns. ``network`` is empty for maps of the image alone."""
 
     model: str
+    network: str
     method: str
     reduction: str
 
@@ -47,21 +49,22 @@ class MapPlan:
     controls: tuple[str, ...] = ()
     seed: int = 0
 
-    def own(self, model: str = TRAINED) -> MapKey:
+    def own(self, model: str = TRAINED, network: str = FIRST) -> MapKey:
         """Name the map of a network that the study judges by."""
         method = self.methods[0]
-        return MapKey(model, method_of(method).name, self.reductions_of(method)[0])
+        return MapKey(model, network, method_of(method).name, self.reductions_of(method)[0])
 
-    def keys(self, networks: Iterable[str]) -> list[MapKey]:
+    def keys(self, networks: Sequence[NetworkKey]) -> list[MapKey]:
         """Name every map that is made, of these networks and of the controls that need none."""
         made = [
-            MapKey(model, method_of(method).name, reduction)
-            for model in networks
-            for method in self.methods_of(model)
+            MapKey(*key, method_of(method).name, reduction)
+            for key in networks
+            for method in self.methods_of(key.model)
             for reduction in self.reductions_of(method)
         ]
-        images = [MapKey(control.name, control.name, NO_REDUCTION) for control in self._made("map")]
-        return [*made, *images, *(self.own(name) for name in self.moved)]
+        images = [_of_image(control) for control in self._made("map")]
+        trained = [network for model, network in networks if model == TRAINED]
+        return [*made, *images, *(self.own(name, network) for name in self.moved for network in trained)]
 
     def methods_of(self, model: str) -> tuple[str, ...]:
         """Say which methods explain a network."""
@@ -87,62 +90,71 @@ class MapPlan:
 
 
 def network_maps(
-    models: Mapping[str, PatchClassifier], images: Tensor, target: Tensor, patch_ids: Sequence[str], plan: MapPlan
-) -> tuple[dict[str, Float64Array], dict[MapKey, Float32Array]]:
+    models: Mapping[NetworkKey, PatchClassifier],
+    images: Tensor,
+    targets: Mapping[str, Tensor],
+    patch_ids: Sequence[str],
+    plan: MapPlan,
+) -> tuple[dict[NetworkKey, Float64Array], dict[MapKey, Float32Array]]:
     """Classify and explain a batch.
 
-    ``images`` (N, 3, H, W) are in [0, 1], ``target`` (N,) is the class whose logit is explained; noise is drawn from
-    the N ``patch_ids``.
+    ``images`` (N, 3, H, W) are in [0, 1]; ``targets`` (N,) by the networks' names are the classes whose logits are
+    explained; noise is drawn from the N ``patch_ids``, the same for every network.
 
     Returns
     -------
     tuple of dict
         Logits (N, 2) by network, and maps (N, H, W).
     """
-    logits: dict[str, Float64Array] = {}
+    logits: dict[NetworkKey, Float64Array] = {}
     maps: dict[MapKey, Float32Array] = {}
-    for model, network in models.items():
-        methods = plan.methods_of(model)
+    for key, network in models.items():
+        methods, target = plan.methods_of(key.model), targets[key.network]
         if "gradient" not in methods:
             with torch.no_grad():
-                logits[model] = _numpy(network(images))
+                logits[key] = _numpy(network(images))
         for name in methods:
             method = method_of(name)
             if name == "gradient":
                 scores, attribution = logits_and_gradient(network, images, target)
-                logits[model] = _numpy(scores)
+                logits[key] = _numpy(scores)
             else:
                 seeds = [derive(plan.seed, method.name, patch_id) for patch_id in patch_ids]
                 attribution = method.attribute(network, images, target, seeds)
             for reduction in plan.reductions_of(name):
                 reduced = reduce_channels(attribution, "l1" if reduction == NO_REDUCTION else reduction)
-                maps[MapKey(model, method.name, reduction)] = reduced.cpu().numpy()
+                maps[MapKey(*key, method.name, reduction)] = reduced.cpu().numpy()
     return logits, maps
 
 
 def control_maps(
-    trained: Float32Array,
+    own: Mapping[str, Float32Array],
     images: Sequence[UInt8Array],
     stained: Sequence[FloatArray],
     patch_ids: Sequence[str],
     plan: MapPlan,
 ) -> dict[MapKey, Float32Array]:
-    """Make the maps that need no network: from the image alone, and the trained map at a random place.
+    """Make the maps that need no network: from the image alone, and the trained maps at a random place.
 
-    ``trained`` (N, H, W) is the trained network's own map, ``stained`` haematoxylin and eosin (2, H, W) of each of N
-    images; shifts are drawn from the N ``patch_ids``.
+    ``own`` (N, H, W) are the trained networks' own maps by their names, ``stained`` haematoxylin and eosin (2, H, W) of
+    each of N images; shifts are drawn from the N ``patch_ids``, the same for the maps of every network.
     """
     maps: dict[MapKey, Float32Array] = {}
     for control in map(control_of, plan.controls):
         if control.map is not None:
             pairs = zip(images, stained, strict=True)
             made = [np.asarray(control.map(image, stain), dtype=np.float32) for image, stain in pairs]
-            maps[MapKey(control.name, control.name, NO_REDUCTION)] = np.stack(made)
+            maps[_of_image(control)] = np.stack(made)
         if control.move is not None:
-            drawn = [np.random.default_rng(derive(plan.seed, control.name, patch_id)) for patch_id in patch_ids]
-            moved = [control.move(saliency, rng) for saliency, rng in zip(trained, drawn, strict=True)]
-            maps[plan.own(control.name)] = np.stack(moved)
+            for network, trained in own.items():
+                drawn = [np.random.default_rng(derive(plan.seed, control.name, patch_id)) for patch_id in patch_ids]
+                moved = [control.move(saliency, rng) for saliency, rng in zip(trained, drawn, strict=True)]
+                maps[plan.own(control.name, network)] = np.stack(moved)
     return maps
+
+
+def _of_image(control: Control) -> MapKey:
+    return MapKey(control.name, "", control.name, NO_REDUCTION)
 
 
 def _numpy(tensor: Tensor) -> Float64Array:

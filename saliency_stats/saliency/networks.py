@@ -1,7 +1,8 @@
-"""The networks that look at a patch: the trained one and its controls, of one magnification at a time."""
+"""The networks that look at a patch: trained ones and their controls, of one magnification and fold at a time."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -10,15 +11,16 @@ import torch
 
 from saliency_stats.classifier.densenet import PatchClassifier, build
 from saliency_stats.saliency.controls import control_of
-from saliency_stats.seeds import derive
+from saliency_stats.saliency.naming import FIRST, NetworkKey, folds_of, network_names, network_seed, stem_of
 from saliency_stats.vocabulary import TRAINED
 
 
 @dataclass(eq=False)
-class Networks(Mapping[float, Mapping[str, PatchClassifier]]):
-    """Networks by magnification and name, loaded when they are asked for; those of the last magnification are kept.
+class Networks(Mapping[tuple[float, int], Mapping[NetworkKey, PatchClassifier]]):
+    """Networks by magnification and fold (0 without folds), then by what they are and their name.
 
-    A DenseNet-201 weighs 80 MB, and a study of four magnifications with a cascade has thirty-two of them.
+    They are loaded when they are asked for; those of the last magnification and fold are kept. A DenseNet-201 weighs
+    80 MB, and a study of four magnifications with a cascade has thirty-two of them for each of its networks.
 
     Parameters
     ----------
@@ -30,6 +32,10 @@ class Networks(Mapping[float, Mapping[str, PatchClassifier]]):
         Folder of the trained weights, see :func:`weights_path`.
     magnifications
         At which there are networks.
+    networks
+        How many are trained side by side; each has controls of its own.
+    folds
+        How many folds have networks of their own; 0 is a study without folds.
     """
 
     architecture: str
@@ -38,49 +44,59 @@ class Networks(Mapping[float, Mapping[str, PatchClassifier]]):
     folder: Path
     magnifications: tuple[float, ...]
     device: torch.device
-    _kept: dict[float, dict[str, PatchClassifier]] = field(default_factory=dict, init=False, repr=False)
+    networks: int = 1
+    folds: int = 0
+    _kept: dict[tuple[float, int], dict[NetworkKey, PatchClassifier]] = field(
+        default_factory=dict, init=False, repr=False
+    )
     _lock: Lock = field(default_factory=Lock, init=False, repr=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # another process loads its own
-        kept = (self.architecture, self.controls, self.seed, self.folder, self.magnifications, self.device)
-        return type(self), kept
+        made = (self.architecture, self.controls, self.seed, self.folder, self.magnifications, self.device)
+        return type(self), (*made, self.networks, self.folds)
 
-    def __getitem__(self, magnification: float) -> dict[str, PatchClassifier]:
-        if magnification not in self.magnifications:
-            raise KeyError(magnification)
+    def __getitem__(self, place: tuple[float, int]) -> dict[NetworkKey, PatchClassifier]:
+        if place not in list(self):
+            raise KeyError(place)
         with self._lock:
-            if magnification not in self._kept:
+            if place not in self._kept:
                 # workers that still use the others hold them until they are done
                 self._kept.clear()
-                self._kept[magnification] = self._load(magnification)
-            return self._kept[magnification]
+                magnification, fold = place
+                self._kept[place] = {
+                    NetworkKey(model, network): made
+                    for network in network_names(self.networks, fold)
+                    for model, made in self._load(magnification, network).items()
+                }
+            return self._kept[place]
 
-    def __iter__(self) -> Iterator[float]:
-        return iter(self.magnifications)
+    def __iter__(self) -> Iterator[tuple[float, int]]:
+        return product(self.magnifications, folds_of(self.folds))
 
     def __len__(self) -> int:
-        return len(self.magnifications)
+        return len(self.magnifications) * len(folds_of(self.folds))
 
-    def _load(self, magnification: float) -> dict[str, PatchClassifier]:
-        models = {TRAINED: self._trained(magnification, TRAINED)}
-        seed = derive(self.seed, "randomised", magnification)
+    def _load(self, magnification: float, network: str) -> dict[str, PatchClassifier]:
+        """Load a trained network, and make or load its controls."""
+        models = {TRAINED: self._trained(magnification, TRAINED, network)}
+        seed = network_seed(self.seed, "randomised", magnification, network=network)
         for control in map(control_of, self.controls):
             if control.build is not None:
                 models |= control.build(models[TRAINED], seed)
             elif control.relabel is not None:
-                models |= {name: self._trained(magnification, name) for name in control.models}
+                models |= {name: self._trained(magnification, name, network) for name in control.models}
         # gradients are taken with respect to the pixels alone; frozen weights keep fewer activations in memory
         return {
             name: model.to(self.device).to(memory_format=torch.channels_last).eval().requires_grad_(requires_grad=False)
             for name, model in models.items()
         }
 
-    def _trained(self, magnification: float, name: str) -> PatchClassifier:
-        path = weights_path(self.folder, magnification, name)
+    def _trained(self, magnification: float, name: str, network: str) -> PatchClassifier:
+        path = weights_path(self.folder, magnification, name, network)
         return build(self.architecture, str(path), seed=0, trained=False)
 
 
-def weights_path(folder: Path, magnification: float, name: str = TRAINED) -> Path:
+def weights_path(folder: Path, magnification: float, name: str = TRAINED, network: str = FIRST) -> Path:
     """Say where a trained network of a run is kept."""
-    return folder / f"{name}-{magnification:g}x.safetensors"
+    return folder / f"{stem_of(name, network)}-{magnification:g}x.safetensors"

@@ -54,11 +54,19 @@ class CohortBase(Section):
     """What every kind of cohort has: these keys, ``kind``, and how it is opened."""
 
     fractions: Fractions = Fractions()
+    folds: int = Field(default=0, ge=0, le=100)
     evaluation_split: EvaluationSplit = "test"
     min_tissue: float = Field(default=0.05, ge=0, le=1)
     min_light: float = Field(default=MIN_LIGHT, ge=0, le=1)
     min_focus: float = Field(default=MIN_FOCUS, ge=0, le=1)
     cache_mb: int = Field(default=1024, ge=0, le=2**20)
+
+    @field_validator("folds")
+    @classmethod
+    def _none_or_several(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("one fold would leave nothing to train on; expected 0 (one split), or 2 to 100")
+        return value
 
     def open(self, seed: int) -> Cohort:
         """Open the cohort; what it draws at random derives from the study's seed."""

@@ -34,6 +34,8 @@ class AugmentationSection(Section):
 class ClassifierSection(Section):
     """The network and its training."""
 
+    networks: int = Field(default=1, ge=1, le=100)
+    seed: int | None = Field(default=None, ge=0, le=2**32 - 1)
     architecture: Literal["densenet121", "densenet169", "densenet201"] = "densenet201"
     weights: str = Field(default="none", min_length=1)
     trainable: Literal["all", "head", "none"] = "all"
@@ -130,6 +132,11 @@ class StudySettings(Section):
             raise ValueError("; ".join(faults))
         return self
 
+    @property
+    def network_seed(self) -> int:
+        """The seed from which networks derive theirs; the cohort's is :attr:`seed`."""
+        return self.seed if self.classifier.seed is None else self.classifier.seed
+
     def unit_in(self, patches: pd.DataFrame) -> Literal["slide", "patient"]:
         """Name the unit of inference in a cohort of these patches, the study's own or what ``auto`` stands for."""
         wanted = self.statistics.unit
@@ -160,6 +167,17 @@ class StudySettings(Section):
             faults.append(
                 "classifier.stopping: early chooses the epoch on the valid split, which cohort.evaluation_split then "
                 "judges; use one_cycle, or judge on the test split"
+            )
+        if self.cohort.evaluation_split == "valid" and self.cohort.folds:
+            faults.append(
+                "cohort.folds judges every patch by networks that never saw it, in the test split of its fold (found "
+                "cohort.evaluation_split: valid); set cohort.evaluation_split to test, or cohort.folds to 0"
+            )
+        if self.classifier.trainable == "none" and (self.classifier.networks > 1 or self.cohort.folds):
+            faults.append(
+                "classifier.trainable: none trains nothing, so that all networks would be the same one (found "
+                f"classifier.networks: {self.classifier.networks}, cohort.folds: {self.cohort.folds}); use head or "
+                "all, or one network and no folds"
             )
         if self.classifier.weights == "imagenet" and self.classifier.trainable == "none":
             faults.append(

@@ -85,13 +85,13 @@ def write_examples(
     rows = []
     measurement = replace(measurement, plan=measurement.plan.alone())
     with progress.stage("example patches", len(chosen)) as bar:
-        examples = chosen.to_dict("records")
+        examples, folds = chosen.to_dict("records"), measurement.table["fold"].fillna(0)
         batches = [
-            Batch("example", (int(example["row"]),), float(example["magnification"]), measured=True)
-            for example in examples
+            Batch("example", (row,), float(example["magnification"]), measured=True, fold=int(folds[row]))
+            for row, example in zip(chosen["row"].astype(int), examples, strict=True)
         ]
         for example, examined in zip(examples, engine.map(measurement.examine, batches), strict=True):
-            for model, maps in examined.own(measurement.plan).items():
+            for (model, _), maps in examined.own(measurement.plan).items():
                 plain = f"{example['magnification']:g}x-{example['label']}-{example['rank']}-{model}"
                 name = file_name(plain, ".npz")
                 with atomic(store.folder / "examples" / name) as partial, partial.open("wb") as file:

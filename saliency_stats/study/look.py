@@ -9,7 +9,7 @@ from saliency_stats.classifier.densenet import build
 from saliency_stats.classifier.routes import NO_VALID
 from saliency_stats.cohort.inspection import inspect
 from saliency_stats.cohort.patch import USED, Cohort
-from saliency_stats.cohort.splits import split_obstacles, with_splits
+from saliency_stats.cohort.splits import with_splits
 from saliency_stats.errors import CohortError, SaliencyStatsError, listed, shown
 from saliency_stats.execution.progress import Progress
 from saliency_stats.report.words import count
@@ -23,13 +23,14 @@ _LISTED, _LINES = 10, 40
 
 
 def look_at(cohort: Cohort, settings: StudySettings, progress: Progress) -> pd.DataFrame:
-    """Read every patch once and assign the splits; returns the inspected table."""
+    """Read every patch once and assign the folds and splits; returns the inspected table."""
     unread = getattr(getattr(cohort, "inner", cohort), "unread", ())
     if unread:
         progress.say(f"columns of the table that nothing reads: {', '.join(map(shown, unread[:_LISTED]))}")
     with progress.stage("look at patches", len(cohort.table)) as bar:
         table = inspect(cohort, **parameters.least(settings), tick=bar.update, say=progress.say)
-    return with_splits(table, **parameters.split_fractions(settings))
+    table = parameters.folding_of(settings).dealt(table)
+    return table if settings.cohort.folds else with_splits(table, **parameters.split_fractions(settings))
 
 
 def found_lines(table: pd.DataFrame, slides: pd.DataFrame | None, names: Sequence[str] = ()) -> list[str]:
@@ -83,7 +84,7 @@ def obstacles(
 
     ``say`` is called with every respect in which a file of weights is not used as it is.
     """
-    found = split_obstacles(table, settings.cohort.evaluation_split)
+    found = parameters.folding_of(settings).obstacles(table, settings.cohort.evaluation_split)
     if found and slides is not None:
         excluded = slides[slides["status"] != USED]
         if len(excluded):
@@ -130,8 +131,15 @@ def _judged(settings: StudySettings, table: pd.DataFrame) -> pd.DataFrame:
 
 def _without_valid(settings: StudySettings, used: pd.DataFrame) -> Iterator[str]:
     section = settings.classifier
-    if section.stopping == "early" and section.trainable != "none" and not (used["split"] == "valid").any():
-        yield NO_VALID
+    if section.stopping != "early" or section.trainable == "none":
+        return
+    if settings.cohort.folds and used["fold"].isna().any():
+        return  # what the splits are is not known yet
+    tables = parameters.folding_of(settings).tables(used)
+    without = [fold for fold, table in tables.items() if not (table["split"] == "valid").any()]
+    if without:
+        folds = f"fold {', '.join(map(str, without))} of {settings.cohort.folds}: " if settings.cohort.folds else ""
+        yield f"{folds}{NO_VALID}"
 
 
 def _unnamed(settings: StudySettings, table: pd.DataFrame) -> Iterator[str]:

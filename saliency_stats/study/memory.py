@@ -40,7 +40,8 @@ def too_large_batches(settings: StudySettings, used: pd.DataFrame, device: torch
         ("saliency", settings.saliency.batch_size, used[used["split"] == judged], MEASURED_BYTES, "while measured")
     ]
     if settings.classifier.trainable == "all":
-        train = used[used["split"] == "train"]
+        # with folds every patch is learned from in all folds but its own
+        train = used if settings.cohort.folds else used[used["split"] == "train"]
         batches.insert(0, ("classifier", settings.classifier.batch_size, train, TRAINED_BYTES, "in training"))
     for section, size, rows, each, when in batches:
         if rows.empty:

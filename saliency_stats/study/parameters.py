@@ -11,6 +11,7 @@ from saliency_stats.classifier.evaluation import EvaluationParameters
 from saliency_stats.classifier.routes import Recipe
 from saliency_stats.classifier.training import TrainingParameters
 from saliency_stats.cohort.cache import CachedCohort
+from saliency_stats.cohort.folds import Folding
 from saliency_stats.compartments import CompartmentParameters, NucleusFinder, nucleus_finder
 from saliency_stats.compartments.variants import VARIANTS
 from saliency_stats.measurement.ablation import Ablations, draw_replaced
@@ -19,6 +20,7 @@ from saliency_stats.saliency import DIFFERENTIATED_PX
 from saliency_stats.saliency.controls import Control, control_of
 from saliency_stats.saliency.maps import MapPlan
 from saliency_stats.saliency.methods import method_of, words_of
+from saliency_stats.saliency.naming import FIRST, NetworkKey, folds_of, network_names, network_seed
 from saliency_stats.seeds import derive
 from saliency_stats.settings.study import StudySettings
 from saliency_stats.vocabulary import TRAINED
@@ -28,6 +30,8 @@ from saliency_stats.vocabulary import TRAINED
 #: a run is finished.
 _WEIGHTS: Final = 85_000_000
 _NUCLEI, _NETWORK, _MAP, _CROSSED, _REPLACED = 30_000, 6_000, 2_000, 400, 400
+#: Bytes in memory of what a frozen DenseNet-201 makes of a pixel and of a patch.
+_ACTIVATED, _POOLED = 128 * 2 / 32**2, 1_920 * 4
 CPU: Final = torch.device("cpu")
 #: Bytes in memory that DenseNet-201 keeps of an input pixel for its backward pass, in float32.
 _ACTIVATIONS: Final = 4_000
@@ -43,13 +47,18 @@ def split_fractions(settings: StudySettings) -> dict[str, Any]:
     return {"fractions": settings.cohort.fractions.model_dump(), "seed": derive(settings.seed, "splits")}
 
 
+def folding_of(settings: StudySettings) -> Folding:
+    """Say how slides are dealt out into folds."""
+    return Folding(settings.cohort.folds, **split_fractions(settings))
+
+
 def least(settings: StudySettings) -> dict[str, float]:
     """Say what a usable patch has at least: arguments of ``inspect``."""
     return {name: getattr(settings.cohort, name) for name in ("min_tissue", "min_light", "min_focus")}
 
 
-def recipe_of(settings: StudySettings, magnification: float) -> Recipe:
-    """Say how the classifier of one magnification is made."""
+def recipe_of(settings: StudySettings, magnification: float, network: str = FIRST) -> Recipe:
+    """Say how a classifier of one magnification is made."""
     section = settings.classifier
     training = {name: getattr(section, name) for name in TrainingParameters.__dataclass_fields__}
     return Recipe(
@@ -58,7 +67,7 @@ def recipe_of(settings: StudySettings, magnification: float) -> Recipe:
         trainable=section.trainable,
         training=TrainingParameters(**training),
         augmentation=Augmentation(section.augmentation.dihedral, section.augmentation.stain),
-        seed=derive(settings.seed, "classifier", magnification),
+        seed=network_seed(settings.network_seed, "classifier", magnification, network=network),
     )
 
 
@@ -101,9 +110,17 @@ def plan_of(settings: StudySettings) -> MapPlan:
     )
 
 
-def networks_of(settings: StudySettings) -> tuple[str, ...]:
-    """Name the networks that see every measured patch: the trained one, and the controls that are networks."""
-    return (TRAINED, *(name for control in settings.controls for name in control_of(control).networks))
+def networks_of(settings: StudySettings, fold: int = 0) -> tuple[NetworkKey, ...]:
+    """Name the networks that see every measured patch of a fold: trained ones, and the controls that are networks."""
+    models = (TRAINED, *(name for control in settings.controls for name in control_of(control).networks))
+    names = network_names(settings.classifier.networks, fold)
+    return tuple(NetworkKey(model, network) for network in names for model in models)
+
+
+def all_networks(settings: StudySettings) -> tuple[str, ...]:
+    """Name every network of a study, fold by fold."""
+    folds = folds_of(settings.cohort.folds)
+    return tuple(name for fold in folds for name in network_names(settings.classifier.networks, fold))
 
 
 def trained_controls(settings: StudySettings) -> tuple[Control, ...]:
@@ -143,10 +160,19 @@ def batch_bytes(settings: StudySettings, used: pd.DataFrame) -> float:
     return settings.saliency.batch_size * pixels * arrays + _ACTIVATIONS * max(pixels, DIFFERENTIATED_PX["cpu"])
 
 
+def network_bytes(settings: StudySettings) -> int:
+    """Estimate the memory that all networks of a magnification and fold beside the first, and its controls, take."""
+    return _WEIGHTS * len(networks_of(settings)) * (settings.classifier.networks - 1) // settings.classifier.networks
+
+
 def training_bytes(settings: StudySettings, used: pd.DataFrame, *, bfloat16: bool) -> float:
     """Estimate the memory that training takes, of the largest patches of an inspected table."""
-    if settings.classifier.trainable != "all":
+    if settings.classifier.trainable == "none":
         return 0.0
+    if settings.classifier.trainable == "head":
+        # what the backbone makes of all patches of a magnification
+        pixels = (used["height_px"] * used["width_px"]).groupby(used["magnification"]).sum().max()
+        return float(pixels) * _ACTIVATED + _POOLED * float(used["magnification"].value_counts().max())
     pixels = settings.classifier.batch_size * float((used["height_px"] * used["width_px"]).max())
     return pixels * _ACTIVATIONS * (0.6 if bfloat16 else 1.2)
 
@@ -154,12 +180,13 @@ def training_bytes(settings: StudySettings, used: pd.DataFrame, *, bfloat16: boo
 def needed_bytes(settings: StudySettings, used: pd.DataFrame) -> int:
     """Estimate the disk space of a run from above, of the usable patches: weights, optimiser state, tables, maps."""
     networks, multiverse = networks_of(settings), multiverse_of(settings)
-    weights = _WEIGHTS * used["magnification"].nunique() * (1 + len(trained_controls(settings)))
+    kinds = 1 + len(trained_controls(settings))
+    weights = _WEIGHTS * used["magnification"].nunique() * len(all_networks(settings)) * kinds
     checkpoint = 3 * _WEIGHTS if settings.classifier.trainable == "all" else 10_000_000
     keys = plan_of(settings).keys(networks)
     crossed = len(multiverse.variants) * sum(key.model == TRAINED for key in keys) if multiverse else 0
     rows = _NUCLEI + _NETWORK * len(networks) + _MAP * len(keys) + _CROSSED * crossed
-    rows += _REPLACED * altered_images(settings)
+    rows += _REPLACED * altered_images(settings) * settings.classifier.networks
     pixels = int((used["height_px"] * used["width_px"]).sum())
     maps = 4 * pixels * len(networks) if settings.saliency.keep else 0
     return weights + checkpoint + len(used) * rows + maps + 30_000_000

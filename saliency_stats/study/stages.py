@@ -1,6 +1,7 @@
 """The stages of a study, each from the tables of the one before to the next."""
 
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from saliency_stats.measurement.measure import Measurement
 from saliency_stats.measurement.multiscale import MultiscaleCompartments
 from saliency_stats.measurement.stored import StoredMeasurement, write_maps
 from saliency_stats.report.run import Run
+from saliency_stats.saliency.naming import first_networks
 from saliency_stats.saliency.networks import Networks
 from saliency_stats.settings.cohort import SlidesSection
 from saliency_stats.settings.study import StudySettings
@@ -162,9 +164,11 @@ class Stages:
         with self._progress.stage("statistics", 1, "study") as bar:
             judged = conclude(run, self.store, self._profile_parts)
             bar.update(1)
-        trained = run.predictions[run.predictions["model"] == TRAINED]
+        trained = first_networks(run.predictions[run.predictions["model"] == TRAINED])
         shown = choose_examples(measurement.table, judged, trained, self.settings.report.examples)
-        examples = write_examples(self.store, measurement, shown, self._progress, engine)
+        # of several networks the first one of each fold
+        alone = replace(measurement, models=self._networks(list(run.magnifications), networks=1))
+        examples = write_examples(self.store, alone, shown, self._progress, engine)
         run.tables["examples"] = self.store.write("examples", examples)
         return run
 
@@ -209,14 +213,16 @@ class Stages:
         rows = part.index.to_numpy()[np.linspace(0, len(part) - 1, n).round().astype(int)]
         return estimate_stains([self._cohort.read(int(row)).image for row in rows])
 
-    def _networks(self, magnifications: list[float]) -> Networks:
+    def _networks(self, magnifications: list[float], networks: int | None = None) -> Networks:
         return Networks(
             self.settings.classifier.architecture,
             tuple(self.settings.controls),
-            self.settings.seed,
+            self.settings.network_seed,
             self.store.folder / "weights",
             tuple(magnifications),
             self.device,
+            self.settings.classifier.networks if networks is None else networks,
+            self.settings.cohort.folds,
         )
 
     def _keep(self, name: str, table: pd.DataFrame) -> None:

@@ -1,24 +1,28 @@
-"""The training stage: one classifier per magnification, and the controls that are trained on other labels."""
+"""The training stage: classifiers per magnification and fold, and the controls that are trained on other labels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 import torch
 
 from saliency_stats.classifier.densenet import save_weights
-from saliency_stats.classifier.routes import train_classifier
+from saliency_stats.classifier.head import Activations
+from saliency_stats.classifier.routes import Recipe, train_classifier
 from saliency_stats.cohort import Cohort
 from saliency_stats.execution.device import release_memory
 from saliency_stats.execution.files import atomic
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store
 from saliency_stats.saliency.controls import Control
+from saliency_stats.saliency.naming import NetworkKey, network_names, network_seed, stem_of
 from saliency_stats.saliency.networks import weights_path
-from saliency_stats.seeds import derive
 from saliency_stats.settings import StudySettings
 from saliency_stats.study import parameters
 from saliency_stats.vocabulary import TRAINED
+
+#: Of a study without folds and of one with them.
+_FIRST = tuple(NetworkKey(TRAINED, network_names(1, fold)[0]) for fold in (0, 1))
 
 
 def train_networks(
@@ -44,17 +48,20 @@ def train_networks(
     Returns
     -------
     DataFrame
-        ``training.csv``: a row per magnification, model and epoch.
+        ``training.csv``: a row per magnification, model, network and epoch.
     """
     trainer = _Trainer(settings, store, cohort, device, progress)
+    tables = parameters.folding_of(settings).tables(used)
+    controls = parameters.trained_controls(settings)
     logs = []
     for magnification in sorted(used["magnification"].unique().tolist()):
-        part = used[used["magnification"] == magnification]
-        logs.append(trainer.train(magnification, part, TRAINED))
-        logs += [
-            trainer.train(magnification, _relabelled(settings, part, magnification, control), control.name)
-            for control in parameters.trained_controls(settings)
-        ]
+        for fold, table in tables.items():
+            part = table[table["magnification"] == magnification]
+            for network in network_names(settings.classifier.networks, fold):
+                logs.append(trainer.train(magnification, part, NetworkKey(TRAINED, network)))
+                for control in controls:
+                    relabelled = _relabelled(settings, part, magnification, control, network)
+                    logs.append(trainer.train(magnification, relabelled, NetworkKey(control.name, network)))
     return pd.concat(logs, ignore_index=True)
 
 
@@ -65,31 +72,35 @@ class _Trainer:
     cohort: Cohort
     device: torch.device
     progress: Progress
+    #: Those of the last backbone, under what it follows from.
+    activations: dict[tuple[float, int | None], Activations] = field(default_factory=dict)
 
-    def train(self, magnification: float, part: pd.DataFrame, model_name: str) -> pd.DataFrame:
-        stem = f"training-{magnification:g}x" if model_name == TRAINED else f"training-{model_name}-{magnification:g}x"
+    def train(self, magnification: float, part: pd.DataFrame, key: NetworkKey) -> pd.DataFrame:
+        stem = f"training-{stem_of(*key)}-{magnification:g}x".replace(f"-{TRAINED}", "")
         log_path = self.store.work / f"{stem}.parquet"
-        weights = weights_path(self.store.folder / "weights", magnification, model_name)
+        weights = weights_path(self.store.folder / "weights", magnification, *key)
         if self.store.is_sealed(stem):
-            return _named(pd.read_parquet(log_path), magnification, model_name)
-        recipe = parameters.recipe_of(self.settings, magnification)
+            return _named(pd.read_parquet(log_path), magnification, key)
+        recipe = parameters.recipe_of(self.settings, magnification, key.network)
         train, valid = part[part["split"] == "train"], part[part["split"] == "valid"]
         if self.settings.cohort.evaluation_split == "valid":
             # the split that judges the classifier must not be looked at while it is trained
             valid = valid.iloc[:0]
         checkpoint = self.store.work / f"{stem}.checkpoint"
-        title = f"train at {magnification:g}×" if model_name == TRAINED else f"train {model_name} at {magnification:g}×"
-        with self.progress.stage(title, recipe.training.epochs * len(train)) as bar:
+        activations = self._activations(recipe, magnification, part, [train, valid])
+        total = recipe.training.epochs * len(train) + activations.n_waiting * (recipe.trainable == "head")
+        with self.progress.stage(self._title(key, magnification), total) as bar:
             model, log = train_classifier(
                 recipe,
                 self.cohort,
                 train,
                 valid,
                 self.device,
+                activations=activations,
                 checkpoint=checkpoint,
                 tick=bar.update,
-                # the controls start from the same weights
-                **({"say": self.progress.say} if model_name == TRAINED else {}),
+                # all others start from the same weights
+                **({"say": self.progress.say} if key in _FIRST else {}),
             )
         with atomic(weights) as partial:
             save_weights(model, partial)
@@ -99,19 +110,41 @@ class _Trainer:
         checkpoint.unlink(missing_ok=True)
         del model
         release_memory()
-        return _named(log, magnification, model_name)
+        return _named(log, magnification, key)
+
+    def _activations(
+        self, recipe: Recipe, magnification: float, part: pd.DataFrame, learned: list[pd.DataFrame]
+    ) -> Activations:
+        """Return what the backbone makes of the patches: the same for all networks that start from one file."""
+        random = recipe.weights == "none"
+        backbone = (magnification, recipe.seed if random else None)
+        if backbone not in self.activations:
+            self.activations.clear()
+            # what one fold is judged by, the others learn from
+            together = [part] if self.settings.cohort.folds and not random else learned
+            self.activations[backbone] = Activations(together)
+        return self.activations[backbone]
+
+    def _title(self, key: NetworkKey, magnification: float) -> str:
+        model = "" if key.model == TRAINED else f" {key.model}"
+        names = parameters.all_networks(self.settings)
+        which = f" network {names.index(key.network) + 1} of {len(names)}" if len(names) > 1 else ""
+        return f"train{model}{which} at {magnification:g}×"
 
 
-def _named(log: pd.DataFrame, magnification: float, model: str) -> pd.DataFrame:
-    return pd.concat([pd.DataFrame({"magnification": magnification, "model": model}, index=log.index), log], axis=1)
+def _named(log: pd.DataFrame, magnification: float, key: NetworkKey) -> pd.DataFrame:
+    names = pd.DataFrame({"magnification": magnification, **key._asdict()}, index=log.index)
+    return pd.concat([names, log], axis=1)
 
 
-def _relabelled(settings: StudySettings, part: pd.DataFrame, magnification: float, control: Control) -> pd.DataFrame:
+def _relabelled(
+    settings: StudySettings, part: pd.DataFrame, magnification: float, control: Control, network: str
+) -> pd.DataFrame:
     """Give the patches of each split that is learned from each other's labels."""
     permuted = part.copy()
     for split in ("train", "valid"):
         rows = part.index[part["split"] == split]
-        seed = derive(settings.seed, control.name, split, magnification)
+        seed = network_seed(settings.network_seed, control.name, split, magnification, network=network)
         assert control.relabel is not None
         order = control.relabel(np.arange(len(rows)), seed)
         permuted.loc[rows, "label"] = part.loc[rows, "label"].to_numpy()[order]

@@ -49,7 +49,7 @@ class Measuring:
 
     def ledger_rows(self, _):
         keys = [self.plan.own(model) for models in self.models.values() for model in models]
-        keys += [MapKey("trained", "occlusion", "none"), MapKey("trained", "gradient", "max")]
+        keys += [MapKey("trained", "1", "occlusion", "none"), MapKey("trained", "1", "gradient", "max")]
         return pd.DataFrame([key._asdict() for key in keys for _ in range(2)])
 
 
@@ -105,7 +105,7 @@ def test_the_finest_one_is_drawn_under_the_trained_networks_own_map(run):
     ((image, saliency, members, rows), named) = run.drawn[0]
     assert image is IMAGE
     assert (saliency, members) == ("trained's gradient", "memberships")
-    assert rows.to_dict("records") == [MapKey("trained", "gradient", "l2")._asdict()] * 2
+    assert rows.to_dict("records") == [MapKey("trained", "1", "gradient", "l2")._asdict()] * 2
     assert named == {"title": "a/1 · benign · 20× · trained", "path": path, "mpp": 0.5}
 
 
@@ -118,7 +118,7 @@ def test_another_magnification_network_and_place(run, tmp_path):
     assert (batch.rows, batch.magnification, models) == ((0,), 10.0, {10.0: ["trained", "randomised"]})
     ((_, saliency, _, rows), named) = run.drawn[0]
     assert saliency == "randomised's gradient"
-    assert rows.to_dict("records") == [MapKey("randomised", "gradient", "l2")._asdict()] * 2
+    assert rows.to_dict("records") == [MapKey("randomised", "1", "gradient", "l2")._asdict()] * 2
     assert named == {"title": "a/1 · benign · 10× · randomised", "path": out, "mpp": 1.0}
 
 

@@ -11,8 +11,10 @@ from saliency_stats.compartments import Segmentation
 from saliency_stats.errors import AttributionError
 from saliency_stats.measurement.examination import Examination
 from saliency_stats.saliency.maps import MapKey, MapPlan
+from saliency_stats.saliency.naming import NetworkKey
 
 IDENTITY = ["patch_id", "slide_id", "patient_id", "label", "split", "magnification"]
+TRAINED, RANDOMISED = NetworkKey("trained", "1"), NetworkKey("randomised", "2")
 LOGITS = np.zeros((2, 2))
 
 
@@ -46,13 +48,13 @@ def test_memberships_are_stacked_and_checked_by_the_names_of_the_patches(table):
 
 def test_the_studys_own_maps_of_every_network(table):
     plan = MapPlan(("gradient", "grad_cam"), ("l1", "l2"), ("randomised", "sobel"))
-    keys = plan.keys(["trained", "randomised"])
+    keys = plan.keys([TRAINED, RANDOMISED])
     maps = {key: checked_saliency(np.full((2, 2, 2), at, np.float32)) for at, key in enumerate(keys)}
-    examined = Examination(table, [], {"trained": LOGITS, "randomised": LOGITS}, maps=maps)
+    examined = Examination(table, [], {TRAINED: LOGITS, RANDOMISED: LOGITS}, maps=maps)
     own = examined.own(plan)
-    assert list(own) == ["trained", "randomised"]
-    for model, values in own.items():
-        assert (values == keys.index(MapKey(model, "gradient", "l1"))).all()
+    assert list(own) == [TRAINED, RANDOMISED]
+    for key, values in own.items():
+        assert (values == keys.index(MapKey(*key, "gradient", "l1"))).all()
 
 
 def test_what_is_known_does_not_change(table):
@@ -61,6 +63,6 @@ def test_what_is_known_does_not_change(table):
 
 
 def test_where_nothing_is_measured_nothing_is_known(table):
-    examined = Examination(table, [], {"trained": LOGITS})
-    assert examined.target.tolist() == []
+    examined = Examination(table, [], {TRAINED: LOGITS})
+    assert examined.targets == {}
     assert (examined.maps, examined.unmixed, examined.views, examined.found, examined.segmentations) == ({}, *[[]] * 4)

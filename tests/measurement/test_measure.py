@@ -30,8 +30,10 @@ from saliency_stats.measurement.batch import Batch
 from saliency_stats.measurement.measure import Measurement
 from saliency_stats.measurement.multiverse import Multiverse
 from saliency_stats.saliency.maps import MapKey, MapPlan, network_maps
+from saliency_stats.saliency.naming import NetworkKey
 from saliency_stats.study.examples import write_examples
 
+TRAINED, RANDOMISED = NetworkKey("trained", "1"), NetworkKey("randomised", "1")
 BATCH = Batch("000000", (0, 1, 2), 20.0, measured=True)
 PLAN = MapPlan(
     ("gradient", "gradient_x_input"), ("l2", "l1"), ("randomised", "sobel", "haematoxylin", "eosin", "shift")
@@ -48,11 +50,11 @@ def network(seed):
 
 def measurement(mpp=0.5, *, multiverse=None, finder=None):
     cohort = PhantomCohort(Phantom(size_px=96, mpp=mpp), PhantomCohortSize(slides=3, patches_per_slide=2), seed=5)
-    table = cohort.table.assign(stain_group=cohort.table["slide_id"])
+    table = cohort.table.assign(stain_group=cohort.table["slide_id"], fold=np.nan)
     return Measurement(
         cohort=cohort,
         table=table,
-        models={20.0: {"trained": network(0), "randomised": network(1)}},
+        models={(20.0, 0): {TRAINED: network(0), RANDOMISED: network(1)}},
         stains={name: estimate_stains([cohort.read(row).image]) for row, name in enumerate(table["stain_group"])},
         device=torch.device("cpu"),
         plan=PLAN,
@@ -165,7 +167,7 @@ def test_examples_are_shown_under_the_studys_own_map_alone(tmp_path, monkeypatch
     chosen = measured.table.iloc[:1].assign(row=0, rank=1, p_true=0.9)
     write_examples(Store(tmp_path), measured, chosen, Progress(show=False), Threads(1))
     (maps,) = made
-    assert set(maps) == {MapKey(model, "gradient", "l2") for model in ("trained", "randomised")}
+    assert set(maps) == {MapKey(model, "1", "gradient", "l2") for model in ("trained", "randomised")}
     (whole,) = Threads(1).map(partial(examine, measured), [replace(BATCH, rows=(0,))])
     assert set(whole.maps) == set(PLAN.keys(["trained", "randomised"]))
     for key, one in maps.items():
@@ -194,7 +196,7 @@ def test_of_a_batch_that_is_not_measured_there_are_predictions_of_the_trained_ne
     found = tables["predictions"]
     assert found["model"].tolist() == ["trained"] * 3
     assert found["patch_id"].tolist() == small.table["patch_id"].iloc[:3].tolist()
-    logits = small.models[20.0]["trained"](read(small)).double().numpy()
+    logits = small.models[20.0, 0][TRAINED](read(small)).double().numpy()
     np.testing.assert_array_equal(found[["logit_benign", "logit_malignant"]], logits)
 
 
@@ -205,7 +207,7 @@ def test_of_a_measured_batch_there_are_predictions_of_every_network(small):
     assert found.index.tolist() == list(range(6))
     assert found["model"].tolist() == ["trained"] * 3 + ["randomised"] * 3
     for model, rows in found.groupby("model"):
-        logits = small.models[20.0][model](read(small)).numpy()
+        logits = small.models[20.0, 0][NetworkKey(model, "1")](read(small)).numpy()
         np.testing.assert_allclose(rows[["logit_benign", "logit_malignant"]], logits, rtol=1e-5)
 
 
@@ -251,13 +253,13 @@ def test_profiles_and_nuclei_say_whose_they_are(small):
 
 def test_the_logit_that_is_explained_is_that_of_the_label_or_the_chosen_one(small):
     labels = torch.from_numpy(targets_of(small.table.iloc[:3]))
-    chosen = small.models[20.0]["trained"](read(small)).argmax(dim=1)
+    chosen = small.models[20.0, 0][TRAINED](read(small)).argmax(dim=1)
     assert not torch.equal(labels, chosen)
     ids = small.table["patch_id"].tolist()[:3]
     for target, wanted in (("correct", labels), ("predicted", chosen)):
         examined = replace(small, target=target).examine(BATCH)
         assert examined.target.tolist() == wanted.tolist()
-        _, maps = network_maps(small.models[20.0], read(small), wanted, ids, small.plan)
+        _, maps = network_maps(small.models[20.0, 0], read(small), wanted, ids, small.plan)
         for key, values in maps.items():
             np.testing.assert_array_equal(examined.maps[key].raw, values)
 
@@ -322,5 +324,5 @@ def test_what_only_some_studies_ask_for(small):
     np.testing.assert_array_equal(
         logits, tables["predictions"].query("model == 'trained'")[["logit_benign", "logit_malignant"]]
     )
-    assert network is small.models[20.0]["trained"]
+    assert network is small.models[20.0, 0][TRAINED]
     assert device == torch.device("cpu")

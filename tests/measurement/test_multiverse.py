@@ -17,7 +17,7 @@ from saliency_stats.vocabulary import COMPARTMENTS
 
 GROWN, NEAR = Variant("grown", grow_um=1.0), Variant("near", cytoplasm_um=3.0)
 IDENTITY = pd.DataFrame({"patch_id": ["a", "b", "c"], "magnification": 20.0})
-KEYS = [MapKey("trained", "gradient", "l2"), MapKey("trained", "occlusion", "none")]
+KEYS = [MapKey("trained", "1", "gradient", "l2"), MapKey("trained", "1", "occlusion", "none")]
 
 
 def division(nucleus, cytoplasm):
@@ -49,7 +49,7 @@ def asked(monkeypatch):
 @pytest.fixture
 def maps():
     rng = np.random.default_rng(0)
-    others = [MapKey("randomised", "gradient", "l2"), MapKey("sobel", "sobel", "none")]
+    others = [MapKey("randomised", "1", "gradient", "l2"), MapKey("sobel", "", "sobel", "none")]
     return {key: checked_saliency(rng.random((3, 4, 10)).astype(np.float32)) for key in [*KEYS, *others]}
 
 

@@ -42,17 +42,18 @@ def test_maps_are_kept_by_model_with_the_names_of_their_patches(tmp_path):
             "patch_id": patch,
             "magnification": 20.0,
             "model": model,
+            "network": network,
             "height_px": 2,
             "width_px": 3,
             "saliency": maps[m, p].astype("<f4").tobytes(),
         }
-        for m, model in enumerate(("trained", "randomised"))
+        for m, (model, network) in enumerate([("trained", "1"), ("randomised", "fold1-2")])
         for p, patch in enumerate(("007", "b"))
     ]
     path = tmp_path / "maps" / "000001.npz"
     write_maps(path, pd.DataFrame(rows))
     with np.load(path, allow_pickle=False) as file:
-        assert sorted(file.files) == ["patch_id", "randomised", "trained"]
+        assert sorted(file.files) == ["patch_id", "randomised-fold1-2", "trained"]
         assert file["patch_id"].tolist() == ["007", "b"]
         np.testing.assert_array_equal(file["trained"], maps[0])
-        np.testing.assert_array_equal(file["randomised"], maps[1])
+        np.testing.assert_array_equal(file["randomised-fold1-2"], maps[1])

@@ -160,15 +160,15 @@ def test_explaining_a_patch_makes_one_map_alone(run, tmp_path, monkeypatch):
         path = explain_patch(run.folder, patch, model=model, out=tmp_path / f"{model}.png", device="cpu")
         assert path.stat().st_size > 10_000
     assert [set(maps) for maps in made] == [
-        {MapKey(name, "gradient", "l2") for name in names} for names in (["trained"], ["trained", "cascading_2"])
+        {MapKey(name, "1", "gradient", "l2") for name in names} for names in (["trained"], ["trained", "cascading_2"])
     ]
 
 
 def test_a_run_takes_no_more_room_than_it_asked_for(run):
     settings = load(run.folder / "study.yaml")
-    assert set(networks_of(settings)) == set(run.predictions["model"])
+    assert set(networks_of(settings)) == set(run.predictions[["model", "network"]].itertuples(index=False, name=None))
     assert set(plan_of(settings).keys(networks_of(settings))) == set(
-        run.ledger[["model", "method", "reduction"]].itertuples(index=False, name=None)
+        run.ledger[list(MapKey._fields)].itertuples(index=False, name=None)
     )
     tables = sum(
         run.folder.joinpath(f"{name}.csv").stat().st_size for name in ("ledger", "nuclei", "crossed", "profile")

@@ -53,18 +53,23 @@ def test_the_multiverse_and_replacements_cost_their_rows():
 def test_networks_and_maps_are_named_as_they_are_made():
     settings = load(None, ("controls=[cascading, sobel, shift, randomised]", "saliency.methods=[gradient, grad_cam]"))
     networks = networks_of(settings)
-    assert networks == ("trained", *(f"cascading_{depth}" for depth in range(1, 7)), "randomised")
+    assert [key.model for key in networks] == [
+        "trained",
+        *(f"cascading_{depth}" for depth in range(1, 7)),
+        "randomised",
+    ]
+    assert {key.network for key in networks} == {"1"}
     plan = plan_of(settings)
     keys = plan.keys(networks)
     assert len(set(keys)) == len(keys) == len(networks) + 2 + 2
-    assert MapKey("randomised", "grad_cam", "none") in keys
-    assert MapKey("cascading_1", "grad_cam", "none") not in keys
+    assert MapKey("randomised", "1", "grad_cam", "none") in keys
+    assert MapKey("cascading_1", "1", "grad_cam", "none") not in keys
     alone = plan.alone()
-    assert alone.keys(networks) == [plan.own(network) for network in networks]
+    assert alone.keys(networks) == [plan.own(*key) for key in networks]
     assert alone.own() == plan.own()
 
 
 @pytest.mark.parametrize("method", ["gradient", "grad_cam"])
 def test_the_own_map_is_one_of_those_made(method):
     plan = plan_of(load(None, (f"saliency.methods=[{method}]", "saliency.more_reductions=[max]")))
-    assert plan.own() in plan.keys(["trained"])
+    assert plan.own() in plan.keys(networks_of(load(None)))
