@@ -100,9 +100,19 @@ TABLES: Final[Mapping[str, Table]] = {
         optional=True,
     ),
     "shift": Table(
-        "patch × magnification",
-        (*_PATCH, "status"),
-        ("magnification", "delta", "null_mean", "null_sd", "z", "p_greater", "p_less", "p_two_sided", "n_shifts"),
+        "patch × magnification × model × method",
+        (*_PATCH, *_MAP, "status"),
+        (
+            *("magnification", "delta", "null_mean", "null_sd", "centred", "z"),
+            *("p_greater", "p_less", "p_two_sided", "n_shifts"),
+        ),
+        writer="saliency, compartments",
+        optional=True,
+    ),
+    "matched": Table(
+        "patch × magnification × model × method × picture",
+        (*_PATCH, *_MAP, "picture", "status"),
+        ("magnification", "matched", "matched_of_picture", "share_compared", "overlap"),
         writer="saliency, compartments",
         optional=True,
     ),
