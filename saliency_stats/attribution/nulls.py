@@ -90,7 +90,8 @@ def _masses(saliency: Float64Array, weights: Float64Array, spectra: npt.NDArray[
     """``sum_p w_k(p) S(p - s)`` for every shift s: (K, H, W), the identity at (0, 0); spectra are those of w_k."""
     masses = fft.irfft2(spectra * fft.rfft2(saliency).conj(), s=saliency.shape)
     masses[:, 0, 0] = np.einsum("khw,hw->k", weights, saliency)
-    largest = np.linalg.norm(saliency) * np.linalg.norm(weights, axis=(1, 2))
+    # along axes: of all at once NumPy asks BLAS, whose threads wait for each other longer than this takes
+    largest = np.linalg.norm(saliency, axis=(0, 1)) * np.linalg.norm(weights, axis=(1, 2))
     return np.asarray(np.where(masses > _RESOLUTION * largest[:, None, None], masses, 0.0), dtype=np.float64)
 
 
