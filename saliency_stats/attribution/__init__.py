@@ -2,6 +2,7 @@
 
 from saliency_stats.attribution.checked import Maps, Memberships, checked_memberships, checked_saliency
 from saliency_stats.attribution.ledger import CrossedShares, Shares, crossed_shares, ledger, shares
+from saliency_stats.attribution.matching import matched
 from saliency_stats.attribution.nulls import shift_table
 from saliency_stats.attribution.profile import PROFILE_KEY, DistanceBins, combine, profiles, signed_distance_um
 from saliency_stats.attribution.relevance import relevance
@@ -18,6 +19,7 @@ __all__ = [
     "combine",
     "crossed_shares",
     "ledger",
+    "matched",
     "profiles",
     "relevance",
     "shares",

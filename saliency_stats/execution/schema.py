@@ -16,8 +16,10 @@ _TESTED: Final = (
     *("n_slides", "n_patches", "se", "design_effect", "n_effective", "n_units", "n_missing", "effect_size_low"),
     *("effect_size_high", "superiority", "superiority_low", "superiority_high", "p_equivalence"),
     *("ci_low_simultaneous", "ci_high_simultaneous", "n_tests", "n_agree", "skewness"),
+    *("n_networks", "var_network", "var_unit", "var_interaction", "network_share", "p_attainable"),
+    *("weighted_estimate", "n_effective_units", "bound_low", "bound_high"),
 )
-_TEST: Final = ("test", "family", "status", "reason", "unit", "versus")
+_TEST: Final = ("test", "family", "status", "reason", "unit", "versus", "population")
 
 
 #: Every table, by the stem of its file, in the order in which a run writes them.
@@ -103,7 +105,17 @@ TABLES: Final[Mapping[str, Table]] = {
     "shift": Table(
         "patch × magnification × map",
         (*_PATCH, *_NETWORK_MAP, "status"),
-        ("magnification", "delta", "null_mean", "null_sd", "z", "p_greater", "p_less", "p_two_sided", "n_shifts"),
+        (
+            *("magnification", "delta", "null_mean", "null_sd", "centred", "z"),
+            *("p_greater", "p_less", "p_two_sided", "n_shifts"),
+        ),
+        writer="saliency, compartments",
+        optional=True,
+    ),
+    "matched": Table(
+        "patch × magnification × map × picture",
+        (*_PATCH, *_NETWORK_MAP, "picture", "status"),
+        ("magnification", "matched", "matched_of_picture", "share_compared", "overlap"),
         writer="saliency, compartments",
         optional=True,
     ),

@@ -14,7 +14,6 @@ from saliency_stats.attribution import (
     ledger,
     profiles,
     relevance,
-    shift_table,
     signed_distance_um,
 )
 from saliency_stats.classifier.densenet import PatchClassifier
@@ -40,6 +39,7 @@ from saliency_stats.measurement.batch import Batch
 from saliency_stats.measurement.examination import Examination
 from saliency_stats.measurement.multiscale import MultiscaleCompartments
 from saliency_stats.measurement.multiverse import Multiverse
+from saliency_stats.measurement.pictures import picture_tables
 from saliency_stats.saliency.maps import MapKey, MapPlan, control_maps, network_maps
 from saliency_stats.saliency.naming import NetworkKey
 from saliency_stats.typing import Float32Array
@@ -122,19 +122,9 @@ class Measurement:
         return tables
 
     def _further(self, examined: Examination, trained: Mapping[str, PatchClassifier]) -> dict[str, pd.DataFrame]:
-        """Measure what only some studies ask for: the spatial null, replaced compartments, other segmentations."""
-        tables: dict[str, pd.DataFrame] = {}
+        """Measure what the picture explains; and where a study asks, replaced compartments, other segmentations."""
+        tables = picture_tables(examined, self.plan, self.min_area)
         identity = examined.identity
-        if self.plan.moved:
-            own = [self.plan.own(TRAINED, network) for network in trained]
-            nulls = [(key, shift_table(examined.maps[key], examined.memberships)) for key in own]
-            tables["shift"] = pd.concat(
-                [
-                    identity.assign(**key._asdict()).merge(null, on="patch_id", validate="one_to_one")
-                    for key, null in nulls
-                ],
-                ignore_index=True,
-            )
         if self.ablations is not None:
             tables |= self.ablations.tables(
                 identity.assign(**{name: examined.table[name].to_numpy() for name in ("mpp", "replaced")}),

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from saliency_stats.errors import StatisticsError
+from saliency_stats.statistics.crossing import network_components
 from saliency_stats.statistics.differences import group_difference
 from saliency_stats.statistics.effects import NO_EFFECT, effect_sizes
 from saliency_stats.statistics.inference import NAN, Inference, equivalence_p
@@ -259,7 +260,20 @@ def _of_all_tests(units: Units, obstacle: str, alpha: float, margin: float | Non
         "unit": units.unit,
         "n_units": units.n,
         "n_missing": units.n_missing,
+        "n_networks": max(1, units.n_networks),
+        **_of_networks(units, alpha),
+        "population": "",
     }
+
+
+def _of_networks(units: Units, alpha: float) -> dict[str, float]:
+    """Return the components of several networks."""
+    names = ("var_network", "var_unit", "var_interaction", "network_share")
+    try:
+        found = network_components(units, alpha=alpha)
+    except StatisticsError:
+        return dict.fromkeys(names, NAN)
+    return {name: float(getattr(found, name)) for name in names}
 
 
 def _standard_error(units: Units) -> float:

@@ -14,7 +14,6 @@ from saliency_stats.attribution import (
     ledger,
     relevance,
     shares,
-    shift_table,
 )
 from saliency_stats.errors import AttributionError
 
@@ -27,7 +26,7 @@ def raw():
     return maps, rng.dirichlet(np.ones(4), (3, 6, 7)).transpose(0, 3, 1, 2).astype(np.float32)
 
 
-@pytest.mark.parametrize("function", [ledger, relevance, shift_table])
+@pytest.mark.parametrize("function", [ledger, relevance])
 def test_checked_values_give_the_same_table(function):
     maps, memberships = raw()
     expected = function(maps, memberships, patch_ids=IDS)
@@ -53,7 +52,7 @@ def test_what_was_checked_is_returned_as_it_is_and_keeps_its_type():
 def test_nothing_is_looked_at_twice():
     maps, memberships = raw()
     impossible = Maps(-maps, tuple(IDS))
-    for function in (shares, ledger, relevance, shift_table):
+    for function in (shares, ledger, relevance):
         function(impossible, Memberships(memberships / 2.0))
         with pytest.raises(AttributionError, match="negative"):
             function(-maps, memberships)

@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import fft
 from scipy.ndimage import gaussian_filter
 
+from saliency_stats.attribution.checked import checked_saliency
 from saliency_stats.attribution.ledger import ledger
 from saliency_stats.attribution.nulls import _masses, shift_table
-from saliency_stats.errors import AttributionError
 
 seeds = st.integers(0, 2**32 - 1)
 COLUMNS = [
-    *("patch_id", "delta", "null_mean", "null_sd", "z", "p_greater", "p_less", "p_two_sided", "n_shifts", "status"),
+    *("patch", "map", "delta", "null_mean", "null_sd", "centred", "z", "p_greater", "p_less", "p_two_sided"),
+    *("n_shifts", "status"),
 ]
 
 
@@ -31,15 +33,20 @@ def smooth(rng, h, w):
     return np.exp(2 * gaussian_filter(rng.normal(size=(h, w)), 1.5, mode="wrap"))
 
 
-def nulls(maps, memberships):
-    """Rows of the table for maps (N, H, W), each with the same memberships (K, H, W), which need not be four."""
+def nulls(maps, memberships, **options):
+    """Rows of the table for maps (M, H, W) of one patch with memberships (K, H, W), which need not be four."""
     rest = np.zeros((4 - len(memberships), *memberships.shape[1:]))
-    all_four = np.broadcast_to(np.concatenate([memberships, rest]), (len(maps), 4, *memberships.shape[1:]))
-    return shift_table(maps, all_four)
+    return shift_table(
+        [checked_saliency(one[None]) for one in maps], np.concatenate([memberships, rest])[None], **options
+    )
 
 
-def null(saliency, memberships):
-    return SimpleNamespace(**nulls(saliency[None], memberships).iloc[0])
+def null(saliency, memberships, **options):
+    return SimpleNamespace(**nulls(saliency[None], memberships, **options).iloc[0])
+
+
+def masses_of(maps, memberships):
+    return _masses(maps, memberships, fft.rfft2(memberships))
 
 
 def every_shift(saliency):
@@ -81,6 +88,7 @@ def test_it_is_what_rolling_by_hand_gives(seed, masks, order, exponent):
     assert found.delta == pytest.approx(deltas[0, 0], abs=1e-9)
     assert found.null_mean == pytest.approx(deltas.mean(), abs=1e-9)
     assert found.null_sd == pytest.approx(deltas.std(), abs=1e-9)
+    assert found.centred == found.delta - found.null_mean
     assert found.z == pytest.approx((deltas[0, 0] - deltas.mean()) / deltas.std(), abs=1e-6)
     assert (found.p_greater, found.p_less, found.p_two_sided) == shares_of(deltas)
     assert found.n_shifts == 42
@@ -99,7 +107,7 @@ def test_odd_even_and_prime_sizes():
 def test_the_mass_under_each_shift():
     rng = np.random.default_rng(0)
     maps, memberships = rng.exponential(size=(6, 7)), soft(rng)
-    masses = _masses(maps, memberships)
+    masses = masses_of(maps, memberships)
     for y, x in [(0, 0), (1, 0), (0, 1), (4, 5)]:
         moved = np.roll(maps, (y, x), axis=(0, 1))
         np.testing.assert_allclose(masses[:, y, x], (memberships * moved).sum(axis=(1, 2)), rtol=1e-12)
@@ -110,7 +118,7 @@ def test_the_mass_under_each_shift():
 def test_on_average_over_the_shifts_mass_goes_by_area(seed):
     rng = np.random.default_rng(seed)
     maps, memberships = rng.exponential(size=(6, 7)) ** 3, soft(rng)
-    average = _masses(maps, memberships).mean(axis=(1, 2))
+    average = masses_of(maps, memberships).mean(axis=(1, 2))
     np.testing.assert_allclose(average, memberships.mean(axis=(1, 2)) * maps.sum(), rtol=1e-12)
 
 
@@ -199,14 +207,14 @@ def test_where_there_is_nothing_to_compare():
     neither[2] += neither[1]
     neither[1] = 0
     for found, status in [
-        (null(maps, no_nucleus), "missing: no nucleus in the patch"),
-        (null(maps, neither), "missing: no cytoplasm and no nucleus in the patch"),
+        (null(maps, no_nucleus), "missing: area share 0 of nucleus"),
+        (null(maps, neither), "missing: area share 0 of cytoplasm and 0 of nucleus"),
         (null(maps * 0, memberships), "no saliency: the map is zero everywhere"),
-        (null(maps * (1 - memberships[0]), memberships), "no saliency: none in nucleus"),
-        (null(maps * memberships[2], memberships), "no saliency: none in cytoplasm and no nucleus"),
+        (null(maps * (1 - memberships[0]), memberships), "no saliency: the map is zero in nucleus"),
+        (null(maps * memberships[2], memberships), "no saliency: the map is zero in cytoplasm and nucleus"),
     ]:
         assert found.status == status
-        assert np.isnan([found.delta, found.null_mean, found.null_sd, found.z]).all()
+        assert np.isnan([found.delta, found.null_mean, found.null_sd, found.centred, found.z]).all()
         assert np.isnan([found.p_greater, found.p_less, found.p_two_sided]).all()
         assert found.n_shifts == 42
 
@@ -224,10 +232,67 @@ def test_shifts_that_leave_a_compartment_dark_are_counted_as_extreme():
     found = null(maps, memberships)
     assert (found.p_greater, found.p_less, found.p_two_sided) == shares_of(deltas)
     infinite = np.isinf(deltas).sum()
-    assert (
-        found.status == f"measured: no mean of the null, {infinite} of 25 shifts leave a compartment without saliency"
+    assert found.status == (
+        f"measured: {infinite} of 25 shifts leave a compartment without saliency, and are not in the mean"
     )
-    assert np.isnan([found.null_mean, found.null_sd, found.z]).all()
+    kept = deltas[np.isfinite(deltas)]
+    assert found.null_mean == pytest.approx(kept.mean())
+    assert found.null_sd == pytest.approx(kept.std())
+    assert found.centred == found.delta - found.null_mean
+    assert found.z == pytest.approx(found.centred / kept.std())
+
+
+@settings(deadline=None, max_examples=25)
+@given(seeds, st.booleans())
+def test_centred_is_zero_on_average_over_the_shifts_in_which_delta_is_defined(seed, sparse):
+    """Also where most of the map is zero, so that some shifts have no delta: their patches would be missing."""
+    rng = np.random.default_rng(seed)
+    maps, memberships = rng.exponential(size=(5, 6)) ** 2, hard(rng, 4, 5, 6)
+    maps[rng.random((5, 6)) < 0.7 * sparse] = 0
+    found = nulls(every_shift(maps), memberships)
+    measured = found[found["status"].str.startswith("measured")]
+    assert measured["delta"].notna().tolist() == [True] * len(measured)
+    assert found["centred"].notna().sum() == len(measured)
+    if len(measured):
+        assert measured["centred"].mean() == pytest.approx(0, abs=1e-9)
+
+
+def test_where_only_one_shift_has_a_contrast_it_is_its_own_mean():
+    memberships = np.zeros((3, 3, 3))
+    memberships[0, 0, 0] = memberships[1, 1, 2] = 1
+    memberships[2] = 1 - memberships[:2].sum(axis=0)
+    maps = np.zeros((3, 3))
+    maps[0, 0], maps[1, 2] = 1.0, 4.0
+    found = null(maps, memberships)
+    assert found.null_mean == found.delta == pytest.approx(2)
+    assert (found.null_sd, found.centred) == (0, 0)
+    assert np.isnan(found.z)
+    assert found.status.startswith("measured: 8 of 9 shifts")
+
+
+def test_maps_that_know_nothing_of_a_small_nucleus_have_a_delta_but_none_that_is_centred():
+    """E[log2 of a mean] falls with its variance; 0.03 is three standard errors of the mean over 120 patches."""
+    rng = np.random.default_rng(0)
+    raw, centred = [], []
+    for _ in range(120):
+        nucleus = np.zeros((32, 32))
+        nucleus[8:14, 8:14] = 1.0  # 3.5 % of the area
+        found = null(rng.pareto(1.5, size=(32, 32)), np.stack([nucleus, 1 - nucleus]))
+        raw.append(found.delta)
+        centred.append(found.centred)
+    assert np.mean(raw) > 0.1
+    assert abs(np.mean(centred)) < 3 * np.std(centred) / np.sqrt(120)
+
+
+@pytest.mark.parametrize(("min_area", "measured"), [(0.0, True), (0.24, True), (0.25, True), (0.26, False)])
+def test_a_small_compartment_is_missing_as_in_the_ledger(min_area, measured):
+    rng = np.random.default_rng(0)
+    memberships = np.zeros((3, 4, 4))
+    memberships[0, :1], memberships[1, 1:2], memberships[2, 2:] = 1, 1, 1
+    found = null(rng.exponential(size=(4, 4)), memberships, min_area=min_area)
+    expected = "measured" if measured else "missing: area share 0.25 of cytoplasm and 0.25 of nucleus below 0.26"
+    assert found.status == expected
+    assert np.isnan([found.delta, found.centred, found.p_two_sided]).all() == (not measured)
 
 
 def test_shifts_without_a_contrast_count_against_a_finding():
@@ -245,33 +310,19 @@ def test_shifts_without_a_contrast_count_against_a_finding():
     assert found.p_two_sided == 1
 
 
-def test_the_table_holds_the_same_numbers():
+def test_the_table_holds_every_map_of_every_patch():
     rng = np.random.default_rng(0)
-    maps = rng.exponential(size=(3, 6, 7)).astype(np.float32)
+    maps = rng.exponential(size=(2, 3, 6, 7)).astype(np.float32)
     memberships = np.stack([soft(rng) for _ in range(3)]).astype(np.float32)
-    maps[1] = 0
-    table = shift_table(maps, memberships, ["a", "b", "c"])
+    maps[1, 1] = 0
+    table = shift_table([checked_saliency(one) for one in maps], memberships)
     assert list(table) == COLUMNS
-    assert list(table["patch_id"]) == ["a", "b", "c"]
-    for row, one, weights in zip(table.to_dict("records"), maps, memberships, strict=True):
-        for name in COLUMNS[1:]:
-            np.testing.assert_equal(row[name], getattr(null(one, weights), name))
-    assert table["p_greater"].isna().tolist() == [False, True, False]
-
-
-def test_impossible_input_is_refused():
-    rng = np.random.default_rng(0)
-    maps, memberships = rng.exponential(size=(2, 6, 7)), np.stack([soft(rng), soft(rng)])
-    with pytest.raises(AttributionError, match="'b' has 1 negative"):
-        shift_table(np.where(np.arange(84).reshape(2, 6, 7) == 50, -1, maps), memberships, ["a", "b"])
-    with pytest.raises(AttributionError, match="sum to 1"):
-        shift_table(maps, memberships / 2, ["a", "b"])
-    with pytest.raises(AttributionError, match="1 patch ids for 2"):
-        shift_table(maps, memberships, ["a"])
-    with pytest.raises(AttributionError, match=r"\(1, 6, 8\)"):
-        shift_table(np.ones((1, 6, 8)), memberships[:1])
-    with pytest.raises(AttributionError, match=r"4 names of compartments .* for 3 memberships"):
-        shift_table(maps, np.stack([soft(rng, 3), soft(rng, 3)]))
+    assert list(zip(table["patch"], table["map"], strict=True)) == [(p, m) for p in range(3) for m in range(2)]
+    for row in table.to_dict("records"):
+        alone = null(maps[row["map"], row["patch"]], memberships[row["patch"]])
+        for name in COLUMNS[2:]:
+            np.testing.assert_equal(row[name], getattr(alone, name))
+    assert table["p_greater"].isna().tolist() == [False, False, False, True, False, False]
 
 
 def test_ties_are_relative_to_the_observed_contrast_where_it_is_large():

@@ -29,6 +29,7 @@ from saliency_stats.measurement import measure as measuring
 from saliency_stats.measurement.batch import Batch
 from saliency_stats.measurement.measure import Measurement
 from saliency_stats.measurement.multiverse import Multiverse
+from saliency_stats.measurement.pictures import picture_tables
 from saliency_stats.saliency.maps import MapKey, MapPlan, network_maps
 from saliency_stats.saliency.naming import NetworkKey
 from saliency_stats.study.examples import write_examples
@@ -202,7 +203,7 @@ def test_of_a_batch_that_is_not_measured_there_are_predictions_of_the_trained_ne
 
 def test_of_a_measured_batch_there_are_predictions_of_every_network(small):
     tables = small(BATCH)
-    assert list(tables) == ["predictions", "ledger", "profile", "nuclei"]
+    assert list(tables) == ["predictions", "ledger", "profile", "nuclei", "shift", "matched"]
     found = tables["predictions"]
     assert found.index.tolist() == list(range(6))
     assert found["model"].tolist() == ["trained"] * 3 + ["randomised"] * 3
@@ -312,11 +313,12 @@ def test_what_only_some_studies_ask_for(small):
             return {"ablation": pd.DataFrame({"asked": [1]})}
 
     table = small.table.assign(replaced=[False, True] * 3)
-    measured = replace(small, table=table, ablations=Replacing(), plan=MapPlan(controls=("shift",)))
+    measured = replace(small, table=table, ablations=Replacing(), plan=MapPlan(controls=("eosin",)), min_area=0.1)
     tables = measured(replace(BATCH, rows=(1, 2)))
-    assert list(tables) == ["predictions", "ledger", "profile", "nuclei", "shift", "ablation"]
-    assert tables["shift"]["patch_id"].tolist() == table["patch_id"].tolist()[1:3]
-    assert tables["shift"]["label"].tolist() == table["label"].tolist()[1:3]
+    assert list(tables) == ["predictions", "ledger", "profile", "nuclei", "shift", "matched", "ablation"]
+    expected = picture_tables(measured.examine(replace(BATCH, rows=(1, 2))), measured.plan, 0.1)
+    for name in ("shift", "matched"):
+        pd.testing.assert_frame_equal(tables[name], expected[name])
     ((rows, (patches, segmentations, logits, target, network, device)),) = asked
     assert rows["replaced"].tolist() == [True, False]
     assert rows["mpp"].tolist() == [0.5, 0.5]

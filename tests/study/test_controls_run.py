@@ -93,15 +93,26 @@ def test_further_methods_have_families_of_their_own(run):
     assert len(run.verdict) == 2
 
 
-def test_the_spatial_null_is_that_of_the_trained_map(run):
-    null = run.table("shift").set_index("patch_id")
-    wide = run.ledger[(run.ledger["model"] == "trained") & (run.ledger["reduction"] == "l2")]
-    density = wide.assign(d=wide["mass_share"] / wide["area_share"]).pivot_table(
-        index="patch_id", columns="compartment", values="d"
-    )
-    delta = np.log2(density["cytoplasm"] / density["nucleus"]).dropna()
-    np.testing.assert_allclose(null.loc[delta.index, "delta"], delta, atol=1e-9)
-    assert null["p_two_sided"].dropna().between(0, 1).all()
+def test_contrasts_centred_and_matched_are_of_every_map_that_is_judged(run):
+    """The study's own map of every network, and those of the image alone, in the patches where the ledger has both."""
+    shift, matched = run.table("shift"), run.table("matched")
+    own = run.ledger[run.ledger["reduction"].isin(["l2", "none"]) & (run.ledger["method"] != "grad_cam")]
+    density = own.pivot_table(index=KEY, columns="compartment", values="density_ratio")
+    delta = np.log2(density["cytoplasm"] / density["nucleus"]).replace([np.inf, -np.inf], np.nan).dropna()
+    found = shift.set_index(KEY)
+    assert set(found["delta"].dropna().index) == set(delta.index)
+    np.testing.assert_allclose(found.loc[delta.index, "delta"], delta, atol=1e-9)
+    np.testing.assert_allclose(found["centred"], found["delta"] - found["null_mean"])
+    assert found["p_two_sided"].dropna().between(0, 1).all()
+    assert set(shift["model"]) == {"trained", "randomised", "shuffled", "shift", *CASCADE, *IMAGES}
+    rows = matched.set_index([*KEY, "picture"])
+    assert len(rows) == len(found) * len(IMAGES)
+    assert set(matched["picture"]) == set(IMAGES)
+    itself = matched[matched["model"] == matched["picture"]]
+    np.testing.assert_array_equal(itself["matched"], itself["matched_of_picture"])
+    assert (itself["status"] == "measured").any()
+    edges = itself.loc[itself["model"] == "sobel", "matched"].dropna()
+    assert edges.abs().max() < delta.xs("sobel", level="model").abs().mean()
 
 
 def test_replaced_compartments_start_from_the_intact_logit(run):
@@ -171,7 +182,8 @@ def test_a_run_takes_no_more_room_than_it_asked_for(run):
         run.ledger[list(MapKey._fields)].itertuples(index=False, name=None)
     )
     tables = sum(
-        run.folder.joinpath(f"{name}.csv").stat().st_size for name in ("ledger", "nuclei", "crossed", "profile")
+        run.folder.joinpath(f"{name}.csv").stat().st_size
+        for name in ("ledger", "nuclei", "crossed", "profile", "shift", "matched")
     )
     fixed = needed_bytes(settings, run.patches.iloc[:0])
     assert needed_bytes(settings, run.patches) - fixed > tables
