@@ -42,6 +42,8 @@ class Control:
         Moves the trained network's map: ``(map (H, W), generator) -> (H, W)``.
     every_method
         Whether every attribution method explains its networks, not the study's own alone.
+    learned_nothing
+        Whether its networks learned nothing of the classes: what the trained one must surpass to be supported.
     shown
         Whether the main figures show it beside the trained network; else the figure of all controls alone does.
 
@@ -61,6 +63,7 @@ class Control:
     move: Callable[[Any, np.random.Generator], Any] | None = None
     every_method: bool = False
     shown: bool = False
+    learned_nothing: bool = False
 
     def __post_init__(self) -> None:
         if sum(getattr(self, way) is not None for way in _WAYS) != 1:
@@ -101,6 +104,7 @@ _USUAL: Final = (
         build=lambda trained, seed: {"randomised": randomised(trained, seed)},
         every_method=True,
         shown=True,
+        learned_nothing=True,
     ),
     Control(
         name="cascading",
@@ -116,6 +120,7 @@ _USUAL: Final = (
         models={"shuffled": "shuffled"},
         relabel=permuted_labels,
         shown=True,
+        learned_nothing=True,
     ),
     _image("sobel", "edges (Sobel)", sobel),
     _image("haematoxylin", "haematoxylin", haematoxylin),

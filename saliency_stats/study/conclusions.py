@@ -11,6 +11,8 @@ from saliency_stats.saliency.naming import first_networks
 from saliency_stats.statistics import compositional_table, study_contrasts, study_flow, verdicts
 from saliency_stats.statistics.causal import causal_table
 from saliency_stats.statistics.multiverse import Specification, multiverse_summary, multiverse_table
+from saliency_stats.statistics.rungs import further_rungs
+from saliency_stats.statistics.selection import restrict
 from saliency_stats.study import parameters
 from saliency_stats.vocabulary import PATCH_KEY, TRAINED
 

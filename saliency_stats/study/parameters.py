@@ -123,6 +123,12 @@ def all_networks(settings: StudySettings) -> tuple[str, ...]:
     return tuple(name for fold in folds for name in network_names(settings.classifier.networks, fold))
 
 
+def untrained_of(settings: StudySettings) -> tuple[str, ...]:
+    """Name the controls that are whole networks that learned nothing of the classes."""
+    learned_nothing = [one for one in map(control_of, settings.controls) if one.learned_nothing]
+    return tuple(name for one in learned_nothing for name in one.networks)
+
+
 def trained_controls(settings: StudySettings) -> tuple[Control, ...]:
     """Return the controls that are networks trained on other labels."""
     return tuple(control for control in map(control_of, settings.controls) if control.relabel is not None)
