@@ -30,6 +30,9 @@ MODEL_COLUMNS: Final = (
     *("label", "magnification", "versus", *_TEST, *COMPONENTS),
     *("route", "reason", "n_slides", "n_locations", "n_patches"),
 )
+#: Column of the networks, where values have one, and of the variance between the networks of a magnification.
+NETWORK: Final = "network"
+VAR_NETWORK: Final = "var_network"
 #: Route of a class to which no model can be fitted.
 NO_MODEL: Final = "none"
 
@@ -41,19 +44,21 @@ def magnification_model(
 
     The model is ``value ~ C(magnification) + (1 | slide) + (1 | slide:location) + (1 | slide:magnification)``, see
     :func:`~saliency_stats.statistics.crossed_intercepts`, with Kenward and Roger's degrees of freedom. Other than the
-    paired differences it uses locations that lack a magnification too.
+    paired differences it uses locations that lack a magnification too. Where a magnification has several networks it
+    has ``(1 | magnification:network)`` too: networks are a sample.
 
     Parameters
     ----------
     values : DataFrame
         One row per location and magnification, of one contrast, model, method and reduction, as
         :func:`~saliency_stats.statistics.patch_values` returns them: label, magnification, patch_id (the location),
-        slide_id, patient_id and value (log2; NaN is left out).
+        slide_id, patient_id and value (log2; NaN is left out). With a column network, one row per network of these.
     reference : float
         The magnification that the others are compared with.
     unit : {"slide_id", "patient_id"}
         The unit of inference. Where patients have several slides, which this model does not know, it is least squares
-        with the variance CR2 over patients.
+        with the variance CR2 over patients; with several networks the model of the slides' means, whose locations are
+        the slides of a patient.
 
     Returns
     -------
@@ -61,30 +66,40 @@ def magnification_model(
         Columns :data:`MODEL_COLUMNS`, by label and magnification. ``estimate`` (log2) is the mean at the magnification
         minus that at the reference (``versus``). ``route`` is "mixed", "cluster_robust" (``reason`` says why; there are
         no variance components) or "none", where no model can be fitted (``reason`` says why; there are no numbers).
+        With several networks the last column is ``var_network``.
 
     Raises
     ------
     StatisticsError
         If a column is missing, ``unit``, ``alpha`` or ``min_units`` is out of range, or a location has two rows at one
-        magnification, as where several models or contrasts are mixed.
+        magnification (of one network), as where several models or contrasts are mixed.
     """
     columns = ("label", "magnification", "patch_id", "slide_id", "patient_id", "value")
     require_columns("values", values.columns, columns)
     one_of("unit", unit, ("slide_id", "patient_id"))
     check_alpha(alpha)
     in_range("min_units", min_units, min_units >= MIN_UNITS, f"at least {MIN_UNITS}")
-    twice = int(values.duplicated(["patch_id", "magnification"]).sum())
+    keys = [name for name in ("patch_id", "magnification", NETWORK) if name in values]
+    twice = int(values.duplicated(keys).sum())
     if twice:
+        words = "location, magnification and network" if NETWORK in keys else "location and magnification"
         raise StatisticsError(
-            f"values: {twice} rows repeat the location and magnification of another; keep one contrast, model, method"
-            " and reduction"
+            f"values: {twice} rows repeat the {words} of another; keep one contrast, model, method and reduction"
         )
-    found = values.loc[values["value"].notna(), list(columns)]
+    found = values.loc[values["value"].notna(), [*columns, *keys[2:]]]
     parts = [
         _of_label(rows, reference, unit, alpha, min_units).assign(label=label)
         for label, rows in found.groupby("label", sort=True)
     ]
-    return pd.concat(parts, ignore_index=True)[list(MODEL_COLUMNS)] if parts else pd.DataFrame(columns=MODEL_COLUMNS)
+    names = [*MODEL_COLUMNS, *([VAR_NETWORK] if _several(found) else [])]
+    return pd.concat(parts, ignore_index=True)[names] if parts else pd.DataFrame(columns=names)
+
+
+def _several(rows: pd.DataFrame) -> bool:
+    """Return whether a magnification has several networks."""
+    if NETWORK not in rows:
+        return False
+    return bool(rows[["magnification", NETWORK]].drop_duplicates()["magnification"].duplicated().any())
 
 
 def _of_label(rows: pd.DataFrame, reference: float, unit: str, alpha: float, min_units: int) -> pd.DataFrame:
@@ -110,7 +125,7 @@ def _of_label(rows: pd.DataFrame, reference: float, unit: str, alpha: float, min
             for level in levels
             if level != reference
         ],
-        columns=MODEL_COLUMNS,
+        columns=[*MODEL_COLUMNS, VAR_NETWORK],
     )
 
 
@@ -136,7 +151,13 @@ def _fit(
     identity = np.eye(len(levels))
     weights = dict(zip(levels, identity - identity[levels.index(reference)], strict=True))
     del weights[reference]
-    if rows[[unit, "slide_id"]].drop_duplicates().duplicated(unit).any():
+    several = _several(rows)
+    location, parents = "patch_id", rows[[unit, "slide_id"]].drop_duplicates()
+    if parents.duplicated(unit).any() and several:
+        location = "slide_id"
+        keys = [unit, location, "magnification", NETWORK]
+        rows = rows.sort_values("value").groupby(keys, as_index=False).agg({"value": "mean"})
+    elif parents.duplicated(unit).any():
         ordered = rows.sort_values("value", kind="stable")
         indicators = (ordered["magnification"].to_numpy()[:, None] == np.array(levels)).astype(np.float64)
         robust = cluster_robust(
@@ -146,7 +167,15 @@ def _fit(
         tests = {level: robust.test(each, alpha=alpha) for level, each in weights.items()}
         return tests, {"route": "cluster_robust", "reason": reason}
     kinds = rows["magnification"].astype(pd.CategoricalDtype(levels))
-    fit = crossed_intercepts(rows.assign(magnification=kinds), "value ~ 0 + magnification", unit, alpha=alpha)
-    components = {column: fit.variances.get(name, NAN) for column, name in COMPONENTS.items()}
+    fit = crossed_intercepts(
+        rows.assign(magnification=kinds),
+        "value ~ 0 + magnification",
+        unit,
+        location,
+        network=NETWORK if several else None,
+        alpha=alpha,
+    )
+    names = COMPONENTS | ({VAR_NETWORK: NETWORK} if several else {})
+    components = {column: fit.variances.get(name, NAN) for column, name in names.items()}
     tests = {level: fit.test(each) for level, each in weights.items()}
     return tests, {"route": fit.route, "reason": fit.reason, **components}

@@ -125,6 +125,61 @@ def test_what_cannot_be_fitted_says_why_and_has_no_numbers(change, reference, re
     assert found[[*TEST, *COMPONENTS]].isna().all().all()
 
 
+def of_networks(table, n_networks=4, sd=0.3, seed=9):
+    """The same patches by several networks of each magnification."""
+    rng = np.random.default_rng(seed)
+    every = pd.concat([table.assign(network=str(k + 1)) for k in range(n_networks)], ignore_index=True)
+    kind = every["network"] + "/" + every["magnification"].astype(str)
+    shift = {name: rng.normal(0, sd) for name in sorted(set(kind))}
+    return every.assign(value=every["value"] + kind.map(shift) + rng.normal(0, 0.1, len(every)))
+
+
+def test_several_networks_of_a_magnification_are_a_sample():
+    table = of_networks(values(drop=0.1))
+    found = magnification_model(table, 20.0)
+    fit = crossed_intercepts(
+        table, "value ~ C(magnification, contr.treatment(base=20.0))", network="network", df="kenward_roger"
+    )
+    np.testing.assert_allclose(found[TEST], fit.table().iloc[1:][TEST], rtol=1e-6)
+    assert found["var_network"].to_numpy() == pytest.approx([fit.variances["network"]] * 3, rel=1e-6)
+    assert list(found.columns) == [*MODEL_COLUMNS, "var_network"]
+    averaged = table.groupby(["label", "magnification", "patch_id", "slide_id", "patient_id"], as_index=False)["value"]
+    narrow = magnification_model(averaged.mean(), 20.0)
+    # averaged first, these networks pass for all there are
+    assert (found["se"] > 1.5 * narrow["se"]).all()
+
+
+def test_one_network_changes_nothing():
+    table = values(drop=0.1)
+    pd.testing.assert_frame_equal(
+        magnification_model(table.assign(network="1"), 20.0), magnification_model(table, 20.0), check_exact=True
+    )
+
+
+def test_with_several_networks_the_slides_of_a_patient_are_its_locations():
+    table = of_networks(values(locations=4, slides=12))
+    table["patient_id"] = "q" + (table["slide_id"].str[1:].astype(int) // 3).astype(str)
+    found = magnification_model(table, 20.0, unit="patient_id")
+    assert set(found["route"]) == {"mixed"}
+    slides = table.groupby(["patient_id", "slide_id", "magnification", "network"], as_index=False)["value"].mean()
+    fit = crossed_intercepts(
+        slides, "value ~ C(magnification)", "patient_id", "slide_id", network="network", df="kenward_roger"
+    )
+    assert found["se"].iloc[0] == pytest.approx(fit.test(np.array([0, 0, 1.0, 0])).se, rel=1e-6)
+
+
+def test_several_networks_that_hide_a_variance_have_no_model():
+    found = magnification_model(of_networks(values(locations=1)), 20.0)
+    assert set(found["route"]) == {"none"}
+    assert found["reason"].str.contains("without it nothing tells how much networks differ").all()
+
+
+def test_a_network_has_one_value_of_a_location():
+    table = of_networks(values(slides=3))
+    with pytest.raises(StatisticsError, match="240 rows repeat the location, magnification and network of another"):
+        magnification_model(pd.concat([table, table]), 20.0)
+
+
 def test_one_magnification_and_no_values_have_no_rows():
     for table in (values(magnifications=(20.0,)), values().iloc[:0], values().assign(value=np.nan)):
         found = magnification_model(table, 20.0)

@@ -23,8 +23,9 @@ from saliency_stats.statistics.models.mixed import Freedom, Method
 from saliency_stats.statistics.models.robust import ClusterRobust, cluster_robust, refuse_dependent
 from saliency_stats.typing import Float64Array, IndexArray
 
-#: The variance components, in their order.
-_NAMES: Final = ("slide", "location", "slide and magnification", "rows")
+#: The variance components, in their order; that of networks is there where a magnification has several.
+_NAMES: Final = ("slide", "location", "slide and magnification", "network", "rows")
+_NETWORK: Final = _NAMES.index("network")
 #: Squared residuals of least squares below this share of the squared outcomes are rounding.
 _NO_SPREAD: Final = 1e-24
 
@@ -45,8 +46,8 @@ class CrossedFit:
     basis
         (p, p) upper triangular: the columns of X are orthonormal ones times this.
     variances
-        Between slides, locations of a slide, magnifications of a slide, and of the rows about these; 0 at the boundary.
-        Empty where the route is "cluster_robust".
+        Between slides, locations of a slide, magnifications of a slide, networks of a magnification where there are
+        several, and of the rows about these; 0 at the boundary. Empty where the route is "cluster_robust".
     deviance
         -2 log (restricted) likelihood, as lme4 gives it; None where the route is "cluster_robust".
     df, alpha
@@ -102,13 +103,16 @@ class CrossedSums:
     p
         Columns of X and y together.
     totals
-        (G, q, q) cross products per slide of those columns, a one, and an indicator per magnification.
+        (G, q, q) cross products per slide of those columns, an indicator per network, a one, and an indicator per
+        magnification.
     repeats
         (K,) in how many rows a location occurs.
     counts
         (K,) how many locations occur so often.
     squares
         (K, G, q, q) cross products per slide of the sums over these locations.
+    n_networks
+        Networks, of all magnifications together; 0 where they are no factor.
     """
 
     p: int
@@ -116,11 +120,12 @@ class CrossedSums:
     repeats: Float64Array
     counts: Float64Array
     squares: Float64Array
+    n_networks: int = 0
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the variance components."""
-        return _NAMES
+        return _NAMES if self.n_networks else (*_NAMES[:_NETWORK], *_NAMES[_NETWORK + 1 :])
 
     @property
     def n(self) -> int:
@@ -129,11 +134,19 @@ class CrossedSums:
 
     @classmethod
     def from_rows(
-        cls, y: Float64Array, x: Float64Array, slides: IndexArray, locations: IndexArray, levels: IndexArray
+        cls,
+        y: Float64Array,
+        x: Float64Array,
+        slides: IndexArray,
+        locations: IndexArray,
+        levels: IndexArray,
+        networks: IndexArray | None = None,
     ) -> "CrossedSums":
-        """Sum up rows; slides, locations (each of one slide) and levels of magnification are codes from 0 on."""
+        """Sum up rows; slides, locations (each of one slide), levels of magnification and networks are codes from 0."""
+        n_networks = 0 if networks is None else int(networks.max()) + 1
+        of_network = np.empty((len(y), 0)) if networks is None else networks[:, None] == np.arange(n_networks)
         indicators = levels[:, None] == np.arange(levels.max() + 1)
-        both = np.column_stack([x, y, np.ones(len(y)), indicators])
+        both = np.column_stack([x, y, of_network, np.ones(len(y)), indicators])
         sums = np.stack([np.bincount(locations, column) for column in both.T], axis=1)
         sizes, owners = np.bincount(locations), np.zeros(len(sums), dtype=np.intp)
         owners[locations] = slides
@@ -146,34 +159,46 @@ class CrossedSums:
             repeats.astype(np.float64),
             np.bincount(kinds).astype(np.float64),
             np.stack(squares),
+            n_networks,
         )
 
     def products(self, variances: NDArray[Any]) -> NDArray[Any]:
         """(p + 1, p + 1) cross products of X and y weighted by the inverse covariance of the rows."""
-        inner, effects = self._inner(variances)
-        across = inner[:, : self.p, self.p :]
-        # Woodbury: what a slide and its magnifications share is few columns on top of what its locations share
-        small = np.linalg.solve(
-            np.eye(len(effects)) + effects[:, None] * inner[:, self.p :, self.p :], np.diag(effects)
-        )
-        return np.asarray(
-            inner[:, : self.p, : self.p].sum(axis=0) - np.einsum("gij,gjk,glk->il", across, small, across)
-        )
+        wide = self._given_networks(variances)
+        if not self.n_networks:
+            return wide
+        across = variances[_NETWORK] * wide[self.p :, : self.p]
+        small = np.linalg.solve(np.eye(self.n_networks) + variances[_NETWORK] * wide[self.p :, self.p :], across)
+        return np.asarray(wide[: self.p, : self.p] - wide[: self.p, self.p :] @ small)
 
     def log_determinant(self, variances: NDArray[Any]) -> Any:
         """Logarithm of the determinant of the covariance of the rows."""
         inner, effects = self._inner(variances)
-        _, location, _, rows = variances
+        location, rows = variances[1], variances[-1]
         value = self.counts @ ((self.repeats - 1) * np.log(rows) + np.log(rows + self.repeats * location))
-        small = np.eye(len(effects)) + effects[:, None] * inner[:, self.p :, self.p :]
-        return value + np.log(np.linalg.det(small)).sum()
+        first = self.p + self.n_networks
+        small = np.eye(len(effects)) + effects[:, None] * inner[:, first:, first:]
+        value = value + np.log(np.linalg.det(small)).sum()
+        if not self.n_networks:
+            return value
+        wide = self._given_networks(variances)
+        return value + np.log(np.linalg.det(np.eye(self.n_networks) + variances[_NETWORK] * wide[self.p :, self.p :]))
+
+    def _given_networks(self, variances: NDArray[Any]) -> NDArray[Any]:
+        """Cross products of X, y and networks weighted by the inverse covariance given networks."""
+        inner, effects = self._inner(variances)
+        first = self.p + self.n_networks
+        across = inner[:, :first, first:]
+        # Woodbury: what a slide and its magnifications share is few columns on top of what its locations share
+        small = np.linalg.solve(np.eye(len(effects)) + effects[:, None] * inner[:, first:, first:], np.diag(effects))
+        return np.asarray(inner[:, :first, :first].sum(axis=0) - np.einsum("gij,gjk,glk->il", across, small, across))
 
     def _inner(self, variances: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Cross products weighted by the inverse covariance given slides and magnifications, and their variances."""
-        slide, location, level, rows = variances
+        slide, location, level, rows = variances[0], variances[1], variances[2], variances[-1]
         share = location / (rows + self.repeats * location)
         inner = (self.totals - np.tensordot(share, self.squares, axes=1)) / rows
-        return inner, np.append(slide, np.full(self.totals.shape[1] - self.p - 1, level))
+        return inner, np.append(slide, np.full(self.totals.shape[1] - self.p - self.n_networks - 1, level))
 
 
 def gram(columns: Float64Array, codes: IndexArray, n: int) -> Float64Array:
@@ -190,6 +215,7 @@ def crossed_intercepts(
     slide: str = "slide_id",
     location: str = "patch_id",
     magnification: str = "magnification",
+    network: str | None = None,
     *,
     df: Freedom = "kenward_roger",
     method: Method = "reml",
@@ -198,16 +224,19 @@ def crossed_intercepts(
     """Fit ``formula + (1 | slide) + (1 | slide:location) + (1 | slide:magnification)``.
 
     Locations are nested in slides and crossed with magnifications: a location shifts all its magnifications alike, a
-    slide shifts each magnification by itself.
+    slide shifts each magnification by itself. Where a magnification has several networks, which no other one has,
+    ``(1 | magnification:network)`` is added: else how much networks differ passes for a difference of magnifications.
 
     Parameters
     ----------
     table : DataFrame
-        One row per location and magnification; a location may lack some.
+        One row per location and magnification (and network); a location may lack some.
     formula : str
         Outcome and fixed part, such as ``"value ~ C(magnification)"``; see :func:`random_intercept`.
     slide, location, magnification : str
         Columns with the groups. The same location of two slides counts as two.
+    network : str, optional
+        Column with the networks.
     df : {"kenward_roger", "satterthwaite"}
         Degrees of freedom of the mixed route's tests.
     method : {"reml", "ml"}
@@ -222,21 +251,26 @@ def crossed_intercepts(
     Raises
     ------
     StatisticsError
-        If the formula cannot be read, a column is missing, a slide, location or magnification is unknown, rows repeat
-        their key, there is one slide, columns of X depend on each other, or the outcome has no spread about X.
+        If the formula cannot be read, a column is missing, a slide, location, magnification or network is unknown, rows
+        repeat their key, there is one slide, columns of X depend on each other, or the outcome has no spread about X;
+        with several networks also where the variance components cannot be had, because CR2 over slides takes these
+        networks for all there are.
     """
     check_choices(df, method, alpha)
     design = read_design(table, formula)
-    keys = [known_ids(table, name, design) for name in (slide, location, magnification)]
+    names = (slide, location, magnification, *([network] if network else []))
+    keys = [known_ids(table, name, design) for name in names]
     repeated = int(pd.DataFrame(dict(enumerate(keys))).duplicated().sum())
     if repeated:
         raise StatisticsError(
-            f"table: {repeated} rows repeat {slide}, {location} and {magnification} of another; keep one model, method "
+            f"table: {repeated} rows repeat {', '.join(names[:-1])} and {names[-1]} of another; keep one model, method "
             "and contrast"
         )
     # numbered by the outcomes' order, so that no name changes a sum
-    slides, places, levels = (pd.factorize(ids)[0] for ids in keys)
+    slides, places, levels, *others = (pd.factorize(ids)[0] for ids in keys)
     places = pd.factorize(pd.MultiIndex.from_arrays([slides, places]))[0]
+    networks = pd.factorize(pd.MultiIndex.from_arrays([levels, *others]))[0] if others else levels
+    several = networks.max() > levels.max()
     refuse_dependent(design.x.T @ design.x)
     # in orthonormal columns, and about least squares, no digit is lost to units and offsets
     q, basis = np.linalg.qr(design.x)
@@ -249,10 +283,13 @@ def crossed_intercepts(
     fit: ComponentFit | ClusterRobust
     reason, variances, deviance = "", {}, None
     try:
-        fit = fit_components(CrossedSums.from_rows(rest, q, slides, places, levels), method=method)
-        variances = dict(zip(_NAMES, fit.variances.tolist(), strict=True))
+        crossed = CrossedSums.from_rows(rest, q, slides, places, levels, networks if several else None)
+        fit = fit_components(crossed, method=method)
+        variances = dict(zip(crossed.names, fit.variances.tolist(), strict=True))
         deviance = fit.deviance + 2 * float(np.log(np.abs(np.diag(basis))).sum()) * (method == "reml")
     except StatisticsError as error:
+        if several:
+            raise StatisticsError(f"{error}; without it nothing tells how much networks differ") from error
         reason, fit = f"{error}; tests are cluster-robust", robust
     return CrossedFit(
         formula,

@@ -2,8 +2,8 @@
 #
 #   Rscript tests/statistics/golden/networks.R tests/statistics/golden
 #
-# Debian: r-cran-lme4 r-cran-lmertest. Writes networks_data.csv, networks.csv and networks_versions.txt, which are
-# committed; no test runs R.
+# Debian: r-cran-lme4 r-cran-lmertest. Writes networks_data.csv, networks.csv, the same of a magnification
+# study with several networks (networks_magnification...), and networks_versions.txt, which are committed; no test runs R.
 suppressPackageStartupMessages({library(lme4); library(lmerTest)})
 folder <- commandArgs(trailingOnly = TRUE)[1]
 tight <- lmerControl(optimizer = "bobyqa", check.conv.singular = "ignore", check.nobs.vs.nlev = "ignore",
@@ -57,5 +57,34 @@ result <- do.call(rbind, rows)
 write.csv(data, file.path(folder, "networks_data.csv"), row.names = FALSE, quote = FALSE)
 result[] <- lapply(result, function(column) if (is.numeric(column)) sprintf("%.15g", column) else column)
 write.csv(result, file.path(folder, "networks.csv"), row.names = FALSE, quote = FALSE)
+
+# magnifications, each with networks of its own
+set.seed(21)
+mags <- c(10, 20, 40)
+sizes <- c(3, 5, 4, 2, 6, 4)
+place <- data.frame(slide = rep(seq_along(sizes), sizes), location = seq_len(sum(sizes)))
+rows <- merge(merge(place, data.frame(m = 1:3)), data.frame(network = 1:4))
+rows$y <- 0.2 * (rows$m == 2) + rnorm(6, 0, 0.4)[rows$slide] + rnorm(sum(sizes), 0, 0.3)[rows$location] +
+  rnorm(18, 0, 0.3)[rows$slide + 6 * (rows$m - 1)] + rnorm(12, 0, 0.3)[rows$network + 4 * (rows$m - 1)] +
+  rnorm(nrow(rows), 0, 0.4)
+rows <- rows[runif(nrow(rows)) > 0.2, ]
+data <- data.frame(slide = paste0("s", rows$slide), location = sprintf("l%02d", rows$location), mag = mags[rows$m],
+                   network = paste0("n", rows$network), y = round(rows$y, 6))
+write.csv(data, file.path(folder, "networks_magnification_data.csv"), row.names = FALSE, quote = FALSE)
+groups <- "(1 | slide) + (1 | slide:location) + (1 | slide:mag) + (1 | mag:network)"
+fit <- lmer(as.formula(paste("y ~ factor(mag) +", groups)), data, control = tight)
+for (again in 1:3) fit <- update(fit, start = getME(fit, "theta"), data = data)
+rows <- lapply(names(fixef(fit)), function(term) {
+  weights <- as.numeric(names(fixef(fit)) == term)
+  plain <- contest1D(fit, weights)
+  at <- VarCorr(fit)
+  data.frame(term = term, slide = as.numeric(at$slide), location = as.numeric(at[["slide:location"]]),
+             slide_mag = as.numeric(at[["slide:mag"]]), network = as.numeric(at[["mag:network"]]), rows = sigma(fit)^2,
+             deviance = as.numeric(-2 * logLik(fit)), estimate = plain[["Estimate"]], se = plain[["Std. Error"]],
+             df = plain[["df"]], p = plain[["Pr(>|t|)"]])
+})
+result <- do.call(rbind, rows)
+result[] <- lapply(result, function(column) if (is.numeric(column)) sprintf("%.15g", column) else column)
+write.csv(result, file.path(folder, "networks_magnification.csv"), row.names = FALSE, quote = FALSE)
 versions <- sapply(c("lme4", "lmerTest"), function(name) as.character(packageVersion(name)))
 writeLines(c(R.version.string, paste(names(versions), versions)), file.path(folder, "networks_versions.txt"))

@@ -47,6 +47,20 @@ def test_it_agrees_with_r(case, formula, method, rows):
         assert kr["p_value"].to_numpy() == pytest.approx(rows["kr_p"].to_numpy(), abs=1e-6)
 
 
+def test_with_networks_of_each_magnification_it_agrees_with_r():
+    rows = pd.read_csv(GOLDEN / "networks_magnification_data.csv")
+    expected = pd.read_csv(GOLDEN / "networks_magnification.csv")
+    fit = crossed_intercepts(rows, "y ~ C(mag)", "slide", "location", "mag", "network", df="satterthwaite")
+    assert tuple(fit.variances) == ("slide", "location", "slide and magnification", "network", "rows")
+    variances = expected[["slide", "location", "slide_mag", "network", "rows"]].iloc[0]
+    assert list(fit.variances.values()) == pytest.approx(variances.tolist(), rel=1e-5)
+    assert fit.deviance == pytest.approx(expected["deviance"].iloc[0], rel=1e-10)
+    found = fit.table()
+    np.testing.assert_allclose(found[["estimate", "se"]], expected[["estimate", "se"]], rtol=1e-6)
+    np.testing.assert_allclose(found["df"], expected["df"], rtol=1e-5)
+    np.testing.assert_allclose(found["p_value"], expected["p"], atol=1e-6)
+
+
 def patches(seed=0, locations=(4, 6, 3, 5, 7, 4), magnifications=(5.0, 20.0, 40.0), sds=(0.5, 0.4, 0.6, 0.5), drop=0.0):
     rng = np.random.default_rng(seed)
     slide = np.repeat(np.arange(len(locations)), locations)
@@ -90,6 +104,53 @@ def test_the_sums_stand_for_the_dense_covariance(variances):
     np.testing.assert_allclose(sums.products(at), both.T @ np.linalg.solve(dense, both), rtol=1e-10)
     assert sums.log_determinant(at) == pytest.approx(np.linalg.slogdet(dense)[1], rel=1e-12)
     assert sums.n == len(y)
+
+
+def with_networks(rows, seed=5, n_networks=3, sd=0.4):
+    rng = np.random.default_rng(seed)
+    every = pd.concat([rows.assign(network=f"n{k}") for k in range(n_networks)], ignore_index=True)
+    cell = pd.factorize(every["network"] + every["magnification"].astype(str))[0]
+    noise = rng.normal(0, 0.3, len(every))
+    return every.assign(value=every["value"] + rng.normal(0, sd, cell.max() + 1)[cell] + noise)
+
+
+@pytest.mark.parametrize("variances", [(0.5, 0.3, 0.2, 0.6, 1.1), (0.0, 0.7, 0.4, 0.0, 0.3), (2.0, 0.0, 0.0, 0.9, 0.5)])
+def test_with_networks_the_sums_stand_for_the_dense_covariance(variances):
+    rows = with_networks(patches(drop=0.3)).sample(frac=0.8, random_state=0)
+    x, y = np.random.default_rng(1).normal(size=(len(rows), 2)), rows["value"].to_numpy()
+    slides, places, levels = (pd.factorize(rows[name])[0] for name in ("slide_id", "patch_id", "magnification"))
+    networks = pd.factorize(rows["network"] + rows["magnification"].astype(str))[0]
+    sums = CrossedSums.from_rows(y, x, slides, places, levels, networks)
+    same = [codes[:, None] == codes for codes in (slides, places, slides * 3 + levels, networks, np.arange(len(y)))]
+    dense = sum(variance * alike for variance, alike in zip(variances, same, strict=True))
+    both = np.column_stack([x, y])
+    at = np.array(variances)
+    np.testing.assert_allclose(sums.products(at), both.T @ np.linalg.solve(dense, both), rtol=1e-9)
+    assert sums.log_determinant(at) == pytest.approx(np.linalg.slogdet(dense)[1], rel=1e-11)
+
+
+def test_one_network_a_magnification_is_no_factor():
+    rows = patches(drop=0.2)
+    named = rows.assign(network="of " + rows["magnification"].astype(str))
+    plain = crossed_intercepts(rows, "value ~ C(magnification)")
+    for table in (named, rows.assign(network="1")):
+        found = crossed_intercepts(table, "value ~ C(magnification)", network="network")
+        pd.testing.assert_frame_equal(found.table(), plain.table(), check_exact=True)
+        assert found.variances == plain.variances
+
+
+def test_with_several_networks_there_is_no_route_that_forgets_them():
+    rows = with_networks(patches(locations=(1,) * 6))
+    with pytest.raises(StatisticsError, match=r"apart; without it nothing tells how much networks differ"):
+        crossed_intercepts(rows, "value ~ C(magnification)", network="network")
+    with pytest.raises(StatisticsError, match="rows repeat slide_id, patch_id, magnification and network of another"):
+        crossed_intercepts(pd.concat([rows, rows]), "value ~ C(magnification)", network="network")
+    with pytest.raises(StatisticsError, match="network is unknown in 18 of"):
+        crossed_intercepts(
+            rows.assign(network=rows["network"].where(rows["network"] != "n1")),
+            "value ~ C(magnification)",
+            network="network",
+        )
 
 
 @settings(max_examples=15, deadline=None)
