@@ -4,7 +4,14 @@ from saliency_stats.attribution.checked import Maps, Memberships, checked_member
 from saliency_stats.attribution.ledger import CrossedShares, Shares, crossed_shares, ledger, shares
 from saliency_stats.attribution.matching import matched
 from saliency_stats.attribution.nulls import shift_table
-from saliency_stats.attribution.profile import PROFILE_KEY, DistanceBins, combine, profiles, signed_distance_um
+from saliency_stats.attribution.profile import (
+    PROFILE_KEY,
+    DistanceBins,
+    combine,
+    over_networks,
+    profiles,
+    signed_distance_um,
+)
 from saliency_stats.attribution.relevance import relevance
 
 __all__ = [
@@ -20,6 +27,7 @@ __all__ = [
     "crossed_shares",
     "ledger",
     "matched",
+    "over_networks",
     "profiles",
     "relevance",
     "shares",

@@ -161,6 +161,20 @@ def profiles(
     )
 
 
+def over_networks(rows: pd.DataFrame) -> pd.DataFrame:
+    """Average what several networks gave, patch by patch and bin by bin, before :func:`combine`.
+
+    Rows have a ``patch_id`` beside the columns that ``combine`` takes. Networks whose map of a patch is zero everywhere
+    have no say there.
+    """
+    keys = [*PROFILE_KEY, "patch_id", "distance_um"]
+    found = rows.groupby(keys, sort=False, dropna=False, as_index=False).agg(
+        ratio_sum=("ratio_sum", "sum"), of_all=("n_pixels", "sum"), n_pixels=("n_pixels", "max")
+    )
+    n_networks = found.pop("of_all") / found["n_pixels"].clip(lower=1)
+    return found.assign(ratio_sum=found["ratio_sum"] / n_networks.clip(lower=1))
+
+
 def combine(rows: pd.DataFrame) -> pd.DataFrame:
     """Average the profiles of patches within each group of :data:`PROFILE_KEY`.
 

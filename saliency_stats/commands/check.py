@@ -87,7 +87,8 @@ def _costs(settings: StudySettings, used: pd.DataFrame, device: torch.device, re
     splits, each = parameters.folding_of(settings).tables(used).values(), settings.classifier.networks
     n_train = each * sum(int((table["split"] == "train").sum()) for table in splits)
     # a frozen backbone is of all networks, unless each has its own random one
-    n_frozen = n_train if settings.classifier.weights == "none" else max(len(used) * (len(splits) > 1), n_train // each)
+    shared = len(used) if len(splits) > 1 else n_train // each
+    n_frozen = n_train if settings.classifier.weights == "none" else shared
     measured = used[used["split"] == settings.cohort.evaluation_split]
     n_measured, n_replaced = len(measured), int(parameters.replaced_of(settings, measured).sum())
     by_layers = {"all": settings.classifier.epochs * n_train * step, "head": n_frozen * forward, "none": 0.0}

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from saliency_stats.attribution import combine
+from saliency_stats.attribution import combine, over_networks
 from saliency_stats.classifier.evaluation import TOGETHER, metrics_table
 from saliency_stats.execution.files import write_json
 from saliency_stats.execution.store import Store
@@ -47,11 +47,11 @@ def conclude(run: Run, store: Store, profile_parts: pd.DataFrame) -> pd.DataFram
     together = run.metrics["network"] == TOGETHER
     of_all = run.metrics[together] if together.any() else run.metrics
     run.tables.update({name: first_networks(table) for name, table in run.tables.items() if "network" in table})
-    run.tables["metrics"], profile_parts = of_all, first_networks(profile_parts)
+    run.tables["metrics"] = of_all
     own, population = run.of_own_map(run.ledger), run.population
     split = run.evaluation_split
     keep("selection", study_flow(run.patches, run.predictions, own, population, evaluation_split=split))
-    keep("profile", combine(restrict(profile_parts, population.patches)))
+    keep("profile", combine(over_networks(restrict(profile_parts, population.patches))))
     beside = {"shift": run.table("shift"), "matched": run.table("matched")}
     contrasts = study_contrasts(own, run.predictions, settings=chosen, learned=run.learned, **beside)
     every = pd.concat([contrasts, *_further_contrasts(run, own)], ignore_index=True)

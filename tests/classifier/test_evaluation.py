@@ -24,7 +24,7 @@ def predictions(n_slides=8, n=20, flip=0.1, seed=0):
             "magnification": 20.0,
         }
     )
-    return predictions_table(keys, np.stack([np.zeros(len(label)), margin], axis=1), "trained")
+    return predictions_table(keys, np.stack([np.zeros(len(label)), margin], axis=1), "trained", "1")
 
 
 def test_predictions_follow_from_the_logits():
@@ -111,7 +111,7 @@ def scored(rows, **parameters):
         patient_id="", split="test", magnification=20.0, patch_id=[f"p{i:03d}" for i in range(len(rows))]
     )
     logits = np.stack([np.zeros(len(keys)), keys["margin"].to_numpy(dtype=float)], axis=1)
-    table = metrics_table(predictions_table(keys, logits, "trained"), EvaluationParameters(**parameters))
+    table = metrics_table(predictions_table(keys, logits, "trained", "1"), EvaluationParameters(**parameters))
     return table.iloc[0]
 
 
@@ -125,8 +125,10 @@ def test_equal_logits_are_no_finding():
     keys = pd.DataFrame(
         {"patch_id": ["p"], "slide_id": "s", "patient_id": "", "label": "benign", "split": "test", "magnification": 5.0}
     )
-    row = predictions_table(keys, np.array([[1.5, 1.5]]), "trained").iloc[0]
-    assert (row["p_malignant"], row["predicted"], row["correct"], row["model"]) == (0.5, "benign", True, "trained")
+    row = predictions_table(keys, np.array([[1.5, 1.5]]), "trained", "fold2-1").iloc[0]
+    assert row[["p_malignant", "predicted", "correct", "model", "network"]].tolist() == [
+        *(0.5, "benign", True, "trained", "fold2-1")
+    ]
 
 
 def test_the_interval_is_the_bootstrap_over_slides_written_out():
@@ -209,3 +211,39 @@ def test_each_magnification_model_and_split_has_a_row():
     assert found[["magnification", "model", "split"]].to_numpy().tolist() == [
         [5.0, "trained", "test"], [20.0, "shuffled", "test"], [20.0, "trained", "test"], [20.0, "trained", "train"],
     ]  # fmt: skip
+
+
+def test_several_networks_have_a_row_each_and_one_together():
+    first, second = predictions(flip=0.1), predictions(flip=0.4, seed=3)
+    several = pd.concat([second.assign(network="10"), first.assign(network="9"), first.assign(model="other")])
+    found = metrics_table(several, EvaluationParameters())
+    assert found[["model", "network"]].to_numpy().tolist() == [
+        *(["other", "1"], ["trained", "9"], ["trained", "10"], ["trained", "all"])
+    ]
+    rows = found.set_index(["model", "network"])
+    for name, alone in (("9", first), ("10", second)):
+        expected = metrics_table(alone, EvaluationParameters()).iloc[0].drop("network")
+        pd.testing.assert_series_equal(rows.loc["trained", name], expected[rows.columns], check_names=False)
+    together = rows.loc["trained", "all"]
+    assert (together["n_patches"], together["n_slides"]) == (160, 8)
+    assert together["sensitivity"] == pytest.approx(rows.loc["trained", ["9", "10"], :]["sensitivity"].mean())
+    assert rows.loc[("trained", "10"), "balanced_accuracy"] < together["balanced_accuracy"]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_slide_or_patch_is_drawn_with_the_rows_of_all_networks(known):
+    # the same predictions twice are no more evidence than once
+    table = predictions().assign(**({} if known else {"slide_id": ""}))
+    twice = pd.concat([table, table.assign(network="2")]).sample(frac=1, random_state=0)
+    found = metrics_table(twice, EvaluationParameters()).set_index("network")
+    columns = ["balanced_accuracy", "balanced_accuracy_low", "balanced_accuracy_high", "n_patches", "learned"]
+    pd.testing.assert_series_equal(found.loc["all", columns], found.loc["1", columns], check_names=False)
+
+
+def test_networks_of_folds_together_judge_every_patch_once():
+    table = predictions()
+    folds = table.assign(network=np.where(table["slide_id"] < "s4", "fold1-1", "fold2-1"))
+    found = metrics_table(folds, EvaluationParameters()).set_index("network")
+    assert found["n_patches"].to_dict() == {"fold1-1": 80, "fold2-1": 80, "all": 160}
+    expected = metrics_table(table, EvaluationParameters()).iloc[0].drop("network")
+    pd.testing.assert_series_equal(found.loc["all"], expected[found.columns], check_names=False)

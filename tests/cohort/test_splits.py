@@ -23,6 +23,7 @@ def table_of(slides, patients=None, labels=None, splits=""):
             "label": labels or [LABELS[row % 2] for row in range(n)],
             "split": splits,
             "magnification": 20.0,
+            "sha256": [f"{row:064x}" for row in range(n)],
             "status": USED,
         }
     )
@@ -232,7 +233,7 @@ def test_all_that_is_wrong_is_told_at_once():
 def test_of_many_groups_in_two_splits_ten_are_named():
     names = [f"{n:02d}" for n in range(12) for _ in range(4)]
     table = pd.concat([good()] * 12, ignore_index=True).assign(slide_id=names)
-    table["patch_id"] = [f"p{row}" for row in table.index]
+    table = table.assign(patch_id=[f"p{row}" for row in table.index], sha256=[f"{row:064x}" for row in table.index])
     (found,) = split_obstacles(table, "test")
     assert "slide 08, slide 09 and 2 more: patches in more than one split (test, train)" in found
     (found,) = split_obstacles(table[table["slide_id"] < "10"], "test")
@@ -255,3 +256,25 @@ def test_a_slide_in_two_splits_whose_patient_is_named_once():
 
 def test_patches_without_slide_may_be_in_any_split():
     assert split_obstacles(good().assign(slide_id=""), "test") == []
+
+
+def test_the_same_pixels_in_two_splits():
+    table = good().assign(sha256=["a", "b", "a", "c"])
+    refused(table, "patches p0, p2: the same pixels in more than one split (test, train)", "Leave all but one")
+    assert (
+        split_obstacles(table.assign(split=["train", "train", "train", "test"], slide_id=list("STUV")), "train") == []
+    )
+    # networks of another magnification did not see it
+    other = pd.concat([good(), good().assign(magnification=10.0, split=["test", "test", "train", "train"])])
+    other = other.assign(patch_id=[f"p{row}" for row in range(8)], slide_id="")
+    assert split_obstacles(other.reset_index(drop=True), "test") == []
+
+
+def test_what_helps_where_a_class_is_missing_depends_on_who_gives_the_splits():
+    table = good().assign(label=["benign", "benign", "benign", "malignant"])
+    (found,) = split_obstacles(table, "test")
+    assert found.endswith(
+        "Add patches (or slides), name the splits in the table's column 'split', or change cohort.fractions"
+    )
+    (found,) = split_obstacles(table, "test", "pray")
+    assert found.endswith("Add patches (or slides), pray, or change cohort.fractions")

@@ -58,7 +58,9 @@ def table(*, slides=("a", "b"), status="used"):
         for magnification in (10.0, 20.0)
     ]
     made = pd.DataFrame(rows, columns=["patch_id", "slide_id", "label", "magnification"])
-    return made.assign(split="test", status=status, height_px=64, width_px=32, patient_id="")
+    return made.assign(
+        split="test", status=status, height_px=64, width_px=32, patient_id="", sha256=made["patch_id"], fold=np.nan
+    )
 
 
 @pytest.fixture
@@ -75,7 +77,17 @@ def previewed(monkeypatch):
 
 
 def test_what_is_said_of_a_cohort_that_can_all_be_used(previewed):
-    made = pd.concat([table(), table().assign(split="train", slide_id="", patch_id=lambda one: one["patch_id"] + "t")])
+    made = pd.concat(
+        [
+            table(),
+            table().assign(
+                split="train",
+                slide_id="",
+                patch_id=lambda one: one["patch_id"] + "t",
+                sha256=lambda one: one["patch_id"],
+            ),
+        ]
+    )
     first, *lines = previewed(made, assignments=("statistics.primary_test=t_slide_means", "statistics.min_slides=2"))
     assert first == "study phantom: 16 of 16 patches can be used"
     counts = "\n".join(lines[:2]).split("\n")
@@ -174,6 +186,7 @@ def costs(monkeypatch):
 
 #: Of 500 judged patches of 10 slides, 6 each are replaced, 18 altered images each; 340 others are classified. Two
 #: workers: 0.5 s for a gradient, 0.25 s for a logit.
+HEAD = ("classifier.trainable=head", "classifier.weights=some.safetensors")
 REST = 600 + 60 * 18 * 0.25 + 340 * 0.25
 
 
@@ -188,11 +201,16 @@ REST = 600 + 60 * 18 * 0.25 + 340 * 0.25
         (("controls=[randomised]", "saliency.methods=[gradient, occlusion]"), 2 * 88, 12 * 300 * 2),
         (("controls=[]", "classifier.trainable=head"), 1, 300 * 0.25),
         (("controls=[]", "classifier.trainable=none"), 1, 0),
+        # networks beside each other are trained and explained as often; the backbone of all runs once
+        (("controls=[randomised]", "classifier.networks=3"), 6, 3 * 12 * 300 * 2),
+        (("controls=[shuffled]", "classifier.networks=3", "classifier.trainable=head"), 6, 3 * 300 * 0.25),
+        (("controls=[]", "classifier.networks=3", *HEAD), 3, 300 * 0.25),
     ],
 )
 def test_times_are_those_of_the_steps_times_their_number(costs, assignments, gradients, training):
     lines, seen = costs(*assignments)
-    seconds = REST + training + 500 * gradients * 0.5
+    networks = 3 if "classifier.networks=3" in assignments else 1
+    seconds = 600 + networks * (REST - 600) + training + 500 * gradients * 0.5
     assert lines[0] == (
         f"estimated on this machine (cpu): {module.duration(seconds)}, of which training {module.duration(training)}; "
         "segmentation and figures come on top"
@@ -210,6 +228,25 @@ def test_times_are_those_of_the_steps_times_their_number(costs, assignments, gra
 def test_memory_is_that_of_training_or_measuring_whichever_is_more(costs, workers, cache_mb, gigabytes):
     lines, _ = costs(f"cohort.cache_mb={cache_mb}", workers=workers)
     assert lines[1] == f"memory about {gigabytes:.1f} GB, disk at most 3.2 GB"
+
+
+def test_further_networks_take_memory_while_patches_are_measured(costs):
+    # two more, each with a control; and nothing while they are trained, one after the other
+    lines, _ = costs("cohort.cache_mb=0", "controls=[randomised]", "classifier.networks=3", workers=2)
+    assert lines[1].startswith(f"memory about {1.5 + 8 + 4 * 0.085:.1f} GB")
+    lines, _ = costs("cohort.cache_mb=0", "controls=[randomised]", "classifier.networks=3", workers=1)
+    assert lines[1].startswith(f"memory about {1.5 + 4.93:.1f} GB")
+
+
+def test_with_folds_each_has_its_training_and_the_frozen_backbone_sees_every_patch_once(costs, monkeypatch):
+    of_folds = SimpleNamespace(tables=lambda used: {fold: used.assign(split="train") for fold in (1, 2, 3)})
+    monkeypatch.setattr(parameters, "folding_of", lambda _: of_folds)
+    lines, _ = costs("controls=[]", "classifier.networks=2")
+    assert f"of which training {module.duration(2 * 3 * 840 * 12 * 2)};" in lines[0]
+    lines, _ = costs("controls=[]", "classifier.networks=2", *HEAD)
+    assert f"of which training {module.duration(840 * 0.25)};" in lines[0]
+    lines, _ = costs("controls=[]", "classifier.networks=2", "classifier.trainable=head")
+    assert f"of which training {module.duration(2 * 3 * 840 * 0.25)};" in lines[0]
 
 
 @pytest.mark.parametrize(("device", "waits"), [("cpu", 0), ("cuda", 2)])

@@ -21,6 +21,7 @@ from saliency_stats.execution.store import Store
 from saliency_stats.measurement.batch import Batch
 from saliency_stats.report.explain import explain_figure
 from saliency_stats.saliency.maps import MapKey, MapPlan
+from saliency_stats.saliency.naming import NetworkKey, network_names
 
 PLAN = MapPlan(("gradient", "occlusion"), ("l2", "max"), ("randomised", "sobel"))
 IMAGE = np.zeros((2, 2, 3), np.uint8)
@@ -37,18 +38,18 @@ class Measuring:
     asked: list
 
     def examine(self, batch):
-        self.asked.append((batch, self.plan, {scale: list(models) for scale, models in self.models.items()}))
+        self.asked.append(
+            (batch, self.plan, {place: [key.model for key in models] for place, models in self.models.items()})
+        )
         assert torch.get_num_threads() == 1
         return SimpleNamespace(
             patches=[SimpleNamespace(image=IMAGE)],
             segmentations=[SimpleNamespace(memberships="memberships")],
-            own=lambda plan: {
-                model: [f"{model}'s {plan.own(model).method}"] for model in self.models[batch.magnification]
-            },
+            own=lambda plan: {key: [f"{key.model}'s {plan.own(*key).method}"] for key in self.models[batch.place]},
         )
 
     def ledger_rows(self, _):
-        keys = [self.plan.own(model) for models in self.models.values() for model in models]
+        keys = [self.plan.own(*key) for models in self.models.values() for key in models]
         keys += [MapKey("trained", "1", "occlusion", "none"), MapKey("trained", "1", "gradient", "max")]
         return pd.DataFrame([key._asdict() for key in keys for _ in range(2)])
 
@@ -61,7 +62,7 @@ def run(tmp_path, monkeypatch):
     (folder / "study.yaml").write_text("name: mine\n")
     table = pd.DataFrame(PATCHES, columns=["patch_id", "magnification", "mpp", "status"])
     table = table.assign(label="benign", sha256=pixel_hash(IMAGE), source=["a.png", "b.png", "a.png"])
-    blank = dict.fromkeys(TABLES["patches"].text, "") | dict.fromkeys(TABLES["patches"].numbers, 1.0)
+    blank = dict.fromkeys(TABLES["patches"].text, "") | dict.fromkeys(TABLES["patches"].numbers, 1.0) | {"fold": np.nan}
     table = table.assign(**{name: value for name, value in blank.items() if name not in table})
     Store(folder).write("patches", table)
     Store(folder).write("stains", TABLES["stains"].empty())
@@ -70,7 +71,15 @@ def run(tmp_path, monkeypatch):
     write_manifest(folder, {"artefacts": artefact_hashes(folder)})
     seen = SimpleNamespace(listed=table, folder=folder, asked=[], drawn=[], rows=[], deterministic=[])
     seen.measuring = Measuring(
-        PLAN, {scale: dict.fromkeys(("trained", "randomised")) for scale in (10.0, 20.0)}, seen.asked
+        PLAN,
+        {
+            (scale, fold): {
+                NetworkKey(model, name): None for name in network_names(2, fold) for model in ("trained", "randomised")
+            }
+            for scale in (10.0, 20.0)
+            for fold in (0, 3)
+        },
+        seen.asked,
     )
 
     class Stages:
@@ -101,7 +110,7 @@ def test_the_finest_one_is_drawn_under_the_trained_networks_own_map(run):
     assert run.rows == [(3, 2)]
     assert run.deterministic == [torch.device("cpu")]
     alone = MapPlan(("gradient",), ("l2",))
-    assert run.asked == [(Batch("explain", (2,), 20.0, measured=True), alone, {20.0: ["trained"]})]
+    assert run.asked == [(Batch("explain", (2,), 20.0, measured=True), alone, {(20.0, 0): ["trained"]})]
     ((image, saliency, members, rows), named) = run.drawn[0]
     assert image is IMAGE
     assert (saliency, members) == ("trained's gradient", "memberships")
@@ -115,11 +124,23 @@ def test_another_magnification_network_and_place(run, tmp_path):
     assert run.rows == [(3, 0)]
     # the trained network may choose which logit is explained
     batch, _, models = run.asked[0]
-    assert (batch.rows, batch.magnification, models) == ((0,), 10.0, {10.0: ["trained", "randomised"]})
+    assert (batch.rows, batch.magnification, models) == ((0,), 10.0, {(10.0, 0): ["trained", "randomised"]})
     ((_, saliency, _, rows), named) = run.drawn[0]
     assert saliency == "randomised's gradient"
     assert rows.to_dict("records") == [MapKey("randomised", "1", "gradient", "l2")._asdict()] * 2
     assert named == {"title": "a/1 · benign · 10× · randomised", "path": out, "mpp": 1.0}
+
+
+def test_a_patch_of_a_fold_is_explained_by_the_first_network_of_its_own_fold(run):
+    table = Store(run.folder).table("patches").assign(fold=3.0)
+    Store(run.folder).write("patches", table)
+    write_manifest(run.folder, {"artefacts": artefact_hashes(run.folder)})
+    explained(run, "a/1", model="randomised")
+    ((batch, _, models),) = run.asked
+    assert batch == Batch("explain", (2,), 20.0, measured=True, fold=3)
+    assert models == {(20.0, 3): ["trained", "randomised"]}
+    ((_, _, _, rows), _) = run.drawn[0]
+    assert set(rows["network"]) == {"fold3-1"}
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,9 @@ def batch():
 
 def measured(batch, network, **changes):
     usual = {"replacements": KINDS, "curve_steps": 0, "min_confidence": 0.8, "min_area": 0.02, "seed": 5}
-    return Ablations(**(usual | changes)).tables(*batch, network, torch.device("cpu"))
+    rows, patches, segmentations, logits, target = batch
+    of = {"1": logits}, {"1": target}, {"1": network}
+    return Ablations(**(usual | changes)).tables(rows, patches, segmentations, *of, torch.device("cpu"))
 
 
 def test_each_row_holds_the_logits_with_and_without_the_compartment(batch):
@@ -108,9 +110,9 @@ def test_each_row_holds_the_logits_with_and_without_the_compartment(batch):
     rows, patches, segmentations, logits, target = batch
     table, drawn = tables["ablation"], tables["ablation_curves"]
     assert list(table.columns) == [
-        *IDENTITY, "model", "compartment", "replacement", "region", "area_share", "logit", "logit_ablated",
+        *IDENTITY, "model", "network", "compartment", "replacement", "region", "area_share", "logit", "logit_ablated",
     ]  # fmt: skip
-    assert list(drawn.columns) == [*IDENTITY, "model", "compartment", "direction", "share", "logit"]
+    assert list(drawn.columns) == [*IDENTITY, "model", "network", "compartment", "direction", "share", "logit"]
     # log(0.8 / 0.2) = 1.386: a lead of 1.4 is enough, one of 1.38 is not
     assert table["patch_id"].unique().tolist() == ["patch_id0", "patch_id2"]
     assert drawn["patch_id"].unique().tolist() == ["patch_id0", "patch_id2"]
@@ -124,7 +126,7 @@ def test_each_row_holds_the_logits_with_and_without_the_compartment(batch):
         for row, one in zip(found.to_dict("records"), expected, strict=True):
             assert (row["compartment"], row["replacement"], row["region"]) == one[:3]
             assert {key: row[key] for key in IDENTITY} == rows.loc[patch, IDENTITY].to_dict()
-            assert (row["model"], row["logit"]) == ("trained", logits[patch, target[patch]])
+            assert (row["model"], row["network"], row["logit"]) == ("trained", "1", logits[patch, target[patch]])
             assert row["area_share"] == pytest.approx(areas[one.compartment])
             assert row["logit_ablated"] == pytest.approx(network.logit(one.image, target[patch]), rel=1e-4)
         rng = np.random.default_rng(derive(5, "curves", name, 20.0))
@@ -165,3 +167,25 @@ def test_where_nothing_is_judged_the_columns_are_there(batch):
     full = measured(batch, Counted(), curve_steps=2)
     for name, table in tables.items():
         assert list(table.columns) == list(full[name].columns)
+
+
+def test_every_network_is_shown_the_same_images_of_the_patches_that_it_judges(batch):
+    rows, patches, segmentations, logits, target = batch
+    networks = {"1": Counted(), "2": Counted()}
+    networks["2"].weights = -networks["2"].weights
+    # the second one is sure of the second patch alone, and of the other class
+    other = np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 0.0], [9.0, 0.0]])
+    of = {"1": logits, "2": other}, {"1": target, "2": 1 - target}, networks
+    asked = Ablations(KINDS, 4, 0.8, 0.02, 5)
+    tables = asked.tables(rows, patches, segmentations, *of, torch.device("cpu"))
+    for name, table in tables.items():
+        pairs = table[["patch_id", "network"]].drop_duplicates().to_numpy().tolist()
+        assert pairs == [["patch_id0", "1"], ["patch_id1", "2"], ["patch_id2", "1"]]
+        alone = measured(batch, Counted(), curve_steps=4)[name]
+        pd.testing.assert_frame_equal(table[table["network"] == "1"].reset_index(drop=True), alone)
+    found = tables["ablation"].query("network == '2'")
+    rng = np.random.default_rng(derive(5, "ablation", "patch_id1", 20.0))
+    altered = ablated(patches[1].image, segmentations[1].memberships, MPP, rng, KINDS, 0.02)
+    assert found["logit"].tolist() == [3.0] * 12
+    for row, one in zip(found.to_dict("records"), altered, strict=True):
+        assert row["logit_ablated"] == pytest.approx(networks["2"].logit(one.image, 0), rel=1e-4)

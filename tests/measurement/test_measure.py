@@ -170,7 +170,7 @@ def test_examples_are_shown_under_the_studys_own_map_alone(tmp_path, monkeypatch
     (maps,) = made
     assert set(maps) == {MapKey(model, "1", "gradient", "l2") for model in ("trained", "randomised")}
     (whole,) = Threads(1).map(partial(examine, measured), [replace(BATCH, rows=(0,))])
-    assert set(whole.maps) == set(PLAN.keys(["trained", "randomised"]))
+    assert set(whole.maps) == set(PLAN.keys([TRAINED, RANDOMISED]))
     for key, one in maps.items():
         np.testing.assert_array_equal(one.raw, whole.maps[key].raw)
 
@@ -217,7 +217,7 @@ def test_the_ledgers_rows_are_those_of_their_patch_and_map(small):
     examined = measured.examine(BATCH)
     rows = measured(BATCH)["ledger"]
     identity = ["patch_id", "slide_id", "patient_id", "label", "split", "magnification"]
-    assert list(rows.columns[:9]) == [*identity, "model", "method", "reduction"]
+    assert list(rows.columns[:10]) == [*identity, "model", "network", "method", "reduction"]
     assert len(rows) == 3 * 3 * 4
     for key, maps in examined.maps.items():
         part = rows[(rows[["model", "method", "reduction"]] == list(key)).all(axis=1)].reset_index(drop=True)
@@ -242,7 +242,7 @@ def test_profiles_and_nuclei_say_whose_they_are(small):
         assert found["patch_id"].nunique() == 3
         assert (found["magnification"] == 20.0).all()
     examined = small.examine(BATCH)
-    own = [examined.maps[small.plan.own(model)] for model in ("trained", "randomised")]
+    own = [examined.maps[small.plan.own(*key)] for key in (TRAINED, RANDOMISED)]
     distances = [signed_distance_um(found.instances > 0, 0.5) for found in examined.segmentations]
     expected = profiles(own, distances, small.bins).drop(columns=["patch", "map"])
     pd.testing.assert_frame_equal(tables["profile"][list(expected.columns)], expected)
@@ -259,8 +259,8 @@ def test_the_logit_that_is_explained_is_that_of_the_label_or_the_chosen_one(smal
     ids = small.table["patch_id"].tolist()[:3]
     for target, wanted in (("correct", labels), ("predicted", chosen)):
         examined = replace(small, target=target).examine(BATCH)
-        assert examined.target.tolist() == wanted.tolist()
-        _, maps = network_maps(small.models[20.0, 0], read(small), wanted, ids, small.plan)
+        assert {name: one.tolist() for name, one in examined.targets.items()} == {"1": wanted.tolist()}
+        _, maps = network_maps(small.models[20.0, 0], read(small), {"1": wanted}, ids, small.plan)
         for key, values in maps.items():
             np.testing.assert_array_equal(examined.maps[key].raw, values)
 
@@ -279,7 +279,7 @@ def test_maps_are_kept_where_they_are_asked_for(small):
     own = examined.own(small.plan)
     for at, row in enumerate(rows.to_dict("records")):
         values = np.frombuffer(row["saliency"], "<f4").reshape(96, 96)
-        np.testing.assert_array_equal(values, own[row["model"]][at % 3])
+        np.testing.assert_array_equal(values, own[row["model"], row["network"]][at % 3])
 
 
 def test_the_phantoms_own_compartments_may_be_taken(small):
@@ -319,12 +319,12 @@ def test_what_only_some_studies_ask_for(small):
     expected = picture_tables(measured.examine(replace(BATCH, rows=(1, 2))), measured.plan, 0.1)
     for name in ("shift", "matched"):
         pd.testing.assert_frame_equal(tables[name], expected[name])
-    ((rows, (patches, segmentations, logits, target, network, device)),) = asked
+    ((rows, (patches, segmentations, logits, targets, networks, device)),) = asked
     assert rows["replaced"].tolist() == [True, False]
     assert rows["mpp"].tolist() == [0.5, 0.5]
-    assert len(patches) == len(segmentations) == len(logits) == len(target) == 2
+    assert len(patches) == len(segmentations) == len(logits["1"]) == len(targets["1"]) == 2
     np.testing.assert_array_equal(
-        logits, tables["predictions"].query("model == 'trained'")[["logit_benign", "logit_malignant"]]
+        logits["1"], tables["predictions"].query("model == 'trained'")[["logit_benign", "logit_malignant"]]
     )
-    assert network is small.models[20.0, 0][TRAINED]
+    assert networks == {"1": small.models[20.0, 0][TRAINED]}
     assert device == torch.device("cpu")

@@ -60,7 +60,7 @@ def test_each_row_has_the_shares_of_its_patch_map_and_segmentation(asked, maps, 
     expected = [(variant.name, key, patch) for variant in variants for key in KEYS for patch in range(3)]
     for row, (name, key, patch) in zip(rows.to_dict("records"), expected, strict=True):
         assert (row["segmentation"], row["patch_id"], row["magnification"]) == (name, "abc"[patch], 20.0)
-        assert MapKey(row["model"], row["method"], row["reduction"]) == key
+        assert MapKey(*(row[name] for name in MapKey._fields)) == key
         assert row["cytoplasm_um"] == (3.0 if name == "near" else 15.0)
         nucleus, cytoplasm = WIDE[name][0] + patch, WIDE[name][1]
         values = maps[key].raw[patch].astype(float)

@@ -127,6 +127,7 @@ phantom cohort.fractions.valid [0, 1) 0.1
 phantom cohort.fractions.test [0, 1) 0.4
 phantom cohort.min_tissue [0, 1] 0.05
 phantom cohort.min_light [0, 1] 0.18
+phantom cohort.folds [0, 100] 0
 phantom cohort.min_focus [0, 1] 0.28
 phantom cohort.cache_mb [0, 1048576] 1024
 phantom cohort.slides [3, 100000] 24
@@ -140,6 +141,7 @@ slides cohort.fractions.valid [0, 1) 0.1
 slides cohort.fractions.test [0, 1) 0.4
 slides cohort.min_tissue [0, 1] 0.05
 slides cohort.min_light [0, 1] 0.18
+slides cohort.folds [0, 100] 0
 slides cohort.min_focus [0, 1] 0.28
 slides cohort.cache_mb [0, 1048576] 1024
 slides cohort.size_px [32, 2048] 256
@@ -154,9 +156,12 @@ patches cohort.fractions.valid [0, 1) 0.1
 patches cohort.fractions.test [0, 1) 0.4
 patches cohort.min_tissue [0, 1] 0.05
 patches cohort.min_light [0, 1] 0.18
+patches cohort.folds [0, 100] 0
 patches cohort.min_focus [0, 1] 0.28
 patches cohort.cache_mb [0, 1048576] 1024
 patches cohort.mpp [0.05, 20] none
+phantom classifier.networks [1, 100] 1
+phantom classifier.seed [0, 4294967295] none
 phantom classifier.epochs [1, 10000] 12
 phantom classifier.batch_size [2, 4096] 32
 phantom classifier.learning_rate [1e-07, 1] 0.002
@@ -590,3 +595,48 @@ def test_the_kinds_of_cohort_are_those_of_the_settings():
     assert set(COHORT_KINDS.values()) == set(get_args(StudySettings.model_fields["cohort"].annotation))
     assert all(section.model_fields["kind"].annotation is not None for section in COHORT_KINDS.values())
     assert all(get_args(section.model_fields["kind"].annotation) == (kind,) for kind, section in COHORT_KINDS.items())
+
+
+@pytest.mark.parametrize(
+    ("assignments", "messages"),
+    [
+        (["cohort.folds=1"], ["cohort.folds: one fold would leave nothing to train on; expected 0 (one split), or 2"]),
+        (["cohort.folds=101"], ["cohort.folds"]),
+        (["classifier.networks=0"], ["classifier.networks"]),
+        (
+            ["cohort.folds=3", "cohort.evaluation_split=valid"],
+            ["cohort.folds judges every patch by networks that never saw it", "set cohort.evaluation_split to test"],
+        ),
+        (
+            ["classifier.trainable=none", "classifier.networks=2"],
+            ["all networks would be the same one (found classifier.networks: 2, cohort.folds: 0)"],
+        ),
+        (["classifier.trainable=none", "cohort.folds=2"], ["(found classifier.networks: 1, cohort.folds: 2)"]),
+        (
+            ["classifier.trainable=none", "cohort.folds=2", "cohort.evaluation_split=valid"],
+            ["cohort.folds judges every patch", "all networks would be the same one"],
+        ),
+    ],
+)
+def test_networks_and_folds_that_could_not_be_are_refused(assignments, messages):
+    with pytest.raises(StudyError) as caught:
+        load(None, tuple(assignments))
+    for message in messages:
+        assert message in str(caught.value)
+
+
+def test_networks_and_folds_that_can_be():
+    for assignments in (
+        ["cohort.folds=2"],
+        ["cohort.folds=100", "classifier.networks=100"],
+        ["classifier.networks=2", "classifier.trainable=head"],
+        ["classifier.trainable=none"],
+        ["cohort.evaluation_split=valid", "classifier.networks=2"],
+    ):
+        load(None, tuple(assignments))
+
+
+def test_networks_have_the_seed_of_the_study_or_their_own():
+    assert load(None, ("seed=5",)).network_seed == 5
+    assert load(None, ("seed=5", "classifier.seed=0")).network_seed == 0
+    assert load(None, ("seed=5", "classifier.seed=9")).seed == 5

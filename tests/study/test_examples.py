@@ -11,6 +11,7 @@ from saliency_stats.execution.engine import Threads
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store
 from saliency_stats.saliency.maps import MapPlan
+from saliency_stats.saliency.naming import NetworkKey
 from saliency_stats.study.examples import choose_examples, write_examples
 
 
@@ -79,12 +80,16 @@ class OfMaps:
     """A measurement whose maps are of models with these names."""
 
     models: tuple[str, ...]
+    table: pd.DataFrame
     plan: MapPlan = PLAN
 
     def examine(self, batch):
         memberships = np.stack([np.full((4, 4), k == 1, np.float32) for k in range(4)])
         return SimpleNamespace(
-            own=lambda _: {model: [np.full((4, 4), batch.rows[0], np.float32)] for model in self.models},
+            own=lambda _: {
+                NetworkKey(model, f"fold{batch.fold}-1"): [np.full((4, 4), batch.rows[0], np.float32)]
+                for model in self.models
+            },
             patches=[Patch(np.zeros((4, 4, 3), np.uint8))],
             segmentations=[SimpleNamespace(memberships=memberships)],
         )
@@ -92,10 +97,21 @@ class OfMaps:
 
 def test_the_name_of_a_users_control_leads_no_file_out_of_the_runs_folder(tmp_path):
     store = Store(tmp_path / "deep" / "run")
-    measurement = OfMaps(("trained", "../../../escaped", "../../../Escaped"))
+    measurement = OfMaps(("trained", "../../../escaped", "../../../Escaped"), cohort().assign(fold=np.nan))
     table = write_examples(store, measurement, chosen(cohort(), 1), Progress(show=False), Threads(1))
     assert len(set(table["file"])) == len(table) == 6
     assert "examples/20x-benign-1-trained.npz" in set(table["file"])
     written = {path for path in tmp_path.rglob("*") if path.is_file()}
     assert written == {store.folder / file for file in table["file"]}
     assert {path.parent for path in written} == {store.folder / "examples"}
+
+
+def test_each_example_is_shown_by_a_network_of_its_own_fold(tmp_path, monkeypatch):
+    asked = []
+    examine = OfMaps.examine
+    monkeypatch.setattr(OfMaps, "examine", lambda self, batch: asked.append(batch) or examine(self, batch))
+    table = cohort().assign(fold=pd.array([3, 3, 1, 1, 2, 2, None], dtype="Int64"))
+    shown = chosen(cohort(), 2)
+    found = write_examples(Store(tmp_path), OfMaps(("trained",), table), shown, Progress(show=False), Threads(1))
+    assert [(batch.rows, batch.fold) for batch in asked] == [((0,), 3), ((2,), 1), ((6,), 0), ((5,), 2)]
+    assert found["model"].tolist() == ["trained"] * 4

@@ -1,5 +1,6 @@
 """What check and run find before anything is computed: all of it is told, causes before consequences."""
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -28,7 +29,9 @@ def patches(slides=7, per_slide=2):
         for n in range(per_slide)
     ]
     table = pd.DataFrame(rows, columns=["patch_id", "slide_id", "label", "split"])
-    return table.assign(patient_id="", magnification=20.0, status=USED, height_px=64, width_px=64)
+    return table.assign(
+        patient_id="", magnification=20.0, status=USED, height_px=64, width_px=64, sha256=table["patch_id"], fold=np.nan
+    )
 
 
 def slides_of(statuses, notes=""):

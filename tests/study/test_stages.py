@@ -18,7 +18,7 @@ def test_no_unit_is_begun_for_a_table_that_cannot_be_written(cohort_of, tmp_path
     """While the error is passed on, its traceback holds the workers' results: they must be told to stop."""
 
     class Measured:
-        table = cohort_of([(32, 32)] * 400).table.assign(split="test")
+        table = cohort_of([(32, 32)] * 400).table.assign(split="test", fold=float("nan"))
         seen = 0
 
         def __call__(self, unit):
