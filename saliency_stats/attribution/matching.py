@@ -94,11 +94,11 @@ def matched(
         raise AttributionError(f"Matching needs at least 1 bin, found {bins}.")
     rows: list[tuple[object, ...]] = []
     each = list(product(range(len(maps)), range(len(pictures))))
-    for patch, (weights, areas) in enumerate(zip(*pairs([*maps, *pictures], memberships), strict=True)):
+    for patch, (weights, areas) in enumerate(pairs([*maps, *pictures], memberships)):
         if reason := missing(areas, min_area):
             rows += [(patch, *places, *[_NAN] * 4, reason) for places in each]
             continue
-        inside = weights.any(axis=0)
+        inside = np.asarray(weights.any(axis=0))
         pair = weights[:, inside]
         seen, behind = ([_seen(one.raw[patch], inside) for one in given] for given in (maps, pictures))
         standards = [_standard(picture.values, pair, bins) for picture in behind]
