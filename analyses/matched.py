@@ -73,7 +73,7 @@ def main() -> None:
 
 @main.command()
 @click.argument("table", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--studies", default=200, show_default=True)
+@click.option("--studies", default=100, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 def nothing(table: Path, studies: int, seed: int) -> None:
     """Count the false findings of maps that know nothing of the compartments."""
