@@ -77,7 +77,7 @@ def shift_table(maps: Sequence[Maps], memberships: npt.ArrayLike | Memberships, 
         If shapes disagree, or memberships are impossible; the message names the patch.
     """
     rows = []
-    for patch, (weights, areas) in enumerate(zip(*pairs(maps, memberships), strict=True)):
+    for patch, (weights, areas) in enumerate(pairs(maps, memberships)):
         reason = missing(areas, min_area)
         spectra = np.asarray(fft.rfft2(weights))
         for at, one in enumerate(maps):

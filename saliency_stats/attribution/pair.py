@@ -1,7 +1,7 @@
 """Cytoplasm against nucleus within one patch: what is compared, and why it sometimes cannot be (pure NumPy)."""
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,15 +15,15 @@ from saliency_stats.vocabulary import COMPARTMENTS
 PAIR: Final = ("cytoplasm", "nucleus")
 
 
-class Pairs(NamedTuple):
-    """Memberships (N, 2, H, W) of the two in N patches, and their area shares (N, 2), those of the ledger."""
+def pairs(
+    maps: Sequence[Maps], memberships: npt.ArrayLike | Memberships
+) -> Iterator[tuple[Float64Array, Float64Array]]:
+    """Check several maps of N patches against their memberships, and give those of the two, patch by patch.
 
-    weights: Float64Array
-    areas: Float64Array
-
-
-def pairs(maps: Sequence[Maps], memberships: npt.ArrayLike | Memberships) -> Pairs:
-    """Check several maps of N patches against their memberships, and take those of the two.
+    Returns
+    -------
+    iterator of tuple
+        Memberships (2, H, W), and the two area shares (2,) as the ledger has them.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def pairs(maps: Sequence[Maps], memberships: npt.ArrayLike | Memberships) -> Pai
         fitting(members, one)
     check_compartments(COMPARTMENTS, members.weights.shape[1])
     two = [COMPARTMENTS.index(name) for name in PAIR]
-    return Pairs(members.weights[:, two], members.area[:, two])
+    return ((weights[two], area[two]) for weights, area in zip(members.weights, members.area, strict=True))
 
 
 def missing(area: Float64Array, min_area: float) -> str:

@@ -16,7 +16,7 @@ def raw():
 
 def test_the_two_compartments_and_their_areas():
     maps, memberships = raw()
-    weights, areas = pairs(maps, memberships)
+    weights, areas = zip(*pairs(maps, memberships), strict=True)
     members = checked_memberships(memberships)
     np.testing.assert_array_equal(weights, members.weights[:, [1, 0]])
     np.testing.assert_array_equal(areas, members.area[:, [1, 0]])
