@@ -110,7 +110,8 @@ def restrict(ledger: pd.DataFrame, population: Population, *, unsure: bool = Fal
     """
     require_columns("ledger", ledger.columns, (*PATCH_KEY, "label"))
     judged = (population.unsure if unsure else population.patches).rename(columns={"label": "predicted_label"})
-    rows = ledger.merge(judged, on=list(PATCH_KEY), how="inner", validate="many_to_one")
+    key = [*PATCH_KEY, *(name for name in ("network",) if name in judged.columns and name in ledger.columns)]
+    rows = ledger.merge(judged, on=key, how="inner", validate="many_to_one")
     wrong = rows["label"] != rows["predicted_label"]
     if wrong.any():
         row = rows[wrong].iloc[0]
