@@ -356,7 +356,7 @@ def test_several_networks_are_averaged_and_crossed(make_study, judged_by_network
     )
     for (label, method), rows in table.groupby(["label", "method"]):
         cells = [
-            shares[(shares[["label", "method", "reduction", "segmentation"]] == choice).all(axis=1)]
+            shares[(shares[["label", "method", "reduction", "segmentation"]] == list(choice)).all(axis=1)]
             .pivot_table(index="network", columns="slide_id", values="value")
             .to_numpy()
             for choice in product([label], [method], ["l2", "max"], ["usual"])
