@@ -198,10 +198,10 @@ TABLES: Final[Mapping[str, Table]] = {
     ),
     "multiverse": Table(
         "specification × class × magnification",
-        ("label", "method", "reduction", "segmentation", "test", "status", "reason"),
+        ("label", "method", "reduction", "segmentation", "test", "status", "reason", "direction", "curve_reason"),
         (
             *("magnification", "cytoplasm_um", "min_confidence", "estimate", "ci_low", "ci_high", "p_value"),
-            *("n_slides", "n_patches", "n_missing", "sample"),
+            *("n_slides", "n_patches", "n_missing", "sample", "p_max_t", "p_global", "p_attainable", "n_true_low"),
         ),
         writer="statistics",
         readers=("multiverse", "segmentations"),
@@ -209,11 +209,11 @@ TABLES: Final[Mapping[str, Table]] = {
         optional=True,
     ),
     "multiverse_summary": Table(
-        "class × magnification × choice",
-        ("label", "dimension", "level"),
+        "class × magnification × choice, or method",
+        ("label", "dimension", "level", "method", "direction", "curve_reason"),
         (
             *("magnification", "n_specifications", "n_distinct", "n_tested", "share_above", "share_above_significant"),
-            *("share_below_significant", "median", "minimum", "maximum"),
+            *("share_below_significant", "median", "minimum", "maximum", "p_global", "p_attainable", "n_true_low"),
         ),
         writer="statistics",
         optional=True,

@@ -21,9 +21,11 @@ from saliency_stats.statistics.multiverse import (
     MULTIVERSE_COLUMNS,
     SUMMARY_COLUMNS,
     Specification,
+    choices_that_matter,
     multiverse_summary,
     multiverse_table,
 )
+from saliency_stats.statistics.specification import curve_test
 from saliency_stats.vocabulary import LABELS
 
 SETTINGS = StatisticsParameters(bootstrap_draws=2_000, min_confidence=0.9)
@@ -117,11 +119,12 @@ def test_a_constant_effect_is_agreed_on_by_all(make_study):
     assert (summary["share_above"] == 1).all()
     assert (summary["share_above_significant"] == 1).all()
     assert (summary["share_below_significant"] == 0).all()
-    whole = summary[summary["dimension"] == "all"]
+    whole = summary[(summary["dimension"] == "all") & (summary["method"] == "all")]
     assert whole["n_specifications"].tolist() == whole["n_tested"].tolist() == [16, 16]
     assert whole["n_distinct"].tolist() == [16, 16]  # no choice of all multiplies rows
-    assert set(summary["dimension"]) == {"all", *DIMENSIONS}
-    assert (summary.groupby("dimension").size() == [2, 4, 4, 4, 4]).all()
+    rows = summary.groupby(["dimension", "method"]).size().to_dict()
+    of_levels = {(name, "all"): 4 for name in DIMENSIONS[1:]}
+    assert rows == {("all", "all"): 2, ("all", "gradient"): 2, ("all", "occlusion"): 2, **of_levels}
     assert np.allclose(whole["median"], 1.5, atol=0.3)
 
 
@@ -129,16 +132,21 @@ def test_a_sign_that_hangs_on_the_method_is_seen(make_study):
     ledger, predictions = make_study(slide_sd=0.05, n_slides=8)
     summary = multiverse_summary(
         table_of(shares_of(ledger, lambda method, **_: -1.0 if method == "occlusion" else 1.0), predictions)
-    ).set_index(["label", "dimension", "level"])
+    ).set_index(["label", "dimension", "level", "method"])
     for label in LABELS:
-        whole = summary.loc[(label, "all", "")]
+        whole = summary.loc[(label, "all", "", "all")]
         assert whole[["share_above", "share_above_significant", "share_below_significant"]].tolist() == [0.5] * 3
         assert whole["minimum"] < -0.8 < 0.8 < whole["maximum"]
-        assert summary.loc[(label, "method", "gradient"), "share_above"] == 1
-        assert summary.loc[(label, "method", "occlusion"), "share_above"] == 0
-        assert summary.loc[(label, "method", "occlusion"), "median"] < -0.8
-        assert summary.loc[(label, "reduction", "max"), "share_above"] == 0.5
-        assert summary.loc[(label, "min_confidence", "0.93"), "n_specifications"] == 8
+        assert summary.loc[(label, "all", "", "gradient"), "share_above"] == 1
+        assert summary.loc[(label, "all", "", "occlusion"), "share_above"] == 0
+        assert summary.loc[(label, "all", "", "occlusion"), "median"] < -0.8
+        assert summary.loc[(label, "reduction", "max", "all"), "share_above"] == 0.5
+        assert summary.loc[(label, "min_confidence", "0.93", "all"), "n_specifications"] == 8
+        # each method has a curve and a test of its own, and there is none over methods
+        assert summary.loc[(label, "all", "", "gradient"), ["direction", "n_true_low"]].tolist() == ["above", 8]
+        assert summary.loc[(label, "all", "", "occlusion"), ["direction", "n_true_low"]].tolist() == ["below", 8]
+        assert whole[["direction", "curve_reason"]].tolist() == ["", ""]
+        assert whole[["p_global", "p_attainable", "n_true_low"]].isna().all()
 
 
 def test_the_order_of_the_rows_changes_no_bit(make_study):
@@ -197,12 +205,196 @@ def test_missing_compartments_are_counted_and_a_specification_may_have_no_patch(
     assert (summary.loc[summary["level"] == "0.9999", "n_tested"] == 0).all()
 
 
+def test_a_curve_is_the_test_of_its_distinct_specifications_together(make_study):
+    ledger, predictions = make_study(planted="cytoplasm", effect=0.25, n_slides=8, n_per_slide=6)
+    shares = shares_of(ledger, lambda method, **_: 0.3 * (method == "occlusion"))
+    table = table_of(shares, predictions, min_confidences=(0.9, 0.905))  # no patch lies between the two
+    for (label, method), rows in table.groupby(["label", "method"]):
+        own = shares[(shares["label"] == label) & (shares["method"] == method)].copy()
+        own["value"] = np.log2(
+            own["mass_cytoplasm"] / own["area_cytoplasm"] / own["mass_nucleus"] * own["area_nucleus"]
+        )
+        means = own.groupby(["reduction", "segmentation", "slide_id"])["value"].mean().unstack("slide_id")  # noqa: PD010 - a level
+        expected = curve_test(means.to_numpy(), alpha=0.05, draws=2_000, seed=0)
+        assert len(rows) == 2 * len(means) == 8
+        assert rows["p_global"].tolist() == [expected.p_global] * 8
+        assert rows["n_true_low"].tolist() == [expected.n_true_low] * 8
+        assert rows["p_attainable"].tolist() == [2.0**-7] * 8
+        assert set(rows["direction"]) == {"above"}
+        adjusted = rows[rows["min_confidence"] == 0.9].set_index(["reduction", "segmentation"])["p_max_t"]
+        assert adjusted.to_dict() == dict(zip(means.index, expected.p_max_t, strict=True))
+        assert (rows["p_max_t"] >= rows["p_value"]).all()
+    summary = multiverse_summary(table)
+    curves = summary[(summary["dimension"] == "all") & (summary["method"] != "all")]
+    assert curves["n_specifications"].tolist() == [8] * 4
+    assert curves["n_distinct"].tolist() == curves["n_tested"].tolist() == [4] * 4
+    columns = ["label", "method", "p_global", "p_attainable", "direction", "n_true_low", "curve_reason"]
+    once = table.drop_duplicates(["label", "method"])
+    assert curves[columns].to_numpy().tolist() == once[columns].to_numpy().tolist()
+
+
+def test_an_axis_that_changes_nothing_is_no_axis(make_study):
+    ledger, predictions = make_study()
+    shares = shares_of(ledger)
+    table = table_of(shares, predictions, min_confidences=(0.9, 0.905))
+    assert choices_that_matter(table) == ("reduction", "segmentation")
+    assert set(multiverse_summary(table)["dimension"]) == {"all", "reduction", "segmentation"}
+    # one specification that it changes makes it one
+    assert choices_that_matter(table_of(shares, predictions, min_confidences=(0.9, 0.93))) == DIMENSIONS[1:]
+    one = table_of(shares[shares["method"] == "gradient"], predictions, min_confidences=(0.9, 0.905))
+    assert choices_that_matter(one) == ("reduction", "segmentation")
+
+
+def test_shares_are_of_distinct_specifications(make_study):
+    ledger, predictions = make_study()
+    table = table_of(shares_of(ledger), predictions, min_confidences=(0.9,)).query("method == 'gradient'")
+    table = table.assign(estimate=[-1.0, 1.0, 1.0, 1.0] * 2)
+    again = table.assign(min_confidence=0.905)[table["estimate"] > 0]
+    summary = multiverse_summary(pd.concat([table, again]))
+    whole = summary[(summary["dimension"] == "all") & (summary["method"] == "all")]
+    assert whole["n_specifications"].tolist() == [7, 7]
+    assert whole["n_distinct"].tolist() == [4, 4]
+    assert whole["share_above"].tolist() == [0.75, 0.75]
+
+
+def test_a_slide_may_be_missing_from_some_specifications(make_study):
+    ledger, predictions = make_study(planted="cytoplasm", effect=1.0, n_slides=8)
+    shares = shares_of(ledger)
+    gone = (shares["slide_id"] == "benign-slide-3") & (shares["segmentation"] == "band1um")
+    shares.loc[gone, "area_nucleus"] = 0.0
+    table = table_of(shares, predictions)
+    benign = table[(table["label"] == "benign") & (table["segmentation"] == "band1um")]
+    assert benign["n_slides"].tolist() == [7] * 8
+    assert (benign["p_max_t"] <= 0.05).all()
+    assert (table.loc[table["label"] == "benign", "p_attainable"] == 2.0**-7).all()
+    assert (table["n_true_low"] == 8).all()
+
+
+def test_too_few_slides_could_not_have_found_anything(make_study):
+    ledger, predictions = make_study(planted="cytoplasm", effect=2.0, n_slides=5)
+    table = table_of(shares_of(ledger), predictions)
+    assert (table["p_global"] == 2.0**-4).all()
+    assert table["n_true_low"].isna().all()
+    assert set(table["curve_reason"]) == {"could not have been found: 5 slides give no p-value below 0.062"}
+    few, predictions = make_study(n_slides=2)
+    table = table_of(shares_of(few), predictions)
+    assert table[["p_global", "p_attainable", "n_true_low", "p_max_t"]].isna().all(axis=None)
+    assert (table["curve_reason"] == table["reason"]).all()
+    assert table["curve_reason"].str.contains("there are only 2 slides").all()
+
+
+def test_patients_are_flipped_as_one_where_they_are_the_unit(make_study):
+    ledger, predictions = make_study(planted="cytoplasm", effect=1.0, n_slides=16)
+    table = table_of(shares_of(ledger), predictions, settings=replace(SETTINGS, unit="patient"))
+    assert (table["p_attainable"] == 2.0**-7).all()
+    # a patient's mean is that of its slides, not of its patches
+    maps = pd.DataFrame(
+        {
+            "network": "",
+            "patch_id": ["a", "b", "c", "d"],
+            "slide_id": ["1", "1", "2", None],
+            "patient_id": "p",
+            "value": [1.0, 3.0, 5.0, 9.0],
+        }
+    )
+    assert module._unit_means(maps, "patient").to_dict() == {("", "p"): 16 / 3}
+    assert module._unit_means(maps, "slide").to_dict() == {("", "1"): 2.0, ("", "2"): 5.0}
+    assert module._unit_means(maps.assign(value=[1.0, np.nan, 5.0, 9.0]), "patch").size == 3
+
+
+def test_specifications_of_different_units_have_no_test_together(make_study):
+    ledger, predictions = make_study(n_slides=8)
+    shares = shares_of(ledger)
+    unknown = shares["patch_id"].isin(["benign-0", "benign-9"])
+    shares.loc[unknown, "slide_id"] = ""
+    shares.loc[unknown & (shares["segmentation"] == "usual"), "area_nucleus"] = 0.0
+    table = table_of(shares, predictions, settings=replace(SETTINGS, assume_independent=True))
+    benign = table[table["label"] == "benign"]
+    assert set(benign["status"]) == {"tested"}
+    assert set(benign["curve_reason"]) == {"specifications have different units (patch, slide)"}
+    assert benign[["p_global", "p_max_t"]].isna().all(axis=None)
+    assert table.loc[table["label"] == "malignant", "p_global"].notna().all()
+
+
+def _of_networks(ledger, predictions, effects):
+    """Shares and predictions of several networks, each with an effect (log2) of its own."""
+    shares = pd.concat(
+        [shares_of(ledger, lambda effect=effect, **_: effect).assign(network=name) for name, effect in effects.items()]
+    )
+    return shares, pd.concat([predictions.assign(network=name) for name in effects])
+
+
+@pytest.fixture
+def judged_by_network(monkeypatch):
+    """Let every network judge for itself which patches it is sure of."""
+
+    def population(predictions, **more):
+        parts = {name: primary_population(own, **more) for name, own in predictions.groupby("network")}
+        patches = pd.concat([own.patches.assign(network=name) for name, own in parts.items()], ignore_index=True)
+        return replace(next(iter(parts.values())), patches=patches)
+
+    monkeypatch.setattr(module, "primary_population", population)
+
+
+def test_several_networks_are_averaged_and_crossed(make_study, judged_by_network):
+    ledger, predictions = make_study(planted="cytoplasm", effect=0.5, n_slides=8)
+    alone = predictions.assign(network="")
+    one = table_of(shares_of(ledger).query("segmentation == 'usual'"), alone, min_confidences=(0.9,))
+    effects = {"1": -0.2, "2": 0.0, "3": 0.3, "4": 0.1}
+    shares, predictions = _of_networks(ledger, predictions, effects)
+    table = table_of(shares.query("segmentation == 'usual'"), predictions, min_confidences=(0.9,))
+    own = ["label", "method", "reduction"]
+    assert table[own].equals(one[own])
+    # the study's own choices differ between networks by the effects alone
+    usual = table["usual"]
+    np.testing.assert_allclose(table.loc[usual, "estimate"], one.loc[usual, "estimate"] + 0.05, atol=0.07)
+    assert table["n_patches"].tolist() == one["n_patches"].tolist()
+    assert table["n_missing"].tolist() == [0] * len(table)
+    assert table["p_attainable"].isna().all()  # nothing is flipped
+    shares["value"] = np.log2(
+        shares["mass_cytoplasm"] / shares["area_cytoplasm"] / shares["mass_nucleus"] * shares["area_nucleus"]
+    )
+    for (label, method), rows in table.groupby(["label", "method"]):
+        cells = [
+            shares[(shares[["label", "method", "reduction", "segmentation"]] == list(choice)).all(axis=1)]
+            .pivot_table(index="network", columns="slide_id", values="value")
+            .to_numpy()
+            for choice in product([label], [method], ["l2", "max"], ["usual"])
+        ]
+        expected = curve_test(np.stack(cells), alpha=0.05, draws=2_000, seed=0)
+        np.testing.assert_allclose(rows["p_global"], expected.p_global, rtol=1e-9)
+        np.testing.assert_allclose(rows["p_max_t"], expected.p_max_t, rtol=1e-9)
+
+
+def test_a_patch_counts_for_the_networks_that_judged_it_well(make_study, judged_by_network):
+    ledger, predictions = make_study(n_slides=8)
+    shares, predictions = _of_networks(ledger, predictions, {"1": 1.0, "2": 3.0})
+    unsure = (predictions["patch_id"] == "benign-0") & (predictions["network"] == "1")
+    predictions.loc[unsure, "p_malignant"] = 0.2
+    unsure = (predictions["patch_id"] == "benign-1") & (predictions["model"] == "trained")
+    predictions.loc[unsure, "p_malignant"] = 0.2
+    table = table_of(shares, predictions, min_confidences=(0.9,))
+    counted = table[(table["label"] == "benign") & table["usual"]].iloc[0]
+    assert counted[["n_patches", "n_missing"]].tolist() == [63, 0]
+    own = shares[(shares["label"] == "benign")]
+    for name, level in (("method", "gradient"), ("reduction", "l2"), ("segmentation", "usual")):
+        own = own[own[name] == level]
+    own = own[(own["patch_id"] != "benign-1") & ~((own["patch_id"] == "benign-0") & (own["network"] == "1"))]
+    value = np.log2(own["mass_cytoplasm"] / own["area_cytoplasm"] / own["mass_nucleus"] * own["area_nucleus"])
+    expected = (
+        own.assign(value=value).groupby(["slide_id", "patch_id"])["value"].mean().groupby("slide_id").mean().mean()
+    )
+    assert counted["estimate"] == pytest.approx(expected, abs=1e-12)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda t: t.drop(columns="cytoplasm_um"), "no column cytoplasm_um"),
         (lambda t: t.assign(model="randomised"), "rows of model 'randomised'"),
         (lambda t: pd.concat([t, t.iloc[:1]]), "occurs twice"),
+        (lambda t: pd.concat([t, t.iloc[:1]]).assign(network="2"), "patch_id benign-0.*network 2 occurs twice"),
+        (lambda t: t.assign(network=None), "column network is empty in"),
         (lambda t: t.assign(mass_nucleus=-1.0), "mass_nucleus has negative"),
         (lambda t: t[t["segmentation"] != "usual"], "usual segmentation is 'usual', but there are only band1um"),
         (lambda t: t.assign(reduction=None), "column reduction is empty"),

@@ -19,8 +19,17 @@ from saliency_stats.report.figures.marks import ESTIMATE, Look, fit_ratios, hand
 from saliency_stats.report.figures.rows import name_rows
 from saliency_stats.report.population import stratum_words
 from saliency_stats.report.run import Run
-from saliency_stats.report.words import MINUS, count, percent, ratio, ratio_interval
-from saliency_stats.statistics.multiverse import DIMENSIONS
+from saliency_stats.report.words import (
+    MINUS,
+    count,
+    p_sign,
+    p_words,
+    percent,
+    ratio,
+    ratio_interval,
+    whole,
+)
+from saliency_stats.statistics.multiverse import DIMENSIONS, choices_that_matter
 
 _DIMENSION_WORDS: Final = {"reduction": "reduction of colours", "min_confidence": "least confidence"}
 _VARIANT_WORDS: Final = (
@@ -41,50 +50,90 @@ _LOOK_WORDS: Final = {
     "below": "denser in nuclei, significant",
     "unsure": "not significant or not tested",
 }
-#: Height (in) of a row of the dashboard, of a curve, and of a segmentation.
-_ROW_IN, _CURVE_IN, _SEGMENTATION_IN = 0.125, 1.75, 0.17
+#: What is chosen within a curve.
+_CHOICES: Final = DIMENSIONS[1:]
+#: Height (in) of a row of the dashboard, of a curve with its title, and of a segmentation.
+_ROW_IN, _CURVE_IN, _SEGMENTATION_IN = 0.125, 1.45, 0.17
 
 
 def draw_multiverse(run: Run) -> Figure:
-    """Draw all specifications in the order of their estimates, and below them the choices of each."""
-    table = style.some(_drawable(run.multiverse), "no specification has an estimate")
-    lines = _dashboard_lines(run, table)
+    """Draw a curve for each method, all in the order of the study's own, and below them the choices of each point."""
+    table = style.some(_shown(run.multiverse), "no specification has an estimate")
+    lines, methods = _dashboard_lines(run, table), _levels(run, table, "method")
     below = _ROW_IN * (len(lines) + 1)
     grid: dict[str, Any] = {"beside": "cytoplasm ÷ nuclei\n(ratio of densities, log axis)", "sharex": "col"}
-    figure, panels = facets(run, table, _CURVE_IN + below, height_ratios=[_CURVE_IN, below], **grid)
-    for (curve, dashboard), _, rows, beside in panels:
-        own = rows.sort_values("estimate", kind="stable", ignore_index=True)
-        own["place"] = np.arange(len(own)) + 0.5  # the middle of a column of the dashboard
-        _draw_dashboard(dashboard, own, lines)
-        _draw_curve(curve, own)
-        fit_ratios(curve, beside[[*ESTIMATE]], "y")
+    heights = [*[_CURVE_IN] * len(methods), *([below] if lines else [])]
+    figure, panels = facets(run, table, sum(heights), height_ratios=heights, **grid)
+    for axes_of, stratum, rows, beside in panels:
+        placed = _placed(rows, methods[0])
+        of_methods = {method: placed[placed["method"] == method] for method in methods}
+        for dashboard in axes_of[len(methods) :]:
+            first = next(own for own in of_methods.values() if len(own))
+            _draw_dashboard(dashboard, first, lines, placed["place"].max())
+        for axes, (method, own) in zip(axes_of, of_methods.items(), strict=False):
+            _draw_curve(axes, own, placed["place"].max() + 0.5)
+            fit_ratios(axes, beside[[*ESTIMATE]], "y")
+            of_whom = f"{stratum_words(run, *stratum)}: {_words(run, 'method', method)}"
+            axes.set_title(f"{of_whom}\n{_together(own)}", fontsize=7.0)
     return style.with_legend(figure, _handles(), 4, "upper")
 
 
 def caption_multiverse(run: Run) -> str:
-    """Say what a point is, and how many agree."""
+    """Say what a point is, and what the specifications of each method say together."""
     rows = run.multiverse
     table = _drawable(rows)
     text = (
-        "Specification curve: the primary contrast of the trained network under every combination of choices, sorted."
-        f" Each point is one analysis, its line the {run.confidence_percent} interval over {run.unit}s, not corrected"
-        " for their number. Below are the choices that each makes; the black diamond and line are this study's own."
+        "Specification curves: the primary contrast of the trained network under every combination of choices, a curve"
+        f" for each method. Each point is one analysis, its line the {run.confidence_percent} interval over"
+        f" {run.unit}s, not corrected for their number. All curves are in the order of the first, that of the study's"
+        " own method; below are the choices that each point makes, in the colours of the first. The black diamond and"
+        f" line are this study's own analysis. p is that of all analyses of a curve together: whole {run.unit}s change"
+        " their sign in all of them at once. Of as many analyses at least, as the title says, there is an effect in the"
+        f" direction of most (simultaneous {run.confidence_percent} bound)."
     )
-    if fixed := [name for name in DIMENSIONS if len(table[name].unique()) == 1]:
-        same = ", ".join(f"{_dimension_words(name)} {_words(run, name, table[name].iloc[0])}" for name in fixed)
-        text += f" The same in all: {same}."
-    for stratum, own in strata(run, table).items():
-        tested = own[own["status"] == "tested"]
-        n = count(len(own), "specification")
-        text += f" {place_words(stratum)}: {n} ({own['sample'].nunique()} with values of their own),"
-        text += f" denser in the cytoplasm in {percent((own['estimate'] > 0).mean(), 0)}"
-        if len(tested):
-            above, below = (percent((_says(tested) == what).mean(), 0) for what in ("above", "below"))
-            text += f", significantly so in {above}, significantly denser in the nuclei in {below}"
-        text += "."
+    matter = choices_that_matter(rows)
+    for name in _CHOICES:
+        levels = _levels(run, table, name)
+        if len(levels) == 1:
+            text += f" The same in all: {_dimension_words(name)} {_words(run, name, levels[0])}."
+        elif levels and name not in matter:
+            words = ", ".join(_words(run, name, level) for level in levels)
+            text += f" No choice, as it changes nothing: {_dimension_words(name)} ({words})."
+    for stratum, of_stratum in strata(run, table).items():
+        for method in _levels(run, table, "method"):
+            own = of_stratum[of_stratum["method"] == method].drop_duplicates("sample")
+            if len(own):
+                text += f" {place_words(stratum)}, {_words(run, 'method', method)}: {_agreement(own)}."
     if len(table) < len(rows):
         text += f" {count(len(rows) - len(table), 'specification')} without an estimate left out."
-    return text + " They share patches and slides and are not independent tests."
+    return text + " Specifications share patches and slides and are not independent tests."
+
+
+def _agreement(own: pd.DataFrame) -> str:
+    """Say how many distinct specifications of a curve agree."""
+    tested = own[own["status"] == "tested"]
+    text = f"{count(len(own), 'specification')} with values of {'its' if len(own) == 1 else 'their'} own,"
+    text += f" denser in the cytoplasm in {percent((own['estimate'] > 0).mean(), 0)}"
+    if len(tested):
+        above, below = (percent((_says(tested) == what).mean(), 0) for what in ("above", "below"))
+        text += f", significantly so in {above}, significantly denser in the nuclei in {below}"
+    reason = own["curve_reason"].iloc[0]
+    if not np.isfinite(own["n_true_low"].iloc[0]):
+        return f"{text}; {reason}"
+    return f"{text}; {_together(own)}{f' ({reason})' if reason else ''}"
+
+
+def _together(rows: pd.DataFrame) -> str:
+    """Say what the specifications of a curve say together."""
+    if rows.empty:
+        return "no estimate"
+    curve = rows.iloc[0]
+    if not np.isfinite(curve["p_global"]):
+        return "not tested together"
+    if not np.isfinite(curve["n_true_low"]):
+        return f"could not have been found (p ≥ {p_words(curve['p_attainable'])})"
+    n = rows.loc[rows["status"] == "tested", "sample"].nunique()
+    return f"{p_sign(curve['p_global'])}, at least {whole(curve['n_true_low'])} of {count(n, 'specification')}"
 
 
 def draw_segmentation(run: Run) -> Figure:
@@ -127,6 +176,22 @@ def _drawable(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(table[np.isfinite(table["estimate"])]).reset_index(drop=True)
 
 
+def _shown(table: pd.DataFrame) -> pd.DataFrame:
+    """Keep the study's own level, else the first, of a choice that changes nothing."""
+    shown = _drawable(table)
+    for name in set(_CHOICES) - set(choices_that_matter(table)):
+        levels = [*shown.loc[shown["usual"], name], *shown[name]]
+        shown = shown[shown[name].isin(levels[:1])]
+    return shown
+
+
+def _placed(rows: pd.DataFrame, first: str) -> pd.DataFrame:
+    """Give every combination of choices its place, the middle of a column: in the order of the first method."""
+    order = rows[rows["method"] == first].sort_values("estimate", kind="stable")
+    places = pd.concat([order, rows.sort_values([*_CHOICES])])[[*_CHOICES]].drop_duplicates(ignore_index=True)
+    return rows.merge(places.assign(place=np.arange(len(places)) + 0.5), on=[*_CHOICES]).sort_values("place")
+
+
 def _segmentations(table: pd.DataFrame) -> pd.DataFrame:
     """Keep the rows that differ from the study's own in the segmentation alone."""
     others = [name for name in DIMENSIONS if name != "segmentation"]
@@ -152,7 +217,7 @@ def _dashboard_lines(run: Run, table: pd.DataFrame) -> list[tuple[str, Any, str]
     """Return a line, with words, for each dimension that varies (None for a level) and for each of its levels."""
     return [
         (name, level, _dimension_words(name) if level is None else _words(run, name, level))
-        for name in DIMENSIONS
+        for name in _CHOICES
         if len(table[name].unique()) > 1
         for level in (None, *_levels(run, table, name))
     ]
@@ -176,26 +241,29 @@ def _mark_own(axes: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
     scatter(axes, rows[rows["usual"]].assign(look="own"), (x, y), _OWN, linewidth=0, zorder=4)
 
 
-def _draw_curve(axes: Axes, rows: pd.DataFrame) -> None:
+def _draw_curve(axes: Axes, rows: pd.DataFrame, n: float) -> None:
     # marks and lines of many specifications would be one area without a gap between them
-    width, size = min(1.2, 90.0 / len(rows)), min(14.0, 1200.0 / len(rows)) + 2
+    width, size = min(1.2, 90.0 / n), min(14.0, 1200.0 / n) + 2
     looks = {says: look._replace(line=width, size=size) for says, look in _LOOKS.items()}
     mark_estimates(axes, rows.assign(look=_says(rows)), looks, upright=True, opacity=0.45, linewidth=0)
     _mark_own(axes, rows, "place", "estimate")
     axes.tick_params(axis="x", bottom=False, labelbottom=False)
     axes.spines["bottom"].set_visible(False)
-    axes.set_xlim(-0.02 * len(rows), 1.02 * len(rows))
+    axes.set_xlim(-0.02 * n, 1.02 * n)
 
 
-def _draw_dashboard(axes: Axes, rows: pd.DataFrame, lines: list[tuple[str, Any, str]]) -> None:
+def _draw_dashboard(axes: Axes, rows: pd.DataFrame, lines: list[tuple[str, Any, str]], last: float) -> None:
     """Draw a cell for each choice of each specification, in the colour of what the estimate says."""
+    n = int(last + 0.5)
+    cells = np.full((len(lines), n), np.nan)
     says = pd.Series(_says(rows)).map(list(_LOOKS).index)
-    chosen = np.array([(rows[name] == level) if level is not None else [False] * len(rows) for name, level, _ in lines])
-    cells = np.broadcast_to(says.to_numpy(), chosen.shape)
+    for row, (name, level, _) in zip(cells, lines, strict=True):
+        chosen = (rows[name] == level).to_numpy() if level is not None else np.zeros(len(rows), dtype=bool)
+        row[(rows["place"].to_numpy() - 0.5).astype(int)[chosen]] = says[chosen]
     colours = ListedColormap([look.colour for look in _LOOKS.values()])
     ground: dict[str, Any] = {"cbar": False, "xticklabels": False, "yticklabels": False, "rasterized": True}
-    sns.heatmap(cells, mask=~chosen, cmap=colours, vmin=-0.5, vmax=len(_LOOKS) - 0.5, ax=axes, **ground)
-    axes.hlines(range(len(lines) + 1), 0, len(rows), color="white", linewidth=1.8)  # sets the rows apart
+    sns.heatmap(cells, mask=np.isnan(cells), cmap=colours, vmin=-0.5, vmax=len(_LOOKS) - 0.5, ax=axes, **ground)
+    axes.hlines(range(len(lines) + 1), 0, n, color="white", linewidth=1.8)  # sets the rows apart
     for usual in rows.loc[rows["usual"], "place"]:
         axes.axvline(usual, color=style.TRAINED_COLOUR, linewidth=0.7)
     axes.spines[["left", "bottom"]].set_visible(False)

@@ -31,9 +31,18 @@ LEVELS = {
 }
 USUAL = {name: LEVELS.get(name, ("same",))[0] for name in DIMENSIONS}
 LABELS = ("benign", "malignant")
+USUAL_FIRST = LEVELS["method"]
+_CURVE = ("p_global", "p_attainable", "direction", "n_true_low", "curve_reason")
+CURVES = {
+    ("benign", "gradient"): dict(zip(_CURVE, (0.0078125, 2.0**-7, "above", 13, ""), strict=True)),
+    ("benign", "occlusion"): dict(zip(_CURVE, (0.4, 2.0**-7, "above", 0, "given these networks"), strict=True)),
+    ("malignant", "gradient"): dict(zip(_CURVE, (0.0625, 2.0**-4, "above", np.nan, "few"), strict=True)),
+    ("malignant", "occlusion"): dict(zip(_CURVE, (np.nan, np.nan, "", np.nan, "too many"), strict=True)),
+}
+UNTESTED = dict(zip(_CURVE, (np.nan, np.nan, "", np.nan, "no slide"), strict=True))
 ABOVE, BELOW = COMPARTMENT_COLOURS["cytoplasm"], COMPARTMENT_COLOURS["nucleus"]
 ROWS = [
-    *("method", "gradient", "occlusion", "segmentation", "usual", "nuclei −1 µm", "nuclei −0.5 µm"),
+    *("segmentation", "usual", "nuclei −1 µm", "nuclei −0.5 µm"),
     *("nuclei +0.5 µm", "nuclei +1 µm", "borders ±0.5 µm left out", "borders ±1 µm left out", "threshold −0.1"),
     *("threshold +0.1", "cells up to 2 µm", "cells up to 3 µm", "cells up to 8 µm"),
     *("least confidence", "0.9", "0.99"),
@@ -60,7 +69,8 @@ def _table(*, tested: bool = True, magnifications: tuple[float, ...] = (20.0,)) 
         p_value = rng.uniform(0, 0.1) if tested else np.nan
         half = 0.2 if tested else np.nan
         row |= {"ci_low": row["estimate"] - half, "ci_high": row["estimate"] + 2 * half, "p_value": p_value}
-        row |= {"significant": bool(p_value <= 0.05), "sample": len(rows) // 2}
+        row |= {"significant": bool(p_value <= 0.05), "sample": len(rows), "p_max_t": p_value}
+        row |= CURVES[row["label"], row["method"]] if tested else UNTESTED
         rows.append(row | {"usual": all(row[name] == level for name, level in USUAL.items())})
     table = pd.DataFrame(rows)[list(MULTIVERSE_COLUMNS)]
     unknown = ~table["usual"] & (table["segmentation"] == "band1um") & (table["method"] == "occlusion")
@@ -88,48 +98,67 @@ def _says(rows: pd.DataFrame) -> list[str]:
     return [(c if sure else CONTROL_COLOUR).upper() for c, sure in zip(above, rows["significant"], strict=True)]
 
 
-def test_the_curve_is_sorted_and_the_study_is_marked(run_folder: Path, seen) -> None:
+def _placed(table: pd.DataFrame, label: str, method: str) -> pd.DataFrame:
+    """Rows of a class and method with their place in the order of the gradient's estimates."""
+    own = _own(table, label)
+    order = own[own["method"] == "gradient"].sort_values("estimate")[["segmentation", "min_confidence"]]
+    order["place"] = np.arange(24) + 0.5
+    return own[own["method"] == method].merge(order, how="left").sort_values("place", ignore_index=True)
+
+
+def test_curves_are_in_the_order_of_the_study_s_method_and_the_study_is_marked(run_folder: Path, seen) -> None:
     table = _table()
     figure = seen.drawn(draw_multiverse(_run(run_folder, table)))
-    for k, (label, curve) in enumerate(zip(LABELS, figure.axes[:2], strict=True)):
-        own = _own(table, label).sort_values("estimate")
+    together = {
+        ("benign", "gradient"): "p = 0.0078, at least 13 of 24 specifications",
+        ("benign", "occlusion"): "p = 0.4, at least 0 of 22 specifications",
+        ("malignant", "gradient"): "could not have been found (p ≥ 0.062)",
+        ("malignant", "occlusion"): "not tested together",
+    }
+    assert len(figure.axes) == 6
+    for k, ((method, label), curve) in enumerate(zip(product(USUAL_FIRST, LABELS), figure.axes[:4], strict=True)):
+        own = _placed(table, label, method)
+        assert len(own) == {"gradient": 24, "occlusion": 22}[method]
         marks = seen.marks(curve)
         points, usual = marks[marks["shape"] == "o"], marks[marks["shape"] == "D"]
-        np.testing.assert_allclose(points[["x", "y"]], np.column_stack([np.arange(46) + 0.5, own["estimate"]]))
+        points = points.sort_values("x")
+        np.testing.assert_allclose(points[["x", "y"]], own[["place", "estimate"]])
         assert points["face"].tolist() == _says(own)
         assert set(_says(own)) == {ABOVE.upper(), BELOW.upper(), CONTROL_COLOUR.upper()}
-        place = int(np.flatnonzero(own["usual"])[0])
-        assert usual[["x", "y", "face"]].to_numpy().tolist() == [
-            [place + 0.5, own["estimate"].iloc[place], TRAINED_COLOUR.upper()]
-        ]
+        marked = own.loc[own["usual"], ["place", "estimate"]].assign(face=TRAINED_COLOUR.upper())
+        assert usual[["x", "y", "face"]].to_numpy().tolist() == marked.to_numpy().tolist()
+        assert len(marked) == (method == "gradient")
         ends = sorted((x, low, high) for (x, low), (_, high) in seen.segments(curve))
-        np.testing.assert_allclose(ends, np.column_stack([np.arange(46) + 0.5, own["ci_low"], own["ci_high"]]))
+        np.testing.assert_allclose(ends, own[["place", "ci_low", "ci_high"]])
         low, high = table["ci_low"][table["estimate"].notna()].min(), table["ci_high"].max()
         pad = 0.08 * (high - low)
         assert curve.get_ylim() == pytest.approx((low - pad, high + pad), abs=0.05)
-        assert curve.get_xlim() == pytest.approx((-0.92, 46.92))
+        assert curve.get_xlim() == pytest.approx((-0.48, 24.48))
         assert [line.get_ydata()[0] for line in curve.lines] == [0.0]
-        assert curve.get_title() == f"{label}, 20×"
+        assert curve.get_title() == f"{label}, 20×: {method}\n{together[label, method]}"
+        assert curve.title.get_fontsize() == 7.0
         assert curve.get_ylabel() == ("" if k else "cytoplasm ÷ nuclei\n(ratio of densities, log axis)")
+    gradient = seen.marks(figure.axes[0]).query("shape == 'o'").sort_values("x")
+    assert gradient["y"].is_monotonic_increasing
 
 
-def test_the_dashboard_has_a_cell_for_every_choice_in_the_curve_s_colour(run_folder: Path, seen) -> None:
+def test_the_dashboard_has_a_cell_for_every_choice_in_the_first_curve_s_colour(run_folder: Path, seen) -> None:
     table = _table()
     figure = seen.drawn(draw_multiverse(_run(run_folder, table)))
-    first = figure.axes[2]
+    first = figure.axes[4]
     below = 0.125 * (len(ROWS) + 1)
-    assert tuple(figure.get_size_inches()) == (7.0, pytest.approx(1.75 + below + 0.55))
+    assert tuple(figure.get_size_inches()) == (7.0, pytest.approx(2 * 1.45 + below + 0.55))
     ratios = first.get_subplotspec().get_gridspec().get_height_ratios()
-    assert ratios == pytest.approx([1.75, below])
+    assert ratios == pytest.approx([1.45, 1.45, below])
     assert list(seen.rows(first)) == ROWS
-    assert seen.bold(first) == ["method", "segmentation", "least confidence"]
+    assert seen.bold(first) == ["segmentation", "least confidence"]
     assert np.diff(list(seen.rows(first).values())) == pytest.approx(1.0)
-    for label, curve, axes in zip(LABELS, figure.axes[:2], figure.axes[2:], strict=True):
-        own = _own(table, label).sort_values("estimate")
+    for label, curve, axes in zip(LABELS, figure.axes[:2], figure.axes[4:], strict=True):
+        own = _placed(table, label, "gradient")
         assert axes.get_xlim() == curve.get_xlim()
         (mesh,) = [of for of in axes.collections if type(of).__name__ == "QuadMesh"]
-        cells = np.ma.filled(np.ma.asarray(mesh.get_array()).astype(float), np.nan).reshape(len(ROWS), 46)
-        level = {**dict(zip(ROWS[4:16], LEVELS["segmentation"], strict=True)), "0.9": 0.9, "0.99": 0.99}
+        cells = np.ma.filled(np.ma.asarray(mesh.get_array()).astype(float), np.nan).reshape(len(ROWS), 24)
+        level = {**dict(zip(ROWS[1:13], LEVELS["segmentation"], strict=True)), "0.9": 0.9, "0.99": 0.99}
         for row, words in zip(cells, ROWS, strict=True):
             value = level.get(words, words)
             chosen = (own[list(USUAL)] == value).any(axis=1).to_numpy()
@@ -141,6 +170,51 @@ def test_the_dashboard_has_a_cell_for_every_choice_in_the_curve_s_colour(run_fol
         assert (list(mark.get_xdata()), mark.get_color()) == ([place, place], TRAINED_COLOUR)
         low, high = axes.get_ylim()
         assert (high, low) == (0.0, len(ROWS))
+
+
+def test_a_place_that_the_study_s_method_lacks_comes_last(run_folder: Path, seen) -> None:
+    table = _table()
+    gone = (table["method"] == "gradient") & (table["segmentation"] == "nuclei+1um")
+    figure = seen.drawn(draw_multiverse(_run(run_folder, table[~gone])))
+    marks = seen.marks(figure.axes[2]).sort_values("x")
+    others = _own(table, "benign").query("method == 'occlusion' and segmentation == 'nuclei+1um'")
+    assert marks["x"].tolist()[-2:] == [22.5, 23.5]
+    assert marks["y"].tolist()[-2:] == others.sort_values("min_confidence")["estimate"].tolist()
+    assert seen.marks(figure.axes[0])["x"].max() == 21.5
+    assert figure.axes[0].get_xlim() == figure.axes[2].get_xlim() == pytest.approx((-0.48, 24.48))
+
+
+def test_a_class_without_the_study_s_method_has_the_others(run_folder: Path, seen) -> None:
+    table = _table()
+    gone = (table["method"] == "gradient") & (table["label"] == "malignant")
+    run = _run(run_folder, table.assign(estimate=table["estimate"].mask(gone)))
+    figure = seen.drawn(draw_multiverse(run))
+    assert figure.axes[1].get_title() == "malignant, 20×: gradient\nno estimate"
+    assert not len(seen.marks(figure.axes[1]))
+    own = _own(table, "malignant").query("method == 'occlusion'")
+    (mesh,) = [of for of in figure.axes[5].collections if type(of).__name__ == "QuadMesh"]
+    assert np.ma.asarray(mesh.get_array()).count() == 2 * len(own)
+    assert "Malignant, 20×, gradient" not in caption_multiverse(run)
+
+
+def test_a_choice_that_changes_nothing_is_left_out(run_folder: Path, seen) -> None:
+    table = _table()
+    same = table.assign(sample=table.groupby(["label", "method", "segmentation"])["sample"].transform("min"))
+    run = _run(run_folder, same)
+    figure = seen.drawn(draw_multiverse(run))
+    assert list(seen.rows(figure.axes[4])) == ROWS[:13]
+    own = _own(table, "benign").query("method == 'gradient' and min_confidence == 0.9").sort_values("estimate")
+    marks = seen.marks(figure.axes[0]).query("shape == 'o'").sort_values("x")
+    assert marks["y"].tolist() == own["estimate"].tolist()
+    caption = caption_multiverse(run)
+    assert " No choice, as it changes nothing: least confidence (0.9, 0.99)." in caption
+    assert " Benign, 20×, gradient: 12 specifications with values of their own, " in caption
+    # where nothing but the method is chosen there is no dashboard
+    one = _table().query("segmentation == 'usual' and min_confidence == 0.9")
+    figure = draw_multiverse(_run(run_folder, one))
+    assert len(figure.axes) == 4
+    assert tuple(figure.get_size_inches()) == (7.0, pytest.approx(2 * 1.45 + 0.55))
+    assert "gradient: 1 specification with values of its own" in caption_multiverse(_run(run_folder, one))
 
 
 def test_the_legend_says_what_colours_mean(run_folder: Path, seen) -> None:
@@ -160,23 +234,30 @@ def test_a_method_has_the_words_that_were_recorded(run_folder: Path, seen) -> No
     run = _run(run_folder, _table())
     named = replace(run, record={"methods": {"occlusion": {"words": "Grey squares"}, "gradient": {"words": "G"}}})
     # the study's own stands first, whatever the record's order
-    names = list(seen.rows(seen.drawn(draw_multiverse(named)).axes[2]))
-    assert names[:3] == ["method", "G", "Grey squares"]
+    titles = [axes.get_title().split("\n")[0] for axes in draw_multiverse(named).axes[:4:2]]
+    assert titles == ["benign, 20×: G", "benign, 20×: Grey squares"]
+    assert " Benign, 20×, Grey squares: 22 specifications" in caption_multiverse(named)
 
 
 def test_the_caption_counts_what_agrees(run_folder: Path) -> None:
     table = _table()
     caption = caption_multiverse(_run(run_folder, table))
-    for label in LABELS:
-        own = _own(table, label)
+    ends = {
+        ("benign", "gradient"): "p = 0.0078, at least 13 of 24 specifications.",
+        ("benign", "occlusion"): "p = 0.4, at least 0 of 22 specifications (given these networks).",
+        ("malignant", "gradient"): "few.",
+        ("malignant", "occlusion"): "too many.",
+    }
+    for label, method in product(LABELS, USUAL_FIRST):
+        own = _own(table, label).query(f"method == '{method}'")
         tested = own["significant"]
         above, sure, below = (
             f"{100 * share.mean():.0f} %"
             for share in (own["estimate"] > 0, tested & (own["estimate"] > 0), tested & (own["estimate"] < 0))
         )
-        assert f" {label.capitalize()}, 20×: 46 specifications ({own['sample'].nunique()} with values of" in caption
-        assert f"their own), denser in the cytoplasm in {above}, significantly so in {sure}," in caption
-        assert f"{sure}, significantly denser in the nuclei in {below}." in caption
+        start = f" {label.capitalize()}, 20×, {method}: {len(own)} specifications with values of their own, denser in"
+        said = f"{start} the cytoplasm in {above}, significantly so in {sure}, significantly denser in the nuclei in"
+        assert f"{said} {below}; {ends[label, method]}" in caption
     assert "The same in all: reduction of colours l2" in caption
     assert caption.count("4 specifications without an estimate left out") == 1
     assert "95 % interval over slides" in caption
@@ -186,10 +267,12 @@ def test_untested_specifications_are_no_part_of_the_share_that_is_significant(ru
     table = _table()
     half = table["min_confidence"] == 0.99
     table.loc[half, ["status", "significant"]] = ["no_inference", False]
-    own = _own(table, "benign")
+    own = _own(table, "benign").query("method == 'gradient'")
     tested = own[own["status"] == "tested"]
     sure = 100 * (tested["significant"] & (tested["estimate"] > 0)).mean()
-    assert f"significantly so in {sure:.0f} %" in caption_multiverse(_run(run_folder, table))
+    run = _run(run_folder, table)
+    assert f"significantly so in {sure:.0f} %" in caption_multiverse(run)
+    assert draw_multiverse(run).axes[0].get_title().endswith("at least 13 of 12 specifications")
 
 
 def test_segmentations_are_those_of_the_study_and_the_band_is_their_range(run_folder: Path, seen) -> None:
@@ -198,7 +281,7 @@ def test_segmentations_are_those_of_the_study_and_the_band_is_their_range(run_fo
     figure = seen.drawn(draw_segmentation(run))
     names = seen.rows(figure.axes[0])
     assert tuple(figure.get_size_inches()) == (7.0, pytest.approx(12 * 0.17 + 0.45 + 0.5))
-    assert list(names) == ROWS[4:16]
+    assert list(names) == ROWS[1:13]
     assert not seen.bold(figure.axes[0])
     usual = table[(table["method"] == "gradient") & (table["min_confidence"] == 0.9)]
     for label, axes in zip(LABELS, figure.axes, strict=True):
@@ -231,19 +314,27 @@ def test_without_intervals_and_at_several_magnifications_it_is_drawn_too(
         for name, draw in (("curve", draw_multiverse), ("segmentation", draw_segmentation)):
             figure = draw(run)
             titles = [axes.get_title().split(":")[0] for axes in figure.axes if axes.get_title()]
-            assert titles == [f"{label}, {at}×" for at in (10, 20) for label in LABELS]
-            assert len(figure.axes) == {"curve": 8, "segmentation": 4}[name]
+            times = {"curve": 2, "segmentation": 1}[name]  # a title for each method
+            assert titles == [f"{label}, {at}×" for at in (10, 20) for label in LABELS * times]
+            assert len(figure.axes) == {"curve": 12, "segmentation": 4}[name]
             assert save(figure, tmp_path / f"{name}.png").stat().st_size > 10_000
-    curve = draw_multiverse(run).axes[4]
-    np.testing.assert_allclose(seen.marks(curve)["y"][:46], np.sort(_own(table, "benign")["estimate"]))
+    curve = draw_multiverse(run).axes[6]
+    own = _own(table, "benign").query("method == 'gradient'")["estimate"]
+    np.testing.assert_allclose(seen.marks(curve)["y"][:24], np.sort(own))
+    assert curve.get_title().endswith("not tested together")
     assert "significantly" not in caption_multiverse(run)
 
 
 def test_marks_of_many_specifications_stay_apart(run_folder: Path, seen) -> None:
     few = _table()
-    table = pd.concat([few.assign(min_confidence=value, usual=False) for value in np.linspace(0.5, 0.89, 10)])
+    table = pd.concat(
+        [
+            few.assign(min_confidence=value, usual=False, sample=few["sample"] + 1e4 * value)
+            for value in np.linspace(0.5, 0.89, 10)
+        ]
+    )
     curve = draw_multiverse(_run(run_folder, pd.concat([few, table]))).axes[0]
-    n = 11 * 46
+    n = 12 * 12
     assert seen.marks(curve)["size"].iloc[0] == pytest.approx(1200 / n + 2)
     (lines, *_) = [of for of in curve.collections if type(of).__name__ == "LineCollection"]
     assert lines.get_linewidths()[0] == pytest.approx(90 / n)
@@ -279,7 +370,7 @@ def test_drawn_twice_it_is_the_same_file(run_folder: Path, equal_bytes) -> None:
 def test_what_is_drawn_looks_as_it_means(run_folder: Path, seen) -> None:
     table = _table()
     figure = seen.drawn(draw_multiverse(_run(run_folder, table)))
-    for curve, dashboard in zip(figure.axes[:2], figure.axes[2:], strict=True):
+    for curve, dashboard in zip(figure.axes[:2], figure.axes[4:], strict=True):
         lines = seen.intervals(curve)
         assert set(lines["opacity"]) == {0.45}
         assert set(lines["width"]) == {1.2}
@@ -295,14 +386,14 @@ def test_what_is_drawn_looks_as_it_means(run_folder: Path, seen) -> None:
         assert mesh.get_rasterized()
         (apart,) = (found for found in dashboard.collections if type(found).__name__ == "LineCollection")
         assert [line[0][1] for line in apart.get_segments()] == list(range(len(ROWS) + 1))
-        assert {(line[0][0], line[1][0]) for line in apart.get_segments()} == {(0.0, 46.0)}
+        assert {(line[0][0], line[1][0]) for line in apart.get_segments()} == {(0.0, 24.0)}
         assert (seen.hexed(apart.get_colors()[0]), apart.get_linewidths()[0]) == ("#FFFFFF", 1.8)
         assert dashboard.lines[0].get_linewidth() == 0.7
         assert not dashboard.spines["left"].get_visible()
         assert not dashboard.spines["bottom"].get_visible()
-    assert {tick.get_fontsize() for tick in figure.axes[2].get_yticklabels()} == {6.0}
+    assert {tick.get_fontsize() for tick in figure.axes[4].get_yticklabels()} == {6.0}
     # the middle of a row's name is the middle of its cells
-    assert list(seen.rows(figure.axes[2]).values()) == [k + 0.5 for k in range(len(ROWS))]
+    assert list(seen.rows(figure.axes[4]).values()) == [k + 0.5 for k in range(len(ROWS))]
     sizes = [handle.get_markersize() for handle in figure.legends[0].legend_handles]
     assert sizes == [4.0] * 4
     assert [handle.get_marker() for handle in figure.legends[0].legend_handles] == ["o", "o", "o", "D"]
@@ -323,13 +414,13 @@ def test_the_band_is_pale_and_the_study_s_own_stands_in_front(run_folder: Path, 
 
 def test_numbers_rise_and_what_a_choice_is_called(run_folder: Path, seen) -> None:
     table = _table().assign(min_confidence=lambda found: found["min_confidence"].replace({0.9: 0.95}))
-    table = pd.concat([table, table.assign(min_confidence=0.5, usual=False)])
-    names = list(seen.rows(seen.drawn(draw_multiverse(_run(run_folder, table))).axes[2]))
+    table = pd.concat([table, table.assign(min_confidence=0.5, usual=False, sample=table["sample"] + 1000)])
+    names = list(seen.rows(seen.drawn(draw_multiverse(_run(run_folder, table))).axes[4]))
     assert names[-4:] == ["least confidence", "0.5", "0.95", "0.99"]
-    reduced = pd.concat([_table(), _table().assign(reduction="l1", usual=False)])
-    names = list(seen.rows(seen.drawn(draw_multiverse(_run(run_folder, reduced))).axes[2]))
+    reduced = pd.concat([_table(), _table().assign(reduction="l1", usual=False, sample=lambda t: t["sample"] + 1000)])
+    names = list(seen.rows(seen.drawn(draw_multiverse(_run(run_folder, reduced))).axes[4]))
     # the study's own first
-    assert names[3:6] == ["reduction of colours", "l2", "l1"]
+    assert names[:3] == ["reduction of colours", "l2", "l1"]
 
 
 def test_a_classifier_at_chance_is_named_in_the_titles(run_folder: Path) -> None:
