@@ -72,7 +72,7 @@ class _Blocks:
             difference += sign * rate[:, 0]
             deviations += sign * (called - rate * sizes) / total
         se = np.sqrt(np.sum(deviations**2, axis=1))
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             found = difference / np.where(se > _ROUNDING, se, 0.0)
         return np.where(np.abs(difference) > _ROUNDING, found, 0.0)
 
@@ -175,15 +175,16 @@ def learned_words(
     if accuracy < minimum:
         against.append(f"{found} is below classifier.min_balanced_accuracy {minimum:g} (chance is 0.5)")
     if exchange is None:
-        evidence = f"interval from {low:.3f}; no test, because {unit}s are unknown"
+        untested = f"no test, because {unit}s are unknown"
+        evidence = f"interval from {low:.3f}; {untested}"
         if low <= CHANCE:
-            against.append(f"the interval of {found} begins at {low:.3f} and includes chance (0.5)")
+            against.append(f"the interval of {found} begins at {low:.3f} and includes chance (0.5); {untested}")
     else:
         units = f"{exchange.n_units} {unit}{'' if exchange.n_units == 1 else 's'}"
         evidence = f"p = {exchange.p_value:.3g} by exchanging the classes of {units}"
         if exchange.attainable > alpha:
             against.append(
-                f"{found} could not have been told from chance (0.5): {units} give no p-value below "
+                f"{found} could not have been told from chance (0.5): with {units} no p-value lies below "
                 f"{exchange.attainable:.3g}, and alpha is {alpha:g}; judge more {unit}s of each class"
             )
         elif exchange.p_value > alpha:
