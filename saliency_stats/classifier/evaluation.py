@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from saliency_stats.errors import StudyError
+from saliency_stats.statistics.learned import CHANCE, exchange_test, learned_words
 from saliency_stats.typing import BoolArray, Float64Array
 from saliency_stats.vocabulary import LABELS
 
-#: Balanced accuracy of guessing.
-CHANCE: Final = 0.5
 #: Stands in the column ``network`` for all networks together.
 TOGETHER: Final = "all"
 METRIC_COLUMNS: Final = (
@@ -34,6 +33,7 @@ METRIC_COLUMNS: Final = (
     "learned",
     "learned_reason",
     "interval",
+    "p_learned",
 )
 
 
@@ -46,13 +46,13 @@ class EvaluationParameters:
     min_balanced_accuracy
         Balanced accuracy below which a classifier counts as not having learned the task.
     alpha
-        1 - coverage of the intervals.
+        1 - coverage of the intervals, and level of the test of having learned.
     draws
-        Bootstrap draws.
+        Bootstrap draws; of the test at least 20 / alpha.
     seed
-        Seed of the bootstrap.
+        Seed of both.
     unit
-        ``slide`` or ``patient``: what is drawn as a whole.
+        ``slide`` or ``patient``: what is drawn, and keeps its classes apart from others', as a whole.
     """
 
     min_balanced_accuracy: float = 0.65
@@ -87,8 +87,9 @@ def metrics_table(predictions: pd.DataFrame, parameters: EvaluationParameters) -
     DataFrame
         Columns :data:`METRIC_COLUMNS`. The interval of the balanced accuracy resamples units where every
         patch has one, and patches otherwise (``interval`` says which). ``learned`` is True if the balanced
-        accuracy reaches ``min_balanced_accuracy`` and its interval lies above chance (0.5). The row of the network
-        :data:`TOGETHER` pools the predictions of several; a unit is drawn with those of all networks.
+        accuracy reaches ``min_balanced_accuracy`` and ``p_learned``, from exchanging the classes of whole units, is at
+        most alpha; where a unit is unknown there is no test, and the interval must lie above chance (0.5). The row of the
+        network :data:`TOGETHER` pools the predictions of several; a unit is drawn with those of all networks.
     """
     rows = []
     for (magnification, model, split), group in predictions.groupby(["magnification", "model", "split"], sort=True):
@@ -119,7 +120,19 @@ def _score(group: pd.DataFrame, parameters: EvaluationParameters) -> dict[str, A
     accuracy = (sensitivity + specificity) / 2.0
     units = pd.factorize(owners, sort=True)[0] if known else pd.factorize(group["patch_id"])[0]
     low, high = _interval(units, malignant, correct, parameters)
-    learned, reason = _learned(accuracy, low, parameters)
+    exchange = None
+    if (owners != "").all() and np.isfinite(accuracy):
+        draws = max(parameters.draws, round(20 / parameters.alpha))
+        codes = pd.factorize(owners, sort=True)[0]
+        exchange = exchange_test(codes, malignant, correct, draws=draws, seed=parameters.seed)
+    learned, reason = learned_words(
+        accuracy,
+        low,
+        exchange,
+        minimum=parameters.min_balanced_accuracy,
+        alpha=parameters.alpha,
+        unit=parameters.unit,
+    )
     return {
         "n_patches": int(group["patch_id"].nunique()),
         "n_slides": n_slides,
@@ -136,6 +149,7 @@ def _score(group: pd.DataFrame, parameters: EvaluationParameters) -> dict[str, A
         if known
         else f"bootstrap over patches, as if independent: {parameters.unit}s are unknown or only one, so the interval "
         f"is too narrow",
+        "p_learned": float("nan") if exchange is None else exchange.p_value,
     }
 
 
@@ -169,19 +183,3 @@ def _auc(p: Float64Array, malignant: BoolArray) -> float:
         return float("nan")
     u = stats.mannwhitneyu(p[malignant], p[~malignant]).statistic
     return float(u / (malignant.sum() * (~malignant).sum()))
-
-
-def _learned(accuracy: float, low: float, parameters: EvaluationParameters) -> tuple[bool, str]:
-    if not np.isfinite(accuracy):
-        return False, "one of the classes has no patch in this split, so accuracy cannot be judged"
-    if accuracy < parameters.min_balanced_accuracy:
-        return False, (
-            f"balanced accuracy {accuracy:.3f} is below classifier.min_balanced_accuracy "
-            f"{parameters.min_balanced_accuracy:g} (chance is 0.5)"
-        )
-    if low <= CHANCE:
-        return (
-            False,
-            f"the interval of the balanced accuracy {accuracy:.3f} begins at {low:.3f} and includes chance (0.5)",
-        )
-    return True, f"balanced accuracy {accuracy:.3f}, interval from {low:.3f}, above chance (0.5)"

@@ -147,7 +147,7 @@ TABLES: Final[Mapping[str, Table]] = {
         ("model", "network", "split", "learned_reason", "interval"),
         (
             *("magnification", "n_patches", "n_slides", "balanced_accuracy", "balanced_accuracy_low"),
-            *("balanced_accuracy_high", "sensitivity", "specificity", "auc", "brier"),
+            *("balanced_accuracy_high", "sensitivity", "specificity", "auc", "brier", "p_learned"),
         ),
         writer="statistics",
         readers=("roc_reliability",),

@@ -24,11 +24,11 @@ from saliency_stats.report.words import (
     ratio_interval,
 )
 from saliency_stats.settings.cohort import PhantomSection
+from saliency_stats.statistics.learned import beats_chance
 from saliency_stats.vocabulary import TRAINED
 
 #: Fewer units than this leave a t interval wide and its assumption of normal means unchecked.
 _FEW_UNITS: Final = 10
-_CHANCE: Final = 0.5
 _LOSSY: Final = (".jpg", ".jpeg", ".svs")
 _PCAM: Final = ("pcam", "patchcamelyon", "patch_camelyon")
 
@@ -62,11 +62,11 @@ def _classifier(run: Run) -> Iterator[Caveat]:
     scored = run.scored
     for row in records(scored[~scored["learned"]]):
         bounds = interval(row.balanced_accuracy_low, row.balanced_accuracy_high)
-        above = row.balanced_accuracy_low > _CHANCE
+        above = beats_chance(row._asdict(), run.alpha)
         least = f"{run.settings.classifier.min_balanced_accuracy:g}"
         yield Caveat(
             f"At {magnification_words(row.magnification)} the classifier is"
-            + (f" below your minimum of {least}" if above else " at chance"),
+            + (f" below your minimum of {least}" if above else " not shown to beat chance"),
             f"Its balanced accuracy is {number(row.balanced_accuracy)}{'' if bounds == NONE else f' ({bounds})'}."
             f"{f' {_sentence(row.learned_reason)}' if row.learned_reason else ''} Where such a classifier looks says"
             " nothing about tissue: its estimates are shown, and are no finding.",

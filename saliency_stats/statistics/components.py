@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from saliency_stats.errors import StatisticsError
+from saliency_stats.statistics.models.grouped import GroupedSums
 from saliency_stats.statistics.models.mixed import fit_random_intercept
 from saliency_stats.statistics.models.nested import nested_intercepts
 from saliency_stats.statistics.parameters import MIN_UNITS
 from saliency_stats.statistics.units import Units
+from saliency_stats.typing import IndexArray
 
 #: One-sided level of the upper limit of the variance between slides.
 LIMIT_LEVEL: Final = 0.8
@@ -96,14 +98,28 @@ def variance_components(units: Units) -> Components:
             f"each of the {slides} slides has one patch with a value: the variance within slides cannot be told from"
             " that between; judge two patches or more in some slides"
         )
-    if units.owners is not None and np.unique(units.owners).size < slides:
-        patients, within_patients, within = (float(v) for v in nested_intercepts(sums, units.owners).variances)
-        between = patients + within_patients
-    else:
-        fit = fit_random_intercept(sums)
-        between, within = fit.between, fit.within
+    owners, slides_of_unit, within = level_variances(sums, units.owners)
+    between = owners + slides_of_unit
     harmonic = float(stats.hmean(sums.sizes))
     freedom = units.n - 1
     widen = freedom / float(stats.chi2.ppf(1 - LIMIT_LEVEL, freedom))
     limit = widen * between + (widen - 1) * within / harmonic
     return Components(units.unit, units.n, max(1, round(harmonic)), units.estimate, between, limit, within)
+
+
+def level_variances(sums: GroupedSums, owners: IndexArray | None) -> tuple[float, float, float]:
+    """Estimate by REML the variances between units, between slides of one unit, and within slides.
+
+    ``sums`` and ``owners`` are those of :class:`~saliency_stats.statistics.units.Units`. Where no unit has several
+    slides, the second is 0: it cannot be told from the first.
+
+    Raises
+    ------
+    StatisticsError
+        As of :func:`~saliency_stats.statistics.models.mixed.fit_random_intercept`.
+    """
+    if owners is not None and np.unique(owners).size < sums.sizes.size:
+        between, of_unit, within = (float(v) for v in nested_intercepts(sums, owners).variances)
+        return between, of_unit, within
+    fit = fit_random_intercept(sums)
+    return fit.between, 0.0, fit.within

@@ -126,7 +126,7 @@ def multiverse_table(
     for least in sorted({*map(float, min_confidences), settings.min_confidence}):
         judged = primary_population(predictions, min_confidence=least, evaluation_split=settings.evaluation_split)
         counts = judged.patches.drop_duplicates(list(PATCH_KEY)).groupby(list(STRATUM)).size().to_dict()
-        samples[least] = counts, dict(iter(restrict(values, judged).groupby(_KEY)))
+        samples[least] = counts, dict(iter(restrict(values, judged.patches).groupby(_KEY)))
     rows: list[dict[str, Any]] = []
     known: dict[Hashable, tuple[int, dict[str, Any], pd.Series]] = {}
     keys: list[Any] = sorted(values[_KEY].drop_duplicates().itertuples(index=False, name=None))

@@ -13,7 +13,7 @@ from saliency_stats.typing import BoolArray, Float64Array
 from saliency_stats.vocabulary import ALL_NETWORKS, LABELS, NETWORK, ONE_NETWORK, PATCH_KEY, TRAINED
 
 #: Why a network that learned nothing has no findings.
-AT_CHANCE: Final = "the classifier does not beat chance here, so where it looks means nothing"
+AT_CHANCE: Final = "the classifier is not shown to have learned the classes here, so where it looks means nothing"
 _FINDINGS: Final = [
     *("statistic", "df", "p_value", "ci_low", "ci_high", "effect_size", "effect_size_low", "effect_size_high"),
     *("superiority", "superiority_low", "superiority_high", "p_equivalence", "skewness"),

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from saliency_stats.statistics.densest import Densest
+from saliency_stats.statistics.learned import beats_chance
 from saliency_stats.statistics.parameters import StatisticsParameters
 
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -15,8 +16,6 @@ DASH = "\N{EN DASH}"
 #: A compartment as the object of a sentence, and with its verb.
 NOUNS = {"nucleus": "the nuclei", "cytoplasm": "the cytoplasm", "stroma": "the stroma"}
 WERE = {"nucleus": "the nuclei were", "cytoplasm": "the cytoplasm was", "stroma": "the stroma was"}
-#: Balanced accuracy of a coin.
-CHANCE: Final = 0.5
 _SPLITS = {"train": "training", "valid": "validation", "test": "test"}
 _CORRECTIONS = {"holm": "Holm", "bh": "Benjamini\N{EN DASH}Hochberg"}
 _CONCLUSIONS: Final = {
@@ -126,15 +125,18 @@ def density_words(estimate: float) -> str:
 
 
 def unlearned_words(metric: Mapping[str, Any], settings: StatisticsParameters) -> str:
-    """State that a classifier has not learned enough, with its balanced accuracy, and whether it is at chance."""
+    """State that a classifier has not learned enough, with its balanced accuracy, and whether it beats chance."""
     low, high = metric["balanced_accuracy_low"], metric["balanced_accuracy_high"]
     # An interval that could not be estimated is said to be unknown, not left out.
     interval = f"interval {low:.2f}{DASH}{high:.2f}" if pd.notna(low) and pd.notna(high) else "interval unknown"
     evidence = f"balanced accuracy {metric['balanced_accuracy']:.2f}, {interval}"
+    if pd.notna(p_value := metric.get("p_learned", np.nan)):
+        evidence += f", p = {p_value:.2g}"
     where = f"on the {split_words(settings)} patches at {magnification_words(metric['magnification'])}"
     if pd.isna(metric["balanced_accuracy"]):
         return f"the accuracy of the classifier is unknown {where}"
-    found = "is above chance, but below the required accuracy," if low > CHANCE else "is at chance"
+    above = beats_chance(metric, settings.alpha)
+    found = "is above chance, but below the required accuracy," if above else "is not shown to beat chance"
     return f"the classifier {found} {where} ({evidence})"
 
 

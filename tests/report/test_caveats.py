@@ -48,24 +48,27 @@ def test_a_run_without_peculiarities_has_only_the_usual_caveats(blank_run: Blank
 
 
 @pytest.mark.parametrize(
-    ("low", "title"),
+    ("low", "p", "title"),
     [
-        (0.5, "At 20× the classifier is at chance"),
-        (0.501, "At 20× the classifier is below your minimum of 0.7"),
-        (np.nan, "At 20× the classifier is at chance"),
+        (0.5, np.nan, "At 20× the classifier is not shown to beat chance"),
+        (0.501, np.nan, "At 20× the classifier is below your minimum of 0.7"),
+        (np.nan, np.nan, "At 20× the classifier is not shown to beat chance"),
+        (0.501, 0.051, "At 20× the classifier is not shown to beat chance"),
+        (0.4, 0.05, "At 20× the classifier is below your minimum of 0.7"),
     ],
 )
-def test_a_classifier_that_learned_too_little(blank_run: Blank, tables: Any, low: float, title: str) -> None:
+def test_a_classifier_that_learned_too_little(blank_run: Blank, tables: Any, low: float, p: float, title: str) -> None:
     metrics = tables["metrics"].assign(
         learned=False,
         balanced_accuracy=0.604,
         balanced_accuracy_low=low,
         balanced_accuracy_high=0.69,
         learned_reason="it is low.",
+        p_learned=p,
     )
     run = blank_run({"classifier": {"min_balanced_accuracy": 0.7}}, **{**tables, "metrics": metrics})
     first = caveats(run)[0]
-    bounds = "" if np.isnan(low) else " (0.50 to 0.69)"
+    bounds = "" if np.isnan(low) else f" ({low:.2f} to 0.69)"
     assert (first.title, first.first) == (title, True)
     assert first.text == (
         f"Its balanced accuracy is 0.60{bounds}. It is low. Where such a classifier looks says nothing about tissue:"

@@ -170,7 +170,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]] = {
     ),
     "chance": (
         {"learned": False, "patches": 8},
-        ("At 20× the classifier is at chance", "classifier at chance ·"),
+        ("At 20× the classifier is not shown to beat chance", "classifier at chance ·"),
         ("adjusted p =",),
     ),
 }

@@ -156,7 +156,7 @@ def test_magnifications_at_chance_have_no_difference_whatever_type_their_numbers
         .all(axis=None)
     )
     assert (muted[["n_tests", "n_agree"]] == 0).all(axis=None)
-    assert muted["reason"].str.contains("does not beat chance").all()
+    assert muted["reason"].str.contains("is not shown to have learned").all()
 
 
 def test_no_patch_at_all_still_makes_a_table(make_study):

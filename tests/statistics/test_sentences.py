@@ -125,15 +125,20 @@ def test_the_denser_compartment_comes_first(estimate, words):
 
 def test_a_classifier_is_at_chance_or_below_what_is_required():
     assert unlearned_words(METRIC, SETTINGS) == dense(
-        "the classifier is at chance on the test patches at 20* (balanced accuracy 0.51, interval 0.46~0.55)"
+        "the classifier is not shown to beat chance on the test patches at 20* (balanced accuracy 0.51, interval "
+        "0.46~0.55)"
     )
     touching = METRIC | {"balanced_accuracy_low": 0.5}
-    assert "is at chance on" in unlearned_words(touching, SETTINGS)
+    assert "is not shown to beat chance on" in unlearned_words(touching, SETTINGS)
     above = METRIC | {"balanced_accuracy": 0.6, "balanced_accuracy_low": 0.501}
     assert unlearned_words(above, BH) == dense(
         "the classifier is above chance, but below the required accuracy, on the validation patches at 20* "
         "(balanced accuracy 0.60, interval 0.50~0.55)"
     )
+    tested = above | {"p_learned": 0.0613}  # the test decides, not the interval
+    assert "is not shown to beat chance on" in unlearned_words(tested, SETTINGS)
+    assert unlearned_words(tested, SETTINGS).endswith(dense("interval 0.50~0.55, p = 0.061)"))
+    assert "is above chance, but below" in unlearned_words(touching | {"p_learned": 0.05}, SETTINGS)
     for end in ("balanced_accuracy_low", "balanced_accuracy_high"):
         assert "interval unknown" in unlearned_words(METRIC | {end: np.nan}, SETTINGS)
     unknown = METRIC | {"balanced_accuracy": np.nan}

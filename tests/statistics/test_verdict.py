@@ -85,7 +85,7 @@ def test_a_classifier_at_chance_concludes_nothing(judge):
     found, _, _ = judge(learned=False, planted="cytoplasm")
     for v in found:
         assert (v["status"], v["learned"], v["densest_compartment"]) == ("not_testable", False, None)
-        assert v["sentence"].startswith("The classifier is at chance on the test patches at 20")
+        assert v["sentence"].startswith("The classifier is not shown to beat chance on the test patches at 20")
         assert "balanced accuracy 0.51, interval 0.46" in v["sentence"]
         assert "nothing can be concluded" in v["sentence"]
         assert "times as dense" not in v["sentence"]
