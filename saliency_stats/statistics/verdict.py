@@ -111,7 +111,7 @@ def _verdict(
     learned = bool(metric["learned"])
     status = _status(row, settings, learned=learned)
     of_test = sample[sample["test"] == settings.primary_test]
-    densest = Densest(None, None, tested=False, row=None)
+    densest = Densest(None, (), tested=False, rows=pd.DataFrame())
     if learned:
         densest = densest_compartment(of_test[of_test["model"] == TRAINED], alpha=settings.alpha)
     saliency = f"saliency ({row['method']}, {row['reduction']})" if several else "saliency"
@@ -201,7 +201,7 @@ def _discreteness(row: pd.Series, n_tested: int, settings: StatisticsParameters)
 
 def _other_tests(row: pd.Series, sample: pd.DataFrame, settings: StatisticsParameters) -> Iterable[str]:
     own = (sample["contrast"] == PRIMARY) & (sample["model"] == TRAINED)
-    others = sample[own & (sample["test"] != row["test"])]
+    others = sample[own & (sample["test"] != row["test"]) & (sample["test"] != "permutation")]  # that is of two samples
     significant = row["p_adjusted"] < settings.alpha
     for_and_against: dict[bool, list[str]] = {True: [], False: []}
     for _, other in others.iterrows():
