@@ -62,17 +62,24 @@ def wilcoxon_slide_means(means: Float64Array, *, alpha: float) -> Inference:
         (Tukey 1949; Hollander & Wolfe 1999, *Nonparametric Statistical Methods*, section 3.3), with exact ranks for up
         to 50 units without ties or zeros and normal ones otherwise; NaN with a note where no rank is small enough.
     """
-    n = means.size
-    zeros, distinct = bool(np.any(means == 0)), np.unique(np.abs(means)).size == n
-    exact = n <= _EXACT_WILCOXON and distinct and not zeros
-    result = stats.wilcoxon(means, method="exact" if exact else "approx")
+    n, exact = means.size, _is_exact(means)
     pairs = np.sort(((means[:, None] + means) / 2)[np.triu_indices(n)])
     moved = means[means != 0]
     positive = float(np.sum(stats.rankdata(np.abs(moved))[moved > 0]))
     rank = _exact_rank(n, alpha) if exact else _normal_rank(n, alpha)
     low, high = (float(pairs[rank - 1]), float(pairs[-rank])) if rank >= 1 else (NAN, NAN)
     note = "" if rank >= 1 else f"Wilcoxon's test over {n} units sets no finite interval at this level"
-    return Inference(positive, NAN, float(result.pvalue), low, high, note, float(np.median(pairs)))
+    return Inference(positive, NAN, wilcoxon_p(means), low, high, note, float(np.median(pairs)))
+
+
+def wilcoxon_p(means: Float64Array) -> float:
+    """Return the two-sided p-value of :func:`wilcoxon_slide_means`."""
+    return float(stats.wilcoxon(means, method="exact" if _is_exact(means) else "approx").pvalue)
+
+
+def _is_exact(means: Float64Array) -> bool:
+    distinct = np.unique(np.abs(means)).size == means.size
+    return bool(means.size <= _EXACT_WILCOXON and distinct and not np.any(means == 0))
 
 
 def _exact_rank(n: int, alpha: float) -> int:

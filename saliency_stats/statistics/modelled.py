@@ -1,4 +1,4 @@
-"""Tests that see the patches inside their units: the random-intercept model, robust least squares, and GEE."""
+"""Tests that see the patches inside their units: mixed models, robust least squares, and GEE."""
 
 import numpy as np
 
@@ -10,11 +10,16 @@ from saliency_stats.statistics.models.linear import LinearTest
 from saliency_stats.statistics.models.mixed import Freedom, fit_random_intercept
 from saliency_stats.statistics.models.nested import nested_intercepts
 from saliency_stats.statistics.models.robust import cluster_robust
+from saliency_stats.statistics.models.slopes import MIN_PAIRED, paired_slides, slopes_by_slide
 from saliency_stats.statistics.units import Units
 
 
 def mixed_model(units: Units, *, alpha: float, df: Freedom, **_: int) -> Inference:
     """Test a contrast by REML with a random intercept per unit, or per patient and slide within patient.
+
+    Of a difference of two groups that units have both of, each unit has a mean of its own in each group, with any
+    covariance: ``(0 + group | unit)``. With an intercept alone, units that differ in the difference would count as
+    patches that do. Where (all but one) units have one group, the intercept is all there is.
 
     Returns
     -------
@@ -30,7 +35,11 @@ def mixed_model(units: Units, *, alpha: float, df: Freedom, **_: int) -> Inferen
     if sums is None:
         raise StatisticsError("the patches of the units are not known")
     weights = np.array(units.weights)
-    if owners is not None and np.unique(owners).size < owners.size:
+    if weights.size > 1 and paired_slides(_by_unit(units)) >= MIN_PAIRED:
+        slopes = slopes_by_slide(_by_unit(units))
+        at_zero = [] if slopes.roots[:3].any() else [f"{units.unit}s"]
+        found = slopes.test(weights, alpha=alpha, df=df)
+    elif owners is not None and np.unique(owners).size < owners.size:
         nested = nested_intercepts(sums, owners)
         at_zero = [
             name for name, variance in zip(("patients", "slides"), nested.variances[:2], strict=True) if not variance
@@ -44,15 +53,15 @@ def mixed_model(units: Units, *, alpha: float, df: Freedom, **_: int) -> Inferen
     return _inference(found, note)
 
 
-def robust_model(units: Units, *, alpha: float, **_: int) -> Inference:
-    """Test a contrast by least squares over patches with the variance CR2 over units.
+def robust_model(units: Units, *, alpha: float, jackknife: bool = False, **_: int) -> Inference:
+    """Test a contrast by least squares over patches with the variance CR2 over units, or CR3, their jackknife.
 
     Raises
     ------
     StatisticsError
         If one unit alone decides the contrast.
     """
-    return _inference(cluster_robust(_by_unit(units)).test(np.array(units.weights), alpha=alpha))
+    return _inference(cluster_robust(_by_unit(units), jackknife=jackknife).test(np.array(units.weights), alpha=alpha))
 
 
 def estimated_model(units: Units, *, alpha: float, **_: int) -> Inference:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Final, Protocol
 
+import numpy as np
+
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.crossing import crossed
 from saliency_stats.statistics.inference import (
@@ -14,11 +16,14 @@ from saliency_stats.statistics.inference import (
     Inference,
     t_slide_means,
     welch,
+    wilcoxon_p,
     wilcoxon_slide_means,
 )
 from saliency_stats.statistics.modelled import estimated_model, mixed_model, robust_model
-from saliency_stats.statistics.resampling import MAX_RESAMPLED_UNITS, bca_bootstrap, cluster_bootstrap, sign_flip
+from saliency_stats.statistics.permutation import MAX_PERMUTED_UNITS, least_permutation_p, permutation
+from saliency_stats.statistics.resampling import MAX_RESAMPLED_UNITS, cluster_bootstrap, least_flip_p, sign_flip
 from saliency_stats.statistics.units import Units
+from saliency_stats.typing import Float64Array
 
 
 class Answer(Protocol):
@@ -48,12 +53,17 @@ class Test:
         Whether it may decide a verdict: its hypothesis is the mean over units, and its calibration is good enough.
     two_samples
         Whether it can compare units of one group with different units of another.
+    one_sample
+        Whether it can compare units with 0, or with themselves.
     estimand
         What it is about: tests of one estimand can agree or disagree.
     of_networks
         Whether it takes networks for a sample: it has a row where networks are told apart.
     most_units
         More units are not asked: the mean of so many is normal, and the t test says so.
+    least_p
+        The smallest p-value that it can give with these units and so many draws, whatever their values; 0 where there
+        is none.
     """
 
     __test__: ClassVar[bool] = False  # the name is the field's; pytest is not to collect it
@@ -63,6 +73,7 @@ class Test:
     function: Answer
     may_be_primary: bool = False
     two_samples: bool = False
+    one_sample: bool = True
     most_units: float = math.inf
     least_p: Callable[[Units, int], float] = _any_p
     estimand: str = "mean of unit means"
@@ -72,6 +83,8 @@ class Test:
         """Return why this test is not possible, "" where it is."""
         if units.others is not None and not self.two_samples:
             return f"this test compares {units.unit}s with themselves: {units.reason}"
+        if units.others is None and not self.one_sample:
+            return f"this test compares two samples of different {units.unit}s, and here there is one"
         if units.n > self.most_units:
             return f"{units.n} {units.unit}s are too many for this test and enough for the t test"
         return ""
@@ -105,6 +118,11 @@ def register(test: Test) -> None:
 def primary_tests() -> tuple[str, ...]:
     """Return the names of the tests that may decide a verdict."""
     return tuple(name for name, test in TESTS.items() if test.may_be_primary)
+
+
+def deciding_test(primary: str, units: Units) -> str:
+    """Return the test that decides about these units: the primary one, or a permutation test where that needs pairs."""
+    return primary if units.others is None or TESTS[primary].two_samples else "permutation"
 
 
 def words_of(name: str) -> str:
@@ -150,6 +168,16 @@ def _wilcoxon(units: Units, *, alpha: float, **_: int) -> Inference:
     return wilcoxon_slide_means(units.means, alpha=alpha)
 
 
+def _permutation(units: Units, *, alpha: float, draws: int, seed: int) -> Inference:
+    return permutation(units.means, _others(units), alpha=alpha, draws=draws, seed=seed)
+
+
+def _others(units: Units) -> Float64Array:
+    if units.others is None:
+        raise StatisticsError("there is one sample, and this test compares two")
+    return units.others
+
+
 def _resampled(of_means: Callable[..., Inference]) -> Answer:
     """Let a test that resamples the means of units answer for these."""
 
@@ -169,20 +197,35 @@ for _test in (
     ),
     Test("t_slide_means", "t over slide means", _student, may_be_primary=True, two_samples=True),
     Test(
-        "sign_flip", "sign-flip over slides", _resampled(sign_flip), may_be_primary=True, most_units=MAX_RESAMPLED_UNITS, least_p=lambda units, draws: 2.0**(1-units.n)
+        "sign_flip",
+        "sign-flip over slides",
+        _resampled(sign_flip),
+        may_be_primary=True,
+        most_units=MAX_RESAMPLED_UNITS,
+        least_p=lambda units, draws: least_flip_p(units.n, draws),
+    ),
+    Test(
+        "permutation",
+        "permutation of slides between classes (studentised)",
+        _permutation,
+        two_samples=True,
+        one_sample=False,
+        most_units=MAX_PERMUTED_UNITS,
+        least_p=lambda units, draws: least_permutation_p(units.means.size, _others(units).size, draws),
     ),
     Test(
         "cluster_bootstrap",
         "cluster bootstrap (percentile-t)",
         _resampled(cluster_bootstrap),
         most_units=MAX_RESAMPLED_UNITS,
+        least_p=lambda _, draws: 2 / (1 + draws),
     ),
-    Test("bootstrap_bca", "cluster bootstrap (BCa)", _resampled(bca_bootstrap), most_units=MAX_RESAMPLED_UNITS),
     Test(
         "wilcoxon",
         "Wilcoxon over slides",
         _wilcoxon,
         most_units=MAX_WILCOXON_UNITS,
+        least_p=lambda units, _: wilcoxon_p(np.abs(units.means)),
         estimand="pseudo-median of unit means",
     ),
     Test(
@@ -199,7 +242,26 @@ for _test in (
         two_samples=True,
         estimand="mean weighted by precision",
     ),
-    Test("cluster_robust", "cluster-robust (CR2, Bell–McCaffrey)", robust_model, two_samples=True, estimand="mean over patches"),
-    Test("gee_bias_reduced", "GEE (exchangeable, Mancl–DeRouen)", estimated_model, two_samples=True, estimand="mean weighted by correlation"),
+    Test(
+        "cluster_robust",
+        "cluster-robust (CR2, Bell–McCaffrey)",
+        robust_model,
+        two_samples=True,
+        estimand="mean over patches",
+    ),
+    Test(
+        "cluster_jackknife",
+        "cluster-robust (CR3, jackknife)",
+        partial(robust_model, jackknife=True),
+        two_samples=True,
+        estimand="mean over patches",
+    ),
+    Test(
+        "gee_bias_reduced",
+        "GEE (exchangeable, Mancl–DeRouen)",
+        estimated_model,
+        two_samples=True,
+        estimand="mean weighted by correlation",
+    ),
 ):
     register(_test)

@@ -149,7 +149,7 @@ def tested_sentence(
         f"In {patches_words(row['label'], row['magnification'], settings)}, {saliency} was "
         f"{density_words(row['estimate'])} ({interval}; {p_words(row['p_adjusted'], settings)}; "
         f"{sizes_words(row)}): {_CONCLUSIONS[status].format(control=explained_by)}. "
-        f"{densest_sentence(densest, settings)}"
+        f"{densest_sentence(densest)}"
     )
 
 
@@ -162,31 +162,26 @@ def untested_sentence(row: pd.Series, densest: Densest, settings: StatisticsPara
         f"In {patches_words(row['label'], row['magnification'], settings)}, {saliency} was "
         f"{density_words(row['estimate'])} (mean over {sizes_words(row)}). No p-value and no interval is "
         f"given, because {row['reason']}: the claim cannot be tested here. "
-        f"{densest_sentence(densest, settings)}"
+        f"{densest_sentence(densest)}"
     )
 
 
-def densest_sentence(densest: Densest, settings: StatisticsParameters) -> str:
-    """Name the densest compartment, or say that none can be named."""
-    row = densest.row
-    if densest.candidate is None or row is None:
+def densest_sentence(densest: Densest) -> str:
+    """Name the densest compartment, or those that cannot be told apart from it."""
+    if not densest.candidates:
         return "No tissue compartment can be named as the densest."
-    ratio = f"{ratio_words(row['estimate'])} times the rest of the tissue"
-    if not densest.tested:
-        named = f"{WERE[densest.candidate]} the densest tissue compartment"
-        return f"In these patches {named} ({ratio}; not tested)."
-    evidence = (
-        f"{ratio}; {interval_words(row['ci_low'], row['ci_high'], settings.alpha)}; "
-        f"{p_words(row['p_adjusted'], settings)}"
-    )
-    if densest.compartment is None and row["estimate"] <= 0:
-        return "No tissue compartment was denser than the rest of the tissue."
     if densest.compartment is None:
-        return (
-            "No tissue compartment was significantly denser than the rest of the tissue; "
-            f"{WERE[densest.candidate]} the densest by estimate ({evidence})."
-        )
-    return f"Of the tissue compartments, {WERE[densest.candidate]} the densest ({evidence})."
+        together = listed(NOUNS[name] for name in densest.candidates)
+        return f"Which tissue compartment is the densest cannot be told: {together} cannot be told apart."
+    ratios = [
+        f"{ratio_words(row['estimate'])} times {NOUNS[row['other']]}"
+        + (f", p = {row['p_value']:.2g}" if densest.tested else "")
+        for _, row in densest.rows.iterrows()
+    ]
+    named = f"{WERE[densest.compartment]} the densest"
+    if not densest.tested:
+        return f"In these patches {named} tissue compartment by estimate ({'; '.join(ratios)}; not tested)."
+    return f"Of the tissue compartments, {named} ({'; '.join(ratios)})."
 
 
 def headline(verdicts: Sequence[Mapping[str, Any]]) -> str:

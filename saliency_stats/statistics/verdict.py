@@ -139,7 +139,7 @@ def _verdict(
     learned = bool(metric["learned"])
     status, explained_by = _status(judged, settings, learned=learned, equivalent=equivalent)
     of_test = judged.sample[(judged.sample["test"] == row["test"]) & (judged.sample["population"] == JUDGED)]
-    densest = Densest(None, None, tested=False, row=None)
+    densest = Densest(None, (), tested=False, rows=pd.DataFrame())
     if learned:
         densest = densest_compartment(of_test[of_test["model"] == TRAINED], alpha=settings.alpha)
     saliency = saliency_words(row, several=several)

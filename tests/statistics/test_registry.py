@@ -19,12 +19,13 @@ from saliency_stats.statistics import (
     verdicts,
 )
 from saliency_stats.statistics.inference import NAN, Inference
-from saliency_stats.statistics.registry import infer, words_of
+from saliency_stats.statistics.permutation import permutation
+from saliency_stats.statistics.registry import deciding_test, infer, words_of
 from saliency_stats.statistics.units import independent_units
 
 #: Where more units are not asked than this.
-LIMITS = {"sign_flip": 20_000, "cluster_bootstrap": 20_000, "bootstrap_bca": 20_000, "wilcoxon": 5_000}
-ONE_SAMPLE = list(LIMITS)
+LIMITS = {"sign_flip": 20_000, "permutation": 2_000, "cluster_bootstrap": 20_000, "wilcoxon": 5_000}
+ONE_SAMPLE = ["sign_flip", "cluster_bootstrap", "wilcoxon"]
 
 
 def patches(seed=0, sizes=(3, 9, 5, 7, 4, 6)):
@@ -91,6 +92,35 @@ def test_tests_of_one_sample_refuse_two():
     assert found.loc["t_slide_means", "p_value"] == pytest.approx(reference.pvalue)
 
 
+def test_a_permutation_needs_two_samples_and_then_decides():
+    units = independent_units(patches(), "value")
+    assert TESTS["permutation"].obstacle(units) == (
+        "this test compares two samples of different slides, and here there is one"
+    )
+    assert deciding_test("sign_flip", units) == "sign_flip"
+    two = replace(units, others=np.array([0.1, 0.2, 0.4]))
+    assert TESTS["permutation"].obstacle(two) == ""
+    assert [deciding_test(name, two) for name in ("sign_flip", "t_slide_means")] == ["permutation", "t_slide_means"]
+    for test in ("permutation", "sign_flip"):
+        found = infer(test, two, alpha=0.05, draws=2_000, seed=0)
+        assert np.isfinite(found.p_value) == (test == "permutation")
+    expected = permutation(two.means, two.others, alpha=0.1, draws=2_000, seed=0)
+    assert infer("permutation", two, alpha=0.1, draws=2_000, seed=0) == expected
+
+
+def test_the_least_p_value_is_what_the_best_of_data_gives():
+    units = independent_units(patches(), "value")
+    best = replace(units, means=np.abs(units.means) + 5)
+    two = replace(units, means=np.array([50.0, 51.0, 53.0]), others=np.arange(4.0))
+    for name, sample in (("sign_flip", best), ("wilcoxon", best), ("permutation", two), ("cluster_bootstrap", best)):
+        found = infer(name, sample, alpha=0.05, draws=2_000, seed=0)
+        assert TESTS[name].least_p(sample, 2_000) == pytest.approx(found.p_value)
+    assert TESTS["wilcoxon"].least_p(units, 2_000) == 2 / 2**6
+    assert {TESTS[name].least_p(units, 2_000) for name in ("t_slide_means", "cluster_jackknife")} == {0.0}
+    with pytest.raises(StatisticsError, match="there is one sample"):
+        TESTS["permutation"].least_p(units, 2_000)
+
+
 def test_more_units_than_a_test_takes_leave_the_t_test():
     assert {name: test.most_units for name, test in TESTS.items() if np.isfinite(test.most_units)} == LIMITS
     units = independent_units(patches(), "value")
@@ -127,12 +157,13 @@ def test_agreement_counts_the_tests_that_decide_alike():
     table = pd.DataFrame({"slide_id": np.repeat(list("abcdefghij"), 20), "value": 5 + rng.normal(size=200)})
     found = contrast_table(table, "value")
     about = {name: test.estimand for name, test in TESTS.items()}
-    alike = [list(map(about.get, found["test"])).count(about[test]) for test in found["test"]]
-    assert found["n_tests"].tolist() == found["n_agree"].tolist() == alike
+    asked = found[found["test"] != "permutation"]  # one sample cannot be permuted
+    alike = [list(map(about.get, asked["test"])).count(about[test]) for test in asked["test"]]
+    assert asked["n_tests"].tolist() == asked["n_agree"].tolist() == alike
     assert max(alike) > min(alike) == 1
     few = contrast_table(table[table["slide_id"] < "f"], "value").set_index("test")
     assert few.loc["sign_flip", "p_value"] == 2 / 2**5
-    decisions = few["p_value"] <= 0.05
+    decisions = few.drop("permutation")["p_value"] <= 0.05
     for test, own in decisions.items():
-        same = few.index.map(about) == about[test]
-        assert few.loc[test, "n_agree"] == (decisions[same] == own).sum()
+        same = decisions[decisions.index.map(about) == about[test]]
+        assert few.loc[test, "n_agree"] == (same == own).sum()

@@ -139,9 +139,9 @@ def _reasons(rows: pd.DataFrame) -> str:
 
 
 def _answered(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
-    """Take, where the primary test gives no p-value for a contrast, Student's t test (Welch's for two samples)."""
+    """Take, where the primary test gives no p-value for a contrast, that of permutations."""
     key = ["contrast", "label", "magnification", "method", "reduction"]
-    fallback = run.own_contrasts[run.own_contrasts["test"] == "t_slide_means"].drop_duplicates(key).set_index(key)
+    fallback = run.own_contrasts[run.own_contrasts["test"] == "permutation"].drop_duplicates(key).set_index(key)
     picked = []
     for row in records(rows):
         found = tuple(getattr(row, name) for name in key)
@@ -153,7 +153,7 @@ def _answered(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
 def tests_table(run: Run) -> Table:
     """Return every test of the primary hypotheses side by side, each with how often it errs at this size."""
     rows = run.own_contrasts[(run.own_contrasts["contrast"] == PRIMARY) & (run.own_contrasts["model"] == TRAINED)]
-    rows = of_labels(run, rows)
+    rows = of_labels(run, rows[rows["test"] != "permutation"])  # that is of two samples
     rows = rows.assign(order=[place_of(run, value) for value in rows["magnification"]])
     rows = rows.sort_values(["order", "label", "method", "reduction"], kind="stable")
     several = _several_methods(rows)

@@ -171,6 +171,9 @@ def test_other_compartments_are_those_of_the_trained_network(make: Callable[...,
     assert "Trained − control" not in table.note
 
 
+PERMUTED = "permutation of slides between classes (studentised)"
+
+
 def test_differences_and_the_test_that_allows_them(make: Callable[..., Run]) -> None:
     unpaired = {"p_value": np.nan, "p_adjusted": np.nan, "ci_low": np.nan, "reason": "other slides"}
     classes = {"contrast": "malignant_vs_benign", "label": BOTH_LABELS}
@@ -178,14 +181,14 @@ def test_differences_and_the_test_that_allows_them(make: Callable[..., Run]) -> 
     run = make(
         {**finer},
         {**classes, **unpaired},
-        {**classes, "test": "t_slide_means", "estimate": -1.0},
+        {**classes, "test": "permutation", "estimate": -1.0},
         {"contrast": "confident_vs_unsure", **unpaired, "status": "no_inference"},
         {"contrast": "confident_vs_unsure", **unpaired, "n_patches": 0, "label": "malignant"},
         {"label": "malignant"},
     )
     table = differences_table(run)
     assert table.rows == (
-        ("20×", "both", "malignant against benign", "0.50", "1.00–4.00", "0.012", "0.024", "t over slide means"),
+        ("20×", "both", "malignant against benign", "0.50", "1.00–4.00", "0.012", "0.024", PERMUTED),
         ("20×", "benign", "confident against unsure", "2.00", "—", "—", "—", "not tested"),
         (
             *(
@@ -220,7 +223,7 @@ def test_every_test_with_its_errors(make: Callable[..., Run]) -> None:
         {"magnification": 20.0, "label": "malignant", "p_value": np.nan, "n_agree": 0},
         {"magnification": 10.0, "n_units": 10, "test": "t_slide_means"},
         {"magnification": 10.0, "n_units": 10},
-        {"magnification": 10.0, "n_units": 10, "test": "bootstrap_bca"},
+        {"magnification": 10.0, "n_units": 10, "test": "cluster_bootstrap"},
         {"magnification": 10.0, "model": "randomised"},
     )
     table = every_test_table(run)
@@ -229,7 +232,7 @@ def test_every_test_with_its_errors(make: Callable[..., Run]) -> None:
     rates = f"{100 * errs.normal:.1f} / {100 * errs.heavy_tailed:.1f} / {100 * errs.skewed:.1f} %"
     assert len({errs.normal, errs.heavy_tailed, errs.skewed}) == 3
     assert [row[2] for row in table.rows] == [
-        *("t over slide means", "sign-flip over slides", "cluster bootstrap (BCa)", "sign-flip over slides"),
+        *("t over slide means", "sign-flip over slides", "cluster bootstrap (percentile-t)", "sign-flip over slides"),
     ]
     numbers = ("2.00", "1.00–4.00", "0.012", "0.024", rates, "confirmatory", "5 of 8")
     assert table.rows[1] == ("10×", "benign", "sign-flip over slides", *numbers)

@@ -103,3 +103,39 @@ def test_two_groups_are_enough():
     for gram in ([[1.0, 0.0], [0.0, 0.0]], [[1.0, 2.0], [2.0, 4.0]]):
         with pytest.raises(StatisticsError, match="depend"):
             refuse_dependent(np.array(gram))
+
+
+def test_the_jackknife_leaves_out_one_group_after_the_other():
+    y, x, slide = covariate_rows()
+    fit = cluster_robust(GroupedSums.from_rows(y, x, slide), jackknife=True)
+    whole = np.linalg.lstsq(x, y, rcond=None)[0]
+    changes = np.array([np.linalg.lstsq(x[slide != k], y[slide != k], rcond=None)[0] - whole for k in range(7)])
+    np.testing.assert_allclose(fit.covariance, 6 / 7 * changes.T @ changes)
+    np.testing.assert_allclose(fit.coefficients, whole)
+    # Bell and McCaffrey: moments of the quadratic form under independent rows
+    weights, bread = np.array([0.0, 1.0]), np.linalg.inv(x.T @ x)
+    rest = np.eye(len(y)) - x @ bread @ x.T
+    columns = np.zeros((len(y), 7))
+    for k in range(7):
+        own = slide == k
+        columns[own, k] = np.linalg.inv(rest[np.ix_(own, own)]) @ x[own] @ bread @ weights
+    kernel = (rest @ columns).T @ (rest @ columns)
+    assert fit.test(weights).df == pytest.approx(np.trace(kernel) ** 2 / (kernel**2).sum())
+
+
+def test_the_jackknife_of_balanced_slides_is_the_t_test_of_their_means():
+    rng = np.random.default_rng(0)
+    slide = np.repeat(np.arange(9), 6)
+    y = rng.normal(size=54) + rng.normal(size=9)[slide]
+    found = cluster_robust(GroupedSums.from_rows(y, np.ones((54, 1)), slide), jackknife=True).test(np.ones(1))
+    assert found.df == pytest.approx(8)
+    assert found.p_value == pytest.approx(stats.ttest_1samp(y.reshape(9, 6).mean(axis=1), 0).pvalue)
+
+
+def test_a_group_that_alone_decides_a_coefficient_cannot_be_left_out():
+    y, slide = np.arange(6.0) ** 2, np.array([0, 0, 1, 1, 2, 2])
+    x = np.column_stack([np.ones(6), slide == 0])
+    sums = GroupedSums.from_rows(y, x, slide)
+    assert cluster_robust(sums).covariance.shape == (2, 2)
+    with pytest.raises(StatisticsError, match="One group alone decides a coefficient: without it"):
+        cluster_robust(sums, jackknife=True)
