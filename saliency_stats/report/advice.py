@@ -105,8 +105,9 @@ def cautions(plans: Iterable[Plan]) -> Iterator[str]:
         )
     if aim.hypotheses > 1:
         yield (
-            f"Each plan is for one of {aim.hypotheses} hypotheses that are corrected together, and takes the others for"
-            f" null: its p-value must lie below {aim.alpha:g} / {aim.hypotheses} (--hypotheses plans for another number)."
+            f"Each plan is for one of {aim.hypotheses} hypotheses that are corrected together, and takes the others"
+            f" for null: its p-value must lie below {aim.alpha:g} / {aim.hypotheses}. For another number:"
+            " --hypotheses."
         )
     if plan.networks > 1:
         yield (

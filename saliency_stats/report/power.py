@@ -15,7 +15,7 @@ from saliency_stats.report.figures.style import house_style, save
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import listing, magnification_words
 from saliency_stats.statistics import PRIMARY
-from saliency_stats.statistics.components import Components, network_components, variance_components
+from saliency_stats.statistics.components import Components, network_components, over_networks, variance_components
 from saliency_stats.statistics.power import Aim, Plan, Simulator, plan_study
 from saliency_stats.statistics.units import independent_units
 from saliency_stats.vocabulary import TRAINED
@@ -107,8 +107,8 @@ def plan_run(
         has = [*run.labels, *map(magnification_words, run.magnifications)]
         raise StudyError(f"{folder} has nothing at {', '.join(asked)}; it has {listing(has)}")
 
-    one = network_sd is None and not _several_networks(run.primary_values)
-    if networks is not None and networks > 1 and one:
+    judged_by = max(over_networks(rows)[1] for rows in samples.values())
+    if networks is not None and networks > 1 and judged_by == 1 and network_sd is None:
         raise StudyError(
             f"--networks {networks}: each slide of {folder} was judged by one network, so how much networks differ is"
             " unknown; state it with --network-sd (log2), or run the study with several (classifier.networks)"
@@ -152,11 +152,6 @@ def _samples(run: Run) -> dict[tuple[str, float], pd.DataFrame]:
     }
 
 
-def _several_networks(rows: pd.DataFrame) -> bool:
-    """Tell whether a patch was judged by several networks; with folds there are several, and each patch has one."""
-    return bool(rows.duplicated(["magnification", "patch_id"]).any())
-
-
 def _plan(run: Run, at: float, rows: pd.DataFrame, wish: Wish) -> Plan:
     if not run.learned[at]:
         raise StatisticsError("the classifier did not beat chance, so where it looks means nothing to plan from")
@@ -182,16 +177,14 @@ def _plan(run: Run, at: float, rows: pd.DataFrame, wish: Wish) -> Plan:
 
 def _components(run: Run, rows: pd.DataFrame) -> Components:
     """Estimate the variances of patches' values, or of their means over the networks that judged them."""
-    patches = rows
-    if several := _several_networks(rows):
-        patches = rows.groupby(["patch_id", "slide_id", "patient_id"], sort=False)[["value"]].mean().reset_index()
+    patches, networks = over_networks(rows)
     units = independent_units(
         patches,
         "value",
         patient="patient_id" if run.unit == "patient" else None,
         assume_independent=run.settings.statistics.assume_independent,
     )
-    return network_components(rows, units) if several else variance_components(units)
+    return network_components(rows, units) if networks > 1 else variance_components(units)
 
 
 def _hypotheses(run: Run) -> int:

@@ -135,6 +135,18 @@ def variance_components(units: Units) -> Components:
     return Components(units.unit, units.n, max(1, round(harmonic)), units.estimate, between, limit, within)
 
 
+def over_networks(values: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Return each patch's mean over the networks that judged it, and how many these are at most.
+
+    ``values`` has the columns patch_id, slide_id, patient_id and value, one row per patch and network.
+    """
+    patch = ["patch_id", "slide_id", "patient_id"]
+    networks = int(values.groupby("patch_id", sort=False).size().max()) if len(values) else 1
+    if networks == 1:
+        return values, 1
+    return values.groupby(patch, sort=False)[["value"]].mean().reset_index(), networks
+
+
 def network_components(values: pd.DataFrame, units: Units) -> Components:
     """Estimate how much networks differ as well, from the values of several.
 
