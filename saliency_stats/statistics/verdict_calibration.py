@@ -4,8 +4,9 @@ Simulated is the deciding test of δ. A verdict asks for more (untrained network
 level, so "supported" can only be rarer where there is nothing.
 """
 
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,6 @@ _FEWEST: Final = 100
 #: Sign assignments of a simulated study, of which a p-value of alpha / m must be many.
 _DRAWS: Final = 1_999
 _DRAWS_PER_LEVEL: Final = 20
-_NOTHING: Final = np.empty(0)
 #: Columns of :func:`calibrate`.
 COLUMNS: Final = (
     *("label", "magnification", "test", "design", "type_1_error", "low", "high", "coverage", "simulations"),
@@ -110,8 +110,8 @@ def verdict_error(
     Notes
     -----
     A unit's variance is proportional to ``icc + (1 - icc) / size``; its effect follows a gamma distribution of the
-    given skewness (normal at 0), moved to a mean of 0. Networks, and cells about networks and units, are normal with the
-    variances of the two-way analysis of variance.
+    given skewness (normal at 0), moved to a mean of 0. Networks, and cells about networks and units, are normal with
+    the variances of the two-way analysis of variance.
     """
     tables = np.atleast_2d(means)
     units = tables.shape[1]
@@ -176,10 +176,7 @@ def calibrate(values: pd.DataFrame, settings: StatisticsParameters, *, simulatio
         row |= {"hypotheses": hypotheses, "reason": design.reason}
         if not design.reason:
             error = verdict_error(
-                design.means,
-                design.sizes,
-                icc=design.icc,
-                skewness=design.skewness,
+                **design.simulated,
                 test=design.test,
                 alpha=settings.alpha,
                 margin=settings.equivalence_margin,
@@ -199,10 +196,7 @@ class _Design:
     test: str
     words: str = ""
     reason: str = ""
-    means: Float64Array = _NOTHING
-    sizes: Float64Array = _NOTHING
-    icc: float = 0.0
-    skewness: float = 0.0
+    simulated: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _design(rows: pd.DataFrame, settings: StatisticsParameters) -> _Design:
@@ -218,8 +212,9 @@ def _design(rows: pd.DataFrame, settings: StatisticsParameters) -> _Design:
     if obstacle or units.sums is None:
         return _Design(test, reason=obstacle or units.reason)
     # the means of units are sorted and their sizes are not: what is simulated does not depend on which is whose
-    means = units.means
-    sizes = units.sums.sizes if units.owners is None else np.bincount(units.owners, units.sums.sizes)
+    means, sizes = units.means, units.sums.sizes
+    if units.owners is not None:
+        sizes = np.bincount(units.owners, sizes).astype(np.float64)
     if networks > 1:
         if units.unit == "patch":
             return _Design(test, reason=f"{units.reason}, and such networks are not simulated")
@@ -233,16 +228,16 @@ def _design(rows: pd.DataFrame, settings: StatisticsParameters) -> _Design:
         f"{means.shape[-1]} {units.unit}s of {few if few == many else f'{few}–{many}'} patches, ICC {icc:.2f}, skewness"
         f" {skewness:.1f}, {networks} network{'s' * (networks > 1)}"
     )
-    return _Design(test, words, "", means, sizes, icc, skewness)
+    return _Design(test, words, "", {"means": means, "sizes": sizes, "icc": icc, "skewness": skewness})
 
 
 def _cells(rows: pd.DataFrame, unit: str) -> tuple[Float64Array, Float64Array]:
     """Return the (K, G) means of the units that all networks judged, and their patches."""
     known = rows[rows["value"].notna()]
-    of_slides = known.groupby(["network", unit, "slide_id"])["value"].mean().reset_index()
+    of_slides = known.groupby(list(dict.fromkeys(("network", unit, "slide_id"))))["value"].mean().reset_index()
     means = of_slides.pivot_table("value", "network", unit).dropna(axis="columns")
     sizes = known.groupby(unit)["patch_id"].nunique().loc[means.columns]
-    return means.to_numpy(dtype=np.float64), sizes.to_numpy(dtype=np.float64)
+    return np.asarray(means, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
 
 
 def _check(tables: Float64Array, sizes: Float64Array, icc: float, skewness: float, test: str) -> None:
