@@ -216,7 +216,18 @@ def explain(
 @click.option(
     "--alpha",
     type=click.FloatRange(0, 0.5, min_open=True, max_open=True),
-    help="Level of the test.  [default: the study's]",
+    help="Level of the family of hypotheses.  [default: the study's]",
+)
+@click.option(
+    "--hypotheses",
+    type=click.IntRange(min=1),
+    help="How many are corrected together.  [default: the run's primary family]",
+)
+@click.option("--networks", type=click.IntRange(1, 50), help="Of the planned study.  [default: as many as in RUN]")
+@click.option(
+    "--network-sd",
+    type=click.FloatRange(min=0),
+    help="Standard deviation (log2) between networks, where RUN has one.",
 )
 @click.option("--label", type=click.Choice(["benign", "malignant"]), help="Only this class.")
 @click.option("--magnification", type=click.FloatRange(min=0, min_open=True), help="Only this magnification.")
@@ -225,11 +236,12 @@ def explain(
 @click.option("--out", type=_FOLDER, help="Folder to write into.  [default: RUN]")
 @reported
 def power(folder: Path, **options: Any) -> None:
-    """Say how many slides and patches the next study needs, from the variances of RUN.
+    """Say how many slides, networks and patches the next study needs, from the variances of RUN.
 
     \b
     saliency-stats power reports/phantom
     saliency-stats power reports/phantom --effect 1.25 --label malignant
+    saliency-stats power reports/phantom --networks 5 --network-sd 0.08
 
     Writes power.csv and figures/power.png and .pdf.
     """

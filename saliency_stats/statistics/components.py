@@ -1,21 +1,24 @@
 """How patch values vary between and within the slides of a run: what a plan of the next one rests on."""
 
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
 from saliency_stats.errors import StatisticsError
+from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.models.grouped import GroupedSums
 from saliency_stats.statistics.models.mixed import fit_random_intercept
 from saliency_stats.statistics.models.nested import nested_intercepts
 from saliency_stats.statistics.parameters import MIN_UNITS
+from saliency_stats.statistics.studies import Spread, mean_squares
 from saliency_stats.statistics.units import Units
 from saliency_stats.typing import IndexArray
 
-#: One-sided level of the upper limit of the variance between slides.
+#: One-sided level of the upper limits of the variances between slides and between networks.
 LIMIT_LEVEL: Final = 0.8
 ESTIMATE: Final = "estimate"
 UPPER_LIMIT: Final = "upper limit"
@@ -39,6 +42,13 @@ class Components:
         Variance between slides of different units, and its upper limit of one-sided level :data:`LIMIT_LEVEL`.
     within
         Variance of patches about their slide.
+    networks
+        Networks that judged a slide. Of one, ``between`` and ``within`` hold what several would tell apart as
+        ``interaction`` and ``noise``.
+    network, network_high
+        Variance between networks and its upper limit; NaN where it is unknown, as in a run of one network.
+    interaction, noise
+        Variance of a slide in one network about both means, and of a patch in one network.
     """
 
     unit: str
@@ -48,14 +58,31 @@ class Components:
     between: float
     between_high: float
     within: float
+    networks: int = 1
+    network: float = NAN
+    network_high: float = NAN
+    interaction: float = 0.0
+    noise: float = 0.0
 
     def between_by(self, variance: str) -> float:
         """Return the variance between slides: the ``"estimate"`` or the ``"upper limit"``."""
         return self.between_high if variance == UPPER_LIMIT else self.between
 
-    def of_slide_means(self, patches: float | NDArray[np.int_], variance: str = ESTIMATE) -> Any:
-        """Return the variance of the mean of a slide with so many patches; broadcasts."""
-        return self.between_by(variance) + self.within / patches
+    def network_by(self, variance: str) -> float:
+        """Return the variance between networks: the ``"estimate"`` or the ``"upper limit"``."""
+        return self.network_high if variance == UPPER_LIMIT else self.network
+
+    def spread(self, patches: int, variance: str = ESTIMATE) -> Spread:
+        """Return the variances of a study with so many patches per slide."""
+        return Spread(
+            self.network_by(variance),
+            self.between_by(variance) + self.within / patches,
+            self.interaction + self.noise / patches,
+        )
+
+    def with_networks_that_vary(self, sd: float) -> "Components":
+        """Return the same with a standard deviation (log2) between networks that is known from elsewhere."""
+        return replace(self, network=sd**2, network_high=sd**2)
 
 
 def variance_components(units: Units) -> Components:
@@ -101,8 +128,7 @@ def variance_components(units: Units) -> Components:
     owners, slides_of_unit, within = level_variances(sums, units.owners)
     between = owners + slides_of_unit
     harmonic = float(stats.hmean(sums.sizes))
-    freedom = units.n - 1
-    widen = freedom / float(stats.chi2.ppf(1 - LIMIT_LEVEL, freedom))
+    widen = _widening(units.n - 1)
     limit = widen * between + (widen - 1) * within / harmonic
     return Components(units.unit, units.n, max(1, round(harmonic)), units.estimate, between, limit, within)
 
@@ -123,3 +149,83 @@ def level_variances(sums: GroupedSums, owners: IndexArray | None) -> tuple[float
         return between, of_unit, within
     fit = fit_random_intercept(sums)
     return fit.between, 0.0, fit.within
+
+
+def over_networks(values: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Return each patch's mean over the networks that judged it, and how many these are at most.
+
+    ``values`` has the columns patch_id, slide_id, patient_id and value, one row per patch and network.
+    """
+    patch = ["patch_id", "slide_id", "patient_id"]
+    networks = int(values.groupby("patch_id", sort=False).size().max()) if len(values) else 1
+    if networks == 1:
+        return values, 1
+    return values.groupby(patch, sort=False)[["value"]].mean().reset_index(), networks
+
+
+def network_components(values: pd.DataFrame, units: Units) -> Components:
+    """Estimate how much networks differ as well, from the values of several.
+
+    Parameters
+    ----------
+    values : DataFrame
+        One row per patch and network: patch_id, slide_id, network, value (NaN where there is none).
+    units : Units
+        Of the patches' means over networks.
+
+    Returns
+    -------
+    Components
+        Those of :func:`variance_components`, split. Slides that the same networks judged are one table (with folds
+        there are several); their mean squares are pooled. With K networks, G slides and n patches: between networks
+        ``(MS_N - MS_NS) / G``, of both ``MS_NS`` less the patches' share; patches vary within a cell by ``within +
+        noise`` and their means over networks by ``within + noise / K``. None is below 0.
+
+    Raises
+    ------
+    StatisticsError
+        As of :func:`variance_components`; or if no two networks judged the same two slides.
+    """
+    seen = variance_components(units)
+    rows = values[values["value"].notna()]
+    grouped = rows.groupby(["network", "slide_id"])["value"]
+    within = float(grouped.var(ddof=1).mul(grouped.size() - 1).sum() / (grouped.size() - 1).sum())
+    squares, tables = np.zeros(3), _tables(rows.pivot_table("value", "slide_id", "network"))
+    freedom = np.array([(k - 1, g - 1, (k - 1) * (g - 1)) for k, g in (table.shape for table in tables)])
+    if not tables:
+        raise StatisticsError(
+            "no two networks judged the same two slides, so how much networks differ cannot be told from how much"
+            " slides do; judge every slide by several networks (classifier.networks)"
+        )
+    for table, df in zip(tables, freedom, strict=True):
+        squares += np.array(mean_squares(table)) * df
+    of_networks, _, of_cells = squares / freedom.sum(axis=0)
+    networks = max(table.shape[0] for table in tables)
+    # a mean square between networks counts the slides of its own table
+    slides = sum(table.shape[1] * df[0] for table, df in zip(tables, freedom, strict=True)) / freedom[:, 0].sum()
+    noise = min(max(0.0, (within - seen.within) * networks / (networks - 1)), within)
+    interaction = max(0.0, of_cells - noise / seen.patches_per_slide)
+    widen = _widening(int(freedom[:, 0].sum()))
+    return replace(
+        seen,
+        networks=networks,
+        network=max(0.0, of_networks - of_cells) / slides,
+        network_high=max(0.0, widen * of_networks - of_cells) / slides,
+        between=max(0.0, seen.between - interaction / networks),
+        between_high=max(0.0, seen.between_high - interaction / networks),
+        within=within - noise,
+        interaction=interaction,
+        noise=noise,
+    )
+
+
+def _tables(means: pd.DataFrame) -> list[NDArray[np.float64]]:
+    """Return the complete networks × slides tables of two or more of both, of means by slide and network."""
+    judged = means.notna()
+    found = (means.loc[rows.index, list(rows.columns[rows.iloc[0]])] for _, rows in judged.groupby(list(judged)))
+    return [table.to_numpy().T for table in found if min(table.shape) >= MIN_UNITS]
+
+
+def _widening(freedom: int) -> float:
+    """Return the upper limit of a variance over its estimate."""
+    return freedom / float(stats.chi2.ppf(1 - LIMIT_LEVEL, freedom))

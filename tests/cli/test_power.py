@@ -29,15 +29,25 @@ def test_advice_is_for_a_person_and_the_path_for_a_program(seen, tmp_path):
     result = call(tmp_path)
     assert (result.exit_code, result.stderr) == (0, "Collect 9 more slides.\n")
     assert result.stdout == f"{tmp_path / 'power.csv'}\n"
-    unset = dict.fromkeys(["effect", "alpha", "label", "magnification", "out"])
+    own = ["effect", "alpha", "label", "magnification", "out", "hypotheses", "networks", "network_sd"]
+    unset = dict.fromkeys(own)
     assert seen == {**unset, "folder": tmp_path, "power": 0.9, "simulations": 2_000, "seed": 0}
 
 
 def test_options_reach_the_plan(seen, tmp_path):
     options = ["--effect", 1.25, "--power", 0.8, "--alpha", 0.01, "--label", "benign", "--magnification", 20]
+    options += ["--hypotheses", 8, "--networks", 5, "--network-sd", 0.08]
     result = call(tmp_path, *options, "--simulations", 500, "--seed", 3, "--out", tmp_path / "plan")
     assert result.exit_code == 0, result.output
-    numbers = {"effect": 1.25, "power": 0.8, "alpha": 0.01, "magnification": 20.0, "simulations": 500, "seed": 3}
+    several = {"hypotheses": 8, "networks": 5, "network_sd": 0.08}
+    numbers = several | {
+        "effect": 1.25,
+        "power": 0.8,
+        "alpha": 0.01,
+        "magnification": 20.0,
+        "simulations": 500,
+        "seed": 3,
+    }
     assert seen == {**numbers, "folder": tmp_path, "label": "benign", "out": tmp_path / "plan"}
 
 
@@ -55,6 +65,10 @@ def test_options_reach_the_plan(seen, tmp_path):
         ["--simulations", "100001"],
         ["--seed", "-1"],
         ["--magnification", "0"],
+        ["--hypotheses", "0"],
+        ["--networks", "0"],
+        ["--networks", "51"],
+        ["--network-sd", "-0.1"],
     ],
     ids=" ".join,
 )
@@ -76,12 +90,16 @@ def test_wrong_options_are_wrong_usage(seen, tmp_path, options):
         ["--seed", "0"],
         ["--effect", "0.001"],
         ["--magnification", "0.001"],
+        ["--hypotheses", "1"],
+        ["--networks", "1"],
+        ["--networks", "50"],
+        ["--network-sd", "0"],
     ],
     ids=" ".join,
 )
 def test_the_ends_of_what_is_accepted(seen, tmp_path, options):
     assert call(tmp_path, *options).exit_code == 0
-    assert seen[options[0].removeprefix("--")] == float(options[1])
+    assert seen[options[0].removeprefix("--").replace("-", "_")] == float(options[1])
 
 
 def test_the_help_names_what_is_used_where_nothing_is_said():

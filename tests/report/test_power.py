@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from matplotlib.figure import Figure
 
 from saliency_stats.errors import StatisticsError, StorageError, StudyError
 from saliency_stats.report import power
-from saliency_stats.report.power import advice, plan_run
-from saliency_stats.statistics.components import Components, variance_components
-from saliency_stats.statistics.power import Aim, plan_study
+from saliency_stats.report.power import plan_run
+from saliency_stats.report.run import Run
+from saliency_stats.statistics.components import network_components, over_networks, variance_components
 from saliency_stats.statistics.units import independent_units
 
 FILES = ["figures/power.pdf", "figures/power.png", "power.csv"]
@@ -49,6 +50,12 @@ def small_run(make, tmp_path_factory):
 @pytest.fixture
 def copy(small_run, tmp_path):
     return Path(shutil.copytree(small_run, tmp_path / "copy"))
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Leave the figure blank: drawing takes most of the time, and its own tests look at it."""
+    monkeypatch.setattr(power, "draw_power", lambda _: Figure())
 
 
 def change(folder, **keys):
@@ -101,9 +108,15 @@ def test_a_run_is_planned_from_its_own_ledger(run, tmp_path):
         assert found[found["source"] == "estimate"]["effect_log2"].to_numpy() == pytest.approx(seen.estimate)
         assert set(found[found["source"] == "margin"]["effect_log2"]) == {0.0, 0.1}
     assert "optimistic" in planned.advice
-    assert "corrects for 4 hypotheses: with --alpha 0.0125" in planned.advice
+    assert "one of 4 hypotheses that are corrected together" in planned.advice
+    assert set(table["hypotheses"]) == {4}
+    assert set(table["networks"]) == {1}
+    # 8 slides are the first of which sign flips of 4 hypotheses can find anything
+    assert (table.loc[table["slides"] < 8, "power"] == 0).all()
+    assert (table.loc[table["slides"] == 8, "power"] > 0).any()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_options_choose_the_sample_and_the_effect(run, tmp_path):
     planned = plan_run(
         run, effect=0.8, label="malignant", magnification=20, power=0.8, alpha=0.01, simulations=200, out=tmp_path
@@ -115,8 +128,13 @@ def test_options_choose_the_sample_and_the_effect(run, tmp_path):
     assert planned.advice.count("with 80 % power") == 2
     assert "find a ratio of 0.80 with" in planned.advice
     assert "optimistic" not in planned.advice
-    assert "hypotheses" not in planned.advice
-    slack = plan_run(run, effect=0.8, label="malignant", magnification=20, alpha=0.2, out=tmp_path / "slack")
+    assert "must lie below 0.01 / 4" in planned.advice
+    one = plan_run(run, effect=0.8, label="malignant", magnification=20, hypotheses=1, simulations=200, out=tmp_path)
+    assert "hypotheses" not in one.advice
+    assert set(pd.read_csv(one.table)["hypotheses"]) == {1}
+    slack = plan_run(
+        run, effect=0.8, label="malignant", magnification=20, alpha=0.2, simulations=200, out=tmp_path / "slack"
+    )
     assert pd.read_csv(slack.table)["power"].mean() > table["power"].mean() + 0.02
 
 
@@ -127,6 +145,7 @@ def test_the_same_command_writes_the_same_bytes_into_the_run(copy, tmp_path):
     assert here.figure.read_bytes() == there.figure.read_bytes()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_study_decides_margin_least_and_test(copy, tmp_path):
     change(copy, statistics={"equivalence_margin": 0.3, "min_slides": 8})
     planned = plan_run(copy, label="benign", simulations=200)
@@ -134,14 +153,20 @@ def test_the_study_decides_margin_least_and_test(copy, tmp_path):
     assert set(table["margin_log2"].dropna()) == {0.3}
     assert (table.loc[table["slides"] < 8, "power"] == 0).all()
     change(copy, statistics={"min_slides": 3, "primary_test": "sign_flip"})
-    planned = plan_run(copy, label="benign", simulations=200)
+    planned = plan_run(copy, label="benign", simulations=200, hypotheses=1)
     table = pd.read_csv(planned.table)
     # no sign flips of 5 slides can reach p = 0.05, those of 6 can
     assert (table.loc[table["slides"] == 5, "power"] == 0).all()
     assert (table.loc[table["slides"] == 6, "power"] > 0).any()
-    assert "primary test is the sign-flip test" in planned.advice
+    assert "which can find nothing with fewer than 6 slides" in planned.advice
+    assert set(table["test"]) == {"sign_flip"}
+    change(copy, statistics={"primary_test": "t_slide_means"})
+    table = pd.read_csv(plan_run(copy, label="benign", simulations=200).table)
+    assert (table.loc[table["slides"] == 5, "power"] > 0).any()
+    assert set(table["test"]) == {"t_slide_means"}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_patients_are_planned_where_they_are_the_unit(copy):
     change(copy, statistics={"unit": "patient"})
     with pytest.raises(StatisticsError, match="the patients of the patches are unknown"):
@@ -152,9 +177,11 @@ def test_patients_are_planned_where_they_are_the_unit(copy):
     assert "benign, 20×: 4 patients with about 3 patches each" in advised
     assert "between slides of different patients" in advised
     assert "more patients (" in advised
-    assert " slides" not in advised.replace("between slides of different patients", "")
+    assert "can find nothing with fewer than 7 patients" in advised
+    assert " slides" not in advised.replace("between slides of different patients", "").replace("flip over slides", "")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_sample_that_cannot_be_planned_is_said_and_the_others_are_planned(copy, tmp_path):
     ledger = pd.read_csv(copy / "ledger.csv")
     one = ledger["slide_id"].where(ledger["label"] == "malignant", "only")
@@ -188,6 +215,7 @@ def test_runs_that_cannot_be_planned_from_say_why(make, tmp_path, options, words
     [
         ({"effect": 1.0}, "the effect is 1, expected a ratio above 0 other than 1"),
         ({"effect": float("nan")}, "the effect is nan"),
+        ({"networks": 5}, "--networks 5: each slide of .* was judged by one network.* state it with --network-sd"),
         ({"magnification": 40}, "has nothing at 40×; it has benign, malignant, 10× and 20×"),
     ],
 )
@@ -196,89 +224,76 @@ def test_wrong_options_are_refused(run, options, words):
         plan_run(run, **options)
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_networks_can_be_planned_where_their_variance_is_stated(run, tmp_path):
+    how = {"effect": 1.2, "label": "benign", "magnification": 20, "simulations": 200}
+    planned = plan_run(run, networks=3, network_sd=0.1, out=tmp_path, **how)
+    table = pd.read_csv(planned.table)
+    assert set(table["networks"]) == {1, 3, 5, 8, 12}
+    assert table["network_variance"].to_numpy() == pytest.approx(0.01)
+    assert set(table.loc[table["networks"] > 1, "test"]) == {"crossed"}
+    assert "power and 3 networks" in planned.advice
+    assert "between networks 0.01 (stated)" in planned.advice
+    own = plan_run(run, network_sd=0.1, out=tmp_path, **how).advice
+    assert "power and" not in own
+    assert "Of slides it takes with 3 networks" in own
+    # of one network nothing need be stated, as its plan is about itself
+    assert "Of slides it takes" not in plan_run(run, networks=1, out=tmp_path, **how).advice
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_networks_of_a_run_are_its_plan_s(run, tmp_path, monkeypatch):
+    read = Run.read(run)
+    rng = np.random.default_rng(0)
+    parts = [read.primary_values.assign(network=str(k), value=read.primary_values["value"] + 0.1 * k) for k in range(4)]
+    values = pd.concat(parts, ignore_index=True)
+    values["value"] += rng.normal(0, 0.05, len(values))
+    read.__dict__["primary_values"] = values
+    monkeypatch.setattr(power.Run, "read", lambda _: read)
+    how = {"label": "benign", "magnification": 20, "simulations": 200}
+    planned = plan_run(run, out=tmp_path, **how)
+    table = pd.read_csv(planned.table)
+    assert set(table["networks"]) == {1, 3, 4, 5, 8, 12}
+    assert "power and 4 networks" in planned.advice
+    assert "; between networks 0.01" in planned.advice
+    assert "(stated)" not in planned.advice
+    rows = values[(values["label"] == "benign") & (values["magnification"] == 20)]
+    averaged, _ = over_networks(rows)
+    expected = network_components(rows, independent_units(averaged, "value"))
+    assert table["network_variance"].iloc[0] == pytest.approx(expected.network)
+    assert table["interaction_variance"].iloc[0] == pytest.approx(expected.interaction)
+    other = plan_run(run, networks=6, network_sd=0.3, out=tmp_path, **how)
+    assert "power and 6 networks" in other.advice
+    assert "between networks 0.09 (stated)" in other.advice
+
+
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(StorageError, match=r"holds no finished run \(there is no manifest\.json in it\)"):
         plan_run(tmp_path)
 
 
-# --- words ------------------------------------------------------------------------------------------
+# --- hypotheses -------------------------------------------------------------------------------------
 
 
-def lines(*aims, unit="slide", **values):
-    seen = {"between": 0.006, "between_high": 0.012, "within": 0.03, **values}
-    plan = plan_study(Components(unit, 10, 11, 0.39, **seen), aims, simulations=100)
-    return list(advice("malignant, 20×", plan)), plan.needs
-
-
-def test_advice_says_what_to_collect():
-    (first, line), (need,) = lines(Aim("superiority", 0.1, source="margin"))
-    assert first == (
-        "malignant, 20×: 10 slides with about 11 patches each, a ratio of 1.31. Variance (log2) between slides 0.006"
-        " (upper 80 % limit 0.012), between patches of a slide 0.03."
-    )
-    assert (need.slides, need.slides_high, need.enough_patches, need.slides_enough) == (12, 18, 16, 11)
-    assert line == (
-        "  To find a ratio of 1.07 (the limit of no preference) with 90 % power: collect 2 more slides (12 in all) with"
-        " about 11 patches each; by the upper limit, which is safer to plan on, 18 in all. From 16 patches per slide on"
-        " (with 16 it takes 11 slides), twice as many save less than one slide."
-    )
-
-
-def test_advice_says_when_there_are_enough():
-    (_, line), _ = lines(Aim("superiority", 0.39))
-    assert ": the 10 slides of this run suffice (3 would), also by the upper limit." in line
-    (_, line), _ = lines(Aim("superiority", 0.12), unit="patient")
-    assert ": the 10 patients of this run suffice (9 would); by the upper limit" in line
-
-
-def test_advice_says_when_nothing_will_do():
-    (_, line), _ = lines(Aim("superiority", 0.02), between=0.1, between_high=0.2)
-    assert "no realistic study will do: it takes more than 1,000 slides with about 11 patches each." in line
-    assert "  To show no preference (a ratio within 0.93–1.07) where there is none, with 90 % power: " in "".join(
-        lines(Aim("equivalence", 0.1))[0]
-    )
-
-
-def test_advice_says_when_patches_keep_paying():
-    (_, line), _ = lines(Aim("superiority", 0.1), between=0.0, between_high=20.0, within=5.0)
-    assert "collect 470 more slides (480 in all)" in line
-    assert "by the upper limit, which is safer to plan on, more than 1,000 in all." in line
-    assert line.endswith(" Up to 400 patches per slide (with 400 it takes 16 slides), doubling them saves slides.")
-    (_, line), _ = lines(Aim("superiority", 0.1), between=0.0, between_high=20.0, within=60.0)
-    assert ": it takes more than 1,000 slides with about 11 patches each. Up to 400 patches" in line
-    assert "no realistic" not in line
-
-
-# --- cautions ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("test", "flipped"), [("sign_flip", True), ("t_slide_means", False)])
-def test_cautions_say_what_the_numbers_leave_out(blank_run, rows_of, test, flipped):
-    keys = [("a", "trained", test), ("a", "trained", test), ("a", "shuffled", test), ("b", "trained", test)]
-    rows = [{"family": family, "model": model, "test": name} for family, model, name in keys]
-    rows += [{"family": "a", "model": "trained", "test": "wilcoxon"}]
-    rows += [{"family": "a", "model": "trained", "test": test, "status": "no_inference"}]
+def test_the_primary_family_is_counted_as_the_next_study_will_correct_it(blank_run, rows_of):
+    keys = [("a", "trained"), ("a", "trained"), ("a", "shuffled"), ("b", "trained")]
+    rows = [{"family": family, "model": model, "test": "sign_flip"} for family, model in keys]
+    rows += [
+        {"family": "a", "model": "trained", "test": "wilcoxon"},
+        {"family": "a", "model": "trained", "test": "sign_flip", "status": "no_inference"},
+        {"family": "a", "model": "trained", "test": "sign_flip", "status": "not_interpretable"},
+        {"family": "a", "model": "trained", "test": "sign_flip", "n_patches": 0},
+    ]
     contrasts = rows_of(
-        "contrasts", *({"status": "tested", **row} for row in rows), method="gradient", reduction="l2", label="benign"
+        "contrasts",
+        *({"status": "tested", "n_patches": 9, **row} for row in rows),
+        method="gradient",
+        reduction="l2",
+        label="benign",
     )
-    contrasts["contrast"] = ["cytoplasm_vs_nucleus"] * 3 + ["stroma_vs_rest"] + ["cytoplasm_vs_nucleus"] * 2
-    run = blank_run({"statistics": {"unit": "patient", "primary_test": test}}, contrasts=contrasts)
-    said = list(power._cautions(run, {}, None))
-    assert said[0] == (
-        "These are plans for one test at level 0.05. The study corrects for 3 hypotheses: with --alpha 0.0167 a plan"
-        " holds whatever the others show."
-    )
-    words = (
-        "These are plans for the t test over patient means. The study's primary test is the sign-flip test: its power"
-        " is about the same with eight patients or more, a fifth less with six, and zero with fewer."
-    )
-    assert said[1:] == [words] * flipped
-    assert len(list(power._cautions(run, {}, 0.05))) == flipped
-    one = run.changed(contrasts=contrasts.iloc[:1])
-    assert len(list(power._cautions(one, {}, None))) == flipped
-
-
-@pytest.mark.parametrize(("alpha", "fewest"), [(0.05, 6), (0.0625, 5), (0.5, 2), (0.01, 8)])
-def test_the_fewest_units_of_which_sign_flips_can_reject(alpha, fewest):
-    assert power._least_flipped(alpha) == fewest
-    assert 2.0 ** (1 - fewest) <= alpha < 2.0 ** (2 - fewest)
+    contrasts["contrast"] = [*["cytoplasm_vs_nucleus"] * 3, "stroma_vs_rest", *["cytoplasm_vs_nucleus"] * 4]
+    run = blank_run({"statistics": {"primary_test": "sign_flip"}}, contrasts=contrasts)
+    # two of the trained network, its control in the same family, and one that more slides would allow
+    assert power._hypotheses(run) == 4
+    assert power._hypotheses(run.changed(contrasts=contrasts.iloc[3:5])) == 1
+    assert power._hypotheses(run.changed(contrasts=contrasts.iloc[:1])) == 1

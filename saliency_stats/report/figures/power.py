@@ -2,9 +2,9 @@
 
 import textwrap
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any, Final
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
@@ -14,7 +14,6 @@ from saliency_stats.report.figures.marks import lines
 from saliency_stats.report.figures.style import QUIET, TRAINED_COLOUR, line_handle, new_figure
 from saliency_stats.report.words import DASH, ratio, whole
 from saliency_stats.statistics.components import ESTIMATE, UPPER_LIMIT
-from saliency_stats.statistics.parameters import MIN_UNITS
 from saliency_stats.statistics.power import MOST_SLIDES, PATCHES, SLIDES, Aim, Need, Plan
 
 #: Colour of the wanted power and of the slides that reach it.
@@ -66,6 +65,10 @@ def caption_power(plans: Mapping[str, Plan]) -> str:
         " limit of their variance allows. Dot: a study as large as this run. Orange numbers: slides that reach the"
         " wanted power."
     )
+    first = next(iter(plans.values()))
+    hypotheses = first.needs[0].aim.hypotheses
+    several = f"{first.networks} networks, crossed with slides" if first.networks > 1 else "this network alone"
+    text += f" For {several}; {hypotheses} hypotheses corrected together." if hypotheses > 1 else f" For {several}."
     if any(need.aim.source == "estimate" for plan in plans.values() for need in plan.needs):
         text += " Power at a run's own estimate is optimistic."
     return text
@@ -74,13 +77,13 @@ def caption_power(plans: Mapping[str, Plan]) -> str:
 def _draw_panel(axes: Axes, plan: Plan, need: Need) -> None:
     components, aim = plan.components, need.aim
     of_aim = (plan.table["purpose"] == aim.purpose) & (plan.table["source"] == aim.source)
+    of_aim &= plan.table["networks"] == plan.networks
     simulated = plan.table[of_aim & (plan.table["variance"] == ESTIMATE)]
     lines(axes, simulated, "slides", "power", hue="patches_per_slide", palette=_PALETTE, linewidth=1.1)
-    slides = np.geomspace(MIN_UNITS, axes.get_xlim()[1], 100)
     for variance, style in _STYLES.items():
-        spread = components.of_slide_means(components.patches_per_slide, variance)
-        powers = [aim.power(spread, float(n)) for n in slides]
-        axes.plot(slides, powers, color=TRAINED_COLOUR, linewidth=1.5, linestyle=style)
+        own = components.patches_per_slide
+        powers = [plan.simulator.power(aim, n, plan.networks, own, variance) for n in SLIDES]
+        axes.plot(SLIDES, powers, color=TRAINED_COLOUR, linewidth=1.5, linestyle=style)
     axes.axhline(plan.power, color=WANTED_COLOUR, linewidth=0.9)
     _mark_needed(axes, plan, need.slides, ESTIMATE)
     if need.slides_high != need.slides:
@@ -97,7 +100,7 @@ def _mark_needed(axes: Axes, plan: Plan, needed: float, variance: str) -> None:
     """Write the slides that are needed at their place, or where there is room if that is beyond the edge."""
     start, end = axes.get_xlim()
     upper = variance == UPPER_LIMIT
-    text = whole(needed) if np.isfinite(needed) else f"over {whole(MOST_SLIDES)}"
+    text = whole(needed) if isfinite(needed) else f"over {whole(MOST_SLIDES)}"
     if needed <= end:
         style = _STYLES[variance]
         axes.plot([needed, needed], [0.0, plan.power], color=WANTED_COLOUR, linewidth=0.9, linestyle=style)

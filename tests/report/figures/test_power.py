@@ -9,8 +9,7 @@ from matplotlib.axes import Axes
 from saliency_stats.report.figures.power import WANTED_COLOUR, aim_words, caption_power, draw_power
 from saliency_stats.report.figures.style import TRAINED_COLOUR, house_style, save
 from saliency_stats.statistics.components import Components
-from saliency_stats.statistics.parameters import MIN_UNITS
-from saliency_stats.statistics.power import PATCHES, SLIDES, Aim, Plan, plan_study
+from saliency_stats.statistics.power import PATCHES, SLIDES, Aim, Plan, Simulator, plan_study
 
 OWN = Aim("superiority", 0.39, source="estimate")
 AIMS = (Aim("superiority", 0.1), Aim("equivalence", 0.1, source="margin"))
@@ -18,7 +17,7 @@ AIMS = (Aim("superiority", 0.1), Aim("equivalence", 0.1, source="margin"))
 
 def _plan(aims: Sequence[Aim] = AIMS, *, n: int = 10, between: float = 0.006, unit: str = "slide") -> Plan:
     seen = Components(unit, n, 11, 0.39, between=between, between_high=2 * between, within=0.03)
-    return plan_study(seen, tuple(aims), simulations=200)
+    return plan_study(Simulator(seen, "t_slide_means", simulations=200), tuple(aims))
 
 
 def _numbers(axes: Axes) -> list[str]:
@@ -72,13 +71,11 @@ def test_axes_are_slides_on_a_log_scale_and_power_from_0_to_100_percent(seen) ->
 def test_black_lines_are_the_run_s_own_patches_and_the_upper_limit_is_dashed() -> None:
     plan = _plan()
     for axes, need in zip(draw_power({"benign": plan}).axes, plan.needs, strict=True):
-        own = [line for line in axes.lines if line.get_color() == TRAINED_COLOUR and len(line.get_xdata()) == 100]
+        own = [line for line in axes.lines if line.get_color() == TRAINED_COLOUR and line.get_marker() == "None"]
         assert [line.get_linestyle() for line in own] == ["-", "--"]
         for line, variance in zip(own, ("estimate", "upper limit"), strict=True):
-            slides = line.get_xdata()
-            assert (slides[0], slides[-1]) == pytest.approx((MIN_UNITS, axes.get_xlim()[1]))
-            spread = plan.components.of_slide_means(11, variance)
-            assert line.get_ydata() == pytest.approx([need.aim.power(spread, float(n)) for n in slides])
+            assert list(line.get_xdata()) == list(SLIDES)
+            assert list(line.get_ydata()) == [plan.simulator.power(need.aim, n, 1, 11, variance) for n in SLIDES]
         wanted = [line for line in axes.lines if line.get_color() == WANTED_COLOUR]
         (level,) = [line for line in wanted if len(set(line.get_ydata())) == 1]
         assert list(level.get_ydata()) == [0.9, 0.9]
@@ -109,7 +106,9 @@ def test_the_legend_names_colours_and_dashes(seen) -> None:
     assert len(set(legend.values())) == len(PATCHES) + 2
     styles = [line.get_linestyle() for line in figure.legends[0].legend_handles]
     assert styles == ["-"] * (len(PATCHES) + 1) + ["--", "-"]
-    more = replace(plans["benign"], components=replace(plans["benign"].components, patches_per_slide=20))
+    simulator = plans["benign"].simulator
+    seen_more = replace(simulator.components, patches_per_slide=20)
+    more = replace(plans["benign"], simulator=replace(simulator, components=seen_more))
     assert "as in this run (11–20)" in seen.legend(draw_power({"a": plans["benign"], "b": more}))
 
 
@@ -163,3 +162,15 @@ def test_equal_plans_are_equal_bytes(tmp_path) -> None:
     with house_style():
         paths = [save(draw_power({"benign": _plan()}), tmp_path / f"{name}.png") for name in "ab"]
     assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_lines_are_of_the_planned_networks_and_the_caption_names_them() -> None:
+    seen = Components("slide", 10, 11, 0.39, 0.006, 0.012, 0.02, 5, 0.0064, 0.012, 0.002, 0.01)
+    plan = plan_study(Simulator(seen, simulations=200), (replace(AIMS[0], hypotheses=2),), networks=5)
+    (axes,) = draw_power({"benign": plan}).axes
+    five = plan.table[(plan.table["networks"] == 5) & (plan.table["variance"] == "estimate")]
+    for patches, line in zip(PATCHES, axes.get_lines(), strict=False):
+        assert line.get_ydata() == pytest.approx(five.loc[five["patches_per_slide"] == patches, "power"].to_numpy())
+    assert "For 5 networks, crossed with slides; 2 hypotheses corrected together." in caption_power({"benign": plan})
+    assert "For this network alone." in caption_power({"benign": _plan()})
+    assert "hypotheses" not in caption_power({"benign": _plan()})
