@@ -10,11 +10,16 @@ from saliency_stats.execution.table import Table
 
 _PATCH: Final = ("patch_id", "slide_id", "patient_id", "label", "split")
 _MAP: Final = ("model", "method", "reduction")
+_NETWORK_MAP: Final = ("model", "network", "method", "reduction")
 _TESTED: Final = (
     *("estimate", "ci_low", "ci_high", "ratio", "statistic", "df", "p_value", "p_adjusted", "effect_size", "icc"),
     *("n_slides", "n_patches", "se", "design_effect", "n_effective", "n_units", "n_missing", "effect_size_low"),
     *("effect_size_high", "superiority", "superiority_low", "superiority_high", "p_equivalence"),
     *("ci_low_simultaneous", "ci_high_simultaneous", "n_tests", "n_agree", "skewness"),
+)
+_NETWORKS: Final = (
+    *("n_networks", "var_network", "var_unit", "var_interaction", "network_share", "p_attainable"),
+    *("weighted_estimate", "n_effective_units", "bound_low", "bound_high"),
 )
 _TEST: Final = ("test", "family", "status", "reason", "unit", "versus")
 
@@ -48,7 +53,7 @@ TABLES: Final[Mapping[str, Table]] = {
     ),
     "training": Table(
         "magnification × model × epoch",
-        ("model",),
+        ("model", "network"),
         (
             *("magnification", "epoch", "learning_rate", "loss_train", "balanced_accuracy_train"),
             *("loss_valid", "balanced_accuracy_valid"),
@@ -74,7 +79,7 @@ TABLES: Final[Mapping[str, Table]] = {
     ),
     "predictions": Table(
         "patch × magnification × model",
-        (*_PATCH, "model", "predicted"),
+        (*_PATCH, "model", "network", "predicted"),
         ("magnification", "logit_benign", "logit_malignant", "p_malignant"),
         writer="saliency, compartments",
         readers=("roc_reliability",),
@@ -82,7 +87,7 @@ TABLES: Final[Mapping[str, Table]] = {
     ),
     "ledger": Table(
         "patch × magnification × model × method × compartment",
-        (*_PATCH, *_MAP, "compartment", "status"),
+        (*_PATCH, *_NETWORK_MAP, "compartment", "status"),
         ("magnification", "area_share", "mass_share", "density_ratio"),
         writer="saliency, compartments",
         readers=("density_ratio", "area_vs_mass", "ternary"),
@@ -108,7 +113,7 @@ TABLES: Final[Mapping[str, Table]] = {
     ),
     "ablation": Table(
         "patch × compartment × replacement × region",
-        (*_PATCH, "model", "compartment", "replacement", "region"),
+        (*_PATCH, "model", "network", "compartment", "replacement", "region"),
         ("magnification", "area_share", "logit", "logit_ablated"),
         writer="saliency, compartments",
         readers=("causal",),
@@ -116,7 +121,7 @@ TABLES: Final[Mapping[str, Table]] = {
     ),
     "ablation_curves": Table(
         "patch × compartment × direction × share",
-        (*_PATCH, "model", "compartment", "direction"),
+        (*_PATCH, "model", "network", "compartment", "direction"),
         ("magnification", "share", "logit"),
         writer="saliency, compartments",
         readers=("ablation_curves",),
@@ -124,14 +129,14 @@ TABLES: Final[Mapping[str, Table]] = {
     ),
     "crossed": Table(
         "patch × method × reduction × segmentation",
-        (*_PATCH, *_MAP, "segmentation"),
+        (*_PATCH, *_NETWORK_MAP, "segmentation"),
         ("magnification", "cytoplasm_um", "area_nucleus", "area_cytoplasm", "mass_nucleus", "mass_cytoplasm"),
         writer="saliency, compartments",
         optional=True,
     ),
     "metrics": Table(
         "magnification × model × split",
-        ("model", "split", "learned_reason", "interval"),
+        ("model", "network", "split", "learned_reason", "interval"),
         (
             *("magnification", "n_patches", "n_slides", "balanced_accuracy", "balanced_accuracy_low"),
             *("balanced_accuracy_high", "sensitivity", "specificity", "auc", "brier"),
@@ -156,8 +161,8 @@ TABLES: Final[Mapping[str, Table]] = {
     ),
     "contrasts": Table(
         "contrast × stratum × test",
-        ("contrast", "label", *_MAP, *_TEST),
-        ("magnification", *_TESTED),
+        ("contrast", "label", *_MAP, *_TEST, "population"),
+        ("magnification", *_TESTED, *_NETWORKS),
         writer="statistics",
         readers=("forest", "controls", "methods", "magnification", "magnification_compartments"),
     ),
