@@ -15,13 +15,17 @@ from saliency_stats.execution.files import read_arrays, read_json
 from saliency_stats.execution.recorded import Recorded
 from saliency_stats.execution.schema import TABLES
 from saliency_stats.execution.store import Store
-from saliency_stats.report import queries
+from saliency_stats.report import networks, queries
 from saliency_stats.report.words import model_words
 from saliency_stats.settings import StudySettings
-from saliency_stats.statistics import PRIMARY, Population, learned_flags, patch_values, primary_population
+from saliency_stats.statistics import PRIMARY, Population, learned_flags
 from saliency_stats.vocabulary import LABELS, NO_REDUCTION, PATCH_KEY, TRAINED
 
 NOT_RECORDED: Final = "not recorded"
+#: The test for which networks and slides both are samples.
+CROSSED: Final = "crossed"
+#: In the column ``population``: beside the judged patches, all of the evaluation split.
+ALL_PATCHES: Final = "all test patches"
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +34,8 @@ class Run:
 
     Every table is an attribute (``run.ledger``, ``run.contrasts``) or ``run.table(NAME)``: text is str, numbers are
     float64, magnification among them, flags are bool. A table that the study did not ask for has no rows. Tables,
-    and what is derived from them here, are read or computed when first asked for, once.
+    and what is derived from them here, are read or computed when first asked for, once. ``run.own_NAME`` holds the rows
+    of a table that the figures show: of the study's own map, of the trained network and those it is shown beside.
 
     Parameters
     ----------
@@ -98,6 +103,11 @@ class Run:
     def __getattr__(self, name: str) -> pd.DataFrame:
         if name in TABLES:
             return self.table(name)
+        if (of := name.removeprefix("own_")) in TABLES:
+            table = self.table(of)
+            found = self.shown(self.of_own_map(table) if "method" in table else table)
+            object.__setattr__(self, name, found)
+            return found
         raise AttributeError(f"a run has no {name!r}; its tables are {', '.join(TABLES)}")
 
     @cached_property
@@ -159,39 +169,15 @@ class Run:
         return table[own | (table["method"] == table["model"])]
 
     @cached_property
-    def own_ledger(self) -> pd.DataFrame:
-        """The ledger of the study's own map, of the trained network and of the networks it is shown beside."""
-        return self.shown(self.of_own_map(self.ledger))
-
-    @cached_property
     def own_contrasts(self) -> pd.DataFrame:
-        """The contrasts of the study's own map, of the trained network and of the networks it is shown beside."""
-        return self.shown(self.of_own_map(self.contrasts))
-
-    @cached_property
-    def own_profile(self) -> pd.DataFrame:
-        """The profile of the study's own map, of the networks that the figures show."""
-        return self.shown(self.of_own_map(self.profile))
-
-    @cached_property
-    def own_predictions(self) -> pd.DataFrame:
-        """The predictions of the networks that the figures show."""
-        return self.shown(self.predictions)
-
-    @cached_property
-    def own_metrics(self) -> pd.DataFrame:
-        """The accuracy of the networks that the figures show."""
-        return self.shown(self.metrics)
-
-    @cached_property
-    def own_training(self) -> pd.DataFrame:
-        """The training of the networks that the figures show."""
-        return self.shown(self.training)
+        """The contrasts of the study's own map in the judged patches, of the models that the figures show."""
+        rows = self.shown(self.of_own_map(self.contrasts))
+        return rows[rows["population"] != ALL_PATCHES].reset_index(drop=True)
 
     @cached_property
     def scored(self) -> pd.DataFrame:
-        """The accuracy of the trained network on the evaluation split, a row per magnification."""
-        rows = self.metrics
+        """The accuracy on the evaluation split of the trained network, of several together: a row per magnification."""
+        rows = networks.overall(self.metrics)
         return rows[(rows["model"] == TRAINED) & (rows["split"] == self.evaluation_split)]
 
     def changed(self, **tables: pd.DataFrame) -> "Run":
@@ -210,38 +196,58 @@ class Run:
         return table[~model.isin([name for name, found in shown.items() if not found])].reset_index(drop=True)
 
     @cached_property
+    def networks(self) -> tuple[str, ...]:
+        """Names of the trained networks: those of the folds too, of which each judges its own patches."""
+        return networks.trained_networks(self.predictions)
+
+    @property
+    def n_networks(self) -> int:
+        """How many trained networks there are."""
+        return len(self.networks)
+
+    @cached_property
     def population(self) -> Population:
-        """The patches that are judged: correctly and confidently classified ones of the evaluation split."""
-        return primary_population(
-            self.predictions,
-            min_confidence=self.settings.saliency.min_confidence,
-            evaluation_split=self.evaluation_split,
-        )
+        """The patches that are judged: correctly and confidently classified ones of the evaluation split.
+
+        Of several networks each has its own, told apart by the column ``network``.
+        """
+        return networks.populations(self.predictions, self.settings.saliency.min_confidence, self.evaluation_split)
 
     @cached_property
     def judged(self) -> pd.DataFrame:
-        """Rows of ``patches`` of the judged patches."""
-        return self.population.patches.merge(self.patches, on=[*PATCH_KEY, "label"], validate="one_to_one")
+        """Rows of ``patches`` of the patches that are judged, of several networks by any of them."""
+        key = [*PATCH_KEY, "label"]
+        return self.population.patches[key].drop_duplicates().merge(self.patches, on=key, validate="one_to_one")
+
+    def of_judged(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Keep a table's rows of the judged patches; of several networks the mean over those that judge the patch."""
+        rows = networks.of_judged(table, self.population.patches)
+        return networks.averaged(rows) if self.n_networks > 1 else rows
 
     @cached_property
     def judged_ledger(self) -> pd.DataFrame:
-        """Rows of :attr:`own_ledger` of the judged patches."""
-        judged = self.population.patches
-        return self.own_ledger.merge(judged, on=[*PATCH_KEY, "label"], how="inner", validate="many_to_one")
+        """Rows of :attr:`own_ledger` of the judged patches; of several networks their mean."""
+        return self.of_judged(self.own_ledger)
+
+    @cached_property
+    def network_values(self) -> pd.DataFrame:
+        """The primary contrast (log2) of every network, controls among them, in every patch that it judges."""
+        of_networks = self.own_ledger[self.own_ledger["network"] != ""]
+        return networks.contrast_values(networks.of_judged(of_networks, self.population.patches), PRIMARY)
 
     @cached_property
     def primary_values(self) -> pd.DataFrame:
-        """The primary contrast (log2) of the trained network in every judged patch."""
-        values = patch_values(self.judged_ledger[self.judged_ledger["model"] == TRAINED])
-        return values[values["contrast"] == PRIMARY].reset_index(drop=True)
+        """The primary contrast (log2) of the trained network in every judged patch; of several their mean."""
+        values = self.network_values[self.network_values["model"] == TRAINED].reset_index(drop=True)
+        return networks.averaged(values) if self.n_networks > 1 else values
 
     @cached_property
     def primary_contrasts(self) -> pd.DataFrame:
-        """One row per class, magnification and network of the primary contrast, by the study's primary test."""
+        """One row per class, magnification and model of the primary contrast, by the test that decides."""
         rows = self.own_contrasts
         own = (rows["method"] == self.method) & (rows["reduction"] == self.reduction)
         rows = rows[own & (rows["contrast"] == PRIMARY) & rows["label"].isin(self.labels)]
-        return queries.one_test(rows, self.primary_test)
+        return self.by_deciding_test(rows)
 
     @cached_property
     def patches_per_unit(self) -> dict[tuple[float, str], tuple[int, int]]:
@@ -256,7 +262,7 @@ class Run:
     @cached_property
     def learned(self) -> dict[Hashable, bool]:
         """Whether the trained network beats chance, by magnification."""
-        flags = learned_flags(self.metrics, evaluation_split=self.evaluation_split)
+        flags = learned_flags(networks.overall(self.metrics), evaluation_split=self.evaluation_split)
         return {at: flags.get(at, False) for at in self.magnifications}
 
     @property
@@ -266,8 +272,15 @@ class Run:
 
     @property
     def primary_test(self) -> str:
-        """The test whose rows the figures and the verdict quote."""
-        return self.settings.statistics.primary_test
+        """The test that decides, whose rows the figures and the verdict quote: of several networks the crossed one."""
+        return CROSSED if self.n_networks > 1 else self.settings.statistics.primary_test
+
+    deciding_test = primary_test
+
+    def by_deciding_test(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Keep one row per contrast and map: by the deciding test, else the study's own, else the first."""
+        rows = rows[rows["population"] != ALL_PATCHES]
+        return queries.one_test(rows, self.primary_test, self.settings.statistics.primary_test)
 
     @property
     def alpha(self) -> float:

@@ -23,6 +23,8 @@ _TEN, _HUNDRED = 10.0, 100.0
 STATUS_WORDS: Final = {
     "supported": "Supported",
     "contradicted": "Contradicted",
+    "present_without_training": "Present without training",
+    "explained_by_the_picture": "Explained by the picture",
     "equivalent": "No preference",
     "inconclusive": "Inconclusive",
     "not_testable": "Not testable",
@@ -34,6 +36,7 @@ CONTRAST_WORDS: Final = {
     "stroma_vs_rest": "stroma : other tissue",
     "stroma_vs_nucleus": "stroma : nucleus",
     "stroma_vs_cytoplasm": "stroma : cytoplasm",
+    "cytoplasm_vs_nucleus_centred": "cytoplasm : nucleus, centred",
     "malignant_vs_benign": "malignant against benign",
     "confident_vs_unsure": "confident against unsure",
     "magnification_vs_reference": "against the reference magnification",
