@@ -41,7 +41,7 @@ _SECTIONS: Final = (
         ("composition",),
     ),
     ("Does the decision depend on it?", ("causal", "separation", "ablation_curves"), ()),
-    ("Is it the network, or the method?", ("controls", "methods", "segmentations", "multiverse"), ()),
+    ("Is it the network, or the method?", ("networks", "controls", "methods", "segmentations", "multiverse"), ()),
     ("How sure is that?", ("forest",), ("contrasts", "effects", "compartments", "differences", "tests")),
     (
         "How does it change with magnification?",

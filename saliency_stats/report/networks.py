@@ -87,8 +87,8 @@ def averaged(table: pd.DataFrame) -> pd.DataFrame:
 
 def contrast_values(ledger: pd.DataFrame, contrast: str) -> pd.DataFrame:
     """Return a contrast (log2) of every patch of a ledger, of each network for itself."""
-    found = [
-        patch_values(rows).assign(network=name) for name, rows in ledger.groupby("network", sort=True)
-    ] or [patch_values(ledger).assign(network="")]
+    found = [patch_values(rows).assign(network=name) for name, rows in ledger.groupby("network", sort=True)] or [
+        patch_values(ledger).assign(network="")
+    ]
     values = pd.concat(found, ignore_index=True)
     return values[values["contrast"] == contrast].reset_index(drop=True)

@@ -221,25 +221,34 @@ class Run:
 
     def of_judged(self, table: pd.DataFrame) -> pd.DataFrame:
         """Keep a table's rows of the judged patches; of several networks the mean over those that judge the patch."""
-        rows = networks.of_judged(table, self.population.patches)
+        return self._averaged(networks.of_judged(table, self.population.patches))
+
+    def _averaged(self, rows: pd.DataFrame) -> pd.DataFrame:
         return networks.averaged(rows) if self.n_networks > 1 else rows
+
+    @cached_property
+    def network_ledger(self) -> pd.DataFrame:
+        """Rows of :attr:`own_ledger` of the patches that each network judges."""
+        return networks.of_judged(self.own_ledger, self.population.patches)
 
     @cached_property
     def judged_ledger(self) -> pd.DataFrame:
         """Rows of :attr:`own_ledger` of the judged patches; of several networks their mean."""
-        return self.of_judged(self.own_ledger)
+        return self._averaged(self.network_ledger)
 
     @cached_property
     def network_values(self) -> pd.DataFrame:
-        """The primary contrast (log2) of every network, controls among them, in every patch that it judges."""
-        of_networks = self.own_ledger[self.own_ledger["network"] != ""]
-        return networks.contrast_values(networks.of_judged(of_networks, self.population.patches), PRIMARY)
+        """The primary contrast (log2) of every network, also of those that learned nothing, in its judged patches."""
+        relabelled = [name for name, found in self.recorded("controls", {}).items() if found["relabelled"]]
+        rows = self.of_own_map(self.ledger)
+        rows = rows[rows["model"].isin([TRAINED, *self.controls, *relabelled]) & (rows["network"] != "")]
+        return networks.contrast_values(networks.of_judged(rows, self.population.patches), PRIMARY)
 
     @cached_property
     def primary_values(self) -> pd.DataFrame:
         """The primary contrast (log2) of the trained network in every judged patch; of several their mean."""
         values = self.network_values[self.network_values["model"] == TRAINED].reset_index(drop=True)
-        return networks.averaged(values) if self.n_networks > 1 else values
+        return self._averaged(values)
 
     @cached_property
     def primary_contrasts(self) -> pd.DataFrame:
@@ -277,10 +286,14 @@ class Run:
 
     deciding_test = primary_test
 
+    @property
+    def tests(self) -> tuple[str, ...]:
+        """The test that decides, and the one that the study names, which answers where the first does not apply."""
+        return tuple(dict.fromkeys([self.primary_test, self.settings.statistics.primary_test]))
+
     def by_deciding_test(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Keep one row per contrast and map: by the deciding test, else the study's own, else the first."""
-        rows = rows[rows["population"] != ALL_PATCHES]
-        return queries.one_test(rows, self.primary_test, self.settings.statistics.primary_test)
+        """Keep one row per contrast and map of the judged patches: by the first of :attr:`tests` that there is."""
+        return queries.one_test(rows[rows["population"] != ALL_PATCHES], *self.tests)
 
     @property
     def alpha(self) -> float:
