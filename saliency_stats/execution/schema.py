@@ -47,12 +47,12 @@ TABLES: Final[Mapping[str, Table]] = {
     "patches": Table(
         "patch × magnification",
         (*_PATCH, "source", "status", "sha256"),
-        ("magnification", "mpp", "x_um", "y_um", "height_px", "width_px", "tissue_share", "light", "focus"),
+        ("fold", "magnification", "mpp", "x_um", "y_um", "height_px", "width_px", "tissue_share", "light", "focus"),
         writer="look at patches",
         readers=("flow", "slides"),
     ),
     "training": Table(
-        "magnification × model × epoch",
+        "magnification × model × network × epoch",
         ("model", "network"),
         (
             *("magnification", "epoch", "learning_rate", "loss_train", "balanced_accuracy_train"),
@@ -78,7 +78,7 @@ TABLES: Final[Mapping[str, Table]] = {
         optional=True,
     ),
     "predictions": Table(
-        "patch × magnification × model",
+        "patch × magnification × model × network",
         (*_PATCH, "model", "network", "predicted"),
         ("magnification", "logit_benign", "logit_malignant", "p_malignant"),
         writer="saliency, compartments",
@@ -86,7 +86,7 @@ TABLES: Final[Mapping[str, Table]] = {
         flags=("correct",),
     ),
     "ledger": Table(
-        "patch × magnification × model × method × compartment",
+        "patch × magnification × model × network × method × compartment",
         (*_PATCH, *_NETWORK_MAP, "compartment", "status"),
         ("magnification", "area_share", "mass_share", "density_ratio"),
         writer="saliency, compartments",
@@ -105,14 +105,14 @@ TABLES: Final[Mapping[str, Table]] = {
         optional=True,
     ),
     "shift": Table(
-        "patch × magnification",
-        (*_PATCH, "status"),
+        "patch × magnification × map",
+        (*_PATCH, *_NETWORK_MAP, "status"),
         ("magnification", "delta", "null_mean", "null_sd", "z", "p_greater", "p_less", "p_two_sided", "n_shifts"),
         writer="saliency, compartments",
         optional=True,
     ),
     "ablation": Table(
-        "patch × compartment × replacement × region",
+        "patch × network × compartment × replacement × region",
         (*_PATCH, "model", "network", "compartment", "replacement", "region"),
         ("magnification", "area_share", "logit", "logit_ablated"),
         writer="saliency, compartments",
@@ -120,7 +120,7 @@ TABLES: Final[Mapping[str, Table]] = {
         optional=True,
     ),
     "ablation_curves": Table(
-        "patch × compartment × direction × share",
+        "patch × network × compartment × direction × share",
         (*_PATCH, "model", "network", "compartment", "direction"),
         ("magnification", "share", "logit"),
         writer="saliency, compartments",
@@ -128,14 +128,14 @@ TABLES: Final[Mapping[str, Table]] = {
         optional=True,
     ),
     "crossed": Table(
-        "patch × method × reduction × segmentation",
+        "patch × network × method × reduction × segmentation",
         (*_PATCH, *_NETWORK_MAP, "segmentation"),
         ("magnification", "cytoplasm_um", "area_nucleus", "area_cytoplasm", "mass_nucleus", "mass_cytoplasm"),
         writer="saliency, compartments",
         optional=True,
     ),
     "metrics": Table(
-        "magnification × model × split",
+        "magnification × model × network × split",
         ("model", "network", "split", "learned_reason", "interval"),
         (
             *("magnification", "n_patches", "n_slides", "balanced_accuracy", "balanced_accuracy_low"),

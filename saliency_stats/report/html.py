@@ -11,10 +11,11 @@ from saliency_stats import settings as study_file
 from saliency_stats.report.calibration import Calibration
 from saliency_stats.report.caveats import caveats
 from saliency_stats.report.figures.draw import DrawnFigure
+from saliency_stats.report.folder import NOT_RECORDED
 from saliency_stats.report.ladder import ANSWERS, hypothesis_words, ladders
 from saliency_stats.report.page import page_template
 from saliency_stats.report.queries import leaves
-from saliency_stats.report.run import NOT_RECORDED, Run, records
+from saliency_stats.report.run import Run, records
 from saliency_stats.report.tables.contrasts import calibration_of
 from saliency_stats.report.tables.table import Table
 from saliency_stats.report.words import (
@@ -42,7 +43,11 @@ _SECTIONS: Final = (
     ),
     ("Does the decision depend on it?", ("causal", "separation", "ablation_curves"), ()),
     ("Is it the network, or the method?", ("networks", "controls", "methods", "segmentations", "multiverse"), ()),
-    ("How sure is that?", ("forest",), ("contrasts", "effects", "compartments", "differences", "tests")),
+    (
+        "How sure is that?",
+        ("forest",),
+        ("contrasts", "networks", "checks", "effects", "compartments", "differences", "tests"),
+    ),
     (
         "How does it change with magnification?",
         ("magnification", "magnification_compartments"),

@@ -1,4 +1,4 @@
-"""What a verdict survives: eight questions, each with its answer and its numbers, for the page, a paper, a comparison."""
+"""What a verdict survives: eight questions with answers and numbers, for the page, a paper and a comparison."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

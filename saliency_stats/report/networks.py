@@ -78,9 +78,8 @@ def averaged(table: pd.DataFrame) -> pd.DataFrame:
     ratios = [name for name in measured if name == "density_ratio"]
     key = [name for name in table if name not in {*measured, *_NOTES}]
     logs = {name: np.log2(table[name].where(table[name] > 0)) for name in ratios}
-    notes = {name: (name, "first") for name in _NOTES if name in table and name != "network"}
-    found = table.assign(**logs).groupby(key, sort=False, dropna=False)
-    means = found.agg(**{name: (name, "mean") for name in measured}, **notes).reset_index()
+    how = dict.fromkeys(measured, "mean") | {name: "first" for name in _NOTES[1:] if name in table}
+    means = table.assign(**logs).groupby(key, sort=False, dropna=False, as_index=False).agg(how)
     means[ratios] = np.exp2(means[ratios])
     return means[[name for name in table if name in means]]
 

@@ -1,27 +1,19 @@
 """A finished run: its study, its tables in their declared types, and what is asked of them again and again."""
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import pandas as pd
-from numpy.typing import NDArray
 
-from saliency_stats import settings as study_file
-from saliency_stats.errors import ReportError, StorageError
-from saliency_stats.execution.files import read_arrays, read_json
-from saliency_stats.execution.recorded import Recorded
 from saliency_stats.execution.schema import TABLES
-from saliency_stats.execution.store import Store
 from saliency_stats.report import networks, queries
+from saliency_stats.report.folder import RunFolder
 from saliency_stats.report.words import model_words
-from saliency_stats.settings import StudySettings
 from saliency_stats.statistics import PRIMARY, Population, learned_flags
 from saliency_stats.vocabulary import LABELS, NO_REDUCTION, PATCH_KEY, TRAINED
 
-NOT_RECORDED: Final = "not recorded"
 #: The test for which networks and slides both are samples.
 CROSSED: Final = "crossed"
 #: In the column ``population``: beside the judged patches, all of the evaluation split.
@@ -29,7 +21,7 @@ ALL_PATCHES: Final = "all test patches"
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class Run(RunFolder):
     """A finished run.
 
     Every table is an attribute (``run.ledger``, ``run.contrasts``) or ``run.table(NAME)``: text is str, numbers are
@@ -52,54 +44,6 @@ class Run:
     >>> run.contrasts[["contrast", "label", "ratio", "p_adjusted"]]  # doctest: +SKIP
     """
 
-    folder: Path
-    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
-    record: Mapping[str, Any] | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "folder", Path(self.folder))
-
-    @classmethod
-    def read(cls, folder: str | Path) -> "Run":
-        """Read a finished run, and check all of it at once.
-
-        Raises
-        ------
-        ReportError
-            If its verdict is none.
-        StorageError
-            If there is no finished run in the folder, or a file of it is not as the run left it: the message names all.
-        StudyError
-            If its ``study.yaml`` is missing or no study.
-        """
-        run = cls(Path(folder))
-        run._recorded.check_readable()
-        for name in TABLES:
-            run.table(name)
-        _ = run.settings, run.verdict
-        return run
-
-    @cached_property
-    def _recorded(self) -> Recorded:
-        return Recorded(self.folder)
-
-    def _file(self, name: str) -> Path:
-        """Path of one of the run's files; of a run that was not just computed, only if it is as the run left it."""
-        return self._recorded.file(name) if self.record is None else self.folder / name
-
-    def table(self, name: str) -> pd.DataFrame:
-        """Return one of the run's tables by the name of its CSV, for example ``ledger``."""
-        if name not in self.tables:
-            self.tables[name] = self._read(name)
-        return self.tables[name]
-
-    def _read(self, name: str) -> pd.DataFrame:
-        file = f"{name}.csv"
-        there = file in self._recorded.hashes if self.record is None else (self.folder / file).is_file()
-        if TABLES[name].optional and not there:
-            return TABLES[name].empty()
-        return Store(self._file(file).parent).table(name)
-
     def __getattr__(self, name: str) -> pd.DataFrame:
         if name in TABLES:
             return self.table(name)
@@ -109,29 +53,6 @@ class Run:
             object.__setattr__(self, name, found)
             return found
         raise AttributeError(f"a run has no {name!r}; its tables are {', '.join(TABLES)}")
-
-    @cached_property
-    def settings(self) -> StudySettings:
-        """The study as it was resolved."""
-        return study_file.load(self._file("study.yaml"))
-
-    @cached_property
-    def manifest(self) -> Mapping[str, Any]:
-        """What made the run."""
-        return self._recorded.manifest if self.record is None else self.record
-
-    @cached_property
-    def verdict(self) -> list[dict[str, Any]]:
-        """One object per primary hypothesis."""
-        path = self._file("verdict.json")
-        found = read_json(path, list, "Run the study again")
-        if not all(isinstance(entry, dict) for entry in found):
-            raise ReportError(f"{path} holds something else than this version writes; run the study again")
-        return found
-
-    def recorded(self, key: str, default: Any = NOT_RECORDED) -> Any:
-        """Return one entry of the manifest, or `default` where it was not recorded."""
-        return self.manifest.get(key, default)
 
     def words(self, kind: str, name: str, key: str = "words") -> str:
         """Say what one of the study's ``methods`` or ``controls`` is called, or ``is``; its name where not recorded."""
@@ -179,10 +100,6 @@ class Run:
         """The accuracy on the evaluation split of the trained network, of several together: a row per magnification."""
         rows = networks.overall(self.metrics)
         return rows[(rows["model"] == TRAINED) & (rows["split"] == self.evaluation_split)]
-
-    def changed(self, **tables: pd.DataFrame) -> "Run":
-        """Return the run with other tables in place of its own."""
-        return Run(self.folder, {**self.tables, **{k: TABLES[k].typed(v, k) for k, v in tables.items()}}, self.record)
 
     @cached_property
     def controls(self) -> tuple[str, ...]:
@@ -246,9 +163,13 @@ class Run:
 
     @cached_property
     def primary_values(self) -> pd.DataFrame:
-        """The primary contrast (log2) of the trained network in every judged patch; of several their mean."""
-        values = self.network_values[self.network_values["model"] == TRAINED].reset_index(drop=True)
-        return self._averaged(values)
+        """The primary contrast (log2) of each trained network in every patch that it judges."""
+        return self.network_values[self.network_values["model"] == TRAINED].reset_index(drop=True)
+
+    @cached_property
+    def mean_values(self) -> pd.DataFrame:
+        """:attr:`primary_values`, of several networks their mean in each patch."""
+        return self._averaged(self.primary_values)
 
     @cached_property
     def primary_contrasts(self) -> pd.DataFrame:
@@ -314,30 +235,6 @@ class Run:
     def unit_column(self) -> str:
         """The column that names the unit of inference."""
         return f"{self.unit}_id"
-
-    def example(self, file: str) -> dict[str, NDArray[Any]]:
-        """Read one example's arrays: ``image`` (H, W, 3), ``saliency`` (H, W), ``compartments`` (H, W).
-
-        Raises
-        ------
-        StorageError
-            If the file is missing or not as the run left it, or lacks an array.
-        """
-        return self.arrays(f"examples/{Path(file).name}", "example", ("image", "saliency", "compartments"))
-
-    def arrays(self, name: str, what: str, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
-        """Read the `wanted` arrays of a file ``name`` in the run's folder; `what` it is, an error tells.
-
-        Raises
-        ------
-        StorageError
-            If the file is missing or not as the run left it, or lacks an array.
-        """
-        path = self._file(name)
-        try:
-            return read_arrays(path, wanted)
-        except StorageError as error:
-            raise StorageError(f"this {what} of the run: {error}. Run the study again with --fresh") from error
 
 
 def records(table: pd.DataFrame) -> list[Any]:

@@ -36,11 +36,14 @@ CONTRAST_WORDS: Final = {
     "stroma_vs_rest": "stroma : other tissue",
     "stroma_vs_nucleus": "stroma : nucleus",
     "stroma_vs_cytoplasm": "stroma : cytoplasm",
-    "cytoplasm_vs_nucleus_centred": "cytoplasm : nucleus, centred",
     "malignant_vs_benign": "malignant against benign",
     "confident_vs_unsure": "confident against unsure",
     "magnification_vs_reference": "against the reference magnification",
 }
+#: The primary contrast less its mean over all shifts of the map, and compared where a picture is alike.
+CENTRED: Final = "cytoplasm_vs_nucleus_centred"
+_MATCHED, _EXCESS = "matched_", "_excess"
+_PICTURE_WORDS: Final = {"sobel": "edges"}
 STEP_WORDS: Final = {
     "listed": "Listed",
     "used": "Readable and used",
@@ -54,6 +57,17 @@ STEP_WORDS: Final = {
 def magnification_words(magnification: Any) -> str:
     """Return 20.0 as "20×"."""
     return f"{magnification:g}{TIMES}"
+
+
+def check_words(contrast: str) -> str:
+    """Say of the primary contrast asked otherwise what is done to it; "" of every other contrast."""
+    if contrast == CENTRED:
+        return "centred"
+    if not contrast.startswith(_MATCHED):
+        return ""
+    picture = contrast.removeprefix(_MATCHED).removesuffix(_EXCESS)
+    beyond = f", beyond {picture} itself" if contrast.endswith(_EXCESS) else ""
+    return f"at equal {_PICTURE_WORDS.get(picture, picture)}{beyond}"
 
 
 def model_words(model: str) -> str:

@@ -122,10 +122,10 @@ def _crossed(contrasts: pd.DataFrame, sim: Simulation) -> pd.DataFrame:
     crossed = crossed.assign(weighted_estimate=crossed["estimate"] + 0.02, **limits)
     both = pd.concat([contrasts, crossed], ignore_index=True).assign(population="judged")
     own = both[(both["contrast"] == "cytoplasm_vs_nucleus") & (both["model"] == "trained")]
-    more = [own.assign(population="all test patches", estimate=own["estimate"] - 0.1)]
-    for name in ("cytoplasm_vs_nucleus_centred", "matched_sobel", "matched_sobel_excess"):
-        more.append(own.assign(contrast=name, estimate=own["estimate"] - 0.05))
-    return pd.concat([both, *more], ignore_index=True)
+    names = ("cytoplasm_vs_nucleus_centred", "matched_sobel", "matched_sobel_excess")
+    more = [own.assign(contrast=name, estimate=own["estimate"] - 0.05) for name in names]
+    every = own.assign(population="all test patches", estimate=own["estimate"] - 0.1)
+    return pd.concat([both, every, *more], ignore_index=True)
 
 
 RUNGS = ("maps", "training", "picture", "place", "method", "decision", "networks", "analyses")

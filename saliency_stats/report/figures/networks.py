@@ -69,13 +69,13 @@ def caption_networks(run: Run) -> str:
     controls = listing(marks.control_meaning(run, name) for name in _pooled(run)["model"].unique() if name != TRAINED)
     text += f" Below, for comparison: the {controls}." if controls else ""
     for stratum, own in strata(run, _pooled(run, [TRAINED])).items():
-        each = of_stratum(network_estimates(run), stratum)
-        each = each.loc[each["model"] == TRAINED, "estimate"]
+        found = of_stratum(network_estimates(run), stratum)
+        each = found.loc[found["model"] == TRAINED, "estimate"].to_numpy(np.float64)
         for row in records(own):
             share = f"; {percent(row.network_share, 0)} of the variance of the estimate lies between networks"
             text += (
                 f" {place_words(stratum)}: networks {ratio(each.min())} to {ratio(each.max())} (standard deviation"
-                f" {number(each.std())} log2), together {ratio(row.estimate)}"
+                f" {number(each.std(ddof=1))} log2), together {ratio(row.estimate)}"
                 f" ({ratio_interval(row.ci_low, row.ci_high)}){share if np.isfinite(row.network_share) else ''}."
             )
     return text
@@ -84,7 +84,8 @@ def caption_networks(run: Run) -> str:
 def _pooled(run: Run, models: list[str] | None = None) -> pd.DataFrame:
     """Return the contrasts of all networks of a model together: of these models, else of all that have networks."""
     rows = control_rows(run)
-    return rows[rows["model"].isin(models or set(run.network_values["model"])) & np.isfinite(rows["estimate"])]
+    shown = rows["model"].isin(models or set(run.network_values["model"])) & np.isfinite(rows["estimate"])
+    return pd.DataFrame(rows[shown])
 
 
 def _name(run: Run, model: str) -> str:
