@@ -17,7 +17,7 @@ _TESTED: Final = (
     *("effect_size_high", "superiority", "superiority_low", "superiority_high", "p_equivalence"),
     *("ci_low_simultaneous", "ci_high_simultaneous", "n_tests", "n_agree", "skewness"),
     *("n_networks", "var_network", "var_unit", "var_interaction", "network_share", "p_attainable"),
-    *("weighted_estimate", "n_effective_units", "bound_low", "bound_high"),
+    *("weighted_estimate", "n_effective_units", "bound_low", "bound_high", "p_equivalence_adjusted", "least_margin"),
 )
 _TEST: Final = ("test", "family", "status", "reason", "unit", "versus", "population")
 
@@ -169,7 +169,7 @@ TABLES: Final[Mapping[str, Table]] = {
     ),
     "contrasts": Table(
         "contrast × stratum × test",
-        ("contrast", "label", *_MAP, *_TEST),
+        ("contrast", "label", *_MAP, *_TEST, "population"),
         ("magnification", *_TESTED),
         writer="statistics",
         readers=("forest", "controls", "methods", "magnification", "magnification_compartments"),

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from saliency_stats.report.figures.rows import NOT_INTERPRETABLE
+from saliency_stats.report.ladder import ladders
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import (
     NONE,
@@ -29,6 +30,8 @@ from saliency_stats.vocabulary import TRAINED
 
 #: Fewer units than this leave a t interval wide and its assumption of normal means unchecked.
 _FEW_UNITS: Final = 10
+#: Verdicts that a reader takes home.
+_FINDINGS: Final = ("supported", "contradicted", "equivalent")
 _LOSSY: Final = (".jpg", ".jpeg", ".svs")
 _PCAM: Final = ("pcam", "patchcamelyon", "patch_camelyon")
 
@@ -47,13 +50,15 @@ def caveats(run: Run) -> tuple[Caveat, ...]:
     found = (
         *_classifier(run),
         *_slides(run),
+        *_networks(run),
+        *_rungs(run),
         *_splits(run),
         *_controls(run),
         *_selection(run),
         *_missing(run),
         *_cohort(run),
         *_segmentation(run),
-        *_always(),
+        *_always(run),
     )
     return tuple(found)
 
@@ -95,6 +100,33 @@ def _slides(run: Run) -> Iterator[Caveat]:
             f" one unusual {run.unit} can move them. More {run.unit}s help; more patches of the same {run.unit}s"
             " hardly do.",
         )
+
+
+def _networks(run: Run) -> Iterator[Caveat]:
+    if run.n_networks < 2:  # noqa: PLR2004 - of one there is no spread
+        yield Caveat(
+            "One network",
+            "Every number is of this network; how much others would differ is unknown. Networks that differ in nothing"
+            " but their seeds may differ as much as slides do. Train several: classifier.networks.",
+        )
+    if (run.patches["fold"] > 0).any():
+        yield Caveat(
+            "Folds share training slides",
+            f"Each {run.unit} is judged by networks that never saw it, but the networks of two folds were trained on"
+            " mostly the same slides. They resemble one another more than networks of other cohorts would.",
+        )
+
+
+def _rungs(run: Run) -> Iterator[Caveat]:
+    """Name the questions that a finding does not survive, or was not asked."""
+    for ladder in ladders(run):
+        doubtful = [
+            f"“{rung.question}” {rung.answer}{f' ({rung.why.rstrip(chr(46))})' if rung.why else ''}"
+            for rung in ladder.rungs
+            if rung.answer != "yes"
+        ]
+        if doubtful and ladder.status in _FINDINGS:
+            yield Caveat(f"What “{ladder.words.lower()}” does not cover ({ladder.where})", f"{'; '.join(doubtful)}.")
 
 
 def _splits(run: Run) -> Iterator[Caveat]:
@@ -243,15 +275,16 @@ def _segmentation(run: Run) -> Iterator[Caveat]:
     )
 
 
-def _always() -> Iterator[Caveat]:
+def _always(run: Run) -> Iterator[Caveat]:
     yield Caveat(
         "Nuclear borders",
         "A nuclear border is a strong edge, and networks react to edges. A band of one pixel at the border can carry"
         " part of the saliency of nuclei or cytoplasm; see the profile around zero.",
     )
+    others = "architecture" if run.n_networks > 1 else "seed, architecture"
     yield Caveat(
-        "One training, one kind of map",
-        "Another seed, architecture or saliency method may look elsewhere. An input gradient says to which"
+        "One kind of map" if run.n_networks > 1 else "One training, one kind of map",
+        f"Another {others} or saliency method may look elsewhere. An input gradient says to which"
         " pixels the score is sensitive, not which tissue caused the decision.",
     )
 

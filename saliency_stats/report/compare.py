@@ -12,7 +12,8 @@ from saliency_stats.execution.files import write_table, write_text
 from saliency_stats.report.compare_page import render_comparison
 from saliency_stats.report.figures.compare import draw_comparison
 from saliency_stats.report.figures.style import house_style, save
-from saliency_stats.report.queries import leaves, one_test
+from saliency_stats.report.networks import overall
+from saliency_stats.report.queries import leaves
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import count, listing, magnification_words
 from saliency_stats.statistics import CONTRASTS, PRIMARY
@@ -29,6 +30,8 @@ _FEWEST: Final = 2
 _VERBS: Final = {
     "supported": ("supports it", "support it"),
     "contradicted": ("contradicts it", "contradict it"),
+    "present_without_training": ("finds it without training too", "find it without training too"),
+    "explained_by_the_picture": ("finds the picture to explain it", "find the picture to explain it"),
     "equivalent": ("finds no preference", "find no preference"),
     "inconclusive": ("is inconclusive", "are inconclusive"),
     "not_testable": ("cannot test it", "cannot test it"),
@@ -182,8 +185,8 @@ def _of_run(name: str, run: Run) -> pd.DataFrame:
         & (run.own_contrasts["method"] == run.method)
         & (run.own_contrasts["reduction"] == run.reduction)
     ]
-    rows = one_test(rows, run.primary_test)
-    scored = run.own_metrics[run.own_metrics["split"] == run.evaluation_split]
+    rows = run.by_deciding_test(rows)
+    scored = overall(run.own_metrics[run.own_metrics["split"] == run.evaluation_split])
     accuracy = {(row.magnification, row.model): row.balanced_accuracy for row in records(scored)}
     found = {_hypothesis(verdict): str(verdict.get("status", "")) for verdict in run.verdict}
     return rows.assign(

@@ -8,6 +8,7 @@ from typing import Any, Final
 import pandas as pd
 
 from saliency_stats.report.figures.compare import caption_comparison
+from saliency_stats.report.ladder import RUNG_WORDS, hypothesis_words, ladder_rows
 from saliency_stats.report.page import page_template
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.tables.table import Table
@@ -57,7 +58,11 @@ def render_comparison(
         sentences=sentences,
         data=base64.b64encode(picture.read_bytes()).decode("ascii"),
         caption=caption_comparison(level),
-        tables=[made for made in (_primary(table, level), _networks(runs, table), _compartments(table)) if made.rows],
+        tables=[
+            made
+            for made in (_primary(table, level), _ladders(runs), _networks(runs, table), _compartments(table))
+            if made.rows
+        ],
         differences=_studies(runs, differences),
     )
 
@@ -86,6 +91,19 @@ def _primary(table: pd.DataFrame, level: str) -> Table:
         tuple(cells),
         n_text=5,
     )
+
+
+def _ladders(runs: Mapping[str, Run]) -> Table:
+    """Return what each run's verdicts survive, a row per hypothesis and run."""
+    found = [(*climbed, name) for name, run in runs.items() for climbed in ladder_rows(run.verdict)]
+    found.sort(key=lambda row: (row[0]["label"], row[0]["magnification"]))
+    rows = [
+        (hypothesis_words(runs[name], verdict), name, STATUS_WORDS.get(verdict["status"], NONE), *answers)
+        for verdict, answers, name in found
+    ]
+    heads = ("Patches", "Run", "Verdict", *RUNG_WORDS.values())
+    title = "What each verdict survives"
+    return Table("ladder", title, "Each run’s report has the numbers.", heads, tuple(rows), n_text=len(heads))
 
 
 def _networks(runs: Mapping[str, Run], table: pd.DataFrame) -> Table:

@@ -11,9 +11,11 @@ from saliency_stats import settings as study_file
 from saliency_stats.report.calibration import Calibration
 from saliency_stats.report.caveats import caveats
 from saliency_stats.report.figures.draw import DrawnFigure
+from saliency_stats.report.folder import NOT_RECORDED
+from saliency_stats.report.ladder import ANSWERS, hypothesis_words, ladders
 from saliency_stats.report.page import page_template
 from saliency_stats.report.queries import leaves
-from saliency_stats.report.run import NOT_RECORDED, Run, records
+from saliency_stats.report.run import Run, records
 from saliency_stats.report.tables.contrasts import calibration_of
 from saliency_stats.report.tables.table import Table
 from saliency_stats.report.words import (
@@ -40,8 +42,12 @@ _SECTIONS: Final = (
         ("composition",),
     ),
     ("Does the decision depend on it?", ("causal", "separation", "ablation_curves"), ()),
-    ("Is it the network, or the method?", ("controls", "methods", "segmentations", "multiverse"), ()),
-    ("How sure is that?", ("forest",), ("contrasts", "effects", "compartments", "differences", "tests")),
+    ("Is it the network, or the method?", ("networks", "controls", "methods", "segmentations", "multiverse"), ()),
+    (
+        "How sure is that?",
+        ("forest",),
+        ("contrasts", "networks", "checks", "effects", "compartments", "differences", "tests"),
+    ),
     (
         "How does it change with magnification?",
         ("magnification", "magnification_compartments"),
@@ -71,6 +77,8 @@ def render_html(run: Run, figures: Sequence[DrawnFigure], tables: Sequence[Table
         name=run.settings.name,
         summary=_summary(run),
         headline=headline(list(run.verdict)),
+        ladders=ladders(run),
+        answers=ANSWERS,
         badges=[_badge(run, verdict, per_unit) for verdict in run.verdict],
         sections=list(_sections({figure.name: figure for figure in figures}, {table.name: table for table in tables})),
         caveats=caveats(run),
@@ -134,13 +142,8 @@ def _badge(run: Run, verdict: Mapping[str, Any], per_unit: Mapping[tuple[float, 
     if verdict.get("n_patches") is not None:
         parts.append(count(float(verdict["n_patches"]), "patch"))
     status = str(verdict.get("status", ""))
-    method = (
-        ""
-        if verdict["method"] == run.method
-        else f" ({run.words('methods', verdict['method'])}, {verdict['reduction']})"
-    )
     return _Badge(
-        where=f"{verdict['label'].capitalize()} patches, {magnification_words(verdict['magnification'])}{method}",
+        where=hypothesis_words(run, verdict),
         status=status if status in STATUS_WORDS else "not_testable",
         words=STATUS_WORDS.get(status, status),
         numbers=" · ".join(parts),

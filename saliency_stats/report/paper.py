@@ -8,7 +8,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from saliency_stats.execution.files import write_text
 from saliency_stats.report.figures.draw import DrawnFigure
-from saliency_stats.report.run import NOT_RECORDED, Run, records
+from saliency_stats.report.folder import NOT_RECORDED
+from saliency_stats.report.run import Run, records
 from saliency_stats.report.tables.table import Table
 from saliency_stats.report.words import (
     architecture_words,
@@ -124,7 +125,7 @@ def _methods(run: Run) -> dict[str, Any]:
         "statistics": (
             "The primary contrast of a patch is log2 of the cytoplasm's density ratio over the nuclei's. The unit of"
             f" inference is the {run.unit}: patch values are averaged per slide{of_patients}, and the means are tested"
-            f" two-sided at {run.alpha:g} ({words_of(run.primary_test)})."
+            f" two-sided at {run.alpha:g} ({words_of(run.primary_test)}{_sampled(run)})."
             f" Equivalence is claimed where the {100 * (1 - 2 * run.alpha):g} % interval lies within"
             f" ±{run.settings.statistics.equivalence_margin} log2."
         ),
@@ -138,6 +139,10 @@ def _methods(run: Run) -> dict[str, Any]:
         "results": [str(verdict.get("sentence", "")) for verdict in run.verdict],
         "software": _software(run),
     }
+
+
+def _sampled(run: Run) -> str:
+    return f", with {run.n_networks} networks and the {run.unit}s as samples" if run.n_networks > 1 else ""
 
 
 def _cohort(run: Run) -> str:
@@ -168,6 +173,7 @@ def _classifier(run: Run) -> str:
         f"A {architecture_words(str(run.settings.classifier.architecture))} (initial weights:"
         f" {run.settings.classifier.weights}; trained part: {run.settings.classifier.trainable};"
         f" {epochs}; seed {run.settings.seed}) was trained at each magnification"
+        + (f", {run.n_networks} times with other chance starts" if run.n_networks > 1 else "")
     )
 
 

@@ -11,12 +11,12 @@ from saliency_stats.vocabulary import TRAINED
 _EXCLUDED: Final = "excluded"
 
 
-def one_test(rows: pd.DataFrame, primary_test: str) -> pd.DataFrame:
-    """Keep, of the rows of one contrast, those of the primary test (of the first test where it is absent)."""
+def one_test(rows: pd.DataFrame, *tests: str) -> pd.DataFrame:
+    """Keep, of the rows of one contrast, those of the first of `tests` that there is (else of the first by name)."""
     key = ["magnification", "label", "contrast", "model", "method", "reduction"]
     ranked = rows.assign(
         depth=[0 if model == TRAINED else 1 + model.startswith(f"{TRAINED}-") for model in rows["model"]],
-        other=rows["test"] != primary_test,
+        other=[tests.index(test) if test in tests else len(tests) for test in rows["test"]],
     )
     order = ["magnification", "label", "contrast", "depth", "model", "other", "test"]
     ranked = ranked.sort_values(order, kind="stable").groupby(key, sort=False).head(1)

@@ -1,36 +1,33 @@
 """A finished run: its study, its tables in their declared types, and what is asked of them again and again."""
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import pandas as pd
-from numpy.typing import NDArray
 
-from saliency_stats import settings as study_file
-from saliency_stats.errors import ReportError, StorageError
-from saliency_stats.execution.files import read_arrays, read_json
-from saliency_stats.execution.recorded import Recorded
 from saliency_stats.execution.schema import TABLES
-from saliency_stats.execution.store import Store
-from saliency_stats.report import queries
+from saliency_stats.report import networks, queries
+from saliency_stats.report.folder import RunFolder
 from saliency_stats.report.words import model_words
-from saliency_stats.settings import StudySettings
-from saliency_stats.statistics import PRIMARY, Population, learned_flags, patch_values, primary_population
+from saliency_stats.statistics import PRIMARY, Population, learned_flags
 from saliency_stats.vocabulary import LABELS, NO_REDUCTION, PATCH_KEY, TRAINED
 
-NOT_RECORDED: Final = "not recorded"
+#: The test for which networks and slides both are samples.
+CROSSED: Final = "crossed"
+#: In the column ``population``: beside the judged patches, all of the evaluation split.
+ALL_PATCHES: Final = "all test patches"
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class Run(RunFolder):
     """A finished run.
 
     Every table is an attribute (``run.ledger``, ``run.contrasts``) or ``run.table(NAME)``: text is str, numbers are
     float64, magnification among them, flags are bool. A table that the study did not ask for has no rows. Tables,
-    and what is derived from them here, are read or computed when first asked for, once.
+    and what is derived from them here, are read or computed when first asked for, once. ``run.own_NAME`` holds the rows
+    of a table that the figures show: of the study's own map, of the trained network and those it is shown beside.
 
     Parameters
     ----------
@@ -47,81 +44,15 @@ class Run:
     >>> run.contrasts[["contrast", "label", "ratio", "p_adjusted"]]  # doctest: +SKIP
     """
 
-    folder: Path
-    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
-    record: Mapping[str, Any] | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "folder", Path(self.folder))
-
-    @classmethod
-    def read(cls, folder: str | Path) -> "Run":
-        """Read a finished run, and check all of it at once.
-
-        Raises
-        ------
-        ReportError
-            If its verdict is none.
-        StorageError
-            If there is no finished run in the folder, or a file of it is not as the run left it: the message names all.
-        StudyError
-            If its ``study.yaml`` is missing or no study.
-        """
-        run = cls(Path(folder))
-        run._recorded.check_readable()
-        for name in TABLES:
-            run.table(name)
-        _ = run.settings, run.verdict
-        return run
-
-    @cached_property
-    def _recorded(self) -> Recorded:
-        return Recorded(self.folder)
-
-    def _file(self, name: str) -> Path:
-        """Path of one of the run's files; of a run that was not just computed, only if it is as the run left it."""
-        return self._recorded.file(name) if self.record is None else self.folder / name
-
-    def table(self, name: str) -> pd.DataFrame:
-        """Return one of the run's tables by the name of its CSV, for example ``ledger``."""
-        if name not in self.tables:
-            self.tables[name] = self._read(name)
-        return self.tables[name]
-
-    def _read(self, name: str) -> pd.DataFrame:
-        file = f"{name}.csv"
-        there = file in self._recorded.hashes if self.record is None else (self.folder / file).is_file()
-        if TABLES[name].optional and not there:
-            return TABLES[name].empty()
-        return Store(self._file(file).parent).table(name)
-
     def __getattr__(self, name: str) -> pd.DataFrame:
         if name in TABLES:
             return self.table(name)
+        if (of := name.removeprefix("own_")) in TABLES:
+            table = self.table(of)
+            found = self.shown(self.of_own_map(table) if "method" in table else table)
+            object.__setattr__(self, name, found)
+            return found
         raise AttributeError(f"a run has no {name!r}; its tables are {', '.join(TABLES)}")
-
-    @cached_property
-    def settings(self) -> StudySettings:
-        """The study as it was resolved."""
-        return study_file.load(self._file("study.yaml"))
-
-    @cached_property
-    def manifest(self) -> Mapping[str, Any]:
-        """What made the run."""
-        return self._recorded.manifest if self.record is None else self.record
-
-    @cached_property
-    def verdict(self) -> list[dict[str, Any]]:
-        """One object per primary hypothesis."""
-        path = self._file("verdict.json")
-        found = read_json(path, list, "Run the study again")
-        if not all(isinstance(entry, dict) for entry in found):
-            raise ReportError(f"{path} holds something else than this version writes; run the study again")
-        return found
-
-    def recorded(self, key: str, default: Any = NOT_RECORDED) -> Any:
-        """Return one entry of the manifest, or `default` where it was not recorded."""
-        return self.manifest.get(key, default)
 
     def words(self, kind: str, name: str, key: str = "words") -> str:
         """Say what one of the study's ``methods`` or ``controls`` is called, or ``is``; its name where not recorded."""
@@ -159,44 +90,16 @@ class Run:
         return table[own | (table["method"] == table["model"])]
 
     @cached_property
-    def own_ledger(self) -> pd.DataFrame:
-        """The ledger of the study's own map, of the trained network and of the networks it is shown beside."""
-        return self.shown(self.of_own_map(self.ledger))
-
-    @cached_property
     def own_contrasts(self) -> pd.DataFrame:
-        """The contrasts of the study's own map, of the trained network and of the networks it is shown beside."""
-        return self.shown(self.of_own_map(self.contrasts))
-
-    @cached_property
-    def own_profile(self) -> pd.DataFrame:
-        """The profile of the study's own map, of the networks that the figures show."""
-        return self.shown(self.of_own_map(self.profile))
-
-    @cached_property
-    def own_predictions(self) -> pd.DataFrame:
-        """The predictions of the networks that the figures show."""
-        return self.shown(self.predictions)
-
-    @cached_property
-    def own_metrics(self) -> pd.DataFrame:
-        """The accuracy of the networks that the figures show."""
-        return self.shown(self.metrics)
-
-    @cached_property
-    def own_training(self) -> pd.DataFrame:
-        """The training of the networks that the figures show."""
-        return self.shown(self.training)
+        """The contrasts of the study's own map in the judged patches, of the models that the figures show."""
+        rows = self.shown(self.of_own_map(self.contrasts))
+        return rows[rows["population"] != ALL_PATCHES].reset_index(drop=True)
 
     @cached_property
     def scored(self) -> pd.DataFrame:
-        """The accuracy of the trained network on the evaluation split, a row per magnification."""
-        rows = self.metrics
+        """The accuracy on the evaluation split of the trained network, of several together: a row per magnification."""
+        rows = networks.overall(self.metrics)
         return rows[(rows["model"] == TRAINED) & (rows["split"] == self.evaluation_split)]
-
-    def changed(self, **tables: pd.DataFrame) -> "Run":
-        """Return the run with other tables in place of its own."""
-        return Run(self.folder, {**self.tables, **{k: TABLES[k].typed(v, k) for k, v in tables.items()}}, self.record)
 
     @cached_property
     def controls(self) -> tuple[str, ...]:
@@ -210,38 +113,71 @@ class Run:
         return table[~model.isin([name for name, found in shown.items() if not found])].reset_index(drop=True)
 
     @cached_property
+    def networks(self) -> tuple[str, ...]:
+        """Names of the trained networks: those of the folds too, of which each judges its own patches."""
+        return networks.trained_networks(self.predictions)
+
+    @property
+    def n_networks(self) -> int:
+        """How many trained networks there are."""
+        return len(self.networks)
+
+    @cached_property
     def population(self) -> Population:
-        """The patches that are judged: correctly and confidently classified ones of the evaluation split."""
-        return primary_population(
-            self.predictions,
-            min_confidence=self.settings.saliency.min_confidence,
-            evaluation_split=self.evaluation_split,
-        )
+        """The patches that are judged: correctly and confidently classified ones of the evaluation split.
+
+        Of several networks each has its own, told apart by the column ``network``.
+        """
+        return networks.populations(self.predictions, self.settings.saliency.min_confidence, self.evaluation_split)
 
     @cached_property
     def judged(self) -> pd.DataFrame:
-        """Rows of ``patches`` of the judged patches."""
-        return self.population.patches.merge(self.patches, on=[*PATCH_KEY, "label"], validate="one_to_one")
+        """Rows of ``patches`` of the patches that are judged, of several networks by any of them."""
+        key = [*PATCH_KEY, "label"]
+        return self.population.patches[key].drop_duplicates().merge(self.patches, on=key, validate="one_to_one")
+
+    def of_judged(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Keep a table's rows of the judged patches; of several networks the mean over those that judge the patch."""
+        return self._averaged(networks.of_judged(table, self.population.patches))
+
+    def _averaged(self, rows: pd.DataFrame) -> pd.DataFrame:
+        return networks.averaged(rows) if self.n_networks > 1 else rows
+
+    @cached_property
+    def network_ledger(self) -> pd.DataFrame:
+        """Rows of :attr:`own_ledger` of the patches that each network judges."""
+        return networks.of_judged(self.own_ledger, self.population.patches)
 
     @cached_property
     def judged_ledger(self) -> pd.DataFrame:
-        """Rows of :attr:`own_ledger` of the judged patches."""
-        judged = self.population.patches
-        return self.own_ledger.merge(judged, on=[*PATCH_KEY, "label"], how="inner", validate="many_to_one")
+        """Rows of :attr:`own_ledger` of the judged patches; of several networks their mean."""
+        return self._averaged(self.network_ledger)
+
+    @cached_property
+    def network_values(self) -> pd.DataFrame:
+        """The primary contrast (log2) of every network, also of those that learned nothing, in its judged patches."""
+        relabelled = [name for name, found in self.recorded("controls", {}).items() if found["relabelled"]]
+        rows = self.of_own_map(self.ledger)
+        rows = rows[rows["model"].isin([TRAINED, *self.controls, *relabelled]) & (rows["network"] != "")]
+        return networks.contrast_values(networks.of_judged(rows, self.population.patches), PRIMARY)
 
     @cached_property
     def primary_values(self) -> pd.DataFrame:
-        """The primary contrast (log2) of the trained network in every judged patch."""
-        values = patch_values(self.judged_ledger[self.judged_ledger["model"] == TRAINED])
-        return values[values["contrast"] == PRIMARY].reset_index(drop=True)
+        """The primary contrast (log2) of each trained network in every patch that it judges."""
+        return self.network_values[self.network_values["model"] == TRAINED].reset_index(drop=True)
+
+    @cached_property
+    def mean_values(self) -> pd.DataFrame:
+        """:attr:`primary_values`, of several networks their mean in each patch."""
+        return self._averaged(self.primary_values)
 
     @cached_property
     def primary_contrasts(self) -> pd.DataFrame:
-        """One row per class, magnification and network of the primary contrast, by the study's primary test."""
+        """One row per class, magnification and model of the primary contrast, by the test that decides."""
         rows = self.own_contrasts
         own = (rows["method"] == self.method) & (rows["reduction"] == self.reduction)
         rows = rows[own & (rows["contrast"] == PRIMARY) & rows["label"].isin(self.labels)]
-        return queries.one_test(rows, self.primary_test)
+        return self.by_deciding_test(rows)
 
     @cached_property
     def patches_per_unit(self) -> dict[tuple[float, str], tuple[int, int]]:
@@ -256,7 +192,7 @@ class Run:
     @cached_property
     def learned(self) -> dict[Hashable, bool]:
         """Whether the trained network beats chance, by magnification."""
-        flags = learned_flags(self.metrics, evaluation_split=self.evaluation_split)
+        flags = learned_flags(networks.overall(self.metrics), evaluation_split=self.evaluation_split)
         return {at: flags.get(at, False) for at in self.magnifications}
 
     @property
@@ -266,8 +202,19 @@ class Run:
 
     @property
     def primary_test(self) -> str:
-        """The test whose rows the figures and the verdict quote."""
-        return self.settings.statistics.primary_test
+        """The test that decides, whose rows the figures and the verdict quote: of several networks the crossed one."""
+        return CROSSED if self.n_networks > 1 else self.settings.statistics.primary_test
+
+    deciding_test = primary_test
+
+    @property
+    def tests(self) -> tuple[str, ...]:
+        """The test that decides, and the one that the study names, which answers where the first does not apply."""
+        return tuple(dict.fromkeys([self.primary_test, self.settings.statistics.primary_test]))
+
+    def by_deciding_test(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Keep one row per contrast and map of the judged patches: by the first of :attr:`tests` that there is."""
+        return queries.one_test(rows[rows["population"] != ALL_PATCHES], *self.tests)
 
     @property
     def alpha(self) -> float:
@@ -288,30 +235,6 @@ class Run:
     def unit_column(self) -> str:
         """The column that names the unit of inference."""
         return f"{self.unit}_id"
-
-    def example(self, file: str) -> dict[str, NDArray[Any]]:
-        """Read one example's arrays: ``image`` (H, W, 3), ``saliency`` (H, W), ``compartments`` (H, W).
-
-        Raises
-        ------
-        StorageError
-            If the file is missing or not as the run left it, or lacks an array.
-        """
-        return self.arrays(f"examples/{Path(file).name}", "example", ("image", "saliency", "compartments"))
-
-    def arrays(self, name: str, what: str, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
-        """Read the `wanted` arrays of a file ``name`` in the run's folder; `what` it is, an error tells.
-
-        Raises
-        ------
-        StorageError
-            If the file is missing or not as the run left it, or lacks an array.
-        """
-        path = self._file(name)
-        try:
-            return read_arrays(path, wanted)
-        except StorageError as error:
-            raise StorageError(f"this {what} of the run: {error}. Run the study again with --fresh") from error
 
 
 def records(table: pd.DataFrame) -> list[Any]:

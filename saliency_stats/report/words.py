@@ -23,6 +23,8 @@ _TEN, _HUNDRED = 10.0, 100.0
 STATUS_WORDS: Final = {
     "supported": "Supported",
     "contradicted": "Contradicted",
+    "present_without_training": "Present without training",
+    "explained_by_the_picture": "Explained by the picture",
     "equivalent": "No preference",
     "inconclusive": "Inconclusive",
     "not_testable": "Not testable",
@@ -38,6 +40,10 @@ CONTRAST_WORDS: Final = {
     "confident_vs_unsure": "confident against unsure",
     "magnification_vs_reference": "against the reference magnification",
 }
+#: The primary contrast less its mean over all shifts of the map, and compared where a picture is alike.
+CENTRED: Final = "cytoplasm_vs_nucleus_centred"
+_MATCHED, _EXCESS = "matched_", "_excess"
+_PICTURE_WORDS: Final = {"sobel": "edges"}
 STEP_WORDS: Final = {
     "listed": "Listed",
     "used": "Readable and used",
@@ -51,6 +57,17 @@ STEP_WORDS: Final = {
 def magnification_words(magnification: Any) -> str:
     """Return 20.0 as "20×"."""
     return f"{magnification:g}{TIMES}"
+
+
+def check_words(contrast: str) -> str:
+    """Say of the primary contrast asked otherwise what is done to it; "" of every other contrast."""
+    if contrast == CENTRED:
+        return "centred"
+    if not contrast.startswith(_MATCHED):
+        return ""
+    picture = contrast.removeprefix(_MATCHED).removesuffix(_EXCESS)
+    beyond = f", beyond {picture} itself" if contrast.endswith(_EXCESS) else ""
+    return f"at equal {_PICTURE_WORDS.get(picture, picture)}{beyond}"
 
 
 def model_words(model: str) -> str:

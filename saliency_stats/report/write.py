@@ -6,8 +6,10 @@ from pathlib import Path
 from saliency_stats.execution.files import write_text
 from saliency_stats.report.figures.draw import draw_figures
 from saliency_stats.report.html import render_html
+from saliency_stats.report.ladder import ladder_tables
 from saliency_stats.report.paper import write_paper
 from saliency_stats.report.run import Run
+from saliency_stats.report.tables.checks import check_tables
 from saliency_stats.report.tables.contrasts import contrast_tables
 from saliency_stats.report.tables.magnification import magnification_tables
 from saliency_stats.report.tables.patches import patch_tables
@@ -32,7 +34,13 @@ def write_report(run: Run | Path, *, progress: Callable[[str], None] | None = No
     """
     run = run if isinstance(run, Run) else Run.read(run)
     figures = draw_figures(run, progress)
-    tables = (*contrast_tables(run), *magnification_tables(run), *patch_tables(run))
+    tables = (
+        *ladder_tables(run),
+        *contrast_tables(run),
+        *check_tables(run),
+        *magnification_tables(run),
+        *patch_tables(run),
+    )
     if progress is not None:
         progress("tables for a paper")
     write_paper(run, figures, tables)

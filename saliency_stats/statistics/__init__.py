@@ -2,7 +2,7 @@
 
 from saliency_stats.statistics.compositional import compositional_table
 from saliency_stats.statistics.contrasts import COLUMNS, contrast_table
-from saliency_stats.statistics.families import BOTH_LABELS, study_contrasts
+from saliency_stats.statistics.families import study_contrasts
 from saliency_stats.statistics.flow import STEPS, study_flow
 from saliency_stats.statistics.formula import random_intercept
 from saliency_stats.statistics.models.crossed import crossed_intercepts
@@ -16,6 +16,7 @@ from saliency_stats.statistics.parameters import (
     StatisticsParameters,
     check_families,
 )
+from saliency_stats.statistics.questions import BOTH_LABELS
 from saliency_stats.statistics.registry import TESTS, Test, infer, primary_tests, register
 from saliency_stats.statistics.resampling import sign_flip_p
 from saliency_stats.statistics.selection import Population, learned_flags, primary_population, restrict

@@ -17,6 +17,7 @@ from saliency_stats.statistics.models.checks import check_alpha, check_seed, in_
 from saliency_stats.statistics.parameters import MIN_DRAWS, MIN_UNITS
 from saliency_stats.statistics.registry import TESTS, infer, tests_of
 from saliency_stats.statistics.units import Units, independent_units
+from saliency_stats.statistics.weights import weighted_mean
 
 #: Columns of ``contrasts.csv``; new ones are only ever added at the end.
 COLUMNS: Final = (
@@ -27,7 +28,7 @@ COLUMNS: Final = (
     *("effect_size_low", "effect_size_high", "superiority", "superiority_low", "superiority_high"),
     *("p_equivalence", "ci_low_simultaneous", "ci_high_simultaneous", "n_tests", "n_agree", "versus", "skewness"),
     *("n_networks", "var_network", "var_unit", "var_interaction", "network_share", "p_attainable", "population"),
-    *("weighted_estimate", "n_effective_units", "bound_low", "bound_high"),
+    *("weighted_estimate", "n_effective_units", "bound_low", "bound_high", "p_equivalence_adjusted", "least_margin"),
 )
 #: Unit means (log2) that differ by less than this differ by rounding only.
 ROUNDING: Final = 1e-12
@@ -261,9 +262,16 @@ def _of_all_tests(units: Units, obstacle: str, alpha: float, margin: float | Non
         "n_units": units.n,
         "n_missing": units.n_missing,
         "n_networks": max(1, units.n_networks),
-        **_of_networks(units, alpha),
+        **({} if silent else _of_networks(units, alpha)),
         "population": "",
+        **_weighted(units),
     }
+
+
+def _weighted(units: Units) -> dict[str, float]:
+    """Return the mean that weighs units by their precision, and how many units the plain mean is worth."""
+    found = weighted_mean(units)
+    return {"weighted_estimate": found.estimate, "n_effective_units": found.effective_number_unweighted}
 
 
 def _of_networks(units: Units, alpha: float) -> dict[str, float]:

@@ -144,6 +144,8 @@ def _numbers(rung: str, part: Part, sign: float, settings: StatisticsParameters)
         words = f"{row['estimate']:+.2g} logits per area by {part.name}"
     if row["status"] != "tested":
         return f"{words}; not tested: {row['reason']}"
+    if rung == "analyses":
+        return f"{words} at the median ({p_number(row['p_value'])}; {part.name})"
     interval = f"{row['ci_low']:.2g} to {row['ci_high']:.2g}" if rung == "decision" else ""
     interval = interval or interval_words(row["ci_low"], row["ci_high"], settings.alpha, flip=flip)
     return f"{words} ({interval}; {p_number(row['p_value'])})"
@@ -151,8 +153,8 @@ def _numbers(rung: str, part: Part, sign: float, settings: StatisticsParameters)
 
 def least_p(row: Mapping[str, Any]) -> float:
     """Return the smallest p-value that the test of a row could have given, whatever the saliency."""
-    n = int(row["n_units"])
-    return 2.0 ** (1 - n) if row["test"] == "sign_flip" and n <= _FLIPPED else 0.0
+    few = row["test"] == "sign_flip" and row["n_units"] <= _FLIPPED
+    return float(2.0 ** (1 - row["n_units"])) if few else 0.0
 
 
 def climbed(

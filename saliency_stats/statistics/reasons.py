@@ -143,9 +143,7 @@ def _centred(judged: Judged, settings: StatisticsParameters) -> Iterable[str]:
         return
     interval = interval_words(other["ci_low"], other["ci_high"], settings.alpha)
     text += f" ({interval}; {p_number(other['p_value'])})"
-    own, centred = (
-        np.sign(one["estimate"]) * (one["p_value"] < settings.alpha) for one in (judged.row, other)
-    )
+    own, centred = (np.sign(one["estimate"]) * (one["p_value"] < settings.alpha) for one in (judged.row, other))
     yield text if own == centred else f"{text}: this disagrees with the ratio as it is"
 
 

@@ -131,8 +131,12 @@ def words_of(name: str) -> str:
 
 
 def tests_of(units: Units) -> list[str]:
-    """Name the tests that have a row of these units: all, but for those of networks that are not told apart."""
-    return [name for name, test in TESTS.items() if units.n_networks or not test.of_networks]
+    """Name the tests that have a row of these units: not those of networks, or samples, that are not told apart."""
+    return [
+        name
+        for name, test in TESTS.items()
+        if (units.n_networks or not test.of_networks) and (units.others is not None or test.one_sample)
+    ]
 
 
 def infer(test: str, units: Units, obstacle: str = "", *, alpha: float, draws: int, seed: int) -> Inference:

@@ -5,7 +5,9 @@ from typing import Any, Final
 
 import pandas as pd
 
+from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.ladder import Part
+from saliency_stats.statistics.multiverse import ALL
 from saliency_stats.statistics.parameters import PRIMARY, StatisticsParameters
 from saliency_stats.statistics.selection import JUDGED, plain
 from saliency_stats.vocabulary import NO_REDUCTION, TRAINED
@@ -53,9 +55,24 @@ def further_rungs(
         rows = causal[(causal["contrast"] == DROP) & (causal["model"] == TRAINED)]
         add("decision", rows[rows["test"] == settings.primary_test], lambda row: str(row["replacement"]))
     if curve is not None:
-        add("analyses", _curve_rows(curve, method), lambda row: f"{row['n_units']} specifications")
+        add("analyses", _curve_rows(curve, method), _curve_name)
     return found
 
 
+def _curve_name(row: Mapping[str, Any]) -> str:
+    return f"{int(row['n_distinct'])} specifications, at least {int(row['n_true_low'])} of them true"
+
+
 def _curve_rows(curve: pd.DataFrame, method: str) -> pd.DataFrame:
-    return curve.iloc[:0]
+    """Put the test of the study's own curve into the form of a contrast: the median, and the global p-value."""
+    rows = curve[(curve["dimension"] == ALL) & (curve["method"] == method)]
+    tested = rows["p_global"].notna()
+    return rows.assign(
+        estimate=rows["median"],
+        ci_low=NAN,
+        ci_high=NAN,
+        p_value=rows["p_global"],
+        status=tested.map({True: "tested", False: "no_inference"}),
+        reason=rows["curve_reason"],
+        test="curve",
+    )

@@ -41,7 +41,7 @@ _NEEDED: Final = (
         "n_units",
         "n_missing",
     ),
-    *("n_networks", "population", "p_attainable"),
+    *("n_networks", "population", "p_attainable", "p_equivalence_adjusted", "least_margin"),
 )
 
 _METRIC: Final = (
@@ -120,21 +120,21 @@ def verdicts(
     ]
     tested = [row["status"] == "tested" for row in hypotheses]
     factors = iter(holm_factors([one.p_value for one, possible in zip(ladders, tested, strict=True) if possible]))
-    equivalent = [within_margin(row, settings) for row in hypotheses]
+    within = [
+        row["p_equivalence_adjusted"] <= settings.alpha and row["p_attainable"] <= settings.alpha for row in hypotheses
+    ]
     return [
         _verdict(
             Judged(row, sample, _metric(metrics, row["magnification"], settings), ladder, next(factors) if ok else 1.0),
             settings,
-            equivalent=within,
+            equivalent=bool(inside),
             several=several,
         )
-        for row, sample, ladder, ok, within in zip(hypotheses, samples, ladders, tested, equivalent, strict=True)
+        for row, sample, ladder, ok, inside in zip(hypotheses, samples, ladders, tested, within, strict=True)
     ]
 
 
-def _verdict(
-    judged: Judged, settings: StatisticsParameters, *, equivalent: bool, several: bool
-) -> dict[str, Any]:
+def _verdict(judged: Judged, settings: StatisticsParameters, *, equivalent: bool, several: bool) -> dict[str, Any]:
     row, metric, ladder = judged.row, judged.metric, judged.ladder
     learned = bool(metric["learned"])
     status, explained_by = _status(judged, settings, learned=learned, equivalent=equivalent)
@@ -180,9 +180,7 @@ def _verdict(
     }
 
 
-def _status(
-    judged: Judged, settings: StatisticsParameters, *, learned: bool, equivalent: bool
-) -> tuple[str, str]:
+def _status(judged: Judged, settings: StatisticsParameters, *, learned: bool, equivalent: bool) -> tuple[str, str]:
     """Return the status, and the control that does as much, if any."""
     row = judged.row
     if not learned or row["status"] != "tested":
@@ -199,10 +197,6 @@ def _status(
     # a map that prefers the cytoplasm wherever it lies says nothing of the cytoplasm
     stands = all(answers[rung] == YES for rung in NEEDED) and answers["place"] in (YES, NOT_TESTED)
     return "supported" if stands else "inconclusive", ""
-
-
-def within_margin(row: pd.Series, settings: StatisticsParameters) -> bool:
-    return False
 
 
 def _same_sample(contrasts: pd.DataFrame, row: pd.Series) -> pd.DataFrame:

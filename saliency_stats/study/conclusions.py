@@ -74,7 +74,9 @@ def conclude(run: Run, store: Store, profile_parts: pd.DataFrame) -> pd.DataFram
     keep("contrasts", every)
     values = run.primary_values
     defined = values.loc[values["value"].notna(), list(PATCH_KEY)].drop_duplicates()
-    found = population.of_any_network.merge(defined, on=list(PATCH_KEY), how="left", validate="one_to_one", indicator="found")
+    found = population.of_any_network.merge(
+        defined, on=list(PATCH_KEY), how="left", validate="one_to_one", indicator="found"
+    )
     return found.assign(contrasted=found.pop("found") == "both")
 
 

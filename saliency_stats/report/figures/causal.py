@@ -48,8 +48,7 @@ _PAD: Final = 0.06
 
 def shown_effects(run: Run) -> pd.DataFrame:
     """Return the effects of replacements in the judged patches, of the trained network."""
-    rows = run.ablation[run.ablation["model"] == TRAINED]
-    found = effects(rows.merge(run.population.patches, on=[*PATCH_KEY, "label"], how="inner"))
+    found = effects(run.of_judged(run.ablation[run.ablation["model"] == TRAINED]))
     style.some(found.dropna(subset="drop"), NOTHING)
     return found
 
@@ -167,7 +166,7 @@ def _correlations(run: Run, causal: pd.DataFrame, kinds: list[str]) -> str:
     """Say in how many slides, and by replacement how far, saliency predicts the drop."""
     rows = run.of_own_map(causal[(causal["contrast"] == "prediction") & (causal["model"] == TRAINED)])
     # of a study whose primary test is absent the first one, as in the forest
-    rows = rows.assign(other=rows["test"] != run.primary_test).sort_values("other", kind="stable")
+    rows = rows.assign(other=[test not in run.tests for test in rows["test"]]).sort_values("other", kind="stable")
     lines = []
     for kind in kinds:
         for _, row in rows[rows["replacement"] == kind].head(1).iterrows():

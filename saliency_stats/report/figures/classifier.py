@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from saliency_stats.report.figures import marks, style
 from saliency_stats.report.figures.facets import in_order
+from saliency_stats.report.networks import overall
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import count, magnification_words, number
 from saliency_stats.typing import BoolArray, Float64Array
@@ -50,7 +51,7 @@ def draw_roc_reliability(run: Run) -> Figure:
     for line, magnification in zip(grid, magnifications, strict=True):
         rows = scored[scored["magnification"] == magnification]
         _roc_panel(line[0], run, rows, magnification)
-        _reliability_panels(line[1], line[2], rows[rows["model"] == TRAINED], magnification)
+        _reliability_panels(line[1], line[2], rows[rows["model"] == TRAINED], magnification, run.n_networks)
     return figure
 
 
@@ -62,6 +63,7 @@ def caption_roc_reliability(run: Run) -> str:
         " the diagonal is guessing, and the area under the curve (AUC) is 0.5 there and 1 for a perfect classifier."
         " Middle: of the patches given a certain probability of malignancy, the share that is malignant; on the"
         " diagonal, the probabilities can be taken at their word. Right: how many patches fall into each bin."
+        + (f" Thin lines are single networks, dots all {run.n_networks} together." if run.n_networks > 1 else "")
     )
 
 
@@ -75,10 +77,11 @@ def draw_training(run: Run) -> Figure:
         rows = table[table["magnification"] == magnification]
         for axes, quantity in zip(line, ("loss", "balanced_accuracy"), strict=True):
             columns = {f"{quantity}_{part}": part for part in _PARTS}
-            curves = rows.rename(columns=columns).melt("epoch", list(_PARTS), "part", "value")
+            curves = rows.rename(columns=columns).melt(["epoch", "network"], list(_PARTS), "part", "value")
             drawn: dict[str, Any] = {"linewidth": 1.4, "marker": "o", "markersize": 3.2, "markeredgewidth": 0}
-            marks.lines(axes, curves, "epoch", "value", hue="part", palette=_PARTS, **drawn)
-            for epoch in rows.loc[rows["chosen"], "epoch"]:
+            drawn |= {"linewidth": 0.7, "marker": None, "alpha": 0.7} if run.n_networks > 1 else {}
+            marks.lines(axes, curves, "epoch", "value", hue="part", palette=_PARTS, units="network", **drawn)
+            for epoch in rows.loc[rows["chosen"], "epoch"].unique():
                 axes.axvline(epoch, color=style.QUIET, linestyle=":", linewidth=1.0)
             axes.set_title(f"{quantity.replace('_', ' ')}, {magnification_words(magnification)}")
         marks.reference(line[1], 0.5)
@@ -95,10 +98,11 @@ def caption_training(run: Run) -> str:
     """Say what the curves are."""
     alone = " No validation patches were set apart, so there is no second curve."
     beside = "" if _trained_epochs(run)["loss_valid"].notna().any() else alone
+    each = f" Each line is one of {run.n_networks} networks." if run.n_networks > 1 else ""
     return (
         "Loss (cross-entropy) and balanced accuracy after each epoch. Where the validation curve worsens while the"
         " training curve improves, the classifier starts to learn its training patches by heart; the dotted line marks"
-        f" the epoch whose weights were kept.{beside}"
+        f" the epoch whose weights were kept.{beside}{each}"
     )
 
 
@@ -111,14 +115,16 @@ def _trained_epochs(run: Run) -> pd.DataFrame:
 def _roc_panel(axes: Axes, run: Run, rows: pd.DataFrame, magnification: float) -> None:
     models = marks.networks(rows)
     curves = []
-    for model, found in rows.groupby("model"):
+    for (model, _), found in rows.groupby(["model", "network"]):
         malignant = found["label"].to_numpy() == "malignant"
         if malignant.any() and not malignant.all():
             false, true = roc_curve(malignant, found["p_malignant"].to_numpy(np.float64))
-            curves.append(pd.DataFrame({"false": false, "true": true, "model": model}))
+            ends = [np.nan] * (run.n_networks > 1)  # a line ends where its network does
+            curves.append(pd.DataFrame({"false": [*false, *ends], "true": [*true, *ends], "model": model}))
     if curves:
-        marks.network_lines(axes, pd.concat(curves, ignore_index=True), "false", "true", models)
-        scores = run.own_metrics
+        width = 0.7 if run.n_networks > 1 else 1.5
+        marks.network_lines(axes, pd.concat(curves, ignore_index=True), "false", "true", models, width)
+        scores = overall(run.own_metrics)
         of_split = (scores["magnification"] == magnification) & (scores["split"] == run.evaluation_split)
         areas = scores[of_split].groupby("model")["auc"].first().dropna()
         words = [f"AUC {number(areas[model], 3)}" if model in areas else "" for model in models]
@@ -130,9 +136,14 @@ def _roc_panel(axes: Axes, run: Run, rows: pd.DataFrame, magnification: float) -
     axes.set_title(f"ROC, {magnification_words(magnification)}")
 
 
-def _reliability_panels(axes: Axes, counts: Axes, rows: pd.DataFrame, magnification: float) -> None:
-    table = reliability((rows["label"] == "malignant").to_numpy(), rows["p_malignant"].to_numpy(np.float64))
+def _reliability_panels(axes: Axes, counts: Axes, rows: pd.DataFrame, magnification: float, n_networks: int) -> None:
+    table, *each = (
+        reliability((own["label"] == "malignant").to_numpy(), own["p_malignant"].to_numpy(np.float64))
+        for own in (rows, *(own for _, own in rows.groupby("network") if n_networks > 1))
+    )
     _unit_square(axes, "probability of malignancy", "share that is malignant")
+    for one in each:
+        axes.plot(one["predicted"], one["observed"], color=style.CONTROL_COLOUR, linewidth=0.5, zorder=0)
     axes.plot(table["predicted"], table["observed"], color=style.TRAINED_COLOUR, linewidth=0.8, zorder=1)
     sizes = 8 + 60 * table["n"] / table["n"].max()
     axes.scatter(table["predicted"], table["observed"], s=sizes, color=style.TRAINED_COLOUR, clip_on=False)
@@ -140,7 +151,7 @@ def _reliability_panels(axes: Axes, counts: Axes, rows: pd.DataFrame, magnificat
     bars = counts.bar((table["bin"] + 0.5) / _BINS, table["n"], width=0.9 / _BINS, color=style.CONTROL_COLOUR)
     counts.bar_label(bars, fontsize=5.5)
     counts.set(xlim=(0, 1), box_aspect=1, xlabel="probability of malignancy", ylabel="patches")
-    counts.set_title(f"Counts, {count(len(rows), 'patch')}")
+    counts.set_title(f"Counts, {count(len(rows), 'patch') if n_networks == 1 else f'{n_networks} networks'}")
 
 
 def _unit_square(axes: Axes, x_label: str, y_label: str) -> None:

@@ -5,13 +5,16 @@ from typing import Final
 import numpy as np
 from matplotlib.figure import Figure
 
-from saliency_stats.report.figures.marks import NOT_BOTH, control_meaning, look
+from saliency_stats.report.figures.marks import NOT_BOTH, Look, control_meaning, look, mark_estimates
+from saliency_stats.report.figures.networks import network_estimates
 from saliency_stats.report.figures.rows import NOT_INTERPRETABLE, draw_rows, missing_reasons, number_columns
-from saliency_stats.report.figures.style import some
+from saliency_stats.report.figures.style import QUIET, some
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import listing
 
 _COLUMN_ENDS: Final = (0.12, 0.42, 0.64, 0.8, 0.97)
+#: One of several networks, below the estimate of all.
+_NETWORK: Final = Look(QUIET, "|", 16.0)
 
 
 def draw_forest(run: Run) -> Figure:
@@ -21,8 +24,13 @@ def draw_forest(run: Run) -> Figure:
     names = [run.network(model) for model in rows["model"]]
     columns = number_columns(rows, f"{run.confidence_percent} interval", _COLUMN_ENDS)
     limits = rows[["estimate", "ci_low", "ci_high"]].to_numpy(np.float64)
-    rows = rows.assign(look=rows["model"])
-    return draw_rows(rows, names, {model: look(model) for model in rows["model"]}, columns, 1.15, [limits, -limits])[0]
+    rows, looks = rows.assign(look=rows["model"]), {model: look(model) for model in rows["model"]}
+    figure, axes, places = draw_rows(rows, names, looks, columns, 1.15, [limits, -limits])
+    if run.n_networks > 1:
+        of = ["magnification", "label", "model"]
+        each = network_estimates(run).merge(rows.assign(place=places, look="each")[[*of, "place", "look"]], on=of)
+        mark_estimates(axes, each.assign(place=each["place"] + 0.3), {"each": _NETWORK}, columns=("estimate",))
+    return figure
 
 
 def caption_forest(run: Run) -> str:
@@ -37,6 +45,8 @@ def caption_forest(run: Run) -> str:
             f" Squares: the {listing(controls)}. Diamonds: the trained network against the control, as a ratio of the"
             " two ratios; only this shows what training added."
         )
+    if run.n_networks > 1:
+        text += " Small strokes: single networks."
     if np.isfinite(rows["ci_low"]).any():
         text += (
             f" Lines are {run.confidence_percent} intervals over {run.unit}s; p-values are corrected for the number of"

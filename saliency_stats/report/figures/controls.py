@@ -12,7 +12,6 @@ from saliency_stats.report.figures import style
 from saliency_stats.report.figures.facets import facets, in_order, place_words, strata
 from saliency_stats.report.figures.marks import ESTIMATE, NOT_BOTH, Look, fit_ratios, handle, mark_estimates
 from saliency_stats.report.figures.rows import NOT_INTERPRETABLE, WIDE_IN, missing_reasons, name_rows
-from saliency_stats.report.queries import one_test
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import count, listing, magnification_words, ratio, ratio_interval
 from saliency_stats.statistics import PRIMARY
@@ -36,7 +35,7 @@ _LOOKS: Final = {
 def all_primary(run: Run) -> pd.DataFrame:
     """Return the primary contrast of everything that was measured, one row per class, magnification and map."""
     rows = run.contrasts
-    return one_test(rows[(rows["contrast"] == PRIMARY) & rows["label"].isin(run.labels)], run.primary_test)
+    return run.by_deciding_test(rows[(rows["contrast"] == PRIMARY) & rows["label"].isin(run.labels)])
 
 
 def control_rows(run: Run) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from saliency_stats.report.figures.marks import lines, summaries, units_known
 from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, line_handle, new_figure, some, with_legend
 from saliency_stats.report.population import stratum_words
 from saliency_stats.report.run import Run
-from saliency_stats.vocabulary import PATCH_KEY, TISSUE, TRAINED
+from saliency_stats.vocabulary import TISSUE, TRAINED
 
 _DIRECTION_WORDS: Final = {"deletion": "taken away", "insertion": "put back alone"}
 
@@ -58,5 +58,4 @@ def caption_curves(run: Run) -> str:
 
 def shown_curves(run: Run) -> pd.DataFrame:
     """Return the curves of the judged patches, of the trained network."""
-    rows = run.ablation_curves[run.ablation_curves["model"] == TRAINED]
-    return some(rows.merge(run.population.patches, on=[*PATCH_KEY, "label"], how="inner"), NOTHING)
+    return some(run.of_judged(run.ablation_curves[run.ablation_curves["model"] == TRAINED]), NOTHING)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from saliency_stats.report.figures import marks, style
-from saliency_stats.report.figures.facets import facets
+from saliency_stats.report.figures.facets import Stratum, facets, of_stratum
 from saliency_stats.report.population import judged_counts, points, stratum_words
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import count
@@ -28,7 +28,7 @@ def draw_density_ratio(run: Run) -> Figure:
     figure, panels = facets(run, table, 2.5, around_in=0.6, beside=words, sharey=True)
     shown = [0.0]
     for (axes,), stratum, rows, _ in panels:
-        shown += _density_panel(axes, run, rows, models).tolist()
+        shown += _density_panel(axes, run, rows, stratum, models).tolist()
         n_patches, n_units = judged_counts(run, *stratum)
         units = count(n_units, run.unit) if n_units else f"{run.unit}s unknown"
         axes.set_title(f"{stratum_words(run, *stratum)}: {count(n_patches, 'patch')}, {units}")
@@ -50,6 +50,7 @@ def caption_density_ratio(run: Run) -> str:
         else f"Each small dot is one {run.unit} (the geometric mean of its patches); the diamond is the geometric mean"
         f" over {run.unit}s with its {run.confidence_percent} interval (Student's t over {run.unit}s)."
     )
+    points_are += " Strokes beside it are single networks." if run.n_networks > 1 else ""
     return (
         "Density ratio of each compartment: its share of the saliency divided by its share of the area. At 1 (dashed)"
         " a compartment receives the saliency that its size alone would give it; at 2 it receives twice as much."
@@ -82,7 +83,7 @@ def _mean_look(model: str) -> marks.Look:
     return marks.Look(marks.look(model).colour, "D", 4.2**2, 1.5)
 
 
-def _density_panel(axes: Axes, run: Run, rows: pd.DataFrame, models: list[str]) -> Any:
+def _density_panel(axes: Axes, run: Run, rows: pd.DataFrame, stratum: Stratum, models: list[str]) -> Any:
     """Fill one panel and return the values that its axis must reach."""
     marks.reference(axes)
     step = 0.8 / len(models)
@@ -94,6 +95,16 @@ def _density_panel(axes: Axes, run: Run, rows: pd.DataFrame, models: list[str]) 
     axes.set_xlim(-0.6, len(COMPARTMENTS) - 0.4)
     axes.tick_params(axis="x", length=0)
     looks, known = {model: _mean_look(model) for model in models}, marks.units_known(run)
+    if run.n_networks > 1:
+        by, strokes = (
+            ["model", "compartment"],
+            {name: look._replace(marker="_", size=9.0) for name, look in looks.items()},
+        )
+        each = marks.summaries(
+            run, of_stratum(run.network_ledger, stratum), ["network", *by], "density_ratio", log2=True
+        )
+        each = each.merge(found.assign(place=place + 0.42 * step)[[*by, "place", "look"]], on=by)
+        marks.mark_estimates(axes, each, strokes, upright=True, columns=("estimate",))
     return marks.mark_points(axes, found, looks, 0.55 * step, known=known)
 
 

@@ -21,6 +21,7 @@ from saliency_stats.report.figures import (
     magnification,
     methods,
     multiverse,
+    networks,
     profile,
     separation,
     slides,
@@ -33,7 +34,8 @@ from saliency_stats.report.run import Run
 class FigureSpec:
     """A figure of the report: the stem of its files, its heading, how a run becomes the figure and the text below it.
 
-    `wanted` tells whether a run has what the figure is about; where not, it is not drawn at all.
+    `wanted` tells whether a run has what the figure is about; where not, it is not drawn at all. `of_networks` tells
+    whether it shows what the trained network does, which another one might do otherwise.
     """
 
     name: str
@@ -41,6 +43,7 @@ class FigureSpec:
     draw: Callable[[Run], Figure]
     caption: Callable[[Run], str]
     wanted: Callable[[Run], bool]
+    of_networks: bool = True
 
 
 @dataclass(frozen=True)
@@ -54,12 +57,16 @@ class DrawnFigure:
     pdf: Path
 
 
+#: Figures of patches and of the networks themselves.
+_NOT_OF_NETWORKS: Final = ("examples", "networks", "slides", "roc_reliability", "training", "flow")
+
+
 def _figure(
     name: str, title: str, module: ModuleType, what: str = "", wanted: Callable[[Run], bool] = lambda _: True
 ) -> FigureSpec:
     """Take ``draw_…`` and ``caption_…`` from a figure's module; `what` where they are not called as the figure is."""
     draw, caption = (getattr(module, f"{verb}_{what or name}") for verb in ("draw", "caption"))
-    return FigureSpec(name, title, draw, caption, wanted)
+    return FigureSpec(name, title, draw, caption, wanted, name not in _NOT_OF_NETWORKS)
 
 
 def _has(table: str) -> Callable[[Run], bool]:
@@ -76,6 +83,7 @@ FIGURES: Final = (
     _figure("causal", "Replacing one compartment at a time", causal, "", _has("ablation")),
     _figure("separation", "What tells the classes apart", separation, "", separation.has_separation),
     _figure("ablation_curves", "A compartment removed, or put back", curves, "curves", _has("ablation_curves")),
+    _figure("networks", "Networks as a sample", networks, "", networks.has_networks),
     _figure("controls", "The claim against every control", controls, "", controls.has_controls),
     _figure("methods", "The same question by other methods", methods, "", methods.has_methods),
     _figure("multiverse", "The contrast under every choice of analysis", multiverse, "", _has("multiverse")),
@@ -92,6 +100,12 @@ FIGURES: Final = (
 )
 
 
+def networks_words(run: Run) -> str:
+    """Say of how many trained networks a figure is."""
+    several = f" Trained: {run.n_networks} networks, averaged patch by patch."
+    return several if run.n_networks > 1 else " Trained: this network; another may differ."
+
+
 def draw_figures(run: Run, progress: Callable[[str], None] | None = None) -> tuple[DrawnFigure, ...]:
     """Draw the figures that the run wants, in order, into ``figures/`` of its folder, as PNG and PDF.
 
@@ -105,7 +119,7 @@ def draw_figures(run: Run, progress: Callable[[str], None] | None = None) -> tup
             if progress is not None:
                 progress(f"figure {spec.name}")
             try:
-                figure, caption = spec.draw(run), spec.caption(run)
+                figure, caption = spec.draw(run), spec.caption(run) + networks_words(run) * spec.of_networks
             except NothingToDrawError as nothing:
                 figure, caption = empty_figure(str(nothing)), f"Nothing could be drawn: {nothing}."
             png = save(figure, run.folder / "figures" / f"{spec.name}.png")

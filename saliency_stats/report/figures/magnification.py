@@ -43,7 +43,7 @@ def draw_magnification(run: Run) -> Figure:
     reach: list[float] = []
     for label, axes in zip(labels, panels, strict=False):
         own = rows[rows["label"] == label]
-        means = unit_means(run, run.primary_values[run.primary_values["label"] == label])
+        means = unit_means(run, run.mean_values[run.mean_values["label"] == label])
         _unit_lines(axes, means)
         controls = own[own["model"] != TRAINED]
         controls = controls.assign(place=np.log2(controls["magnification"]))

@@ -69,7 +69,7 @@ def caption_separation(run: Run) -> str:
     if rows["ci_low_simultaneous"].isna().all():
         return f"{text} No intervals here: they are simultaneous, see causal.csv."
     text += f" Lines are {run.confidence_percent} intervals, simultaneous for the family of compartments."
-    if test != run.primary_test and (rows["status"] == "tested").any():
+    if test not in run.tests and (rows["status"] == "tested").any():
         text += " Unpaired slides: a test that allows them is shown."
     return f"{text} Test: {words_of(test)}, {count(int(rows['n_units'].max()), run.unit)}."
 
@@ -78,8 +78,8 @@ def _shown(run: Run) -> tuple[pd.DataFrame, str]:
     """Return the trained network's rows of both classes by the study's test, or by the other where it cannot be."""
     both = run.causal[(run.causal["label"] == SUM_OF_LABELS) & (run.causal["model"] == TRAINED)]
     both = both[(both.groupby("magnification")["n_patches"].transform("max") > 0).astype(bool)]
-    own = both[both["test"] == run.primary_test]
-    test = run.primary_test if (own["status"] == "tested").any() else _OTHERWISE
+    answered = set(both.loc[both["status"] == "tested", "test"])
+    test = next((test for test in run.tests if test in answered), _OTHERWISE)
     return style.some(both[both["test"] == test], _NOTHING), test
 
 

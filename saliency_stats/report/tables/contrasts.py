@@ -8,8 +8,8 @@ import pandas as pd
 
 from saliency_stats.report.calibration import Calibration, calibration
 from saliency_stats.report.figures.rows import missing_reasons
-from saliency_stats.report.queries import one_test
-from saliency_stats.report.run import Run, records
+from saliency_stats.report.run import CROSSED, Run, records
+from saliency_stats.report.tables.checks import reach_words
 from saliency_stats.report.tables.table import Table, of_labels, place_of
 from saliency_stats.report.words import (
     CONTRAST_WORDS,
@@ -25,7 +25,7 @@ from saliency_stats.report.words import (
     ratio_interval,
     whole,
 )
-from saliency_stats.statistics import BOTH_LABELS, DIFFERENCES, PRIMARY
+from saliency_stats.statistics import BOTH_LABELS, CONTRASTS, DIFFERENCES, PRIMARY
 from saliency_stats.statistics.registry import words_of
 from saliency_stats.vocabulary import TRAINED
 
@@ -40,13 +40,13 @@ def contrast_tables(run: Run) -> tuple[Table, ...]:
 
 def contrasts_table(run: Run) -> Table:
     """Return the primary contrast of the trained network, the controls, and their difference."""
-    rows = one_test(run.own_contrasts[run.own_contrasts["contrast"] == PRIMARY], run.primary_test)
+    rows = run.by_deciding_test(run.own_contrasts[run.own_contrasts["contrast"] == PRIMARY])
     return _contrast_rows(run, "contrasts", "Saliency density in the cytoplasm against the nuclei", rows, "network")
 
 
 def effects_table(run: Run) -> Table:
     """Return how large the primary contrast is, in every measure and with intervals."""
-    rows = of_labels(run, one_test(run.own_contrasts[run.own_contrasts["contrast"] == PRIMARY], run.primary_test))
+    rows = of_labels(run, run.by_deciding_test(run.own_contrasts[run.own_contrasts["contrast"] == PRIMARY]))
     rows = rows[np.isfinite(rows["effect_size"])]
     several = _several_methods(rows)
     cells = [
@@ -83,15 +83,15 @@ def effects_table(run: Run) -> Table:
 
 def compartments_table(run: Run) -> Table:
     """Return the contrasts of the trained network other than the primary one."""
-    own = (run.own_contrasts["contrast"] != PRIMARY) & ~run.own_contrasts["contrast"].isin(DIFFERENCES)
+    own = run.own_contrasts["contrast"].isin(CONTRASTS) & (run.own_contrasts["contrast"] != PRIMARY)
     rows = run.own_contrasts[own & (run.own_contrasts["model"] == TRAINED)]
     title = "Saliency density of the other compartments, trained network"
-    return _contrast_rows(run, "compartments", title, one_test(rows, run.primary_test), "contrast")
+    return _contrast_rows(run, "compartments", title, run.by_deciding_test(rows), "contrast")
 
 
 def differences_table(run: Run) -> Table:
     """Return how the primary contrast differs between classes, confidence and magnifications."""
-    rows = one_test(run.own_contrasts[run.own_contrasts["contrast"].isin(DIFFERENCES)], run.primary_test)
+    rows = run.by_deciding_test(run.own_contrasts[run.own_contrasts["contrast"].isin(DIFFERENCES)])
     asked = (rows["label"] != BOTH_LABELS) | (len(run.labels) > 1)
     answered = _answered(run, rows[(rows["n_patches"] > 0) & asked])
     # one question after the other, each from coarse to fine: so a magnification stands beside its neighbours
@@ -154,8 +154,8 @@ def tests_table(run: Run) -> Table:
     """Return every test of the primary hypotheses side by side, each with how often it errs at this size."""
     rows = run.own_contrasts[(run.own_contrasts["contrast"] == PRIMARY) & (run.own_contrasts["model"] == TRAINED)]
     rows = of_labels(run, rows[rows["test"] != "permutation"])  # that is of two samples
-    rows = rows.assign(order=[place_of(run, value) for value in rows["magnification"]])
-    rows = rows.sort_values(["order", "label", "method", "reduction"], kind="stable")
+    rows = rows.assign(order=[place_of(run, at) for at in rows["magnification"]], other=rows["test"] != CROSSED)
+    rows = rows.sort_values(["order", "label", "method", "reduction", "other"], kind="stable")
     several = _several_methods(rows)
     per_unit = run.patches_per_unit
     cells = []
@@ -231,13 +231,14 @@ def _contrast_rows(run: Run, name: str, title: str, rows: pd.DataFrame, first: s
             number(row.estimate),
             p_words(row.p_value),
             p_words(row.p_adjusted),
+            p_words(row.p_attainable),
             number(row.effect_size),
             number(row.icc),
             number(row.design_effect, 1),
             number(row.n_effective, 0),
             whole(row.n_slides) if row.n_slides else NONE,
             whole(row.n_patches),
-            _STATUS.get(row.status, row.status),
+            "out of reach" if reach_words(run, row, run.contrasts) else _STATUS.get(row.status, row.status),
         )
         for row in records(rows)
     ]
@@ -248,15 +249,17 @@ def _contrast_rows(run: Run, name: str, title: str, rows: pd.DataFrame, first: s
         f" Trained {MINUS} control: the ratio of the two ratios." if first == "network" and run.controls else ""
     )
     missing = f" {NONE}: {'; '.join(reasons)}." if reasons else ""
+    reach = sorted({words for row in records(rows) if (words := reach_words(run, row, run.contrasts))})
+    unreachable = f" Least p: the smallest that could have come out. Out of reach: {'; '.join(reach)}." if reach else ""
     return Table(
         name,
         title,
-        f"{_means_words(run, rows)}{difference}{corrected}{missing}",
+        f"{_means_words(run, rows)}{difference}{corrected}{unreachable}{missing}",
         (
             *_stratum_heads(several),
             "Network" if first == "network" else "Contrast",
-            *("Ratio", f"{run.confidence_percent} interval", "log2", "p", "Adjusted p", "dz", "ICC"),
-            *("Design effect", "n eff", "Slides", "Patches", "Status"),
+            *("Ratio", f"{run.confidence_percent} interval", "log2", "p", "Adjusted p", "Least p", "dz"),
+            *("ICC", "Design effect", "n eff", "Slides", "Patches", "Status"),
         ),
         tuple(cells),
         n_text=3 + 2 * several,
@@ -267,10 +270,11 @@ def _means_words(run: Run, rows: pd.DataFrame) -> str:
     """Say what the numbers are means of, and what the columns on the design mean."""
     if not (rows["n_units"] > 0).any():
         return f"Ratios are geometric means over patches, because their {run.unit}s are unknown."
+    networks = f" Values of a patch are means over {run.n_networks} networks." if run.n_networks > 1 else ""
     return (
         f"Ratios are geometric means over {run.unit}s of the {run.unit}s' means. dz: mean ÷ standard"
         f" deviation of those means. ICC: intraclass correlation of the patches of one {run.unit}; the design"
-        " effect is how many times fewer independent patches (n eff) they are worth."
+        f" effect is how many times fewer independent patches (n eff) they are worth.{networks}"
     )
 
 

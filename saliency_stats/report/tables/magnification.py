@@ -66,7 +66,7 @@ def model_table(run: Run) -> Table:
 
 def model_rows(run: Run) -> pd.DataFrame:
     """Fit the model to the primary contrast of the trained classifier, where it beats chance."""
-    values = run.primary_values
+    values = run.mean_values
     values = values[values["magnification"].map(run.learned)]
     return magnification_model(
         values,

@@ -1,5 +1,6 @@
 """The classifier's performance, the judged patches and those left out, as tables."""
 
+from saliency_stats.report.networks import ALL, overall
 from saliency_stats.report.population import points
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.tables.table import Table, of_labels, place_of
@@ -26,15 +27,19 @@ def patch_tables(run: Run) -> tuple[Table, ...]:
 def metrics_table(run: Run) -> Table:
     """Return how well each network classifies, by split."""
     place = {split: k for k, split in enumerate(SPLITS)}
-    rows = run.own_metrics.assign(
-        place=[place.get(value, len(place)) for value in run.own_metrics["split"]],
-        control=run.own_metrics["model"] != TRAINED,
-        order=[place_of(run, value) for value in run.own_metrics["magnification"]],
-    ).sort_values(["order", "control", "model", "place"])
+    metrics = run.own_metrics
+    judged = (metrics["model"] == TRAINED) & (metrics["split"] == run.evaluation_split)
+    shown = metrics[judged | metrics.index.isin(overall(metrics).index)]
+    rows = shown.assign(
+        place=[place.get(value, len(place)) for value in shown["split"]],
+        control=shown["model"] != TRAINED,
+        single=[-1 if name == ALL or run.n_networks == 1 else run.networks.index(name) for name in shown["network"]],
+        order=[place_of(run, value) for value in shown["magnification"]],
+    ).sort_values(["order", "control", "model", "single", "place"])
     cells = [
         (
             magnification_words(row.magnification),
-            run.network(row.model),
+            run.network(row.model) + ("" if row.single < 0 else f", network {row.network}"),
             row.split,
             number(row.balanced_accuracy, 3),
             interval(row.balanced_accuracy_low, row.balanced_accuracy_high, 3),
@@ -51,7 +56,8 @@ def metrics_table(run: Run) -> Table:
     return Table(
         "metrics",
         "The classifier's performance",
-        f"Intervals: {'; '.join(made)}." if made else "",
+        (f"Intervals: {'; '.join(made)}." if made else "")
+        + (f" Rows without a number: all {run.n_networks} networks together." if run.n_networks > 1 else ""),
         (
             *("Magnification", "Network", "Split", "Balanced accuracy", "Interval", "Sensitivity", "Specificity"),
             *("AUC", "Brier score", "Slides", "Patches"),

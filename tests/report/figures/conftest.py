@@ -26,7 +26,7 @@ from saliency_stats.statistics.causal import causal_table
 from saliency_stats.study.parameters import described
 from saliency_stats.vocabulary import TISSUE
 
-IDENTITY = ["patch_id", "slide_id", "patient_id", "label", "split", "magnification", "model", "compartment"]
+IDENTITY = ["patch_id", "slide_id", "patient_id", "label", "split", "magnification", "model", "network", "compartment"]
 IMAGES = ("sobel", "haematoxylin", "eosin")
 LABELS = ("benign", "malignant")
 REASON = "slides are unknown"

@@ -1,0 +1,148 @@
+"""What a verdict survives: eight questions with answers and numbers, for the page, a paper and a comparison."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from saliency_stats.report.run import Run
+from saliency_stats.report.tables.table import Table
+from saliency_stats.report.words import (
+    NONE,
+    STATUS_WORDS,
+    interval,
+    magnification_words,
+    number,
+    p_sign,
+    ratio,
+    ratio_interval,
+)
+
+#: What stands before each answer, so that it is told apart without its colour, and its class in the style sheet.
+ANSWERS: Final = {
+    "yes": ("✓", "yes"),
+    "no": ("✗", "no"),
+    "not tested": (NONE, "untested"),
+    "could not have been found": ("?", "unreachable"),
+}
+#: The questions in two words, for headings, in their order.
+RUNG_WORDS: Final = {
+    "maps": "The maps",
+    "training": "Training",
+    "picture": "The picture",
+    "place": "The place",
+    "method": "The method",
+    "decision": "The decision",
+    "networks": "Other networks",
+    "analyses": "Other analyses",
+}
+#: Rungs whose estimates are no ratios on a log2 scale, but differences of logits.
+_PLAIN: Final = ("decision",)
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One question with its answer; ``parts`` are the single comparisons behind it, each as cells of text."""
+
+    rung: str
+    question: str
+    answer: str
+    mark: str
+    kind: str
+    numbers: str
+    why: str
+    parts: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The rungs of one hypothesis, and what they lead to."""
+
+    where: str
+    status: str
+    words: str
+    rungs: tuple[Rung, ...]
+
+
+def ladders(run: Run) -> tuple[Ladder, ...]:
+    """Return the ladder of every hypothesis of a run that was asked what it survives."""
+    return tuple(
+        Ladder(
+            hypothesis_words(run, verdict),
+            str(verdict["status"]),
+            STATUS_WORDS.get(str(verdict["status"]), str(verdict["status"])),
+            tuple(_rung(run, found) for found in verdict["survives"]),
+        )
+        for verdict in run.verdict
+        if verdict.get("survives")
+    )
+
+
+def hypothesis_words(run: Run, verdict: Mapping[str, Any]) -> str:
+    """Return "Benign patches, 20×", with the method where it is not the study's own."""
+    own = verdict["method"] == run.method
+    method = "" if own else f" ({run.words('methods', verdict['method'])}, {verdict['reduction']})"
+    return f"{verdict['label'].capitalize()} patches, {magnification_words(verdict['magnification'])}{method}"
+
+
+def ladder_tables(run: Run) -> tuple[Table, ...]:
+    """Return the answers, a column per hypothesis, and their numbers, a row per answer, as tables for a paper."""
+    found = ladders(run)
+    if not found:
+        return ()
+    together = [[ladder.rungs[k] for ladder in found] for k in range(len(found[0].rungs))]
+    answers = [(rungs[0].question, *(rung.answer for rung in rungs)) for rungs in together]
+    verdicts = ("Verdict", *(ladder.words for ladder in found))
+    numbers = [
+        (ladder.where, rung.question, rung.answer, said(rung) or NONE) for ladder in found for rung in ladder.rungs
+    ]
+    heads = ("Patches", "Question", "Answer", "Numbers")
+    where = ("Question", *(ladder.where for ladder in found))
+    note = "A claim is supported where the first three are answered with yes; the others say how far it reaches."
+    return (
+        Table("ladder", "What the finding survives", note, where, (*answers, verdicts), n_text=len(where)),
+        Table("ladder_numbers", "The numbers behind each answer", "", heads, tuple(numbers), n_text=len(heads)),
+    )
+
+
+def ladder_rows(verdicts: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], tuple[str, ...]]]:
+    """Yield each verdict that was asked what it survives, with its answers in the order of :data:`RUNG_WORDS`."""
+    for verdict in verdicts:
+        answers = {str(rung["rung"]): str(rung["answer"]) for rung in verdict.get("survives", ())}
+        if answers:
+            yield verdict, tuple(answers.get(rung, NONE) for rung in RUNG_WORDS)
+
+
+def said(rung: Rung) -> str:
+    """Put what a rung says in numbers and in words one after the other."""
+    return ". ".join(text.rstrip(".") for text in (rung.numbers, rung.why) if text)
+
+
+def _rung(run: Run, found: Mapping[str, Any]) -> Rung:
+    answer, rung = str(found["answer"]), str(found["rung"])
+    mark, kind = ANSWERS.get(answer, ANSWERS["not tested"])
+    parts = tuple(_part(run, rung, part) for part in found["parts"])
+    return Rung(rung, found["question"], answer, mark, kind, found["numbers"], found["why"], parts)
+
+
+def _part(run: Run, rung: str, part: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the name, the estimate, its interval, its p-value and the answer of one comparison."""
+    estimate, low, high, p_value = (
+        float("nan") if part.get(key) is None else float(part[key])
+        for key in ("estimate", "ci_low", "ci_high", "p_value")
+    )
+    plain = rung in _PLAIN
+    return (
+        _part_words(run, str(part["name"])),
+        number(estimate) if plain else ratio(estimate),
+        interval(low, high) if plain else ratio_interval(low, high),
+        p_sign(p_value) or NONE,
+        str(part["answer"]),
+    )
+
+
+def _part_words(run: Run, name: str) -> str:
+    """Call a control or a method as the run's record does, another part by its own name."""
+    for kind in ("controls", "methods"):
+        if name in run.recorded(kind, {}):
+            return run.words(kind, name)
+    return name.replace("_", " ")
