@@ -1,6 +1,7 @@
 """The cached head is the network: same logits, same trained weights as end-to-end frozen training."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,9 +9,10 @@ import torch
 from torch import nn
 from torchvision import models
 
+from saliency_stats.classifier import head
 from saliency_stats.classifier.augmentation import Augmentation
 from saliency_stats.classifier.densenet import PatchClassifier, initialise
-from saliency_stats.classifier.head import Head, activations, cache, freeze_all_but_head
+from saliency_stats.classifier.head import Activations, Head, activations, cache, freeze_all_but_head
 from saliency_stats.classifier.samples import ImageSamples
 from saliency_stats.classifier.training import TrainingParameters, fit
 
@@ -153,3 +155,26 @@ def test_the_normalisation_is_the_networks_own_to_its_epsilon(network):
     images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     with torch.no_grad():
         torch.testing.assert_close(Head(model)(*activations(model, images)), model(images), rtol=1e-10, atol=1e-10)
+
+
+def test_activations_are_computed_once_in_the_batches_of_what_goes_together(network, cohort_of, monkeypatch):
+    cohort, seen = cohort_of([(32, 32)] * 6 + [(32, 64)] * 4), []
+    samples = ImageSamples(cohort, cohort.table, Augmentation(), 5, torch.device("cpu"))
+    monkeypatch.setattr(
+        head, "activations", lambda model, images: seen.append(tuple(images.shape)) or activations(model, images)
+    )
+    ticks = []
+    shared = Activations([cohort.table[:8], cohort.table[8:], cohort.table[:0]])
+    assert shared.n_waiting == 10
+    some = replace(samples, table=cohort.table.iloc[[9, 0, 7]].assign(label=["malignant", "benign", "benign"]), seed=6)
+    found = shared.of(network, some, 4, ticks.append)
+    assert (shared.n_waiting, ticks) == (0, [3, 3, 2, 2])
+    assert seen == [(3, 3, 32, 32), (3, 3, 32, 32), (2, 3, 32, 64), (2, 3, 32, 64)]
+    expected = [cache(network, replace(samples, table=part), 4) for part in (cohort.table[:8], cohort.table[8:])]
+    for at, (part, row) in enumerate([(1, 1), (0, 0), (0, 7)]):
+        np.testing.assert_array_equal(found.bottleneck[at], expected[part].bottleneck[row])
+        np.testing.assert_array_equal(found.pooled[at], expected[part].pooled[row])
+    assert (found.targets.tolist(), found.seed, found.device) == ([1, 0, 0], 6, samples.device)
+    seen.clear()
+    again = shared.of(network, samples, 4, ticks.append)
+    assert (seen, len(ticks), len(again.bottleneck)) == ([], 4, 10)

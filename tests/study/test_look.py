@@ -138,7 +138,7 @@ def test_early_stopping_without_a_valid_split_is_an_obstacle(assignments, told):
     found = obstacles(load(None, assignments), patches())
     assert [text.split(":")[0] for text in found] == ["classifier.stopping"] * told
     valid = pd.concat(
-        [patches(), patches(1).assign(split="valid", slide_id="other", patch_id=["v1", "v2", "v3", "v4"])]
+        [patches(), patches(1).assign(split="valid", slide_id="other", patch_id=list("abcd"), sha256=list("abcd"))]
     )
     assert obstacles(load(None, assignments), valid) == []
 
@@ -300,3 +300,40 @@ def test_columns_that_nothing_reads_are_told(capsys, cohort_of):
     cohort.unread = ("stage", "my notes")
     module.look_at(cohort, load(None), Progress(show=True))
     assert "columns of the table that nothing reads: 'stage', 'my notes'\n" in capsys.readouterr().err
+
+
+# --- folds ---
+
+
+def study_of_folds(*assignments):
+    return load(None, ("cohort.folds=3", "classifier.architecture=densenet121", *assignments))
+
+
+def test_folds_are_assigned_when_the_patches_are_looked_at(cohort_of):
+    cohort, any_patch = cohort_of([(64, 64)] * 24), ("cohort.min_focus=0", "cohort.min_tissue=0", "cohort.min_light=0")
+    cohort.table = cohort.table.assign(split="").drop(columns=["height_px", "width_px"])
+    settings = study_of_folds(*any_patch)
+    table = module.look_at(cohort, settings, Progress(show=False))
+    bare = table.drop(columns="fold").assign(split="")
+    pd.testing.assert_frame_equal(table, parameters.folding_of(settings).dealt(bare))
+    assert sorted(table["fold"].unique()) == [1, 2, 3]
+    without = module.look_at(cohort, load(None, any_patch), Progress(show=False))
+    assert list(without.columns) == list(table.columns)
+    assert without["fold"].isna().all()
+    assert set(without["split"]) == {"train", "valid", "test"}
+
+
+def test_what_stands_in_the_way_of_folds_is_told_beside_the_rest():
+    found = obstacles(study_of_folds("classifier.weights=none.pt", "classifier.stopping=early"), patches())
+    assert found[0].startswith("cohort.folds is 3, which deals patients or slides out by itself, but the table names")
+    assert "none.pt" in found[1]
+    assert len(found) == 2
+
+
+def test_early_stopping_needs_a_valid_split_in_every_fold():
+    bare = patches().assign(split="").drop(columns="fold")
+    settings = study_of_folds("classifier.stopping=early", "cohort.fractions={train: 0.9, valid: 0.01, test: 0.09}")
+    (found,) = obstacles(settings, parameters.folding_of(settings).dealt(bare))
+    assert found.startswith("fold 1, 2, 3 of 3: classifier.stopping: early chooses the epoch on the valid split")
+    settings = study_of_folds("classifier.stopping=early")
+    assert obstacles(settings, parameters.folding_of(settings).dealt(bare)) == []

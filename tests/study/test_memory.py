@@ -81,3 +81,11 @@ def test_of_a_gpu_its_own_memory_counts(memory, monkeypatch):
     assert told(load(None), table(), torch.device("cuda")) == ""
     size.total_memory = 10**6
     assert re.search(r"the GPU has 0\.0 GB", told(load(None), table(), torch.device("cuda")))
+
+
+def test_with_folds_every_patch_is_trained_on(memory):
+    settings = load(None, ("classifier.batch_size=64", "saliency.batch_size=1", "cohort.folds=2"))
+    memory(64 * 500_000 * TRAINED_BYTES - 1)
+    judged = table(train=0, test=100)
+    assert "classifier.batch_size: 64 patches of 1000 × 500 px" in told(settings, judged, CPU)
+    assert told(load(None, ("classifier.batch_size=64", "saliency.batch_size=1")), judged, CPU) == ""

@@ -4,8 +4,18 @@ import pandas as pd
 import pytest
 
 from saliency_stats.saliency.maps import MapKey
+from saliency_stats.saliency.naming import NetworkKey
+from saliency_stats.seeds import derive
 from saliency_stats.settings.study import load
-from saliency_stats.study.parameters import needed_bytes, networks_of, plan_of
+from saliency_stats.study.parameters import (
+    all_networks,
+    needed_bytes,
+    network_bytes,
+    networks_of,
+    plan_of,
+    recipe_of,
+    training_bytes,
+)
 
 TABLE = pd.DataFrame({"magnification": [20.0] * 600 + [10.0] * 400, "height_px": 128, "width_px": 128})
 WEIGHTS = 85_000_000
@@ -73,3 +83,38 @@ def test_networks_and_maps_are_named_as_they_are_made():
 def test_the_own_map_is_one_of_those_made(method):
     plan = plan_of(load(None, (f"saliency.methods=[{method}]", "saliency.more_reductions=[max]")))
     assert plan.own() in plan.keys(networks_of(load(None)))
+
+
+def test_networks_of_a_fold_and_of_all():
+    settings = load(None, ("classifier.networks=2", "cohort.folds=3", "controls=[randomised, sobel]"))
+    named = [NetworkKey(model, name) for name in ("fold3-1", "fold3-2") for model in ("trained", "randomised")]
+    assert list(networks_of(settings, 3)) == named
+    assert all_networks(settings) == tuple(f"fold{fold}-{name}" for fold in (1, 2, 3) for name in (1, 2))
+    assert all_networks(load(None, ("classifier.networks=3",))) == ("1", "2", "3")
+    assert network_bytes(settings) == 2 * WEIGHTS
+    assert network_bytes(load(None, ("controls=[cascading]",))) == 0
+
+
+def test_networks_cost_their_weights_and_rows_and_folds_their_weights():
+    rest = needed("causal.replacements=[]") - 2 * WEIGHTS
+    two = needed("causal.replacements=[]", "classifier.networks=2")
+    assert two - 4 * WEIGHTS > rest + 4 * 128 * 128 * len(TABLE)
+    assert needed("cohort.folds=5") == needed() + 4 * 2 * WEIGHTS
+    assert needed("cohort.folds=5", "controls=[shuffled]") == needed("controls=[shuffled]") + 4 * 4 * WEIGHTS
+    replaced = needed("classifier.networks=2") - two
+    assert replaced == 2 * (needed() - needed("causal.replacements=[]"))
+
+
+def test_networks_have_seeds_of_their_own_and_the_first_one_that_of_before():
+    settings, other = load(None, ()), load(None, ("classifier.seed=9",))
+    assert recipe_of(settings, 20.0).seed == recipe_of(settings, 20.0, "1").seed == derive(0, "classifier", 20.0)
+    assert recipe_of(settings, 20.0, "fold1-1").seed == derive(0, "classifier", 20.0, "fold1-1")
+    assert recipe_of(other, 20.0, "2").seed == derive(9, "classifier", 20.0, "2")
+
+
+def test_a_head_is_trained_from_what_the_backbone_makes_of_all_patches_of_a_magnification():
+    of_head = training_bytes(load(None, ("classifier.trainable=head",)), TABLE, bfloat16=True)
+    # 128 channels of 4 × 4 in half precision, and 1920 numbers
+    assert of_head == 600 * (128 * 16 * 2 + 1920 * 4)
+    assert training_bytes(load(None, ("classifier.trainable=none",)), TABLE, bfloat16=True) == 0
+    assert training_bytes(load(None), TABLE, bfloat16=True) == 32 * 128 * 128 * 4_000 * 0.6
