@@ -88,8 +88,8 @@ def metrics_table(predictions: pd.DataFrame, parameters: EvaluationParameters) -
         Columns :data:`METRIC_COLUMNS`. The interval of the balanced accuracy resamples units where every
         patch has one, and patches otherwise (``interval`` says which). ``learned`` is True if the balanced
         accuracy reaches ``min_balanced_accuracy`` and ``p_learned``, from exchanging the classes of whole units, is at
-        most alpha; where a unit is unknown there is no test, and the interval must lie above chance (0.5). The row of the
-        network :data:`TOGETHER` pools the predictions of several; a unit is drawn with those of all networks.
+        most alpha; where a unit is unknown there is no test, and the interval must lie above chance (0.5). The row of
+        the network :data:`TOGETHER` pools the predictions of several; a unit is drawn with those of all networks.
     """
     rows = []
     for (magnification, model, split), group in predictions.groupby(["magnification", "model", "split"], sort=True):

@@ -18,7 +18,7 @@ def over_networks(table: pd.DataFrame, key: Sequence[str], numbers: Sequence[str
     A network without a number does not count. Everything else is as in the first row of a key. Sums run over the
     numbers in ascending order, so that neither the order of rows nor the names of networks change a bit.
     """
-    if NETWORK not in table or table[NETWORK].nunique() <= 1:
+    if NETWORK not in table or len(table[NETWORK].unique()) <= 1:
         return table.drop(columns=NETWORK, errors="ignore")
     codes = table.groupby(list(key), sort=False, dropna=False).ngroup().to_numpy()
     first = np.unique(codes, return_index=True)[1]

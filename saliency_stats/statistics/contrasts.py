@@ -104,9 +104,10 @@ def contrast_table(
         ``effect_size`` is d_z, their mean over their standard deviation, ``superiority`` the share of units above 0,
         ``p_equivalence`` that of two one-sided t tests (empty without a margin), ``skewness`` that of the unit means;
         these are the same for every test, and empty where two samples of different units are compared. ``df`` is empty
-        for the resampling tests. ``n_tests`` counts the possible tests of the row's estimand, ``n_agree`` those of them that
-        come to the same decision as the row's at this level (rejected, in the same direction; or not). What the table does not know
-        (contrast, label, …, family, and with it ``p_adjusted`` and the simultaneous interval) is empty. ``status`` is
+        for the resampling tests. ``n_tests`` counts the possible tests of the row's estimand, ``n_agree`` those of
+        them that come to the same decision as the row's at this level (rejected, in the same direction; or not). What
+        the table does not know (contrast, label, …, family, and with it ``p_adjusted``, the simultaneous interval and
+        the bounds) is empty. ``status`` is
         "tested" or "no_inference"; the latter has a ``reason`` and neither p-value nor interval. Where slides are
         unknown the estimate is the mean over patches.
 

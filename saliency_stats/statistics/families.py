@@ -49,8 +49,8 @@ def study_contrasts(
     judged patches, and the rows ``crossed`` take networks and units both for samples.
 
     Which hypotheses are corrected together is declared in ``settings.families``; each family is corrected for itself,
-    for each method and reduction apart and test by test, and its simultaneous intervals cover all of it with probability
-    ``1 - alpha`` (Dunn 1961, *JASA* 56, 52-64). ``p_attainable`` is the smallest adjusted p-value that a row could have
+    for each method and reduction apart and test by test, and its simultaneous intervals cover all of it with
+    probability ``1 - alpha`` (Dunn 1961, *JASA* 56, 52-64). ``p_attainable`` is the smallest adjusted p-value that a row could have
     had, whatever the saliency.
 
     Parameters

@@ -40,7 +40,7 @@ _FLIPPED: Final = 16
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One test of a rung: its name, its row of a table of contrasts (None where there is none), and why there is none."""
+    """One test of a rung: its name, its row of a table of contrasts (None where there is none), and why not."""
 
     name: str
     row: Mapping[str, Any] | None

@@ -1,6 +1,7 @@
-"""Which contrasts of a study lie within the margin: equivalence, corrected inside each family (pure NumPy and pandas)."""
+"""Which contrasts of a study lie within the margin: equivalence, corrected inside each family (NumPy, pandas)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,6 @@ from saliency_stats.statistics.equivalence import Estimate, equivalences
 from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.parameters import StatisticsParameters
 from saliency_stats.statistics.registry import tests_of
-from saliency_stats.typing import Float64Array
 
 
 def with_equivalence(
@@ -32,7 +32,7 @@ def with_equivalence(
         where the deciding test was not possible; see :func:`~saliency_stats.statistics.equivalence.equivalences`.
     """
     found = np.full((len(table), 3), NAN)
-    families: dict[tuple[object, ...], list[tuple[slice, Float64Array | Estimate, float]]] = {}
+    families: dict[tuple[object, ...], list[tuple[slice, Any, float]]] = {}
     end = 0
     for sample in samples:
         names = tests_of(sample.units)

@@ -61,8 +61,8 @@ def questions(
     Parameters
     ----------
     values, unsure, evaluated : DataFrame
-        As :func:`~saliency_stats.statistics.patch_values` gives them: of the judged patches, with contrasts beside those
-        of the ledger; of those that are not confidently classified; of all.
+        As :func:`~saliency_stats.statistics.patch_values` gives them: of the judged patches, with contrasts beside
+        those of the ledger; of those that are not confidently classified; of all.
     strata : DataFrame
         Every magnification, model, method and reduction of the ledger.
     reference : float

@@ -23,7 +23,8 @@ _CONCLUSIONS: Final = {
     "contradicted": "the claim is contradicted",
     "equivalent": "the two are equally dense within the declared margin; the claim is not supported",
     "inconclusive": "the claim is neither supported nor contradicted",
-    "present_without_training": "the claim is not supported, because networks that learned nothing ({control}) do as much",
+    "present_without_training": "the claim is not supported, because networks that learned nothing ({control}) do as "
+    "much",
     "explained_by_the_picture": "the claim is not supported, because the picture alone ({control}) explains as much",
 }
 _HEADLINES: Final = {
@@ -72,8 +73,8 @@ def p_number(p_value: float) -> str:
 def reach_words(row: Any) -> str:
     """Say that a test could not have found anything, whatever the saliency."""
     return (
-        f"nothing could have been found here: the smallest p-value that {counted(int(row['n_units']), row['unit'])} can "
-        f"give, after the correction, is {row['p_attainable']:.2g}"
+        "nothing could have been found here: the smallest p-value that "
+        f"{counted(int(row['n_units']), row['unit'])} can give, after the correction, is {row['p_attainable']:.2g}"
     )
 
 

@@ -28,8 +28,9 @@ class Units:
     ``sums`` are those of the patches in their slides (in their units where these are not patients), None where no unit
     is known; ``owners`` (G,) the patients of those slides, None where the slides are the units; ``weights`` the
     contrast of the models' coefficients. Where two samples of *different* units are compared, ``means`` are those of
-    the first and ``others`` those of the second. ``cells`` are the means of every network in every unit where networks
-    are told apart and there are several (``n_networks``, 0 where they are not told apart); everything else is of the patches' means over networks.
+    the first and ``others`` those of the second. ``n_networks`` counts networks, 0 where they are not told apart; where
+    there are several, ``cells`` are the means of each in every unit, and everything else is of the patches' means over
+    networks.
     """
 
     unit: str
@@ -161,7 +162,7 @@ def independent_units(
     if network is not None:
         n_networks = int(table[network].nunique())
         if n_networks > 1:
-            cells = _cells(table, value, network, sample_of(table, value, **how))
+            cells = _cells(table, network, sample_of(table, value, **how))
             table = over_networks(table.assign(**{value: _numbers(table[value], value)}), ["patch_id"], [value])
     sample = sample_of(table, value, **how)
     means = np.sort(np.array(list(sample.unit_means().values()))) if sample.unit else np.empty(0)
@@ -184,7 +185,7 @@ def independent_units(
     )
 
 
-def _cells(table: pd.DataFrame, value: str, network: str, sample: Sample) -> NetworkCells | None:
+def _cells(table: pd.DataFrame, network: str, sample: Sample) -> NetworkCells | None:
     """Sum the rows up by network and unit; None where no unit is known."""
     if not sample.unit or not sample.numbers.size:
         return None

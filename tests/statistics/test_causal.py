@@ -65,7 +65,11 @@ def build(
                                 row |= {**share, "region": region, "logit_ablated": 5.0 - size * area[place]}
                                 ablation.append(row)
     patches = pd.DataFrame(judged)
-    return pd.DataFrame(ablation), pd.DataFrame(ledger), Population(patches, patches.iloc[:0], patches, patches.iloc[:0])
+    return (
+        pd.DataFrame(ablation),
+        pd.DataFrame(ledger),
+        Population(patches, patches.iloc[:0], patches, patches.iloc[:0]),
+    )
 
 
 def row(table, contrast, label="malignant", test="sign_flip", **others):

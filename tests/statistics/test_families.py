@@ -124,7 +124,9 @@ def test_a_classifier_at_chance_has_estimates_and_no_findings(make_study):
     assert muted[["p_value", "p_adjusted", "ci_low", "ci_high"]].isna().all(axis=None)
     assert (muted["reason"] != "").all()
     others = found.drop(muted.index)
-    assert set(others.loc[~others["contrast"].isin(DIFFERENCES) & (others["test"] != "crossed"), "status"]) == {"tested"}
+    assert set(others.loc[~others["contrast"].isin(DIFFERENCES) & (others["test"] != "crossed"), "status"]) == {
+        "tested"
+    }
     alone = study_contrasts(
         ledger[ledger["magnification"] == 20],
         predictions[predictions["magnification"] == 20],

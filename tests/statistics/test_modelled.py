@@ -65,7 +65,9 @@ def test_one_patch_in_each_slide_leaves_the_tests_on_means():
     assert refused == ["mixed_satterthwaite", "mixed_kenward_roger"]
     assert found.loc[refused, "reason"].str.contains("has one row").all()
     reference = stats.ttest_1samp(table["value"], 0).pvalue
-    assert found.loc[["t_slide_means", "cluster_robust", "cluster_jackknife"], "p_value"].to_numpy() == pytest.approx(reference)
+    assert found.loc[["t_slide_means", "cluster_robust", "cluster_jackknife"], "p_value"].to_numpy() == pytest.approx(
+        reference
+    )
 
 
 def test_estimating_equations_are_over_the_units():
