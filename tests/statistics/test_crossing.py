@@ -12,6 +12,7 @@ from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.crossing import crossed, network_components
 from saliency_stats.statistics.inference import t_slide_means
 from saliency_stats.statistics.models.networks import NetworkCells
+from saliency_stats.statistics.models.two_way import two_way
 
 
 def units(seed=0, n_networks=4, n_units=6, n_patches=5, sds=(0.3, 0.4, 0.2), shift=0.0, drop=(), *, folds=False):
@@ -84,20 +85,29 @@ def test_folds_without_a_variance_between_them_give_the_t_test_over_units():
         assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-6), name
 
 
-def test_the_variance_by_reml_has_the_floor_of_the_closed_form():
+@pytest.mark.parametrize("drop", [(), (1, 4, 6, 11)])
+def test_it_finds_only_what_both_one_way_tests_find_too(drop):
     chosen = set()
     for seed in range(12):
-        sample = units(seed, 3, 4, 2, (0.2, 0.2, 0.4), drop=(1, 4, 6, 11))
-        found, fitted = crossed(sample, alpha=0.05), sample.cells.fit.test(np.ones(1))
-        one_way = [np.nanmean(sample.cells.means, axis=axis) for axis in (0, 1)]
-        candidates = [(np.var(each, ddof=1) / each.size, each.size - 1) for each in one_way]
-        variances = [fitted.se**2, *(variance for variance, _ in candidates)]
-        at = int(np.argmax(variances))
+        sample = units(seed, 3, 4, 2, (0.3, 0.3, 0.4), 0.4, drop)
+        found = crossed(sample, alpha=0.05)
+        one_way = [np.nanmean(sample.cells.means, axis=axis) for axis in (1, 0)]
+        candidates = [(np.std(each, ddof=1) / each.size**0.5, each.size - 1) for each in one_way]
+        if drop:
+            fitted = sample.cells.fit.test(np.ones(1))
+            candidates.append((fitted.se, fitted.df))
+        else:
+            table = two_way(sample.cells.means)
+            candidates.append((float(table.variance) ** 0.5, float(table.df)))
+        se, df = np.array(candidates).T
+        p_values = 2 * stats.t.sf(abs(found.estimate) / se, df)
+        at = int(np.argmax(p_values))
         chosen.add(at)
-        assert found.se**2 == pytest.approx(variances[at])
-        assert found.df == pytest.approx([fitted.df, *(df for _, df in candidates)][at])
-        assert found.estimate == fitted.estimate
-    assert chosen == {0, 1, 2}
+        assert found.p_value == pytest.approx(p_values[at])
+        assert (found.se, found.df) == pytest.approx(candidates[at])
+        half = (se * stats.t.ppf(0.975, df)).max()
+        assert (found.ci_low, found.ci_high) == pytest.approx((found.estimate - half, found.estimate + half))
+    assert chosen >= {0, 2}
 
 
 def test_an_empty_cell_of_many_changes_little():
