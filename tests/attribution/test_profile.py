@@ -11,6 +11,7 @@ from saliency_stats.attribution import (
     DistanceBins,
     checked_saliency,
     combine,
+    over_networks,
     profiles,
     signed_distance_um,
 )
@@ -246,3 +247,30 @@ def test_a_pixel_has_a_size(mpp):
 def test_bins_cannot_be_changed_after_they_were_checked():
     with pytest.raises(FrozenInstanceError):
         DistanceBins().width_um = 0.0
+
+
+def test_the_mean_over_networks_counts_a_pixel_once_and_leaves_out_maps_that_are_zero():
+    keys = {"slide_id": "s", "label": "benign", "magnification": 20.0, "method": "gradient", "reduction": "l2"}
+    rows = pd.DataFrame(
+        [
+            *(("p", network, "trained", 0.5, ratio, 4) for network, ratio in (("1", 2.0), ("2", 5.0))),
+            # the second network's map of this patch is zero
+            *(("q", network, "trained", 0.5, ratio, n) for network, ratio, n in (("1", 3.0, 6), ("2", 0.0, 0))),
+            *(("p", network, "trained", 1.5, 0.0, 0) for network in ("1", "2")),
+            ("p", "1", "randomised", 0.5, 7.0, 4),
+        ],
+        columns=["patch_id", "network", "model", "distance_um", "ratio_sum", "n_pixels"],
+    ).assign(**keys)
+    found = over_networks(rows)
+    assert found[["patch_id", "model", "distance_um", "ratio_sum", "n_pixels"]].to_numpy().tolist() == [
+        ["p", "trained", 0.5, 3.5, 4],
+        ["q", "trained", 0.5, 3.0, 6],
+        ["p", "trained", 1.5, 0.0, 0],
+        ["p", "randomised", 0.5, 7.0, 4],
+    ]
+    combined = combine(found).set_index(["model", "distance_um"])
+    assert combined.loc[("trained", 0.5), ["n_pixels", "n_patches"]].tolist() == [10, 2]
+    assert combined.loc[("trained", 0.5), "mean_saliency_ratio"] == 6.5 / 10
+    # of one network nothing changes
+    alone = rows[rows["network"] == "1"]
+    pd.testing.assert_frame_equal(combine(over_networks(alone)), combine(alone))

@@ -328,3 +328,26 @@ def test_what_only_some_studies_ask_for(small):
     )
     assert networks == {"1": small.models[20.0, 0][TRAINED]}
     assert device == torch.device("cpu")
+
+
+def test_every_network_of_the_fold_explains_the_class_that_it_chose_itself(small):
+    names = ("fold2-1", "fold2-2")
+    models = {NetworkKey("trained", name): network(seed) for seed, name in enumerate(names, start=2)}
+    models |= {NetworkKey("randomised", name): network(seed) for seed, name in enumerate(names, start=4)}
+    several = replace(small, models={(20.0, 2): models}, target="predicted", keep=True)
+    batch = replace(BATCH, fold=2)
+    tables, examined = several(batch), several.examine(batch)
+    chosen = {name: models["trained", name](read(small)).argmax(dim=1).tolist() for name in names}
+    assert {name: one.tolist() for name, one in examined.targets.items()} == chosen
+    for name in names:
+        alone = {key: model for key, model in models.items() if key.network == name}
+        one = replace(several, models={(20.0, 2): alone})(batch)
+        for table in ("predictions", "ledger", "profile", "maps"):
+            found = tables[table][tables[table]["network"].isin([name, ""])].reset_index(drop=True)
+            pd.testing.assert_frame_equal(found, one[table])
+    # maps of the image alone are there once
+    images = tables["ledger"][tables["ledger"]["network"] == ""]
+    assert not images.duplicated(["patch_id", "model", "compartment"]).any()
+    other = several(replace(batch, measured=False))["predictions"]
+    assert other["network"].unique().tolist() == list(names)
+    assert set(other["model"]) == {"trained"}
