@@ -26,9 +26,9 @@ BINS: Final = 10
 #: A bin with fewer pixels of one compartment is left out: all it has may be the soft border of the other one.
 FEWEST_PIXELS: Final = 5.0
 #: Below a third of the precision of an unmatched comparison there is no overlap: the few pixels that are alike do not
-#: speak for the others, and where they lie in one bin they still differ. On phantoms, with true and found nuclei, edges
-#: leave 0.83 to 0.99, eosin 0.34 to 0.98, and haematoxylin, which all but defines the nucleus, 0.07 to 0.38 (median
-#: 0.11 to 0.24; matched on itself it is still 0.1 to 0.4 from 0).
+#: speak for the others, and where they lie in one bin they still differ. In 240 judged patches of the built-in study,
+#: with true and with found nuclei, edges leave 0.75 to 0.99, eosin 0.28 to 0.99 (2 of 480 below), and haematoxylin,
+#: which all but defines the nucleus, 0.06 to 0.42 (7 of 480 above; at a quarter 22 % of the found ones would be).
 MIN_OVERLAP: Final = 1 / 3
 _NAN: Final = float("nan")
 _COLUMNS: Final = (
