@@ -13,6 +13,7 @@ from scipy import special
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.models.checks import check_alpha
+from saliency_stats.statistics.models.two_way import two_way
 from saliency_stats.statistics.multiplicity import adjust
 from saliency_stats.statistics.resampling import BLOCK, MAX_RESAMPLED_UNITS, flips_of
 from saliency_stats.typing import Float64Array
@@ -160,27 +161,16 @@ def _median_cells(values: Float64Array) -> Float64Array:
 def _crossed(cells: Float64Array) -> tuple[float, float, int] | None:
     """Return t of the mean over two crossed samples, its degrees of freedom, and those of the smaller sample.
 
-    ``Var = (MS_rows + MS_columns - MS_both) / (K G)``, not below the larger one-way term (Satterthwaite 1946,
-    *Biometrics Bulletin* 2, 110-114). None where the complete columns of ``cells`` (K, G) are fewer than two, or equal.
+    None where the columns of ``cells`` (K, G) without a gap are fewer than two, or all equal.
     """
     full = cells[:, ~np.isnan(cells).any(axis=0)]
-    k, g = full.shape
-    if g < _FEWEST:
+    if full.shape[1] < _FEWEST:
         return None
-    mean, rows, columns = full.mean(), full.mean(axis=1, keepdims=True), full.mean(axis=0)
-    df = np.array([k - 1, g - 1, (k - 1) * (g - 1)])
-    squares = np.array(
-        [g * np.sum((rows - mean) ** 2), k * np.sum((columns - mean) ** 2), np.sum((full - rows - columns + mean) ** 2)]
-    )
-    parts = squares / df
-    variance, largest = parts[0] + parts[1] - parts[2], int(parts[1] > parts[0])
-    if variance < parts[largest]:
-        variance, usual = parts[largest], float(df[largest])
-    else:
-        usual = float(variance**2 / np.sum(parts**2 / df))
-    if variance <= _TIE**2 * np.mean(full**2):
+    table = two_way(full)
+    se = float(np.sqrt(table.variance))
+    if se <= _TIE * float(np.abs(full).max()):
         return None
-    return float(mean / np.sqrt(variance / (k * g))), usual, int(df[:2].min())
+    return float(table.estimate) / se, float(table.df), min(full.shape) - 1
 
 
 def _two_sided(t: float, df: float) -> float:

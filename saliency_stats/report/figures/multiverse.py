@@ -68,8 +68,8 @@ def draw_multiverse(run: Run) -> Figure:
         placed = _placed(rows, methods[0])
         of_methods = {method: placed[placed["method"] == method] for method in methods}
         for dashboard in axes_of[len(methods) :]:
-            first = next(own for own in of_methods.values() if len(own))
-            _draw_dashboard(dashboard, first, lines, placed["place"].max())
+            made = pd.concat(of_methods.values()).drop_duplicates("place")  # by the first method that makes a choice
+            _draw_dashboard(dashboard, made, lines)
         for axes, (method, own) in zip(axes_of, of_methods.items(), strict=False):
             _draw_curve(axes, own, placed["place"].max() + 0.5)
             fit_ratios(axes, beside[[*ESTIMATE]], "y")
@@ -86,10 +86,16 @@ def caption_multiverse(run: Run) -> str:
         "Specification curves: the primary contrast of the trained network under every combination of choices, a curve"
         f" for each method. Each point is one analysis, its line the {run.confidence_percent} interval over"
         f" {run.unit}s, not corrected for their number. All curves are in the order of the first, that of the study's"
-        " own method; below are the choices that each point makes, in the colours of the first. The black diamond and"
-        f" line are this study's own analysis. p is that of all analyses of a curve together: whole {run.unit}s change"
-        " their sign in all of them at once. Of as many analyses at least, as the title says, there is an effect in the"
-        f" direction of most (simultaneous {run.confidence_percent} bound)."
+        " own method; below are the choices that each point makes, in the colours of the first curve that makes them."
+        " The black diamond and line are this study's own analysis. p is that of all analyses of a curve together"
+    )
+    if rows["p_attainable"].notna().any():
+        text += f", from the signs of whole {run.unit}s flipped in all of them at once"
+    elif rows["p_global"].notna().any():
+        text += f", with networks and {run.unit}s as two samples"
+    text += (
+        '. "At least" counts analyses with an effect in the direction of most'
+        f" ({run.confidence_percent} bound for all together)."
     )
     matter = choices_that_matter(rows)
     for name in _CHOICES:
@@ -252,9 +258,9 @@ def _draw_curve(axes: Axes, rows: pd.DataFrame, n: float) -> None:
     axes.set_xlim(-0.02 * n, 1.02 * n)
 
 
-def _draw_dashboard(axes: Axes, rows: pd.DataFrame, lines: list[tuple[str, Any, str]], last: float) -> None:
+def _draw_dashboard(axes: Axes, rows: pd.DataFrame, lines: list[tuple[str, Any, str]]) -> None:
     """Draw a cell for each choice of each specification, in the colour of what the estimate says."""
-    n = int(last + 0.5)
+    n = len(rows)
     cells = np.full((len(lines), n), np.nan)
     says = pd.Series(_says(rows)).map(list(_LOOKS).index)
     for row, (name, level, _) in zip(cells, lines, strict=True):

@@ -181,6 +181,13 @@ def test_a_place_that_the_study_s_method_lacks_comes_last(run_folder: Path, seen
     assert marks["x"].tolist()[-2:] == [22.5, 23.5]
     assert marks["y"].tolist()[-2:] == others.sort_values("min_confidence")["estimate"].tolist()
     assert seen.marks(figure.axes[0])["x"].max() == 21.5
+    # the choices of these are shown in the colours of the method that has them
+    (mesh,) = [of for of in figure.axes[4].collections if type(of).__name__ == "QuadMesh"]
+    cells = np.ma.asarray(mesh.get_array()).reshape(len(ROWS), 24)
+    assert (np.ma.count(cells, axis=0) == 2).all()
+    row = cells[ROWS.index("nuclei +1 µm")]
+    assert np.flatnonzero(~np.ma.getmaskarray(row)).tolist() == [22, 23]
+    assert [seen.hexed(mesh.cmap(mesh.norm(one))) for one in row[22:]] == _says(others.sort_values("min_confidence"))
     assert figure.axes[0].get_xlim() == figure.axes[2].get_xlim() == pytest.approx((-0.48, 24.48))
 
 
@@ -261,6 +268,12 @@ def test_the_caption_counts_what_agrees(run_folder: Path) -> None:
     assert "The same in all: reduction of colours l2" in caption
     assert caption.count("4 specifications without an estimate left out") == 1
     assert "95 % interval over slides" in caption
+    assert 'of a curve together, from the signs of whole slides flipped in all of them at once. "At least"' in caption
+    assert "(95 % bound for all together)" in caption
+    networks = _run(run_folder, table.assign(p_attainable=np.nan))
+    assert "of a curve together, with networks and slides as two samples. " in caption_multiverse(networks)
+    untested = _run(run_folder, table.assign(p_attainable=np.nan, p_global=np.nan))
+    assert "p is that of all analyses of a curve together. " in caption_multiverse(untested)
 
 
 def test_untested_specifications_are_no_part_of_the_share_that_is_significant(run_folder: Path) -> None:
