@@ -135,7 +135,7 @@ def bounds_words(bounds: Bounds) -> str:
     total = bounds.n_missing + bounds.n_patches
     text = f"{bounds.n_missing:,} of {counted(total, 'patch')} {'has' if bounds.n_missing == 1 else 'have'} no ratio"
     text += f" ({listed(f'{n:,} with {reason}' for reason, n in bounds.reasons)})" if bounds.reasons else ""
-    if not bounds.n_patches or np.isnan(bounds.low):
+    if np.isnan(bounds.low):
         return text
     one_way = [f"{n:,} could only {verb} it" for n, verb in ((bounds.n_raise, "raise"), (bounds.n_lower, "lower")) if n]
     text += "; were they" if bounds.n_missing > 1 else "; were it"

@@ -93,6 +93,8 @@ def test_unknown_units_leave_the_mean_over_patches():
     assumed = bounded(TABLE.assign(slide_id=""), assume_independent=True)
     assert (assumed.low, assumed.high) == pytest.approx((11 / 6, 14.5 / 6))
     assert assumed.n_units_added == 1
+    partly = bounded(TABLE.replace({"slide_id": {"b": ""}}), assume_independent=True)
+    assert (partly.low, partly.high) == pytest.approx((11 / 6, 14.5 / 6))
     slides = bounded(TABLE.assign(patient_id=""), patient="patient_id", assume_independent=True)
     assert (slides.low, slides.high) == (bounded().low, bounded().high)
 

@@ -118,6 +118,16 @@ def test_random_ways_come_near_all_of_them(monkeypatch):
     assert exchanged(*units) == exact
 
 
+def test_random_labels_of_single_classes_are_a_permutation(monkeypatch):
+    units = [(6, 10, 0, 0)] * 2 + [(8, 10, 0, 0), (0, 0, 7, 10), (0, 0, 5, 10), (0, 0, 4, 10), (0, 0, 2, 10)]
+    exact = exchanged(*units)
+    assert 0.1 < exact.p_value < 0.4
+    monkeypatch.setattr("saliency_stats.statistics.learned.EXACT_WAYS", 0)
+    assert exchanged(*units, draws=4000).p_value == pytest.approx(exact.p_value, abs=0.025)
+    monkeypatch.setattr("saliency_stats.statistics.learned.BLOCK", 70)  # in pieces of ten ways, the last of four
+    assert exchanged(*[(5, 5, 0, 0)] * 3, *[(0, 0, 0, 5)] * 4, draws=24).p_value == 1
+
+
 def test_networks_of_a_patch_move_together():
     units, malignant, correct = patches(*ONE_CLASS, *BOTH)
     other = np.random.default_rng(0).permutation(correct)

@@ -79,6 +79,10 @@ def test_units_of_one_size_all_count():
     # two slides of one size each make a patient no less precise than another
     patients = independent_units(table([5] * 6, per_patient=2), "value", patient="patient_id")
     assert weighted_mean(patients)[1:] == (3, 3)
+    # two slides of two patches have as many patches as one of four, but are two
+    same_noise = table([4, 2, 2, 4], within=0.1).assign(patient_id=lambda t: t["slide_id"].replace("s2", "s1"))
+    same_noise["value"] += 3 * (same_noise["slide_id"] == "s2")
+    assert 1 < weighted_mean(independent_units(same_noise, "value", patient="patient_id"))[2] < 2.99
     uneven = table([5] * 3).replace({"patient_id": {"p2": "p1"}})
     assert weighted_mean(independent_units(uneven, "value", patient="patient_id"))[1] < 2
 
