@@ -65,7 +65,9 @@ def test_one_patch_in_each_slide_leaves_the_tests_on_means():
     assert refused == ["mixed_satterthwaite", "mixed_kenward_roger"]
     assert found.loc[refused, "reason"].str.contains("has one row").all()
     reference = stats.ttest_1samp(table["value"], 0).pvalue
-    assert found.loc[["t_slide_means", "cluster_robust", "cluster_jackknife"], "p_value"].to_numpy() == pytest.approx(reference)
+    assert found.loc[["t_slide_means", "cluster_robust", "cluster_jackknife"], "p_value"].to_numpy() == pytest.approx(
+        reference
+    )
 
 
 def test_estimating_equations_are_over_the_units():
@@ -104,7 +106,7 @@ def test_a_difference_is_the_second_coefficient():
 
 
 def two_groups(seed, *, slides=10, both=10, slope=0.7):
-    """Return patches of two groups whose difference varies from slide to slide; after ``both`` a slide has one group."""
+    """Return patches of two groups whose difference varies by slide; after ``both`` slides there is one group each."""
     rng = np.random.default_rng(seed)
     rows = []
     for slide in range(slides):
