@@ -166,8 +166,8 @@ def row(
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("analyses/results/calibration"))
-@click.option("--simulations", default=1_000, show_default=True, help="Of the rules.")
-@click.option("--slow", default=200, show_default=True, help="Of the models of a difference.")
+@click.option("--simulations", default=500, show_default=True, help="Of the rules.")
+@click.option("--slow", default=100, show_default=True, help="Of the models of a difference.")
 @click.option("--seed", default=0, show_default=True)
 def main(out: Path, simulations: int, slow: int, seed: int) -> None:
     """Simulate every design and write the table."""
