@@ -28,8 +28,9 @@ __all__ = ["headline", "verdicts"]
 
 _SAMPLE: Final = ["label", "magnification", "method", "reduction"]
 _NEEDED: Final = (
-    *("contrast", *_SAMPLE, "model", "estimate", "ci_low", "ci_high", "test", "p_adjusted", "family", "icc"),
+    *("contrast", *_SAMPLE, "model", "estimate", "ci_low", "ci_high", "test", "p_value", "p_adjusted", "family"),
     *(
+        "icc",
         "n_slides",
         "n_patches",
         "se",

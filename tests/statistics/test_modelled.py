@@ -106,7 +106,7 @@ def test_a_difference_is_the_second_coefficient():
 
 
 def two_groups(seed, *, slides=10, both=10, slope=0.7):
-    """Return patches of two groups whose difference varies from slide to slide; after ``both`` a slide has one group."""
+    """Return patches of two groups whose difference varies by slide; after ``both`` slides there is one group each."""
     rng = np.random.default_rng(seed)
     rows = []
     for slide in range(slides):

@@ -44,7 +44,7 @@ ROW = pd.Series(
     }
 )
 METRIC = {"balanced_accuracy": 0.51, "balanced_accuracy_low": 0.46, "balanced_accuracy_high": 0.55, "magnification": 20}
-NOBODY = Densest(None, None, tested=True, row=None)
+NOBODY = Densest(None, (), tested=True, rows=pd.DataFrame())
 
 
 def dense(text):
@@ -187,24 +187,19 @@ def test_an_untested_hypothesis_says_why():
 
 
 def test_the_densest_compartment_in_a_sentence():
-    evidence = dense("2 times the rest of the tissue; 95 % CI 1.41~4; p = 0.002 after Holm")
-    assert densest_sentence(Densest("nucleus", "nucleus", tested=True, row=ROW), SETTINGS) == (
-        f"Of the tissue compartments, the nuclei were the densest ({evidence})."
+    rows = pd.DataFrame({"other": ["cytoplasm", "stroma"], "estimate": [1.0, 2.0], "p_value": [0.002, 0.0412]})
+    assert densest_sentence(Densest("nucleus", ("nucleus",), tested=True, rows=rows)) == (
+        "Of the tissue compartments, the nuclei were the densest (2 times the cytoplasm, p = 0.002; 4 times the "
+        "stroma, p = 0.041)."
     )
-    assert densest_sentence(Densest(None, "stroma", tested=True, row=ROW), SETTINGS) == (
-        "No tissue compartment was significantly denser than the rest of the tissue; the stroma was the densest by "
-        f"estimate ({evidence})."
+    assert densest_sentence(Densest(None, ("stroma", "nucleus"), tested=True, rows=rows)) == (
+        "Which tissue compartment is the densest cannot be told: the stroma and the nuclei cannot be told apart."
     )
-    assert densest_sentence(Densest("cytoplasm", "cytoplasm", tested=False, row=ROW), SETTINGS) == (
-        "In these patches the cytoplasm was the densest tissue compartment (2 times the rest of the tissue; "
-        "not tested)."
+    assert densest_sentence(Densest("nucleus", ("nucleus",), tested=False, rows=rows)) == (
+        "In these patches the nuclei were the densest tissue compartment by estimate (2 times the cytoplasm; 4 times "
+        "the stroma; not tested)."
     )
-    even = ROW.copy()
-    even["estimate"] = 0.0
-    assert densest_sentence(Densest(None, "stroma", tested=True, row=even), SETTINGS) == (
-        "No tissue compartment was denser than the rest of the tissue."
-    )
-    assert densest_sentence(NOBODY, SETTINGS) == "No tissue compartment can be named as the densest."
+    assert densest_sentence(NOBODY) == "No tissue compartment can be named as the densest."
 
 
 def verdict(label, status, **changes):

@@ -233,7 +233,8 @@ def by_hand(**changes):
     row |= {"method": "gradient", "reduction": "l2", "estimate": 1.0, "ci_low": 0.5, "ci_high": 2.0, "se": 0.2}
     row |= {"test": "sign_flip", "p_adjusted": 0.01, "family": "primary", "icc": np.nan, "design_effect": np.nan}
     row |= {"n_slides": 10, "n_patches": 1_200, "n_effective": np.nan, "status": "tested", "reason": ""}
-    return row | {"unit": "slide", "n_units": 10, "n_missing": 0} | changes
+    # nothing is named as the densest
+    return row | {"unit": "slide", "n_units": 10, "n_missing": 0, "p_value": 0.06} | changes
 
 
 def verdict_of(*rows, settings=SETTINGS, metrics=None):
@@ -357,12 +358,13 @@ def test_what_limits_a_verdict_is_said():
         "1 patch of 1,201 selected left out: nucleus or cytoplasm is missing there or holds no saliency",
         "intraclass correlation 0.26, design effect 6.0: 1,200 patches tell as much as 199 independent ones",
     ]
-    rest = by_hand(contrast="nucleus_vs_rest", p_adjusted=0.01)
     named = "cytoplasm and nuclei do not differ significantly, although one of them is named as the densest"
-    assert named in verdict_of(by_hand(p_adjusted=0.05), rest)["reasons"]
-    assert named not in verdict_of(by_hand(p_adjusted=0.049), rest)["reasons"]
-    assert named not in verdict_of(by_hand(p_adjusted=0.05), rest | {"contrast": "stroma_vs_rest"})["reasons"]
-    assert verdict_of(by_hand(p_adjusted=0.05), rest)["densest_compartment"] == "nucleus"
+    for p_adjusted, p_value, said in ((0.05, 0.05, True), (0.049, 0.05, False), (0.05, 0.06, False)):
+        found = verdict_of(by_hand(p_adjusted=p_adjusted, p_value=p_value))
+        assert (named in found["reasons"]) == said
+        assert found["densest_compartment"] == (None if p_value > 0.05 else "cytoplasm")
+    stroma = by_hand(contrast="stroma_vs_cytoplasm", p_value=0.01)
+    assert named not in verdict_of(by_hand(p_adjusted=0.05, p_value=0.01), stroma)["reasons"]
 
 
 def test_a_verdict_carries_its_numbers_and_names():
