@@ -135,8 +135,8 @@ def test_cautions_say_what_the_numbers_rest_on(unit):
         ),
         (
             "What one network shows holds for this network. A plan for networks trained alike needs the variance"
-            " between them, which is unknown with one network: judge several (classifier.networks), or state --network-sd and"
-            " --networks."
+            " between them, which is unknown with one network: judge several (classifier.networks), or state"
+            " --network-sd and --networks."
         ),
     ]
 
