@@ -10,6 +10,7 @@ from saliency_stats.report.run import Run
 from saliency_stats.statistics import compositional_table, study_contrasts, study_flow, verdicts
 from saliency_stats.statistics.causal import causal_table
 from saliency_stats.statistics.multiverse import Specification, multiverse_summary, multiverse_table
+from saliency_stats.statistics.verdict_calibration import calibrate
 from saliency_stats.study import parameters
 from saliency_stats.vocabulary import PATCH_KEY, TRAINED
 
@@ -58,6 +59,7 @@ def conclude(run: Run, store: Store, profile_parts: pd.DataFrame) -> pd.DataFram
         keep("multiverse", table)
         keep("multiverse_summary", multiverse_summary(table))
     values = run.primary_values
+    keep("calibration", calibrate(values, chosen))
     defined = values.loc[values["value"].notna(), list(PATCH_KEY)]
     found = population.patches.merge(defined, on=list(PATCH_KEY), how="left", validate="one_to_one", indicator="found")
     return found.assign(contrasted=found.pop("found") == "both")
