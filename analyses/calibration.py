@@ -3,7 +3,9 @@
     python analyses/calibration.py --out analyses/results/calibration
 
 Writes ``calibration.csv`` (one row per test and design) and ``calibration.png``; ``--install`` also writes the copy
-that the package ships for its reports. Patches of a slide share its effect. Means and spreads of slides are drawn
+that the package ships for its reports, and ``--only TEST`` (repeatable) measures these tests alone and keeps the other
+rows of the table. Tests of two samples, and of several networks (analyses/crossed_inference.py), have no part in it.
+Patches of a slide share its effect. Means and spreads of slides are drawn
 directly, because the tests use nothing else of the patches. Effects of slides are normal, heavy-tailed (Student's t, 3
 degrees of freedom) or skewed (exponential, skewness 2), all with mean 0; residuals of patches are normal. "unbalanced"
 has from 2 to 400 patches a slide, in geometric steps; "balanced" has 50. The effect for the power is the one that a t
@@ -21,6 +23,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import stats
+from seaborn import color_palette
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.proportion import proportion_confint
 from tqdm import tqdm
@@ -42,6 +45,21 @@ FAST = ("t_slide_means", "sign_flip", "t_patches")
 #: Units are compared with 0: tests of two samples have no part in it.
 ONE_SAMPLE = tuple(name for name, test in TESTS.items() if test.one_sample)
 NO_CLUSTERING = Clustering(float("nan"), float("nan"), float("nan"), float("nan"))
+
+
+def one_sample_tests() -> tuple[str, ...]:
+    """Return the tests that compare the slides of one network with 0: those that answer about some."""
+    units = of_sample(np.full(6, 3.0), np.arange(1.0, 7.0), np.ones(6))
+    return tuple(test for test in TESTS if np.isfinite(infer(test, units, alpha=ALPHA, draws=99, seed=0).p_value))
+
+
+def of_sample(sizes: NDArray[np.float64], means: NDArray[np.float64], squares: NDArray[np.float64]) -> Units:
+    """Return the units of one sample, from patches per slide, slide means and sums of squares within slides."""
+    names = np.array([f"{slide:09d}" for slide in range(len(sizes))])
+    within = np.zeros((len(sizes), 2, 2))
+    within[:, 1, 1] = squares
+    sums = GroupedSums(names, sizes, np.column_stack([np.ones_like(means), means]), within)
+    return Units("slide", np.sort(means), 0.0, len(means), int(sizes.sum()), 0, NO_CLUSTERING, "", sums)
 
 
 def draw(
@@ -79,27 +97,24 @@ def slow(
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return the p-values of all samples, and whether each interval covers 0; NaN where a test gives no result."""
     p_values, covers = np.full(len(means), np.nan), np.zeros(len(means), dtype=bool)
-    names = np.array([f"{slide:09d}" for slide in range(len(sizes))])
     for i, (row, spread) in enumerate(zip(means, squares, strict=True)):
-        within = np.zeros((len(sizes), 2, 2))
-        within[:, 1, 1] = spread
-        sums = GroupedSums(names, sizes, np.column_stack([np.ones_like(row), row]), within)
-        units = Units("slide", np.sort(row), 0.0, len(row), int(sizes.sum()), 0, NO_CLUSTERING, "", sums)
-        found = infer(test, units, alpha=ALPHA, draws=DRAWS, seed=i)
+        found = infer(test, of_sample(sizes, row, spread), alpha=ALPHA, draws=DRAWS, seed=i)
         p_values[i] = found.p_value
         covers[i] = not (found.ci_low > 0 or found.ci_high < 0)
     return p_values, covers
 
 
-def one_cell(cell: tuple[int, str, float, str], n_fast: int, n_slow: int, seed: int) -> list[dict[str, Any]]:
-    """Measure every test in one design."""
+def one_cell(
+    cell: tuple[int, str, float, str], n_fast: int, n_slow: int, seed: int, tests: tuple[str, ...]
+) -> list[dict[str, Any]]:
+    """Measure some tests in one design, each on the same samples whatever the others are."""
     slides, balance, icc, effects = cell
     rng = np.random.default_rng([seed, slides, BALANCE.index(balance), int(100 * icc), EFFECTS.index(effects)])
     d = TTestPower().solve_power(nobs=slides, alpha=ALPHA, power=WANTED_POWER)
     shift = float(d) * np.sqrt(icc + (1 - icc) / PATCHES)
     null, planted = (draw(cell, by, n_fast, rng) for by in (0.0, shift))
     rows = []
-    for test in (*ONE_SAMPLE, "t_patches"):
+    for test in tests:
         row = {"test": test, "slides": slides, "balance": balance, "icc": icc, "effects": effects}
         if test in FAST:
             p_null, p_planted = fast(test, *null), fast(test, *planted)
@@ -130,12 +145,22 @@ def cells() -> list[tuple[int, str, float, str]]:
     return [cell for cell in found if cell[2] > 0 or cell[3] == "normal"]
 
 
+def merged(before: pd.DataFrame, measured: pd.DataFrame, tests: tuple[str, ...]) -> pd.DataFrame:
+    """Put measured rows in place of those of the same tests, design by design; tests that are no more have none."""
+    kept = before[before["test"].isin(tests) & ~before["test"].isin(measured["test"])]
+    every = pd.concat([kept, measured], ignore_index=True)
+    orders = {"test": tests, "slides": SLIDES, "balance": BALANCE, "icc": ICCS, "effects": EFFECTS}
+    places = pd.DataFrame({name: every[name].map(list(order).index) for name, order in orders.items()})
+    place = places.sort_values(["slides", "balance", "icc", "effects", "test"], kind="stable").index
+    return every.loc[place].reset_index(drop=True)
+
+
 def picture(table: pd.DataFrame, path: Path) -> None:
     """Draw the type-I error of every test against the number of slides."""
-    names = [*ONE_SAMPLE, "t_patches"]
+    names = list(table["test"].unique())
     figure = Figure(figsize=(11, 8.5), layout="constrained")
     grid = figure.subplots(2, 3, sharex=True, sharey=True)
-    colours = dict(zip(names, ["C0", "C2", "C4", "C6", "C1", "C5", "C9", "C8", "C7", "C3"], strict=True))
+    colours = dict(zip(names, color_palette("husl", len(names)), strict=True)) | {"t_patches": "C3"}
     for (i, balance), (j, effects) in product(enumerate(BALANCE), enumerate(EFFECTS)):
         axes = grid[i, j]
         axes.axhspan(0.03, 0.065, color="0.9")
@@ -173,14 +198,36 @@ def picture(table: pd.DataFrame, path: Path) -> None:
 @click.option("--slow", "n_slow", default=2_000, show_default=True, help="Of the others; a quarter for their power.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--jobs", default=1, show_default=True)
+@click.option("--only", multiple=True, metavar="TEST", help="Measure this test alone; the others' rows are kept.")
 @click.option("--install", is_flag=True, help="Copy the table into the package.")
-def main(out: Path, simulations: int, n_slow: int, seed: int, jobs: int, install: bool) -> None:  # noqa: FBT001 - click
+def main(
+    out: Path,
+    simulations: int,
+    n_slow: int,
+    seed: int,
+    jobs: int,
+    only: tuple[str, ...],
+    install: bool,  # noqa: FBT001 - click
+) -> None:
     """Simulate every design and write the table and its picture."""
+    every = (*one_sample_tests(), "t_patches")
+    if unknown := sorted(set(only) - set(every)):
+        raise click.BadParameter(f"{', '.join(unknown)}: expected some of {', '.join(every)}", param_hint="--only")
     todo = cells()
+    tests = only or every
     arguments = ([simulations] * len(todo), [min(n_slow, simulations)] * len(todo), [seed] * len(todo))
     with ProcessPoolExecutor(jobs) as pool:
-        done = list(tqdm(pool.map(one_cell, todo, *arguments), total=len(todo), unit="cell", desc="calibration"))
+        done = list(
+            tqdm(
+                pool.map(one_cell, todo, *arguments, [tests] * len(todo)),
+                total=len(todo),
+                unit="cell",
+                desc="calibration",
+            )
+        )
     table = pd.DataFrame([row for rows in done for row in rows]).round(5)
+    if only:
+        table = merged(pd.read_csv(out / "calibration.csv"), table, every)
     out.mkdir(parents=True, exist_ok=True)
     table.to_csv(out / "calibration.csv", index=False)
     if install:

@@ -218,6 +218,16 @@ TABLES: Final[Mapping[str, Table]] = {
         writer="statistics",
         optional=True,
     ),
+    "calibration": Table(
+        "class × magnification",
+        ("label", "test", "design", "reason"),
+        (
+            *("magnification", "type_1_error", "low", "high", "coverage", "simulations", "supported", "hypotheses"),
+            *("family_error", "false_equivalent"),
+        ),
+        writer="statistics",
+        optional=True,
+    ),
     "examples": Table(
         "example patch × model",
         ("file", "patch_id", "slide_id", "label", "model", "method"),

@@ -1,4 +1,4 @@
-"""How trustworthy a test is at a run's own size, looked up in the calibration study that ships with the package."""
+"""How often a test errs: by the calibration study that ships with the package, and in the run's own design."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from saliency_stats.report.words import percent
+from saliency_stats.report.words import DASH, percent, whole
+from saliency_stats.statistics.registry import words_of
 
 #: A confirmatory test is wrong at least and at most this often at 5 %, wherever effects of slides are symmetric …
 SYMMETRIC: Final = (0.03, 0.065)
@@ -120,3 +121,23 @@ def is_confirmatory(rows: pd.DataFrame) -> bool:
     wanted = POWER * POWER_OF_T
     finds = plain["power"] + 1.96 * np.sqrt(wanted * (1 - wanted) / plain["power_simulations"]) >= wanted
     return bool(holds.all() and covers.all() and finds.all() and (skewed["type_1_low"] <= SKEWED).all())
+
+
+def error_words(table: pd.DataFrame, label: str, magnification: float) -> str:
+    """Say how often the verdict on a sample errs in studies of the run's own design; "" where that is not known.
+
+    ``table`` is the run's ``calibration.csv``, made by
+    :func:`~saliency_stats.statistics.verdict_calibration.calibrate`.
+    """
+    rows = table[(table["label"] == label) & (table["magnification"] == magnification)]
+    if rows.empty:
+        return ""
+    row = rows.iloc[0]
+    if row["reason"]:
+        return f"how often the verdict errs in studies like this one was not simulated: {row['reason']}"
+    limits = f"{100 * row['low']:.1f}{DASH}{percent(row['high'])}"
+    return (
+        f"in studies like this one ({row['design']}) in which there is nothing to find, {words_of(row['test'])} finds"
+        f" something in {percent(row['type_1_error'])} ({limits}; {whole(row['simulations'])} simulated); what else a"
+        " verdict asks can only lower that"
+    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from saliency_stats import settings as study_file
-from saliency_stats.report.calibration import Calibration
+from saliency_stats.report.calibration import Calibration, error_words
 from saliency_stats.report.caveats import caveats
 from saliency_stats.report.figures.draw import DrawnFigure
 from saliency_stats.report.folder import NOT_RECORDED
@@ -148,7 +148,7 @@ def _badge(run: Run, verdict: Mapping[str, Any], per_unit: Mapping[tuple[float, 
         words=STATUS_WORDS.get(status, status),
         numbers=" · ".join(parts),
         sentence=str(verdict.get("sentence", "")),
-        reasons=(*(str(reason) for reason in verdict.get("reasons", ())), *_trust(run, errs)),
+        reasons=(*(str(reason) for reason in verdict.get("reasons", ())), *_trust(run, errs, verdict)),
     )
 
 
@@ -163,13 +163,16 @@ def _calibration(
     return calibration_of(records(rows)[0], per_unit) if len(rows) == 1 else None
 
 
-def _trust(run: Run, errs: Calibration | None) -> Iterator[str]:
+def _trust(run: Run, errs: Calibration | None, verdict: Mapping[str, Any]) -> Iterator[str]:
     if errs:
         role = "confirmatory" if errs.confirmatory else "only supporting (see the table of all tests)"
         yield (
             f"{words_of(run.primary_test)}: {role} at this number of {run.unit}s. In simulations at 5 % it rejects a"
             f" true null hypothesis in {errs.words}"
         )
+    if verdict.get("learned", True) and verdict["method"] == run.method:
+        own = error_words(run.calibration, verdict["label"], verdict["magnification"])
+        yield from [own] if own else []
 
 
 def _reproduction(run: Run) -> dict[str, Any]:

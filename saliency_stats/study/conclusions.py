@@ -13,6 +13,7 @@ from saliency_stats.statistics.causal import causal_table
 from saliency_stats.statistics.multiverse import Specification, multiverse_summary, multiverse_table
 from saliency_stats.statistics.rungs import further_rungs
 from saliency_stats.statistics.selection import restrict
+from saliency_stats.statistics.verdict_calibration import calibrate
 from saliency_stats.study import parameters
 from saliency_stats.vocabulary import PATCH_KEY, TRAINED
 
@@ -73,6 +74,7 @@ def conclude(run: Run, store: Store, profile_parts: pd.DataFrame) -> pd.DataFram
     write_json(store.folder / "verdict.json", judged)
     keep("contrasts", every)
     values = run.primary_values
+    keep("calibration", calibrate(values, chosen))
     defined = values.loc[values["value"].notna(), list(PATCH_KEY)].drop_duplicates()
     found = population.of_any_network.merge(
         defined, on=list(PATCH_KEY), how="left", validate="one_to_one", indicator="found"

@@ -5,9 +5,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from click.testing import CliRunner
 
-from saliency_stats.statistics import TESTS
+from saliency_stats.errors import StatisticsError
+from saliency_stats.statistics import TESTS, Test
 
 PATH = Path(__file__).parents[2] / "analyses" / "calibration.py"
 
@@ -56,8 +59,68 @@ def test_the_test_over_patches_is_students_on_all_patches(script):
 
 
 def test_a_cell_has_a_row_for_every_test(script):
-    rows = script.one_cell((6, "balanced", 0.2, "normal"), 60, 8, 0)
-    assert [row["test"] for row in rows] == [*(name for name in TESTS if name != "permutation"), "t_patches"]
+    tests = (*script.one_sample_tests(), "t_patches")
+    rows = script.one_cell((6, "balanced", 0.2, "normal"), 60, 8, 0, tests)
+    assert [row["test"] for row in rows] == list(tests)
     assert {row["simulations"] for row in rows if row["test"] not in script.FAST} == {8}
     assert all(row["unanswered"] == 0 for row in rows)
     assert all(0 <= row["type_1_low"] <= row["type_1_error"] <= row["type_1_high"] <= 1 for row in rows)
+    alone = script.one_cell((6, "balanced", 0.2, "normal"), 60, 8, 0, ("cluster_robust",))
+    assert alone == [row for row in rows if row["test"] == "cluster_robust"]
+
+
+def test_tests_that_do_not_answer_about_one_sample_are_left_out(script, monkeypatch):
+    assert set(script.one_sample_tests()) <= set(TESTS)
+    assert {"sign_flip", "cluster_robust", "mixed_kenward_roger"} <= set(script.one_sample_tests())
+
+    def no_answer(*_, **__):
+        raise StatisticsError("this test compares two samples")
+
+    monkeypatch.setitem(TESTS, "two_only", Test("two_only", "two samples", no_answer))
+    assert "two_only" not in script.one_sample_tests()
+
+
+def test_measured_rows_replace_those_of_the_same_tests_alone(script):
+    cells = script.cells()
+    tests = ("t_slide_means", "new", "t_patches")
+
+    def rows(*names, value):
+        columns = ("slides", "balance", "icc", "effects")
+        return pd.DataFrame(
+            [{"test": t, **dict(zip(columns, c, strict=True)), "v": value} for c in cells for t in names]
+        )
+
+    before = rows("t_slide_means", "gone", "t_patches", value=1)
+    found = script.merged(before, rows("new", "t_patches", value=2), tests)
+    assert list(found["test"]) == list(tests) * len(cells)
+    assert found.groupby("test")["v"].unique().map(list).to_dict() == {
+        "t_slide_means": [1],
+        "new": [2],
+        "t_patches": [2],
+    }
+    again = found[["slides", "balance", "icc", "effects"]].drop_duplicates().itertuples(index=False, name=None)
+    assert list(again) == cells
+
+
+def test_an_unknown_test_is_refused_before_anything_is_simulated(script, tmp_path):
+    result = CliRunner().invoke(script.main, ["--out", str(tmp_path / "o"), "--only", "bca"])
+    assert result.exit_code == 2
+    assert "bca: expected some of t_slide_means" in result.output
+    assert not (tmp_path / "o").exists()
+
+
+def test_the_script_measures_a_test_alone_and_keeps_the_others(script, tmp_path, monkeypatch):
+    monkeypatch.setattr(script, "cells", lambda: [(6, "balanced", 0.0, "normal"), (8, "balanced", 0.0, "normal")])
+    drawn = []
+    monkeypatch.setattr(script, "picture", lambda table, path: drawn.append((len(table), path.name)))
+    run = CliRunner().invoke
+    small = ["--out", str(tmp_path), "--simulations", "20", "--slow", "4"]
+    assert run(script.main, small).exit_code == 0
+    first = pd.read_csv(tmp_path / "calibration.csv")
+    assert drawn == [(len(first), "calibration.png")]
+    result = run(script.main, [*small, "--seed", "1", "--only", "sign_flip"])
+    assert result.exit_code == 0, result.output
+    second = pd.read_csv(tmp_path / "calibration.csv")
+    assert list(second["test"]) == list(first["test"])
+    assert second[second["test"] != "sign_flip"].equals(first[first["test"] != "sign_flip"])
+    assert not second.equals(first)

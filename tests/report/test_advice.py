@@ -126,17 +126,17 @@ def test_cautions_say_what_the_numbers_rest_on(unit):
     plan = planned(Aim("superiority", 0.39, hypotheses=3), test="sign_flip", simulations=200, unit=unit)
     assert list(cautions([plan])) == [
         (
-            "Each plan is for one of 3 hypotheses that are corrected together, and takes the others for null: its p-value"
-            " must lie below 0.05 / 3. For another number: --hypotheses."
+            "Each plan is for one of 3 hypotheses that are corrected together, and takes the others for null: its"
+            " p-value must lie below 0.05 / 3. For another number: --hypotheses."
         ),
         (
-            f"Simulated is the study's own test, sign-flip over slides, which can find nothing with fewer than 7 {unit}s."
-            f" Beyond 16 {unit}s the t test stands for it; there the two have the same power."
+            f"Simulated is the study's own test, sign-flip over slides, which can find nothing with fewer than 7"
+            f" {unit}s. Beyond 16 {unit}s the t test stands for it; there the two have the same power."
         ),
         (
-            "What one network shows holds for this network. A plan for networks trained alike needs the variance between"
-            " them, which is unknown with one network: judge several (classifier.networks), or state --network-sd and"
-            " --networks."
+            "What one network shows holds for this network. A plan for networks trained alike needs the variance"
+            " between them, which is unknown with one network: judge several (classifier.networks), or state"
+            " --network-sd and --networks."
         ),
     ]
 
@@ -162,7 +162,7 @@ def test_several_networks_have_the_crossed_test():
     plan = planned(Aim("superiority", 0.39), simulations=200, **SEVERAL)
     assert list(cautions([replace(plan, networks=8)])) == [
         (
-            "Simulated is the crossed test, of 8 networks and of slides as two samples: what it finds holds for networks"
-            " trained alike."
+            "Simulated is the crossed test, of 8 networks and of slides as two samples: what it finds holds for"
+            " networks trained alike."
         )
     ]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from saliency_stats.report.calibration import calibration, is_confirmatory
+from saliency_stats.report.calibration import calibration, error_words, is_confirmatory
 from saliency_stats.statistics import TESTS, primary_tests
 
 TABLE = pd.read_csv(files("saliency_stats.report") / "calibration.csv")
@@ -82,3 +82,27 @@ def rows(**changes):
 )
 def test_each_bound_counts(changes, expected):
     assert is_confirmatory(rows(**changes)) is expected
+
+
+# --- of the run's own design ------------------------------------------------------------------------
+
+DESIGN = "10 slides of 3–12 patches, ICC 0.21, skewness 0.8, 1 network"
+
+
+def own(**changes):
+    row = {"label": "benign", "magnification": 20.0, "test": "sign_flip", "design": DESIGN, "reason": ""}
+    row |= {"type_1_error": 0.0512, "low": 0.0423, "high": 0.0617, "simulations": 2_000.0}
+    return pd.DataFrame([{**row, "label": "malignant", "type_1_error": 0.9}, {**row, **changes}])
+
+
+def test_the_error_of_a_verdict_is_said_of_its_own_sample():
+    assert error_words(own(), "benign", 20.0) == (
+        f"in studies like this one ({DESIGN}) in which there is nothing to find, sign-flip over slides finds something"
+        " in 5.1 % (4.2–6.2 %; 2,000 simulated); what else a verdict asks can only lower that"
+    )
+    assert "90.0 %" in error_words(own(), "malignant", 20.0)
+    assert error_words(own(), "benign", 40.0) == ""
+    assert error_words(own().iloc[:0], "benign", 20.0) == ""
+    assert error_words(own(reason="there are only 2 slides"), "benign", 20.0) == (
+        "how often the verdict errs in studies like this one was not simulated: there are only 2 slides"
+    )
