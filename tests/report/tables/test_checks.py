@@ -14,10 +14,27 @@ from saliency_stats.report.tables import checks, contrasts
 Blank = Callable[..., Run]
 Rows = Callable[..., pd.DataFrame]
 ROW: dict[str, Any] = {
-    "contrast": "cytoplasm_vs_nucleus", "label": "benign", "magnification": 20.0, "model": "trained",
-    "method": "gradient", "reduction": "l2", "test": "crossed", "status": "tested", "family": "f", "unit": "slide",
-    "estimate": 1.0, "ci_low": 0.5, "ci_high": 2.0, "p_value": 0.01, "p_adjusted": 0.02, "n_units": 10.0,
-    "n_patches": 1200.0, "n_slides": 10.0, "n_networks": 4.0, "df": 8.0, "n_missing": 0.0,
+    "contrast": "cytoplasm_vs_nucleus",
+    "label": "benign",
+    "magnification": 20.0,
+    "model": "trained",
+    "method": "gradient",
+    "reduction": "l2",
+    "test": "crossed",
+    "status": "tested",
+    "family": "f",
+    "unit": "slide",
+    "estimate": 1.0,
+    "ci_low": 0.5,
+    "ci_high": 2.0,
+    "p_value": 0.01,
+    "p_adjusted": 0.02,
+    "n_units": 10.0,
+    "n_patches": 1200.0,
+    "n_slides": 10.0,
+    "n_networks": 4.0,
+    "df": 8.0,
+    "n_missing": 0.0,
 }
 NETWORKS = {"var_network": 0.01, "var_unit": 0.04, "var_interaction": 0.0025, "network_share": 0.426}
 
