@@ -50,7 +50,7 @@ def caveats(run: Run) -> tuple[Caveat, ...]:
     found = (
         *_classifier(run),
         *_slides(run),
-        *_networks(run),
+        *_folds(run),
         *_rungs(run),
         *_splits(run),
         *_controls(run),
@@ -102,13 +102,7 @@ def _slides(run: Run) -> Iterator[Caveat]:
         )
 
 
-def _networks(run: Run) -> Iterator[Caveat]:
-    if run.n_networks < 2:  # noqa: PLR2004 - of one there is no spread
-        yield Caveat(
-            "One network",
-            "Every number is of this network; how much others would differ is unknown. Networks that differ in nothing"
-            " but their seeds may differ as much as slides do. Train several: classifier.networks.",
-        )
+def _folds(run: Run) -> Iterator[Caveat]:
     if (run.patches["fold"] > 0).any():
         yield Caveat(
             "Folds share training slides",
@@ -281,11 +275,15 @@ def _always(run: Run) -> Iterator[Caveat]:
         "A nuclear border is a strong edge, and networks react to edges. A band of one pixel at the border can carry"
         " part of the saliency of nuclei or cytoplasm; see the profile around zero.",
     )
-    others = "architecture" if run.n_networks > 1 else "seed, architecture"
+    alone = (
+        "Every number is of this network; how much others would differ is unknown. Networks that differ in nothing but"
+        " their seeds may differ as much as slides do (classifier.networks trains several). "
+    )
+    several = run.n_networks > 1
     yield Caveat(
-        "One kind of map" if run.n_networks > 1 else "One training, one kind of map",
-        f"Another {others} or saliency method may look elsewhere. An input gradient says to which"
-        " pixels the score is sensitive, not which tissue caused the decision.",
+        "One architecture, one kind of map" if several else "One network, one kind of map",
+        f"{'' if several else alone}Another architecture or saliency method may look elsewhere. An input gradient says"
+        " to which pixels the score is sensitive, not which tissue caused the decision.",
     )
 
 

@@ -15,7 +15,7 @@ from saliency_stats.report.figures.style import house_style, save
 from saliency_stats.report.networks import overall
 from saliency_stats.report.queries import leaves
 from saliency_stats.report.run import Run, records
-from saliency_stats.report.words import count, listing, magnification_words
+from saliency_stats.report.words import check_words, count, listing, magnification_words
 from saliency_stats.statistics import CONTRASTS, PRIMARY
 from saliency_stats.vocabulary import LABELS, TRAINED
 
@@ -181,6 +181,7 @@ def levels(runs: Mapping[str, Run]) -> str:
 def _of_run(name: str, run: Run) -> pd.DataFrame:
     rows = run.own_contrasts[
         run.own_contrasts["contrast"].isin(CONTRASTS)
+        & (run.own_contrasts["contrast"].map(check_words) == "")
         & run.own_contrasts["label"].isin(run.labels)
         & (run.own_contrasts["method"] == run.method)
         & (run.own_contrasts["reduction"] == run.reduction)

@@ -156,9 +156,9 @@ class Run(RunFolder):
     @cached_property
     def network_values(self) -> pd.DataFrame:
         """The primary contrast (log2) of every network, also of those that learned nothing, in its judged patches."""
-        relabelled = [name for name, found in self.recorded("controls", {}).items() if found["relabelled"]]
+        relabelled = [name for name, found in self.recorded("controls", {}).items() if found.get("relabelled")]
         rows = self.of_own_map(self.ledger)
-        rows = rows[rows["model"].isin([TRAINED, *self.controls, *relabelled]) & (rows["network"] != "")]
+        rows = rows[rows["model"].isin([TRAINED, *self.controls, *relabelled]) & (rows["method"] != rows["model"])]
         return networks.contrast_values(networks.of_judged(rows, self.population.patches), PRIMARY)
 
     @cached_property

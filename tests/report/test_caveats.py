@@ -13,7 +13,7 @@ from saliency_stats.report.run import Run
 Blank = Callable[..., Run]
 Rows = Callable[..., pd.DataFrame]
 
-ALWAYS = ["Nuclear borders", "One training, one kind of map"]
+ALWAYS = ["Nuclear borders", "One network, one kind of map"]
 USUAL = ["No control network", "The tissue is synthetic", "The compartments are measured, not given", *ALWAYS]
 AT: dict[str, Any] = {"magnification": 20.0, "label": "benign", "split": "test"}
 
@@ -258,3 +258,47 @@ def test_segmentations_have_their_own_caveats(blank_run: Blank, tables: Any, nuc
     text = said(run)["The compartments are measured, not given"]
     assert text.startswith(words)
     assert "at most 7.5 µm from a nucleus" in text
+
+
+# --- networks ---------------------------------------------------------------------------------------
+
+
+def test_one_network_speaks_for_itself_alone(blank_run: Blank, tables: Any) -> None:
+    text = said(blank_run(**tables))["One network, one kind of map"]
+    assert text.startswith("Every number is of this network; how much others would differ is unknown.")
+    several = pd.concat([tables["predictions"].assign(network=name) for name in ("1", "2")])
+    ledger = pd.concat([tables["ledger"].assign(network=name) for name in ("1", "2")])
+    found = said(blank_run(**{**tables, "predictions": several, "ledger": ledger}))
+    assert found["One architecture, one kind of map"].startswith("Another architecture or saliency method")
+    assert "One network, one kind of map" not in found
+
+
+@pytest.mark.parametrize(("fold", "told"), [(1.0, True), (0.0, False), (np.nan, False)])
+def test_folds_share_their_training_slides(blank_run: Blank, tables: Any, fold: float, told: bool) -> None:
+    found = said(blank_run(**{**tables, "patches": tables["patches"].assign(fold=fold)}))
+    assert ("Folds share training slides" in found) == told
+    if told:
+        assert "Each slide is judged by networks that never saw it" in found["Folds share training slides"]
+
+
+@pytest.mark.parametrize("status", ["supported", "contradicted", "equivalent", "inconclusive"])
+def test_what_a_finding_does_not_survive_is_a_caveat(blank_run: Blank, tables: Any, status: str) -> None:
+    answers = [("maps", "yes", ""), ("training", "no", "untrained ones do so."), ("method", "not tested", "")]
+    rungs = [
+        {"rung": rung, "question": f"{rung}?", "answer": answer, "numbers": "", "why": why, "parts": []}
+        for rung, answer, why in answers
+    ]
+    about = {"label": "benign", "magnification": 20.0, "method": "gradient", "reduction": "l2"}
+    found = said(blank_run(**tables, verdict=[{**about, "status": status, "survives": rungs}]))
+    words = {"equivalent": "no preference"}.get(status, status)
+    title = f"What “{words}” does not cover (Benign patches, 20×)"
+    assert (title in found) == (status != "inconclusive")
+    if title in found:
+        assert found[title] == "“training?” no (untrained ones do so); “method?” not tested."
+
+
+def test_what_survives_all_has_no_such_caveat(blank_run: Blank, tables: Any) -> None:
+    rung = {"rung": "maps", "question": "?", "answer": "yes", "numbers": "", "why": "", "parts": []}
+    about = {"label": "benign", "magnification": 20.0, "method": "gradient", "reduction": "l2"}
+    run = blank_run(**tables, verdict=[{**about, "status": "supported", "survives": [rung]}])
+    assert not [title for title in said(run) if title.startswith("What")]

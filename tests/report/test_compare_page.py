@@ -120,3 +120,27 @@ def test_the_keys_that_differ(page):
     text = page({}, differences=())
     assert "<p>The study files are the same in every key.</p>" in text
     assert 'id="table-studies"' not in text
+
+
+def test_what_each_verdict_survives_stands_side_by_side(blank_run, tmp_path):
+    (tmp_path / "picture.png").write_bytes(b"ABC")
+    rung = {"question": "?", "numbers": "", "why": "", "parts": []}
+    about = {"label": "malignant", "magnification": 20.0, "method": "gradient", "reduction": "l2"}
+    rungs = [{**rung, "rung": "maps", "answer": "yes"}, {**rung, "rung": "picture", "answer": "no"}]
+    one = {**about, "status": "explained_by_the_picture", "survives": rungs}
+    other = {**about, "magnification": 5.0, "status": "supported", "survives": rungs[:1]}
+    runs = {}
+    for name, verdict in (("one", [one, other]), ("two", [one])):
+        runs[name] = blank_run(verdict=verdict)
+        assert runs[name].verdict == verdict
+    table = pd.DataFrame([ROW], columns=list(COMPARISON_COLUMNS))
+    text = render_comparison(runs, table, (), (), tmp_path / "picture.png", "95 %")
+    heads, *rows = cells(text, "ladder")
+    assert heads[:6] == ["Patches", "Run", "Verdict", "The maps", "Training", "The picture"]
+    assert len(heads) == 3 + 8
+    rest = ["—"] * 5
+    assert rows == [
+        ["Malignant patches, 5×", "one", "Supported", "yes", "—", "—", *rest],
+        ["Malignant patches, 20×", "one", "Explained by the picture", "yes", "—", "no", *rest],
+        ["Malignant patches, 20×", "two", "Explained by the picture", "yes", "—", "no", *rest],
+    ]

@@ -226,3 +226,58 @@ def test_what_is_not_recorded_is_said(make: Callable[..., Run]) -> None:
     assert "all stages" not in facts
     assert page.count("<p>not recorded</p>") == 2  # versions and seconds
     assert "cohort:\n  fractions:" in unescape(page)
+
+
+# --- the ladder -------------------------------------------------------------------------------------
+
+
+def _rung(rung: str, answer: str, **more: Any) -> dict[str, Any]:
+    return {"rung": rung, "question": f"{rung}?", "answer": answer, "numbers": "", "why": "", "parts": []} | more
+
+
+def _text(html: str) -> str:
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", html)).split())
+
+
+PART = {"name": "a_part", "estimate": 1.0, "ci_low": 0.0, "ci_high": 2.0, "p_value": 0.5, "answer": "no"}
+RUNGS = [_rung("maps", "yes", numbers="1.69 <times>"), _rung("training", "no", why="as much", parts=[PART])]
+
+
+def test_the_ladder_is_the_first_thing_under_the_headline(make: Callable[..., Run]) -> None:
+    page = page_of(make({**VERDICT, "survives": RUNGS}))
+    places = [page.index(text) for text in ('class="headline"', 'id="ladder"', 'class="badges"', 'id="evidence"')]
+    assert places == sorted(places)
+    ladder = page[places[1] : places[2]]
+    assert 'class="matrix"' not in ladder  # of one hypothesis the list says all
+    assert _text(re.findall(r"<summary>(.*?)</summary>", ladder)[0]) == "Malignant patches, 20×: Supported"
+    first, second = re.findall(r'<li class="(\w+)">(.*?)</li>', ladder, re.DOTALL)
+    assert (first[0], second[0]) == ("yes", "no")
+    assert _text(first[1]) == "maps? ✓ yes 1.69 <times>"
+    heads = "Its parts (1) Compared with Estimate Interval p Answer"
+    assert _text(second[1]) == f"training? ✗ no as much {heads} a part 2.00 1.00–4.00 p = 0.5 no"
+
+
+def test_several_hypotheses_stand_side_by_side(make: Callable[..., Run]) -> None:
+    doubtful = [_rung("maps", "could not have been found"), _rung("training", "not tested")]
+    verdicts = [
+        {**VERDICT, "survives": RUNGS},
+        {**VERDICT, "label": "benign", "status": "present_without_training", "survives": doubtful},
+    ]
+    page = page_of(make(*verdicts))
+    matrix = page[page.index('class="matrix"') :]
+    rows = [_text(row) for row in re.findall(r"<tr.*?>(.*?)</tr>", matrix[: matrix.index("</table>")], re.DOTALL)]
+    assert rows == [
+        "Question Malignant patches, 20× Benign patches, 20×",
+        "1. maps? ✓ yes ? could not have been found",
+        "2. training? ✗ no — not tested",
+        "The verdict Supported Present without training",
+    ]
+    assert page.count('<details class="rungs" open>') == 2
+    assert 'class="badge present_without_training"' in page
+    many = page_of(make(*[{**VERDICT, "survives": RUNGS}] * 3))
+    assert "rungs" in many
+    assert '<details class="rungs" open>' not in many
+
+
+def test_a_verdict_that_was_asked_nothing_has_no_ladder(make: Callable[..., Run]) -> None:
+    assert 'id="ladder"' not in page_of(make(VERDICT))

@@ -13,9 +13,9 @@ def test_the_report_does_not_import_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_only_the_run_reads_its_files() -> None:
+def test_only_the_runs_folder_reads_its_files() -> None:
     """Everyone else asks it; the calibration study ships with the package and is no part of a run."""
     report = Path(saliency_stats.report.__file__).parent
     reading = re.compile(r"^\s*import (json|yaml)|read_csv|read_parquet|read_json|read_arrays", re.MULTILINE)
     found = {path.name for path in report.rglob("*.py") if reading.search(path.read_text(encoding="utf-8"))}
-    assert found == {"run.py", "calibration.py"}
+    assert found == {"folder.py", "calibration.py"}

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from saliency_stats.errors import ReportError, StorageError, StudyError
+from saliency_stats.errors import StorageError
 from saliency_stats.execution.schema import TABLES
 from saliency_stats.execution.store import Store
-from saliency_stats.report import run as module
+from saliency_stats.report import networks as module
 from saliency_stats.report.figures import draw
 from saliency_stats.report.queries import leaves
 from saliency_stats.report.run import Run, records
@@ -78,86 +78,6 @@ def test_a_record_that_is_not_yet_written_is_used(copied: Path) -> None:
     assert Run(copied, record={}).manifest == {}
     with pytest.raises(StorageError, match=r"run holds no finished run \(there is no manifest\.json in it\)"):
         _ = Run(copied).manifest
-
-
-@pytest.mark.parametrize(
-    ("file", "content", "error", "message"),
-    [
-        ("verdict.json", "{", StorageError, r"verdict\.json cannot be read as JSON .* a list\. Run the study again"),
-        ("verdict.json", "[1]", ReportError, r"verdict\.json holds something else"),
-        ("verdict.json", "{}", StorageError, r"verdict\.json holds a dict, expected a list\. Run the study again"),
-        ("study.yaml", "- a", StudyError, "holds a list"),
-        ("ledger.csv", "patch_id\n", StorageError, r"ledger\.csv: the columns slide_id, .* are missing"),
-    ],
-)
-def test_reading_checks_everything(
-    copied: Path, file: str, content: str, error: type, message: str, record: Callable[[Path], Path]
-) -> None:
-    (copied / file).write_text(content)
-    with pytest.raises(StorageError, match=rf"is not as the run left it: {file} "):
-        Run.read(copied)
-    # of a version that wrote so
-    with pytest.raises(error, match=message):
-        Run.read(record(copied))
-
-
-def test_all_that_is_damaged_is_named_at_once(copied: Path) -> None:
-    (copied / "ledger.csv").write_text("")
-    (copied / "study.yaml").unlink()
-    next((copied / "examples").iterdir()).write_bytes(b"x")
-    for read in (lambda: Run.read(copied), lambda: write_report(copied)):
-        with pytest.raises(
-            StorageError, match=r"examples/\S+npz has changed .*; ledger\.csv is empty .*; study\.yaml is"
-        ):
-            read()
-
-
-@pytest.mark.parametrize(
-    ("name", "read"),
-    [
-        ("ledger.csv", lambda run: run.ledger),
-        ("study.yaml", lambda run: run.settings),
-        ("verdict.json", lambda run: run.verdict),
-        ("examples/000_trained.npz", lambda run: run.example("000_trained.npz")),
-    ],
-)
-def test_what_is_read_later_is_checked_too(copied: Path, name: str, read: Callable[[Run], object]) -> None:
-    run = Run(copied)
-    read(run)
-    with (copied / name).open("ab") as file:
-        file.write(b" ")
-    with pytest.raises(StorageError, match=rf"{name} "):
-        read(Run(copied))
-
-
-def test_what_no_report_reads_may_be_gone(copied: Path, record: Callable[[Path], Path]) -> None:
-    for name in ("weights/trained-20x.safetensors", "maps/000000.npz", "figures/flow.png", "report.html"):
-        (copied / name).parent.mkdir(exist_ok=True)
-        (copied / name).write_text("x")
-    record(copied)
-    for name in ("weights", "maps", "figures"):
-        shutil.rmtree(copied / name)
-    Run.read(copied)
-
-
-def test_a_table_that_the_run_did_not_write_is_not_its_own(copied: Path) -> None:
-    (copied / "multiverse.csv").write_text("somebody's own\n")
-    assert Run.read(copied).multiverse.empty
-
-
-def test_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match=r"nowhere: no such folder; give the folder that `saliency-stats run` wrote"):
-        Run.read(tmp_path / "nowhere")
-
-
-def test_changed_tables_are_typed_and_the_others_stay(small_folder: Path) -> None:
-    run = Run.read(small_folder)
-    other = run.changed(contrasts=run.contrasts.iloc[:2].assign(estimate="0.5"))
-    assert other.contrasts["estimate"].tolist() == [0.5, 0.5]
-    assert len(run.contrasts) > 2
-    assert other.ledger is run.ledger
-    with pytest.raises(StorageError, match="contrasts: the columns label"):
-        run.changed(contrasts=run.contrasts[["contrast"]])
 
 
 # --- what figures show ------------------------------------------------------------------------------
@@ -289,6 +209,94 @@ def test_judged_are_the_correct_and_confident_patches(blank_run: Blank, rows_of:
     assert set(values["contrast"]) == {"cytoplasm_vs_nucleus"}
 
 
+def _of_networks(rows_of: Rows) -> dict[str, pd.DataFrame]:
+    """Let network 2 be unsure of patch c, look twice as much at cytoplasm, and network 1 be as before."""
+    tables = _judging(rows_of)
+    one, two = (tables["predictions"].assign(network=name) for name in ("1", "2"))
+    two["p_malignant"] = two["p_malignant"].replace(0.95, 0.6)
+    first, second = (tables["ledger"].assign(network=name) for name in ("1", "2"))
+    cytoplasm = second["compartment"] == "cytoplasm"
+    second.loc[cytoplasm, ["mass_share", "density_ratio"]] *= 4
+    return {**tables, "predictions": pd.concat([two, one]), "ledger": pd.concat([second, first])}
+
+
+def test_of_several_networks_each_judges_its_own_patches(blank_run: Blank, rows_of: Rows) -> None:
+    run = blank_run(**_of_networks(rows_of))
+    assert (run.networks, run.n_networks) == (("1", "2"), 2)
+    judged = run.population.patches
+    assert list(zip(judged["network"], judged["patch_id"], strict=True)) == [("1", "a"), ("1", "c"), ("2", "a")]
+    assert run.population.unsure["network"].tolist() == ["1", "2", "2"]
+    assert set(run.population.counts["network"]) == {"1", "2"}
+    assert run.judged["patch_id"].tolist() == ["a", "c"]
+    values = run.primary_values.set_index(["network", "patch_id"])["value"]
+    assert values.to_dict() == {("1", "a"): 2.0, ("1", "c"): 2.0, ("2", "a"): 4.0}
+    assert run.mean_values.set_index("patch_id")["value"].to_dict() == {"a": 3.0, "c": 2.0}
+    assert set(run.network_values["model"]) == {"trained", "randomised"}
+    assert len(run.network_ledger) == 3 * 2 * 4
+    ledger = run.judged_ledger[run.judged_ledger["compartment"] == "cytoplasm"].set_index(["model", "patch_id"])
+    assert len(run.judged_ledger) == 2 * 2 * 4
+    assert ledger["mass_share"].to_dict() == {
+        **{(model, "a"): 1.25 for model in ("trained", "randomised")},
+        **{(model, "c"): 0.5 for model in ("trained", "randomised")},
+    }
+    assert ledger.loc[("trained", "a"), "density_ratio"] == 4.0  # the geometric mean of 2 and 8
+    assert ledger.loc[("trained", "c"), "density_ratio"] == 2.0
+
+
+def test_relabelled_networks_are_among_the_values_and_maps_of_the_image_are_not(
+    blank_run: Blank, rows_of: Rows
+) -> None:
+    tables = _of_networks(rows_of)
+    own = tables["ledger"][tables["ledger"]["model"] == "trained"]
+    image = own[own["network"] == "1"].assign(model="bark", method="bark", reduction="none", network="")
+    shuffled, cascading = (own.assign(model=name) for name in ("shuffled", "cascading_1"))
+    ledger = pd.concat([tables["ledger"], image, shuffled, cascading])
+    controls = {
+        "shuffled": {"shown": False, "relabelled": True},
+        "cascading_1": {"shown": False, "relabelled": False},
+    }
+    run = blank_run(record={"controls": controls}, **{**tables, "ledger": ledger})
+    assert run.controls == ("bark", "randomised")
+    assert set(run.network_values["model"]) == {"trained", "randomised", "shuffled"}
+    assert set(run.judged_ledger["model"]) == {"trained", "randomised", "bark"}
+    assert len(run.judged_ledger[run.judged_ledger["model"] == "bark"]) == 2 * 4
+
+
+def test_the_crossed_test_decides_between_several_networks(blank_run: Blank, rows_of: Rows) -> None:
+    study = {"statistics": {"primary_test": "t_slide_means"}}
+    one, several = (blank_run(study, **tables) for tables in (_judging(rows_of), _of_networks(rows_of)))
+    assert (one.primary_test, one.deciding_test, one.tests) == ("t_slide_means",) * 2 + (("t_slide_means",),)
+    assert (several.primary_test, several.deciding_test) == ("crossed", "crossed")
+    assert several.tests == ("crossed", "t_slide_means")
+    row = {"contrast": "cytoplasm_vs_nucleus", "label": "benign", "magnification": 20.0, "method": "gradient"}
+    rows = rows_of(
+        "contrasts",
+        {"model": "trained", "test": "a", "estimate": 1.0},
+        {"model": "trained", "test": "t_slide_means", "estimate": 2.0},
+        {"model": "trained", "test": "crossed", "estimate": 3.0},
+        {"model": "randomised", "test": "a", "estimate": 4.0},
+        {"model": "randomised", "test": "t_slide_means", "estimate": 5.0},
+        {"model": "trained-randomised", "test": "z", "estimate": 6.0},
+        {"model": "trained", "test": "crossed", "estimate": 9.0, "population": "all test patches"},
+        **row,
+        reduction="l2",
+    )
+    assert several.by_deciding_test(rows)["estimate"].tolist() == [3.0, 5.0, 6.0]
+    assert one.by_deciding_test(rows)["estimate"].tolist() == [2.0, 5.0, 6.0]
+    kept = several.changed(contrasts=rows).own_contrasts
+    assert len(kept) == 6
+    assert "all test patches" not in set(kept["population"])
+
+
+def test_scores_of_several_networks_are_those_of_all(blank_run: Blank, rows_of: Rows) -> None:
+    rows = [{"network": name, "learned": name == "all", "n_patches": k} for k, name in enumerate(("1", "2", "all"))]
+    metrics = rows_of("metrics", *rows, model="trained", split="test", magnification=5.0)
+    patches = rows_of("patches", {"magnification": 5.0, "label": "benign"})
+    run = blank_run(metrics=metrics, patches=patches)
+    assert run.scored["n_patches"].tolist() == [2.0]
+    assert run.learned == {5.0: True}
+
+
 def test_scores_are_those_of_the_trained_network_on_the_evaluation_split(blank_run: Blank, rows_of: Rows) -> None:
     keys = [
         ("trained", "test", 10.0),
@@ -310,19 +318,6 @@ def test_what_the_study_says(blank_run: Blank) -> None:
     run = blank_run({"statistics": {"alpha": 0.01, "unit": "patient", "primary_test": "t_slide_means"}})
     assert (run.alpha, run.confidence_percent, run.primary_test) == (0.01, "99 %", "t_slide_means")
     assert (run.unit, run.unit_column, run.evaluation_split) == ("patient", "patient_id", "test")
-
-
-def test_an_example_is_read_from_the_runs_folder_alone(copied: Path, tmp_path: Path) -> None:
-    run = Run.read(copied)
-    file = run.examples["file"].iloc[0]
-    arrays = run.example(file)
-    assert arrays["image"].shape == (*arrays["saliency"].shape, 3)
-    assert arrays["compartments"].shape == arrays["saliency"].shape
-    shutil.copy(copied / "examples" / file, tmp_path / "outside.npz")
-    with pytest.raises(StorageError, match=r"examples/outside\.npz is not among the artefacts"):
-        run.example("../../outside.npz")
-    with pytest.raises(StorageError, match=r"this example of the run: \S+outside\.npz cannot be read .*--fresh"):
-        Run(copied, record={}).example("../../outside.npz")
 
 
 def test_helpers() -> None:

@@ -15,6 +15,10 @@ NAN = math.nan
     [
         (words.magnification_words, (20.0,), "20×"),
         (words.magnification_words, (2.5,), "2.5×"),
+        (words.check_words, ("cytoplasm_vs_nucleus_centred",), "centred"),
+        (words.check_words, ("matched_sobel",), "at equal edges"),
+        (words.check_words, ("matched_eosin_excess",), "at equal eosin, beyond eosin itself"),
+        (words.check_words, ("cytoplasm_vs_nucleus",), ""),
         (words.number, (1.005, 1), "1.0"),
         (words.number, (-0.126,), "−0.13"),
         (words.number, (-0.001,), "0.00"),

@@ -16,6 +16,7 @@ from saliency_stats.report.words import (
     DASH,
     MINUS,
     NONE,
+    check_words,
     interval,
     magnification_words,
     number,
@@ -25,7 +26,7 @@ from saliency_stats.report.words import (
     ratio_interval,
     whole,
 )
-from saliency_stats.statistics import BOTH_LABELS, CONTRASTS, DIFFERENCES, PRIMARY
+from saliency_stats.statistics import BOTH_LABELS, DIFFERENCES, PRIMARY
 from saliency_stats.statistics.registry import words_of
 from saliency_stats.vocabulary import TRAINED
 
@@ -83,7 +84,8 @@ def effects_table(run: Run) -> Table:
 
 def compartments_table(run: Run) -> Table:
     """Return the contrasts of the trained network other than the primary one."""
-    own = run.own_contrasts["contrast"].isin(CONTRASTS) & (run.own_contrasts["contrast"] != PRIMARY)
+    other = ~run.own_contrasts["contrast"].isin([PRIMARY, *DIFFERENCES])
+    own = other & (run.own_contrasts["contrast"].map(check_words) == "")
     rows = run.own_contrasts[own & (run.own_contrasts["model"] == TRAINED)]
     title = "Saliency density of the other compartments, trained network"
     return _contrast_rows(run, "compartments", title, run.by_deciding_test(rows), "contrast")

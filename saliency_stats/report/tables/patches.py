@@ -1,6 +1,6 @@
 """The classifier's performance, the judged patches and those left out, as tables."""
 
-from saliency_stats.report.networks import ALL, overall
+from saliency_stats.report.networks import overall
 from saliency_stats.report.population import points
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.tables.table import Table, of_labels, place_of
@@ -28,12 +28,13 @@ def metrics_table(run: Run) -> Table:
     """Return how well each network classifies, by split."""
     place = {split: k for k, split in enumerate(SPLITS)}
     metrics = run.own_metrics
+    numbered = run.networks if run.n_networks > 1 else ()
     judged = (metrics["model"] == TRAINED) & (metrics["split"] == run.evaluation_split)
     shown = metrics[judged | metrics.index.isin(overall(metrics).index)]
     rows = shown.assign(
         place=[place.get(value, len(place)) for value in shown["split"]],
         control=shown["model"] != TRAINED,
-        single=[-1 if name == ALL or run.n_networks == 1 else run.networks.index(name) for name in shown["network"]],
+        single=[run.networks.index(name) if name in numbered else -1 for name in shown["network"]],
         order=[place_of(run, value) for value in shown["magnification"]],
     ).sort_values(["order", "control", "model", "single", "place"])
     cells = [

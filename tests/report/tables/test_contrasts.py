@@ -90,10 +90,10 @@ def test_every_number_of_the_primary_contrast(make: Callable[..., Run]) -> None:
     )
     table = contrasts_table(run)
     assert table.columns == (
-        *("Magnification", "Class", "Network", "Ratio", "95 % interval", "log2", "p", "Adjusted p", "dz", "ICC"),
-        *("Design effect", "n eff", "Slides", "Patches", "Status"),
+        *("Magnification", "Class", "Network", "Ratio", "95 % interval", "log2", "p", "Adjusted p", "Least p"),
+        *("dz", "ICC", "Design effect", "n eff", "Slides", "Patches", "Status"),
     )
-    numbers = ("2.00", "1.00–4.00", "1.00", "0.012", "0.024", "1.23", "0.20", "2.3", "13", "7", "1,234", "tested")
+    numbers = ("2.00", "1.00–4.00", "1.00", "0.012", "0.024", "—", "1.23", "0.20", "2.3", "13", "7", "1,234", "tested")
     assert table.rows == (
         ("20×", "benign", "trained", *numbers),
         ("20×", "benign", "randomised control", *numbers),
@@ -105,6 +105,7 @@ def test_every_number_of_the_primary_contrast(make: Callable[..., Run]) -> None:
                 "0.71",
                 "—",
                 "−0.50",
+                "—",
                 "—",
                 "—",
                 "1.23",
