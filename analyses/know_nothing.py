@@ -39,12 +39,8 @@ def main() -> None:
 
 def judged(run: Run) -> pd.DataFrame:
     """Judge the network of a run, and in its place every map that knows nothing."""
-    there = set(run.ledger["model"])
-    parts = []
-    for name in (TRAINED, *PICTURES, *NETWORKS):
-        if name in there:
-            parts.append(_judged(run, name))
-    return pd.concat(parts, ignore_index=True)
+    there = [name for name in (TRAINED, *PICTURES, *NETWORKS) if name in set(run.ledger["model"])]
+    return pd.concat([_judged(run, name) for name in there], ignore_index=True)
 
 
 def _judged(run: Run, name: str) -> pd.DataFrame:

@@ -12,10 +12,8 @@ from scipy import stats
 from saliency_stats.errors import StudyError
 from saliency_stats.statistics.learned import CHANCE, exchange_test, learned_words
 from saliency_stats.typing import BoolArray, Float64Array
-from saliency_stats.vocabulary import LABELS
+from saliency_stats.vocabulary import ALL_NETWORKS, LABELS
 
-#: Stands in the column ``network`` for all networks together.
-TOGETHER: Final = "all"
 METRIC_COLUMNS: Final = (
     "magnification",
     "model",
@@ -89,12 +87,12 @@ def metrics_table(predictions: pd.DataFrame, parameters: EvaluationParameters) -
         patch has one, and patches otherwise (``interval`` says which). ``learned`` is True if the balanced
         accuracy reaches ``min_balanced_accuracy`` and ``p_learned``, from exchanging the classes of whole units, is at
         most alpha; where a unit is unknown there is no test, and the interval must lie above chance (0.5). The row of
-        the network :data:`TOGETHER` pools the predictions of several; a unit is drawn with those of all networks.
+        the network "all" pools the predictions of several; a unit is drawn with those of all networks.
     """
     rows = []
     for (magnification, model, split), group in predictions.groupby(["magnification", "model", "split"], sort=True):
         parts = sorted(group.groupby("network"), key=lambda part: _natural(str(part[0])))
-        for network, part in [*parts, *([(TOGETHER, group)] if len(parts) > 1 else [])]:
+        for network, part in [*parts, *([(ALL_NETWORKS, group)] if len(parts) > 1 else [])]:
             of = {"magnification": magnification, "model": model, "network": network, "split": split}
             rows.append(of | _score(part, parameters))
     return pd.DataFrame(rows, columns=list(METRIC_COLUMNS))

@@ -12,11 +12,11 @@ from saliency_stats.execution.files import write_table, write_text
 from saliency_stats.report.compare_page import render_comparison
 from saliency_stats.report.figures.compare import draw_comparison
 from saliency_stats.report.figures.style import house_style, save
-from saliency_stats.report.networks import overall
 from saliency_stats.report.queries import leaves
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import check_words, count, listing, magnification_words
 from saliency_stats.statistics import CONTRASTS, PRIMARY
+from saliency_stats.statistics.selection import of_all_networks
 from saliency_stats.vocabulary import LABELS, TRAINED
 
 #: Columns of ``comparison.csv``; new ones are only ever added at the end.
@@ -187,7 +187,7 @@ def _of_run(name: str, run: Run) -> pd.DataFrame:
         & (run.own_contrasts["reduction"] == run.reduction)
     ]
     rows = run.by_deciding_test(rows)
-    scored = overall(run.own_metrics[run.own_metrics["split"] == run.evaluation_split])
+    scored = of_all_networks(run.own_metrics[run.own_metrics["split"] == run.evaluation_split])
     accuracy = {(row.magnification, row.model): row.balanced_accuracy for row in records(scored)}
     found = {_hypothesis(verdict): str(verdict.get("status", "")) for verdict in run.verdict}
     return rows.assign(

@@ -11,13 +11,12 @@ from saliency_stats.execution.schema import TABLES
 from saliency_stats.report import networks, queries
 from saliency_stats.report.folder import RunFolder
 from saliency_stats.report.words import model_words
-from saliency_stats.statistics import PRIMARY, Population, learned_flags
+from saliency_stats.statistics import PRIMARY, Population, learned_flags, patch_values, primary_population
+from saliency_stats.statistics.selection import ALL_PATCHES, of_all_networks, restrict
 from saliency_stats.vocabulary import LABELS, NO_REDUCTION, PATCH_KEY, TRAINED
 
 #: The test for which networks and slides both are samples.
 CROSSED: Final = "crossed"
-#: In the column ``population``: beside the judged patches, all of the evaluation split.
-ALL_PATCHES: Final = "all test patches"
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +97,7 @@ class Run(RunFolder):
     @cached_property
     def scored(self) -> pd.DataFrame:
         """The accuracy on the evaluation split of the trained network, of several together: a row per magnification."""
-        rows = networks.overall(self.metrics)
+        rows = of_all_networks(self.metrics)
         return rows[(rows["model"] == TRAINED) & (rows["split"] == self.evaluation_split)]
 
     @cached_property
@@ -128,17 +127,20 @@ class Run(RunFolder):
 
         Of several networks each has its own, told apart by the column ``network``.
         """
-        return networks.populations(self.predictions, self.settings.saliency.min_confidence, self.evaluation_split)
+        return primary_population(
+            self.predictions,
+            min_confidence=self.settings.saliency.min_confidence,
+            evaluation_split=self.evaluation_split,
+        )
 
     @cached_property
     def judged(self) -> pd.DataFrame:
         """Rows of ``patches`` of the patches that are judged, of several networks by any of them."""
-        key = [*PATCH_KEY, "label"]
-        return self.population.patches[key].drop_duplicates().merge(self.patches, on=key, validate="one_to_one")
+        return self.population.of_any_network.merge(self.patches, on=[*PATCH_KEY, "label"], validate="one_to_one")
 
     def of_judged(self, table: pd.DataFrame) -> pd.DataFrame:
         """Keep a table's rows of the judged patches; of several networks the mean over those that judge the patch."""
-        return self._averaged(networks.of_judged(table, self.population.patches))
+        return self._averaged(restrict(table, self.population.patches))
 
     def _averaged(self, rows: pd.DataFrame) -> pd.DataFrame:
         return networks.averaged(rows) if self.n_networks > 1 else rows
@@ -146,7 +148,7 @@ class Run(RunFolder):
     @cached_property
     def network_ledger(self) -> pd.DataFrame:
         """Rows of :attr:`own_ledger` of the patches that each network judges."""
-        return networks.of_judged(self.own_ledger, self.population.patches)
+        return restrict(self.own_ledger, self.population.patches)
 
     @cached_property
     def judged_ledger(self) -> pd.DataFrame:
@@ -159,7 +161,8 @@ class Run(RunFolder):
         relabelled = [name for name, found in self.recorded("controls", {}).items() if found.get("relabelled")]
         rows = self.of_own_map(self.ledger)
         rows = rows[rows["model"].isin([TRAINED, *self.controls, *relabelled]) & (rows["method"] != rows["model"])]
-        return networks.contrast_values(networks.of_judged(rows, self.population.patches), PRIMARY)
+        values = patch_values(restrict(rows, self.population.patches))
+        return values[values["contrast"] == PRIMARY].reset_index(drop=True)
 
     @cached_property
     def primary_values(self) -> pd.DataFrame:
@@ -192,7 +195,7 @@ class Run(RunFolder):
     @cached_property
     def learned(self) -> dict[Hashable, bool]:
         """Whether the trained network beats chance, by magnification."""
-        flags = learned_flags(networks.overall(self.metrics), evaluation_split=self.evaluation_split)
+        flags = learned_flags(self.metrics, evaluation_split=self.evaluation_split)
         return {at: flags.get(at, False) for at in self.magnifications}
 
     @property

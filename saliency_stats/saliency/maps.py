@@ -12,11 +12,11 @@ from saliency_stats.classifier.densenet import PatchClassifier
 from saliency_stats.saliency.controls import Control, control_of
 from saliency_stats.saliency.gradient import logits_and_gradient
 from saliency_stats.saliency.methods import is_one_channel, method_of
-from saliency_stats.saliency.naming import FIRST, NetworkKey
+from saliency_stats.saliency.naming import NetworkKey
 from saliency_stats.saliency.reductions import reduce_channels
 from saliency_stats.seeds import derive
 from saliency_stats.typing import Float32Array, Float64Array, FloatArray, UInt8Array
-from saliency_stats.vocabulary import NO_REDUCTION, TRAINED
+from saliency_stats.vocabulary import NO_REDUCTION, ONE_NETWORK, TRAINED
 
 
 class MapKey(NamedTuple):
@@ -49,7 +49,7 @@ class MapPlan:
     controls: tuple[str, ...] = ()
     seed: int = 0
 
-    def own(self, model: str = TRAINED, network: str = FIRST) -> MapKey:
+    def own(self, model: str = TRAINED, network: str = ONE_NETWORK) -> MapKey:
         """Name the map of a network that the study judges by."""
         method = self.methods[0]
         return MapKey(model, network, method_of(method).name, self.reductions_of(method)[0])

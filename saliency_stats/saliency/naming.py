@@ -1,13 +1,11 @@
 """The names of a study's networks, and what follows from a name: files and seeds."""
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
 from saliency_stats.seeds import derive
-
-#: The network of a study of one: its files and seeds carry no name.
-FIRST: Final = "1"
+from saliency_stats.vocabulary import ONE_NETWORK
 
 
 class NetworkKey(NamedTuple):
@@ -29,14 +27,14 @@ def folds_of(folds: int) -> tuple[int, ...]:
 
 def first_networks(table: pd.DataFrame) -> pd.DataFrame:
     """Keep, of rows with a ``network``, those of the first one of every fold, and of maps of the image alone."""
-    return table[table["network"].isin(["", FIRST]) | table["network"].str.fullmatch(r"fold\d+-1")]
+    return table[table["network"].isin(["", ONE_NETWORK]) | table["network"].str.fullmatch(r"fold\d+-1")]
 
 
 def stem_of(model: str, network: str) -> str:
     """Say what a network's files are called."""
-    return model if network == FIRST else f"{model}-{network}"
+    return model if network == ONE_NETWORK else f"{model}-{network}"
 
 
 def network_seed(seed: int, use: str, *names: str | float, network: str) -> int:
     """Derive the seed of a use of chance by one network."""
-    return derive(seed, use, *names, *(() if network == FIRST else (network,)))
+    return derive(seed, use, *names, *(() if network == ONE_NETWORK else (network,)))

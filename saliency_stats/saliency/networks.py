@@ -11,8 +11,8 @@ import torch
 
 from saliency_stats.classifier.densenet import PatchClassifier, build
 from saliency_stats.saliency.controls import control_of
-from saliency_stats.saliency.naming import FIRST, NetworkKey, folds_of, network_names, network_seed, stem_of
-from saliency_stats.vocabulary import TRAINED
+from saliency_stats.saliency.naming import NetworkKey, folds_of, network_names, network_seed, stem_of
+from saliency_stats.vocabulary import ONE_NETWORK, TRAINED
 
 
 @dataclass(eq=False)
@@ -97,6 +97,6 @@ class Networks(Mapping[tuple[float, int], Mapping[NetworkKey, PatchClassifier]])
         return build(self.architecture, str(path), seed=0, trained=False)
 
 
-def weights_path(folder: Path, magnification: float, name: str = TRAINED, network: str = FIRST) -> Path:
+def weights_path(folder: Path, magnification: float, name: str = TRAINED, network: str = ONE_NETWORK) -> Path:
     """Say where a trained network of a run is kept."""
     return folder / f"{stem_of(name, network)}-{magnification:g}x.safetensors"

@@ -50,8 +50,8 @@ def study_contrasts(
 
     Which hypotheses are corrected together is declared in ``settings.families``; each family is corrected for itself,
     for each method and reduction apart and test by test, and its simultaneous intervals cover all of it with
-    probability ``1 - alpha`` (Dunn 1961, *JASA* 56, 52-64). ``p_attainable`` is the smallest adjusted p-value that a row could have
-    had, whatever the saliency.
+    probability ``1 - alpha`` (Dunn 1961, *JASA* 56, 52-64). ``p_attainable`` is the smallest adjusted p-value that a
+    row could have had, whatever the saliency.
 
     Parameters
     ----------

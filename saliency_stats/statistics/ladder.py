@@ -183,13 +183,21 @@ def climbed(
             for name in untrained
             if (PRIMARY, f"{TRAINED}-{name}") in by_name
         ],
-        "picture": [
-            Part(name.removeprefix(matched_name("")).removesuffix(EXCESS), by_name[name, TRAINED]) for name in excess
-        ],
+        "picture": [_matched(name, by_name[name, TRAINED]) for name in excess],
         "place": [Part(CENTRED, by_name[CENTRED, TRAINED])] if (CENTRED, TRAINED) in by_name else [],
         **further,
     }
     return Ladder(parts, 1.0 if not row["estimate"] < 0 else -1.0)
+
+
+def _matched(contrast: str, row: Mapping[str, Any]) -> Part:
+    """Make the part of a picture: none where it all but defines a compartment, so that few patches can be compared."""
+    picture = contrast.removeprefix(matched_name("")).removesuffix(EXCESS)
+    n, missing = int(row["n_patches"]), int(row["n_missing"])
+    if missing > n:
+        why = f"at equal {picture} the two compartments can be compared in {n:,} of {n + missing:,} patches alone"
+        return Part(picture, None, why)
+    return Part(picture, row)
 
 
 def holm_factors(p_values: Sequence[float]) -> list[float]:

@@ -44,7 +44,8 @@ def matched_values(matched: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         As :func:`~saliency_stats.statistics.patch_values` gives it, two contrasts for every picture:
-        ``matched_PICTURE`` of the map itself, and ``matched_PICTURE_excess``, how much more that is than of the picture.
+        ``matched_PICTURE`` of the map itself, and ``matched_PICTURE_excess``, how much more that is than of the
+        picture.
     """
     needed = (*_KEY, *IDENTITY, "picture", "matched", "matched_of_picture", "status")
     require_columns("matched", matched.columns, needed)

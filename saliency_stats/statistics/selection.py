@@ -180,9 +180,10 @@ def learned_flags(metrics: pd.DataFrame, *, evaluation_split: str = "test") -> d
 
 
 def of_all_networks(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Keep the rows of all networks together; where there is one network alone, these are its own."""
-    together = metrics[with_network(metrics)[NETWORK] == ALL_NETWORKS]
-    return metrics if together.empty else together
+    """Keep the rows of all networks together; of a model with one network alone, its own."""
+    together = with_network(metrics)[NETWORK] == ALL_NETWORKS
+    covered = together.groupby([metrics[name] for name in ("magnification", "model", "split")]).transform("any")
+    return metrics[together | ~covered]
 
 
 def unlearned_of(magnifications: Iterable[Hashable], learned: Mapping[Hashable, bool] | None) -> set[Hashable]:

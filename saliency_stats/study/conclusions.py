@@ -3,11 +3,10 @@
 import pandas as pd
 
 from saliency_stats.attribution import combine, over_networks
-from saliency_stats.classifier.evaluation import TOGETHER, metrics_table
+from saliency_stats.classifier.evaluation import metrics_table
 from saliency_stats.execution.files import write_json
 from saliency_stats.execution.store import Store
 from saliency_stats.report.run import Run
-from saliency_stats.saliency.naming import first_networks
 from saliency_stats.statistics import compositional_table, study_contrasts, study_flow, verdicts
 from saliency_stats.statistics.causal import causal_table
 from saliency_stats.statistics.multiverse import Specification, multiverse_summary, multiverse_table
@@ -44,11 +43,6 @@ def conclude(run: Run, store: Store, profile_parts: pd.DataFrame) -> pd.DataFram
 
     settings, chosen = run.settings, run.settings.statistics_parameters(run.unit)
     keep("metrics", metrics_table(run.predictions, parameters.evaluation_of(settings, run.unit)))
-    # for now one network judges each patch; accuracy is that of all
-    together = run.metrics["network"] == TOGETHER
-    of_all = run.metrics[together] if together.any() else run.metrics
-    run.tables.update({name: first_networks(table) for name, table in run.tables.items() if "network" in table})
-    run.tables["metrics"] = of_all
     own, population = run.of_own_map(run.ledger), run.population
     split = run.evaluation_split
     keep("selection", study_flow(run.patches, run.predictions, own, population, evaluation_split=split))

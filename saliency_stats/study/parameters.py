@@ -20,10 +20,10 @@ from saliency_stats.saliency import DIFFERENTIATED_PX
 from saliency_stats.saliency.controls import Control, control_of
 from saliency_stats.saliency.maps import MapPlan
 from saliency_stats.saliency.methods import method_of, words_of
-from saliency_stats.saliency.naming import FIRST, NetworkKey, folds_of, network_names, network_seed
+from saliency_stats.saliency.naming import NetworkKey, folds_of, network_names, network_seed
 from saliency_stats.seeds import derive
 from saliency_stats.settings.study import StudySettings
-from saliency_stats.vocabulary import TRAINED
+from saliency_stats.vocabulary import ONE_NETWORK, TRAINED
 
 #: Bytes on disk, from above: what a network weighs; per patch, the rows of its nuclei, of a network (predictions and
 #: profile), of a map (ledger), of a map under another segmentation and of a replaced image. Rows are there twice until
@@ -57,7 +57,7 @@ def least(settings: StudySettings) -> dict[str, float]:
     return {name: getattr(settings.cohort, name) for name in ("min_tissue", "min_light", "min_focus")}
 
 
-def recipe_of(settings: StudySettings, magnification: float, network: str = FIRST) -> Recipe:
+def recipe_of(settings: StudySettings, magnification: float, network: str = ONE_NETWORK) -> Recipe:
     """Say how a classifier of one magnification is made."""
     section = settings.classifier
     training = {name: getattr(section, name) for name in TrainingParameters.__dataclass_fields__}

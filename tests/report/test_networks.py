@@ -22,39 +22,6 @@ def test_the_trained_networks_are_those_of_the_predictions(rows_of: Rows) -> Non
     assert networks.trained_networks(table) == ("1", "2")
 
 
-def test_rows_of_all_networks_stand_for_each_where_there_are_any(rows_of: Rows) -> None:
-    rows = [
-        ("trained", "1", "test"),
-        ("trained", "all", "test"),
-        ("trained", "1", "train"),
-        ("randomised", "1", "test"),
-    ]
-    table = rows_of("metrics", *({"model": m, "network": n, "split": s} for m, n, s in rows), magnification=20.0)
-    kept = networks.overall(table)
-    assert list(zip(kept["model"], kept["network"], kept["split"], strict=True)) == [
-        ("trained", "all", "test"),
-        ("trained", "1", "train"),
-        ("randomised", "1", "test"),
-    ]
-
-
-def test_judged_patches_of_one_network_are_joined_without_its_name() -> None:
-    table = pd.DataFrame({"patch_id": ["a", "b"], "magnification": 20.0, "label": "benign", "network": "1"})
-    patches = table.drop(columns="network").iloc[:1]
-    assert networks.of_judged(table, patches)["patch_id"].tolist() == ["a"]
-
-
-def test_a_network_is_read_on_its_own_patches_and_a_map_of_the_image_on_all() -> None:
-    rows = [("a", "1"), ("b", "1"), ("a", "2"), ("b", "2"), ("a", ""), ("b", ""), ("c", "")]
-    table = pd.DataFrame(rows, columns=["patch_id", "network"]).assign(magnification=20.0, label="benign")
-    judged = [("a", "1"), ("b", "2"), ("a", "2")]
-    patches = pd.DataFrame(judged, columns=["patch_id", "network"]).assign(magnification=20.0, label="benign")
-    kept = networks.of_judged(table, patches)
-    assert list(zip(kept["patch_id"], kept["network"], strict=True)) == [
-        *(("a", "1"), ("a", "2"), ("b", "2"), ("a", ""), ("b", "")),
-    ]
-
-
 def test_means_are_over_networks_alone_and_ratios_are_geometric() -> None:
     table = pd.DataFrame(
         {
@@ -76,9 +43,3 @@ def test_means_are_over_networks_alone_and_ratios_are_geometric() -> None:
     assert mean["status"].tolist() == ["measured", "missing"]
     other = table.assign(share=[0.5, 0.7, 0.5, 0.5])
     assert networks.averaged(other)["share"].tolist() == [0.5, 0.7, 0.5]
-
-
-def test_values_of_no_rows_have_their_columns(rows_of: Rows) -> None:
-    values = networks.contrast_values(rows_of("ledger").reindex(columns=rows_of("ledger", {}).columns), "any")
-    assert values.empty
-    assert {"patch_id", "network", "value"} <= set(values.columns)

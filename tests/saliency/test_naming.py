@@ -3,13 +3,14 @@
 import pandas as pd
 import pytest
 
-from saliency_stats.saliency.naming import FIRST, first_networks, folds_of, network_names, network_seed, stem_of
+from saliency_stats.saliency.naming import first_networks, folds_of, network_names, network_seed, stem_of
 from saliency_stats.seeds import derive
+from saliency_stats.vocabulary import ONE_NETWORK
 
 
 def test_without_folds_they_are_numbered_and_with_folds_named_after_theirs():
     assert network_names(3) == ("1", "2", "3")
-    assert network_names(1) == (FIRST,)
+    assert network_names(1) == (ONE_NETWORK,)
     assert network_names(2, fold=1) == ("fold1-1", "fold1-2")
     assert network_names(1, fold=12) == ("fold12-1",)
 

@@ -163,7 +163,8 @@ def test_magnifications_at_chance_have_no_difference_whatever_type_their_numbers
 
 def test_no_patch_at_all_still_makes_a_table(make_study):
     ledger, predictions = make_study()
-    wrong = predictions.assign(correct=False, predicted=predictions["predicted"].map(dict(zip(LABELS, LABELS[::-1]))))
+    other = dict(zip(LABELS, LABELS[::-1], strict=True))
+    wrong = predictions.assign(correct=False, predicted=predictions["predicted"].map(other))
     found = study_contrasts(ledger, wrong, settings=SETTINGS)
     judged = found[found["population"] == "judged"]
     assert (judged["status"] == "no_inference").all()

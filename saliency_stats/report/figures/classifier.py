@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from saliency_stats.report.figures import marks, style
 from saliency_stats.report.figures.facets import in_order
-from saliency_stats.report.networks import overall
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import count, magnification_words, number
+from saliency_stats.statistics.selection import of_all_networks
 from saliency_stats.typing import BoolArray, Float64Array
 from saliency_stats.vocabulary import TRAINED
 
@@ -124,7 +124,7 @@ def _roc_panel(axes: Axes, run: Run, rows: pd.DataFrame, magnification: float) -
     if curves:
         width = 0.7 if run.n_networks > 1 else 1.5
         marks.network_lines(axes, pd.concat(curves, ignore_index=True), "false", "true", models, width)
-        scores = overall(run.own_metrics)
+        scores = of_all_networks(run.own_metrics)
         of_split = (scores["magnification"] == magnification) & (scores["split"] == run.evaluation_split)
         areas = scores[of_split].groupby("model")["auc"].first().dropna()
         words = [f"AUC {number(areas[model], 3)}" if model in areas else "" for model in models]

@@ -1,6 +1,5 @@
 """The classifier's performance, the judged patches and those left out, as tables."""
 
-from saliency_stats.report.networks import overall
 from saliency_stats.report.population import points
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.tables.table import Table, of_labels, place_of
@@ -15,6 +14,7 @@ from saliency_stats.report.words import (
     ratio_interval,
     whole,
 )
+from saliency_stats.statistics.selection import of_all_networks
 from saliency_stats.vocabulary import COMPARTMENTS, SPLITS, TRAINED
 
 
@@ -30,7 +30,7 @@ def metrics_table(run: Run) -> Table:
     metrics = run.own_metrics
     numbered = run.networks if run.n_networks > 1 else ()
     judged = (metrics["model"] == TRAINED) & (metrics["split"] == run.evaluation_split)
-    shown = metrics[judged | metrics.index.isin(overall(metrics).index)]
+    shown = metrics[judged | metrics.index.isin(of_all_networks(metrics).index)]
     rows = shown.assign(
         place=[place.get(value, len(place)) for value in shown["split"]],
         control=shown["model"] != TRAINED,
