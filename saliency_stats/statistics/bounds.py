@@ -7,7 +7,6 @@ import pandas as pd
 
 from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.models.checks import require_columns
-from saliency_stats.statistics.sentences import DASH, counted, listed, ratio_words
 from saliency_stats.statistics.units import Units, sample_of
 from saliency_stats.typing import BoolArray
 
@@ -126,20 +125,3 @@ def _named(table: pd.DataFrame, absent: BoolArray, slide: str, patient: str | No
     return table.assign(
         **{name: table[name].astype(object).mask(alone, own) for name in filter(None, (slide, patient))}
     )
-
-
-def bounds_words(bounds: Bounds) -> str:
-    """Say how many patches have no value, why, and how far they could move the ratio; "" where none is missing."""
-    if not bounds.n_missing:
-        return ""
-    total = bounds.n_missing + bounds.n_patches
-    text = f"{bounds.n_missing:,} of {counted(total, 'patch')} {'has' if bounds.n_missing == 1 else 'have'} no ratio"
-    text += f" ({listed(f'{n:,} with {reason}' for reason, n in bounds.reasons)})" if bounds.reasons else ""
-    if np.isnan(bounds.low):
-        return text
-    one_way = [f"{n:,} could only {verb} it" for n, verb in ((bounds.n_raise, "raise"), (bounds.n_lower, "lower")) if n]
-    text += "; were they" if bounds.n_missing > 1 else "; were it"
-    text += f" like the lowest or highest observed{f' ({listed(one_way)})' if one_way else ''}, the ratio would be "
-    low, high = ratio_words(bounds.low), ratio_words(bounds.high)
-    text += f"{low if low == high else f'{low}{DASH}{high}'} instead of {ratio_words(bounds.estimate)}"
-    return f"{text}: that does {'not ' if bounds.sign_holds else ''}change the sign"

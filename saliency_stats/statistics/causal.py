@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from saliency_stats.statistics.averaged import ledger_over_networks
 from saliency_stats.statistics.contrasts import COLUMNS, Sampled, inferred, sampled
 from saliency_stats.statistics.differences import group_difference
 from saliency_stats.statistics.drops import CARRIED, KEY, effects
@@ -115,6 +116,7 @@ def causal_table(
         If a table does not have the form described, or ``learned`` lacks a magnification.
     """
     found = effects(restrict(ablation, population.patches))
+    ledger = ledger_over_networks(ledger)
     strata = ablation[["magnification", "model", "replacement"]].drop_duplicates()
     unlearned = unlearned_of(strata["magnification"].unique(), learned)
     asked = sorted([*_drops(found, strata), *_predictions(found, ledger, strata)], key=lambda one: _order(one.names))

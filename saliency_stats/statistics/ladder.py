@@ -185,6 +185,7 @@ def climbed(
         ],
         "picture": [_matched(name, by_name[name, TRAINED]) for name in excess],
         "place": [Part(CENTRED, by_name[CENTRED, TRAINED])] if (CENTRED, TRAINED) in by_name else [],
+        "networks": [Part(f"{row['n_networks']:.0f} networks", row.to_dict())] if row["test"] == "crossed" else [],
         **further,
     }
     return Ladder(parts, 1.0 if not row["estimate"] < 0 else -1.0)

@@ -111,7 +111,9 @@ def remarks(settings: StudySettings, table: pd.DataFrame) -> list[str]:
     if (judged[f"{unit}_id"] == "").all():
         return [f"The {unit}s are unknown: the tables will hold estimates without p-values."]
     counts = judged.groupby(["magnification", "label"])[f"{unit}_id"].nunique().reset_index(name="n")
-    flips = section.primary_test == "sign_flip"
+    n_networks = settings.classifier.networks * max(1, settings.cohort.folds)
+    test = settings.statistics_parameters(unit).deciding_test(n_networks)
+    flips = test == "sign_flip"
     n_hypotheses = len(counts)
     needed = max(section.min_slides, units_needed(n_hypotheses, section.alpha) if flips else 0)
     counts = counts[counts["n"] < needed]
@@ -119,7 +121,7 @@ def remarks(settings: StudySettings, table: pd.DataFrame) -> list[str]:
     if not few:
         return []
     text = (
-        f"Nothing could be found, whatever the saliency, with {', '.join(few)}: the test {section.primary_test} needs "
+        f"Nothing could be found, whatever the saliency, with {', '.join(few)}: the test {test} needs "
         f"at least {needed} for {n_hypotheses} hypotheses."
     )
     return [text]

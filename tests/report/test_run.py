@@ -13,7 +13,7 @@ import pytest
 from saliency_stats.errors import StorageError
 from saliency_stats.execution.schema import TABLES
 from saliency_stats.execution.store import Store
-from saliency_stats.report import networks as module
+from saliency_stats.report import run as module
 from saliency_stats.report.figures import draw
 from saliency_stats.report.queries import leaves
 from saliency_stats.report.run import Run, records
