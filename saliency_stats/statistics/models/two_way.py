@@ -48,6 +48,16 @@ class TwoWay:
         return np.where(np.minimum(self.network, self.unit) < self.interaction, of_floor, of_sum)
 
     @property
+    def spreads(self) -> tuple[Float64Array, Float64Array]:
+        """(3, ...) variances of the estimate and their degrees of freedom: crossed, networks alone, units alone."""
+        cells, (between, among, _) = self.n_networks * self.n_units, self.freedoms
+        df = self.df
+        return (
+            np.stack([self.variance, self.network / cells, self.unit / cells]),
+            np.stack([df, np.full_like(df, between), np.full_like(df, among)]),
+        )
+
+    @property
     def components(self) -> tuple[Float64Array, Float64Array, Float64Array]:
         """Variances between networks, between units, and of a cell about both; 0 where they come out negative."""
         network = np.maximum(self.network - self.interaction, 0) / self.n_units

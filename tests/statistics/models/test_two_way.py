@@ -41,6 +41,18 @@ def test_the_variance_and_its_freedom_written_out():
     assert found.network_share == pytest.approx((n - r) / (n + s - r))
 
 
+def test_beside_it_stand_the_one_way_analyses():
+    means = table(lead=(2,))
+    found = two_way(means)
+    variances, dfs = found.spreads
+    np.testing.assert_array_equal(variances[0], found.variance)
+    np.testing.assert_array_equal(dfs[0], found.df)
+    for at, axis in ((1, 2), (2, 1)):
+        one_way = means.mean(axis=axis)
+        np.testing.assert_allclose(variances[at], one_way.var(axis=1, ddof=1) / one_way.shape[1])
+        assert set(dfs[at]) == {one_way.shape[1] - 1}
+
+
 @pytest.mark.parametrize(("axis", "df"), [(0, 6), (1, 3)])
 def test_a_factor_that_does_not_matter_leaves_the_one_way_analysis_of_the_other(axis, df):
     means = table(sds=(0.5, 0.5, 0.3))
