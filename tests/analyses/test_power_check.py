@@ -10,9 +10,16 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from saliency_stats.statistics.models.two_way import two_way
 from saliency_stats.statistics.power import Aim, Simulator, plan_study
 from saliency_stats.statistics.resampling import sign_flip
-from saliency_stats.statistics.studies import crossed_half_widths, mean_squares
+from saliency_stats.statistics.studies import crossed_half_widths
+
+
+def squares_of(tables):
+    found = two_way(tables)
+    return found.network, found.unit, found.interaction
+
 
 PROJECT = Path(__file__).parents[2]
 
@@ -30,7 +37,7 @@ def test_drawn_studies_have_the_variances_of_the_plan(script):
     drawn = script.draw(script.SEVERAL, 5, 10, 4_000, np.random.default_rng(0))
     spread = script.SEVERAL.spread(script.PATCHES)
     expected = (spread.cell + 10 * spread.network, spread.cell + 5 * spread.slide, spread.cell)
-    assert [square.mean() for square in mean_squares(drawn)] == pytest.approx(expected, rel=0.05)
+    assert [square.mean() for square in squares_of(drawn)] == pytest.approx(expected, rel=0.05)
     one = script.draw(script.ONE, 1, 8, 10_000, np.random.default_rng(0))
     assert one.shape == (10_000, 1, 8)
     assert one.var() == pytest.approx(script.ONE.spread(script.PATCHES).slide, rel=0.03)
@@ -41,7 +48,7 @@ def test_it_judges_by_the_tests_of_a_run(script):
     alone = [sign_flip(study[0], alpha=0.05, draws=9, seed=0).p_value for study in one]
     np.testing.assert_allclose(script.p_values(one, "sign_flip"), alone)
     several = script.draw(script.SEVERAL, 5, 10, 300, np.random.default_rng(0)) + 0.06
-    half = crossed_half_widths(mean_squares(several), 5, 10, 0.05)
+    half = crossed_half_widths(two_way(several), 0.05)
     p_values = script.p_values(several, "crossed")
     np.testing.assert_array_equal(p_values < 0.05, np.abs(several.mean(axis=(1, 2))) > half)
     assert 20 < (p_values < 0.05).sum() < 280
