@@ -13,8 +13,9 @@ from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.models.grouped import GroupedSums
 from saliency_stats.statistics.models.mixed import fit_random_intercept
 from saliency_stats.statistics.models.nested import nested_intercepts
+from saliency_stats.statistics.models.two_way import two_way
 from saliency_stats.statistics.parameters import MIN_UNITS
-from saliency_stats.statistics.studies import Spread, mean_squares
+from saliency_stats.statistics.studies import Spread
 from saliency_stats.statistics.units import Units
 from saliency_stats.typing import IndexArray
 
@@ -198,7 +199,8 @@ def network_components(values: pd.DataFrame, units: Units) -> Components:
             " slides do; judge every slide by several networks (classifier.networks)"
         )
     for table, df in zip(tables, freedom, strict=True):
-        squares += np.array(mean_squares(table)) * df
+        found = two_way(table)
+        squares += np.array([found.network, found.unit, found.interaction]) * df
     of_networks, _, of_cells = squares / freedom.sum(axis=0)
     networks = max(table.shape[0] for table in tables)
     # a mean square between networks counts the slides of its own table

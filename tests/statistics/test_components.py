@@ -18,8 +18,13 @@ from saliency_stats.statistics.components import (
     variance_components,
 )
 from saliency_stats.statistics.models.grouped import GroupedSums
-from saliency_stats.statistics.studies import mean_squares
+from saliency_stats.statistics.models.two_way import two_way
 from saliency_stats.statistics.units import independent_units
+
+
+def squares_of(tables):
+    found = two_way(tables)
+    return found.network, found.unit, found.interaction
 
 
 def sample(sizes, *, between=0.2, within=0.8, seed=0):
@@ -160,7 +165,7 @@ def test_balanced_tables_give_the_variances_of_the_two_way_analysis():
     table = judged()
     found = of_networks(table)
     cells = table.pivot_table("value", "network", "slide_id").to_numpy()
-    squares = [float(square) for square in mean_squares(cells)]
+    squares = [float(square) for square in squares_of(cells)]
     means = table.groupby("patch_id").agg({"value": "mean", "slide_id": "first"})
     within_means = means.groupby("slide_id")["value"].var().mean()
     within_cells = table.groupby(["network", "slide_id"])["value"].var().mean()
