@@ -173,7 +173,7 @@ def _classifier(run: Run) -> str:
         f"A {architecture_words(str(run.settings.classifier.architecture))} (initial weights:"
         f" {run.settings.classifier.weights}; trained part: {run.settings.classifier.trainable};"
         f" {epochs}; seed {run.settings.seed}) was trained at each magnification"
-        + (f", {run.n_networks} times with other chance starts" if run.n_networks > 1 else "")
+        + (f", {run.n_networks} times with other seeds" if run.n_networks > 1 else "")
     )
 
 
