@@ -2,8 +2,8 @@
 
     python analyses/committed.py reports/camelyon16_patches analyses/results/real/camelyon16_patches
 
-Of ``contrasts.csv`` only the primary contrast by the test that decides is kept. Other files are copied where the run has
-them.
+Of ``contrasts.csv`` only the primary contrast by the test that decides is kept. Other files are copied where the run
+has them.
 """
 
 import argparse
