@@ -14,7 +14,7 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]  # ships no types
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics.components import over_networks
+from saliency_stats.statistics.components import over_networks_counted
 from saliency_stats.statistics.contrasts import obstacle_of
 from saliency_stats.statistics.models.checks import check_alpha, check_seed, in_range, one_of
 from saliency_stats.statistics.models.two_way import two_way
@@ -201,7 +201,7 @@ class _Design:
 
 
 def _design(rows: pd.DataFrame, settings: StatisticsParameters) -> _Design:
-    patches, networks = over_networks(rows)
+    patches, networks = over_networks_counted(rows)
     units = independent_units(
         patches,
         "value",
