@@ -224,9 +224,8 @@ def test_of_several_networks_each_judges_its_own_patches(blank_run: Blank, rows_
     run = blank_run(**_of_networks(rows_of))
     assert (run.networks, run.n_networks) == (("1", "2"), 2)
     judged = run.population.patches
-    assert list(zip(judged["network"], judged["patch_id"], strict=True)) == [("1", "a"), ("1", "c"), ("2", "a")]
-    assert run.population.unsure["network"].tolist() == ["1", "2", "2"]
-    assert set(run.population.counts["network"]) == {"1", "2"}
+    assert sorted(zip(judged["network"], judged["patch_id"], strict=True)) == [("1", "a"), ("1", "c"), ("2", "a")]
+    assert sorted(run.population.unsure["network"]) == ["1", "2", "2"]
     assert run.judged["patch_id"].tolist() == ["a", "c"]
     values = run.primary_values.set_index(["network", "patch_id"])["value"]
     assert values.to_dict() == {("1", "a"): 2.0, ("1", "c"): 2.0, ("2", "a"): 4.0}
