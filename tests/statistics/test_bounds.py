@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics.bounds import Bounds, bounds_words, mean_bounds
+from saliency_stats.statistics.bounds import Bounds, mean_bounds
 from saliency_stats.statistics.differences import group_difference
 from saliency_stats.statistics.sentences import DASH
 from saliency_stats.statistics.units import independent_units
