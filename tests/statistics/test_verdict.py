@@ -342,14 +342,12 @@ def test_controls_in_words():
     control = by_hand(model="trained-sobel", family="control")
     dash = "\N{EN DASH}"
     change = f"trained minus sobel is +1.00 log2 (a factor of 2; 95 % CI 1.41{dash}4; p = "
+    out_of_reach = "nothing could have been found here: the smallest p-value that 10 slides can give, after the "
+    out_of_reach += "correction, is 0.05"
     for changes, said in (
         ({}, f"{change}0.01 after Holm): the trained model's saliency is shifted towards the cytoplasm"),
         ({"p_adjusted": 0.05}, f"{change}0.05 after Holm): no detectable difference from the control sobel"),
-        (
-            {"p_adjusted": 0.05, "p_attainable": 0.05},
-            f"{change}0.05 after Holm): nothing could have been found here: the smallest p-value that 10 slides can give, "
-            + "after the correction, is 0.05",
-        ),
+        ({"p_adjusted": 0.05, "p_attainable": 0.05}, f"{change}0.05 after Holm): {out_of_reach}"),
         ({"status": "no_inference", "reason": "few"}, "trained minus sobel is +1.00 log2, not tested, because few"),
         ({"estimate": np.nan}, "no patch can be compared with the control sobel"),
     ):
