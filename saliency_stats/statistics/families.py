@@ -102,10 +102,15 @@ def study_contrasts(
         questions(*asked_of, settings.reference_magnification), key=lambda question: _order(question, settings)
     )
     samples = [_sampled(question, settings) for question in asked]
-    sizes = Counter(_family(one, settings) for one, sample in zip(asked, samples, strict=True) if not sample.obstacle)
+    muted = [_is_muted(one, unlearned) for one in asked]
+    sizes = Counter(
+        _family(one, settings)
+        for one, sample, silent in zip(asked, samples, muted, strict=True)
+        if not (sample.obstacle or silent)
+    )
     answers = [
-        _ask(one, sample, settings, sizes[_family(one, settings)]).assign(muted=_is_muted(one, unlearned))
-        for one, sample in zip(asked, samples, strict=True)
+        _ask(one, sample, settings, sizes[_family(one, settings)]).assign(muted=silent)
+        for one, sample, silent in zip(asked, samples, muted, strict=True)
     ]
     contrasts = pd.concat(answers, ignore_index=True)
     mute(contrasts, contrasts["muted"])

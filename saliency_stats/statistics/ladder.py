@@ -5,7 +5,7 @@ networks that learned nothing, and its excess over the picture must each be sign
 for their number. What is corrected for is the number of hypotheses, by Holm over the largest p-value of each.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -86,17 +86,19 @@ class Ladder:
         return max(max((part.p_towards(self.sign) for part in self._asked(rung)), default=1.0) for rung in NEEDED)
 
     def _asked(self, rung: str) -> list[Part]:
-        """Parts that could be asked; a picture that all but defines a compartment cannot be matched on."""
-        return [part for part in self.parts.get(rung, ()) if part.answer(self.sign, 1.0, 1.0) != NOT_TESTED]
+        """Parts that can be asked; a picture that all but defines a compartment cannot be matched on."""
+        return [part for part in self.parts.get(rung, ()) if part.row is not None]
 
     def answer(self, rung: str, factor: float, alpha: float) -> str:
-        """Answer one rung: yes where all its parts hold."""
+        """Answer one rung: yes where all its parts hold, none of those that "supported" needs being untested."""
         answers = [part.answer(self.sign, factor, alpha) for part in self._asked(rung)]
-        return next((one for one in (NO, OUT_OF_REACH, YES) if one in answers), NOT_TESTED)
+        last = (NOT_TESTED, YES) if rung in NEEDED else (YES, NOT_TESTED)
+        return next((one for one in (NO, OUT_OF_REACH, *last) if one in answers), NOT_TESTED)
 
     def weakest(self, rung: str) -> Part | None:
-        """Return the part of a rung that holds least."""
-        return max(self._asked(rung), key=lambda part: part.p_towards(self.sign), default=None)
+        """Return the part of a rung that holds least, of those that have an answer."""
+        answered = [part for part in self._asked(rung) if part.answer(self.sign, 1.0, 1.0) != NOT_TESTED]
+        return max(answered, key=lambda part: part.p_towards(self.sign), default=None)
 
     def as_list(self, factor: float, settings: StatisticsParameters) -> list[dict[str, Any]]:
         """Return ``survives`` of ``verdict.json``."""
@@ -105,14 +107,14 @@ class Ladder:
     def _rung(self, rung: str, factor: float, settings: StatisticsParameters) -> dict[str, Any]:
         parts = self.parts.get(rung, ())
         found = [part.as_dict(self.sign, factor, settings.alpha) for part in parts]
-        weakest = self.weakest(rung)
+        weakest, answer = self.weakest(rung), self.answer(rung, factor, settings.alpha)
         untested = next((one["why"] for one in found if one["why"]), _NOT_ASKED[rung])
         return {
             "rung": rung,
             "question": RUNGS[rung],
-            "answer": self.answer(rung, factor, settings.alpha),
+            "answer": answer,
             "numbers": self.said.get(rung) or ("" if weakest is None else _numbers(rung, weakest, self.sign, settings)),
-            "why": "" if weakest is not None else untested,
+            "why": untested if answer == NOT_TESTED else "",
             "parts": found,
         }
 
@@ -201,23 +203,20 @@ def _matched(contrast: str, row: Mapping[str, Any]) -> Part:
     return Part(picture, row)
 
 
-def holm_factors(p_values: Sequence[float]) -> list[float]:
-    """Return what Holm (1979) multiplies each p-value by; a hypothesis after one that was kept has its p-value's.
+def holm_factors(p_values: Sequence[float], alpha: float) -> list[float]:
+    """Return what Holm (1979) multiplies each p-value by; hypotheses after one that was kept have its factor.
 
-    The product is compared with the level.
+    The product is compared with the level, and so is that of each part: none is less corrected than in its own family.
     """
     order = np.argsort(p_values, kind="stable")
     factors = np.empty(len(order))
-    worst = 0.0
+    worst, left = 0.0, len(order)
     for place, at in enumerate(order):
-        worst = max(worst, p_values[at] * (len(order) - place))
-        factors[at] = worst / p_values[at] if p_values[at] > 0 else len(order) - place
+        if worst < alpha:
+            left = len(order) - place
+        worst = max(worst, p_values[at] * left)
+        factors[at] = worst / p_values[at] if p_values[at] > 0 else left
     return factors.tolist()
-
-
-def parts_by(rows: pd.DataFrame, name: Callable[[Mapping[str, Any]], str]) -> list[Part]:
-    """Make a part of every row."""
-    return [Part(name(row), row) for row in rows.to_dict("records")]
 
 
 def _number(value: Any) -> float | None:

@@ -44,6 +44,8 @@ class Judged:
         Its rungs.
     factor
         What Holm multiplies its p-values by.
+    p_supported
+        Its p-value of "supported" after Holm, NaN where nothing was tested.
     """
 
     row: pd.Series
@@ -51,6 +53,7 @@ class Judged:
     metric: dict[str, Any]
     ladder: Ladder
     factor: float
+    p_supported: float
 
     def beside(self, contrast: str, model: str, population: str = JUDGED) -> pd.Series | None:
         """Return another contrast of the same sample by the same test, None where it was not asked."""

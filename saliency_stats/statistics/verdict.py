@@ -10,6 +10,7 @@ from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.densest import Densest, densest_compartment
 from saliency_stats.statistics.ladder import NEEDED, NO, NOT_TESTED, YES, Part, climbed, holm_factors
 from saliency_stats.statistics.models.checks import require_columns
+from saliency_stats.statistics.multiplicity import holm
 from saliency_stats.statistics.parameters import PRIMARY, StatisticsParameters
 from saliency_stats.statistics.reasons import Judged, reasons
 from saliency_stats.statistics.selection import JUDGED, learned_flags, of_all_networks, plain
@@ -119,19 +120,24 @@ def verdicts(
         climbed(sample, row, untrained, rungs.get((row["label"], plain(row["magnification"])), {}))
         for row, sample in zip(hypotheses, samples, strict=True)
     ]
-    tested = [row["status"] == "tested" for row in hypotheses]
-    factors = iter(holm_factors([one.p_value for one, possible in zip(ladders, tested, strict=True) if possible]))
+    tested = np.array([row["status"] == "tested" for row in hypotheses], dtype=bool)
+    p_values = np.array([ladder.p_value for ladder in ladders])
+    factors, supported = np.ones(len(hypotheses)), np.full(len(hypotheses), np.nan)
+    factors[tested] = holm_factors(p_values[tested], settings.alpha)
+    supported[tested] = holm(p_values[tested])
     within = [
         row["p_equivalence_adjusted"] <= settings.alpha and row["p_attainable"] <= settings.alpha for row in hypotheses
     ]
     return [
         _verdict(
-            Judged(row, sample, _metric(metrics, row["magnification"], settings), ladder, next(factors) if ok else 1.0),
+            Judged(row, sample, _metric(metrics, row["magnification"], settings), ladder, factor, p_supported),
             settings,
             equivalent=bool(inside),
             several=several,
         )
-        for row, sample, ladder, ok, inside in zip(hypotheses, samples, ladders, tested, within, strict=True)
+        for row, sample, ladder, factor, p_supported, inside in zip(
+            *(hypotheses, samples, ladders, factors.tolist(), supported.tolist(), within), strict=True
+        )
     ]
 
 
@@ -176,7 +182,8 @@ def _verdict(judged: Judged, settings: StatisticsParameters, *, equivalent: bool
         "test": row["test"],
         "n_networks": int(row["n_networks"]),
         "explained_by": explained_by,
-        "p_supported": min(1.0, ladder.p_value * judged.factor) if learned and row["status"] == "tested" else None,
+        # the ladder of a finding against the claim is climbed the other way
+        "p_supported": (_number(judged.p_supported) if ladder.sign > 0 else 1.0) if learned else None,
         "survives": survives,
     }
 

@@ -5,9 +5,8 @@ import pandas as pd
 import pytest
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics.bounds import Bounds, bounds_words, mean_bounds
+from saliency_stats.statistics.bounds import Bounds, mean_bounds
 from saliency_stats.statistics.differences import group_difference
-from saliency_stats.statistics.sentences import DASH
 from saliency_stats.statistics.units import independent_units
 
 NO, UP, DOWN = "no nucleus", "no saliency in nucleus", "no saliency in cytoplasm"
@@ -103,7 +102,6 @@ def test_where_nothing_is_missing_the_bounds_are_the_estimate():
     found = bounded(TABLE.drop(index=2))
     assert (found.low, found.high) == (found.estimate, found.estimate)
     assert found.reasons == ()
-    assert bounds_words(found) == ""
 
 
 def test_without_any_value_or_for_a_difference_there_are_none():
@@ -116,7 +114,6 @@ def test_without_any_value_or_for_a_difference_there_are_none():
         found = mean_bounds(rows, "value", units, contrast="")
         assert np.isnan([found.low, found.high]).all()
         assert found.n_missing == 1
-    assert bounds_words(found) == f"1 of 6 patches has no ratio (1 with {NO})"
 
 
 def test_order_of_rows_and_other_tables_columns():
@@ -141,23 +138,3 @@ def test_the_sign_holds_only_on_the_estimates_side():
     assert not bounds(-0.9, 0.0, -0.5).sign_holds
     assert not bounds(0.1, 0.9, -0.5).sign_holds
     assert not bounds(-0.9, -0.1, 0.5).sign_holds
-
-
-def test_bounds_in_words():
-    reasons = (("no cytoplasm", 2), (NO, 10))
-    assert bounds_words(bounds(np.log2(1.52), np.log2(1.75), np.log2(1.6), reasons=reasons)) == (
-        f"12 of 140 patches have no ratio (2 with no cytoplasm and 10 with {NO}); were they like the lowest or highest "
-        f"observed, the ratio would be 1.52{DASH}1.75 instead of 1.6: that does not change the sign"
-    )
-    known = bounds(-1.0, 1.0, n_raise=1_001, n_lower=3, n_missing=2_000, reasons=((UP, 2_000),))
-    assert bounds_words(known) == (
-        f"2,000 of 2,128 patches have no ratio (2,000 with {UP}); were they like the lowest or highest observed (1,001 "
-        f"could only raise it and 3 could only lower it), the ratio would be 0.5{DASH}2 instead of 1.41: that does "
-        "change the sign"
-    )
-    one = bounds(1.0, 1.0, n_missing=1, n_raise=1)
-    assert bounds_words(one) == (
-        "1 of 129 patches has no ratio; were it like the lowest or highest observed (1 could only raise it), the ratio "
-        "would be 2 instead of 1.41: that does not change the sign"
-    )
-    assert bounds_words(bounds(np.nan, np.nan, np.nan, n_patches=0)) == "12 of 12 patches have no ratio"

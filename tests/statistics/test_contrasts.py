@@ -17,8 +17,8 @@ CONTRACT = [
     *("estimate", "ci_low", "ci_high", "ratio", "test", "statistic", "df", "p_value", "p_adjusted", "family"),
     *("effect_size", "icc", "n_slides", "n_patches"),
 ]
-#: Tests of a table that does not tell networks apart.
-UNCROSSED = [name for name, test in TESTS.items() if not test.of_networks]
+#: Tests of one sample in a table that does not tell networks apart.
+UNCROSSED = [name for name, test in TESTS.items() if test.one_sample and not test.of_networks]
 OVER_MEANS = ["t_slide_means", "sign_flip", "cluster_bootstrap", "wilcoxon"]
 
 

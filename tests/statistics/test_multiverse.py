@@ -69,7 +69,7 @@ def table_of(
 def test_the_usual_specification_is_the_studys_own_contrast(make_study, primary_test, unit):
     ledger, predictions = make_study(planted="cytoplasm", effect=0.3, n_slides=12)
     settings = replace(SETTINGS, primary_test=primary_test, unit=unit)
-    values = patch_values(restrict(ledger, primary_population(predictions, min_confidence=0.9)))
+    values = patch_values(restrict(ledger, primary_population(predictions, min_confidence=0.9).patches))
     values = values[(values["contrast"] == "cytoplasm_vs_nucleus") & (values["model"] == "trained")]
     patient = "patient_id" if unit == "patient" else None
     found = table_of(shares_of(ledger), predictions, settings=settings)

@@ -15,9 +15,12 @@ from saliency_stats.statistics.sentences import (
     listed,
     magnification_words,
     missing_words,
+    p_number,
     p_words,
     patches_words,
     ratio_words,
+    reach_words,
+    saliency_words,
     sizes_words,
     unlearned_words,
     untested_sentence,
@@ -154,10 +157,18 @@ def test_a_classifier_is_at_chance_or_below_what_is_required():
         ("contradicted", "the claim is contradicted"),
         ("equivalent", "the two are equally dense within the declared margin; the claim is not supported"),
         ("inconclusive", "the claim is neither supported nor contradicted"),
+        (
+            "present_without_training",
+            "the claim is not supported, because networks that learned nothing (a map) do as much",
+        ),
+        (
+            "explained_by_the_picture",
+            "the claim is not supported, because the picture alone (a map) explains as much",
+        ),
     ],
 )
 def test_a_tested_hypothesis_in_a_sentence(status, conclusion):
-    assert sentence_if_tested(ROW, status, NOBODY, SETTINGS, "saliency") == dense(
+    assert sentence_if_tested(ROW, status, "a map", NOBODY, SETTINGS, "saliency") == dense(
         "In correctly and confidently classified malignant test patches at 20*, saliency was 2 times as dense in the "
         "cytoplasm as in the nuclei (95 % CI 1.41~4; p = 0.002 after Holm; 10 slides, 1,234 patches): "
         f"{conclusion}. No tissue compartment can be named as the densest."
@@ -168,7 +179,7 @@ def test_the_interval_is_turned_with_the_ratio():
     turned = ROW.copy()
     turned[["estimate", "ci_low", "ci_high"]] = [-1.0, -2.0, -0.5]
     assert dense("2 times as dense in the nuclei as in the cytoplasm (95 % CI 1.41~4;") in sentence_if_tested(
-        turned, "contradicted", NOBODY, SETTINGS, "saliency"
+        turned, "contradicted", "", NOBODY, SETTINGS, "saliency"
     )
 
 
@@ -235,6 +246,14 @@ def verdict(label, status, **changes):
             ),
         ),
         (
+            [verdict("benign", "present_without_training"), verdict("malignant", "explained_by_the_picture")],
+            (
+                "Saliency was denser in the cytoplasm, but no more than in networks that learned nothing, in benign "
+                "patches at 20* (2 times, p = 0.01); saliency was denser in the cytoplasm, but no more than edges or "
+                "stain explain, in malignant patches at 20* (2 times, p = 0.01)."
+            ),
+        ),
+        (
             [
                 verdict("malignant", "not_testable", obstacle="it is dark", densest_compartment="stroma"),
                 verdict("benign", "not_testable", obstacle="it is dark", estimate=None, densest_compartment="nucleus"),
@@ -252,6 +271,20 @@ def verdict(label, status, **changes):
 )
 def test_all_hypotheses_in_one_sentence(verdicts, words):
     assert headline(verdicts) == dense(words)
+
+
+def test_whose_saliency_is_meant():
+    row = {"n_networks": 1, "method": "gradient", "reduction": "l2"}
+    assert saliency_words(row, several=False) == "saliency of this network"
+    assert saliency_words(row | {"n_networks": 2.0}, several=True) == "saliency of 2 networks (gradient, l2)"
+
+
+def test_a_p_value_alone_and_one_that_was_out_of_reach():
+    assert [p_number(p) for p in (0.0001, 0.00009, 0.0416)] == ["p = 0.0001", "p < 0.0001", "p = 0.042"]
+    assert reach_words({"n_units": 1.0, "unit": "patient", "p_attainable": 0.125}) == (
+        "nothing could have been found here: the smallest p-value that 1 patient can give, after the correction, is "
+        "0.12"
+    )
 
 
 def test_patches_left_out_in_words():

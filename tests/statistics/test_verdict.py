@@ -9,6 +9,7 @@ import pytest
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics import StatisticsParameters, headline, study_contrasts, verdicts
 from saliency_stats.statistics.sentences import ratio_words
+from saliency_stats.vocabulary import LABELS
 
 SETTINGS = StatisticsParameters(bootstrap_draws=2_000)
 CONTRACT = (
@@ -18,12 +19,14 @@ CONTRACT = (
 
 
 @pytest.fixture
-def judge(make_study, make_metrics):
+def judge(make_study, make_beside, make_metrics):
     def judged(settings=SETTINGS, *, learned=True, change=lambda ledger: ledger, **study):
         ledger, predictions = make_study(**{"n_slides": 10, **study})
+        ledger = change(ledger)
         magnifications = tuple(study.get("magnifications", (20.0,)))
         flags = dict.fromkeys(magnifications, learned)
-        contrasts = study_contrasts(change(ledger), predictions, settings=settings, learned=flags)
+        beside = make_beside(ledger)
+        contrasts = study_contrasts(ledger, predictions, settings=settings, learned=flags, **beside)
         metrics = make_metrics(magnifications=magnifications, learned=learned)
         return verdicts(contrasts, metrics, settings), contrasts, metrics
 
@@ -135,7 +138,10 @@ def test_too_few_slides_are_not_testable(judge):
 
 def test_no_patches_are_not_testable(make_study, make_metrics):
     ledger, predictions = make_study()
-    contrasts = study_contrasts(ledger, predictions.assign(correct=False), settings=SETTINGS)
+    wrong = predictions.assign(
+        correct=False, predicted=predictions["predicted"].map(dict(zip(LABELS, LABELS[::-1], strict=True)))
+    )
+    contrasts = study_contrasts(ledger, wrong, settings=SETTINGS)
     found = verdicts(contrasts, make_metrics(), SETTINGS)
     assert found[0]["estimate"] is None
     assert found[0]["sentence"].startswith("No correctly and confidently classified malignant test patch at 20")
@@ -164,25 +170,33 @@ def test_disagreement_of_the_other_tests_is_reported(judge):
     changed = (contrasts["test"] == "t_slide_means") & (contrasts["family"] == "primary")
     contrasts.loc[changed, "p_adjusted"] = 0.2
     reasons = verdicts(contrasts, metrics, SETTINGS)[0]["reasons"]
-    assert any(reason.startswith("1 of the 8 other tests disagrees: t over slide means (p = 0.2") for reason in reasons)
-    assert any(reason.startswith("7 of the 8 other tests agree: cluster bootstrap") for reason in reasons)
+    said = [reason.split(" (p =")[0].split(" (p <")[0] for reason in reasons if "other tests" in reason]
+    assert said == [
+        "1 of the 2 other tests of this mean agrees: cluster bootstrap (percentile-t)",
+        "1 of the 2 other tests of this mean disagrees: t over slide means",
+    ]
 
 
 def test_a_significant_test_in_the_other_direction_disagrees(judge):
     _, contrasts, metrics = judge(planted="cytoplasm")
-    changed = (contrasts["test"] == "wilcoxon") & (contrasts["family"] == "primary")
+    changed = (contrasts["test"] == "t_slide_means") & (contrasts["family"] == "primary")
     contrasts.loc[changed, "estimate"] *= -1
     reasons = verdicts(contrasts, metrics, SETTINGS)[0]["reasons"]
-    assert any("other tests disagrees: Wilcoxon over slides" in reason for reason in reasons)
+    assert any("other tests of this mean disagrees: t over slide means" in reason for reason in reasons)
 
 
-@pytest.mark.parametrize(("n_slides", "said"), [(5, True), (6, True), (7, False)])
-def test_too_few_slides_for_any_significance_are_named(judge, n_slides, said):
+@pytest.mark.parametrize(("n_slides", "least"), [(5, "0.12"), (6, "0.062"), (7, None)])
+def test_too_few_slides_for_any_significance_are_named(judge, n_slides, least):
     found, _, _ = judge(planted="cytoplasm", effect=3.0, slide_sd=0.0, n_slides=n_slides)
-    reasons = [reason for v in found for reason in v["reasons"] if "nothing could have been significant" in reason]
-    assert len(reasons) == 2 * said
-    assert all("at least 7 slides are needed" in reason for reason in reasons)
-    assert {v["status"] for v in found} == {"inconclusive" if said else "supported"}
+    said = f"nothing could have been found here: the smallest p-value that {n_slides} slides can give, after the "
+    reasons = [reason for v in found for reason in v["reasons"] if reason.startswith("nothing could have been found")]
+    assert reasons == ([] if least is None else [f"{said}correction, is {least}"] * 2)
+    assert {v["status"] for v in found} == {"supported" if least is None else "inconclusive"}
+    for v in found:
+        answers = {rung["rung"]: rung["answer"] for rung in v["survives"]}
+        asked = ["maps", "training", "picture", "place"]
+        assert {answers[rung] for rung in asked} == {"yes" if least is None else "could not have been found"}
+        assert not any("no detectable difference" in reason for reason in v["reasons"])
 
 
 def test_missing_patches_and_the_design_effect_are_reported(judge):
@@ -233,8 +247,19 @@ def by_hand(**changes):
     row |= {"method": "gradient", "reduction": "l2", "estimate": 1.0, "ci_low": 0.5, "ci_high": 2.0, "se": 0.2}
     row |= {"test": "sign_flip", "p_adjusted": 0.01, "family": "primary", "icc": np.nan, "design_effect": np.nan}
     row |= {"n_slides": 10, "n_patches": 1_200, "n_effective": np.nan, "status": "tested", "reason": ""}
+    row |= {"n_networks": 1, "population": "judged", "p_attainable": 0.004}
+    row |= dict.fromkeys(
+        ["p_equivalence_adjusted", "least_margin", "bound_low", "bound_high", "n_effective_units"], np.nan
+    )
     # nothing is named as the densest
     return row | {"unit": "slide", "n_units": 10, "n_missing": 0, "p_value": 0.06} | changes
+
+
+def standing(**changes):
+    """Return rows with all that "supported" needs, ``changes`` in that of the primary contrast."""
+    own = by_hand(**{"p_value": 0.01, **changes})
+    control = by_hand(model="trained-randomised", family="control", p_value=0.01)
+    return own, control, by_hand(contrast="matched_sobel_excess", family="picture", p_value=0.01)
 
 
 def verdict_of(*rows, settings=SETTINGS, metrics=None):
@@ -251,97 +276,78 @@ def verdict_of(*rows, settings=SETTINGS, metrics=None):
         ({"p_adjusted": 0.0499}, "supported"),
         ({"p_adjusted": 0.0499, "estimate": -1.0}, "contradicted"),
         ({"p_adjusted": 0.05}, "inconclusive"),
-        ({"p_adjusted": 0.05, "estimate": 0.0, "se": 0.02}, "equivalent"),
+        ({"p_adjusted": 0.05, "p_equivalence_adjusted": 0.05}, "equivalent"),
+        ({"p_adjusted": 0.05, "p_equivalence_adjusted": 0.0501}, "inconclusive"),
+        ({"p_adjusted": 0.05, "p_equivalence_adjusted": 0.01, "p_attainable": 0.05}, "equivalent"),
+        ({"p_adjusted": 0.05, "p_equivalence_adjusted": 0.01, "p_attainable": 0.0501}, "inconclusive"),
+        ({"p_adjusted": 0.01, "p_equivalence_adjusted": 0.01}, "supported"),
+        ({"p_value": 0.05}, "inconclusive"),
         ({"status": "no_inference"}, "not_testable"),
         ({"status": "not_interpretable"}, "not_testable"),
     ],
 )
 def test_the_status_of_a_row(changes, status):
-    assert verdict_of(by_hand(**changes))["status"] == status
+    assert verdict_of(*standing(**changes))["status"] == status
 
 
-def test_equivalence_needs_both_ends_inside_the_margin():
-    half = 1.8331129326536335 * 0.02  # Student's t of 9 degrees of freedom at 95 %
-    for estimate, status in (
-        (0.0, "equivalent"),
-        (0.1 - half - 1e-6, "equivalent"),
-        (0.1 - half + 1e-6, "inconclusive"),
-    ):
-        for sign in (1, -1):
-            found = verdict_of(by_hand(p_adjusted=0.5, estimate=sign * estimate, se=0.02))
-            assert found["status"] == status
-    inside = verdict_of(by_hand(p_adjusted=0.01, estimate=0.01, se=0.02))
-    assert inside["reasons"][0] == "significant, but within the equivalence margin (±0.1 log2)"
-    assert not any("margin" in reason for reason in verdict_of(by_hand(p_adjusted=0.05, se=0.001))["reasons"])
-    assert not any("margin" in reason for reason in verdict_of(by_hand())["reasons"])
+def test_within_the_margin_and_significant_says_both():
+    said = "significant, but within the equivalence margin (±0.1 log2)"
+    assert verdict_of(by_hand(p_equivalence_adjusted=0.01))["reasons"] == [said]
+    assert verdict_of(by_hand(p_adjusted=0.05, p_equivalence_adjusted=0.01))["reasons"] == []
+    assert verdict_of(by_hand(p_equivalence_adjusted=0.06))["reasons"] == []
 
 
-@pytest.mark.parametrize(
-    ("n_units", "alpha", "said"),
-    [
-        (5, 0.05, "is 0.0625: nothing could have been significant; at least 6 slides are needed"),
-        (6, 0.05, None),
-        (5, 0.0625, "is 0.0625: nothing could have been significant; at least 6 slides are needed"),
-        (5, 0.063, None),
-        (3, 0.01, "is 0.25: nothing could have been significant; at least 8 slides are needed"),
-    ],
-)
-def test_the_smallest_p_value_of_one_hypothesis(n_units, alpha, said):
-    settings = replace(SETTINGS, alpha=alpha)
-    reasons = verdict_of(by_hand(n_units=n_units, p_adjusted=0.3), settings=settings)["reasons"]
-    least = [f"the smallest p-value of sign flips over {n_units} slides {said}"] if said else []
-    assert [reason for reason in reasons if "smallest" in reason] == least
-    others = verdict_of(by_hand(n_units=n_units, status="no_inference"), settings=settings)["reasons"]
-    assert not any("smallest" in reason for reason in others)
+def test_what_could_not_have_been_found_is_said():
+    said = (
+        "nothing could have been found here: the smallest p-value that 5 slides can give, after the correction, is 0.05"
+    )
+    row = {"n_units": 5, "p_adjusted": 0.3}
+    assert verdict_of(by_hand(**row, p_attainable=0.05))["reasons"] == [said]
+    assert verdict_of(by_hand(**row, p_attainable=0.049))["reasons"] == []
+    untested = by_hand(**row, p_attainable=np.nan, status="no_inference", reason="few")
+    assert verdict_of(untested)["reasons"] == ["few"]
 
 
-def test_hypotheses_that_are_corrected_together_need_more_slides():
-    rows = [by_hand(n_units=6, label=label, p_adjusted=0.2) for label in ("benign", "malignant")]
-    assert verdict_of(*rows)["reasons"] == [
-        (
-            "the smallest p-value of sign flips over 6 slides is 0.03125, and 2 hypotheses are corrected together: "
-            "nothing could have been significant; at least 7 slides are needed"
-        )
-    ]
-    rows[1]["status"] = "no_inference"
-    assert verdict_of(*rows)["reasons"] == []
-    t_tests = [row | {"test": "t_slide_means"} for row in rows]
-    assert verdict_of(*t_tests, settings=replace(SETTINGS, primary_test="t_slide_means"))["reasons"] == []
-
-
-def test_the_other_tests_agree_or_not_in_words():
+def test_the_other_tests_of_the_same_mean_agree_or_not_in_words():
     rows = [
         by_hand(reason="odd"),
         by_hand(test="t_slide_means", p_adjusted=0.0499, reason="odd; wide"),
-        by_hand(test="wilcoxon", p_adjusted=0.05),
-        by_hand(test="cluster_robust", p_adjusted=0.001, estimate=-1.0),
+        by_hand(test="cluster_bootstrap", p_adjusted=0.05),
+        by_hand(test="permutation", p_adjusted=0.001, estimate=-1.0),
+        by_hand(test="wilcoxon", p_adjusted=0.9),  # of another mean
         by_hand(test="mixed_satterthwaite", status="no_inference", reason="one row each"),
-        by_hand(test="wilcoxon", contrast="stroma_vs_rest"),
-        by_hand(test="wilcoxon", model="shuffled"),
+        by_hand(test="t_slide_means", contrast="stroma_vs_rest", p_adjusted=0.9),
+        by_hand(test="t_slide_means", model="shuffled", p_adjusted=0.9),
+        by_hand(test="t_slide_means", population="all test patches", p_adjusted=0.9),
     ]
     assert verdict_of(*rows)["reasons"] == [
         "odd",
         "t over slide means: wide",
         "random intercept (Satterthwaite): no test, because one row each",
-        "1 of the 4 other tests agrees: t over slide means (p = 0.05 after Holm)",
+        "1 of the 3 other tests of this mean agrees: t over slide means (p = 0.05 after Holm)",
         (
-            "2 of the 4 other tests disagree: Wilcoxon over slides (p = 0.05 after Holm), cluster-robust (CR2, "
-            "Bell–McCaffrey) (p = 0.001 after Holm)"
+            "2 of the 3 other tests of this mean disagree: cluster bootstrap (percentile-t) (p = 0.05 after Holm), "
+            "permutation of slides between classes (studentised) (p = 0.001 after Holm)"
         ),
     ]
-    calm = [by_hand(p_adjusted=0.5), by_hand(test="wilcoxon", p_adjusted=0.6, estimate=-0.1)]
-    assert verdict_of(*calm)["reasons"] == ["1 of the 1 other tests agrees: Wilcoxon over slides (p = 0.6 after Holm)"]
-    calm.append(by_hand(test="cluster_robust", p_adjusted=0.05))
-    assert verdict_of(*calm)["reasons"][0].startswith("all 2 other tests agree: Wilcoxon")
+    calm = [by_hand(p_adjusted=0.5), by_hand(test="t_slide_means", p_adjusted=0.6, estimate=-0.1)]
+    assert verdict_of(*calm)["reasons"] == [
+        "1 of the 1 other tests of this mean agrees: t over slide means (p = 0.6 after Holm)"
+    ]
+    calm.append(by_hand(test="cluster_bootstrap", p_adjusted=0.05))
+    assert verdict_of(*calm)["reasons"][0].startswith("all 2 other tests of this mean agree: t over")
 
 
 def test_controls_in_words():
     control = by_hand(model="trained-sobel", family="control")
     dash = "\N{EN DASH}"
     change = f"trained minus sobel is +1.00 log2 (a factor of 2; 95 % CI 1.41{dash}4; p = "
+    out_of_reach = "nothing could have been found here: the smallest p-value that 10 slides can give, after the "
+    out_of_reach += "correction, is 0.05"
     for changes, said in (
         ({}, f"{change}0.01 after Holm): the trained model's saliency is shifted towards the cytoplasm"),
         ({"p_adjusted": 0.05}, f"{change}0.05 after Holm): no detectable difference from the control sobel"),
+        ({"p_adjusted": 0.05, "p_attainable": 0.05}, f"{change}0.05 after Holm): {out_of_reach}"),
         ({"status": "no_inference", "reason": "few"}, "trained minus sobel is +1.00 log2, not tested, because few"),
         ({"estimate": np.nan}, "no patch can be compared with the control sobel"),
     ):
@@ -373,5 +379,6 @@ def test_a_verdict_carries_its_numbers_and_names():
     assert (found["p_words"], found["obstacle"], found["learned"]) == ("", "few", True)
     assert found["claim"] == "In benign patches at 20×, saliency is denser in the cytoplasm than in the nuclei."
     assert verdict_of(by_hand())["p_words"] == "p = 0.01 after Holm"
-    assert "saliency was 2 times" in verdict_of(by_hand())["sentence"]
-    assert "saliency (gradient, l2) was" in verdict_of(by_hand(), by_hand(method="other"))["sentence"]
+    assert "saliency of this network was 2 times" in verdict_of(by_hand())["sentence"]
+    both = verdict_of(by_hand(), by_hand(method="other"))["sentence"]
+    assert "saliency of this network (gradient, l2) was" in both
