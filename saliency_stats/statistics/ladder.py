@@ -106,7 +106,7 @@ class Ladder:
         parts = self.parts.get(rung, ())
         found = [part.as_dict(self.sign, factor, settings.alpha) for part in parts]
         weakest = self.weakest(rung)
-        untested = next((one["why"] for one in found if one["why"]), _NOT_ASKED[rung])
+        untested = next((one["why"] for one in found if one["why"]), NOT_ASKED[rung])
         return {
             "rung": rung,
             "question": RUNGS[rung],
@@ -117,7 +117,8 @@ class Ladder:
         }
 
 
-_NOT_ASKED: Final[Mapping[str, str]] = {
+#: Why a study leaves a rung out.
+NOT_ASKED: Final[Mapping[str, str]] = {
     "maps": "no test is possible",
     "training": "the study has no network that learned nothing: add randomised to its controls",
     "picture": "the study has no map of the image alone: add sobel and eosin to its controls",
