@@ -136,7 +136,7 @@ def _limits(settings: StudySettings) -> Iterator[str]:
     images = [name for name in settings.controls if control_of(name).map is not None]
     for rung, asked in (("training", parameters.untrained_of(settings)), ("picture", images)):
         if not asked:
-            yield f"No verdict can be \"supported\": {NOT_ASKED[rung]}."
+            yield f'No verdict can be "supported": {NOT_ASKED[rung]}.'
     if len(parameters.all_networks(settings)) == 1:
         yield (
             "The verdict will be about this network alone: how much others would differ stays unknown "
