@@ -2,8 +2,8 @@
 
     python analyses/committed.py reports/camelyon16_patches analyses/results/real/camelyon16_patches
 
-Of ``contrasts.csv`` only the primary contrast by the sign-flip test is kept. Other files are copied where the run has
-them.
+Of ``contrasts.csv`` only the primary contrast by the test that decides is kept. Other files are copied where the run
+has them.
 """
 
 import argparse
@@ -27,7 +27,9 @@ def keep(run: Run, folder: Path) -> None:
         if source.is_file():
             shutil.copy(source, folder / source.name)
     contrasts = run.contrasts
-    one_test = contrasts[(contrasts["test"] == "sign_flip") & (contrasts["contrast"] == "cytoplasm_vs_nucleus")]
+    one_test = contrasts.query(
+        "test == @run.primary_test and population == 'judged' and contrast == 'cytoplasm_vs_nucleus'"
+    )
     one_test[SHOWN].to_csv(folder / "contrasts.csv", index=False)
 
 

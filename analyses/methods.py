@@ -55,7 +55,7 @@ def main() -> None:
     methods, causal = [], []
     for signal in arguments.signals:
         run = _run(arguments, signal)
-        contrasts = run.contrasts[run.contrasts["test"] == "sign_flip"]
+        contrasts = run.contrasts.query("test == 'sign_flip' and population == 'judged'")
         methods.append(contrasts[COLUMNS].assign(signal=signal))
         causal.append(largest(run.table("causal")).assign(signal=signal))
     arguments.results.mkdir(parents=True, exist_ok=True)

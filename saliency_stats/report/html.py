@@ -117,7 +117,8 @@ def _summary(run: Run) -> str:
     return (
         f"{count(used['patch_id'].nunique(), 'patch')},"
         f" {count(slides, 'slide') if slides else 'slides unknown'}, at {where}. Classifier:"
-        f" {architecture_words(str(run.settings.classifier.architecture))}. Saliency:"
+        f" {architecture_words(str(run.settings.classifier.architecture))}"
+        f"{f', {run.n_networks} networks' if run.n_networks > 1 else ''}. Saliency:"
         f" {run.words('methods', run.method)}{reduced}."
     )
 

@@ -173,7 +173,7 @@ def _classifier(run: Run) -> str:
         f"A {architecture_words(str(run.settings.classifier.architecture))} (initial weights:"
         f" {run.settings.classifier.weights}; trained part: {run.settings.classifier.trainable};"
         f" {epochs}; seed {run.settings.seed}) was trained at each magnification"
-        + (f", {run.n_networks} times with other chance starts" if run.n_networks > 1 else "")
+        + (f", {run.n_networks} times with other seeds" if run.n_networks > 1 else "")
     )
 
 
@@ -206,7 +206,8 @@ def _performance(run: Run) -> str:
 
 def _judged(run: Run) -> str:
     return (
-        f"Judged were the patches of the {run.evaluation_split} split that were classified correctly with a"
+        f"Judged were the patches of the {run.evaluation_split} split that were classified correctly"
+        f"{f' by any of {run.n_networks} networks, each of which judges its own,' if run.n_networks > 1 else ''} with a"
         f" probability of the true class of at least {run.settings.saliency.min_confidence:g}:"
         f" {count(len(run.judged), 'patch')}."
     )

@@ -15,7 +15,12 @@ from saliency_stats.report.figures.style import house_style, save
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import listing, magnification_words
 from saliency_stats.statistics import PRIMARY
-from saliency_stats.statistics.components import Components, network_components, over_networks, variance_components
+from saliency_stats.statistics.components import (
+    Components,
+    components_of_networks,
+    over_networks_counted,
+    variance_components,
+)
 from saliency_stats.statistics.power import Aim, Plan, Simulator, plan_study
 from saliency_stats.statistics.units import independent_units
 from saliency_stats.vocabulary import TRAINED
@@ -107,7 +112,7 @@ def plan_run(
         has = [*run.labels, *map(magnification_words, run.magnifications)]
         raise StudyError(f"{folder} has nothing at {', '.join(asked)}; it has {listing(has)}")
 
-    judged_by = max(over_networks(rows)[1] for rows in samples.values())
+    judged_by = max(over_networks_counted(rows)[1] for rows in samples.values())
     if networks is not None and networks > 1 and judged_by == 1 and network_sd is None:
         raise StudyError(
             f"--networks {networks}: each slide of {folder} was judged by one network, so how much networks differ is"
@@ -177,14 +182,14 @@ def _plan(run: Run, at: float, rows: pd.DataFrame, wish: Wish) -> Plan:
 
 def _components(run: Run, rows: pd.DataFrame) -> Components:
     """Estimate the variances of patches' values, or of their means over the networks that judged them."""
-    patches, networks = over_networks(rows)
+    patches, networks = over_networks_counted(rows)
     units = independent_units(
         patches,
         "value",
         patient="patient_id" if run.unit == "patient" else None,
         assume_independent=run.settings.statistics.assume_independent,
     )
-    return network_components(rows, units) if networks > 1 else variance_components(units)
+    return components_of_networks(rows, units) if networks > 1 else variance_components(units)
 
 
 def _hypotheses(run: Run) -> int:

@@ -208,8 +208,6 @@ class Run(RunFolder):
         """The test that decides, whose rows the figures and the verdict quote: of several networks the crossed one."""
         return CROSSED if self.n_networks > 1 else self.settings.statistics.primary_test
 
-    deciding_test = primary_test
-
     @property
     def tests(self) -> tuple[str, ...]:
         """The test that decides, and the one that the study names, which answers where the first does not apply."""

@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from saliency_stats.errors import StatisticsError
+from saliency_stats.statistics.averaged import over_networks
 from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.models.grouped import GroupedSums
 from saliency_stats.statistics.models.mixed import fit_random_intercept
 from saliency_stats.statistics.models.nested import nested_intercepts
+from saliency_stats.statistics.models.two_way import two_way
 from saliency_stats.statistics.parameters import MIN_UNITS
-from saliency_stats.statistics.studies import Spread, mean_squares
+from saliency_stats.statistics.studies import Spread
 from saliency_stats.statistics.units import Units
 from saliency_stats.typing import IndexArray
 
@@ -151,19 +153,13 @@ def level_variances(sums: GroupedSums, owners: IndexArray | None) -> tuple[float
     return fit.between, 0.0, fit.within
 
 
-def over_networks(values: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Return each patch's mean over the networks that judged it, and how many these are at most.
-
-    ``values`` has the columns patch_id, slide_id, patient_id and value, one row per patch and network.
-    """
-    patch = ["patch_id", "slide_id", "patient_id"]
+def over_networks_counted(values: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Return each patch's mean over the networks that judged it, and how many these are at most."""
     networks = int(values.groupby("patch_id", sort=False).size().max()) if len(values) else 1
-    if networks == 1:
-        return values, 1
-    return values.groupby(patch, sort=False)[["value"]].mean().reset_index(), networks
+    return over_networks(values, ["patch_id"], ["value"]), networks
 
 
-def network_components(values: pd.DataFrame, units: Units) -> Components:
+def components_of_networks(values: pd.DataFrame, units: Units) -> Components:
     """Estimate how much networks differ as well, from the values of several.
 
     Parameters
@@ -198,7 +194,8 @@ def network_components(values: pd.DataFrame, units: Units) -> Components:
             " slides do; judge every slide by several networks (classifier.networks)"
         )
     for table, df in zip(tables, freedom, strict=True):
-        squares += np.array(mean_squares(table)) * df
+        found = two_way(table)
+        squares += np.array([found.network, found.unit, found.interaction]) * df
     of_networks, _, of_cells = squares / freedom.sum(axis=0)
     networks = max(table.shape[0] for table in tables)
     # a mean square between networks counts the slides of its own table

@@ -109,8 +109,8 @@ def network_components(units: Celled, *, alpha: float = 0.05, draws: int = 9_999
     -------
     NetworkComponents
         Of a complete table the intervals are generalised confidence intervals, from ``draws`` of the mean squares'
-        chi-squared variables (Burdick, Borror and Montgomery 2005, *Design and Analysis of Gauge R&R Studies*, appendix
-        B; Weerahandi 1993, *JASA* 88, 899-905). Else that of the variance is Satterthwaite's, and that of the share
+        chi-squared variables (Weerahandi 1993, *JASA* 88, 899-905; for this design Burdick, Borror and Montgomery 2005,
+        *Design and Analysis of Gauge R&R Studies*). Else that of the variance is Satterthwaite's, and that of the share
         follows from it with the other variances taken for known.
 
     Raises

@@ -97,15 +97,6 @@ def _normal_rank(n: int, alpha: float) -> int:
     return int(np.floor(n * (n + 1) / 4 + stats.norm.ppf(alpha / 2) * spread)) + 1
 
 
-def equivalence_interval(estimate: float, se: float, n_units: int, *, alpha: float) -> tuple[float, float]:
-    """Return the ``1 - 2 alpha`` t interval; inside ``±margin`` it declares equivalence at level ``alpha``.
-
-    Two one-sided tests: Schuirmann (1987), *Journal of Pharmacokinetics and Biopharmaceutics* 15, 657-680.
-    """
-    low, high = stats.t.interval(1 - 2 * alpha, n_units - 1, estimate, se)
-    return float(low), float(high)
-
-
 def equivalence_p(means: Float64Array, *, margin: float) -> float:
     """Return the p-value of Schuirmann's two one-sided t tests that the mean lies within ``±margin``."""
     return float(DescrStatsW(means).ttost_mean(-margin, margin)[0])

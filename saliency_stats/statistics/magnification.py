@@ -156,7 +156,7 @@ def _fit(
     if parents.duplicated(unit).any() and several:
         location = "slide_id"
         keys = [unit, location, "magnification", NETWORK]
-        rows = rows.sort_values("value").groupby(keys, as_index=False).agg({"value": "mean"})
+        rows = rows.groupby(keys, as_index=False).agg({"value": "mean"})
     elif parents.duplicated(unit).any():
         ordered = rows.sort_values("value", kind="stable")
         indicators = (ordered["magnification"].to_numpy()[:, None] == np.array(levels)).astype(np.float64)

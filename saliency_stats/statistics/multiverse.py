@@ -17,7 +17,7 @@ from saliency_stats.statistics.selection import AT_CHANCE, primary_population, r
 from saliency_stats.statistics.specification import CurveTest, curve_test
 from saliency_stats.statistics.units import independent_units
 from saliency_stats.typing import Float64Array
-from saliency_stats.vocabulary import PATCH_KEY, TRAINED
+from saliency_stats.vocabulary import NETWORK, PATCH_KEY, TRAINED
 
 #: What may be chosen otherwise; ``cytoplasm_um`` goes with the segmentation. All but the method are choices of
 #: principled equivalence (Del Giudice & Gangestad 2021, *AMPPS* 4, 1): they measure the same, and share a curve.
@@ -280,18 +280,18 @@ def _values(shares: pd.DataFrame, min_area: float) -> Float64Array:
 
 
 def _answer(maps: pd.DataFrame, settings: StatisticsParameters) -> tuple[dict[str, Any], pd.Series]:
-    """Return what ``contrast_table`` says by the primary test, without the rest of its columns, and the units' means.
+    """Return what ``contrast_table`` says by the deciding test, without the rest of its columns, and the units' means.
 
     The means are by network and unit; their name says what a unit is.
     """
-    patches = maps.groupby([*PATCH_KEY, "slide_id", "patient_id"], dropna=False)["value"].mean()
     units = independent_units(
-        patches.reset_index(),
+        maps,
         "value",
         patient="patient_id" if settings.unit == "patient" else None,
+        network=NETWORK,
         assume_independent=settings.assume_independent,
     )
-    test = settings.primary_test
+    test = settings.deciding_test(units.n_networks)
     result = infer(
         test,
         units,

@@ -120,11 +120,6 @@ def primary_tests() -> tuple[str, ...]:
     return tuple(name for name, test in TESTS.items() if test.may_be_primary)
 
 
-def deciding_test(primary: str, units: Units) -> str:
-    """Return the test that decides about these units: the primary one, or a permutation test where that needs pairs."""
-    return primary if units.others is None or TESTS[primary].two_samples else "permutation"
-
-
 def words_of(name: str) -> str:
     """Return a test in the words of a report; of a table's test that is not registered here, its name in words."""
     return TESTS[name].words if name in TESTS else name.replace("_", " ")

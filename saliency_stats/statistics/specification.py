@@ -139,14 +139,14 @@ def _flipped(values: Float64Array, alpha: float, draws: int, seed: int, unit: st
 
 
 def _over_networks(values: Float64Array, middle: tuple[float, float, int], alpha: float) -> CurveTest:
-    """Test networks and units as two crossed samples; ``middle`` is the median specification's t, df and size."""
+    """Test networks and units as two crossed samples; ``middle`` is the test of the median specification."""
     each = [_crossed(cells) for cells in values]
     p_value = np.array([NAN if found is None else _two_sided(found[0], found[2]) for found in each])
     signs = np.array([0.0 if found is None else np.sign(found[0]) for found in each])
     p_max_t = adjust(pd.DataFrame({"p_value": p_value, "curve": ""}), family=("curve",)).to_numpy()
     direction = float(np.sign(middle[0]))
     found = float(np.count_nonzero((p_max_t <= alpha) & (signs == direction)))
-    return CurveTest(_two_sided(middle[0], middle[1]), direction, p_max_t, found, NAN, "")
+    return CurveTest(middle[1], direction, p_max_t, found, NAN, "")
 
 
 def _median_cells(values: Float64Array) -> Float64Array:
@@ -159,9 +159,10 @@ def _median_cells(values: Float64Array) -> Float64Array:
 
 
 def _crossed(cells: Float64Array) -> tuple[float, float, int] | None:
-    """Return t of the mean over two crossed samples, its degrees of freedom, and those of the smaller sample.
+    """Return t of the mean over two crossed samples, its p-value, and the degrees of freedom of the smaller sample.
 
-    None where the columns of ``cells`` (K, G) without a gap are fewer than two, or all equal.
+    The p-value is the largest of the crossed test and of those over either sample alone. None where the columns of
+    ``cells`` (K, G) without a gap are fewer than two, or all equal.
     """
     full = cells[:, ~np.isnan(cells).any(axis=0)]
     if full.shape[1] < _FEWEST:
@@ -170,7 +171,9 @@ def _crossed(cells: Float64Array) -> tuple[float, float, int] | None:
     se = float(np.sqrt(table.variance))
     if se <= _TIE * float(np.abs(full).max()):
         return None
-    return float(table.estimate) / se, float(table.df), min(full.shape) - 1
+    t_values = float(table.estimate) / np.sqrt(table.spreads[0])
+    p_value = max(map(_two_sided, t_values, table.spreads[1]))
+    return float(t_values[0]), p_value, min(full.shape) - 1
 
 
 def _two_sided(t: float, df: float) -> float:

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from scipy import special
 
+from saliency_stats.statistics.models.two_way import TwoWay
 from saliency_stats.statistics.resampling import BLOCK, EXACT_UNITS
 from saliency_stats.typing import Float64Array
 
@@ -62,54 +63,16 @@ def limits(
     return scale * low, scale * high
 
 
-def mean_squares(tables: Float64Array) -> tuple[Float64Array, Float64Array, Float64Array]:
-    """Return the mean squares between networks, between units, and of cells about both, of tables (..., K, G)."""
-    networks, units = tables.shape[-2:]
-    rows = tables - tables.mean(axis=-1, keepdims=True)  # without the networks' means
-    columns = tables - tables.mean(axis=-2, keepdims=True)
-    total, within, across = (
-        np.sum(about**2, axis=(-2, -1)) for about in (tables - tables.mean(axis=(-2, -1), keepdims=True), rows, columns)
-    )
-    rest = within + across - total
-    freedom = (networks - 1) * (units - 1)
-    return (total - within) / (networks - 1), (total - across) / (units - 1), np.maximum(rest, 0.0) / freedom
-
-
-def crossed_error(
-    squares: tuple[Float64Array, Float64Array, Float64Array], networks: int, units: int
-) -> tuple[Float64Array, Float64Array]:
-    """Return the standard errors of the means of complete network × unit tables, and their degrees of freedom.
-
-    ``squares`` are those of :func:`mean_squares`.
-
-    Notes
-    -----
-    ``Var = (MS_N + MS_S - MS_NS) / KG`` with Satterthwaite's (1946, *Biometrics* 2, 110-114) degrees of freedom, and
-    at least the larger one-way term, MS_N or MS_S over KG, whose degrees of freedom it then has: that is the t test
-    over networks, or over units.
-    """
-    of_networks, of_units, of_cells = squares
-    freedom = (networks - 1, units - 1, (networks - 1) * (units - 1))
-    total, larger = of_networks + of_units - of_cells, np.maximum(of_networks, of_units)
-    with np.errstate(invalid="ignore", divide="ignore"):  # only where there is no spread at all
-        satterthwaite = total**2 / sum(one**2 / df for one, df in zip(squares, freedom, strict=True))
-    floor = np.where(of_networks > of_units, freedom[0], freedom[1])
-    error = np.sqrt(np.maximum(total, larger) / (networks * units))
-    return error, np.where(np.minimum(of_networks, of_units) < of_cells, floor, satterthwaite)
-
-
-def crossed_half_widths(
-    squares: tuple[Float64Array, Float64Array, Float64Array], networks: int, units: int, level: float
-) -> Float64Array:
-    """Return half the widths of the ``1 - level`` intervals of :func:`crossed_error`.
+def crossed_half_widths(tables: TwoWay, level: float) -> Float64Array:
+    """Return half the widths of the crossed test's ``1 - level`` intervals, the widest of its three.
 
     Student's quantiles are read from a table over the inverse degrees of freedom, in which they are smooth.
     """
-    error, df = crossed_error(squares, networks, units)
-    inverse = np.linspace(0.0, 1 / np.min(df), _NODES)
+    variances, dfs = tables.spreads
+    inverse = np.linspace(0.0, 1 / np.min(dfs), _NODES)
     with np.errstate(divide="ignore"):
-        table = np.where(inverse > 0, -special.stdtrit(1 / inverse, level / 2), -special.ndtri(level / 2))
-    return np.asarray(np.interp(1 / df, inverse, table) * error)
+        quantiles = np.where(inverse > 0, -special.stdtrit(1 / inverse, level / 2), -special.ndtri(level / 2))
+    return np.asarray((np.interp(1 / dfs, inverse, quantiles) * np.sqrt(variances)).max(axis=0))
 
 
 def _crossed(slides: int, networks: int, spread: Spread, level: float, simulations: int, seed: int) -> Limits:
@@ -120,7 +83,7 @@ def _crossed(slides: int, networks: int, spread: Spread, level: float, simulatio
     )
     variance = (expected[0] + expected[1] - expected[2]) / (networks * slides)
     mean = np.sqrt(variance) * _normal(simulations, seed)
-    half = crossed_half_widths((first, second, third), networks, slides, level)
+    half = crossed_half_widths(TwoWay(mean, first, second, third, networks, slides), level)
     return mean - half, mean + half
 
 

@@ -14,13 +14,14 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]  # ships no types
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics.components import over_networks
+from saliency_stats.statistics.components import over_networks_counted
 from saliency_stats.statistics.contrasts import obstacle_of
 from saliency_stats.statistics.models.checks import check_alpha, check_seed, in_range, one_of
+from saliency_stats.statistics.models.two_way import two_way
 from saliency_stats.statistics.parameters import MIN_UNITS, StatisticsParameters
 from saliency_stats.statistics.registry import TESTS, primary_tests
 from saliency_stats.statistics.resampling import BLOCK, sign_flip_p, units_needed
-from saliency_stats.statistics.studies import CROSSED, crossed_error, mean_squares
+from saliency_stats.statistics.studies import CROSSED
 from saliency_stats.statistics.units import independent_units
 from saliency_stats.typing import Float64Array
 
@@ -200,7 +201,7 @@ class _Design:
 
 
 def _design(rows: pd.DataFrame, settings: StatisticsParameters) -> _Design:
-    patches, networks = over_networks(rows)
+    patches, networks = over_networks_counted(rows)
     units = independent_units(
         patches,
         "value",
@@ -259,12 +260,9 @@ def _draw(
 ) -> Float64Array:
     """Return n studies (n, K, G) whose true mean is 0."""
     networks, units = tables.shape
-    if networks == 1:
-        between, of_network, of_cell = float(np.var(tables[0], ddof=1)), 0.0, 0.0
-    else:
-        of_networks, of_units, of_cells = (float(square) for square in mean_squares(tables))
-        between, of_cell = max(0.0, of_units - of_cells) / networks, of_cells
-        of_network = max(0.0, of_networks - of_cells) / units
+    between, of_network, of_cell = float(np.var(tables[0], ddof=1)), 0.0, 0.0
+    if networks > 1:
+        of_network, between, of_cell = (float(variance) for variance in two_way(tables).components)
     share = icc + (1 - icc) / sizes
     share /= share.mean()
     if skewness:
@@ -280,11 +278,10 @@ def _draw(
 
 
 def _p_values(tables: Float64Array, test: str, draws: int, seed: int) -> Float64Array:
-    networks, units = tables.shape[1:]
     if test == "sign_flip":
         return sign_flip_p(tables[:, 0], draws=draws, seed=seed)
-    if test == CROSSED:
-        error, df = crossed_error(mean_squares(tables), networks, units)
-    else:
-        error, df = tables[:, 0].std(axis=1, ddof=1) / np.sqrt(units), np.full(len(tables), units - 1.0)
-    return np.asarray(2 * stats.t.sf(np.abs(tables.mean(axis=(1, 2))) / error, df))
+    if test != CROSSED:
+        return np.asarray(stats.ttest_1samp(tables[:, 0], 0.0, axis=1).pvalue)
+    found = two_way(tables)
+    variances, dfs = found.spreads
+    return np.asarray((2 * stats.t.sf(np.abs(found.estimate) / np.sqrt(variances), dfs)).max(axis=0))

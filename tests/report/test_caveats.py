@@ -274,7 +274,7 @@ def test_one_network_speaks_for_itself_alone(blank_run: Blank, tables: Any) -> N
 
 
 @pytest.mark.parametrize(("fold", "told"), [(1.0, True), (0.0, False), (np.nan, False)])
-def test_folds_share_their_training_slides(blank_run: Blank, tables: Any, fold: float, *, told: bool) -> None:
+def test_folds_share_their_training_slides(blank_run: Blank, tables: Any, *, fold: float, told: bool) -> None:
     found = said(blank_run(**{**tables, "patches": tables["patches"].assign(fold=fold)}))
     assert ("Folds share training slides" in found) == told
     if told:

@@ -135,6 +135,22 @@ def test_few_slides_make_the_test_supporting(make: Callable[..., Run], rows_of: 
     assert Badge(page_of(twice), 0).reasons == ["first reason"]
 
 
+def test_the_error_in_the_run_s_own_design_stands_under_the_verdict_it_is_of(
+    make: Callable[..., Run], rows_of: Rows
+) -> None:
+    own = {"label": "malignant", "magnification": 20.0, "test": "sign_flip", "design": "7 slides of 9 patches"}
+    own |= {"type_1_error": 0.051, "low": 0.042, "high": 0.061, "simulations": 2_000.0}
+    at_chance = {**VERDICT, "learned": False, "status": "not_testable"}
+    made = make(VERDICT, {**VERDICT, "label": "benign"}, at_chance, {**VERDICT, "method": "lrp"})
+    run = made.changed(calibration=rows_of("calibration", own))
+    run.__dict__["verdict"] = made.verdict
+    said = "in studies like this one (7 slides of 9 patches) in which there is nothing to find, sign-flip over slides"
+    assert Badge(page_of(run), 0).reasons[-1].startswith(said)
+    for other in (1, 2, 3):
+        assert not any("like this one" in reason for reason in Badge(page_of(run), other).reasons)
+    assert not any("like this one" in reason for reason in Badge(page_of(make(VERDICT)), 0).reasons)
+
+
 def test_a_classifier_at_chance_has_no_ratio(make: Callable[..., Run]) -> None:
     badge = Badge(page_of(make({**VERDICT, "learned": False, "n_patches": 0, "p_adjusted": None})), 0)
     assert badge.numbers.startswith("classifier at chance · 95 % interval 1.00–4.00 · the test rejects")

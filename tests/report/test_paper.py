@@ -45,7 +45,7 @@ def test_contrasts_equal_the_csv(paper: Path) -> None:
     for _, row in rows.iterrows():
         found = [line for line in cells if line[1] == row["label"] and line[2] == names[row["model"]]]
         assert len(found) == 1
-        _, _, _, ratio, bounds, log2, p, adjusted, effect, icc, deff, n_eff, slides, patches, status = found[0]
+        _, _, _, ratio, bounds, log2, p, adjusted, _, effect, icc, deff, n_eff, slides, patches, status = found[0]
         low, high = (float(text) for text in bounds.split("--"))
         assert float(ratio) == pytest.approx(2 ** row["estimate"], abs=0.005)
         assert low == pytest.approx(2 ** row["ci_low"], abs=0.005)

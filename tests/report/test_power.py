@@ -15,7 +15,7 @@ from saliency_stats.errors import StatisticsError, StorageError, StudyError
 from saliency_stats.report import power
 from saliency_stats.report.power import plan_run
 from saliency_stats.report.run import Run
-from saliency_stats.statistics.components import network_components, over_networks, variance_components
+from saliency_stats.statistics.components import components_of_networks, over_networks_counted, variance_components
 from saliency_stats.statistics.units import independent_units
 
 FILES = ["figures/power.pdf", "figures/power.png", "power.csv"]
@@ -258,8 +258,8 @@ def test_the_networks_of_a_run_are_its_plan_s(run, tmp_path, monkeypatch):
     assert "; between networks 0.01" in planned.advice
     assert "(stated)" not in planned.advice
     rows = values[(values["label"] == "benign") & (values["magnification"] == 20)]
-    averaged, _ = over_networks(rows)
-    expected = network_components(rows, independent_units(averaged, "value"))
+    averaged, _ = over_networks_counted(rows)
+    expected = components_of_networks(rows, independent_units(averaged, "value"))
     assert table["network_variance"].iloc[0] == pytest.approx(expected.network)
     assert table["interaction_variance"].iloc[0] == pytest.approx(expected.interaction)
     other = plan_run(run, networks=6, network_sd=0.3, out=tmp_path, **how)

@@ -224,9 +224,8 @@ def test_of_several_networks_each_judges_its_own_patches(blank_run: Blank, rows_
     run = blank_run(**_of_networks(rows_of))
     assert (run.networks, run.n_networks) == (("1", "2"), 2)
     judged = run.population.patches
-    assert list(zip(judged["network"], judged["patch_id"], strict=True)) == [("1", "a"), ("1", "c"), ("2", "a")]
-    assert run.population.unsure["network"].tolist() == ["1", "2", "2"]
-    assert set(run.population.counts["network"]) == {"1", "2"}
+    assert sorted(zip(judged["network"], judged["patch_id"], strict=True)) == [("1", "a"), ("1", "c"), ("2", "a")]
+    assert sorted(run.population.unsure["network"]) == ["1", "2", "2"]
     assert run.judged["patch_id"].tolist() == ["a", "c"]
     values = run.primary_values.set_index(["network", "patch_id"])["value"]
     assert values.to_dict() == {("1", "a"): 2.0, ("1", "c"): 2.0, ("2", "a"): 4.0}
@@ -265,8 +264,8 @@ def test_relabelled_networks_are_among_the_values_and_maps_of_the_image_are_not(
 def test_the_crossed_test_decides_between_several_networks(blank_run: Blank, rows_of: Rows) -> None:
     study = {"statistics": {"primary_test": "t_slide_means"}}
     one, several = (blank_run(study, **tables) for tables in (_judging(rows_of), _of_networks(rows_of)))
-    assert (one.primary_test, one.deciding_test, one.tests) == ("t_slide_means",) * 2 + (("t_slide_means",),)
-    assert (several.primary_test, several.deciding_test) == ("crossed", "crossed")
+    assert (one.primary_test, one.tests) == ("t_slide_means", ("t_slide_means",))
+    assert several.primary_test == "crossed"
     assert several.tests == ("crossed", "t_slide_means")
     row = {"contrast": "cytoplasm_vs_nucleus", "label": "benign", "magnification": 20.0, "method": "gradient"}
     rows = rows_of(

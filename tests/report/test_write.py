@@ -23,7 +23,7 @@ from saliency_stats.statistics import headline
 HOSTILE = '<script>alert("x")</script>'
 #: Figures of every run; others are drawn where a run has what they are about.
 OPTIONAL = [
-    *("magnification", "magnification_compartments", "slides"),
+    *("magnification", "magnification_compartments", "networks", "slides"),
     *("causal", "separation", "ablation_curves", "controls", "methods", "segmentations", "multiverse"),
 ]
 NAMES = [spec.name for spec in figures.FIGURES if spec.name not in OPTIONAL]
@@ -168,6 +168,16 @@ VARIANTS: dict[str, tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]] = {
         ("Most patches are not judged", "Nothing could be drawn"),
         ("What the judged patches consist of",),
     ),
+    "several networks": (
+        {"networks": 2},
+        (
+            "Networks as a sample",
+            "What the finding survives",
+            "Trained: 2 networks",
+            "The same contrast, asked otherwise",
+        ),
+        ("this network",),
+    ),
     "chance": (
         {"learned": False, "patches": 8},
         ("At 20× the classifier is not shown to beat chance", "classifier at chance ·"),
@@ -186,7 +196,7 @@ def test_other_runs_are_reported_too(
     folder = make_run(tmp_path / "run", **({"slides": 3, "patches": 4} | properties))
     report = write_report(folder, progress=told.append)
     several = len(properties.get("magnifications", ())) > 1
-    more = OPTIONAL[:2] if several else []
+    more = [*(OPTIONAL[:2] if several else []), *(["networks"] if "networks" in properties else [])]
     names = [spec.name for spec in figures.FIGURES if spec.name in [*NAMES, *more]]
     assert told == [*(f"figure {name}" for name in names), "tables for a paper", "report.html"]
     text = Page(report.read_text(encoding="utf-8")).text

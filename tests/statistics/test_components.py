@@ -13,13 +13,18 @@ from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.components import (
     LIMIT_LEVEL,
     UPPER_LIMIT,
-    network_components,
-    over_networks,
+    components_of_networks,
+    over_networks_counted,
     variance_components,
 )
 from saliency_stats.statistics.models.grouped import GroupedSums
-from saliency_stats.statistics.studies import mean_squares
+from saliency_stats.statistics.models.two_way import two_way
 from saliency_stats.statistics.units import independent_units
+
+
+def squares_of(tables):
+    found = two_way(tables)
+    return found.network, found.unit, found.interaction
 
 
 def sample(sizes, *, between=0.2, within=0.8, seed=0):
@@ -152,15 +157,15 @@ def judged(networks=4, slides=30, patches=6, *, folds=1, seed=0, **parts):
 
 
 def of_networks(table):
-    averaged, _ = over_networks(table)
-    return network_components(table, independent_units(averaged, "value"))
+    averaged, _ = over_networks_counted(table)
+    return components_of_networks(table, independent_units(averaged, "value"))
 
 
 def test_balanced_tables_give_the_variances_of_the_two_way_analysis():
     table = judged()
     found = of_networks(table)
     cells = table.pivot_table("value", "network", "slide_id").to_numpy()
-    squares = [float(square) for square in mean_squares(cells)]
+    squares = [float(square) for square in squares_of(cells)]
     means = table.groupby("patch_id").agg({"value": "mean", "slide_id": "first"})
     within_means = means.groupby("slide_id")["value"].var().mean()
     within_cells = table.groupby(["network", "slide_id"])["value"].var().mean()
@@ -202,7 +207,7 @@ def test_networks_that_agree_have_no_variance_and_none_is_negative():
     found = of_networks(table)
     assert (found.network, found.interaction) == pytest.approx((0, 0), abs=1e-12)
     assert found.noise == pytest.approx(0, abs=1e-9)
-    averaged, _ = over_networks(table)
+    averaged, _ = over_networks_counted(table)
     same = components(averaged)
     assert found.between == pytest.approx(same.between)
     assert found.within == pytest.approx(same.within)
@@ -231,15 +236,15 @@ def test_networks_that_judged_different_slides_cannot_be_told_from_them():
 
 def test_a_patch_is_averaged_over_its_networks():
     table = judged(3, 2, 2)
-    averaged, networks = over_networks(table)
+    averaged, networks = over_networks_counted(table)
     assert networks == 3
     expected = table.groupby("patch_id")["value"].mean()
     pd.testing.assert_series_equal(averaged.set_index("patch_id")["value"].sort_index(), expected)
     assert set(averaged["slide_id"]) == {"f0s0", "f0s1"}
     one = table[table["network"] == "0-1"]
-    assert over_networks(one)[0] is one
-    assert over_networks(one)[1] == 1
-    assert over_networks(table.iloc[:0])[1] == 1
+    assert over_networks_counted(one)[0]["value"].tolist() == one["value"].tolist()
+    assert over_networks_counted(one)[1] == 1
+    assert over_networks_counted(table.iloc[:0])[1] == 1
 
 
 def test_a_standard_deviation_between_networks_can_be_stated():

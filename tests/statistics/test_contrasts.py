@@ -141,7 +141,8 @@ def test_unknown_patients_give_no_inference_or_slides_by_assumption():
     assert (contrast_table(table, "value", patient="patient_id")["status"] == "no_inference").all()
     found = contrast_table(table, "value", patient="patient_id", assume_independent=True)
     assert (found["unit"] == "slide").all()
-    assert found["reason"].str.contains("slides are assumed to be independent").all()
+    tested = found[found["test"] != "permutation"]
+    assert tested["reason"].str.contains("slides are assumed to be independent").all()
 
 
 @pytest.mark.parametrize(
@@ -186,7 +187,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others():
     table = patches(sizes=(3,) * 20)
     first, again, other = (contrast_table(table, "value", seed=seed) for seed in (1, 1, 2))
     pd.testing.assert_frame_equal(first, again, check_exact=True)
-    drawn = first.loc[first["ci_low"] != other["ci_low"], "test"].tolist()
+    drawn = first.loc[first["ci_low"].sub(other["ci_low"]).abs() > 0, "test"].tolist()
     assert drawn == ["sign_flip", "cluster_bootstrap"]
 
 
@@ -244,7 +245,8 @@ def test_closed_ends_of_parameters_are_allowed():
 
 
 def test_as_many_units_as_a_test_needs_are_enough_and_of_each_sample():
-    assert contrast_table(patches(), "value", min_units=6)["status"].eq("tested").all()
+    enough = contrast_table(patches(), "value", min_units=6)
+    assert enough.loc[enough["status"] != "tested", "test"].tolist() == ["permutation"]
     assert (
         contrast_table(patches(), "value", min_units=7)["reason"]
         .eq("there are only 6 slides, and a test needs at least 7")

@@ -151,7 +151,7 @@ def test_two_networks_on_two_units_are_enough(ask):
 
 @pytest.mark.parametrize(("sd", "folds", "most"), [(0.0, False, 0.065), (0.3, False, 0.065), (0.3, True, 0.08)])
 def test_the_error_is_as_declared(sd, folds, most):
-    n = 80 if folds else 1500  # of folds each is a fit
+    n = 40 if folds else 1500  # of folds each is a fit
     found = [
         crossed(units(seed, 4, 8, 3, (sd, 0.3, 0.2 * (not folds)), folds=folds), alpha=0.05).p_value <= 0.05
         for seed in range(n)
@@ -162,21 +162,20 @@ def test_the_error_is_as_declared(sd, folds, most):
         assert np.sum(found) >= stats.binom.ppf(0.001, n, 0.03)
 
 
-@pytest.mark.parametrize("drop", [(), (5, 50)])  # the second takes seconds: REML of 20 networks
+@pytest.mark.parametrize("drop", [(), (5, 50)])
 def test_the_components_are_found(drop):
-    sds = (0.3, 0.5, 0.2)
-    found = network_components(units(2, 20, 40, 2, sds, drop=drop))
-    assert (found.n_networks, found.n_units) == (20, 40)
-    assert found.var_network == pytest.approx(0.09, rel=0.6)
-    assert found.var_unit == pytest.approx(0.25, rel=0.35)
-    assert found.var_interaction == pytest.approx(0.04 + 0.09 / 2, rel=0.1)
-    between = found.var_network / 20
-    total = between + found.var_unit / 40 + found.var_interaction / 800
+    found = network_components(units(2, 12, 30, 2, (0.3, 0.5, 0.2), drop=drop))
+    assert (found.n_networks, found.n_units) == (12, 30)
+    assert found.var_network == pytest.approx(0.09, rel=0.7)
+    assert found.var_unit == pytest.approx(0.25, rel=0.5)
+    assert found.var_interaction == pytest.approx(0.04 + 0.09 / 2, rel=0.15)
+    between = found.var_network / 12
+    total = between + found.var_unit / 30 + found.var_interaction / 360
     assert found.network_share == pytest.approx(between / total, rel=0.02)
     assert found.var_network_low < found.var_network < found.var_network_high
     assert found.network_share_low < found.network_share < found.network_share_high
     assert found.var_network_high / found.var_network_low == pytest.approx(
-        np.divide(*stats.chi2.ppf([0.975, 0.025], 19)), rel=0.25
+        np.divide(*stats.chi2.ppf([0.975, 0.025], 11)), rel=0.3
     )
 
 

@@ -10,6 +10,7 @@ from statsmodels.stats.proportion import proportion_confint
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.components import ESTIMATE, UPPER_LIMIT, Components
 from saliency_stats.statistics.inference import equivalence_interval
+from saliency_stats.statistics.models.two_way import two_way
 from saliency_stats.statistics.power import (
     COLUMNS,
     MOST_NETWORKS,
@@ -23,7 +24,7 @@ from saliency_stats.statistics.power import (
     simulate_power,
 )
 from saliency_stats.statistics.resampling import sign_flip, units_needed
-from saliency_stats.statistics.studies import Spread, crossed_half_widths, mean_squares
+from saliency_stats.statistics.studies import Spread, crossed_half_widths
 
 RUN = Components("slide", 10, 11, 0.39, between=0.006, between_high=0.012, within=0.03)
 SEVERAL = replace(RUN, networks=5, network=0.0064, network_high=0.012, interaction=0.002, noise=0.01, within=0.02)
@@ -82,7 +83,7 @@ def test_the_power_of_the_crossed_test_is_that_of_drawn_studies():
         + spread.slide**0.5 * rng.standard_normal((4_000, 1, 12))
         + spread.cell**0.5 * rng.standard_normal((4_000, 3, 12))
     )
-    half = crossed_half_widths(mean_squares(tables), 3, 12, 0.05 / 2)
+    half = crossed_half_widths(two_way(tables), 0.05 / 2)
     expected = (np.abs(tables.mean(axis=(1, 2)) + 0.3) > half).mean()
     found = replace(FLIPS, components=SEVERAL, simulations=4_000).power(
         Aim("superiority", 0.3, hypotheses=2), 12, 3, 11

@@ -20,7 +20,7 @@ from saliency_stats.statistics import (
 )
 from saliency_stats.statistics.inference import NAN, Inference
 from saliency_stats.statistics.permutation import permutation
-from saliency_stats.statistics.registry import deciding_test, infer, words_of
+from saliency_stats.statistics.registry import infer, words_of
 from saliency_stats.statistics.units import independent_units
 
 #: Where more units are not asked than this.
@@ -92,15 +92,13 @@ def test_tests_of_one_sample_refuse_two():
     assert found.loc["t_slide_means", "p_value"] == pytest.approx(reference.pvalue)
 
 
-def test_a_permutation_needs_two_samples_and_then_decides():
+def test_a_permutation_needs_two_samples_and_then_answers():
     units = independent_units(patches(), "value")
     assert TESTS["permutation"].obstacle(units) == (
         "this test compares two samples of different slides, and here there is one"
     )
-    assert deciding_test("sign_flip", units) == "sign_flip"
     two = replace(units, others=np.array([0.1, 0.2, 0.4]))
     assert TESTS["permutation"].obstacle(two) == ""
-    assert [deciding_test(name, two) for name in ("sign_flip", "t_slide_means")] == ["permutation", "t_slide_means"]
     for test in ("permutation", "sign_flip"):
         found = infer(test, two, alpha=0.05, draws=2_000, seed=0)
         assert np.isfinite(found.p_value) == (test == "permutation")

@@ -5,14 +5,9 @@ import pytest
 from scipy import stats
 
 from saliency_stats.statistics.inference import t_slide_means
+from saliency_stats.statistics.models.two_way import two_way
 from saliency_stats.statistics.resampling import EXACT_UNITS, sign_flip, sign_flip_p
-from saliency_stats.statistics.studies import (
-    Spread,
-    crossed_error,
-    crossed_half_widths,
-    limits,
-    mean_squares,
-)
+from saliency_stats.statistics.studies import Spread, crossed_half_widths, limits
 
 ONE = Spread(float("nan"), 0.04, 0.05)
 
@@ -90,58 +85,35 @@ def drawn_tables(networks, slides, spread, n, seed=0):
     )
 
 
-def test_mean_squares_are_those_of_the_textbook():
-    table = np.random.default_rng(1).normal(size=(3, 4, 5))
-    found = mean_squares(table)
-    for at, one in enumerate(table):
-        rows, columns = one.mean(axis=1), one.mean(axis=0)
-        rest = one - rows[:, None] - columns + one.mean()
-        expected = (5 * rows.var(ddof=1), 4 * columns.var(ddof=1), (rest**2).sum() / 12)
-        assert [square[at] for square in found] == pytest.approx(expected)
-    flat = mean_squares(np.add.outer(np.arange(3.0), np.arange(4.0)))
-    assert flat[2] == pytest.approx(0, abs=1e-12)
-    assert flat[2] >= 0
-
-
-@pytest.mark.parametrize(
-    ("squares", "variance", "df"),
-    [
-        ((4.0, 2.0, 1.0), 5.0, 25 / (16 / 4 + 4 / 9 + 1 / 36)),
-        ((4.0, 0.5, 1.0), 4.0, 4.0),
-        ((0.5, 4.0, 1.0), 4.0, 9.0),
-        ((1.0, 4.0, 1.0), 4.0, 16 / (1 / 4 + 16 / 9 + 1 / 36)),
-    ],
-)
-def test_the_error_is_satterthwaites_or_the_larger_one_way_analysis(squares, variance, df):
-    error, found = crossed_error(tuple(np.array([one]) for one in squares), 5, 10)
-    assert error[0] == pytest.approx(np.sqrt(variance / 50))
-    assert found[0] == pytest.approx(df)
-
-
 def test_half_widths_are_students():
-    squares = mean_squares(drawn_tables(4, 7, Spread(0.2, 0.3, 0.1), 200))
-    error, df = crossed_error(squares, 4, 7)
-    expected = error * stats.t.ppf(1 - 0.01 / 2, df)
-    np.testing.assert_allclose(crossed_half_widths(squares, 4, 7, 0.01), expected, rtol=1e-4)
+    found = two_way(drawn_tables(4, 7, Spread(0.2, 0.3, 0.1), 200))
+    variances, dfs = found.spreads
+    every = np.sqrt(variances) * stats.t.ppf(1 - 0.01 / 2, dfs)
+    half = crossed_half_widths(found, 0.01)
+    np.testing.assert_allclose(half, every.max(axis=0), rtol=1e-4)
+    assert len(set(every.argmax(axis=0))) == 3  # each of the three is the widest somewhere
 
 
 def test_without_variance_between_networks_or_slides_it_is_a_t_test_over_the_other():
-    """Where the interaction exceeds one mean square, the interval is that of the other one's t test."""
+    """Where the interaction exceeds a mean square, the interval is the wider of the two t tests'."""
     tables = drawn_tables(5, 9, Spread(0.0, 1.0, 0.1), 300)
-    squares = mean_squares(tables)
-    floored = squares[0] < squares[2]
+    squares = two_way(tables)
+    floored = squares.network < squares.interaction
     assert floored.mean() > 0.3
-    half = crossed_half_widths(squares, 5, 9, 0.05)
-    for table, found in zip(tables[floored][:20], half[floored][:20], strict=True):
-        own = t_slide_means(table.mean(axis=0), alpha=0.05)
-        assert found == pytest.approx((own.ci_high - own.ci_low) / 2, rel=1e-4)
+    half = crossed_half_widths(squares, 0.05)
+    for table, width in zip(tables[floored][:20], half[floored][:20], strict=True):
+        widths = [
+            found.ci_high - found.ci_low
+            for found in (t_slide_means(table.mean(axis=axis), alpha=0.05) for axis in (0, 1))
+        ]
+        assert width == pytest.approx(max(widths) / 2, rel=1e-4)
 
 
 @pytest.mark.parametrize("spread", [Spread(0.02, 0.01, 0.004), Spread(0.0, 0.02, 0.0), Spread(0.01, 0.0, 0.03)])
 def test_limits_drawn_by_mean_squares_are_those_of_drawn_tables(spread):
     low, high = limits("sign_flip", 10, 5, spread, 0.05, simulations=40_000, seed=2)
     tables = drawn_tables(5, 10, spread, 40_000)
-    half = crossed_half_widths(mean_squares(tables), 5, 10, 0.05)
+    half = crossed_half_widths(two_way(tables), 0.05)
     mean = tables.mean(axis=(1, 2))
     assert ((low + high) / 2).std() == pytest.approx(mean.std(), rel=0.02)
     for quantile in (0.1, 0.5, 0.9):

@@ -11,13 +11,20 @@ from statsmodels.stats.proportion import proportion_confint
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics import verdict_calibration
-from saliency_stats.statistics.inference import equivalence_interval, t_slide_means
+from saliency_stats.statistics.inference import t_slide_means
+from saliency_stats.statistics.models.two_way import two_way
 from saliency_stats.statistics.parameters import StatisticsParameters
 from saliency_stats.statistics.resampling import sign_flip
-from saliency_stats.statistics.studies import crossed_half_widths, mean_squares
+from saliency_stats.statistics.studies import crossed_half_widths
 from saliency_stats.statistics.units import independent_units
 from saliency_stats.statistics.variance import clustering
 from saliency_stats.statistics.verdict_calibration import COLUMNS, calibrate, verdict_error
+
+
+def squares_of(tables):
+    found = two_way(tables)
+    return found.network, found.unit, found.interaction
+
 
 RNG = np.random.default_rng(0)
 MEANS = RNG.normal(0.3, 0.2, 10)
@@ -59,14 +66,14 @@ def test_units_are_as_skewed_as_those_of_the_run(skewness):
 
 
 def test_tables_of_networks_have_the_mean_squares_of_the_run():
-    expected = [float(square) for square in mean_squares(TABLE)]
+    expected = [float(square) for square in squares_of(TABLE)]
     for skewness in (0.0, 1.0):
-        found = [square.mean() for square in mean_squares(drawn_by(TABLE, skewness=skewness, n=8_000))]
+        found = [square.mean() for square in squares_of(drawn_by(TABLE, skewness=skewness, n=8_000))]
         assert found == pytest.approx(expected, rel=0.05)
     # where networks and units differ by less than cells do, they do not differ
     flat = np.array([[0.0, 1.0, 0.0, 1.0], [1.0, 0.0, 1.0, 0.0]])
-    found = [square.mean() for square in mean_squares(drawn_by(flat, np.full(4, 3.0), n=8_000))]
-    assert found == pytest.approx([float(mean_squares(flat)[2])] * 3, rel=0.06)
+    found = [square.mean() for square in squares_of(drawn_by(flat, np.full(4, 3.0), n=8_000))]
+    assert found == pytest.approx([float(squares_of(flat)[2])] * 3, rel=0.06)
 
 
 # --- what is counted --------------------------------------------------------------------------------
@@ -85,7 +92,7 @@ def test_crossed_p_values_are_duals_of_the_intervals():
     drawn = drawn_by(TABLE, n=500)
     p_values = verdict_calibration._p_values(drawn, "crossed", 99, 0)
     for level in (0.05, 0.3):
-        half = crossed_half_widths(mean_squares(drawn), 4, 10, level)
+        half = crossed_half_widths(two_way(drawn), level)
         np.testing.assert_array_equal(np.abs(drawn.mean(axis=(1, 2))) > half, p_values < level)
 
 
@@ -105,7 +112,7 @@ def test_shares_are_of_the_drawn_studies(hypotheses):
     called = []
     for effect in (0.15, -0.15):
         own = drawn + effect
-        intervals = [equivalence_interval(row.mean(), stats.sem(row), 10, alpha=0.05) for row in own]
+        intervals = [stats.t.interval(0.9, 9, row.mean(), stats.sem(row)) for row in own]
         inside = np.array([low > -0.15 and high < 0.15 for low, high in intervals])
         called.append((inside & (stats.ttest_1samp(own, 0, axis=1).pvalue >= 0.05)).mean())
     assert found.false_equivalent == pytest.approx(max(called))

@@ -34,8 +34,7 @@ from saliency_stats.report.run import Run
 class FigureSpec:
     """A figure of the report: the stem of its files, its heading, how a run becomes the figure and the text below it.
 
-    `wanted` tells whether a run has what the figure is about; where not, it is not drawn at all. `of_networks` tells
-    whether it shows what the trained network does, which another one might do otherwise.
+    `wanted` tells whether a run has what the figure is about; where not, it is not drawn at all.
     """
 
     name: str
@@ -43,7 +42,6 @@ class FigureSpec:
     draw: Callable[[Run], Figure]
     caption: Callable[[Run], str]
     wanted: Callable[[Run], bool]
-    of_networks: bool = True
 
 
 @dataclass(frozen=True)
@@ -57,8 +55,8 @@ class DrawnFigure:
     pdf: Path
 
 
-#: Figures of patches and of the networks themselves.
-_NOT_OF_NETWORKS: Final = ("examples", "networks", "slides", "roc_reliability", "training", "flow")
+#: Figures that say themselves whose they are; all others show what the trained network does.
+NOT_OF_NETWORKS: Final = ("examples", "networks", "slides", "roc_reliability", "training", "flow")
 
 
 def _figure(
@@ -66,7 +64,7 @@ def _figure(
 ) -> FigureSpec:
     """Take ``draw_…`` and ``caption_…`` from a figure's module; `what` where they are not called as the figure is."""
     draw, caption = (getattr(module, f"{verb}_{what or name}") for verb in ("draw", "caption"))
-    return FigureSpec(name, title, draw, caption, wanted, name not in _NOT_OF_NETWORKS)
+    return FigureSpec(name, title, draw, caption, wanted)
 
 
 def _has(table: str) -> Callable[[Run], bool]:
@@ -119,7 +117,8 @@ def draw_figures(run: Run, progress: Callable[[str], None] | None = None) -> tup
             if progress is not None:
                 progress(f"figure {spec.name}")
             try:
-                figure, caption = spec.draw(run), spec.caption(run) + networks_words(run) * spec.of_networks
+                whose = "" if spec.name in NOT_OF_NETWORKS else networks_words(run)
+                figure, caption = spec.draw(run), spec.caption(run) + whose
             except NothingToDrawError as nothing:
                 figure, caption = empty_figure(str(nothing)), f"Nothing could be drawn: {nothing}."
             png = save(figure, run.folder / "figures" / f"{spec.name}.png")

@@ -42,9 +42,9 @@ def caption_examples(run: Run) -> str:
     counted = " and ".join(f"{n} {label}" for label, n in rows["label"].value_counts(sort=False).items())
     control = _control(run)
     slides = ", at most one a slide" if (rows["slide_id"] != "").all() else ""
-    beside = ""
+    beside = f" All maps are of one of the {run.n_networks} networks." if run.n_networks > 1 else ""
     if control is not None:
-        beside = (
+        beside += (
             f" The last column is the same patch through the {control_meaning(run, control)}: what it shares with the"
             f" trained network cannot come from {'the labels' if _relabelled(run, control) else 'training'}."
         )

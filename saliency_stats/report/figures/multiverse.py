@@ -29,7 +29,7 @@ from saliency_stats.report.words import (
     ratio_interval,
     whole,
 )
-from saliency_stats.statistics.multiverse import DIMENSIONS, choices_that_matter
+from saliency_stats.statistics.multiverse import DIMENSIONS, STRATUM, choices_that_matter
 
 _DIMENSION_WORDS: Final = {"reduction": "reduction of colours", "min_confidence": "least confidence"}
 _VARIANT_WORDS: Final = (
@@ -104,7 +104,7 @@ def caption_multiverse(run: Run) -> str:
             text += f" The same in all: {_dimension_words(name)} {_words(run, name, levels[0])}."
         elif levels and name not in matter:
             words = ", ".join(_words(run, name, level) for level in levels)
-            text += f" No choice, as it changes nothing: {_dimension_words(name)} ({words})."
+            text += f" Changes nothing within a curve: {_dimension_words(name)} ({words})."
     for stratum, of_stratum in strata(run, table).items():
         for method in _levels(run, table, "method"):
             own = of_stratum[of_stratum["method"] == method].drop_duplicates("sample")
@@ -183,11 +183,13 @@ def _drawable(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
-    """Keep the study's own level, else the first, of a choice that changes nothing."""
+    """Keep one level, the study's own where it is there, of a choice that changes nothing, and call it by that."""
     shown = _drawable(table)
-    for name in set(_CHOICES) - set(choices_that_matter(table)):
-        levels = [*shown.loc[shown["usual"], name], *shown[name]]
-        shown = shown[shown[name].isin(levels[:1])]
+    for name in set(_CHOICES) - set(choices_that_matter(table)) if len(shown) else ():
+        own = [*shown.loc[shown["usual"], name], shown[name].iloc[0]][0]
+        others = [*STRATUM, *(other for other in DIMENSIONS if other != name)]
+        first = pd.concat([shown[shown[name] == own], shown[shown[name] != own]])
+        shown = first.drop_duplicates(others).assign(**{name: own})
     return shown
 
 

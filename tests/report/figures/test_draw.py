@@ -19,7 +19,7 @@ def run(run_folder: Path) -> Run:
 
 def test_figures_have_names_of_their_own_and_are_described() -> None:
     names = [spec.name for spec in draw.FIGURES]
-    assert len(set(names)) == len(names) == 19
+    assert len(set(names)) == len(names) == 20
     assert len({spec.title for spec in draw.FIGURES}) == len(names)
     assert all(spec.title[0].isupper() for spec in draw.FIGURES)
     assert names[:3] == ["examples", "density_ratio", "forest"]
@@ -64,11 +64,13 @@ def test_of_nothing_a_figure_and_its_caption_say_why(run: Run, tmp_path: Path, m
         draw.FigureSpec("a", "A", sketch, nothing, lambda _: True),
         draw.FigureSpec("b", "B", nothing, lambda _: "words", lambda _: True),
         draw.FigureSpec("c", "C", sketch, lambda _: "words", lambda _: True),
+        draw.FigureSpec("flow", "D", sketch, lambda _: "words", lambda _: True),
     ]
     monkeypatch.setattr(draw, "FIGURES", specs)
+    this = " Trained: this network; another may differ."
     made = draw.draw_figures(Run(tmp_path, run.tables, run.manifest))
-    assert [one.caption for one in made] == [*["Nothing could be drawn: no slide."] * 2, "words"]
-    assert [one.get_size_inches()[1] for one in drawn[::2]] == [1.1, 1.1, 2.0]
+    assert [one.caption for one in made] == [*["Nothing could be drawn: no slide."] * 2, f"words{this}", "words"]
+    assert [one.get_size_inches()[1] for one in drawn[::2]] == [1.1, 1.1, 2.0, 2.0]
     assert [[text.get_text() for text in one.texts] for one in drawn[:4:2]] == [["nothing to draw: no slide"]] * 2
 
 
@@ -89,7 +91,7 @@ def test_figures_are_drawn_in_order_and_again_alike(run: Run, tmp_path: Path, mo
     written = []
     for k, progress in ((1, told.append), (2, None)):
         made = draw.draw_figures(Run(tmp_path / str(k), run.tables, run.manifest), progress)
-        assert {each.caption for each in made} == {f"of {len(run.patches)} patches"}
+        assert {each.caption for each in made} == {f"of {len(run.patches)} patches{draw.networks_words(run)}"}
         assert [(each.name, each.title, each.png.name, each.pdf.name) for each in made] == [
             *(("b", "B", "b.png", "b.pdf"), ("a", "A", "a.png", "a.pdf")),
         ]

@@ -214,8 +214,20 @@ def test_a_choice_that_changes_nothing_is_left_out(run_folder: Path, seen) -> No
     marks = seen.marks(figure.axes[0]).query("shape == 'o'").sort_values("x")
     assert marks["y"].tolist() == own["estimate"].tolist()
     caption = caption_multiverse(run)
-    assert " No choice, as it changes nothing: least confidence (0.9, 0.99)." in caption
+    assert " Changes nothing within a curve: least confidence (0.9, 0.99)." in caption
     assert " Benign, 20×, gradient: 12 specifications with values of their own, " in caption
+    # the study's own level is the one that is kept
+    late = same.assign(usual=(same["min_confidence"] == 0.99) & (same["method"] == "gradient"))
+    shown = seen.marks(draw_multiverse(_run(run_folder, late)).axes[0])
+    kept = _own(late, "benign").query("method == 'gradient' and min_confidence == 0.99")["estimate"]
+    assert sorted(shown.query("shape == 'o'")["y"]) == sorted(kept)
+    # what goes with the method is no choice, and leaves no method out
+    other = table.assign(reduction=table["reduction"].mask(table["method"] == "occlusion", "none"))
+    figure = seen.drawn(draw_multiverse(_run(run_folder, other)))
+    assert list(seen.rows(figure.axes[4])) == ROWS
+    assert seen.marks(figure.axes[2])["x"].max() < 24
+    assert len(seen.marks(figure.axes[2])) == 22
+    assert "within a curve: reduction of colours (l2, none)." in caption_multiverse(_run(run_folder, other))
     # where nothing but the method is chosen there is no dashboard
     one = _table().query("segmentation == 'usual' and min_confidence == 0.9")
     figure = draw_multiverse(_run(run_folder, one))

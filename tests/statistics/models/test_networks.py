@@ -159,8 +159,10 @@ def test_patients_of_one_slide_are_their_slides():
         (study(sds=(0.5, 0.5, 0.4, 0.5, 0.5)), COMPONENTS),
         (study(sizes=(1,) * 8), ("network", "unit", "residual")),
         (folds(), ("network", "unit", "residual")),
+        (folds(sizes=(2,) * 8), ("network", "unit", "residual")),
+        (folds(sizes=(1,) * 8), ("network", "residual")),
     ],
-    ids=["all", "one patch a unit", "folds"],
+    ids=["all", "one patch a unit", "folds", "folds, two patches a unit", "folds, one patch a unit"],
 )
 def test_what_the_design_hides_is_left_out(rows, names):
     assert network_intercepts(NetworkCells.from_rows(*rows)).data.names == names
