@@ -5,7 +5,7 @@ networks that learned nothing, and its excess over the picture must each be sign
 for their number. What is corrected for is the number of hypotheses, by Holm over the largest p-value of each.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -43,7 +43,7 @@ class Part:
     """One test of a rung: its name, its row of a table of contrasts (None where there is none), and why not."""
 
     name: str
-    row: Mapping[str, Any] | None
+    row: Mapping[Any, Any] | None
     why: str = ""
 
     def p_towards(self, sign: float) -> float:
@@ -192,7 +192,7 @@ def climbed(
     return Ladder(parts, 1.0 if not row["estimate"] < 0 else -1.0)
 
 
-def _matched(contrast: str, row: Mapping[str, Any]) -> Part:
+def _matched(contrast: str, row: Mapping[Any, Any]) -> Part:
     """Make the part of a picture: none where it all but defines a compartment, so that few patches can be compared."""
     picture = contrast.removeprefix(matched_name("")).removesuffix(EXCESS)
     n, missing = int(row["n_patches"]), int(row["n_missing"])
@@ -214,11 +214,6 @@ def holm_factors(p_values: Sequence[float]) -> list[float]:
         worst = max(worst, p_values[at] * (len(order) - place))
         factors[at] = worst / p_values[at] if p_values[at] > 0 else len(order) - place
     return factors.tolist()
-
-
-def parts_by(rows: pd.DataFrame, name: Callable[[Mapping[str, Any]], str]) -> list[Part]:
-    """Make a part of every row."""
-    return [Part(name(row), row) for row in rows.to_dict("records")]
 
 
 def _number(value: Any) -> float | None:
