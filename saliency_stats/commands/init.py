@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from saliency_stats.errors import StorageError
 from saliency_stats.execution.files import write_text
 from saliency_stats.saliency import CONTROLS, METHODS, REDUCTIONS
-from saliency_stats.statistics import primary_tests
+from saliency_stats.statistics import FAMILIES, primary_tests
 
 #: What each kind of study is, for its first line.
 _WHAT: Final = {
@@ -39,6 +39,7 @@ def study_text(kind: str) -> str:
         reductions=_OR.join(REDUCTIONS),
         controls=_comment(_controls()),
         tests=_OR.join(primary_tests()),
+        families=FAMILIES,
     )
 
 

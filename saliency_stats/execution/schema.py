@@ -169,7 +169,7 @@ TABLES: Final[Mapping[str, Table]] = {
     ),
     "contrasts": Table(
         "contrast × stratum × test",
-        ("contrast", "label", *_MAP, *_TEST, "population"),
+        ("contrast", "label", *_MAP, *_TEST),
         ("magnification", *_TESTED),
         writer="statistics",
         readers=("forest", "controls", "methods", "magnification", "magnification_compartments"),

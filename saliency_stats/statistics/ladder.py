@@ -43,7 +43,7 @@ class Part:
     """One test of a rung: its name, its row of a table of contrasts (None where there is none), and why not."""
 
     name: str
-    row: Mapping[str, Any] | None
+    row: Mapping[Any, Any] | None
     why: str = ""
 
     def p_towards(self, sign: float) -> float:
@@ -107,8 +107,13 @@ class Ladder:
     def _rung(self, rung: str, factor: float, settings: StatisticsParameters) -> dict[str, Any]:
         parts = self.parts.get(rung, ())
         found = [part.as_dict(self.sign, factor, settings.alpha) for part in parts]
+<<<<<<< HEAD
         weakest, answer = self.weakest(rung), self.answer(rung, factor, settings.alpha)
         untested = next((one["why"] for one in found if one["why"]), _NOT_ASKED[rung])
+=======
+        weakest = self.weakest(rung)
+        untested = next((one["why"] for one in found if one["why"]), NOT_ASKED[rung])
+>>>>>>> h10
         return {
             "rung": rung,
             "question": RUNGS[rung],
@@ -119,7 +124,8 @@ class Ladder:
         }
 
 
-_NOT_ASKED: Final[Mapping[str, str]] = {
+#: Why a study leaves a rung out.
+NOT_ASKED: Final[Mapping[str, str]] = {
     "maps": "no test is possible",
     "training": "the study has no network that learned nothing: add randomised to its controls",
     "picture": "the study has no map of the image alone: add sobel and eosin to its controls",
@@ -193,7 +199,7 @@ def climbed(
     return Ladder(parts, 1.0 if not row["estimate"] < 0 else -1.0)
 
 
-def _matched(contrast: str, row: Mapping[str, Any]) -> Part:
+def _matched(contrast: str, row: Mapping[Any, Any]) -> Part:
     """Make the part of a picture: none where it all but defines a compartment, so that few patches can be compared."""
     picture = contrast.removeprefix(matched_name("")).removesuffix(EXCESS)
     n, missing = int(row["n_patches"]), int(row["n_missing"])

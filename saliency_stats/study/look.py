@@ -1,6 +1,7 @@
 """Before anything is computed: what was found in the cohort, and everything that stands in the study's way."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 import pandas as pd
 import torch
@@ -13,7 +14,9 @@ from saliency_stats.cohort.splits import with_splits
 from saliency_stats.errors import CohortError, SaliencyStatsError, listed, shown
 from saliency_stats.execution.progress import Progress
 from saliency_stats.report.words import count
+from saliency_stats.saliency.controls import control_of
 from saliency_stats.settings.study import StudySettings
+from saliency_stats.statistics.ladder import NOT_ASKED
 from saliency_stats.statistics.resampling import units_needed
 from saliency_stats.study import parameters
 from saliency_stats.study.memory import too_large_batches
@@ -105,26 +108,40 @@ def obstacles(
 
 def remarks(settings: StudySettings, table: pd.DataFrame) -> list[str]:
     """Say what the study can run without, and its reader should know beforehand."""
-    judged, unit, section = _judged(settings, table), settings.unit_in(table), settings.statistics
+    judged, unit = _judged(settings, table), settings.unit_in(table)
     if judged.empty:
         return []
     if (judged[f"{unit}_id"] == "").all():
         return [f"The {unit}s are unknown: the tables will hold estimates without p-values."]
-    counts = judged.groupby(["magnification", "label"])[f"{unit}_id"].nunique().reset_index(name="n")
-    n_networks = settings.classifier.networks * max(1, settings.cohort.folds)
-    test = settings.statistics_parameters(unit).deciding_test(n_networks)
-    flips = test == "sign_flip"
-    n_hypotheses = len(counts)
-    needed = max(section.min_slides, units_needed(n_hypotheses, section.alpha) if flips else 0)
-    counts = counts[counts["n"] < needed]
-    few = [f"{count(row['n'], unit)} ({row['label']}, {row['magnification']:g}×)" for row in counts.to_dict("records")]
-    if not few:
-        return []
-    text = (
-        f"Nothing could be found, whatever the saliency, with {', '.join(few)}: the test {test} needs "
-        f"at least {needed} for {n_hypotheses} hypotheses."
-    )
-    return [text]
+    return [*_too_few(settings, judged, unit), *_limits(settings)]
+
+
+def _too_few(settings: StudySettings, judged: pd.DataFrame, unit: Literal["slide", "patient"]) -> Iterator[str]:
+    section, counts = settings.statistics, judged.groupby(["magnification", "label"])[f"{unit}_id"].nunique()
+    test = settings.statistics_parameters(unit).deciding_test(len(parameters.all_networks(settings)))
+    needed = max(section.min_slides, units_needed(len(counts), section.alpha) if test == "sign_flip" else 0)
+    few = [
+        f"{count(row['n'], unit)} ({row['label']}, {row['magnification']:g}×)"
+        for row in counts[counts < needed].reset_index(name="n").to_dict("records")
+    ]
+    if few:
+        yield (
+            f"Nothing could be found, whatever the saliency, with {', '.join(few)}: the test {test} needs "
+            f"at least {needed} for {len(counts)} hypotheses."
+        )
+
+
+def _limits(settings: StudySettings) -> Iterator[str]:
+    """Say what the verdict cannot say, because the study does not ask it."""
+    images = [name for name in settings.controls if control_of(name).map is not None]
+    for rung, asked in (("training", parameters.untrained_of(settings)), ("picture", images)):
+        if not asked:
+            yield f'No verdict can be "supported": {NOT_ASKED[rung]}.'
+    if len(parameters.all_networks(settings)) == 1:
+        yield (
+            "The verdict will be about this network alone: how much others would differ stays unknown "
+            "(classifier.networks is 1)."
+        )
 
 
 def _judged(settings: StudySettings, table: pd.DataFrame) -> pd.DataFrame:

@@ -102,7 +102,9 @@ def test_what_is_said_of_a_cohort_that_can_all_be_used(previewed):
             for label in ("benign", "malignant")
         ),
     ]
-    assert lines[2:] == ["", "16 cpu True"]
+    assert lines[2] == ""
+    assert lines[3].startswith("The verdict will be about this network alone")
+    assert lines[4:] == ["", "16 cpu True"]
 
 
 def test_all_that_was_found_is_told_before_what_stands_in_the_way(previewed):
@@ -121,7 +123,8 @@ def test_all_that_was_found_is_told_before_what_stands_in_the_way(previewed):
         "      1  amalignant: blurred",
     ]
     assert lines[8].startswith("Nothing could be found")
-    assert len(lines) == 9
+    assert lines[9].startswith("The verdict will be about this network alone")
+    assert len(lines) == 10
 
 
 def test_where_nothing_can_be_used_no_counts_and_no_costs_are_told(previewed):

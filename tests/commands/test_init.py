@@ -97,6 +97,8 @@ def test_the_choices_are_those_of_the_registries(kind, monkeypatch):
     assert f"# {' | '.join(primary_tests())}: {decides}" in text
     monkeypatch.setitem(METHODS, "mine", METHODS["gradient"])
     assert " | mine" in template(kind)
+    monkeypatch.setattr("saliency_stats.commands.init.FAMILIES", {"mine": ("a", "b")})
+    assert template(kind).partition("families:")[2].splitlines()[1:4] == ["    mine: [a, b]", "", "report:"]
 
 
 def test_the_phantom_template_is_the_built_in_study(tmp_path):

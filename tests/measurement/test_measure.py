@@ -220,7 +220,7 @@ def test_the_ledgers_rows_are_those_of_their_patch_and_map(small):
     assert list(rows.columns[:10]) == [*identity, "model", "network", "method", "reduction"]
     assert len(rows) == 3 * 3 * 4
     for key, maps in examined.maps.items():
-        part = rows[(rows[["model", "method", "reduction"]] == list(key)).all(axis=1)].reset_index(drop=True)
+        part = rows[(rows[["model", "network", "method", "reduction"]] == list(key)).all(axis=1)].reset_index(drop=True)
         expected = ledger(maps, examined.memberships, min_area=0.02)
         wanted = measured.table.set_index("patch_id", drop=False).loc[expected["patch"], identity]
         wanted = wanted.reset_index(drop=True)

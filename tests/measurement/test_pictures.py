@@ -10,13 +10,14 @@ from saliency_stats.execution.schema import TABLES
 from saliency_stats.measurement.examination import Examination
 from saliency_stats.measurement.pictures import picture_tables
 from saliency_stats.saliency.maps import MapKey, MapPlan
+from saliency_stats.saliency.naming import NetworkKey
 
 IDENTITY = ["patch_id", "slide_id", "patient_id", "label", "split", "magnification"]
 WHOSE = [*IDENTITY, *MapKey._fields]
 PLAN = MapPlan(("gradient", "grad_cam"), ("l1", "l2"), ("randomised", "eosin", "shift", "sobel"))
-NETWORKS = ("trained", "randomised")
+NETWORKS = [NetworkKey(model, network) for network in "12" for model in ("trained", "randomised")]
 #: The study's own map of every network, the moved one, and those of the image: in the order of the maps.
-NAMES = ["trained", "randomised", "eosin", "sobel", "shift"]
+NAMES = [*NETWORKS, ("eosin", ""), ("sobel", ""), ("shift", "1"), ("shift", "2")]
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def examined():
 
 def own(examined):
     keys = [key for key in examined.maps if key.method != "grad_cam" and key.reduction != "l2"]
-    assert [key.model for key in keys] == NAMES
+    assert [(key.model, key.network) for key in keys] == NAMES
     return keys
 
 
@@ -73,7 +74,7 @@ def test_without_maps_of_the_image_nothing_is_matched(examined):
         Examination(examined.table, [], examined.logits, maps=maps, segmentations=examined.segmentations), plan, 0.0
     )
     assert list(tables) == ["shift"]
-    assert tables["shift"]["model"].tolist() == ["trained", "randomised"] * 2
+    assert tables["shift"]["model"].tolist() == ["trained", "randomised"] * 4
 
 
 def test_small_compartments_are_missing_from_both(examined):

@@ -232,6 +232,17 @@ def test_a_batch_that_no_machine_holds_is_told_beside_the_rest():
 
 # --- what a reader should know beforehand ---------------------------------------------------------------
 
+#: What is told of the built-in study, which has every control that a verdict needs, and one network.
+ONE_NETWORK = (
+    "The verdict will be about this network alone: how much others would differ stays unknown "
+    "(classifier.networks is 1)."
+)
+
+
+def too_few(settings, table):
+    """Give what is remarked beside the number of networks."""
+    return [text for text in remarks(settings, table) if text != ONE_NETWORK]
+
 
 @pytest.mark.parametrize(
     ("slides", "assignments", "needed"),
@@ -248,7 +259,7 @@ def test_a_batch_that_no_machine_holds_is_told_beside_the_rest():
 )
 def test_too_few_units_for_any_finding_are_told(slides, assignments, needed):
     settings = load(None, assignments)
-    found = remarks(settings, patches(slides))
+    found = too_few(settings, patches(slides))
     where = f"{slides} slides (benign, 20×), {slides} slides (malignant, 20×)"
     text = (
         f"Nothing could be found, whatever the saliency, with {where}: the test {settings.statistics.primary_test} "
@@ -259,15 +270,15 @@ def test_too_few_units_for_any_finding_are_told(slides, assignments, needed):
 
 def test_more_hypotheses_need_more_slides():
     table = pd.concat([patches(7), patches(7).assign(magnification=10.0)])
-    assert remarks(load(None), patches(7)) == []
-    (found,) = remarks(load(None), table)
+    assert too_few(load(None), patches(7)) == []
+    (found,) = too_few(load(None), table)
     assert "needs at least 8 for 4 hypotheses" in found
 
 
 def test_a_group_with_enough_slides_is_not_named():
     table = patches(8)
     table = table[(table["label"] == "benign") | (table["slide_id"] != "test3") & (table["slide_id"] != "test4")]
-    (found,) = remarks(load(None), table)
+    (found,) = too_few(load(None), table)
     assert "with 6 slides (malignant, 20×): the" in found
 
 
@@ -288,8 +299,35 @@ def test_the_unit_is_the_studys_or_what_auto_stands_for():
     assert load(None).unit_in(table) == "patient"
     assert load(None, ("statistics.unit=slide",)).unit_in(table) == "slide"
     assert load(None).unit_in(patches()) == "slide"
-    (found,) = remarks(load(None), table)
+    (found,) = too_few(load(None), table)
     assert "with 1 patient (benign, 20×), 1 patient (malignant, 20×)" in found
+
+
+@pytest.mark.parametrize("networks", ["classifier.networks=2", "cohort.folds=2"])
+def test_a_verdict_on_one_network_is_said_to_be_of_that_network(networks):
+    table = patches(7).assign(fold=1.0)
+    assert remarks(load(None), table) == [ONE_NETWORK]
+    assert remarks(load(None, (networks,)), table) == []
+
+
+@pytest.mark.parametrize(
+    ("controls", "lacking"),
+    [
+        ("randomised, sobel", []),
+        ("shuffled, eosin", []),
+        ("cascading, sobel, shift", ["network that learned nothing: add randomised"]),
+        ("randomised, cascading, shift", ["map of the image alone: add sobel and eosin"]),
+        ("", ["network that learned nothing: add randomised", "map of the image alone: add sobel and eosin"]),
+    ],
+)
+def test_controls_that_supported_needs_are_named_where_they_lack(controls, lacking):
+    settings = load(None, (f"controls=[{controls}]", "classifier.networks=2"))
+    told = [f'No verdict can be "supported": the study has no {text} to its controls.' for text in lacking]
+    assert remarks(settings, patches()) == told
+    # beside what else there is to remark
+    (few, *rest) = remarks(settings, patches(2))
+    assert few.startswith("Nothing could be found")
+    assert rest == told
 
 
 def test_columns_that_nothing_reads_are_told(capsys, cohort_of):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from saliency_stats.report import queries
-from saliency_stats.report.run import ALL_PATCHES, Run, records
+from saliency_stats.report.run import Run, records
 from saliency_stats.report.tables.table import Table, of_labels
 from saliency_stats.report.words import (
     NONE,
@@ -21,6 +21,7 @@ from saliency_stats.report.words import (
     whole,
 )
 from saliency_stats.statistics import PRIMARY
+from saliency_stats.statistics.selection import ALL_PATCHES
 from saliency_stats.vocabulary import TRAINED
 
 _STRATUM: Final = ["magnification", "label", "method", "reduction"]
