@@ -107,13 +107,8 @@ class Ladder:
     def _rung(self, rung: str, factor: float, settings: StatisticsParameters) -> dict[str, Any]:
         parts = self.parts.get(rung, ())
         found = [part.as_dict(self.sign, factor, settings.alpha) for part in parts]
-<<<<<<< HEAD
         weakest, answer = self.weakest(rung), self.answer(rung, factor, settings.alpha)
-        untested = next((one["why"] for one in found if one["why"]), _NOT_ASKED[rung])
-=======
-        weakest = self.weakest(rung)
         untested = next((one["why"] for one in found if one["why"]), NOT_ASKED[rung])
->>>>>>> h10
         return {
             "rung": rung,
             "question": RUNGS[rung],
