@@ -239,3 +239,51 @@ def test_the_verdict_is_read_back_from_the_files(contrasts_of, make_metrics, tmp
 def test_a_verdict_at_another_level_asks_more(contrasts_of, make_metrics):
     strict = replace(SETTINGS, alpha=1e-12)
     assert {v["status"] for v in verdicts(contrasts_of(), make_metrics(), strict)} == {"inconclusive"}
+
+
+# --- other designs ---------------------------------------------------------------------------------
+
+
+def fold_of(table):
+    """Name the network of a patch: every second slide is another fold's, and is judged by its networks alone."""
+    return table["patch_id"].map(lambda name: f"fold{1 + int(name.split('-')[1]) // 4 % 2}-")
+
+
+def test_networks_of_folds_judge_slides_of_their_own(make_study, make_beside, make_metrics):
+    ledger, predictions = make_study(**USUAL | {"n_networks": 2, "n_slides": 6, "n_per_slide": 4, "effect": 2.0})
+    tables = {"ledger": ledger, "predictions": predictions, **make_beside(ledger)}
+    rows = {name: table.assign(network=fold_of(table) + table["network"]) for name, table in tables.items()}
+    contrasts = study_contrasts(rows.pop("ledger"), rows.pop("predictions"), settings=SETTINGS, **rows)
+    row = contrasts.query("contrast == 'cytoplasm_vs_nucleus' and test == 'crossed' and model == 'trained'").iloc[0]
+    assert (row["n_networks"], row["n_units"], row["n_patches"]) == (4, 6, 24)
+    assert row["reason"].startswith("REML")
+    for v in verdicts(contrasts, make_metrics(), SETTINGS):
+        assert (v["status"], v["n_networks"], v["n_slides"]) == ("supported", 4, 6)
+
+
+@pytest.mark.parametrize("assumed", [False, True])
+def test_several_networks_on_unknown_slides(make_study, make_beside, make_metrics, assumed):
+    ledger, predictions = make_study(**USUAL | {"n_networks": 3})
+    unknown = {"slide_id": "", "patient_id": ""}
+    tables = {name: table.assign(**unknown) for name, table in make_beside(ledger).items()}
+    settings = replace(SETTINGS, assume_independent=assumed)
+    contrasts = study_contrasts(ledger.assign(**unknown), predictions, settings=settings, **tables)
+    for v in verdicts(contrasts, make_metrics(), settings):
+        assert v["status"] == ("supported" if assumed else "not_testable")
+        assert ("40 patches taken as independent" in v["sentence"]) == assumed
+        assert ("because the slides of the patches are unknown, and" in v["sentence"]) != assumed
+
+
+def test_a_map_of_the_image_is_a_control_of_every_network(make_study, make_beside, make_metrics):
+    ledger, predictions = make_study(**USUAL | {"n_networks": 3})
+    image = ledger[(ledger["model"] == "randomised") & (ledger["network"] == "1")]
+    image = image.assign(model="sobel", method="sobel", reduction="none", network="")
+    contrasts = study_contrasts(pd.concat([ledger, image]), predictions, settings=SETTINGS, **make_beside(ledger))
+    row = contrasts.query("model == 'trained-sobel' and test == 'crossed' and population == 'judged'").iloc[0]
+    assert (row["status"], row["n_networks"], row["n_patches"]) == ("tested", 3, 40)
+    own = contrasts.query("model == 'sobel' and contrast == 'cytoplasm_vs_nucleus' and test == 'crossed'").iloc[0]
+    assert own["n_networks"] == 3  # one map on the patches of three networks
+    for v in verdicts(contrasts, make_metrics(), SETTINGS):
+        # a picture is no null by itself: it is matched on, and not climbed over
+        assert [part["name"] for part in rung_of(v, "training")["parts"]] == ["randomised"]
+        assert any(reason.startswith("trained minus sobel is") for reason in v["reasons"])
