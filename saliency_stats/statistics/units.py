@@ -191,7 +191,9 @@ def _cells(table: pd.DataFrame, network: str, sample: Sample) -> NetworkCells | 
         return None
     require_columns("table", table.columns, ("patch_id", network))
     names, patches = (pd.factorize(table[name].iloc[sample.order], sort=True)[0] for name in (network, "patch_id"))
-    return NetworkCells.from_rows(sample.numbers, names, sample.codes, patches, sample.slides)
+    # a patch that is a unit of its own is the same one for all networks
+    codes, slides = (patches, patches) if sample.unit == "patch" else (sample.codes, sample.slides)
+    return NetworkCells.from_rows(sample.numbers, names, codes, patches, slides)
 
 
 def sample_of(table: pd.DataFrame, value: str, *, slide: str, patient: str | None, assume_independent: bool) -> Sample:

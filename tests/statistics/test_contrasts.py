@@ -302,3 +302,63 @@ def test_patches_of_unknown_slides_are_not_taken_as_independent_unless_asked():
     table = pd.DataFrame({"value": [1.0, 2.0, 3.0, 4.0], "slide_id": ""})
     assert sampled(table, "value").units.unit == ""
     assert sampled(table, "value", assume_independent=True).units.unit == "patch"
+
+
+# --- several networks ------------------------------------------------------------------------------
+
+
+def several(n_networks=4, sizes=(3, 4, 5, 2, 6), seed=0):
+    table = patches(seed, sizes).assign(patch_id=[f"p{k}" for k in range(sum(sizes))])
+    rng = np.random.default_rng(seed)
+    return pd.concat(
+        [
+            table.assign(network=str(k), value=table["value"] + rng.normal(0, 0.2) + rng.normal(0, 0.1, len(table)))
+            for k in range(n_networks)
+        ]
+    )
+
+
+def test_networks_are_a_row_of_their_own_and_the_others_are_of_their_mean():
+    table = several()
+    found = contrast_table(table, "value", network="network", bootstrap_draws=2_000).set_index("test")
+    averaged = table.groupby(["patch_id", "slide_id"], as_index=False)["value"].mean()
+    alone = contrast_table(averaged, "value", bootstrap_draws=2_000).set_index("test")
+    assert list(found.index) == ["crossed", *alone.index]
+    columns = ["estimate", "ci_low", "ci_high", "p_value", "icc", "effect_size"]
+    np.testing.assert_allclose(
+        found.loc[alone.index, columns].astype(float), alone[columns].astype(float), rtol=1e-9, atol=1e-12
+    )
+    assert (found["n_networks"] == 4).all()
+    assert (alone["n_networks"] == 1).all()
+    parts = found[["var_network", "var_unit", "var_interaction", "network_share"]]
+    assert (parts == parts.iloc[0]).all(axis=None)
+    assert (parts > 0).all(axis=None)
+    assert alone[parts.columns].isna().all(axis=None)
+    crossed = found.loc["crossed"]
+    assert crossed["ci_low"] < crossed["estimate"] < crossed["ci_high"]
+    assert crossed["p_value"] > found.loc["t_slide_means", "p_value"]
+    assert (crossed["n_tests"], crossed["n_agree"]) == (1, 1)  # no other test is about networks
+
+
+def test_one_network_says_that_the_others_are_unknown():
+    found = contrast_table(several(1), "value", network="network", tests=["crossed", "t_slide_means"])
+    assert found["status"].tolist() == ["no_inference", "tested"]
+    assert found.loc[0, "reason"].startswith("one network: how much networks differ is unknown")
+    assert np.isnan(found.loc[0, "p_attainable"])
+    assert found.loc[1, "p_attainable"] == 0.0
+
+
+def test_what_flips_and_draws_could_have_given_is_said():
+    found = contrast_table(patches(), "value", bootstrap_draws=2_000).set_index("test")["p_attainable"]
+    assert found[["t_slide_means", "sign_flip", "wilcoxon", "cluster_robust"]].tolist() == [0, 2**-5, 2**-5, 0]
+    assert found["cluster_bootstrap"] == 2 / 2_001
+    sample = sampled(patches(), "value")
+    together = inferred(sample, ["sign_flip"], alpha=0.05, seed=0, draws=2_000, n_together=3)
+    assert together["p_attainable"].tolist() == [3 * 2**-5]
+    many = inferred(sample, ["sign_flip"], alpha=0.05, seed=0, draws=2_000, n_together=99)
+    assert many["p_attainable"].tolist() == [1.0]
+
+
+def test_a_missing_column_of_networks_is_named():
+    with pytest.raises(StatisticsError, match="table: no column network"):
+        contrast_table(patches(), "value", network="network")

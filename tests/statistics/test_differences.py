@@ -161,3 +161,48 @@ def test_the_clustering_is_that_about_the_groups_means():
     codes = pd.factorize(table["slide_id"])[0]
     assert found.clustering.icc == pytest.approx(clustering(centred.to_numpy(), codes).icc)
     assert found.clustering.n0 == 2
+
+
+# --- several networks ------------------------------------------------------------------------------
+
+
+def networks_of(table, shifts):
+    """Repeat a table for every network, whose difference between the groups is moved."""
+    table = table.assign(patch_id=[f"p{k}" for k in range(len(table))])
+    moved = (table["label"] == PAIR[0]).astype(float)
+    return pd.concat(
+        [table.assign(network=str(k), value=table["value"] + shift * moved) for k, shift in enumerate(shifts)]
+    )
+
+
+def test_networks_differ_within_units_that_have_both_groups():
+    table = patches(slides=4)
+    found = group_difference(networks_of(table, (0.0, 0.5, 1.0)), "value", "label", PAIR, network="network")
+    plain = group_difference(table, "value", "label", PAIR)
+    assert (found.n_networks, plain.n_networks, plain.cells) == (3, 0, None)
+    np.testing.assert_allclose(found.means, plain.means + 0.5)
+    assert found.n_patches == plain.n_patches == len(table)
+    expected = np.sort((plain.means + np.array([0.0, 0.5, 1.0])[:, None]).ravel())
+    np.testing.assert_allclose(np.sort(found.cells.means.ravel()), expected)
+    row = table_of(networks_of(table, (0.0, 0.5, 1.0)), network="network").loc["crossed"]
+    assert row["estimate"] == pytest.approx(plain.means.mean() + 0.5)
+    assert row["n_networks"] == 3
+    assert row["var_network"] == pytest.approx(0.25)
+
+
+def test_a_network_that_judged_one_group_only_has_no_difference_there():
+    table = networks_of(patches(slides=4), (0.0, 0.5))
+    gone = (table["network"] == "1") & (table["slide_id"] == "s0") & (table["label"] == "benign")
+    cells = group_difference(table[~gone], "value", "label", PAIR, network="network").cells
+    assert sorted(cells.counts.ravel().tolist()) == [0, *[1] * 7]
+
+
+def test_two_samples_of_different_units_have_no_cells():
+    table = networks_of(patches(paired=False, slides=8), (0.0, 0.5))
+    found = group_difference(table, "value", "label", PAIR, network="network")
+    assert found.others is not None
+    assert (found.cells, found.n_networks) == (None, 2)
+    row = table_of(table, network="network").loc["crossed"]
+    assert (row["status"], row["n_networks"]) == ("no_inference", 2)
+    unknown = group_difference(table.assign(slide_id=""), "value", "label", PAIR, network="network")
+    assert (unknown.cells, unknown.unit) == (None, "")

@@ -1,12 +1,14 @@
 """Rungs by hand: both sides of every condition, and Holm over the largest p-values against a brute-force reference."""
 
 from itertools import combinations
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from saliency_stats.statistics import StatisticsParameters
+from saliency_stats.statistics.crossing import crossed
 from saliency_stats.statistics.ladder import (
     NEEDED,
     NO,
@@ -20,6 +22,7 @@ from saliency_stats.statistics.ladder import (
     holm_factors,
     least_p,
 )
+from saliency_stats.statistics.models.networks import NetworkCells
 from saliency_stats.statistics.multiplicity import holm
 
 SETTINGS = StatisticsParameters()
@@ -299,3 +302,38 @@ def test_a_picture_that_all_but_defines_a_compartment_is_not_asked(n, missing, a
     assert (one.row is not None) == asked
     why = "at equal haematoxylin the two compartments can be compared in 40 of 81 patches alone"
     assert one.why == ("" if asked else why)
+
+
+# --- how often "supported" errs ---------------------------------------------------------------------
+
+
+def crossed_row(rng, network_sd):
+    """Test five networks on ten slides that have no preference."""
+    cells = rng.normal(0, network_sd, (5, 1)) + rng.normal(0, 0.2, (1, 10)) + rng.normal(0, 0.15, (5, 10))
+    network, slide = (codes.ravel() for codes in np.indices(cells.shape))
+    units = SimpleNamespace(cells=NetworkCells.from_rows(cells.ravel(), network, slide, slide))
+    answer = crossed(units, alpha=0.05)
+    return found(answer.estimate, answer.p_value, test="crossed")
+
+
+@pytest.mark.parametrize(
+    ("null", "network_sd"),
+    [*(((rung,), 0.11) for rung in NEEDED), *((NEEDED, network_sd) for network_sd in (0.0, 0.34))],
+)
+def test_supported_errs_in_no_more_than_its_level_whichever_part_is_null(null, network_sd):
+    rng = np.random.default_rng((len(null), list(RUNGS).index(null[-1]), int(100 * network_sd)))
+    n, wrong = 200, 0
+    for _ in range(n):
+        # two classes: supported in either is an error; what is no null is as clear as can be
+        ladders = [
+            Ladder(
+                {r: [Part(r, crossed_row(rng, network_sd)) if r in null else part(p_value=0.0)] for r in NEEDED}, 1.0
+            )
+            for _ in range(2)
+        ]
+        factors = holm_factors([one.p_value for one in ladders], 0.05)
+        wrong += any(
+            all(one.answer(rung, factor, 0.05) == YES for rung in NEEDED)
+            for one, factor in zip(ladders, factors, strict=True)
+        )
+    assert wrong / n <= 0.065

@@ -4,7 +4,15 @@ import pytest
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics import learned_flags, primary_population, restrict
-from saliency_stats.statistics.selection import plain, unlearned_of
+from saliency_stats.statistics.selection import (
+    AT_CHANCE,
+    mute,
+    of_all_networks,
+    plain,
+    unlearned_of,
+    with_network,
+    without_network,
+)
 
 
 def predictions():
@@ -127,3 +135,110 @@ def test_magnifications_that_did_not_learn_are_known_or_refused():
     with pytest.raises(StatisticsError, match=r"nothing is said about magnification 20 \(found: \[10\]\)"):
         unlearned_of([10, 20], {10: True})
     assert [type(plain(value)) for value in (np.float64(2), 2, "a")] == [float, int, str]
+
+
+# --- several networks ------------------------------------------------------------------------------
+
+
+def of_two_networks():
+    """Network 1 is sure of two patches, network 2 of one of them and of another."""
+    two = predictions().assign(network="2")
+    two.loc[two["patch_id"] == "sure", "p_malignant"] = 0.6
+    two.loc[two["patch_id"] == "hesitant", "p_malignant"] = 0.99
+    return pd.concat([predictions().assign(network="1"), two], ignore_index=True)
+
+
+def test_each_network_chooses_its_own_patches():
+    found = primary_population(of_two_networks(), min_confidence=0.9)
+    chosen = found.patches.groupby("network")["patch_id"].agg(set).to_dict()
+    assert chosen == {"1": {"sure", "benign"}, "2": {"hesitant", "benign"}}
+    assert found.unsure.groupby("network")["patch_id"].agg(set).to_dict() == {"1": {"hesitant"}, "2": {"sure"}}
+    assert found.evaluated.groupby("network").size().to_dict() == {"1": 4, "2": 4}
+    assert set(found.evaluated["patch_id"]) == {"sure", "hesitant", "wrong", "benign"}
+    assert list(found.evaluated) == list(found.patches)
+    # the wrong one counts with its true class
+    assert found.evaluated.set_index("patch_id").loc["wrong", "label"].tolist() == ["benign", "benign"]
+    assert found.counts["evaluated"].sum() == 8
+    assert found.of_any_network["patch_id"].tolist() == ["sure", "benign", "hesitant"]
+    assert list(found.of_any_network) == ["patch_id", "magnification", "label"]
+
+
+def test_one_network_may_not_judge_a_patch_twice():
+    table = of_two_networks()
+    with pytest.raises(StatisticsError, match=r"patch sure occurs twice at 20\.0 for network 1"):
+        primary_population(table.assign(network="1"), min_confidence=0.9)
+
+
+def test_rows_of_a_network_are_those_that_it_selected_and_those_of_an_image_of_all_that_did():
+    population = primary_population(of_two_networks(), min_confidence=0.9)
+    rows = [("trained", "1"), ("trained", "2"), ("randomised", "1"), ("sobel", "")]
+    ledger = pd.DataFrame(
+        [
+            {"patch_id": patch, "magnification": 20.0, "label": label, "model": model, "network": network}
+            for model, network in rows
+            for patch, label in (("sure", "malignant"), ("hesitant", "malignant"), ("benign", "benign"))
+        ]
+    )
+    found = restrict(ledger, population.patches)
+    assert list(found) == list(ledger)
+    chosen = found.groupby(["model", "network"])["patch_id"].agg(set).to_dict()
+    one, two = {"sure", "benign"}, {"hesitant", "benign"}
+    assert chosen == {
+        ("trained", "1"): one,
+        ("trained", "2"): two,
+        ("randomised", "1"): one,
+        ("sobel", "1"): one,
+        ("sobel", "2"): two,
+    }
+    assert len(found) == 10
+    without = restrict(ledger[ledger["model"] == "sobel"].drop(columns="network"), population.patches)
+    assert without["patch_id"].tolist() == ["sure", "hesitant", "benign"]  # whichever network selected them, once
+    alone = restrict(ledger[ledger["model"] == "sobel"], population.patches)
+    assert alone["network"].value_counts().to_dict() == {"1": 2, "2": 2}
+    wrong = ledger.assign(label=ledger["label"].mask(ledger["network"] == "", "benign"))
+    with pytest.raises(StatisticsError, match="patch sure is benign in the ledger but malignant"):
+        restrict(wrong, population.patches)
+
+
+def test_a_table_without_networks_is_of_network_one():
+    assert with_network(predictions())["network"].unique().tolist() == ["1"]
+    table = of_two_networks()
+    assert with_network(table) is table
+    assert without_network(table[["patch_id", "network"]])["patch_id"].tolist() == [
+        *("sure", "hesitant", "wrong", "benign", "seen")
+    ]
+
+
+def test_networks_are_judged_together_where_there_are_several(make_metrics):
+    one, two, together = (make_metrics(learned=learned) for learned in (True, False, True))
+    metrics = pd.concat(
+        [one.assign(network="1"), two.assign(network="2"), together.assign(network="all", balanced_accuracy=0.7)],
+        ignore_index=True,
+    )
+    assert of_all_networks(metrics)["balanced_accuracy"].tolist() == [0.7]
+    assert learned_flags(metrics) == {20.0: True}
+    alone = make_metrics(magnifications=(10.0,), learned=False).assign(network="1")
+    other_split = one.assign(network="1", split="train")
+    found = of_all_networks(pd.concat([metrics, alone, other_split], ignore_index=True))
+    assert found[["magnification", "split", "network"]].to_numpy().tolist() == [
+        [20.0, "test", "all"],
+        [10.0, "test", "1"],
+        [20.0, "train", "1"],
+    ]
+    assert learned_flags(pd.concat([metrics, alone], ignore_index=True)) == {20.0: True, 10.0: False}
+    with pytest.raises(StatisticsError, match="two rows"):
+        learned_flags(metrics[metrics["network"] != "all"])
+
+
+def test_what_was_not_learned_has_estimates_and_no_findings():
+    table = pd.DataFrame({"estimate": [1.0, 2.0], "status": "tested", "reason": "", "n_tests": 3, "n_agree": 2})
+    numbers = ["statistic", "df", "p_value", "ci_low", "ci_high", "effect_size", "effect_size_low", "skewness"]
+    numbers += ["effect_size_high", "superiority", "superiority_low", "superiority_high", "p_equivalence"]
+    table = table.assign(**dict.fromkeys(numbers, 0.5))
+    mute(table, pd.Series([True, False]))
+    assert table.loc[0, numbers].isna().all()
+    assert table.loc[1, numbers].eq(0.5).all()
+    assert table["estimate"].tolist() == [1.0, 2.0]
+    assert table[["n_tests", "n_agree"]].to_numpy().tolist() == [[0, 0], [3, 2]]
+    assert table["status"].tolist() == ["not_interpretable", "tested"]
+    assert table["reason"].tolist() == [AT_CHANCE, ""]

@@ -136,3 +136,57 @@ def test_the_patient_is_the_unit_where_one_has_several_slides(slides, patients, 
 def test_only_what_is_judged_decides_on_the_unit(change):
     table = pd.concat([listed(["a", "b"], ["P", "P"], **change), listed(["a", "c"], ["P", "Q"])])
     assert unit_of(table, "test") == "slide"
+
+
+# --- several networks ------------------------------------------------------------------------------
+
+#: Three networks; the third has no value of one patch, and none of slide c.
+NETWORKS = pd.DataFrame(
+    [
+        {"network": network, "patch_id": patch, "slide_id": slide, "patient_id": patient, "value": value}
+        for network, values in {"1": [1, 3, 5, 9], "2": [2, 4, 7, 12], "3": [3, np.nan, 9, np.nan]}.items()
+        for (patch, slide, patient), value in zip(
+            [("p", "a", "x"), ("q", "a", "x"), ("r", "b", "x"), ("s", "c", "y")], values, strict=True
+        )
+    ]
+)
+
+
+def test_a_patch_of_several_networks_is_one_patch_with_their_mean():
+    found = independent_units(NETWORKS, "value", network="network")
+    assert (found.n_networks, found.n_patches, found.n_slides, found.n_missing) == (3, 4, 3, 0)
+    assert found.means.tolist() == [2.75, 7.0, 10.5]  # slide a: (2 + 3.5) / 2
+    assert found.estimate == pytest.approx(np.mean([2.75, 7.0, 10.5]))
+    cells = found.cells
+    assert (cells.n_networks, cells.n_units, cells.n_patches, cells.complete) == (3, 3, 4, False)
+    assert sorted(cells.counts.ravel().tolist()) == [0, 1, 1, 1, 1, 1, 1, 2, 2]
+    known = cells.means[~np.isnan(cells.means)]
+    assert sorted(known.tolist()) == [2, 3, 3, 5, 7, 9, 9, 12]
+
+
+def test_patients_cells_are_means_of_their_slides():
+    found = independent_units(NETWORKS, "value", network="network", patient="patient_id")
+    assert found.means.tolist() == [(2.75 + 7) / 2, 10.5]
+    assert (found.cells.n_networks, found.cells.n_units) == (3, 2)
+    known = found.cells.means[~np.isnan(found.cells.means)]
+    assert sorted(known.tolist()) == [3.5, 5, 6, 9, 12]
+
+
+def test_one_network_has_no_cells_and_none_told_apart_has_none_counted():
+    alone = NETWORKS[NETWORKS["network"] == "1"]
+    found = independent_units(alone, "value", network="network")
+    assert (found.n_networks, found.cells, found.means.tolist()) == (1, None, [2, 5, 9])
+    assert independent_units(alone, "value").n_networks == 0
+
+
+def test_networks_without_units_have_no_cells():
+    for table in (NETWORKS.assign(slide_id=""), NETWORKS.assign(value=np.nan)):
+        found = independent_units(table, "value", network="network")
+        assert (found.n_networks, found.cells) == (3, None)
+    assumed = independent_units(NETWORKS.assign(slide_id=""), "value", network="network", assume_independent=True)
+    assert (assumed.unit, assumed.n, assumed.cells.n_units) == ("patch", 4, 4)
+
+
+def test_networks_need_the_names_of_patches():
+    with pytest.raises(StatisticsError, match="table: no column patch_id"):
+        independent_units(NETWORKS.drop(columns="patch_id"), "value", network="network")

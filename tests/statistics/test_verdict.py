@@ -382,3 +382,109 @@ def test_a_verdict_carries_its_numbers_and_names():
     assert "saliency of this network was 2 times" in verdict_of(by_hand())["sentence"]
     both = verdict_of(by_hand(), by_hand(method="other"))["sentence"]
     assert "saliency of this network (gradient, l2) was" in both
+
+
+# --- several networks, and what is corrected together -----------------------------------------------
+
+
+def test_several_networks_are_decided_by_the_crossed_test():
+    rows = [row | {"test": "crossed", "n_networks": 3, "var_network": 0.01, "var_unit": 0.04} for row in standing()]
+    rows = [row | {"network_share": 0.4} for row in rows]
+    alone = [row | {"n_networks": 3, "p_value": 0.9, "p_adjusted": 0.9} for row in standing()]
+    found = verdict_of(*rows, *alone)
+    assert (found["status"], found["test"], found["n_networks"]) == ("supported", "crossed", 3)
+    assert found["survives"][6]["answer"] == "yes"
+    assert found["survives"][6]["parts"][0]["name"] == "3 networks"
+
+
+def test_all_networks_together_say_whether_the_classes_were_learned(make_metrics):
+    one, two, together = (make_metrics(learned=learned) for learned in (True, True, False))
+    metrics = pd.concat([one.assign(network="1"), two.assign(network="2"), together.assign(network="all")])
+    found = verdict_of(*standing(), metrics=metrics)
+    assert (found["status"], found["learned"], found["survives"], found["p_supported"]) == (
+        *("not_testable", False, []),
+        None,
+    )
+    assert "balanced accuracy 0.51" in found["sentence"]
+
+
+def p_supported(*samples):
+    rows = [row | {"label": label} for label, sample in zip("ab", samples, strict=False) for row in sample]
+    metric = {"balanced_accuracy": 0.9, "balanced_accuracy_low": 0.8, "balanced_accuracy_high": 0.95, "learned": True}
+    table = pd.DataFrame([metric | {"magnification": 20.0, "model": "trained", "split": "test", "learned_reason": ""}])
+    return verdicts(pd.DataFrame(rows), table, SETTINGS)
+
+
+def statuses(found):
+    return [(v["status"], v["p_supported"]) for v in found]
+
+
+def test_the_p_value_of_supported_is_the_largest_of_its_parts_after_holm():
+    assert statuses(p_supported(standing())) == [("supported", 0.01)]
+    own, control, picture = standing()
+    weak = (own, control | {"p_value": 0.04}, picture)
+    assert statuses(p_supported(weak)) == [("supported", 0.04)]
+    # the first is tested at half the level, and once it is rejected the second at the level
+    assert statuses(p_supported(standing(), weak)) == [("supported", 0.02), ("supported", 0.04)]
+    kept = (own, control | {"p_value": 0.03}, picture)
+    assert statuses(p_supported(kept, weak)) == [
+        ("present_without_training", 0.06),
+        ("present_without_training", 0.06),
+    ]
+    assert [v["explained_by"] for v in p_supported(kept, weak)] == ["randomised"] * 2
+
+
+def test_what_was_not_tested_costs_the_others_nothing_and_has_no_p_value():
+    untested = standing(status="no_inference", reason="few")
+    assert statuses(p_supported(untested, standing())) == [("not_testable", None), ("supported", 0.01)]
+
+
+def test_a_rung_is_corrected_no_less_than_its_own_family():
+    # neither is supported, so that nothing was rejected before the second
+    own, control, picture = standing(p_value=0.03, p_adjusted=0.06)
+    found = p_supported((own, control | {"p_value": 0.3}, picture), (own, control | {"p_value": 0.4}, picture))
+    assert [v["status"] for v in found] == ["inconclusive"] * 2
+    assert [v["survives"][0]["answer"] for v in found] == ["no"] * 2
+
+
+@pytest.mark.parametrize(
+    ("place", "status"),
+    [
+        ([], "supported"),
+        ([{}], "supported"),
+        ([{"p_value": 0.2}], "inconclusive"),
+        ([{"estimate": -1.0}], "inconclusive"),
+        ([{"status": "no_inference", "reason": "few"}], "supported"),
+        ([{"status": "no_inference", "reason": "few", "estimate": 0.0}], "inconclusive"),
+    ],
+)
+def test_the_place_may_be_unknown_but_not_wrong(place, status):
+    rows = [by_hand(contrast="cytoplasm_vs_nucleus_centred", **{"p_value": 0.01, **changes}) for changes in place]
+    assert verdict_of(*standing(), *rows)["status"] == status
+
+
+@pytest.mark.parametrize(
+    ("at", "changes", "status", "control"),
+    [
+        (1, {"p_value": 0.05}, "present_without_training", "randomised"),
+        (1, {"estimate": -1.0}, "present_without_training", "randomised"),
+        (1, {"n_units": 5, "p_value": 0.0625}, "inconclusive", ""),  # could not have been found
+        (1, {"status": "no_inference", "reason": "few"}, "inconclusive", ""),
+        (2, {"p_value": 0.05}, "explained_by_the_picture", "sobel"),
+        (2, {"n_units": 5, "p_value": 0.0625}, "inconclusive", ""),
+        (2, {"n_patches": 10, "n_missing": 11}, "inconclusive", ""),  # nothing can be compared
+        (2, {"n_patches": 10, "n_missing": 10}, "supported", ""),
+    ],
+)
+def test_what_is_needed_fails_by_an_answer_and_not_by_silence(at, changes, status, control):
+    rows = list(standing())
+    rows[at] = rows[at] | changes
+    found = verdict_of(*rows)
+    assert (found["status"], found["explained_by"]) == (status, control)
+
+
+def test_a_second_picture_that_cannot_be_compared_does_not_stand_in_the_way():
+    other = by_hand(contrast="matched_haematoxylin_excess", n_patches=1, n_missing=1_199, p_value=0.9)
+    found = verdict_of(*standing(), other)
+    assert found["status"] == "supported"
+    assert [part["answer"] for part in found["survives"][2]["parts"]] == ["yes", "not tested"]
