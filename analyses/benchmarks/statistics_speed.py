@@ -1,39 +1,111 @@
-"""Time of all tests of one contrast, against statsmodels' mixed model, on the same large data in one run.
+"""Time and memory of all tests on large data: of networks crossed with slides, or against statsmodels' mixed model.
 
     OMP_NUM_THREADS=1 python analyses/benchmarks/statistics_speed.py
+    OMP_NUM_THREADS=1 python analyses/benchmarks/statistics_speed.py --networks 1
 
-One million patches of 400 slides of very unequal sizes: every test of one contrast with 2,000 draws, then
-``MixedLM`` (REML) alone.
+One million patches of 400 slides of very unequal sizes. Judged by five networks: every test of one contrast, those of
+all six contrasts of a stratum, and ``study_contrasts`` of a ledger that gives these, each in a process of its own. Of
+one network: every test of one contrast, then ``MixedLM`` (REML) alone. Texts are of the type that a run's reader gives
+them.
 """
 
+import multiprocessing
+import resource
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 import click
 import numpy as np
 import pandas as pd
 import statsmodels.formula.api as smf
 
-from saliency_stats.statistics import contrast_table
+from saliency_stats.statistics import contrast_table, study_contrasts
+from saliency_stats.statistics.parameters import StatisticsParameters
+from saliency_stats.statistics.values import CONTRASTS
+from saliency_stats.vocabulary import LABELS, TISSUE
+
+Result = tuple[str, float, float, float, float]
 
 
-def cohort(patches: int, slides: int, seed: int) -> pd.DataFrame:
-    """Draw patch values with an intraclass correlation of 0.2 and a mean of 0.05."""
+def cohort(
+    patches: int, slides: int, seed: int, networks: int = 1, columns: tuple[str, ...] = ("value",)
+) -> pd.DataFrame:
+    """Draw values of patches in slides with an intraclass correlation of 0.2 and a mean of 0.05, in random order.
+
+    Of several networks a patch has a row for each, and these have a variance of their own, and one in each slide.
+    """
     rng = np.random.default_rng(seed)
     weights = rng.dirichlet(np.full(slides, 1.5))
-    sizes = 1 + rng.multinomial(patches - slides, weights)
-    slide = np.repeat(np.arange(slides), sizes)
-    value = 0.05 + rng.normal(0, np.sqrt(0.2), slides)[slide] + rng.normal(0, np.sqrt(0.8), patches)
-    table = pd.DataFrame({"slide_id": pd.Series(slide).map("slide-{:03d}".format), "value": value})
-    return table.sample(frac=1, random_state=seed, ignore_index=True)
+    slide = np.repeat(np.arange(slides), 1 + rng.multinomial(patches - slides, weights))
+    order = rng.permutation(patches * networks)
+    patch, network = order // networks, order % networks
+    names = pd.Series([f"slide-{number:03d}" for number in range(slides)], dtype="str")
+    table = pd.DataFrame({"slide_id": names.take(slide[patch]).array})
+    if networks > 1:
+        table["patch_id"] = (slide[patch] * 10**7 + patch).astype("U")
+        table["network"] = pd.Series(range(1, networks + 1)).astype("str").take(network).array
+    for name in columns:
+        value = 0.05 + rng.normal(0, np.sqrt(0.2), slides)[slide] + rng.normal(0, np.sqrt(0.8), patches)
+        value = value[patch]
+        if networks > 1:
+            value += (
+                rng.normal(0, 0.1, networks)[network] + rng.normal(0, 0.2, (networks, slides))[network, slide[patch]]
+            )
+            value += rng.normal(0, 0.5, value.size)
+        table[name] = value
+    return table
 
 
-@click.command()
-@click.option("--patches", default=1_000_000, show_default=True)
-@click.option("--slides", default=400, show_default=True)
-@click.option("--draws", default=2_000, show_default=True)
-@click.option("--seed", default=0, show_default=True)
-def main(patches: int, slides: int, draws: int, seed: int) -> None:
-    """Time both and compare the estimates."""
+def measured(what: str, patches: int, slides: int, networks: int, draws: int, seed: int) -> Result:
+    """Return what was measured, seconds, seconds of the processor, and gigabytes: of the data, and at the peak."""
+    if what == "study":
+        ledger, predictions = study(patches, slides, networks, seed)
+        settings = StatisticsParameters(bootstrap_draws=draws)
+    else:
+        columns = CONTRASTS[:1] if what == "one contrast" else CONTRASTS
+        table = cohort(patches, slides, seed, networks, columns)
+    before, start, cpu = _peak(), time.perf_counter(), time.process_time()
+    if what == "study":
+        found = study_contrasts(ledger, predictions, settings=settings)
+        what = f"study_contrasts, {len(ledger):,} rows"
+    else:
+        found = pd.concat(
+            contrast_table(table, name, network="network", bootstrap_draws=draws, margin=0.1) for name in columns
+        )
+    seconds = time.perf_counter() - start, time.process_time() - cpu
+    return f"{what}: {int((found['status'] == 'tested').sum())} tests", *seconds, before, _peak()
+
+
+def study(patches: int, slides: int, networks: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Make the ledger of one map of the trained networks, with half of the slides of each class, and predictions."""
+    judged = cohort(patches, slides, seed, networks, columns=TISSUE)
+    density = np.exp2(judged[list(TISSUE)].to_numpy())
+    judged = judged.drop(columns=list(TISSUE))
+    area = np.random.default_rng(seed).dirichlet([12, 24, 18], len(judged))
+    mass = area * density
+    mass /= mass.sum(axis=1, keepdims=True)
+    number = judged["slide_id"].str.removeprefix("slide-").astype("int")
+    judged["label"] = pd.Series(LABELS, dtype="str").take((number % 2).to_numpy()).array
+    judged = judged.assign(patient_id="", magnification=20.0, model="trained")
+    predictions = judged[["patch_id", "magnification", "model", "network"]].assign(
+        split="test", p_malignant=np.where(number % 2 == 1, 0.95, 0.05), predicted=judged["label"], correct=True
+    )
+    judged = judged.assign(method="gradient", reduction="l2", status="measured")
+    parts = [
+        judged.assign(
+            compartment=name, area_share=area[:, k], mass_share=mass[:, k], density_ratio=mass[:, k] / area[:, k]
+        )
+        for k, name in enumerate((*TISSUE,))
+    ]
+    return pd.concat(parts, ignore_index=True), predictions
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def against_statsmodels(patches: int, slides: int, draws: int, seed: int) -> None:
+    """Time all tests of one network, then MixedLM, and compare the estimates."""
     table = cohort(patches, slides, seed)
     start = time.perf_counter()
     found = contrast_table(table, "value", bootstrap_draws=draws, margin=0.1)
@@ -47,6 +119,27 @@ def main(patches: int, slides: int, draws: int, seed: int) -> None:
     click.echo(f"MixedLM alone: {theirs:.2f} s, {theirs / ours:.1f} times as long as all tests")
     click.echo(f"estimates: {fit.params['Intercept']:.9f} (MixedLM), {row['estimate']:.9f} (ours)")
     click.echo(f"standard errors: {fit.bse['Intercept']:.9f} (MixedLM), {row['se']:.9f} (ours)")
+
+
+@click.command()
+@click.option("--patches", default=1_000_000, show_default=True)
+@click.option("--slides", default=400, show_default=True)
+@click.option("--networks", default=5, show_default=True)
+@click.option("--draws", default=2_000, show_default=True)
+@click.option("--seed", default=0, show_default=True)
+@click.option("--only", type=click.Choice(["one contrast", "six contrasts", "study"]), multiple=True)
+def main(patches: int, slides: int, networks: int, draws: int, seed: int, only: tuple[str, ...]) -> None:
+    """Time what the number of networks asks for."""
+    if networks == 1:
+        against_statsmodels(patches, slides, draws, seed)
+        return
+    click.echo(f"{patches:,} patches, {networks} networks, {slides} slides, {draws:,} draws")
+    for what in only or ("one contrast", "six contrasts", "study"):
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
+            found = fresh.submit(measured, what, patches, slides, networks, draws, seed).result()
+        click.echo(
+            "{}; {:.1f} s, {:.1f} s of the processor, {:.2f} GB with the data, {:.2f} GB at the peak".format(*found)
+        )
 
 
 if __name__ == "__main__":

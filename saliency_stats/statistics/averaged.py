@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from saliency_stats.typing import Float64Array, IndexArray
 from saliency_stats.vocabulary import NETWORK
 
 _LEDGER_KEY: Final = ("model", "patch_id", "magnification", "method", "reduction", "compartment")
@@ -21,15 +22,22 @@ def over_networks(table: pd.DataFrame, key: Sequence[str], numbers: Sequence[str
     if NETWORK not in table or len(table[NETWORK].unique()) <= 1:
         return table.drop(columns=NETWORK, errors="ignore")
     codes = table.groupby(list(key), sort=False, dropna=False).ngroup().to_numpy()
-    first = np.unique(codes, return_index=True)[1]
     means = {}
     for name in numbers:
         values = table[name].to_numpy(dtype=np.float64)
         order = np.argsort(values, kind="stable")[: int(np.count_nonzero(~np.isnan(values)))]
-        counts = np.bincount(codes[order], minlength=first.size)
-        sums = np.bincount(codes[order], weights=values[order], minlength=first.size)
-        means[name] = np.divide(sums, counts, out=np.full(first.size, np.nan), where=counts > 0)
+        first, means[name] = group_means(codes, values, order)
     return table.iloc[first].drop(columns=NETWORK).assign(**means).reset_index(drop=True)
+
+
+def group_means(codes: IndexArray, values: Float64Array, order: IndexArray) -> tuple[IndexArray, Float64Array]:
+    """Return the first row of each group ``0 … k-1``, and the mean of its values in an order, NaN where it has none."""
+    n = int(codes.max(initial=-1)) + 1
+    first = np.empty(n, dtype=np.intp)
+    first[codes[::-1]] = np.arange(codes.size)[::-1]
+    counts = np.bincount(codes[order], minlength=n)
+    sums = np.bincount(codes[order], weights=values[order], minlength=n)
+    return first, np.divide(sums, counts, out=np.full(n, np.nan), where=counts > 0)
 
 
 def ledger_over_networks(ledger: pd.DataFrame) -> pd.DataFrame:

@@ -214,12 +214,18 @@ def _duplicates(table: pd.DataFrame, network: str | None) -> str:
     """Return which patch has two rows, "" where none has or patches have no names."""
     if "patch_id" not in table:
         return ""
-    twice = table.duplicated(["patch_id", *([network] if network else [])]) & table["patch_id"].notna()
-    if not twice.any():
+    patches = pd.factorize(table["patch_id"])[0]
+    named = np.flatnonzero(patches >= 0)
+    cells = patches[named]
+    if network:
+        networks = pd.factorize(table[network], use_na_sentinel=False)[0]
+        cells = cells * (int(networks.max(initial=0)) + 1) + networks[named]
+    if np.bincount(cells).max(initial=0) <= 1:
         return ""
-    name = table.loc[twice, "patch_id"].iloc[0]
+    twice = named[pd.Series(cells).duplicated()]
+    name = table["patch_id"].iloc[twice[0]]
     rest = "magnification and method" if network else "network, magnification and method"
-    return f"{int(twice.sum())} rows repeat a patch ({name} is one): keep one model, {rest}"
+    return f"{twice.size} rows repeat a patch ({name} is one): keep one model, {rest}"
 
 
 def obstacle_of(units: Units, min_units: int) -> str:

@@ -117,7 +117,7 @@ def _controls(values: pd.DataFrame, strata: pd.DataFrame, judged: pd.DataFrame, 
                 method=primary["method"].mask(of_control, method),
                 reduction=primary["reduction"].mask(of_control, reduction),
             )
-        comparable = {TRAINED, control} <= set(primary["model"])
+        comparable = {TRAINED, control} <= set(primary["model"].unique())
         samples = _by(model_difference(compared, str(control)), list(STRATUM)) if comparable else {}
         name = f"{TRAINED}-{control}"
         for mag, method, reduction in rows[_SETTING].itertuples(index=False, name=None):
@@ -187,7 +187,7 @@ def _count(patches: pd.DataFrame, magnification: Any, label: str | None = None) 
 
 def _names(values: pd.DataFrame) -> list[str]:
     """Name the contrasts that are asked of every network and map, in their order."""
-    return [*CONTRASTS, *sorted(set(values["contrast"]) - set(CONTRASTS))]
+    return [*CONTRASTS, *sorted(set(values["contrast"].unique()) - set(CONTRASTS))]
 
 
 def _hypothesis(contrast: str) -> str:

@@ -94,7 +94,7 @@ def primary_population(
         raise StatisticsError(
             f"predictions: patch {row['patch_id']} occurs twice at {row['magnification']} for network {row[NETWORK]}"
         )
-    unknown = sorted(set(rows["predicted"].astype(str)) - set(LABELS))
+    unknown = sorted(set(map(str, rows["predicted"].unique())) - set(LABELS))
     if unknown:
         raise StatisticsError(f"predictions: unknown label {unknown[0]!r}, expected {' or '.join(LABELS)}")
     p_malignant = rows["p_malignant"].to_numpy(dtype=np.float64)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics.averaged import over_networks
+from saliency_stats.statistics.averaged import group_means
 from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.models.checks import require_columns
 from saliency_stats.statistics.models.grouped import GroupedSums
@@ -160,10 +160,16 @@ def independent_units(
     how: dict[str, Any] = {"slide": slide, "patient": patient, "assume_independent": assume_independent}
     cells, n_networks = None, 0
     if network is not None:
-        n_networks = int(table[network].nunique())
+        names, found = pd.factorize(table[network], sort=True)
+        n_networks = len(found)
         if n_networks > 1:
-            cells = _cells(table, network, sample_of(table, value, **how))
-            table = over_networks(table.assign(**{value: _numbers(table[value], value)}), ["patch_id"], [value])
+            require_columns("table", table.columns, ("patch_id",))
+            rows = sample_of(table, value, **how)
+            patches = pd.factorize(table["patch_id"], use_na_sentinel=False)[0]
+            cells = _cells(names[rows.order], patches[rows.order], rows)
+            first, means = group_means(patches, table[value].to_numpy(dtype=np.float64, na_value=np.nan), rows.order)
+            ids = list(dict.fromkeys(filter(None, (slide, patient))))
+            table = table[ids].iloc[first].assign(**{value: means})
     sample = sample_of(table, value, **how)
     means = np.sort(np.array(list(sample.unit_means().values()))) if sample.unit else np.empty(0)
     averaged = means if sample.unit else sample.numbers
@@ -185,15 +191,13 @@ def independent_units(
     )
 
 
-def _cells(table: pd.DataFrame, network: str, sample: Sample) -> NetworkCells | None:
-    """Sum the rows up by network and unit; None where no unit is known."""
+def _cells(networks: IndexArray, patches: IndexArray, sample: Sample) -> NetworkCells | None:
+    """Sum the values of a sample up by network and unit; None where no unit is known."""
     if not sample.unit or not sample.numbers.size:
         return None
-    require_columns("table", table.columns, ("patch_id", network))
-    names, patches = (pd.factorize(table[name].iloc[sample.order], sort=True)[0] for name in (network, "patch_id"))
     # a patch that is a unit of its own is the same one for all networks
     codes, slides = (patches, patches) if sample.unit == "patch" else (sample.codes, sample.slides)
-    return NetworkCells.from_rows(sample.numbers, names, codes, patches, slides)
+    return NetworkCells.from_rows(sample.numbers, networks, codes, patches, slides)
 
 
 def sample_of(table: pd.DataFrame, value: str, *, slide: str, patient: str | None, assume_independent: bool) -> Sample:
@@ -202,17 +206,17 @@ def sample_of(table: pd.DataFrame, value: str, *, slide: str, patient: str | Non
     numbers = _numbers(table[value], value)
     order = np.argsort(numbers, kind="stable")[: int(np.count_nonzero(~np.isnan(numbers)))]
     values = numbers[order]
-    slides = _codes(table[slide].iloc[order])
+    slides = _codes(table[slide], order)
     n_slides = int(np.unique(slides[slides >= 0]).size)
-    patients = None if patient is None else _codes(table[patient].iloc[order])
+    patients = None if patient is None else _codes(table[patient], order)
     if patients is not None:
-        _refuse_shared_slides(slides, patients, table[slide].iloc[order])
+        _refuse_shared_slides(slides, patients, table[slide], order)
     unit, reason = _choose_unit(slides, patients, assume_independent=assume_independent)
     owners = None
     codes = slides
     if unit == "patient" and patients is not None:
-        pairs, slides = np.unique(np.stack([patients, slides]), axis=1, return_inverse=True)
-        slides, owners, codes = slides.reshape(-1), pairs[0], patients
+        (owners, _), slides = _pairs(patients, slides)
+        codes = patients
     elif unit != "slide":
         codes = slides = np.arange(values.size) if unit == "patch" else np.zeros(values.size, dtype=np.intp)
     return Sample(values, unit, codes, slides, owners, order, n_slides, int(len(table) - values.size), reason)
@@ -232,19 +236,32 @@ def _numbers(column: pd.Series, value: str) -> Float64Array:
     return numbers
 
 
-def _codes(ids: pd.Series) -> IndexArray:
-    """Return codes ``0 … k-1`` of the ids, -1 where an id is empty."""
-    text = ids.astype("string").str.strip()
-    return pd.factorize(text.where(text != ""))[0]
+def _codes(ids: pd.Series, order: IndexArray) -> IndexArray:
+    """Return codes ``0 … k-1`` of the ids in an order, by which comes first; -1 where an id is empty.
+
+    Only different ids are looked at as text.
+    """
+    # 1 and 1.0 are equal but different texts
+    places, names = pd.factorize(ids.astype("string") if ids.dtype == object else ids)
+    seen, found = pd.factorize(places[order])
+    text = pd.Series(names).astype("string").str.strip().reindex(found)  # a missing id has the place -1
+    return pd.factorize(text.where(text != ""))[0][seen]
 
 
-def _refuse_shared_slides(slides: IndexArray, patients: IndexArray, names: pd.Series) -> None:
+def _refuse_shared_slides(slides: IndexArray, patients: IndexArray, names: pd.Series, order: IndexArray) -> None:
     known = (slides >= 0) & (patients >= 0)
-    owners = np.unique(np.stack([slides[known], patients[known]]), axis=1)[0]
+    owners = _pairs(slides[known], patients[known])[0][0]
     shared = owners[1:][owners[1:] == owners[:-1]]
     if shared.size:
-        name = names.iloc[int(np.flatnonzero(slides == shared[0])[0])]
+        name = names.iloc[int(order[np.flatnonzero(slides == shared[0])[0]])]
         raise StatisticsError(f"table: slide {name} belongs to more than one patient; correct its patient ids")
+
+
+def _pairs(first: IndexArray, second: IndexArray) -> tuple[tuple[IndexArray, IndexArray], IndexArray]:
+    """Return the pairs of codes (from -1 on) that occur, in ascending order, and the number of each row's."""
+    width = int(second.max(initial=0)) + 2
+    found, rows = np.unique((first + 1) * width + second + 1, return_inverse=True)
+    return (found // width - 1, found % width - 1), rows
 
 
 def _choose_unit(slides: IndexArray, patients: IndexArray | None, *, assume_independent: bool) -> tuple[str, str]:

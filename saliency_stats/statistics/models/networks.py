@@ -164,9 +164,11 @@ class NetworkCells:
             patch, or a patch (a slide) lies in two units.
         """
         _check_rows(values, networks, units, patches, slides)
-        order = np.argsort(values, kind="stable")  # sums then run in the order of the values
-        values = values[order]
-        networks, units, patches = (_compressed(codes[order]) for codes in (networks, units, patches))
+        if np.any(values[1:] < values[:-1]):  # sums run in the order of the values
+            order = np.argsort(values, kind="stable")
+            values, networks, units, patches = (each[order] for each in (values, networks, units, patches))
+            slides = None if slides is None else slides[order]
+        networks, units, patches = (_compressed(codes) for codes in (networks, units, patches))
         n_patches = int(patches.max()) + 1
         _owners("patch", patches, units)
         n_networks = int(networks.max()) + 1
@@ -176,7 +178,7 @@ class NetworkCells:
             )
         counts = _by_cell(networks, units).astype(np.intp)
         if slides is not None:
-            slides = _compressed(slides[order])
+            slides = _compressed(slides)
             owners = _owners("slide", slides, units)
             if owners.size > counts.shape[1]:
                 values, networks, patches = _slide_means(values, networks, slides)
