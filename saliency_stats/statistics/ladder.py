@@ -43,7 +43,7 @@ class Part:
     """One test of a rung: its name, its row of a table of contrasts (None where there is none), and why not."""
 
     name: str
-    row: Mapping[str, Any] | None
+    row: Mapping[Any, Any] | None
     why: str = ""
 
     def p_towards(self, sign: float) -> float:
@@ -153,7 +153,7 @@ def _numbers(rung: str, part: Part, sign: float, settings: StatisticsParameters)
     return f"{words} ({interval}; {p_number(row['p_value'])})"
 
 
-def least_p(row: Mapping[str, Any]) -> float:
+def least_p(row: Mapping[Any, Any]) -> float:
     """Return the smallest p-value that the test of a row could have given, whatever the saliency."""
     few = row["test"] == "sign_flip" and row["n_units"] <= _FLIPPED
     return float(2.0 ** (1 - row["n_units"])) if few else 0.0
@@ -193,7 +193,7 @@ def climbed(
     return Ladder(parts, 1.0 if not row["estimate"] < 0 else -1.0)
 
 
-def _matched(contrast: str, row: Mapping[str, Any]) -> Part:
+def _matched(contrast: str, row: Mapping[Any, Any]) -> Part:
     """Make the part of a picture: none where it all but defines a compartment, so that few patches can be compared."""
     picture = contrast.removeprefix(matched_name("")).removesuffix(EXCESS)
     n, missing = int(row["n_patches"]), int(row["n_missing"])

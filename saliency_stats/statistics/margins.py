@@ -40,7 +40,7 @@ def with_equivalence(
         deciding = settings.deciding_test(sample.units.n_networks)
         row = table.iloc[rows.start + names.index(deciding)] if deciding in names else None
         if row is not None and row["status"] == "tested":
-            question = sample.units.means
+            question: Any = sample.units.means
             if deciding == "crossed":
                 question = Estimate(row["estimate"], row["se"], row["df"], row["skewness"], int(row["n_units"]))
             key = tuple(row[name] for name in together)
@@ -56,5 +56,5 @@ def with_equivalence(
         )
         for (rows, _, _), answer in zip(members, answers, strict=True):
             found[rows] = answer.p_value, answer.p_adjusted, answer.least_margin
-    names = ("p_equivalence", "p_equivalence_adjusted", "least_margin")
-    return table.assign(**dict(zip(names, found.T, strict=True)))
+    columns = ("p_equivalence", "p_equivalence_adjusted", "least_margin")
+    return table.assign(**dict(zip(columns, found.T, strict=True)))

@@ -42,10 +42,10 @@ def further_rungs(
     """
     found: Rungs = {}
 
-    def add(rung: str, rows: pd.DataFrame, name: Callable[[Mapping[str, Any]], str]) -> None:
+    def add(rung: str, rows: pd.DataFrame, name: Callable[[Mapping[Any, Any]], str]) -> None:
         for row in rows.to_dict("records"):
             parts = found.setdefault((str(row["label"]), plain(row["magnification"])), {})
-            parts.setdefault(rung, []).append(Part(name(row), {str(key): value for key, value in row.items()}))
+            parts.setdefault(rung, []).append(Part(name(row), row))
 
     own = (contrasts["contrast"] == PRIMARY) & (contrasts["model"] == TRAINED) & (contrasts["population"] == JUDGED)
     asked = contrasts[own & (contrasts["test"] == settings.deciding_test(int(contrasts["n_networks"].max())))]
@@ -59,7 +59,7 @@ def further_rungs(
     return found
 
 
-def _curve_name(row: Mapping[str, Any]) -> str:
+def _curve_name(row: Mapping[Any, Any]) -> str:
     return f"{int(row['n_distinct'])} specifications, at least {int(row['n_true_low'])} of them true"
 
 
