@@ -154,7 +154,7 @@ def _numbers(rung: str, part: Part, sign: float, settings: StatisticsParameters)
     return f"{words} ({interval}; {p_number(row['p_value'])})"
 
 
-def least_p(row: Mapping[str, Any]) -> float:
+def least_p(row: Mapping[Any, Any]) -> float:
     """Return the smallest p-value that the test of a row could have given, whatever the saliency."""
     few = row["test"] == "sign_flip" and row["n_units"] <= _FLIPPED
     return float(2.0 ** (1 - row["n_units"])) if few else 0.0

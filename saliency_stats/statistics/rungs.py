@@ -59,7 +59,7 @@ def further_rungs(
     return found
 
 
-def _curve_name(row: Mapping[str, Any]) -> str:
+def _curve_name(row: Mapping[Any, Any]) -> str:
     return f"{int(row['n_distinct'])} specifications, at least {int(row['n_true_low'])} of them true"
 
 

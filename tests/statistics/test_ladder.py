@@ -69,6 +69,11 @@ def test_the_answer_of_one_test(changes, sign, factor, answer):
     assert one.as_dict(sign, factor, 0.05)["answer"] == answer
 
 
+def test_a_smallest_p_value_at_the_level_is_out_of_reach():
+    few = part(n_units=5, p_value=0.0625)
+    assert [few.answer(1, 1, alpha) for alpha in (0.0625, 0.0626)] == [OUT_OF_REACH, YES]
+
+
 def test_the_p_value_in_a_direction():
     assert part().p_towards(1) == 0.01
     assert part().p_towards(-1) == part(estimate=0.0).p_towards(1) == part(**UNTESTED).p_towards(1) == 1.0

@@ -439,6 +439,12 @@ def test_what_was_not_tested_costs_the_others_nothing_and_has_no_p_value():
     assert statuses(p_supported(untested, standing())) == [("not_testable", None), ("supported", 0.01)]
 
 
+def test_the_rungs_of_an_untested_hypothesis_are_not_corrected():
+    own, control, picture = standing(status="no_inference", reason="few")
+    found = verdict_of(own, control | {"p_value": 0.3}, picture | {"p_value": 0.0499})
+    assert [rung["answer"] for rung in found["survives"]][:3] == ["not tested", "no", "yes"]
+
+
 def test_a_rung_is_corrected_no_less_than_its_own_family():
     # neither is supported, so that nothing was rejected before the second
     own, control, picture = standing(p_value=0.03, p_adjusted=0.06)

@@ -251,7 +251,9 @@ def fold_of(table):
 
 def test_networks_of_folds_judge_slides_of_their_own(make_study, make_beside, make_metrics):
     ledger, predictions = make_study(**USUAL | {"n_networks": 2, "n_slides": 6, "n_per_slide": 4, "effect": 2.0})
+    ledger = ledger[ledger["label"] == "benign"]
     tables = {"ledger": ledger, "predictions": predictions, **make_beside(ledger)}
+    tables["predictions"] = predictions[predictions["predicted"] == "benign"]
     rows = {name: table.assign(network=fold_of(table) + table["network"]) for name, table in tables.items()}
     contrasts = study_contrasts(rows.pop("ledger"), rows.pop("predictions"), settings=SETTINGS, **rows)
     row = contrasts.query("contrast == 'cytoplasm_vs_nucleus' and test == 'crossed' and model == 'trained'").iloc[0]
