@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from saliency_stats.statistics.inference import NAN
@@ -60,7 +61,8 @@ def further_rungs(
 
 
 def _curve_name(row: Mapping[Any, Any]) -> str:
-    return f"{int(row['n_distinct'])} specifications, at least {int(row['n_true_low'])} of them true"
+    counted = f"{int(row['n_distinct'])} specifications"
+    return counted if np.isnan(row["n_true_low"]) else f"{counted}, at least {int(row['n_true_low'])} of them true"
 
 
 def _curve_rows(curve: pd.DataFrame, method: str) -> pd.DataFrame:

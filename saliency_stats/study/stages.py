@@ -35,7 +35,7 @@ from saliency_stats.study.examples import choose_examples, write_examples
 from saliency_stats.study.inputs import input_files
 from saliency_stats.study.look import found_lines, look_at, obstacles, refuse, remarks
 from saliency_stats.study.training import train_networks
-from saliency_stats.vocabulary import TRAINED
+from saliency_stats.vocabulary import PATCH_KEY, TRAINED
 
 
 class Stages:
@@ -165,8 +165,10 @@ class Stages:
             judged = conclude(run, self.store, self._profile_parts)
             bar.update(1)
         trained = first_networks(run.predictions[run.predictions["model"] == TRAINED])
+        # of several networks the first one of each fold, and what it judged itself
+        own = first_networks(run.population.patches)[list(PATCH_KEY)]
+        judged = judged.merge(own, on=list(PATCH_KEY))
         shown = choose_examples(measurement.table, judged, trained, self.settings.report.examples)
-        # of several networks the first one of each fold
         alone = replace(measurement, models=self._networks(list(run.magnifications), networks=1))
         examples = write_examples(self.store, alone, shown, self._progress, engine)
         run.tables["examples"] = self.store.write("examples", examples)

@@ -90,6 +90,7 @@ def test_every_number_is_that_of_its_run_and_its_own_primary_test(folders: list[
     for (name, test), folder in zip(tests.items(), folders, strict=True):
         own = pd.read_csv(folder / "contrasts.csv", keep_default_na=False)
         wanted = (own["test"] == test) & own["contrast"].str.contains("nucleus|rest|cytoplasm")
+        wanted &= own["population"] == "judged"
         own = own[wanted].set_index(["label", "magnification", "model", "contrast"])
         rows = found[found["run"] == name].set_index(["label", "magnification", "model", "contrast"])
         assert len(rows) == len(own) > 10

@@ -126,7 +126,7 @@ def test_what_was_out_of_reach_is_said_with_its_reason(
 
 def test_the_crossed_test_comes_first_of_several(of_rows: Callable[..., Run]) -> None:
     rows = contrasts.tests_table(of_rows({"test": "wilcoxon"}, {"test": "crossed"}, {"test": "t_slide_means"})).rows
-    assert rows[0][2].startswith("crossed")
+    assert rows[0][2].startswith("networks crossed")
     assert len(rows) == 3
 
 
