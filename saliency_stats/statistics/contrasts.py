@@ -285,7 +285,7 @@ def _of_networks(units: Units, alpha: float) -> dict[str, float]:
     """Return the components of several networks."""
     names = ("var_network", "var_unit", "var_interaction", "network_share")
     try:
-        found = network_components(units, alpha=alpha)
+        found = network_components(units, alpha=alpha, draws=1)  # limits are drawn, and not asked for
     except StatisticsError:
         return dict.fromkeys(names, NAN)
     return {name: float(getattr(found, name)) for name in names}

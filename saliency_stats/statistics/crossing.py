@@ -148,7 +148,7 @@ def _several(cells: NetworkCells | None) -> NetworkCells:
 
 def _spreads_by_reml(cells: NetworkCells) -> tuple[Float64Array, Float64Array]:
     """Return variances of the estimate and degrees of freedom: of the model, networks alone, units alone."""
-    found = cells.fit.test(np.ones(1))
+    found = cells.tested
     one_way = [np.nanmean(cells.means, axis=axis) for axis in (1, 0)]
     return (
         np.array([found.se**2, *(np.var(means, ddof=1) / means.size for means in one_way)]),

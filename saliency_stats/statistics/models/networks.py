@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.models.crossed import gram
 from saliency_stats.statistics.models.likelihood import ComponentFit, fit_components
+from saliency_stats.statistics.models.linear import LinearTest
 from saliency_stats.typing import BoolArray, Float64Array, IndexArray
 
 #: The variance components, in their order. "patch" is the patch of a unit, which all networks share, or the slide of a
@@ -78,16 +79,35 @@ class NetworkSums:
 
     def _given_networks(self, variances: NDArray[Any]) -> tuple[NDArray[Any], Any, Any]:
         """(1 + K, 1 + K) cross products of y and networks, weighted given these; their variance; log determinant."""
+        key = variances.dtype.char.encode() + variances.tobytes()
+        found = self._found.get(key)
+        if found is None:  # products and determinants are asked for of the same variances, one after the other
+            found = self._weighted(variances)
+            self._found.clear()
+            self._found[key] = found
+        return found
+
+    @cached_property
+    def _found(self) -> dict[bytes, tuple[NDArray[Any], Any, Any]]:
+        return {}
+
+    @cached_property
+    def _places(self) -> tuple[int, IndexArray]:
+        """Columns of y and the networks in all, and where the cross products of each unit belong among them."""
+        size = 2 + int(self.local.max())
+        at = np.column_stack([np.zeros(len(self.local), dtype=np.intp), 1 + self.local])
+        return size, (at[:, :, None] * size + at[:, None, :]).ravel()
+
+    def _weighted(self, variances: NDArray[Any]) -> tuple[NDArray[Any], Any, Any]:
         of = dict(zip(self.names, variances, strict=True))
         network, unit, patch, cell, rows = (of.get(name, 0.0) for name in COMPONENTS)
         share = patch / (rows + self.repeats * patch)
         inner = (self.totals - np.tensordot(share, self.squares, axes=1)) / rows
-        shared = unit + cell * np.eye(self.local.shape[1])
-        system = np.eye(len(shared)) + shared @ inner[:, 1:, 1:]
+        diagonal = np.eye(self.local.shape[1])
+        shared = unit + cell * diagonal
+        system = diagonal + shared @ inner[:, 1:, 1:]
         inner = inner - inner[:, :, 1:] @ np.linalg.solve(system, shared @ inner[:, 1:, :])
-        size = 2 + int(self.local.max())
-        at = np.column_stack([np.zeros(len(self.local), dtype=np.intp), 1 + self.local])
-        flat = (at[:, :, None] * size + at[:, None, :]).ravel()
+        size, flat = self._places
         real, imaginary = (np.bincount(flat, part.ravel(), size * size) for part in (inner.real, inner.imag))
         both = (real + 1j * imaginary if np.iscomplexobj(inner) else real).reshape(size, size)
         value = self.counts @ ((self.repeats - 1) * np.log(rows) + np.log(rows + self.repeats * patch))
@@ -131,10 +151,25 @@ class NetworkCells:
         """Whether every network judged every unit."""
         return bool(self.counts.all())
 
-    @cached_property
+    @property
     def fit(self) -> ComponentFit:
-        """The model of :func:`network_intercepts`, fitted when first asked for."""
-        return network_intercepts(self)
+        """The model of :func:`network_intercepts`, fitted when first asked for; errors as there."""
+        if isinstance(self._fit, str):
+            raise StatisticsError(self._fit)
+        return self._fit
+
+    @cached_property
+    def _fit(self) -> ComponentFit | str:
+        """The model, or why there is none: a failure is not repeated for every test and level either."""
+        try:
+            return network_intercepts(self)
+        except StatisticsError as error:
+            return str(error)
+
+    @cached_property
+    def tested(self) -> LinearTest:
+        """The test of the mean by :attr:`fit`; errors as there."""
+        return self.fit.test(np.ones(1))
 
     @classmethod
     def from_rows(
