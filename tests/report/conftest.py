@@ -113,7 +113,7 @@ def write_run(folder: Path, sim: Simulation) -> Path:
 
 def _crossed(contrasts: pd.DataFrame, sim: Simulation) -> pd.DataFrame:
     """Give contrasts the rows of the crossed test, and of all test patches, of a study of several networks."""
-    contrasts = contrasts[contrasts["population"] == "judged"]
+    contrasts = contrasts[(contrasts["population"] == "judged") & (contrasts["test"] != "crossed")]
     flips = contrasts[contrasts["test"] == "sign_flip"]
     half = (flips["ci_high"] - flips["ci_low"]) * 0.75
     numbers = {"n_networks": sim.networks, "var_network": 0.01, "var_unit": 0.04, "var_interaction": 0.0025}
