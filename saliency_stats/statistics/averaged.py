@@ -13,21 +13,23 @@ _LEDGER_KEY: Final = ("model", "patch_id", "magnification", "method", "reduction
 _SHARES: Final = ("area_share", "mass_share", "density_ratio")
 
 
-def over_networks(table: pd.DataFrame, key: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
+def over_networks(
+    table: pd.DataFrame, key: Sequence[str], numbers: Sequence[str], network: str = NETWORK
+) -> pd.DataFrame:
     """Return one row per key with the means of numbers over networks; a table of one network stays as it is.
 
     A network without a number does not count. Everything else is as in the first row of a key. Sums run over the
     numbers in ascending order, so that neither the order of rows nor the names of networks change a bit.
     """
-    if NETWORK not in table or len(table[NETWORK].unique()) <= 1:
-        return table.drop(columns=NETWORK, errors="ignore")
-    codes = table.groupby(list(key), sort=False, dropna=False).ngroup().to_numpy()
+    if network not in table or len(table[network].unique()) <= 1:
+        return table.drop(columns=network, errors="ignore")
+    codes = np.asarray(table.groupby(list(key), sort=False, dropna=False).ngroup(), dtype=np.intp)
     means = {}
     for name in numbers:
         values = table[name].to_numpy(dtype=np.float64)
         order = np.argsort(values, kind="stable")[: int(np.count_nonzero(~np.isnan(values)))]
         first, means[name] = group_means(codes, values, order)
-    return table.iloc[first].drop(columns=NETWORK).assign(**means).reset_index(drop=True)
+    return table.iloc[first].drop(columns=network).assign(**means).reset_index(drop=True)
 
 
 def group_means(codes: IndexArray, values: Float64Array, order: IndexArray) -> tuple[IndexArray, Float64Array]:

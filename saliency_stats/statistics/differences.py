@@ -60,7 +60,7 @@ def group_difference(
     n_networks = 0 if network is None else int(rows[network].nunique())
     cells = _cells(rows, value, group, first, network, how) if network is not None and n_networks > 1 else None
     if n_networks > 1:
-        rows = over_networks(rows, ["patch_id", group], [value])
+        rows = over_networks(rows, ["patch_id", group], [value], str(network))
     sample = sample_of(rows, value, **how)
     is_first = (rows[group].iloc[sample.order] == first).to_numpy(dtype=bool)
     counts: dict[str, Any] = {

@@ -160,8 +160,8 @@ def independent_units(
     how: dict[str, Any] = {"slide": slide, "patient": patient, "assume_independent": assume_independent}
     cells, n_networks = None, 0
     if network is not None:
-        names, found = pd.factorize(table[network], sort=True)
-        n_networks = len(found)
+        names, different = pd.factorize(table[network], sort=True)
+        n_networks = len(different)
         if n_networks > 1:
             require_columns("table", table.columns, ("patch_id",))
             rows = sample_of(table, value, **how)

@@ -201,7 +201,8 @@ class NetworkCells:
         _check_rows(values, networks, units, patches, slides)
         if np.any(values[1:] < values[:-1]):  # sums run in the order of the values
             order = np.argsort(values, kind="stable")
-            values, networks, units, patches = (each[order] for each in (values, networks, units, patches))
+            values = values[order]
+            networks, units, patches = (codes[order] for codes in (networks, units, patches))
             slides = None if slides is None else slides[order]
         networks, units, patches = (_compressed(codes) for codes in (networks, units, patches))
         n_patches = int(patches.max()) + 1
