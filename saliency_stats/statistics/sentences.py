@@ -23,18 +23,20 @@ _CONCLUSIONS: Final = {
     "contradicted": "the claim is contradicted",
     "equivalent": "the two are equally dense within the declared margin; the claim is not supported",
     "inconclusive": "the claim is neither supported nor contradicted",
-    "present_without_training": "the claim is not supported, because networks that learned nothing ({control}) do as "
-    "much",
-    "explained_by_the_picture": "the claim is not supported, because the picture alone ({control}) explains as much",
+    "present_without_training": "the claim is not supported, because it is not detectably more than in networks that "
+    "learned nothing ({control})",
+    "explained_by_the_picture": "the claim is not supported, because it is not detectably more than the picture alone "
+    "({control}) explains",
 }
 _HEADLINES: Final = {
     "supported": "as claimed, saliency was denser in the cytoplasm than in the nuclei in",
     "contradicted": "against the claim, saliency was denser in the nuclei than in the cytoplasm in",
     "equivalent": "saliency was equally dense in cytoplasm and nuclei, within the declared margin, in",
     "inconclusive": "the data do not decide whether saliency is denser in the cytoplasm or in the nuclei in",
-    "present_without_training": "saliency was denser in the cytoplasm, but no more than in networks that learned "
-    "nothing, in",
-    "explained_by_the_picture": "saliency was denser in the cytoplasm, but no more than edges or stain explain, in",
+    "present_without_training": "saliency was denser in the cytoplasm, but not detectably more than in networks that "
+    "learned nothing, in",
+    "explained_by_the_picture": "saliency was denser in the cytoplasm, but not detectably more than edges or stain "
+    "explain, in",
 }
 
 
