@@ -159,8 +159,10 @@ def test_a_classifier_is_at_chance_or_below_what_is_required():
         ("inconclusive", "the claim is neither supported nor contradicted"),
         (
             "present_without_training",
-            "the claim is not supported, because it is not detectably more than in networks that learned nothing "
-            "(a map)",
+            (
+                "the claim is not supported, because it is not detectably more than in networks that learned nothing "
+                "(a map)"
+            ),
         ),
         (
             "explained_by_the_picture",
@@ -249,8 +251,8 @@ def verdict(label, status, **changes):
         (
             [verdict("benign", "present_without_training"), verdict("malignant", "explained_by_the_picture")],
             (
-                "Saliency was denser in the cytoplasm, but not detectably more than in networks that learned nothing, in "
-                "benign patches at 20* (2 times, p = 0.01); saliency was denser in the cytoplasm, but not detectably "
+                "Saliency was denser in the cytoplasm, but not detectably more than in networks that learned nothing, "
+                "in benign patches at 20* (2 times, p = 0.01); saliency was denser in the cytoplasm, but not detectably "
                 "more than edges or stain explain, in malignant patches at 20* (2 times, p = 0.01)."
             ),
         ),
