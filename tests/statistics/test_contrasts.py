@@ -246,7 +246,7 @@ def test_closed_ends_of_parameters_are_allowed():
 
 def test_as_many_units_as_a_test_needs_are_enough_and_of_each_sample():
     enough = contrast_table(patches(), "value", min_units=6)
-    assert enough.loc[enough["status"] != "tested", "test"].tolist() == ["permutation"]
+    assert set(enough["status"]) == {"tested"}
     assert (
         contrast_table(patches(), "value", min_units=7)["reason"]
         .eq("there are only 6 slides, and a test needs at least 7")

@@ -381,9 +381,9 @@ def test_a_patch_counts_for_the_networks_that_judged_it_well(make_study, judged_
         own = own[own[name] == level]
     own = own[(own["patch_id"] != "benign-1") & ~((own["patch_id"] == "benign-0") & (own["network"] == "1"))]
     value = np.log2(own["mass_cytoplasm"] / own["area_cytoplasm"] / own["mass_nucleus"] * own["area_nucleus"])
-    expected = (
-        own.assign(value=value).groupby(["slide_id", "patch_id"])["value"].mean().groupby("slide_id").mean().mean()
-    )
+    cells = own.assign(value=value).groupby(["network", "slide_id"])["value"].mean()
+    assert counted["test"] == "crossed"
+    expected = cells.mean()
     assert counted["estimate"] == pytest.approx(expected, abs=1e-12)
 
 

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.proportion import proportion_confint
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.components import ESTIMATE, UPPER_LIMIT, Components
-from saliency_stats.statistics.inference import equivalence_interval
 from saliency_stats.statistics.models.two_way import two_way
 from saliency_stats.statistics.power import (
     COLUMNS,
@@ -60,7 +60,7 @@ def test_equivalence_is_two_one_sided_tests(hypotheses, n):
     means = spread * np.random.default_rng(1).standard_normal((5_000, n))
     within = 0
     for row in means[:1500]:
-        low, high = equivalence_interval(row.mean(), row.std(ddof=1) / n**0.5, n, alpha=0.05 / hypotheses)
+        low, high = stats.t.interval(1 - 0.1 / hypotheses, n - 1, row.mean(), stats.sem(row))
         within += low > -0.1 and high < 0.1
     found = replace(T, simulations=20_000).power(Aim("equivalence", -0.1, hypotheses=hypotheses), n, 1, 11)
     assert found == pytest.approx(within / 1500, abs=0.045)

@@ -252,8 +252,8 @@ def verdict(label, status, **changes):
             [verdict("benign", "present_without_training"), verdict("malignant", "explained_by_the_picture")],
             (
                 "Saliency was denser in the cytoplasm, but not detectably more than in networks that learned nothing, "
-                "in benign patches at 20* (2 times, p = 0.01); saliency was denser in the cytoplasm, but not detectably "
-                "more than edges or stain explain, in malignant patches at 20* (2 times, p = 0.01)."
+                "in benign patches at 20* (2 times, p = 0.01); saliency was denser in the cytoplasm, but not "
+                "detectably more than edges or stain explain, in malignant patches at 20* (2 times, p = 0.01)."
             ),
         ),
         (

@@ -8,7 +8,7 @@ from saliency_stats.statistics.contrasts import inferred, sampled
 from saliency_stats.statistics.simultaneous import with_simultaneous_intervals
 
 #: Tests of a table that does not tell networks apart.
-UNCROSSED = [name for name, test in TESTS.items() if not test.of_networks]
+UNCROSSED = [name for name, test in TESTS.items() if test.one_sample and not test.of_networks]
 SETTINGS = StatisticsParameters(bootstrap_draws=2_000)
 CI = ["ci_low", "ci_high"]
 SIMULTANEOUS = ["ci_low_simultaneous", "ci_high_simultaneous"]

@@ -1,6 +1,5 @@
 """Networks crossed with units: against lme4, lmerTest and dense matrices, and what does not matter."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics.models.networks import COMPONENTS, NetworkCells, network_intercepts
+from saliency_stats.statistics.models.network_sums import COMPONENTS
+from saliency_stats.statistics.models.networks import NetworkCells, network_intercepts
 from saliency_stats.statistics.models.two_way import two_way
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -61,24 +61,6 @@ def test_the_golden_cases_are_what_they_are_called():
     assert np.ptp(sizes["unbalanced"]) > 5
     assert np.count_nonzero(sizes["empty cells"] == 0) == 4
     assert (np.count_nonzero(sizes["folds"], axis=0) == 1).all()
-
-
-@pytest.mark.parametrize("variances", [(0.3, 0.5, 0.2, 0.4, 0.7), (0.0, 0.2, 0.0, 0.6, 0.3), (1.2, 0.0, 0.9, 0.0, 0.1)])
-@pytest.mark.parametrize("rows", [study(), study(drop=0.4), folds()], ids=["complete", "incomplete", "folds"])
-def test_the_sums_stand_for_the_dense_covariance(rows, variances):
-    value, network, unit, patch = rows
-    sums = NetworkCells.from_rows(*rows).sums
-    same = [codes[:, None] == codes for codes in (network, unit, patch, network * 99 + unit, np.arange(value.size))]
-    dense = sum(variance * alike for variance, alike in zip(variances, same, strict=True))
-    both = np.column_stack([np.ones_like(value), value - sums.centre])
-    at = np.array(variances)
-    np.testing.assert_allclose(sums.products(at), both.T @ np.linalg.solve(dense, both), rtol=1e-9, atol=1e-11)
-    assert sums.log_determinant(at) == pytest.approx(np.linalg.slogdet(dense)[1], rel=1e-11)
-    assert sums.n == value.size
-    without = replace(sums, names=("network", "unit", "network and unit", "residual"))
-    kept = at[[0, 1, 3, 4]]
-    dense = dense - variances[2] * same[2]
-    np.testing.assert_allclose(without.products(kept), both.T @ np.linalg.solve(dense, both), rtol=1e-9, atol=1e-11)
 
 
 def test_a_balanced_table_gives_the_closed_form():
