@@ -90,7 +90,11 @@ def write_run(folder: Path, sim: Simulation) -> Path:
     found = verdicts(contrasts, metrics, settings)
     if sim.networks > 1:
         contrasts = _crossed(contrasts, sim)
-        found = [{**verdict, "survives": survives()} for verdict in found]
+        of_several = f"{sim.networks} networks"
+        found = [
+            {**one, "survives": survives(), "sentence": one["sentence"].replace("this network", of_several)}
+            for one in found
+        ]
     tables = {
         "patches": patches,
         "predictions": every,

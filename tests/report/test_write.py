@@ -161,7 +161,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]] = {
     "no control and no manifest": (
         {"control": False, "manifest": False},
         ("No control network", "not recorded"),
-        ("randomised", "2.4.0"),
+        ("randomised control", "2.4.0"),
     ),
     "nothing selected": (
         {"nothing_correct": True},

@@ -145,7 +145,7 @@ def test_the_control_is_a_grey_broken_line(run: Run) -> None:
         assert pieces[0].get_linewidth() == 1.3
     bare = run.changed(
         ledger=run.own_ledger[run.own_ledger["model"] == "trained"],
-        contrasts=run.contrasts[run.own_contrasts["model"] == "trained"],
+        contrasts=run.contrasts[run.contrasts["model"] == "trained"],
     )
     assert "control" not in _words(_drawn(bare))
     assert "control" not in caption_magnification(bare)
@@ -371,6 +371,6 @@ def test_differences_stand_by_question_class_and_magnification(run: Run) -> None
     against = [(cells[0], cells[1]) for cells in table.rows if cells[2] == "against the reference magnification"]
     assert against == [(f"{mag}× against 20×", label) for label in ("benign", "malignant") for mag in (5, 10, 40)]
     # a reason that many rows share is said once
-    assert table.note.count("does not beat chance") == 1
+    assert table.note.count("is not shown to have learned the classes") == 1
     one = run.changed(patches=run.patches.query("label == 'benign'"))
     assert "both" not in {cells[1] for cells in differences_table(one).rows}
