@@ -64,12 +64,19 @@ def test_a_test_is_added_by_one_function(monkeypatch, make_study, make_beside, m
     assert any("sign test over slides (p = " in reason for reason in by_flips[0]["reasons"])
 
 
-def test_register_adds_last_and_refuses_a_name_that_is_taken(monkeypatch):
-    for name in list(TESTS):
-        monkeypatch.setitem(TESTS, name, TESTS[name])  # puts the registry back afterwards
-    monkeypatch.delitem(TESTS, "wilcoxon")
+@pytest.fixture
+def registry():
+    """Put the registry back afterwards, in its order."""
+    before = dict(TESTS)
+    yield TESTS
+    TESTS.clear()
+    TESTS.update(before)
+
+
+def test_register_adds_last_and_refuses_a_name_that_is_taken(registry):
+    del registry["wilcoxon"]
     register(Test("wilcoxon", "again", signs))
-    assert list(TESTS)[-1] == "wilcoxon"
+    assert list(registry)[-1] == "wilcoxon"
     with pytest.raises(StatisticsError, match="'wilcoxon' is there already"):
         register(Test("wilcoxon", "twice", signs))
 
