@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -12,11 +12,9 @@ from saliency_stats.report import networks, queries
 from saliency_stats.report.folder import RunFolder
 from saliency_stats.report.words import model_words
 from saliency_stats.statistics import PRIMARY, Population, learned_flags, patch_values, primary_population
+from saliency_stats.statistics.crossing import CROSSED
 from saliency_stats.statistics.selection import ALL_PATCHES, of_all_networks, restrict
 from saliency_stats.vocabulary import LABELS, NO_REDUCTION, PATCH_KEY, TRAINED
-
-#: The test for which networks and slides both are samples.
-CROSSED: Final = "crossed"
 
 
 @dataclass(frozen=True, eq=False)

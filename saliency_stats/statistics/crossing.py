@@ -12,6 +12,8 @@ from saliency_stats.statistics.models.networks import NetworkCells
 from saliency_stats.statistics.models.two_way import two_way
 from saliency_stats.typing import Float64Array
 
+#: Its name: it decides wherever there are several networks.
+CROSSED: Final = "crossed"
 #: Imaginary step of a derivative that is exact to rounding.
 _STEP: Final = 1e-20
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from saliency_stats.statistics.crossing import CROSSED
 from saliency_stats.statistics.parameters import PRIMARY, StatisticsParameters
 from saliency_stats.statistics.pictures import CENTRED, EXCESS, matched_name
 from saliency_stats.statistics.sentences import interval_words, p_number, ratio_words
@@ -188,7 +189,7 @@ def climbed(
         ],
         "picture": [_matched(name, by_name[name, TRAINED]) for name in excess],
         "place": [Part(CENTRED, by_name[CENTRED, TRAINED])] if (CENTRED, TRAINED) in by_name else [],
-        "networks": [Part(f"{row['n_networks']:.0f} networks", row.to_dict())] if row["test"] == "crossed" else [],
+        "networks": [Part(f"{row['n_networks']:.0f} networks", row.to_dict())] if row["test"] == CROSSED else [],
         **further,
     }
     return Ladder(parts, 1.0 if not row["estimate"] < 0 else -1.0)

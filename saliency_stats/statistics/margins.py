@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 
 from saliency_stats.statistics.contrasts import Sampled
+from saliency_stats.statistics.crossing import CROSSED
 from saliency_stats.statistics.equivalence import Estimate, equivalences
 from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.parameters import StatisticsParameters
-from saliency_stats.statistics.registry import tests_of
+from saliency_stats.statistics.simultaneous import rows_of
 
 
 def with_equivalence(
@@ -33,15 +34,12 @@ def with_equivalence(
     """
     found = np.full((len(table), 3), NAN)
     families: dict[tuple[object, ...], list[tuple[slice, Any, float]]] = {}
-    end = 0
-    for sample in samples:
-        names = tests_of(sample.units)
-        rows = slice(end, end := end + len(names))
+    for sample, names, rows in rows_of(samples):
         deciding = settings.deciding_test(sample.units.n_networks)
         row = table.iloc[rows.start + names.index(deciding)] if deciding in names else None
         if row is not None and row["status"] == "tested":
             question: Any = sample.units.means
-            if deciding == "crossed":
+            if deciding == CROSSED:
                 question = Estimate(row["estimate"], row["se"], row["df"], row["skewness"], int(row["n_units"]))
             key = tuple(row[name] for name in together)
             families.setdefault(key, []).append((rows, question, float(row["p_attainable"])))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from saliency_stats.errors import StatisticsError
+from saliency_stats.statistics.crossing import CROSSED
 from saliency_stats.statistics.models.checks import check_alpha, check_seed, in_range, one_of
 from saliency_stats.statistics.registry import primary_tests
 from saliency_stats.vocabulary import SPLITS
@@ -111,7 +112,7 @@ class StatisticsParameters:
 
     def deciding_test(self, n_networks: int) -> str:
         """Name the test that decides: with several networks the one that takes them for a sample."""
-        return "crossed" if n_networks > 1 else self.primary_test
+        return CROSSED if n_networks > 1 else self.primary_test
 
     def family_of(self, hypothesis: str) -> str:
         """Return the family that holds a hypothesis."""

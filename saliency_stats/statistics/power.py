@@ -14,11 +14,12 @@ from statsmodels.stats.proportion import proportion_confint  # type: ignore[impo
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.components import ESTIMATE, UPPER_LIMIT, Components
+from saliency_stats.statistics.crossing import CROSSED
 from saliency_stats.statistics.models.checks import MAX_ALPHA, check_alpha, check_seed, in_range, one_of
 from saliency_stats.statistics.parameters import MIN_UNITS
 from saliency_stats.statistics.registry import primary_tests
 from saliency_stats.statistics.resampling import units_needed
-from saliency_stats.statistics.studies import CROSSED, limits
+from saliency_stats.statistics.studies import limits
 from saliency_stats.typing import BoolArray, Float64Array
 
 Purpose = Literal["superiority", "equivalence"]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from saliency_stats.statistics.crossing import CROSSED
 from saliency_stats.statistics.densest import Densest
 from saliency_stats.statistics.ladder import Ladder
 from saliency_stats.statistics.parameters import PRIMARY, StatisticsParameters
@@ -92,7 +93,7 @@ def reasons(judged: Judged, settings: StatisticsParameters, densest: Densest, *,
 
 
 def _networks(row: pd.Series) -> Iterable[str]:
-    if row["test"] == "crossed":
+    if row["test"] == CROSSED:
         spread = f"{np.sqrt(row['var_network']):.2g} log2" if row["var_network"] > 0 else "0"
         yield (
             f"{int(row['n_networks'])} networks of other seeds: standard deviation between networks {spread}, between "
@@ -144,8 +145,7 @@ def _centred(judged: Judged, settings: StatisticsParameters) -> Iterable[str]:
     if other["status"] != "tested":
         yield f"{text}, not tested, because {other['reason']}"
         return
-    interval = interval_words(other["ci_low"], other["ci_high"], settings.alpha)
-    text += f" ({interval}; {p_number(other['p_value'])})"
+    text += _evidence(other, settings)
     own, centred = (np.sign(one["estimate"]) * (one["p_value"] < settings.alpha) for one in (judged.row, other))
     yield text if own == centred else f"{text}: this disagrees with the ratio as it is"
 
@@ -156,10 +156,12 @@ def _all_patches(judged: Judged, settings: StatisticsParameters) -> Iterable[str
         return
     text = f"over all {counted(int(other['n_patches']), 'test patch')}, however they were classified, the ratio is "
     text += ratio_words(other["estimate"])
-    if other["status"] == "tested":
-        interval = interval_words(other["ci_low"], other["ci_high"], settings.alpha)
-        text += f" ({interval}; {p_number(other['p_value'])})"
-    yield text
+    yield text + (_evidence(other, settings) if other["status"] == "tested" else "")
+
+
+def _evidence(row: pd.Series, settings: StatisticsParameters) -> str:
+    """Return interval and p-value, as they follow a ratio."""
+    return f" ({interval_words(row['ci_low'], row['ci_high'], settings.alpha)}; {p_number(row['p_value'])})"
 
 
 def _controls(judged: Judged, settings: StatisticsParameters) -> Iterable[str]:

@@ -9,7 +9,7 @@ from typing import ClassVar, Final, Protocol
 import numpy as np
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics.crossing import crossed
+from saliency_stats.statistics.crossing import CROSSED, crossed
 from saliency_stats.statistics.inference import (
     MAX_WILCOXON_UNITS,
     NAN,
@@ -188,7 +188,7 @@ def _resampled(of_means: Callable[..., Inference]) -> Answer:
 
 for _test in (
     Test(
-        "crossed",
+        CROSSED,
         "networks crossed with slides (Satterthwaite)",
         crossed,
         estimand="mean over networks and units",

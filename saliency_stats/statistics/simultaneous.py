@@ -1,6 +1,6 @@
 """Intervals that cover a whole family of hypotheses at once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -9,6 +9,14 @@ from saliency_stats.statistics.contrasts import Sampled
 from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.parameters import StatisticsParameters
 from saliency_stats.statistics.registry import infer, tests_of
+
+
+def rows_of(samples: Iterable[Sampled]) -> Iterator[tuple[Sampled, list[str], slice]]:
+    """Yield each sample with its tests, and where in a table of all samples their rows are."""
+    end = 0
+    for sample in samples:
+        names = tests_of(sample.units)
+        yield sample, names, slice(end, end := end + len(names))
 
 
 def with_simultaneous_intervals(
@@ -32,10 +40,7 @@ def with_simultaneous_intervals(
     sizes = tested.groupby([table[name] for name in together]).transform("sum").to_numpy()
     own = table[["ci_low", "ci_high"]].to_numpy(dtype=np.float64)
     limits = np.full((len(table), 2), NAN)
-    end = 0
-    for sample in samples:
-        names = tests_of(sample.units)
-        rows = slice(end, end := end + len(names))
+    for sample, names, rows in rows_of(samples):
         possible, size = tested.to_numpy()[rows], int(sizes[rows].max())
         if not possible.any():
             continue

@@ -14,8 +14,6 @@ from saliency_stats.statistics.models.two_way import TwoWay
 from saliency_stats.statistics.resampling import BLOCK, EXACT_UNITS
 from saliency_stats.typing import Float64Array
 
-#: The test of a network × slide table, in place of the study's own where it judges several networks.
-CROSSED: Final = "crossed"
 #: Nodes of a table of Student's quantiles: over the inverse degrees of freedom it is smooth.
 _NODES: Final = 2_000
 

@@ -16,12 +16,12 @@ from statsmodels.stats.proportion import proportion_confint  # type: ignore[impo
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.components import over_networks_counted
 from saliency_stats.statistics.contrasts import obstacle_of
+from saliency_stats.statistics.crossing import CROSSED
 from saliency_stats.statistics.models.checks import check_alpha, check_seed, in_range, one_of
 from saliency_stats.statistics.models.two_way import two_way
 from saliency_stats.statistics.parameters import MIN_UNITS, StatisticsParameters
 from saliency_stats.statistics.registry import TESTS, primary_tests
 from saliency_stats.statistics.resampling import BLOCK, sign_flip_p, units_needed
-from saliency_stats.statistics.studies import CROSSED
 from saliency_stats.statistics.units import independent_units
 from saliency_stats.typing import Float64Array
 
@@ -208,7 +208,7 @@ def _design(rows: pd.DataFrame, settings: StatisticsParameters) -> _Design:
         patient="patient_id" if settings.unit == "patient" else None,
         assume_independent=settings.assume_independent,
     )
-    test = CROSSED if networks > 1 else settings.primary_test
+    test = settings.deciding_test(networks)
     obstacle = obstacle_of(units, settings.min_slides) or ("" if networks > 1 else TESTS[test].obstacle(units))
     if obstacle or units.sums is None:
         return _Design(test, reason=obstacle or units.reason)

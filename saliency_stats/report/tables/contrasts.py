@@ -8,7 +8,7 @@ import pandas as pd
 
 from saliency_stats.report.calibration import Calibration, calibration
 from saliency_stats.report.figures.rows import missing_reasons
-from saliency_stats.report.run import CROSSED, Run, records
+from saliency_stats.report.run import Run, records
 from saliency_stats.report.tables.checks import reach_words
 from saliency_stats.report.tables.table import Table, of_labels, place_of
 from saliency_stats.report.words import (
@@ -27,6 +27,7 @@ from saliency_stats.report.words import (
     whole,
 )
 from saliency_stats.statistics import BOTH_LABELS, DIFFERENCES, PRIMARY
+from saliency_stats.statistics.crossing import CROSSED
 from saliency_stats.statistics.registry import words_of
 from saliency_stats.vocabulary import TRAINED
 
