@@ -54,8 +54,8 @@ def sample(source: Labelled, vectors: FloatArray, rng: np.random.Generator) -> t
         # a smaller crop with its mirror image around it, as at prediction; a cut nucleus and its image are one
         inner = slice(MIRRORED_PX, -MIRRORED_PX)
         image, labels = mirrored(image[inner, inner]), mirrored(labels[inner, inner])
-    image = _restained(image, vectors, rng, one_dye=source.one_dye)
-    image = _photographed(image, rng)
+    image = restained(image, vectors, rng, one_dye=source.one_dye)
+    image = photographed(image, rng)
     return _normalised(image, rng), labels
 
 
@@ -82,7 +82,7 @@ def _crop(source: Labelled, rng: np.random.Generator) -> tuple[UInt8Array, Insta
     return np.ascontiguousarray(arrays[0]), np.ascontiguousarray(arrays[1]).astype(np.int32)
 
 
-def _restained(image: UInt8Array, vectors: FloatArray, rng: np.random.Generator, *, one_dye: bool) -> UInt8Array:
+def restained(image: UInt8Array, vectors: FloatArray, rng: np.random.Generator, *, one_dye: bool) -> UInt8Array:
     """Unmix the stains and mix them again with other vectors and amounts (Tellez et al. 2018, with real vectors)."""
     od = -np.log10(np.maximum(image.astype(np.float32), 1) / 255)
     if one_dye and rng.random() < 0.6:
@@ -102,7 +102,7 @@ def _restained(image: UInt8Array, vectors: FloatArray, rng: np.random.Generator,
     shift = rng.normal(0, [0.02, 0.03, 0.0]).astype(np.float32)
     tissue = (od.mean(axis=-1, keepdims=True) > 0.04).astype(np.float32)
     mixed = (stains * amounts + shift * tissue) @ matrix
-    return _as_pixels(255 * 10 ** -np.maximum(mixed, 0))
+    return as_pixels(255 * 10 ** -np.maximum(mixed, 0))
 
 
 def _two_dyes_of_one(density: FloatArray, rng: np.random.Generator) -> FloatArray:
@@ -116,16 +116,16 @@ def _two_dyes_of_one(density: FloatArray, rng: np.random.Generator) -> FloatArra
 
 def _tinted(od: FloatArray, rng: np.random.Generator) -> UInt8Array:
     gains = np.exp(rng.normal(0, 0.25, 3)) * np.exp(rng.normal(0, 0.2))
-    return _as_pixels(255 * 10 ** -(od * gains.astype(np.float32)))
+    return as_pixels(255 * 10 ** -(od * gains.astype(np.float32)))
 
 
-def _photographed(image: UInt8Array, rng: np.random.Generator) -> UInt8Array:
+def photographed(image: UInt8Array, rng: np.random.Generator, side: int = SIDE) -> UInt8Array:
     """Resolution, focus, light, sensor noise and JPEG."""
     shown = Image.fromarray(image)
     if rng.random() < 0.2:  # a coarser picture, enlarged: 10x patches shown to a network of 20x
-        coarse = round(SIDE / rng.uniform(1.3, 2.3))
+        coarse = round(side / rng.uniform(1.3, 2.3))
         shown = shown.resize((coarse, coarse), Image.Resampling.BOX)
-        shown = shown.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+        shown = shown.resize((side, side), Image.Resampling.BICUBIC)
     chance = rng.random()
     if chance < 0.4:
         shown = shown.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 1.4))))
@@ -136,7 +136,7 @@ def _photographed(image: UInt8Array, rng: np.random.Generator) -> UInt8Array:
     pixels = 255 * (pixels / 255) ** np.exp(rng.normal(0, 0.12)) * light
     if rng.random() < 0.5:
         pixels = pixels + rng.normal(0, rng.uniform(0.5, 6), pixels.shape)
-    pixels = _as_pixels(pixels)
+    pixels = as_pixels(pixels)
     if rng.random() < 0.4:
         buffer = BytesIO()
         Image.fromarray(pixels).save(buffer, "JPEG", quality=int(rng.integers(35, 95)))
@@ -152,5 +152,5 @@ def _normalised(image: UInt8Array, rng: np.random.Generator) -> FloatArray:
     return ((image.astype(np.float32) - low) / (high - low)).astype(np.float32)
 
 
-def _as_pixels(values: npt.NDArray[Any]) -> UInt8Array:
+def as_pixels(values: npt.NDArray[Any]) -> UInt8Array:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
