@@ -95,7 +95,7 @@ def main() -> None:
         scores = {"step": step, "seconds": round(seconds), "loss": round(loss, 4)} | balanced_accuracy(average, unseen)
         log.append(scores)
         print(json.dumps(scores), flush=True)
-        save_file(average.state_dict(), arguments.out / "tissue.safetensors")
+        save_file({k: v.contiguous() for k, v in average.state_dict().items()}, arguments.out / "tissue.safetensors")
         (arguments.out / "training.json").write_text(json.dumps({"arguments": {k: str(v) for k, v in vars(arguments).items()}, "log": log}, indent=1))
 
     train(network, Examples(sources, stain_vectors(arguments.data), arguments.seed), arguments, measured)
