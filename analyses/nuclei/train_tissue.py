@@ -158,7 +158,7 @@ class Examples(IterableDataset[tuple[Tensor, Tensor]]):
         while True:
             images = self.sources[names[rng.choice(len(names), p=shares)]]
             image, classes = sample(images[rng.integers(len(images))], self.vectors, rng)
-            yield torch.from_numpy(image.transpose(2, 0, 1).astype(np.float32) / 255), torch.from_numpy(classes)
+            yield torch.from_numpy(image.transpose(2, 0, 1).astype(np.float32) / 255), torch.from_numpy(classes.copy())
 
 
 def predicted(network: TissueNetwork, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
