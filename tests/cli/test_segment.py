@@ -83,7 +83,17 @@ def test_the_defaults_in_the_help_are_those_of_the_package():
         (["a.png", "--out", "out", "--mpp", "small"], 2, "'small' is not a valid float"),
         (["a.png", "--out", "out"], 2, "a.png: only a TIFF tells its µm per pixel"),
         (["a.png", "--out", "out", "--mpp", "0"], 2, "--mpp is 0; expected µm per pixel"),
-        (["a.png", "--out", "out", "--mpp", "0.5", "--nuclei", "magic"], 2, "--nuclei is 'magic', which is no folder"),
+        (
+            ["a.png", "--out", "out", "--mpp", "0.5", "--nuclei", "magic"],
+            2,
+            "--nuclei is 'magic', and there is no such model",
+        ),
+        (["a.png", "--out", "out", "--mpp", "0.5", "--nuclei", "torchscript:m"], 2, "or torchscript:PATH[@UM_PER_PX]"),
+        (
+            ["a.png", "--out", "out", "--mpp", "0.5", "--nuclei", "torchscript:a.png"],
+            1,
+            "a.png is no TorchScript archive",
+        ),
         (["a.png", "--out", "out", "--mpp", "0.5", "--nuclei", "."], 1, "model"),
         (["a.png", "--out", "out", "--mpp", "0.5", "--segmentation-mpp", "9"], 2, "segmentation_mpp is 9.0"),
         (["a.png", "./a.png", "--out", "out", "--mpp", "0.5"], 2, "would both be written as out/a"),
