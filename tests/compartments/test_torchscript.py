@@ -225,6 +225,20 @@ def test_views_are_shown_one_by_one_and_do_not_depend_on_each_other():
         np.testing.assert_array_equal(one.instances, other.instances)
 
 
+def test_the_model_is_evaluated_and_not_optimised_on_the_way():
+    finder, seen = finder_of(Batch()), []
+    assert not finder._model.training
+
+    def model(x):
+        seen.append((torch.is_grad_enabled(), torch._C._get_graph_executor_optimize()))
+        return torch.zeros_like(x[:, :1])
+
+    finder._model = model
+    finder([view()])
+    assert seen == [(False, False)]
+    assert torch._C._get_graph_executor_optimize()
+
+
 def test_the_image_of_a_view_is_not_changed():
     shown_to = view()
     before = shown_to.image.copy()
