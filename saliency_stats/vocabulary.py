@@ -14,8 +14,10 @@ SPLITS: Final = ("train", "valid", "test")
 #: A row of a patch-level table is identified by these columns.
 PATCH_KEY: Final = ("patch_id", "magnification")
 
-#: Ways to find nuclei that have a name; any other is the path of a StarDist model.
+#: Ways to find nuclei that have a name; any other is the path of a StarDist model, or of a TorchScript file.
 NUCLEUS_FINDERS: Final = ("builtin", "2D_versatile_he", "classical")
+#: Stands before the path of a TorchScript file.
+TORCHSCRIPT: Final = "torchscript:"
 
 #: Name of the network under study in the column ``model``.
 TRAINED: Final = "trained"

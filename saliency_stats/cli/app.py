@@ -264,7 +264,8 @@ def power(folder: Path, **options: Any) -> None:
 @click.option(
     "--nuclei",
     metavar="ROUTE",
-    help="How nuclei are found: builtin, 2D_versatile_he, classical, or the path of a StarDist model."
+    help="How nuclei are found: builtin, 2D_versatile_he, classical, the path of a StarDist model, or torchscript:PATH"
+    " (@0.5 behind it where the file does not state its µm per pixel), a program that you trust."
     "  [default: builtin]",
 )
 @click.option("--cytoplasm-um", type=float, help="Cytoplasm reaches at most this far.  [default: 15]")

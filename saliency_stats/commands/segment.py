@@ -31,7 +31,7 @@ from saliency_stats.compartments import (
     to_codes,
     view_of,
 )
-from saliency_stats.compartments.finders import there_is
+from saliency_stats.compartments.finders import EXPECTED, there_is
 from saliency_stats.compartments.table import NUCLEUS_COLUMNS
 from saliency_stats.errors import CompartmentError, PatchError, StorageError, StudyError, shown
 from saliency_stats.execution.device import choose
@@ -39,7 +39,7 @@ from saliency_stats.execution.files import atomic, write_table, write_text
 from saliency_stats.execution.progress import Progress
 from saliency_stats.report.geojson import feature_collection
 from saliency_stats.report.overlay import overlay
-from saliency_stats.vocabulary import COMPARTMENTS, NUCLEUS_FINDERS
+from saliency_stats.vocabulary import COMPARTMENTS
 
 #: What is written for an image, after the stem of its name.
 ENDINGS: Final = ("_nuclei.tif", "_compartments.tif", ".geojson", "_overlay.png")
@@ -161,10 +161,7 @@ def parameters_of(**chosen: Any) -> CompartmentParameters:
     except CompartmentError as error:
         raise StudyError(f"{error} Give another value to --{', --'.join(chosen).replace('_', '-')}") from error
     if not there_is(parameters.nuclei):
-        raise StudyError(
-            f"--nuclei is {shown(parameters.nuclei)}, which is no folder; expected {', '.join(NUCLEUS_FINDERS)}, or "
-            "the folder of a StarDist model"
-        )
+        raise StudyError(f"--nuclei is {shown(parameters.nuclei)}, and there is no such model; expected {EXPECTED}")
     return parameters
 
 

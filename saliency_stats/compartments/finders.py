@@ -1,7 +1,8 @@
-"""What finds nuclei: a StarDist model, or haematoxylin and watershed; torch is imported only for the former."""
-# ruff: noqa: PLC0415  (the StarDist imports bring torch, which the rest of this room does not need)
+"""What finds nuclei: a StarDist model, a TorchScript file, or haematoxylin and watershed, which needs no torch."""
+# ruff: noqa: PLC0415  (models bring torch, which the rest of this room does not need)
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -11,10 +12,12 @@ import numpy as np
 from saliency_stats.compartments.nuclei import classical_nuclei
 from saliency_stats.compartments.view import Found, NucleusFinder, View
 from saliency_stats.errors import CompartmentError, shown
-from saliency_stats.vocabulary import NUCLEUS_FINDERS
+from saliency_stats.vocabulary import NUCLEUS_FINDERS, TORCHSCRIPT
 
 #: Weights, thresholds and configuration of the model in the box; ``models/README.md`` is its card.
 BUILTIN: Final = Path(__file__).parent / "models" / "builtin.safetensors"
+#: What may stand for a finder, as messages say it.
+EXPECTED: Final = f"{', '.join(NUCLEUS_FINDERS)}, the path of a StarDist model, or {TORCHSCRIPT}PATH[@UM_PER_PX]"
 #: Channels that can be made of an H&E image: its colours, or haematoxylin alone.
 _CHANNELS: Final = (1, 3)
 
@@ -27,8 +30,9 @@ def nucleus_finder(nuclei: str, device: str = "cpu", *, probability_offset: floa
     ----------
     nuclei
         ``builtin``: the StarDist model that comes with this package; ``2D_versatile_he``: the official one, downloaded
-        once; ``classical``: haematoxylin and watershed; anything else: the path of a StarDist model, as a folder of the
-        stardist package or as the ``.safetensors`` file of this one.
+        once; ``classical``: haematoxylin and watershed; ``torchscript:PATH`` or ``torchscript:PATH@UM_PER_PX``: a
+        TorchScript file of the user's own, see ``compartments.torchscript``; anything else: the path of a StarDist
+        model, as a folder of the stardist package or as the ``.safetensors`` file of this one.
     device
         Where a network computes, in torch's words.
     probability_offset
@@ -39,13 +43,17 @@ def nucleus_finder(nuclei: str, device: str = "cpu", *, probability_offset: floa
     CompartmentError
         If there is no such model, or it cannot be read or downloaded, or the offset does not suit it.
     """
+    if probability_offset and not gives_probabilities(nuclei):
+        raise CompartmentError(
+            f"The {nuclei.partition(':')[0]} finder of nuclei gives no probabilities, so its threshold cannot be moved "
+            f"by {probability_offset:g}: choose a StarDist model, or leave the threshold as it is."
+        )
     if nuclei == "classical":
-        if probability_offset:
-            raise CompartmentError(
-                f"The classical finder of nuclei gives no probabilities, so its threshold cannot be moved by "
-                f"{probability_offset:g}: choose a StarDist model, or leave the threshold as it is."
-            )
         return _classical
+    if nuclei.startswith(TORCHSCRIPT):
+        from saliency_stats.compartments.torchscript import read_torchscript
+
+        return read_torchscript(*_path_and_mpp(nuclei), device)
     from saliency_stats.compartments.stardist.files import read_folder, read_safetensors
     from saliency_stats.compartments.stardist.nuclei import StarDistNuclei
 
@@ -62,7 +70,7 @@ def nucleus_finder(nuclei: str, device: str = "cpu", *, probability_offset: floa
     else:
         raise CompartmentError(
             f"compartments.nuclei is {shown(nuclei)}, which is neither a path nor one of {', '.join(NUCLEUS_FINDERS)}; "
-            "give the path of a StarDist model folder, or one of these names."
+            f"expected {EXPECTED}."
         )
     channels = model.network.config.n_channel_in
     if channels not in _CHANNELS:
@@ -74,9 +82,31 @@ def nucleus_finder(nuclei: str, device: str = "cpu", *, probability_offset: floa
     return StarDistNuclei(model, probability_offset)
 
 
+def gives_probabilities(nuclei: str) -> bool:
+    """Tell whether a finder knows the probability of a nucleus, so that a threshold of it can be moved."""
+    return nuclei != "classical" and not nuclei.startswith(TORCHSCRIPT)
+
+
+def model_path(nuclei: str) -> Path | None:
+    """Return the file or folder that a finder is read from; None for those that have a name."""
+    return None if nuclei in NUCLEUS_FINDERS else _path_and_mpp(nuclei)[0]
+
+
 def there_is(nuclei: str) -> bool:
     """Tell whether a name is one of the finders', or a file or folder that may hold a model."""
-    return nuclei in NUCLEUS_FINDERS or _is(Path.is_file, nuclei) or _is(Path.is_dir, nuclei)
+    path = model_path(nuclei)
+    kinds = (Path.is_file,) if nuclei.startswith(TORCHSCRIPT) else (Path.is_file, Path.is_dir)
+    return path is None or any(_is(kind, str(path)) for kind in kinds)
+
+
+def _path_and_mpp(nuclei: str) -> tuple[Path, float | None]:
+    """Part the path of a model from the µm per pixel, a number after the last @ of a TorchScript file."""
+    name = nuclei.removeprefix(TORCHSCRIPT)
+    path, at, mpp = name.rpartition("@")
+    if nuclei.startswith(TORCHSCRIPT) and at:
+        with suppress(ValueError):  # what is no number belongs to the file's name
+            return Path(path), float(mpp)
+    return Path(name), None
 
 
 def _is(kind: Callable[[Path], bool], name: str) -> bool:

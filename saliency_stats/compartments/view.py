@@ -28,7 +28,7 @@ class CompartmentParameters:
     Parameters
     ----------
     nuclei
-        What finds them: a name or a StarDist model folder, see ``finders.nucleus_finder``.
+        What finds them: a name, a StarDist model or a TorchScript file, see ``finders.nucleus_finder``.
     segmentation_mpp
         Images coarser than this (by more than ``SAME_SCALE``) are up-sampled by the smallest whole factor that makes
         them finer; finer images keep their own resolution. StarDist looks at images of this resolution.
@@ -145,6 +145,17 @@ def _enlarged(image: UInt8Array, factor: int) -> UInt8Array:
         return image
     height, width = image.shape[:2]
     size = (width * factor, height * factor)
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+
+
+def resampled(image: UInt8Array, mpp: float, wanted: float) -> UInt8Array:
+    """Show an image of ``mpp`` µm per pixel at the ``wanted`` ones; as it is where they are the same scale."""
+    ratio = mpp / wanted
+    if abs(ratio - 1) <= SAME_SCALE:
+        return image
+    height, width = image.shape[:2]
+    size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
+    # when it shrinks, the kernel widens with the factor: an average over area, without aliasing
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from saliency_stats.errors import shortened, shown
 from saliency_stats.settings.faults import Fault
-from saliency_stats.vocabulary import NUCLEUS_FINDERS
+from saliency_stats.vocabulary import NUCLEUS_FINDERS, TORCHSCRIPT
 
 _PATHS: Final = (("cohort", "table"), ("cohort", "root"), ("classifier", "weights"), ("compartments", "nuclei"))
 #: Values of keys that otherwise hold a path.
@@ -37,11 +37,12 @@ def anchored(content: dict[str, Any], folder: Path) -> list[Fault]:
         if (section, value) == ("cohort", ""):
             faults.append(Fault((section, key), f"{section}.{key}: is empty; expected the path of a file"))
         if isinstance(value, str) and value not in _NOT_PATHS:
+            prefix = TORCHSCRIPT if key == "nuclei" and value.startswith(TORCHSCRIPT) else ""
             try:
                 # not resolved: a message names the link that the user knows, and not what it leads to
-                path = Path(os.path.abspath(folder / value))  # noqa: PTH100
+                path = Path(os.path.abspath(folder / value.removeprefix(prefix)))  # noqa: PTH100
                 path.resolve().exists()  # raises for what can be no path
-                part[key] = str(path)
+                part[key] = f"{prefix}{path}"
             except (OSError, RuntimeError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or shortened(str(error), 100)
                 faults.append(Fault((section, key), f"{section}.{key}: {shown(value)} cannot be a path ({reason})"))

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from saliency_stats.classifier.densenet import imagenet_path
 from saliency_stats.cohort import Cohort
+from saliency_stats.compartments.finders import model_path
 from saliency_stats.compartments.stardist.download import OFFICIAL, official_folder
 from saliency_stats.errors import SaliencyStatsError
 from saliency_stats.saliency.custom import is_custom, module_of
 from saliency_stats.settings import StudySettings
-from saliency_stats.vocabulary import NUCLEUS_FINDERS
 
 
 def input_files(settings: StudySettings, cohort: Cohort) -> Mapping[str, Path]:
@@ -40,10 +40,11 @@ def _nuclei(settings: StudySettings) -> dict[str, Path]:
     nuclei = settings.compartments.nuclei
     if nuclei in OFFICIAL:
         path = official_folder(nuclei)
-    elif nuclei in {"truth", *NUCLEUS_FINDERS}:
-        return {}
     else:
-        path = Path(nuclei)
+        found = None if nuclei == "truth" else model_path(nuclei)
+        if found is None:
+            return {}
+        path = found
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     return {f"compartments.nuclei: {file}": file for file in files if not file.is_dir()}
 

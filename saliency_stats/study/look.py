@@ -11,6 +11,7 @@ from saliency_stats.classifier.routes import NO_VALID
 from saliency_stats.cohort.inspection import inspect
 from saliency_stats.cohort.patch import USED, Cohort
 from saliency_stats.cohort.splits import with_splits
+from saliency_stats.compartments.torchscript import TorchScriptNuclei, trial_view
 from saliency_stats.errors import CohortError, SaliencyStatsError, listed, shown
 from saliency_stats.execution.progress import Progress
 from saliency_stats.report.words import count
@@ -101,7 +102,7 @@ def obstacles(
         *found,
         *_without_valid(settings, used),
         *_unnamed(settings, table),
-        *_models(settings, say),
+        *_models(settings, used, say),
         *too_large_batches(settings, used, device),
     ]
 
@@ -176,8 +177,11 @@ def _unnamed(settings: StudySettings, table: pd.DataFrame) -> Iterator[str]:
     )
 
 
-def _models(settings: StudySettings, say: Callable[[str], object]) -> Iterator[str]:
-    """Load what training and segmentation will load: weights that cannot be had are said now."""
+def _models(settings: StudySettings, used: pd.DataFrame, say: Callable[[str], object]) -> Iterator[str]:
+    """Load what training and segmentation will load: weights that cannot be had are said now.
+
+    A TorchScript file is a program that nobody has tried: it is shown an image of every magnification.
+    """
     section = settings.classifier
     if section.weights != "none":
         try:
@@ -185,7 +189,11 @@ def _models(settings: StudySettings, say: Callable[[str], object]) -> Iterator[s
         except SaliencyStatsError as error:
             yield str(error)
     try:
-        parameters.finder_of(settings, parameters.CPU)
+        finder = parameters.finder_of(settings, parameters.CPU)
+        if isinstance(finder, TorchScriptNuclei):
+            how = parameters.measurement_parameters(settings)["compartments"]
+            sizes = used.groupby("magnification")[["height_px", "width_px", "mpp"]].first()
+            finder([trial_view((int(y), int(x)), mpp, how) for y, x, mpp in sizes.itertuples(index=False)])
     except SaliencyStatsError as error:
         yield str(error)
 

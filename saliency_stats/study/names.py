@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from saliency_stats.compartments.finders import there_is
+from saliency_stats.compartments.finders import EXPECTED, model_path, there_is
 from saliency_stats.compartments.variants import VARIANTS
 from saliency_stats.errors import StudyError, listed, shortened, shown
 from saliency_stats.saliency import CONTROLS, METHODS, REDUCTIONS
@@ -14,7 +14,7 @@ from saliency_stats.saliency.methods import method_of
 from saliency_stats.settings import StudySettings
 from saliency_stats.settings.faults import nearest
 from saliency_stats.statistics import primary_tests
-from saliency_stats.vocabulary import NUCLEUS_FINDERS
+from saliency_stats.vocabulary import NUCLEUS_FINDERS, TORCHSCRIPT
 
 
 def check_names(settings: StudySettings, where: str) -> None:
@@ -81,5 +81,9 @@ def _no_model(nuclei: str) -> list[str]:
     finders = ("truth", *NUCLEUS_FINDERS)
     if nuclei in finders or there_is(nuclei):
         return []
-    hint = nearest(Path(nuclei).name, finders, f"Expected one of {', '.join(finders)}, or the path of a model.")
+    if nuclei.startswith(TORCHSCRIPT):
+        file, wanted = shortened(str(model_path(nuclei))), f"{TORCHSCRIPT}PATH, or {TORCHSCRIPT}PATH@0.5"
+        where = "where the file does not state its µm per pixel"
+        return [f"compartments.nuclei: there is no TorchScript file {file}. Expected {wanted} {where}."]
+    hint = nearest(Path(nuclei).name, finders, f"Expected truth, {EXPECTED}.")
     return [f"compartments.nuclei: there is no StarDist model {shortened(nuclei)}. {hint}"]

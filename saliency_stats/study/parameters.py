@@ -13,6 +13,7 @@ from saliency_stats.classifier.training import TrainingParameters
 from saliency_stats.cohort.cache import CachedCohort
 from saliency_stats.cohort.folds import Folding
 from saliency_stats.compartments import CompartmentParameters, NucleusFinder, nucleus_finder
+from saliency_stats.compartments.finders import gives_probabilities
 from saliency_stats.compartments.variants import VARIANTS
 from saliency_stats.measurement.ablation import Ablations, draw_replaced
 from saliency_stats.measurement.multiverse import Multiverse
@@ -228,7 +229,7 @@ def multiverse_of(settings: StudySettings) -> Multiverse | None:
     if not section.enabled:
         return None
     wanted = [variant for variant in VARIANTS if not section.segmentations or variant.name in section.segmentations]
-    if compartments.nuclei == "classical":  # gives no probabilities whose threshold could be moved
+    if not gives_probabilities(compartments.nuclei):
         wanted = [variant for variant in wanted if not variant.probability]
     wanted = [VARIANTS[0], *(variant for variant in wanted if variant != VARIANTS[0])]
     return Multiverse(tuple(wanted), compartments.cytoplasm_um)

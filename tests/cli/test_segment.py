@@ -6,6 +6,8 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
+import torch
 from click.testing import CliRunner
 from PIL import Image
 
@@ -29,6 +31,30 @@ def test_two_images(tmp_path):
     # the path is for a program; without a terminal there is nothing to say to a person
     assert (result.exit_code, result.stdout, result.stderr) == (0, f"{tmp_path / 'out' / 'nuclei.csv'}\n", "")
     assert set(pd.read_csv(tmp_path / "out" / "nuclei.csv")["image"]) == {"a.png", "b.jpg"}
+
+
+class Block(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        labels = torch.zeros_like(x[:, :1])
+        labels[:, :, 8:16, 8:24] = 3.0
+        return labels
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+def test_nuclei_by_a_torchscript_file(tmp_path):
+    torch.jit.script(Block()).save(tmp_path / "m.pt")
+    image, out = tissue(tmp_path / "a.png"), tmp_path / "out"
+    result = call(
+        image, "--mpp", 0.5, "--out", out, "--nuclei", f"torchscript:{tmp_path / 'm.pt'}@0.5", "--device", "cpu"
+    )
+    assert result.exit_code == 0, result.output
+    expected = np.zeros((64, 64), dtype=np.int32)
+    expected[8:16, 8:24] = 1
+    np.testing.assert_array_equal(tifffile.imread(out / "a_nuclei.tif"), expected)
+    unstated = call(image, "--mpp", 0.5, "--out", out, "--nuclei", f"torchscript:{tmp_path / 'm.pt'}")
+    assert unstated.exit_code == 1
+    assert "--nuclei: " in unstated.stderr
+    assert "m.pt does not say at how many µm per pixel it works" in unstated.stderr
 
 
 def test_a_pixel_size_that_nobody_gave_is_said(tmp_path):
@@ -83,7 +109,17 @@ def test_the_defaults_in_the_help_are_those_of_the_package():
         (["a.png", "--out", "out", "--mpp", "small"], 2, "'small' is not a valid float"),
         (["a.png", "--out", "out"], 2, "a.png: only a TIFF tells its µm per pixel"),
         (["a.png", "--out", "out", "--mpp", "0"], 2, "--mpp is 0; expected µm per pixel"),
-        (["a.png", "--out", "out", "--mpp", "0.5", "--nuclei", "magic"], 2, "--nuclei is 'magic', which is no folder"),
+        (
+            ["a.png", "--out", "out", "--mpp", "0.5", "--nuclei", "magic"],
+            2,
+            "--nuclei is 'magic', and there is no such model",
+        ),
+        (["a.png", "--out", "out", "--mpp", "0.5", "--nuclei", "torchscript:m"], 2, "or torchscript:PATH[@UM_PER_PX]"),
+        (
+            ["a.png", "--out", "out", "--mpp", "0.5", "--nuclei", "torchscript:a.png"],
+            1,
+            "a.png is no TorchScript archive",
+        ),
         (["a.png", "--out", "out", "--mpp", "0.5", "--nuclei", "."], 1, "model"),
         (["a.png", "--out", "out", "--mpp", "0.5", "--segmentation-mpp", "9"], 2, "segmentation_mpp is 9.0"),
         (["a.png", "./a.png", "--out", "out", "--mpp", "0.5"], 2, "would both be written as out/a"),

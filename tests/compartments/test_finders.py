@@ -2,13 +2,14 @@
 
 import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from saliency_stats.cohort import Phantom
-from saliency_stats.compartments import CompartmentParameters, estimate_stains, nucleus_finder, view_of
-from saliency_stats.compartments.finders import BUILTIN, there_is
+from saliency_stats.compartments import CompartmentParameters, estimate_stains, nucleus_finder, torchscript, view_of
+from saliency_stats.compartments.finders import BUILTIN, gives_probabilities, model_path, there_is
 from saliency_stats.compartments.stardist.config import StarDistConfig
 from saliency_stats.compartments.stardist.files import StarDistModel, write_safetensors
 from saliency_stats.compartments.stardist.network import StarDistNetwork
@@ -91,3 +92,44 @@ def test_images_have_one_channel_or_three(tmp_path):
     write_safetensors(StarDistModel("two", StarDistNetwork(config), 0.5, 0.3), path)
     with pytest.raises(CompartmentError, match=r"two\.safetensors has n_channel_in 2; expected 3 .* or 1"):
         nucleus_finder(str(path))
+
+
+@pytest.mark.parametrize(
+    ("nuclei", "path", "mpp"),
+    [
+        ("torchscript:a/m.pt", "a/m.pt", None),
+        ("torchscript:a/m.pt@0.25", "a/m.pt", 0.25),
+        ("torchscript:a@2/m.pt", "a@2/m.pt", None),
+        ("torchscript:a@2/m.pt@1", "a@2/m.pt", 1.0),
+        ("torchscript:m.pt@", "m.pt@", None),
+        ("torchscript:m.pt@0.5um", "m.pt@0.5um", None),
+        ("torchscript:5", "5", None),
+        ("a/m@0.5", "a/m@0.5", None),
+    ],
+)
+def test_a_torchscript_file_may_have_its_scale_behind_it(monkeypatch, nuclei, path, mpp):
+    assert model_path(nuclei) == Path(path)
+    if nuclei.startswith("torchscript:"):
+        monkeypatch.setattr(torchscript, "read_torchscript", lambda *given: given)
+        assert nucleus_finder.__wrapped__(nuclei, "cuda") == (Path(path), mpp, "cuda")
+
+
+def test_finders_with_a_name_have_no_file():
+    assert [model_path(name) for name in ("builtin", "2D_versatile_he", "classical")] == [None] * 3
+
+
+def test_a_torchscript_finder_has_no_threshold_to_move():
+    with pytest.raises(CompartmentError, match=r"The torchscript finder .*no probabilities.*moved by -0\.1"):
+        nucleus_finder("torchscript:m.pt", probability_offset=-0.1)
+    known = {name: gives_probabilities(name) for name in ("builtin", "a/model", "classical", "torchscript:m.pt")}
+    assert known == {"builtin": True, "a/model": True, "classical": False, "torchscript:m.pt": False}
+
+
+def test_a_torchscript_model_is_a_file_and_no_folder(tmp_path):
+    (tmp_path / "m.pt").write_text("")
+    assert there_is(f"torchscript:{tmp_path / 'm.pt'}")
+    assert there_is(f"torchscript:{tmp_path / 'm.pt'}@0.5")
+    assert not there_is(f"torchscript:{tmp_path}")
+    assert not any(
+        map(there_is, ["torchscript:", "torchscript:builtin", "torchscript:" + "x" * 5_000, "torchscript:a\0b"])
+    )

@@ -251,6 +251,7 @@ def test_cohorts_have_their_own_caveats(blank_run: Blank, tables: Any) -> None:
         ("classical", "Nuclei were found by haematoxylin density and watershed"),
         ("truth", "The compartments are the phantom's own"),
         ("weights.npz", "Nuclei were segmented by weights.npz,"),
+        ("torchscript:/a/m.pt@0.5", "Nuclei were segmented by m.pt@0.5,"),
     ],
 )
 def test_segmentations_have_their_own_caveats(blank_run: Blank, tables: Any, nuclei: str, words: str) -> None:

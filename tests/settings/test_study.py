@@ -557,6 +557,15 @@ def test_a_model_of_nuclei_is_a_path(tmp_path):
     assert found == str(tmp_path / "model")
 
 
+def test_a_torchscript_file_is_a_path_behind_its_word_and_before_its_scale(tmp_path):
+    for name, path in (("m.pt", "m.pt"), ("a/../m.pt@0.25", "m.pt@0.25"), (f"{tmp_path}/b/m.pt", "b/m.pt")):
+        study = study_file(tmp_path, f"compartments: {{nuclei: 'torchscript:{name}'}}")
+        assert load(study).compartments.nuclei == f"torchscript:{tmp_path / path}"
+    # of no other key
+    study = study_file(tmp_path, "classifier: {weights: 'torchscript:m.pt', trainable: none}")
+    assert load(study).classifier.weights == str(tmp_path / "torchscript:m.pt")
+
+
 @pytest.mark.parametrize("word", ["imagenet", "none"])
 def test_words_for_weights_are_no_paths(tmp_path, word):
     assert load(study_file(tmp_path, f"classifier: {{weights: {word}}}")).classifier.weights == word

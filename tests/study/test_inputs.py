@@ -69,7 +69,8 @@ def test_models_of_nuclei(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "official_folder", lambda name: tmp_path if name == "2D_versatile_he" else None)
     assert files_of("compartments.nuclei=2D_versatile_he") == wanted
     one = tmp_path / "config.json"
-    assert files_of(f"compartments.nuclei={one}") == {f"compartments.nuclei: {one}": one}
+    for nuclei in (one, f"torchscript:{one}", f"torchscript:{one}@0.5"):
+        assert files_of(f"compartments.nuclei={nuclei}") == {f"compartments.nuclei: {one}": one}
 
 
 @pytest.mark.parametrize("name", ["builtin", "classical", "truth"])

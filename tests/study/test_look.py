@@ -187,6 +187,29 @@ def test_models_that_cannot_be_had_are_told_beside_the_rest(monkeypatch):
     assert obstacles(load(None), table)[1:] == ["fetch the model"]
 
 
+class Third(torch.nn.Module):
+    """Gives labels of the first magnification's size only."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.shape[2] != 64:
+            raise RuntimeError("64 px, please")
+        return torch.zeros_like(x[:, :1])
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+def test_a_torchscript_file_is_tried_on_every_magnification(tmp_path):
+    torch.jit.script(Third()).save(tmp_path / "m.pt")
+    settings = load(None, (f"compartments.nuclei=torchscript:{tmp_path / 'm.pt'}@0.5",))
+    assert settings.compartments.nuclei.endswith("m.pt@0.5")
+    table = patches().assign(height_px=64, width_px=96, mpp=0.5)
+    assert obstacles(settings, table) == []
+    coarse = table.assign(magnification=10.0, mpp=1.0)
+    (message,) = obstacles(settings, pd.concat([table, coarse], ignore_index=True))
+    assert "m.pt: the model stopped at an image of the shape (1, 3, 128, 192): builtins.RuntimeError: 64 px" in message
+    # what is excluded is not measured
+    assert obstacles(settings, pd.concat([table, coarse.assign(status="excluded: blank")], ignore_index=True)) == []
+
+
 @pytest.fixture
 def one_class(tmp_path, small_densenets):
     """Weights of a network with one class, as in a case that was reported."""

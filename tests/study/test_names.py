@@ -30,6 +30,15 @@ def test_the_built_in_study_names_what_there_is():
         ("statistics.primary_test=signflip", "statistics.primary_test: there is no signflip. Did you mean sign_flip?"),
         ("statistics.primary_test=wilcoxon", "statistics.primary_test: there is no wilcoxon."),
         ("compartments.nuclei=build-in", "compartments.nuclei: there is no StarDist model "),
+        (
+            "compartments.nuclei=zzz",
+            "Expected truth, builtin, 2D_versatile_he, classical, the path of a StarDist model, or ",
+        ),
+        (
+            "compartments.nuclei=torchscript:zzz.pt@0.5",
+            "zzz.pt. Expected torchscript:PATH, or torchscript:PATH@0.5 where",
+        ),
+        ("compartments.nuclei=torchscript:.", "compartments.nuclei: there is no TorchScript file /"),
     ],
 )
 def test_a_wrong_name_is_said_with_its_key_and_the_nearest_right_one(assignment, message):

@@ -14,6 +14,7 @@ from saliency_stats.compartments.stardist.config import StarDistConfig
 from saliency_stats.compartments.stardist.keras import load_keras
 from saliency_stats.compartments.stardist.network import StarDistNetwork, count_weights
 from saliency_stats.errors import CompartmentError, shortened, shown
+from saliency_stats.vocabulary import TORCHSCRIPT
 
 #: The published models have 1.4 million.
 MAX_WEIGHTS: Final = 100_000_000
@@ -161,7 +162,7 @@ def _refuse_others(path: Path) -> None:
     if start.startswith(b"PK"):
         raise CompartmentError(
             f"{path} is not a StarDist model of this package but a zip archive: unpack it and give the folder that "
-            f"holds {_CONFIG}, {_THRESHOLDS} and {_WEIGHTS}."
+            f"holds {_CONFIG}, {_THRESHOLDS} and {_WEIGHTS}. A TorchScript file is named as {TORCHSCRIPT}PATH."
         )
     if start.startswith(b"\x89HDF"):
         raise CompartmentError(

@@ -6,14 +6,13 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from skimage.measure import label
 from stardist.geometry import polygons_to_label
 
 from saliency_stats.compartments.stain import Stains, concentrations
 from saliency_stats.compartments.stardist.files import StarDistModel
 from saliency_stats.compartments.stardist.predict import Polygons, find_polygons
-from saliency_stats.compartments.view import SAME_SCALE, Found, View, nothing_found
+from saliency_stats.compartments.view import Found, View, nothing_found, resampled
 from saliency_stats.errors import CompartmentError
 from saliency_stats.typing import Float32Array, FloatArray, UInt8Array
 
@@ -94,12 +93,7 @@ def mirrored(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def _input(view: View, channels: int) -> _Input:
     height, width = view.image.shape[:2]
-    ratio = view.mpp / view.parameters.segmentation_mpp
-    image = view.image
-    if abs(ratio - 1) > SAME_SCALE:
-        size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
-        # when it shrinks, the kernel widens with the factor: an average over area, without aliasing
-        image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+    image = resampled(view.image, view.mpp, view.parameters.segmentation_mpp)
     scale = image.shape[0] / height, image.shape[1] / width
     return _Input(mirrored(_channels(image, view.stains, channels)), scale)
 

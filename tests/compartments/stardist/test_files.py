@@ -73,6 +73,7 @@ def written(tmp_path, header=None, **changes):
     ("start", "what"),
     [
         (b"PK\x03\x04", "but a zip archive: unpack it and give the folder that holds config.json"),
+        (b"PK\x03\x04", "A TorchScript file is named as torchscript:PATH."),
         (b"\x89HDF\r\n\x1a\n", "but the weights of one: give the folder that holds config.json"),
         (b"\xff" * 8 + b"{}", "nor a safetensors file"),
         (b"", "is not a StarDist model of this package"),
