@@ -16,6 +16,10 @@ PATCH_KEY: Final = ("patch_id", "magnification")
 
 #: Ways to find nuclei that have a name; any other is the path of a StarDist model.
 NUCLEUS_FINDERS: Final = ("builtin", "2D_versatile_he", "classical")
+#: Ways to tell cytoplasm from stroma (``compartments.ways`` says what each is), and the one that is used if none is
+#: named.
+CELLS: Final = ("network", "rule", "distance")
+USUAL_CELLS: Final = "rule"
 
 #: Name of the network under study in the column ``model``.
 TRAINED: Final = "trained"

@@ -30,7 +30,9 @@ def seen(mpp=0.5, size_px=128, noise=0.0):
     rng = np.random.default_rng(0)
     image = Phantom(size_px=size_px, mpp=mpp).render(rng, "malignant").image
     image = np.clip(image + rng.normal(0, noise, image.shape), 0, 255).astype(np.uint8)
-    return view_of(image, mpp, CompartmentParameters(), estimate_stains([image]))
+    view = view_of(image, mpp, CompartmentParameters(), estimate_stains([image]))
+    tissues = rng.dirichlet((1, 1, 1), view.tissue.shape).transpose(2, 0, 1).astype(np.float32)
+    return view._replace(tissues=tissues)
 
 
 def found_in(view, offset=0.0):
@@ -67,8 +69,8 @@ def test_many_variants_are_each_what_they_are_alone(phantom, monkeypatch):
     )
     far = (Variant("wide", cytoplasm_um=20.0), Variant("wider", grow_um=0.5, cytoplasm_um=25.0))
     together = variations(view, found, (*VARIANTS, *far))
-    # seven sets of nuclei, and the two that look further than usual
-    assert len(weighed) == 9
+    # seven sets of nuclei, the two that look further than usual, and the two other ways to tell cells
+    assert len(weighed) == 11
     for variant, made in zip((*VARIANTS, *far), together, strict=True):
         assert_same(made, varied(view, found, variant))
     wide = replace(view.parameters, cytoplasm_um=20.0)

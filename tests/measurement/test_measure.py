@@ -17,9 +17,9 @@ from saliency_stats.compartments import (
     CompartmentParameters,
     estimate_stains,
     nucleus_finder,
-    segmentation,
     to_codes,
     view,
+    ways,
 )
 from saliency_stats.compartments.variants import VARIANTS
 from saliency_stats.execution.engine import Threads
@@ -87,7 +87,7 @@ def counted(monkeypatch):
         (measuring, "concentrations"),
         (view, "concentrations"),
         (measuring, "view_of"),
-        (segmentation, "weighed"),
+        (ways, "weighed"),
     ):
         count(module, name)
     return calls

@@ -127,7 +127,7 @@ def test_the_widest_field_is_segmented_at_the_finest_resolution_and_kept(tmp_pat
         seen.append((image.shape, mpp, parameters, stains))
         return "view"
 
-    def segment_batch(views, finder):
+    def segment_batch(views, finder, tissue):
         assert (views, finder) == (["view"], "finder")
         return [Segmentation(instances, members, np.arange(9.0))]
 
