@@ -313,4 +313,6 @@ def _line(job: _Job, segmentation: Segmentation) -> str:
     shares = segmentation.memberships.mean(axis=(1, 2), dtype=np.float64)
     named = ", ".join(f"{name} {share:.0%}" for name, share in zip(COMPARTMENTS, shares, strict=True))
     count = len(np.unique(segmentation.instances[segmentation.instances > 0]))
-    return f"{job.image.name}: {count} nuclei; {named}"
+    doubt = segmentation.doubtful_share
+    doubtful = "" if math.isnan(doubt) else f"; {doubt:.0%} of the tissue outside nuclei doubtful"
+    return f"{job.image.name}: {count} nuclei; {named}{doubtful}"

@@ -116,7 +116,7 @@ def segment(
             f"instances have the shape {instances.shape}, the image {image.shape[:2]}: they must agree."
         )
     fine = np.repeat(np.repeat(instances, view.factor, axis=0), view.factor, axis=1).astype(np.int32)
-    return divided(*with_tissues([view], tissue), Found(fine, np.zeros(0)))
+    return divided(with_tissues([view], tissue)[0], Found(fine, np.zeros(0)))
 
 
 def segment_batch(

@@ -134,6 +134,6 @@ WAYS: Final = {
 }
 
 
-def words_of(cells: str, cytoplasm_um: float) -> str:
+def cell_words(cells: str, cytoplasm_um: float) -> str:
     """Say what is cytoplasm, as a clause."""
     return WAYS[cells].words.format(reach=f"{cytoplasm_um:g}")

@@ -169,8 +169,8 @@ def caption_segmentation(run: Run) -> str:
     text = (
         "The primary contrast of the trained network under other segmentations, all else being this study's own: nuclei"
         " grown or shrunk, their borders left out, the finder's threshold moved, cells of another size or told"
-        " in another way. The band is the range of the estimates. Black diamond: the segmentation of this study. Lines are"
-        f" {run.confidence_percent} intervals over {run.unit}s."
+        " in another way. The band is the range of the estimates. Black diamond: the segmentation of this study. Lines"
+        f" are {run.confidence_percent} intervals over {run.unit}s."
     )
     for stratum, own in strata(run, table).items():
         span = ratio_interval(own["estimate"].min(), own["estimate"].max())
