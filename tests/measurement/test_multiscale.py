@@ -70,7 +70,7 @@ def test_a_place_that_two_workers_want_at_once_is_segmented_once(tmp_path, monke
         begun.append(index)
         time.sleep(0.05)
         shares, instances = field(1, 32)
-        np.savez(path, shares=shares, instances=instances, probabilities=np.zeros(9))
+        np.savez(path, shares=shares, instances=instances, probabilities=np.zeros(9), doubt=[])
 
     monkeypatch.setattr(MultiscaleCompartments, "_segment", slowly)
     tiling = SimpleNamespace(mpps=(0.5, 1.0), size_px=16)
@@ -89,7 +89,7 @@ def test_compartments_that_were_damaged_are_found_anew(tmp_path, monkeypatch, da
     def again(self, index, row, path):
         begun.append(path.name)
         shares, instances = field(1, 32)
-        np.savez(path, shares=shares, instances=instances, probabilities=np.zeros(9))
+        np.savez(path, shares=shares, instances=instances, probabilities=np.zeros(9), doubt=[])
 
     monkeypatch.setattr(MultiscaleCompartments, "_segment", again)
     cohort = SimpleNamespace(tiling=SimpleNamespace(mpps=(0.5, 1.0), size_px=16))

@@ -26,7 +26,7 @@ from saliency_stats.statistics.multiverse import DIMENSIONS, MULTIVERSE_COLUMNS
 LEVELS = {
     "method": ("gradient", "occlusion"),
     "reduction": ("l2",),
-    "segmentation": tuple(variant.name for variant in VARIANTS),
+    "segmentation": tuple(variant.name for variant in VARIANTS if variant.cells is None),
     "min_confidence": (0.9, 0.99),
 }
 USUAL = {name: LEVELS.get(name, ("same",))[0] for name in DIMENSIONS}
