@@ -268,12 +268,7 @@ def power(folder: Path, **options: Any) -> None:
     help="How nuclei are found: builtin, 2D_versatile_he, classical, or the path of a StarDist model."
     "  [default: builtin]",
 )
-@click.option(
-    "--cells",
-    type=click.Choice(CELLS),
-    help="How cytoplasm is told from stroma: by a network, by a rule, or by the distance from nuclei alone."
-    f"  [default: {USUAL_CELLS}]",
-)
+@click.option("--cells", type=click.Choice(CELLS), help=f"What tells cytoplasm from stroma.  [default: {USUAL_CELLS}]")
 @click.option("--cytoplasm-um", type=float, help="Cytoplasm reaches at most this far.  [default: 15]")
 @click.option(
     "--segmentation-mpp",

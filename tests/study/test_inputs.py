@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from saliency_stats.cohort.folder import PatchFolder
+from saliency_stats.compartments.tissue.files import BUILTIN_TISSUE
 from saliency_stats.errors import ClassifierError
 from saliency_stats.saliency import custom
 from saliency_stats.settings.study import load
@@ -90,3 +91,19 @@ def test_classes_of_the_users_own(tmp_path, monkeypatch, key):
     assert files_of(f"{key}=['python:own:Plain']") == {f"class: {file}": file}
     del sys.modules["own"]
     custom.load.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("assignments", "asked"),
+    [
+        (("compartments.cells=network",), True),
+        (("compartments.cells=rule",), False),
+        (("compartments.cells=distance",), False),
+        (("compartments.cells=rule", "multiverse.enabled=true"), True),
+        (("compartments.cells=rule", "multiverse.enabled=true", "multiverse.segmentations=[cells-distance]"), False),
+        (("compartments.cells=network", "compartments.nuclei=truth"), False),
+    ],
+)
+def test_the_tissue_network_is_named_where_it_is_asked(assignments, asked):
+    found = files_of(*assignments)
+    assert found == ({"compartments.cells: tissue.safetensors": BUILTIN_TISSUE} if asked else {})
