@@ -195,7 +195,7 @@ def test_larger_steps_change_more(mpp, length_um, seed):
     rng = np.random.default_rng(seed)
     instances = np.kron(rng.integers(0, 3, (4, 4)), np.ones((8, 8))).astype(np.int32)
     image = np.full((32, 32, 3), 200, np.uint8)
-    view = view_of(image, mpp, CompartmentParameters(), estimate_stains([image]))
+    view = view_of(image, mpp, CompartmentParameters(cells="rule"), estimate_stains([image]))
     view = view._replace(tissue=np.ones((32, 32), bool))
     found = Found(instances, np.full(2, np.nan))
     areas = [

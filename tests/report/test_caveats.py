@@ -256,7 +256,7 @@ def test_cohorts_have_their_own_caveats(blank_run: Blank, tables: Any) -> None:
     ],
 )
 def test_segmentations_have_their_own_caveats(blank_run: Blank, tables: Any, nuclei: str, words: str) -> None:
-    run = blank_run({"compartments": {"nuclei": nuclei, "cytoplasm_um": 7.5}}, **tables)
+    run = blank_run({"compartments": {"nuclei": nuclei, "cells": "rule", "cytoplasm_um": 7.5}}, **tables)
     text = said(run)["The compartments are measured, not given"]
     assert text.startswith(words)
     assert ("at most 7.5 µm and four nuclear radii from the border of the nearest nucleus" in text) == (

@@ -225,8 +225,8 @@ def test_the_sentences_of_the_methods(blank_run, rows_of):
         " 0.05 (sign-flip over slides). Equivalence is claimed where the 90 % interval lies within ±0.1 log2."
     )
     assert said["compartments"].startswith(
-        f"Nuclei were segmented (method: classical) at 0.5 µm per pixel or finer; {cell_words(USUAL_CELLS, 5.0)}; stroma is"
-        f" the rest of the tissue, and background what is not tissue (cells: {USUAL_CELLS}). A compartment's"
+        f"Nuclei were segmented (method: classical) at 0.5 µm per pixel or finer; {cell_words(USUAL_CELLS, 5.0)};"
+        f" stroma is the rest of the tissue, and background what is not tissue (cells: {USUAL_CELLS}). A compartment's"
     )
     assert said["software"] == "Versions: saliency-stats 0.1.0, python 3.11.9, torch 2.4.0. Device: cpu."
     assert (said["correction"], said["segmented"], said["gradient"]) == ("holm1979", True, True)

@@ -15,6 +15,8 @@ from saliency_stats.study import parameters
 from saliency_stats.study.inputs import input_files
 
 COHORT = SimpleNamespace(files={})
+#: Reads nothing.
+RULE = "compartments.cells=rule"
 METHOD = """
 class Plain:
     name, words, cost, channels, needs = "plain", "plain", 1.0, False, ()
@@ -24,17 +26,17 @@ class Plain:
 
 
 def files_of(*assignments):
-    return dict(input_files(load(None, assignments), COHORT))
+    return dict(input_files(load(None, (RULE, *assignments)), COHORT))
 
 
 def test_phantoms_are_drawn_and_read_nothing():
-    settings = load(None)
+    settings = load(None, (RULE,))
     assert input_files(settings, parameters.cohort_of(settings)) == {}
 
 
 def test_the_table_and_its_images_by_their_names_in_it(tmp_path):
     (tmp_path / "t.csv").write_text("path,label,mpp\nb/1.png,benign,0.5\n./a.png,malignant,0.5\n")
-    settings = load(None, ("cohort.kind=patches", f"cohort.table={tmp_path / 't.csv'}"))
+    settings = load(None, (RULE, "cohort.kind=patches", f"cohort.table={tmp_path / 't.csv'}"))
     assert input_files(settings, parameters.cohort_of(settings)) == {
         "t.csv": tmp_path / "t.csv",
         "b/1.png": tmp_path / "b/1.png",

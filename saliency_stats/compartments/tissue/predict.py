@@ -49,7 +49,7 @@ class Tissues:
         for position, image in enumerate(shown):
             sizes.setdefault(image.shape, []).append(position)
         for (height, width, _), positions in sizes.items():
-            together = 1 if self._device.type == "cpu" else max(1, BATCH_PX_DEVICE // (height * width))
+            together = _together(self._device.type, height * width)
             for start in range(0, len(positions), together):
                 batch = positions[start : start + together]
                 probabilities = self._probabilities(np.stack([shown[position] for position in batch]))
@@ -82,6 +82,11 @@ class Tissues:
                 logits = self._network(seen)[(..., *inner)] / self._temperature
                 made[(..., *outer)] = logits.softmax(dim=1).cpu()
         return made[..., :height, :width]
+
+
+def _together(device: str, pixels: int) -> int:
+    """Say how many images of so many pixels the network looks at together."""
+    return 1 if device == "cpu" else max(1, BATCH_PX_DEVICE // pixels)
 
 
 def _blocks(height: int, width: int) -> Iterator[tuple[slice, slice, tuple[slice, slice], tuple[slice, slice]]]:

@@ -94,6 +94,18 @@ def test_neither_company_nor_order_changes_an_answer(model, view_at):
     assert tissues([]) == []
 
 
+def test_a_device_looks_at_many_images_together(model, view_at, monkeypatch):
+    assert [predict._together("cpu", pixels) for pixels in (1, 256**2, 4096**2)] == [1, 1, 1]
+    assert [predict._together("cuda", pixels) for pixels in (128**2, 256**2, 1449**2, 4096**2)] == [128, 32, 1, 1]
+    views = [view_at(seed=seed) for seed in range(5)]
+    alone, tissues, sizes = Tissues(model)(views), Tissues(model), []
+    monkeypatch.setattr(predict, "_together", lambda device, pixels: 2 if (device, pixels) == ("cpu", 64 * 48) else 0)
+    tissues._network.register_forward_pre_hook(lambda _, seen: sizes.append(len(seen[0])))
+    for one, other in zip(alone, tissues(views), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    assert sizes == [2, 2, 1]
+
+
 def test_a_large_picture_in_blocks_is_as_it_is_in_one(model, view_at, monkeypatch):
     image = np.tile(view_at(height=64, width=64).image, (14, 2, 1))[:881, :120]
     view = view_at()._replace(image=image)
