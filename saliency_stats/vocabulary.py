@@ -18,6 +18,10 @@ PATCH_KEY: Final = ("patch_id", "magnification")
 NUCLEUS_FINDERS: Final = ("builtin", "2D_versatile_he", "classical")
 #: Stands before the path of a TorchScript file.
 TORCHSCRIPT: Final = "torchscript:"
+#: Ways to tell cytoplasm from stroma (``compartments.ways`` says what each is), and the one that is used if none is
+#: named.
+CELLS: Final = ("network", "rule", "distance")
+USUAL_CELLS: Final = "rule"
 
 #: Name of the network under study in the column ``model``.
 TRAINED: Final = "trained"

@@ -68,7 +68,8 @@ def random_region(
     weight
         (H, W) in [0, 1].
     allowed
-        (H, W), true or positive where the region may lie; everywhere if left out.
+        (H, W), true or positive where the region may lie; everywhere if left out. Where it is below a half, only what
+        has no room elsewhere does.
 
     Returns
     -------
@@ -96,7 +97,7 @@ def random_region(
         )
     # Allowed pixels in order: those of the moved region, heaviest first, then those nearest to it.
     distance = np.asarray(distance_transform_edt(moved == 0))[room]
-    order = np.lexsort((distance, -moved[room]))
+    order = np.lexsort((distance, -np.where(np.asarray(allowed) < 0.5, 0, moved)[room]))  # noqa: PLR2004 - more than not
     values = np.zeros(free)
     values[order[:covered]] = np.sort(w[w > 0])[::-1]
     region = np.zeros_like(w)
@@ -111,6 +112,8 @@ def ablated(
     rng: np.random.Generator,
     kinds: Sequence[str] = REPLACEMENTS,
     min_area: float = MIN_AREA,
+    *,
+    soft: bool = False,
 ) -> list[Ablation]:
     """Replace each compartment of the tissue, and for each a random region of the tissue like it, in every way.
 
@@ -126,6 +129,9 @@ def ablated(
         Random numbers of this patch; what they are used for does not depend on ``kinds``.
     min_area
         A compartment with a smaller area share is left out.
+    soft
+        Whether memberships are probabilities. Of pixels that are more likely no tissue than some, a random region then
+        has only what has no room elsewhere; else they are areas, and a pixel with any tissue in it is tissue.
 
     Returns
     -------
@@ -143,7 +149,7 @@ def ablated(
     found = []
     for compartment in TISSUE:
         own = members[compartment]
-        region = random_region(own, rng, tissue)
+        region = random_region(own, rng, tissue if soft else tissue > 0)
         if own.mean() < min_area or not own.any():
             continue
         for name, weight in zip(REGIONS, (own, region), strict=True):

@@ -13,6 +13,7 @@ from saliency_stats import __version__
 from saliency_stats.cli.compare import compare
 from saliency_stats.cli.errors import reported, stopped_at_once, typed
 from saliency_stats.cli.fetch import fetch
+from saliency_stats.vocabulary import CELLS, USUAL_CELLS
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -268,6 +269,7 @@ def power(folder: Path, **options: Any) -> None:
     " (@0.5 behind it where the file does not state its µm per pixel), a program that you trust."
     "  [default: builtin]",
 )
+@click.option("--cells", type=click.Choice(CELLS), help=f"What tells cytoplasm from stroma.  [default: {USUAL_CELLS}]")
 @click.option("--cytoplasm-um", type=float, help="Cytoplasm reaches at most this far.  [default: 15]")
 @click.option(
     "--segmentation-mpp",
@@ -281,6 +283,7 @@ def segment(
     mpp: float | None,
     out: Path,
     nuclei: str | None,
+    cells: str | None,
     cytoplasm_um: float | None,
     segmentation_mpp: float | None,
     device: str,
@@ -304,7 +307,7 @@ def segment(
     """
     from saliency_stats.commands.segment import parameters_of, segment_images
 
-    chosen = {"nuclei": nuclei, "cytoplasm_um": cytoplasm_um, "segmentation_mpp": segmentation_mpp}
+    chosen = {"nuclei": nuclei, "cells": cells, "cytoplasm_um": cytoplasm_um, "segmentation_mpp": segmentation_mpp}
     table = segment_images(
         images,
         out,

@@ -12,6 +12,7 @@ from saliency_stats.classifier.training import uses_bfloat16
 from saliency_stats.cohort.patch import USED
 from saliency_stats.cohort.slides.cohort import SlideCohort
 from saliency_stats.cohort.slides.outlines import Groups
+from saliency_stats.compartments.ways import cell_words
 from saliency_stats.execution.device import choose, usual_workers
 from saliency_stats.execution.engine import Threads
 from saliency_stats.execution.progress import Progress
@@ -50,9 +51,15 @@ def preview(settings: StudySettings, device: str = "auto") -> Iterator[str]:
     slides = None if of_slides is None else of_slides.slides
     names = () if of_slides is None else Groups.given(of_slides.groups).lines()
     used = table[table["status"] == USED]
+    section = settings.compartments
     yield f"study {settings.name}: {len(used)} of {len(table)} patches can be used"
     yield from ["", _counts(used)] if len(used) else []
-    for lines in (found_lines(table, slides, names), remarks(settings, table)):
+    cells = (
+        []
+        if section.nuclei == "truth"
+        else [f"cells by {section.cells}: {cell_words(section.cells, section.cytoplasm_um)}"]
+    )
+    for lines in (found_lines(table, slides, names), remarks(settings, table), cells):
         yield from ["", *lines] if lines else []
     notes: list[str] = []
     found = obstacles(settings, table, slides, chosen, notes.append)

@@ -12,6 +12,7 @@ from saliency_stats.errors import StorageError
 from saliency_stats.execution.files import write_text
 from saliency_stats.saliency import CONTROLS, METHODS, REDUCTIONS
 from saliency_stats.statistics import FAMILIES, primary_tests
+from saliency_stats.vocabulary import CELLS, USUAL_CELLS
 
 #: What each kind of study is, for its first line.
 _WHAT: Final = {
@@ -37,6 +38,8 @@ def study_text(kind: str) -> str:
         pretrained=kind != "phantom",  # phantoms are learned from scratch in minutes
         methods=_comment(_OR.join(METHODS)),
         reductions=_OR.join(REDUCTIONS),
+        cells=USUAL_CELLS,
+        all_cells=_OR.join(CELLS),
         controls=_comment(_controls()),
         tests=_OR.join(primary_tests()),
         families=FAMILIES,

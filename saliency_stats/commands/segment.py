@@ -23,8 +23,10 @@ from saliency_stats.compartments import (
     CompartmentParameters,
     NucleusFinder,
     Segmentation,
+    TissueFinder,
     concentrations,
     estimate_stains,
+    finder_for,
     nuclei_table,
     nucleus_finder,
     segment_batch,
@@ -85,7 +87,7 @@ def segment_images(
     parameters
         Defaults to ``CompartmentParameters()``.
     device
-        Where a network that finds nuclei computes: ``auto``, ``cpu`` or ``cuda``.
+        Where networks that find nuclei and cells compute: ``auto``, ``cpu`` or ``cuda``.
     note
         Called with what a person must know, such as a pixel size that was taken from a file.
     progress
@@ -103,7 +105,7 @@ def segment_images(
         Before anything is computed: if two images would be written under one name, an output would replace an image,
         one is a whole slide, or µm per pixel of an image is unknown or impossible; or if there is no such device.
     CompartmentError
-        Before anything is computed: if the model that ``parameters.nuclei`` names cannot be loaded.
+        Before anything is computed: if a model that the parameters name cannot be loaded.
     PatchError
         After everything else is done: if images could not be segmented; the message lists them.
     StorageError
@@ -120,6 +122,7 @@ def segment_images(
         finder = nucleus_finder(parameters.nuclei, str(choose(device)))
     except CompartmentError as error:
         raise CompartmentError(f"--nuclei: {error}") from error
+    tissue = finder_for([parameters.cells], str(choose(device)))
     progress = progress or Progress()
     tables: list[pd.DataFrame] = []
     failed: list[str] = []
@@ -127,7 +130,7 @@ def segment_images(
         with progress.stage("segment", len(jobs), unit="image") as bar:
             for job in jobs:
                 try:
-                    segmentation, table = _segmented(job, parameters, finder, note)
+                    segmentation, table = _segmented(job, parameters, finder, tissue, note)
                 except (PatchError, CompartmentError) as error:
                     failed.append(f"{job.image}: {error}")
                     progress.say(failed[-1])
@@ -257,7 +260,11 @@ def _sizes(images: Sequence[Path], mpp: float | None, note: Callable[[str], None
 
 
 def _segmented(
-    job: _Job, parameters: CompartmentParameters, finder: NucleusFinder, note: Callable[[str], None]
+    job: _Job,
+    parameters: CompartmentParameters,
+    finder: NucleusFinder,
+    tissue: TissueFinder | None,
+    note: Callable[[str], None],
 ) -> tuple[Segmentation, pd.DataFrame]:
     """Segment one image and write its files; returns also its rows of the table."""
     image, stated_mpp = read_image(job.image)
@@ -266,7 +273,7 @@ def _segmented(
     if contradicts(stated_mpp, job.mpp):
         note(f"{job.image} says of itself {stated_mpp:.3g} µm per pixel; it is taken for {job.mpp:.3g}, as --mpp says")
     stains = estimate_stains([image])
-    (segmentation,) = segment_batch([view_of(image, job.mpp, parameters, stains)], finder)
+    (segmentation,) = segment_batch([view_of(image, job.mpp, parameters, stains)], finder, tissue)
     table = nuclei_table(segmentation, concentrations(image, stains), job.mpp)
     nuclei, compartments, geojson, picture = (job.path(ending) for ending in ENDINGS)
     _write_tiff(nuclei, segmentation.instances, job.mpp)
@@ -303,4 +310,6 @@ def _line(job: _Job, segmentation: Segmentation) -> str:
     shares = segmentation.memberships.mean(axis=(1, 2), dtype=np.float64)
     named = ", ".join(f"{name} {share:.0%}" for name, share in zip(COMPARTMENTS, shares, strict=True))
     count = len(np.unique(segmentation.instances[segmentation.instances > 0]))
-    return f"{job.image.name}: {count} nuclei; {named}"
+    doubt = segmentation.doubtful_share
+    doubtful = "" if math.isnan(doubt) else f"; {doubt:.0%} of the tissue outside nuclei doubtful"
+    return f"{job.image.name}: {count} nuclei; {named}{doubtful}"

@@ -55,15 +55,41 @@ def _attached(cells: Instances, instances: Instances) -> Instances:
 
 
 @dataclass(frozen=True, eq=False)
+class Nearest:
+    """The nearest nucleus of every pixel: made by ``nearest``.
+
+    Parameters
+    ----------
+    owner
+        (H, W) int32: its number; 0 everywhere if there is none.
+    distance_um
+        (H, W) distance to its border, half a pixel beyond the centre of its outermost pixel; negative within nuclei,
+        infinite if there is none.
+    """
+
+    owner: Instances
+    distance_um: FloatArray
+
+
+def nearest(instances: Instances, mpp: float) -> Nearest:
+    """Find the nearest nucleus of every pixel."""
+    outside = instances == 0
+    if outside.all():
+        return Nearest(instances, np.full(instances.shape, np.inf, dtype=np.float32))
+    steps, indices = ndimage.distance_transform_edt(outside, return_indices=True)
+    return Nearest(instances[tuple(indices)], (steps - 0.5) * mpp)
+
+
+@dataclass(frozen=True, eq=False)
 class Weighed:
     """What is around nuclei, weighed: made by ``weighed``, once for whatever reach is then asked for.
 
     Parameters
     ----------
-    instances, owner
-        (H, W) int32: nuclei, and the number of the nearest one for every pixel.
-    distance_um
-        (H, W) distance to its border.
+    instances
+        (H, W) int32 nuclei.
+    around
+        The nearest of them, for every pixel.
     odds
         (H, W) log-odds of cytoplasm against fibre; minus infinity where they were not asked for.
     radius_um
@@ -73,8 +99,7 @@ class Weighed:
     """
 
     instances: Instances
-    owner: Instances
-    distance_um: FloatArray
+    around: Nearest
     odds: FloatArray
     radius_um: FloatArray
     cell_scale: float
@@ -98,7 +123,8 @@ class Weighed:
             (H, W) int32: number of the nucleus whose cytoplasm this is, 0 elsewhere (nuclei included).
         """
         reach = reach_um(self.radius_um, cytoplasm_um, self.cell_scale)
-        cells = np.where((self.odds > threshold) & (self.distance_um <= reach[self.owner]), self.owner, 0)
+        owner = self.around.owner
+        cells = np.where((self.odds > threshold) & (self.around.distance_um <= reach[owner]), owner, 0)
         return _attached(cells.astype(np.int32), self.instances)
 
 
@@ -146,16 +172,14 @@ def weighed(
     if not (np.isfinite(cell_scale) and cell_scale > 1):
         raise CompartmentError(f"cell_scale must be a finite number above 1, found {cell_scale!r}; the usual is 5.")
     radius_um = nuclear_radius_um(instances, mpp)
-    outside = instances == 0
-    if outside.all():
-        nowhere = np.full(instances.shape, np.inf, dtype=np.float32)
-        return Weighed(instances, instances, nowhere, -nowhere, radius_um, cell_scale)
-    steps, nearest = ndimage.distance_transform_edt(outside, return_indices=True)
-    distance_um = (steps - 0.5) * mpp
-    owner = instances[tuple(nearest)]
-    asked = outside & tissue & (distance_um <= reach_um(radius_um, asked_um(cytoplasm_um), cell_scale)[owner])
+    around = nearest(instances, mpp)
+    owner, distance_um = around.owner, around.distance_um
+    if not instances.any():
+        return Weighed(instances, around, -distance_um, radius_um, cell_scale)
+    far = reach_um(radius_um, asked_um(cytoplasm_um), cell_scale)
+    asked = (instances == 0) & tissue & (distance_um <= far[owner])
     away = tissue & (distance_um > parameters.nuclear_margin_um)
     maxima = maxima or _maxima(concentrations, tissue)
     found = cell_evidence(instances, owner, distance_um, tissue, away, concentrations, maxima, mpp, parameters)
     odds = (rule or fitted_rule()).log_odds(found | relative(found, asked, mpp), asked)
-    return Weighed(instances, owner, distance_um, odds, radius_um, cell_scale)
+    return Weighed(instances, around, odds, radius_um, cell_scale)

@@ -58,7 +58,12 @@ def downsample(memberships: npt.ArrayLike, factor: int) -> Float64Array:
             f"Memberships of {h} x {w} pixels cannot be averaged over blocks of {factor}: "
             "crop the image to a multiple of the factor."
         )
-    averaged = block_reduce(array, (1, factor, factor), np.mean, func_kwargs={"dtype": np.float64})  # type: ignore[no-untyped-call]
+    return block_means(array, factor)
+
+
+def block_means(maps: npt.NDArray[np.generic], factor: int) -> Float64Array:
+    """Mean (float64) of maps (N, H, W) over blocks of ``factor`` x ``factor`` pixels."""
+    averaged = block_reduce(maps, (1, factor, factor), np.mean, func_kwargs={"dtype": np.float64})  # type: ignore[no-untyped-call]
     return np.asarray(averaged)
 
 

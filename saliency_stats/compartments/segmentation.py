@@ -6,22 +6,24 @@ from typing import NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from saliency_stats.compartments.cells import Weighed, weighed
 from saliency_stats.compartments.finders import nucleus_finder
-from saliency_stats.compartments.membership import downsample, from_codes
+from saliency_stats.compartments.membership import block_means, downsample, from_codes
 from saliency_stats.compartments.stain import Stains, estimate_stains
+from saliency_stats.compartments.tissue.finder import finder_for
 from saliency_stats.compartments.view import (
     CompartmentParameters,
     Found,
     NucleusFinder,
+    TissueFinder,
     View,
     check_image,
     nothing_found,
     view_of,
 )
+from saliency_stats.compartments.ways import SURE, TISSUES, WAYS, Around, Seen
 from saliency_stats.errors import CompartmentError
 from saliency_stats.typing import BoolArray, Float32Array, Float64Array, Instances
-from saliency_stats.vocabulary import COMPARTMENT_CODES
+from saliency_stats.vocabulary import COMPARTMENT_CODES, COMPARTMENTS
 
 
 class _Pair(NamedTuple):
@@ -40,16 +42,33 @@ class Segmentation(_Pair):
         (K, H, W) float32 that sum to 1 over K.
     probabilities
         Of nucleus number i at i - 1; NaN, or missing at the end, where the finder gives none.
+    doubt
+        (2, H, W) of every pixel the share that is tissue outside nuclei, and the share that is doubtful tissue outside
+        nuclei: no membership reaches ``ways.SURE`` there. None where memberships are no probabilities.
     """
 
     probabilities: Float64Array
+    doubt: Float32Array | None
 
     def __new__(  # noqa: D102 - the class says it
-        cls, instances: Instances, memberships: Float32Array, probabilities: Float64Array | None = None
+        cls,
+        instances: Instances,
+        memberships: Float32Array,
+        probabilities: Float64Array | None = None,
+        doubt: Float32Array | None = None,
     ) -> Self:
         made = super().__new__(cls, instances, memberships)
         made.probabilities = np.zeros(0) if probabilities is None else probabilities
+        made.doubt = doubt
         return made
+
+    @property
+    def doubtful_share(self) -> float:
+        """Share of the tissue outside nuclei that is doubtful; NaN where there is none, or no doubt is known."""
+        if self.doubt is None:
+            return float("nan")
+        asked, doubtful = self.doubt.sum(axis=(1, 2), dtype=np.float64)
+        return float(doubtful / asked) if asked else float("nan")
 
 
 def segment(
@@ -85,26 +104,45 @@ def segment(
     ------
     CompartmentError
         If the image is not 8-bit RGB of at least 32 x 32 px, ``mpp`` is not a positive number,
-        ``instances`` has another size, or the model that ``parameters.nuclei`` names cannot be loaded.
+        ``instances`` has another size, or a model that the parameters name cannot be loaded.
     """
     parameters = parameters or CompartmentParameters()
     view = view_of(image, mpp, parameters, stains or estimate_stains([check_image(image)]))
+    tissue = finder_for([parameters.cells])
     if instances is None:
-        return segment_batch([view], nucleus_finder(parameters.nuclei))[0]
+        return segment_batch([view], nucleus_finder(parameters.nuclei), tissue)[0]
     if instances.shape != image.shape[:2]:
         raise CompartmentError(
             f"instances have the shape {instances.shape}, the image {image.shape[:2]}: they must agree."
         )
     fine = np.repeat(np.repeat(instances, view.factor, axis=0), view.factor, axis=1).astype(np.int32)
-    return divided(view, Found(fine, np.zeros(0)))
+    return divided(with_tissues([view], tissue)[0], Found(fine, np.zeros(0)))
 
 
-def segment_batch(views: Sequence[View], finder: NucleusFinder) -> list[Segmentation]:
+def segment_batch(
+    views: Sequence[View], finder: NucleusFinder, tissue: TissueFinder | None = None
+) -> list[Segmentation]:
     """Divide many images at once, as :func:`segment` divides one.
 
-    In the order of ``views``, each at the size of its image before enlargement.
+    ``tissue`` is what ``tissue.finder.finder_for`` gives for the cells of the views' parameters. The result is in the
+    order of ``views``, each at the size of its image before enlargement.
     """
+    views = with_tissues(views, tissue)
     return [divided(view, found) for view, found in zip(views, find_nuclei(views, finder), strict=True)]
+
+
+def with_tissues(views: Sequence[View], tissue: TissueFinder | None) -> list[View]:
+    """Ask the tissue network about many images at once; not about those without tissue, and none if there is none."""
+    if tissue is None:
+        return list(views)
+    asked = iter(tissue([view for view in views if view.tissue.any()]))
+    return [view._replace(tissues=next(asked) if view.tissue.any() else _no_tissue(view)) for view in views]
+
+
+def _no_tissue(view: View) -> Float32Array:
+    tissues = np.zeros((len(TISSUES), *view.tissue.shape), dtype=np.float32)
+    tissues[TISSUES.index("background")] = 1
+    return tissues
 
 
 def find_nuclei(views: Sequence[View], finder: NucleusFinder) -> list[Found]:
@@ -117,18 +155,11 @@ def find_nuclei(views: Sequence[View], finder: NucleusFinder) -> list[Found]:
     return [next(asked) if view.structure else nothing_found(view) for view in views]
 
 
-def weighed_around(view: View, found: Found, parameters: CompartmentParameters | None = None) -> Weighed:
+def weighed_around(view: View, found: Found, parameters: CompartmentParameters | None = None) -> Around:
     """Weigh the tissue around the nuclei of a view, which :func:`divided` then divides."""
     parameters = parameters or view.parameters
-    return weighed(
-        found.instances,
-        view.tissue,
-        view.stained,
-        view.mpp,
-        parameters.cytoplasm_um,
-        parameters.fibre,
-        maxima=view.stains.maxima,
-    )
+    seen = Seen(view.tissue, view.stained, view.stains.maxima, view.mpp, view.tissues)
+    return WAYS[parameters.cells].around(found.instances, seen, parameters.cytoplasm_um, parameters.fibre)
 
 
 def divided(
@@ -137,38 +168,46 @@ def divided(
     parameters: CompartmentParameters | None = None,
     *,
     left_out: BoolArray | None = None,
-    around: Weighed | None = None,
+    around: Around | None = None,
 ) -> Segmentation:
     """Divide a view whose nuclei are known.
 
     Parameters
     ----------
     parameters
-        Of the cytoplasm, in place of the view's own.
+        Of the cells, in place of the view's own.
     left_out
         (H, W) pixels of the view that belong to no compartment of the tissue: they become background.
     around
-        What is around its nuclei, :func:`weighed_around` them for this reach or another up to ``cells.ASKED_UM``.
-        Weighed anew if left out.
+        What is around its nuclei, :func:`weighed_around` them for the same way to tell cells, and for this reach or
+        another up to ``cells.ASKED_UM``. Weighed anew if left out.
 
     Returns
     -------
     Segmentation
         At the size of the image before enlargement.
+
+    Raises
+    ------
+    CompartmentError
+        If the cells are told by the tissue network, and it was not asked about the view (:func:`with_tissues`).
     """
     parameters = parameters or view.parameters
-    nuclei, tissue = found.instances, view.tissue
+    nuclei, factor = found.instances, view.factor
     around = around or weighed_around(view, found, parameters)
-    cells = around.within(parameters.cytoplasm_um, parameters.fibre.threshold)
-    codes = np.where(tissue, COMPARTMENT_CODES["stroma"], COMPARTMENT_CODES["background"]).astype(np.uint8)
-    codes[cells > 0] = COMPARTMENT_CODES["cytoplasm"]
-    codes[nuclei > 0] = COMPARTMENT_CODES["nucleus"]
+    fine = around(parameters.cytoplasm_um)
     if left_out is not None:
-        codes[left_out] = COMPARTMENT_CODES["background"]
+        fine[:, left_out] = 0
+        fine[COMPARTMENTS.index("background"), left_out] = 1
+    doubt = None
+    if WAYS[parameters.cells].soft:
+        # before areas are averaged: a pixel with a border in it is divided, and nothing about it is doubtful
+        asked = view.tissue & (nuclei == 0)
+        doubt = block_means(np.stack([asked, asked & (fine.max(axis=0) < SURE)]), factor).astype(np.float32)
     # back to the image's pixels: areas are averaged, a number cannot be and is read next to the centre
-    centre = slice(view.factor // 2, None, view.factor)
-    memberships = downsample(from_codes(codes), view.factor).astype(np.float32)
-    return Segmentation(nuclei[centre, centre].copy(), memberships, found.probabilities)
+    centre = slice(factor // 2, None, factor)
+    memberships = downsample(fine, factor).astype(np.float32)
+    return Segmentation(nuclei[centre, centre].copy(), memberships, found.probabilities, doubt)
 
 
 def from_truth(codes: npt.ArrayLike, instances: npt.ArrayLike) -> Segmentation:

@@ -8,11 +8,13 @@ import numpy as np
 from scipy import ndimage
 from skimage.segmentation import expand_labels
 
-from saliency_stats.compartments.cells import Weighed, asked_um
+from saliency_stats.compartments.cells import asked_um
 from saliency_stats.compartments.segmentation import Segmentation, divided, weighed_around
 from saliency_stats.compartments.view import SAME_SCALE, Found, View
-from saliency_stats.errors import CompartmentError
+from saliency_stats.compartments.ways import Around  # noqa: TC001 - no forward references here
+from saliency_stats.errors import CompartmentError, shown
 from saliency_stats.typing import BoolArray, Instances
+from saliency_stats.vocabulary import CELLS
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,13 @@ class Variant:
         Added to the threshold of the finder's probabilities: nuclei below the sum are dropped.
     cytoplasm_um
         In place of the parameter of this name; None keeps it.
+    cells
+        In place of the parameter of this name; None keeps it.
 
     Raises
     ------
     CompartmentError
-        If a value is out of range or the name is empty.
+        If a value is out of range, the name is empty, or there is no such way to tell cells.
     """
 
     name: str
@@ -43,6 +47,7 @@ class Variant:
     band_um: float = 0.0
     probability: float = 0.0
     cytoplasm_um: float | None = None
+    cells: str | None = None
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -56,6 +61,10 @@ class Variant:
             value = getattr(self, key)
             if value is not None and not low <= value <= high:
                 raise CompartmentError(f"Variant {self.name}: {key} is {value}, expected {low:g} to {high:g}.")
+        if self.cells is not None and self.cells not in CELLS:
+            raise CompartmentError(
+                f"Variant {self.name}: cells is {shown(self.cells)}, expected one of {', '.join(CELLS)}."
+            )
 
 
 #: The segmentation as it is, then each of its choices moved alone. At 0.5 µm per pixel, 0.5 µm is one pixel.
@@ -72,6 +81,7 @@ VARIANTS: Final[tuple[Variant, ...]] = (
     Variant("cytoplasm2um", cytoplasm_um=2.0),
     Variant("cytoplasm3um", cytoplasm_um=3.0),
     Variant("cytoplasm8um", cytoplasm_um=8.0),
+    *(Variant(f"cells-{cells}", cells=cells) for cells in CELLS),
 )
 
 
@@ -113,16 +123,15 @@ def variations(view: View, found: Found, variants: Sequence[Variant]) -> list[Se
     Each is that of :func:`varied`, and refused as there.
     """
     nuclei: dict[tuple[float, float], Found] = {}
-    around: dict[tuple[float, float, float], Weighed] = {}
+    around: dict[tuple[float, float, float, str], Around] = {}
     made = []
     for variant in variants:
-        parameters = view.parameters
-        if variant.cytoplasm_um is not None:
-            parameters = replace(parameters, cytoplasm_um=variant.cytoplasm_um)
+        changed = {key: getattr(variant, key) for key in ("cytoplasm_um", "cells")}
+        parameters = replace(view.parameters, **{key: value for key, value in changed.items() if value is not None})
         which = (variant.probability, variant.grow_um)
         if which not in nuclei:
             nuclei[which] = _resized(_probable(found, variant), view, variant)
-        far = (*which, asked_um(parameters.cytoplasm_um))
+        far = (*which, asked_um(parameters.cytoplasm_um), parameters.cells)
         if far not in around:
             around[far] = weighed_around(view, nuclei[which], parameters)
         band = _at_borders(nuclei[which].instances, _pixels(variant, "band_um", view.mpp)) if variant.band_um else None

@@ -11,9 +11,10 @@ from PIL import Image
 from saliency_stats.compartments.fibre import FibreParameters
 from saliency_stats.compartments.nuclei import NucleusParameters, has_structure
 from saliency_stats.compartments.stain import Stains, concentrations
-from saliency_stats.errors import CompartmentError
+from saliency_stats.errors import CompartmentError, shown
 from saliency_stats.imaging.tissue import BACKGROUND_OD, SMOOTHING_UM, tissue_mask
-from saliency_stats.typing import BoolArray, Float64Array, FloatArray, Instances, UInt8Array
+from saliency_stats.typing import BoolArray, Float32Array, Float64Array, FloatArray, Instances, UInt8Array
+from saliency_stats.vocabulary import CELLS, USUAL_CELLS
 
 MIN_SIZE_PX: Final = 32
 #: An image whose µm per pixel exceeds the wanted one by no more than this share is not enlarged: scanners' 20x is
@@ -33,14 +34,15 @@ class CompartmentParameters:
         Images coarser than this (by more than ``SAME_SCALE``) are up-sampled by the smallest whole factor that makes
         them finer; finer images keep their own resolution. StarDist looks at images of this resolution.
     cytoplasm_um
-        Cytoplasm reaches no further than this from the border of its nucleus; how far it does is told from stain,
-        texture and the nuclei around.
+        Cytoplasm reaches no further than this from the border of its nucleus; how far it does, ``cells`` says.
     background_od
         Optical density of the most absorbing channel, relative to the glass, up to which there is no tissue.
     tissue_smoothing_um
         Standard deviation of the Gaussian applied to the optical density before that threshold (``tissue_mask``).
     nucleus, fibre
-        Details of the classical route and of the decision against fibre.
+        Details of the classical route, and of the decision against fibre where ``cells`` is ``rule``.
+    cells
+        How cytoplasm is told from stroma: one of ``ways.WAYS``.
     """
 
     nuclei: str = "builtin"
@@ -50,6 +52,7 @@ class CompartmentParameters:
     tissue_smoothing_um: float = SMOOTHING_UM
     nucleus: NucleusParameters = field(default_factory=NucleusParameters)
     fibre: FibreParameters = field(default_factory=FibreParameters)
+    cells: str = USUAL_CELLS
 
     def __post_init__(self) -> None:
         for key, low, high in (
@@ -61,6 +64,8 @@ class CompartmentParameters:
             value = getattr(self, key)
             if not low <= value <= high:
                 raise CompartmentError(f"{key} is {value}, expected {low:g} to {high:g}.")
+        if self.cells not in CELLS:
+            raise CompartmentError(f"cells is {shown(self.cells)}, expected one of {', '.join(CELLS)}.")
 
 
 class View(NamedTuple):
@@ -68,7 +73,8 @@ class View(NamedTuple):
 
     ``image`` (H, W, 3) uint8, ``tissue`` (H, W) bool, ``stained`` (2, H, W) haematoxylin and eosin, the slide's
     ``stains``, ``mpp`` of this image, ``factor`` by which it was enlarged, whether there is any ``structure`` in
-    which nuclei could be found, and the ``parameters``.
+    which nuclei could be found, the ``parameters``, and (3, H, W) how probable each of ``ways.TISSUES`` is: None where
+    nobody asked (``segmentation.with_tissues``).
     """
 
     image: UInt8Array
@@ -79,6 +85,7 @@ class View(NamedTuple):
     factor: int
     structure: bool
     parameters: CompartmentParameters
+    tissues: Float32Array | None = None
 
 
 class Found(NamedTuple):
@@ -104,6 +111,8 @@ class Found(NamedTuple):
 
 #: Takes views and gives the nuclei of each; many at once, since networks are faster so.
 NucleusFinder = Callable[[Sequence[View]], list[Found]]
+#: Takes views and gives (3, H, W) the probabilities of ``ways.TISSUES`` in each, at its size; they sum to 1.
+TissueFinder = Callable[[Sequence[View]], list[Float32Array]]
 
 
 def nothing_found(view: View) -> Found:

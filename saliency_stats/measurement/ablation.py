@@ -84,7 +84,8 @@ class Ablations:
             identity: dict[str, Any] = {str(name): value for name, value in rows.iloc[at].items()}
             image, members, mpp = patches[at].image, segmentations[at].memberships, float(identity.pop("mpp"))
             named = (str(identity["patch_id"]), float(identity["magnification"]))
-            altered = ablated(image, members, mpp, _rng(self.seed, "ablation", named), self.replacements, self.min_area)
+            soft, rng = segmentations[at].doubt is not None, _rng(self.seed, "ablation", named)
+            altered = ablated(image, members, mpp, rng, self.replacements, self.min_area, soft=soft)
             area = dict(zip(COMPARTMENTS, members.mean(axis=(1, 2)).tolist(), strict=True))
             drawn: list[CurveImage] = []
             if self.curve_steps:

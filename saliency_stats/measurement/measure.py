@@ -26,12 +26,14 @@ from saliency_stats.compartments import (
     NucleusFinder,
     Segmentation,
     Stains,
+    TissueFinder,
     View,
     concentrations,
     find_nuclei,
     from_truth,
     nuclei_table,
     view_of,
+    with_tissues,
 )
 from saliency_stats.compartments.variants import VARIANTS, varied
 from saliency_stats.measurement.ablation import Ablations
@@ -68,6 +70,8 @@ class Measurement:
         Finds nuclei, as far down as the multiverse wants them; None takes the phantoms' own compartments.
     compartments
         Parameters of the segmentation.
+    tissue
+        Says how probable each tissue is, where a way to tell cells asks for it; None asks nothing.
     min_area
         Area share below which a compartment counts as missing from a patch.
     bins
@@ -100,6 +104,7 @@ class Measurement:
     multiscale: MultiscaleCompartments | None = None
     ablations: Ablations | None = None
     multiverse: Multiverse | None = None
+    tissue: TissueFinder | None = None
 
     def __call__(self, batch: Batch) -> dict[str, pd.DataFrame]:
         """Measure one batch: its rows of predictions, and of ledger, profile and nuclei where it is measured."""
@@ -181,7 +186,10 @@ class Measurement:
         rows, named = pd.concat(parts, ignore_index=True), list(MapKey._fields)
         each = np.tile(np.repeat(examined.identity.index, len(COMPARTMENTS)), len(parts))
         identity = examined.identity.loc[each].reset_index(drop=True)
-        return pd.concat([identity, rows[named], rows.drop(columns=named)], axis=1)
+        doubtful = [segmentation.doubtful_share for segmentation in examined.segmentations]
+        return pd.concat([identity, rows[named], rows.drop(columns=named)], axis=1).assign(
+            doubtful_share=np.asarray(doubtful)[each]
+        )
 
     def _seen(
         self, rows: pd.DataFrame, patches: list[Patch], unmixed: list[Float32Array]
@@ -195,6 +203,7 @@ class Measurement:
             view_of(patch.image, float(mpp), self.compartments, self.stains[str(group)], stained)
             for patch, mpp, group, stained in zip(patches, rows["mpp"], rows["stain_group"], unmixed, strict=True)
         ]
+        views = with_tissues(views, self.tissue)
         found = find_nuclei(views, self.finder)
         # the multiverse also wants nuclei below the usual threshold, which do not count here
         usual = [varied(view, nuclei, VARIANTS[0]) for view, nuclei in zip(views, found, strict=True)]

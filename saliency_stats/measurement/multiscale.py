@@ -15,16 +15,18 @@ from saliency_stats.compartments import (
     NucleusFinder,
     Segmentation,
     Stains,
+    TissueFinder,
     downsample,
     segment_batch,
     view_of,
 )
+from saliency_stats.compartments.membership import block_means
 from saliency_stats.errors import StorageError
 from saliency_stats.execution.files import atomic, read_arrays
 from saliency_stats.execution.names import file_name
-from saliency_stats.typing import Float64Array, Int32Array, UInt8Array
+from saliency_stats.typing import Float64Array, FloatArray, Int32Array, UInt8Array
 
-_KEPT: Final = ("shares", "instances", "probabilities")
+_KEPT: Final = ("shares", "instances", "probabilities", "doubt")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +46,8 @@ class MultiscaleCompartments:
         Finds nuclei, and how images are divided.
     stains
         Per stain group.
+    tissue
+        Says how probable each tissue is, where the cells of the parameters need it.
     """
 
     cohort: SlideCohort
@@ -51,11 +55,12 @@ class MultiscaleCompartments:
     finder: NucleusFinder
     parameters: CompartmentParameters
     stains: Mapping[str, Stains]
+    tissue: TissueFinder | None = None
     _locks: dict[str, Lock] = field(default_factory=dict, init=False, repr=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # another process has locks of its own: two that segment one place write the same file
-        return type(self), (self.cohort, self.folder, self.finder, self.parameters, self.stains)
+        return type(self), (self.cohort, self.folder, self.finder, self.parameters, self.stains, self.tissue)
 
     def segmentations(self, rows: pd.DataFrame) -> list[Segmentation]:
         """Return the compartments of patches, those of locations not seen before after segmenting them."""
@@ -70,10 +75,9 @@ class MultiscaleCompartments:
                     # not there yet, or damaged
                     self._segment(int(str(index)), row, path)
                     kept = read_arrays(path, _KEPT)
-            shares, instances, probabilities = (kept[name] for name in _KEPT)
             finest = min(self.cohort.tiling.mpps)
             factor = round(float(row["mpp"]) / finest)
-            found.append(downscaled(shares, instances, probabilities, factor, self.cohort.tiling.size_px))
+            found.append(downscaled(**kept, factor=factor, size_px=self.cohort.tiling.size_px))
         return found
 
     def _segment(self, index: int, row: pd.Series, path: Path) -> None:
@@ -82,18 +86,30 @@ class MultiscaleCompartments:
         side = round(tiling.widest_um / finest)
         image = self.cohort.field(index, side, finest)
         view = view_of(image, finest, self.parameters, self.stains[str(row["stain_group"])])
-        segmentation = segment_batch([view], self.finder)[0]
+        segmentation = segment_batch([view], self.finder, self.tissue)[0]
+        # none where memberships are no probabilities
+        doubt = np.zeros((0, *segmentation.instances.shape)) if segmentation.doubt is None else segmentation.doubt
         with atomic(path) as partial, partial.open("wb") as file:
             np.savez_compressed(
                 file,
-                shares=np.round(segmentation.memberships * 255).astype(np.uint8),
+                shares=_in_255ths(segmentation.memberships),
                 instances=segmentation.instances,
                 probabilities=segmentation.probabilities,
+                doubt=_in_255ths(doubt),
             )
 
 
+def _in_255ths(shares: FloatArray) -> UInt8Array:
+    return np.round(shares * 255).astype(np.uint8)
+
+
 def downscaled(
-    shares: UInt8Array, instances: Int32Array, probabilities: Float64Array, factor: int, size_px: int
+    shares: UInt8Array,
+    instances: Int32Array,
+    probabilities: Float64Array,
+    factor: int,
+    size_px: int,
+    doubt: UInt8Array | None = None,
 ) -> Segmentation:
     """Take the middle of a field and average it to the pixels of a coarser patch.
 
@@ -105,6 +121,8 @@ def downscaled(
         Pixels of the field along one of the patch.
     size_px
         Side of the patch; ``size_px * factor`` is at most H and W.
+    doubt
+        (2, H, W) of ``Segmentation.doubt`` in 255ths; none, or (0, H, W), where memberships are no probabilities.
 
     Returns
     -------
@@ -118,4 +136,7 @@ def downscaled(
     part = shares[(slice(None), *window)].astype(np.float64)
     averaged = downsample(part / part.sum(axis=0, keepdims=True), factor).astype(np.float32)
     centre = slice(factor // 2, None, factor)
-    return Segmentation(instances[window][centre, centre].copy(), averaged, probabilities)
+    coarse = None
+    if doubt is not None and len(doubt):
+        coarse = (block_means(doubt[(slice(None), *window)], factor) / 255).astype(np.float32)
+    return Segmentation(instances[window][centre, centre].copy(), averaged, probabilities, coarse)

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from saliency_stats.compartments.ways import SURE, cell_words
 from saliency_stats.report.figures.rows import NOT_INTERPRETABLE
 from saliency_stats.report.ladder import ladders
 from saliency_stats.report.run import Run, records
@@ -30,6 +31,8 @@ from saliency_stats.vocabulary import TRAINED
 
 #: Fewer units than this leave a t interval wide and its assumption of normal means unchecked.
 _FEW_UNITS: Final = 10
+#: From this share of doubtful tissue on, a fifth, what is called cytoplasm decides less than what is not known.
+_MUCH_DOUBT: Final = 0.2
 #: Verdicts that a reader takes home.
 _FINDINGS: Final = ("supported", "contradicted", "equivalent")
 _LOSSY: Final = (".jpg", ".jpeg", ".svs")
@@ -58,6 +61,7 @@ def caveats(run: Run) -> tuple[Caveat, ...]:
         *_missing(run),
         *_cohort(run),
         *_segmentation(run),
+        *_doubt(run),
         *_always(run),
     )
     return tuple(found)
@@ -261,12 +265,26 @@ def _segmentation(run: Run) -> Iterator[Caveat]:
             "The compartments are the phantom's own, without any segmentation error; on real tissue there is one."
         ),
     }.get(nuclei, f"Nuclei were segmented by {Path(nuclei).name}, which makes mistakes of its own.")
-    reach = run.settings.compartments.cytoplasm_um
-    yield Caveat(
-        "The compartments are measured, not given",
-        f"{how} Cytoplasm is tissue at most {reach:g} µm from a nucleus, unless stain, texture and the nuclei around"
-        " speak for fibre; cell borders are not seen. The distance profile does not depend on that choice.",
-    )
+    section = run.settings.compartments
+    if nuclei != "truth":
+        how += (
+            f" {_sentence(cell_words(section.cells, section.cytoplasm_um))} Cell borders are not seen. The distance"
+            " profile does not depend on that choice."
+        )
+    yield Caveat("The compartments are measured, not given", how)
+
+
+def _doubt(run: Run) -> Iterator[Caveat]:
+    for (magnification, label), share in run.doubt.items():
+        if share > _MUCH_DOUBT:
+            yield Caveat(
+                f"Much of the tissue is doubtful ({label}, {magnification_words(magnification)})",
+                f"In the median judged patch, {percent(share, 0)} of the tissue outside nuclei is neither cytoplasm nor"
+                f" stroma nor background with a probability of at least {SURE:g}. Such tissue counts for each of them"
+                " in part, which brings their densities nearer to one another: what is found in the cytoplasm may lie"
+                " in the stroma beside it. How much the contrast depends on it, other ways to tell cells would say"
+                " (compartments.cells, or the multiverse).",
+            )
 
 
 def _always(run: Run) -> Iterator[Caveat]:

@@ -21,7 +21,7 @@ from saliency_stats.report.figures.style import (
     ratio_axis,
     save,
 )
-from saliency_stats.report.words import model_words, number
+from saliency_stats.report.words import model_words, number, percent
 from saliency_stats.typing import FloatArray, UInt8Array
 from saliency_stats.vocabulary import COMPARTMENTS, TRAINED
 
@@ -105,11 +105,21 @@ def _draw(
     _bars(shares, density, rows)
     lower.legend(handles=compartment_handles(), loc="outside lower center", ncols=len(COMPARTMENTS))
     upper.supxlabel(
-        f"saliency in raw units; the display (no number) is cut at its {DISPLAY_PERCENTILE:g}th percentile",
+        f"saliency in raw units; the display (no number) is cut at its {DISPLAY_PERCENTILE:g}th percentile"
+        f"{_doubt(rows)}",
         fontsize=6.5,
         color=QUIET,
     )
     return figure
+
+
+def _doubt(rows: pd.DataFrame) -> str:
+    """Say how much of the tissue is doubtful; nothing where memberships are no probabilities."""
+    share = float(rows["doubtful_share"].iloc[0]) if "doubtful_share" in rows else np.nan
+    if np.isnan(share):
+        return ""
+    doubtful = f"{percent(share, 0)} of the tissue outside nuclei is doubtful"
+    return f"\nevery pixel shows its largest compartment; {doubtful}"
 
 
 def _bars(shares: Any, density: Any, rows: pd.DataFrame) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from saliency_stats.compartments.ways import SURE, cell_words
 from saliency_stats.execution.files import write_text
 from saliency_stats.report.figures.draw import DrawnFigure
 from saliency_stats.report.folder import NOT_RECORDED
@@ -19,6 +20,7 @@ from saliency_stats.report.words import (
     listing,
     magnification_words,
     number,
+    percent,
 )
 from saliency_stats.statistics.registry import words_of
 from saliency_stats.vocabulary import NO_REDUCTION, SPLITS, TRAINED
@@ -183,11 +185,20 @@ def _compartments(run: Run) -> str:
         return f"The compartments are the known truth of the synthetic tissue. {density}"
     return (
         f"Nuclei were segmented (method: {Path(run.settings.compartments.nuclei).name}) at"
-        f" {run.settings.compartments.segmentation_mpp} µm per pixel or finer; cytoplasm is tissue at most"
-        f" {run.settings.compartments.cytoplasm_um} µm and four nuclear radii from the border of the nearest nucleus,"
-        " unless stain, texture and the nuclei around speak for fibre; stroma is the rest of the tissue, and background"
-        f" what is not tissue. {density}"
+        f" {run.settings.compartments.segmentation_mpp} µm per pixel or finer;"
+        f" {cell_words(run.settings.compartments.cells, run.settings.compartments.cytoplasm_um)}; stroma is the rest of"
+        f" the tissue, and background what is not tissue (cells: {run.settings.compartments.cells}).{_doubt(run)}"
+        f" {density}"
     )
+
+
+def _doubt(run: Run) -> str:
+    """Say how much of the tissue is doubtful; nothing where memberships are no probabilities."""
+    shares = [f"{percent(share)} ({label}, {magnification_words(at)})" for (at, label), share in run.doubt.items()]
+    if not shares:
+        return ""
+    said = listing(shares)
+    return f" In the median judged patch, no membership reached {SURE:g} in {said} of the tissue outside nuclei."
 
 
 def _performance(run: Run) -> str:

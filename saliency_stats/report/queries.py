@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from saliency_stats.vocabulary import TRAINED
+from saliency_stats.vocabulary import PATCH_KEY, TRAINED
 
 _EXCLUDED: Final = "excluded"
 
@@ -28,6 +28,19 @@ def patches_per_unit(judged: pd.DataFrame, unit_column: str) -> dict[tuple[float
     sizes = judged.groupby(["magnification", "label", unit_column]).size()
     limits = sizes.groupby(["magnification", "label"]).agg(["min", "max"])
     return {(float(mag), str(label)): (int(low), int(high)) for (mag, label), low, high in limits.itertuples()}
+
+
+def doubt(ledger: pd.DataFrame) -> dict[tuple[float, str], float]:
+    """Return, by magnification and class, the doubtful share of the tissue outside nuclei in the median patch.
+
+    Empty where no doubt is known: runs of earlier versions did not measure it.
+    """
+    if "doubtful_share" not in ledger:
+        ledger = ledger.assign(doubtful_share=float("nan"))
+    # it is the same in all rows of a patch
+    patches = ledger.dropna(subset="doubtful_share").drop_duplicates([*PATCH_KEY])
+    medians = patches.groupby(["magnification", "label"], as_index=False)["doubtful_share"].median()
+    return {(float(mag), str(label)): float(share) for mag, label, share in medians.itertuples(index=False)}
 
 
 def exclusions(patches: pd.DataFrame) -> pd.DataFrame:

@@ -154,6 +154,14 @@ class Run(RunFolder):
         return self._averaged(self.network_ledger)
 
     @cached_property
+    def doubt(self) -> dict[tuple[float, str], float]:
+        """By magnification and class, the share of the tissue outside nuclei that is doubtful in the median patch.
+
+        Of the judged patches; empty where memberships are no probabilities.
+        """
+        return queries.doubt(self.judged_ledger)
+
+    @cached_property
     def network_values(self) -> pd.DataFrame:
         """The primary contrast (log2) of every network, also of those that learned nothing, in its judged patches."""
         relabelled = [name for name, found in self.recorded("controls", {}).items() if found.get("relabelled")]

@@ -19,6 +19,7 @@ from saliency_stats.settings.typed import once
 from saliency_stats.statistics import FAMILIES, StatisticsParameters, check_families, unit_of
 from saliency_stats.statistics.models.checks import MAX_ALPHA
 from saliency_stats.statistics.parameters import HYPOTHESES, MIN_DRAWS, MIN_UNITS
+from saliency_stats.vocabulary import CELLS, USUAL_CELLS
 
 #: The images alone of a larger batch take more than 6 GB, and what a network keeps of them several hundred times that.
 MAX_BATCH_PX: Final = 2**29
@@ -56,10 +57,18 @@ class CompartmentsSection(Section):
     """Nucleus, cytoplasm, stroma, background."""
 
     nuclei: str = Field(default="builtin", min_length=1)
+    cells: str = USUAL_CELLS
     segmentation_mpp: float = Field(default=0.5, ge=0.1, le=2.0)
     cytoplasm_um: float = Field(default=15.0, ge=0.5, le=50.0)
     min_area: float = Field(default=0.02, ge=0, lt=1)
     stain_patches: int = Field(default=64, ge=1, le=4096)
+
+    @field_validator("cells")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in CELLS:
+            raise ValueError(f"found {shown(value)}. {nearest(value, CELLS, 'Expected one of ' + ', '.join(CELLS))}")
+        return value
 
 
 #: One default in one place: the statistics' own.
@@ -157,6 +166,12 @@ class StudySettings(Section):
             faults.append("compartments.nuclei: truth is known for phantoms only; use builtin")
         if self.multiverse.enabled and truth:
             faults.append("multiverse needs nuclei that are found; set compartments.nuclei to builtin")
+        own = f"cells-{self.compartments.cells}"
+        if self.multiverse.enabled and own in self.multiverse.segmentations:
+            faults.append(
+                f"multiverse.segmentations: {own} is the study's own segmentation (compartments.cells), which is always"
+                " there as usual; leave it out"
+            )
         if self.multiverse.enabled and isinstance(self.cohort, SlidesSection) and self.cohort.carry == "finest":
             faults.append("multiverse segments every patch anew; set cohort.carry to native")
         return faults

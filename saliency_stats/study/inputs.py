@@ -9,9 +9,12 @@ from saliency_stats.classifier.densenet import imagenet_path
 from saliency_stats.cohort import Cohort
 from saliency_stats.compartments.finders import model_path
 from saliency_stats.compartments.stardist.download import OFFICIAL, official_folder
+from saliency_stats.compartments.tissue.files import BUILTIN_TISSUE
+from saliency_stats.compartments.ways import WAYS
 from saliency_stats.errors import SaliencyStatsError
 from saliency_stats.saliency.custom import is_custom, module_of
 from saliency_stats.settings import StudySettings
+from saliency_stats.study.parameters import cells_of
 
 
 def input_files(settings: StudySettings, cohort: Cohort) -> Mapping[str, Path]:
@@ -19,9 +22,10 @@ def input_files(settings: StudySettings, cohort: Cohort) -> Mapping[str, Path]:
 
     Published weights and models are fetched first where they are not in their caches; those that cannot be had are
     left out, as the study stops for them before it computes anything. What comes with the package goes by its version,
-    and packages that a class of the user's own imports are its author's to keep.
+    and packages that a class of the user's own imports are its author's to keep; the tissue network, which decides what
+    is cytoplasm, is named all the same.
     """
-    found = {**cohort.files, **_classes(settings)}
+    found = {**cohort.files, **_classes(settings), **_tissue(settings)}
     for published in (_weights, _nuclei):
         with suppress(SaliencyStatsError):
             found |= published(settings)
@@ -47,6 +51,11 @@ def _nuclei(settings: StudySettings) -> dict[str, Path]:
         path = found
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     return {f"compartments.nuclei: {file}": file for file in files if not file.is_dir()}
+
+
+def _tissue(settings: StudySettings) -> dict[str, Path]:
+    asked = any(WAYS[cells].soft for cells in cells_of(settings))
+    return {f"compartments.cells: {BUILTIN_TISSUE.name}": BUILTIN_TISSUE} if asked else {}
 
 
 def _classes(settings: StudySettings) -> dict[str, Path]:

@@ -12,7 +12,7 @@ from saliency_stats.classifier.routes import Recipe
 from saliency_stats.classifier.training import TrainingParameters
 from saliency_stats.cohort.cache import CachedCohort
 from saliency_stats.cohort.folds import Folding
-from saliency_stats.compartments import CompartmentParameters, NucleusFinder, nucleus_finder
+from saliency_stats.compartments import CompartmentParameters, NucleusFinder, TissueFinder, finder_for, nucleus_finder
 from saliency_stats.compartments.finders import gives_probabilities
 from saliency_stats.compartments.variants import VARIANTS
 from saliency_stats.measurement.ablation import Ablations, draw_replaced
@@ -89,7 +89,7 @@ def measurement_parameters(settings: StudySettings) -> dict[str, Any]:
         "plan": plan_of(settings),
         "target": settings.saliency.target,
         "compartments": CompartmentParameters(
-            nuclei=section.nuclei, segmentation_mpp=section.segmentation_mpp, cytoplasm_um=section.cytoplasm_um
+            **{key: getattr(section, key) for key in ("nuclei", "cells", "segmentation_mpp", "cytoplasm_um")}
         ),
         "min_area": section.min_area,
         "bins": DistanceBins(),
@@ -231,6 +231,8 @@ def multiverse_of(settings: StudySettings) -> Multiverse | None:
     wanted = [variant for variant in VARIANTS if not section.segmentations or variant.name in section.segmentations]
     if not gives_probabilities(compartments.nuclei):
         wanted = [variant for variant in wanted if not variant.probability]
+    # the study's own cells are those of the first
+    wanted = [variant for variant in wanted if variant.cells != compartments.cells]
     wanted = [VARIANTS[0], *(variant for variant in wanted if variant != VARIANTS[0])]
     return Multiverse(tuple(wanted), compartments.cytoplasm_um)
 
@@ -242,6 +244,20 @@ def finder_of(settings: StudySettings, device: torch.device) -> NucleusFinder | 
         return None
     lowest = 0.0 if multiverse is None else min(variant.probability for variant in multiverse.variants)
     return nucleus_finder(nuclei, str(device), probability_offset=lowest)
+
+
+def cells_of(settings: StudySettings) -> tuple[str, ...]:
+    """Name the ways in which a study tells cells: its own first, then those of its multiverse."""
+    if settings.compartments.nuclei == "truth":
+        return ()
+    multiverse = multiverse_of(settings)
+    others = [variant.cells for variant in multiverse.variants if variant.cells] if multiverse else []
+    return (settings.compartments.cells, *others)
+
+
+def tissue_of(settings: StudySettings, device: torch.device) -> TissueFinder | None:
+    """Load the network that tells tissues apart; None for a study that does not ask it."""
+    return finder_for(cells_of(settings), str(device))
 
 
 def stain_groups(table: pd.DataFrame) -> "pd.Series[str]":

@@ -11,7 +11,7 @@ import torch
 from saliency_stats.classifier.densenet import weight_notes
 from saliency_stats.cohort.patch import USED
 from saliency_stats.cohort.slides.cohort import SlideCohort
-from saliency_stats.compartments import NucleusFinder, Stains, estimate_stains, stain_table, stains_from
+from saliency_stats.compartments import NucleusFinder, Stains, TissueFinder, estimate_stains, stain_table, stains_from
 from saliency_stats.execution.device import usual_workers
 from saliency_stats.execution.engine import Engine, Threads
 from saliency_stats.execution.files import atomic
@@ -188,6 +188,7 @@ class Stages:
     def _measurement(self, table: pd.DataFrame, at: list[float], stains: dict[str, Stains]) -> Measurement:
         """Put together what measures a batch of patches at these magnifications."""
         finder = parameters.finder_of(self.settings, self.device)
+        tissue = parameters.tissue_of(self.settings, self.device)
         return Measurement(
             cohort=self._cohort,
             table=table,
@@ -195,19 +196,22 @@ class Stages:
             stains=stains,
             device=self.device,
             finder=finder,
-            multiscale=self._carried(finder, stains),
+            tissue=tissue,
+            multiscale=self._carried(finder, tissue, stains),
             multiverse=parameters.multiverse_of(self.settings),
             **parameters.measurement_parameters(self.settings),
         )
 
-    def _carried(self, finder: NucleusFinder | None, stains: dict[str, Stains]) -> MultiscaleCompartments | None:
+    def _carried(
+        self, finder: NucleusFinder | None, tissue: TissueFinder | None, stains: dict[str, Stains]
+    ) -> MultiscaleCompartments | None:
         section = self.settings.cohort
         if finder is None or not isinstance(section, SlidesSection) or section.carry == "native":
             return None
         cohort = self._cohort.inner
         assert isinstance(cohort, SlideCohort)
         compartments = parameters.measurement_parameters(self.settings)["compartments"]
-        return MultiscaleCompartments(cohort, self.store.work / "compartments", finder, compartments, stains)
+        return MultiscaleCompartments(cohort, self.store.work / "compartments", finder, compartments, stains, tissue)
 
     def _estimate(self, part: pd.DataFrame) -> Stains:
         # evenly spaced patches stand for the slide; the choice depends on the table alone

@@ -114,6 +114,46 @@ def test_every_compartment_is_replaced_in_every_way():
         np.testing.assert_array_equal(altered[tissue == 0], plain[tissue == 0])
 
 
+def probable(height=40, width=40):
+    """Cells on the left, stroma in the middle, a lumen on the right, each likely and none certain; below, glass."""
+    w = np.zeros((4, height, width), np.float32)
+    for compartment, columns in ((1, np.s_[:10]), (2, np.s_[10:24]), (3, np.s_[24:])):
+        w[1:, :, columns] = 0.05
+        w[compartment, :, columns] = 0.9
+    w[:, -4:] = np.array([0, 0, 0, 1])[:, None, None]
+    return w
+
+
+@pytest.mark.parametrize("soft", [True, False])
+def test_a_random_region_keeps_off_what_is_likely_no_tissue(soft):
+    rng = np.random.default_rng(0)
+    image, w = picture(rng, 40, 40), probable()
+    lumen, touched = w[3] > 0.5, []
+    for seed in range(8):
+        found = ablated(image, w, MPP, np.random.default_rng(seed), ["mean"], soft=soft)
+        plain = image / np.float32(255)
+        for one in found:
+            moved = np.abs(one.image - plain).max(axis=-1)
+            assert moved[-4:].max() == 0
+            if one.region == "random":
+                touched.append(np.abs(moved[lumen]).mean() / np.abs(moved[~lumen]).mean())
+    # by chance it lies on the lumen as much as elsewhere; kept off, only what is next to nothing has to
+    assert (np.mean(touched) < 0.15) == soft
+
+
+@pytest.mark.parametrize("allowed", [0.5, 0.49])
+def test_half_is_enough_to_be_allowed_first(allowed):
+    weight = np.zeros((1, 8))
+    weight[0, :4] = 0.9
+    weight[0, 4:] = 0.1
+    room = np.ones((1, 8))
+    room[0, ::2] = allowed
+    heavy = [random_region(weight, np.random.default_rng(seed), room) > 0.5 for seed in range(20)]
+    on_half = np.mean([region[0, ::2].sum() for region in heavy])
+    assert all(region.sum() == 4 for region in heavy)
+    assert on_half > 1 if allowed == 0.5 else on_half == 0
+
+
 def test_a_small_compartment_is_left_out():
     w = np.zeros((4, 20, 20))
     w[2] = 1
@@ -255,7 +295,7 @@ def test_the_random_region_is_on_the_tissue_and_replaced_by_its_own_stand_in():
     found = {one[:3]: one.image for one in ablated(image, w, MPP, np.random.default_rng(5))}
     draws = np.random.default_rng(5)
     for k, name in enumerate(TISSUE):
-        region = random_region(w[k], draws, tissue)
+        region = random_region(w[k], draws, tissue > 0)
         for kind in REPLACEMENTS:
             expected = composed(image, region, replacement(image, region, kind, MPP, tissue=tissue))
             np.testing.assert_array_equal(found[name, kind, "random"], expected)

@@ -14,6 +14,7 @@ from PIL import Image
 from saliency_stats.cli.app import main
 from saliency_stats.cohort.phantom.phantom import Phantom
 from saliency_stats.compartments import CompartmentParameters
+from saliency_stats.vocabulary import CELLS
 
 
 def call(*arguments):
@@ -75,6 +76,8 @@ def test_options_reach_the_segmentation(tmp_path, monkeypatch):
     options = [
         "--nuclei",
         "classical",
+        "--cells",
+        "distance",
         "--cytoplasm-um",
         3,
         "--segmentation-mpp",
@@ -85,7 +88,9 @@ def test_options_reach_the_segmentation(tmp_path, monkeypatch):
         "cpu",
     ]
     assert call("x.png", "y.png", "--out", tmp_path, *options).exit_code == 0
-    assert seen["parameters"] == CompartmentParameters(nuclei="classical", cytoplasm_um=3.0, segmentation_mpp=0.25)
+    assert seen["parameters"] == CompartmentParameters(
+        nuclei="classical", cells="distance", cytoplasm_um=3.0, segmentation_mpp=0.25
+    )
     assert seen["device"] == "cpu"
     assert (seen["mpp"], seen["out"], [path.name for path in seen["images"]]) == (0.4, tmp_path, ["x.png", "y.png"])
     assert call("x.png", "--out", tmp_path).exit_code == 0
@@ -99,6 +104,9 @@ def test_the_defaults_in_the_help_are_those_of_the_package():
     for option, key in (("--cytoplasm-um", "cytoplasm_um"), ("--segmentation-mpp", "segmentation_mpp")):
         (shown,) = re.findall(rf"{option} FLOAT [^\[]*\[default: ([\d.]+)\]", words)
         assert float(shown) == defaults[key].default
+    assert (
+        f"--cells [{'|'.join(CELLS)}] What tells cytoplasm from stroma. [default: {defaults['cells'].default}]" in words
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,11 @@ from torch import nn
 from saliency_stats.cli.app import main
 from saliency_stats.cohort.slides.pyramid import write_pyramid
 from saliency_stats.commands import check as module
+from saliency_stats.compartments.ways import cell_words
 from saliency_stats.errors import CohortError
 from saliency_stats.settings import load
 from saliency_stats.study import parameters
+from saliency_stats.vocabulary import USUAL_CELLS
 
 CPU = torch.device("cpu")
 
@@ -35,6 +37,7 @@ def test_check_counts_patches_and_slides_and_estimates_costs(tmp_path, monkeypat
     assert ["20.0", "train", "benign", "10", "5"] in lines
     assert ["20.0", "test", "malignant", "8", "4"] in lines
     assert "40 of 40 patches" in result.output
+    assert f"cells by {USUAL_CELLS}: {cell_words(USUAL_CELLS, 15.0)}" in result.output
     assert re.search(r"estimated on this machine \(cpu\): \d+ s, of which training \d+ s;", result.output)
     assert (
         "with 4 slides (benign, 20×), 4 slides (malignant, 20×): the test sign_flip needs at least 7" in result.output

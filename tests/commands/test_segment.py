@@ -2,6 +2,8 @@
 
 import json
 import sys
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,8 +18,10 @@ from saliency_stats.commands.segment import parameters_of, segment_images
 from saliency_stats.compartments import CompartmentParameters, estimate_stains, segment, to_codes
 from saliency_stats.errors import PatchError, StorageError, StudyError
 from saliency_stats.execution.progress import Progress
+from saliency_stats.vocabulary import COMPARTMENT_CODES
 
-CLASSICAL = CompartmentParameters(nuclei="classical")
+CLASSICAL = CompartmentParameters(nuclei="classical", cells="rule")
+HALVES = np.array([0.5, 0.5, 0], np.float32)[:, None, None]
 
 
 def tissue(seed=0, size=(70, 91), mpp=0.5):
@@ -149,6 +153,29 @@ def test_the_parameters_are_used(tmp_path):
     assert areas[0]["cytoplasm_area_um2"].sum() < 0.7 * areas[1]["cytoplasm_area_um2"].sum()
     with pytest.raises(StudyError, match=r"cytoplasm_um is 0\.0.*--cytoplasm-um"):
         parameters_of(cytoplasm_um=0.0)
+
+
+def test_cells_by_network(tmp_path, monkeypatch):
+    lines, asked = [], []
+
+    def finder_for(cells, device):
+        asked.append((list(cells), device))
+        return lambda views: [np.broadcast_to(HALVES, (3, *view.tissue.shape)).copy() for view in views]
+
+    monkeypatch.setattr(module, "finder_for", finder_for)
+    image = saved(tmp_path / "a.png")
+    progress = SimpleNamespace(stage=Progress().stage, bars=True, say=lines.append)
+    network = replace(CLASSICAL, cells="network", cytoplasm_um=50.0)
+    found = pd.read_csv(run([image], tmp_path / "out", parameters=network, device="cpu", progress=progress))
+    assert asked == [(["network"], "cpu")]
+    assert lines[0].endswith("; 100% of the tissue outside nuclei doubtful")
+    codes = tifffile.imread(tmp_path / "out" / "a_compartments.tif")
+    # of equal halves the one named first
+    assert set(np.unique(codes)) <= {COMPARTMENT_CODES[name] for name in ("background", "nucleus", "cytoplasm")}
+    around = (codes == COMPARTMENT_CODES["cytoplasm"]).sum()
+    assert found["cytoplasm_area_um2"].sum() == pytest.approx(0.5 * around * 0.25, rel=1e-6)
+    run([image], tmp_path / "hard", progress=progress)
+    assert "doubtful" not in lines[1]
 
 
 def test_label_images_need_no_compression_library(tmp_path, monkeypatch):

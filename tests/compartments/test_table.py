@@ -70,3 +70,15 @@ def test_the_table_without_nuclei():
     ]
     with pytest.raises(CompartmentError, match="expected"):
         nuclei_table(empty, np.zeros((2, 20, 20)), 0.5)
+
+
+def test_the_table_weighs_cytoplasm_by_its_probability():
+    instances = np.zeros((40, 40), np.int32)
+    instances[10:14, 5:9], instances[10:14, 30:34] = 1, 2
+    memberships = np.zeros((4, 40, 40), np.float32)
+    memberships[NUCLEUS] = instances > 0
+    memberships[CYTOPLASM, 14:16, 5:9], memberships[CYTOPLASM, 14:16, 30:34] = 0.5, 0.25
+    memberships[2] = 1 - memberships.sum(axis=0)
+    table = nuclei_table(Segmentation(instances, memberships), np.zeros((2, 40, 40)), 0.5)
+    assert table["cytoplasm_area_um2"].tolist() == [8 * 0.25 * 0.5, 8 * 0.25 * 0.25]
+    assert table["area_um2"].tolist() == [4.0, 4.0]

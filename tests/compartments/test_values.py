@@ -3,7 +3,7 @@
 import pytest
 
 from saliency_stats.compartments.cell_rule import CellRule
-from saliency_stats.compartments.cells import Weighed
+from saliency_stats.compartments.cells import Nearest, Weighed
 from saliency_stats.compartments.fibre import FibreParameters
 from saliency_stats.compartments.nuclei import NucleusParameters
 from saliency_stats.compartments.stain import Stains
@@ -12,11 +12,12 @@ from saliency_stats.compartments.stardist.files import StarDistModel
 from saliency_stats.compartments.stardist.network import StarDistConfig
 from saliency_stats.compartments.variants import Variant
 from saliency_stats.compartments.view import CompartmentParameters
+from saliency_stats.compartments.ways import Way
 
-ARRAYS = (CellRule, Weighed)
+ARRAYS = (CellRule, Nearest, Weighed)
 VALUES = (
     *(FibreParameters, NucleusParameters, Stains, OfficialModel, StarDistModel, StarDistConfig),
-    *(Variant, CompartmentParameters),
+    *(Variant, CompartmentParameters, Way),
 )
 
 

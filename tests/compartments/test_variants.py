@@ -30,7 +30,9 @@ def seen(mpp=0.5, size_px=128, noise=0.0):
     rng = np.random.default_rng(0)
     image = Phantom(size_px=size_px, mpp=mpp).render(rng, "malignant").image
     image = np.clip(image + rng.normal(0, noise, image.shape), 0, 255).astype(np.uint8)
-    return view_of(image, mpp, CompartmentParameters(), estimate_stains([image]))
+    view = view_of(image, mpp, CompartmentParameters(), estimate_stains([image]))
+    tissues = rng.dirichlet((1, 1, 1), view.tissue.shape).transpose(2, 0, 1).astype(np.float32)
+    return view._replace(tissues=tissues)
 
 
 def found_in(view, offset=0.0):
@@ -67,8 +69,8 @@ def test_many_variants_are_each_what_they_are_alone(phantom, monkeypatch):
     )
     far = (Variant("wide", cytoplasm_um=20.0), Variant("wider", grow_um=0.5, cytoplasm_um=25.0))
     together = variations(view, found, (*VARIANTS, *far))
-    # seven sets of nuclei, and the two that look further than usual
-    assert len(weighed) == 9
+    # seven sets of nuclei, the two that look further than usual, and the two other ways to tell cells
+    assert len(weighed) == 11
     for variant, made in zip((*VARIANTS, *far), together, strict=True):
         assert_same(made, varied(view, found, variant))
     wide = replace(view.parameters, cytoplasm_um=20.0)
@@ -180,11 +182,11 @@ def test_cells_reach_as_far_as_the_variant_says(phantom):
 def test_every_variant_of_the_list_is_a_segmentation_of_its_own(phantom, variant):
     view, found = phantom
     made, usual = varied(view, found, variant), varied(view, found, VARIANTS[0])
-    np.testing.assert_allclose(made.memberships.sum(axis=0), 1.0)
+    np.testing.assert_allclose(made.memberships.sum(axis=0), 1.0, atol=1e-6)
     numbers = np.unique(made.instances[made.instances > 0])
     assert numbers.tolist() == list(range(1, len(made.probabilities) + 1))
     changed = (made.memberships != usual.memberships).any()
-    assert changed == (variant != VARIANTS[0])
+    assert changed == (variant.name not in {"usual", f"cells-{view.parameters.cells}"})
 
 
 @settings(deadline=None, max_examples=25)
@@ -193,7 +195,7 @@ def test_larger_steps_change_more(mpp, length_um, seed):
     rng = np.random.default_rng(seed)
     instances = np.kron(rng.integers(0, 3, (4, 4)), np.ones((8, 8))).astype(np.int32)
     image = np.full((32, 32, 3), 200, np.uint8)
-    view = view_of(image, mpp, CompartmentParameters(), estimate_stains([image]))
+    view = view_of(image, mpp, CompartmentParameters(cells="rule"), estimate_stains([image]))
     view = view._replace(tissue=np.ones((32, 32), bool))
     found = Found(instances, np.full(2, np.nan))
     areas = [
@@ -213,7 +215,11 @@ def test_a_step_below_one_pixel_is_refused_and_a_scanners_half_micrometre_is_one
 
 
 @pytest.mark.parametrize(
-    "values", [{"grow_um": 6.0}, {"band_um": -0.5}, {"probability": 1.5}, {"cytoplasm_um": 0.1}, {"grow_um": np.nan}]
+    "values",
+    [
+        *({"grow_um": 6.0}, {"band_um": -0.5}, {"probability": 1.5}, {"cytoplasm_um": 0.1}, {"grow_um": np.nan}),
+        {"cells": "netwrok"},
+    ],
 )
 def test_values_out_of_range_are_named(values):
     with pytest.raises(CompartmentError, match=next(iter(values))):
@@ -248,7 +254,7 @@ def test_the_ends_of_the_ranges_are_allowed():
 
 
 def test_the_list_moves_each_choice_by_the_stated_steps():
-    moved = {v.name: (v.grow_um, v.band_um, v.probability, v.cytoplasm_um) for v in VARIANTS}
+    moved = {v.name: (v.grow_um, v.band_um, v.probability, v.cytoplasm_um) for v in VARIANTS if v.cells is None}
     assert moved == {
         "usual": (0, 0, 0, None),
         "nuclei-1um": (-1, 0, 0, None),
@@ -263,3 +269,15 @@ def test_the_list_moves_each_choice_by_the_stated_steps():
         "cytoplasm3um": (0, 0, 0, 3),
         "cytoplasm8um": (0, 0, 0, 8),
     }
+    others = [variant for variant in VARIANTS if variant.cells is not None]
+    assert others == [Variant(f"cells-{cells}", cells=cells) for cells in ("network", "rule", "distance")]
+
+
+@pytest.mark.parametrize("cells", ["network", "rule", "distance"])
+def test_other_cells_are_those_of_the_same_nuclei(phantom, cells):
+    view, found = phantom
+    made, usual = varied(view, found, Variant("other", cells=cells)), varied(view, found, VARIANTS[0])
+    np.testing.assert_array_equal(made.instances, usual.instances)
+    assert_same(made, varied(view._replace(parameters=replace(view.parameters, cells=cells)), found, VARIANTS[0]))
+    with pytest.raises(CompartmentError, match="the network was not asked"):
+        varied(view._replace(tissues=None), found, Variant("unseen", cells="network"))

@@ -17,9 +17,9 @@ from saliency_stats.compartments import (
     CompartmentParameters,
     estimate_stains,
     nucleus_finder,
-    segmentation,
     to_codes,
     view,
+    ways,
 )
 from saliency_stats.compartments.variants import VARIANTS
 from saliency_stats.execution.engine import Threads
@@ -49,7 +49,7 @@ def network(seed):
     return nn.Sequential(*layers).eval().requires_grad_(requires_grad=False)
 
 
-def measurement(mpp=0.5, *, multiverse=None, finder=None):
+def measurement(mpp=0.5, *, multiverse=None, finder=None, tissue=None, cells="rule"):
     cohort = PhantomCohort(Phantom(size_px=96, mpp=mpp), PhantomCohortSize(slides=3, patches_per_slide=2), seed=5)
     table = cohort.table.assign(stain_group=cohort.table["slide_id"], fold=np.nan)
     return Measurement(
@@ -61,11 +61,12 @@ def measurement(mpp=0.5, *, multiverse=None, finder=None):
         plan=PLAN,
         target="correct",
         finder=finder or nucleus_finder("builtin"),
-        compartments=CompartmentParameters(),
+        compartments=CompartmentParameters(cells=cells),
         min_area=0.02,
         bins=DistanceBins(),
         scores=True,
         multiverse=multiverse,
+        tissue=tissue,
     )
 
 
@@ -87,7 +88,7 @@ def counted(monkeypatch):
         (measuring, "concentrations"),
         (view, "concentrations"),
         (measuring, "view_of"),
-        (segmentation, "weighed"),
+        (ways, "weighed"),
     ):
         count(module, name)
     return calls
@@ -351,3 +352,54 @@ def test_every_network_of_the_fold_explains_the_class_that_it_chose_itself(small
     other = several(replace(batch, measured=False))["predictions"]
     assert other["network"].unique().tolist() == list(names)
     assert set(other["model"]) == {"trained"}
+
+
+class Even:
+    """Stands for the tissue network: the more of it is asked for, the surer it is of cells."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, views):
+        self.asked.append(len(views))
+        found = []
+        for number, one in enumerate(views):
+            tissues = np.zeros((3, *one.tissue.shape), np.float32)
+            tissues[0], tissues[1] = 0.5 + 0.2 * number, 0.5 - 0.2 * number
+            found.append(tissues)
+        return found
+
+
+def test_the_network_is_asked_once_and_its_doubt_stands_in_the_ledger(counted):
+    tissue = Even()
+    tables = measurement(tissue=tissue, cells="network")(BATCH)
+    assert tissue.asked == [len(BATCH.rows)]
+    # no evidence of the rule is sought where nobody asks for it
+    assert counted["weighed"] == 0
+    rows = tables["ledger"]
+    doubtful = rows.groupby("patch_id", sort=False)["doubtful_share"].agg(["min", "max"])
+    np.testing.assert_array_equal(doubtful["min"], doubtful["max"])
+    # half and half, 0.7 and 0.9 of cells: beyond their reach all is stroma, and nothing in doubt
+    assert (doubtful["min"] > 0.3).tolist() == [True, True, False]
+    assert doubtful["min"].iloc[2] == 0
+    assert list(rows)[-1] == "doubtful_share"
+
+
+def test_hard_memberships_leave_the_column_of_doubt_empty():
+    rows = measurement()(BATCH)["ledger"]
+    assert rows["doubtful_share"].isna().all()
+
+
+def test_the_multiverse_crosses_the_other_ways_to_tell_cells(counted):
+    ways_to_tell = tuple(variant for variant in VARIANTS if variant.name in {"usual", "cells-rule", "cells-distance"})
+    tissue = Even()
+    crossing = Multiverse(ways_to_tell, 15.0)
+    crossed = measurement(tissue=tissue, cells="network", multiverse=crossing)(BATCH)["crossed"]
+    assert tissue.asked == [len(BATCH.rows)]
+    assert counted["weighed"] == len(BATCH.rows)
+    areas = crossed.groupby("segmentation")[["area_nucleus", "area_cytoplasm"]].mean()
+    assert np.ptp(areas["area_nucleus"]) == 0
+    assert areas["area_cytoplasm"].nunique() == 3
+    by_rule = measurement()(BATCH)["ledger"]
+    cytoplasm = by_rule[(by_rule["compartment"] == "cytoplasm") & (by_rule["model"] == "sobel")]["area_share"]
+    assert areas.loc["cells-rule", "area_cytoplasm"] == pytest.approx(cytoplasm.mean())

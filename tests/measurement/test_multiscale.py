@@ -70,7 +70,7 @@ def test_a_place_that_two_workers_want_at_once_is_segmented_once(tmp_path, monke
         begun.append(index)
         time.sleep(0.05)
         shares, instances = field(1, 32)
-        np.savez(path, shares=shares, instances=instances, probabilities=np.zeros(9))
+        np.savez(path, shares=shares, instances=instances, probabilities=np.zeros(9), doubt=[])
 
     monkeypatch.setattr(MultiscaleCompartments, "_segment", slowly)
     tiling = SimpleNamespace(mpps=(0.5, 1.0), size_px=16)
@@ -89,7 +89,7 @@ def test_compartments_that_were_damaged_are_found_anew(tmp_path, monkeypatch, da
     def again(self, index, row, path):
         begun.append(path.name)
         shares, instances = field(1, 32)
-        np.savez(path, shares=shares, instances=instances, probabilities=np.zeros(9))
+        np.savez(path, shares=shares, instances=instances, probabilities=np.zeros(9), doubt=[])
 
     monkeypatch.setattr(MultiscaleCompartments, "_segment", again)
     cohort = SimpleNamespace(tiling=SimpleNamespace(mpps=(0.5, 1.0), size_px=16))
@@ -118,6 +118,35 @@ class Slides:
         return np.full((side, side, 3), index, np.uint8)
 
 
+@pytest.mark.parametrize("soft", [True, False])
+def test_doubt_is_kept_for_the_part_that_a_patch_shows(tmp_path, monkeypatch, soft):
+    shares, instances = field(2, 32)
+    doubt = np.zeros((2, 32, 32), np.float32)
+    doubt[0, :, 8:] = 1
+    doubt[1, 12:16, 8:] = 1  # four of the eight rows in the middle
+    seen = []
+
+    def segment_batch(views, finder, tissue):
+        seen.append(tissue)
+        members = (shares / shares.sum(axis=0)).astype(np.float32)
+        return [Segmentation(instances, members, np.zeros(0), doubt if soft else None)]
+
+    monkeypatch.setattr(module, "view_of", lambda *_: "view")
+    monkeypatch.setattr(module, "segment_batch", segment_batch)
+    carried = MultiscaleCompartments(Slides(), tmp_path, "finder", CompartmentParameters(), {"g": "stains"}, "tissue")
+    rows = pd.DataFrame({"patch_id": ["p", "p"], "mpp": [2.0, 0.5], "stain_group": "g"}, index=[4, 5])
+    coarse, fine = pickle.loads(pickle.dumps(carried)).segmentations(rows)  # noqa: S301  (our own bytes)
+    assert seen == ["tissue"]
+    if not soft:
+        assert coarse.doubt is fine.doubt is None
+        return
+    assert fine.doubtful_share == 0.5
+    assert coarse.doubtful_share == 4 / 32
+    assert coarse.doubt.shape == (2, 8, 8)
+    assert coarse.doubt.dtype == np.float32
+    np.testing.assert_array_equal(coarse.doubt[0], np.arange(8)[None] >= np.full((8, 1), 2))
+
+
 def test_the_widest_field_is_segmented_at_the_finest_resolution_and_kept(tmp_path, monkeypatch):
     shares, instances = field(2, 32)
     members = (shares / 255 * np.linspace(0.5, 0.9, 32) + 0.05).astype(np.float32)
@@ -127,8 +156,8 @@ def test_the_widest_field_is_segmented_at_the_finest_resolution_and_kept(tmp_pat
         seen.append((image.shape, mpp, parameters, stains))
         return "view"
 
-    def segment_batch(views, finder):
-        assert (views, finder) == (["view"], "finder")
+    def segment_batch(views, finder, tissue):
+        assert (views, finder, tissue) == (["view"], "finder", None)
         return [Segmentation(instances, members, np.arange(9.0))]
 
     monkeypatch.setattr(module, "view_of", view_of)

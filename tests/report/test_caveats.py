@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from saliency_stats.compartments.ways import cell_words
 from saliency_stats.report.caveats import caveats
 from saliency_stats.report.run import Run
+from saliency_stats.vocabulary import CELLS
 
 Blank = Callable[..., Run]
 Rows = Callable[..., pd.DataFrame]
@@ -255,10 +257,35 @@ def test_cohorts_have_their_own_caveats(blank_run: Blank, tables: Any) -> None:
     ],
 )
 def test_segmentations_have_their_own_caveats(blank_run: Blank, tables: Any, nuclei: str, words: str) -> None:
-    run = blank_run({"compartments": {"nuclei": nuclei, "cytoplasm_um": 7.5}}, **tables)
+    run = blank_run({"compartments": {"nuclei": nuclei, "cells": "rule", "cytoplasm_um": 7.5}}, **tables)
     text = said(run)["The compartments are measured, not given"]
     assert text.startswith(words)
-    assert "at most 7.5 µm from a nucleus" in text
+    assert ("at most 7.5 µm and four nuclear radii from the border of the nearest nucleus" in text) == (
+        nuclei != "truth"
+    )
+
+
+@pytest.mark.parametrize("cells", CELLS)
+def test_the_caveat_says_what_is_cytoplasm(blank_run: Blank, tables: Any, cells: str) -> None:
+    text = said(blank_run({"compartments": {"cells": cells, "cytoplasm_um": 7.5}}, **tables))[
+        "The compartments are measured, not given"
+    ]
+    words = cell_words(cells, 7.5)
+    assert f" {words[0].upper()}{words[1:]}. Cell borders" in text
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.2, False), (0.21, True), (np.nan, False), (None, False)])
+def test_much_doubtful_tissue_is_told(blank_run: Blank, tables: Any, share: float | None, *, told: bool) -> None:
+    ledger = tables["ledger"]
+    if share is not None:
+        # the median over patches, of which one is all doubtful
+        ledger = ledger.assign(doubtful_share=[*[share] * (len(ledger) - 1), 1.0 if share > 0 else share])
+    found = said(blank_run(**{**tables, "ledger": ledger}))
+    title = "Much of the tissue is doubtful (benign, 20×)"
+    assert (title in found) == told
+    if told:
+        assert found[title].startswith("In the median judged patch, 21 % of the tissue outside nuclei is neither")
+        assert "a probability of at least 0.75" in found[title]
 
 
 # --- networks ---------------------------------------------------------------------------------------

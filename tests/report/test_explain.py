@@ -170,3 +170,12 @@ def test_it_is_written_where_it_was_asked_for(ending, tmp_path):
     path = explain_figure(IMAGE, SALIENCY, CODES, ROWS, "a $ patch", tmp_path / f"a.{ending}")
     assert path == tmp_path / f"a.{ending}"
     assert path.read_bytes().startswith({"png": b"\x89PNG", "pdf": b"%PDF"}[ending])
+
+
+@pytest.mark.parametrize(("share", "words"), [(0.254, "25 % of the tissue outside nuclei is doubtful"), (np.nan, "")])
+def test_doubtful_tissue_is_told_where_there_may_be_some(drawn, share, words):
+    _, figure = drawn(rows=ROWS.assign(doubtful_share=share))
+    (note,) = [text for part in figure.subfigs for text in part.texts if text.get_text().startswith("saliency in raw")]
+    assert (words or "99.5th percentile") == note.get_text().split("; ")[-1].removeprefix(
+        "the display (no number) is cut at its "
+    )

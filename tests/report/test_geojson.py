@@ -186,3 +186,16 @@ def test_what_was_segmented_comes_back(mpp):
         assert cell[nucleus].all()
         back[nucleus] = feature["properties"]["measurements"]["nucleus_id"]
     np.testing.assert_array_equal(back, found.instances)
+
+
+def test_a_cell_may_lie_in_parts_where_a_network_says_what_is_cytoplasm():
+    instances = np.zeros((5, 12), dtype=np.int32)
+    instances[1:4, 1:4] = 1
+    members = np.zeros((4, 5, 12), np.float32)
+    members[0] = instances > 0
+    members[1:, members[0] == 0] = np.array([0.3, 0.45, 0.25])[:, None]
+    members[1:, 1:4, 7:10] = np.array([0.4, 0.35, 0.25])[:, None, None]
+    (feature,) = objects(Segmentation(instances, members))
+    assert feature["geometry"]["type"] == "MultiPolygon"
+    assert sum(map(area, rings(feature["geometry"]))) == 9 + 9
+    assert feature["nucleusGeometry"]["type"] == "Polygon"

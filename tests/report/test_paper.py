@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from saliency_stats.compartments.ways import cell_words
 from saliency_stats.report.figures.draw import DrawnFigure
 from saliency_stats.report.paper import _methods, escape, write_paper
 from saliency_stats.report.run import Run
 from saliency_stats.report.tables.contrasts import contrast_tables
 from saliency_stats.report.tables.patches import patch_tables
+from saliency_stats.vocabulary import USUAL_CELLS
 
 SPECIAL = "&%$#_{}~^\\"
 
@@ -222,7 +224,10 @@ def test_the_sentences_of_the_methods(blank_run, rows_of):
         "The unit of inference is the slide: patch values are averaged per slide, and the means are tested two-sided at"
         " 0.05 (sign-flip over slides). Equivalence is claimed where the 90 % interval lies within ±0.1 log2."
     )
-    assert said["compartments"].startswith("Nuclei were segmented (method: classical) at 0.5 µm per pixel or finer;")
+    assert said["compartments"].startswith(
+        f"Nuclei were segmented (method: classical) at 0.5 µm per pixel or finer; {cell_words(USUAL_CELLS, 5.0)};"
+        f" stroma is the rest of the tissue, and background what is not tissue (cells: {USUAL_CELLS}). A compartment's"
+    )
     assert said["software"] == "Versions: saliency-stats 0.1.0, python 3.11.9, torch 2.4.0. Device: cpu."
     assert (said["correction"], said["segmented"], said["gradient"]) == ("holm1979", True, True)
     assert said["results"] == ["So."]
@@ -245,6 +250,20 @@ def test_other_studies_have_other_sentences(blank_run, rows_of):
     assert (said["correction"], said["segmented"], said["gradient"]) == ("benjamini1995", False, False)
     assert said["controls"] == ""
     assert said["software"] == "Versions: not recorded. Device: not recorded."
+
+
+def test_doubtful_tissue_is_told(blank_run, rows_of):
+    row = {"patch_id": "b", "label": "malignant", "model": "trained", "method": "gradient", "reduction": "l2"}
+    ledger = rows_of("ledger", row, magnification=20.0, split="test", compartment="nucleus").assign(
+        doubtful_share=0.123
+    )
+    study = {"compartments": {"cells": "network", "cytoplasm_um": 7.5}}
+    said = _methods_of(blank_run, rows_of, study, ledger=ledger)["compartments"]
+    assert f"; {cell_words('network', 7.5)}; stroma is the rest" in said
+    assert (
+        "(cells: network). In the median judged patch, no membership reached 0.75 in 12.3 % (malignant, 20×) of the"
+        " tissue outside nuclei. A compartment's"
+    ) in said
 
 
 def test_simonyan_is_cited_for_the_gradient_alone(paper):

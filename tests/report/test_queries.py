@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 
-from saliency_stats.report.queries import one_test, patches_per_unit
+from saliency_stats.report.queries import doubt, one_test, patches_per_unit
 from saliency_stats.report.run import Run
 
 Blank = Callable[..., Run]
@@ -56,3 +57,16 @@ def test_the_fewest_and_the_most_patches_of_a_unit():
     )
     assert patches_per_unit(judged, "slide_id") == {(20.0, "benign"): (1, 3)}
     assert patches_per_unit(judged, "patient_id") == {(20.0, "benign"): (4, 4)}
+
+
+def test_doubt_is_that_of_the_median_patch_of_each_class():
+    rows = [
+        (label, magnification, f"{label}{patch}", compartment, share)
+        for label, magnification, shares in (("benign", 10.0, (0.1, 0.2, 0.9)), ("malignant", 20.0, (0.5, np.nan)))
+        for patch, share in enumerate(shares)
+        for compartment in ("nucleus", "cytoplasm", "stroma")[: 1 + patch]
+    ]
+    ledger = pd.DataFrame(rows, columns=["label", "magnification", "patch_id", "compartment", "doubtful_share"])
+    assert doubt(ledger) == {(10.0, "benign"): 0.2, (20.0, "malignant"): 0.5}
+    assert doubt(ledger.assign(doubtful_share=np.nan)) == {}
+    assert doubt(ledger.drop(columns="doubtful_share")) == {}

@@ -342,6 +342,18 @@ def test_every_number_has_a_range():
         ),
         ("cohort: {kind: slides, table: a.csv, magnifications: []}", "cohort.magnifications: "),
         ("cohort: {kind: slides, table: a.csv, magnifications: [0]}", "Input should be greater than 0 (found 0)"),
+        (
+            "compartments: {cells: netwrok}",
+            "compartments.cells: found 'netwrok'. Did you mean network?",
+        ),
+        (
+            "compartments: {cells: forest}",
+            "compartments.cells: found 'forest'. Expected one of network, rule, distance",
+        ),
+        (
+            "multiverse: {enabled: true, segmentations: [cells-distance]}\ncompartments: {cells: distance}",
+            "multiverse.segmentations: cells-distance is the study's own segmentation",
+        ),
         ("compartments: {nuclei: ''}", "compartments.nuclei: String should have at least 1 character (found '')"),
         ("statistics: {families: {primary: [guess]}}", "statistics.families: "),
     ],

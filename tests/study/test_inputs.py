@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from saliency_stats.cohort.folder import PatchFolder
+from saliency_stats.compartments.tissue.files import BUILTIN_TISSUE
 from saliency_stats.errors import ClassifierError
 from saliency_stats.saliency import custom
 from saliency_stats.settings.study import load
@@ -14,6 +15,8 @@ from saliency_stats.study import parameters
 from saliency_stats.study.inputs import input_files
 
 COHORT = SimpleNamespace(files={})
+#: Reads nothing.
+RULE = "compartments.cells=rule"
 METHOD = """
 class Plain:
     name, words, cost, channels, needs = "plain", "plain", 1.0, False, ()
@@ -23,17 +26,17 @@ class Plain:
 
 
 def files_of(*assignments):
-    return dict(input_files(load(None, assignments), COHORT))
+    return dict(input_files(load(None, (RULE, *assignments)), COHORT))
 
 
 def test_phantoms_are_drawn_and_read_nothing():
-    settings = load(None)
+    settings = load(None, (RULE,))
     assert input_files(settings, parameters.cohort_of(settings)) == {}
 
 
 def test_the_table_and_its_images_by_their_names_in_it(tmp_path):
     (tmp_path / "t.csv").write_text("path,label,mpp\nb/1.png,benign,0.5\n./a.png,malignant,0.5\n")
-    settings = load(None, ("cohort.kind=patches", f"cohort.table={tmp_path / 't.csv'}"))
+    settings = load(None, (RULE, "cohort.kind=patches", f"cohort.table={tmp_path / 't.csv'}"))
     assert input_files(settings, parameters.cohort_of(settings)) == {
         "t.csv": tmp_path / "t.csv",
         "b/1.png": tmp_path / "b/1.png",
@@ -91,3 +94,19 @@ def test_classes_of_the_users_own(tmp_path, monkeypatch, key):
     assert files_of(f"{key}=['python:own:Plain']") == {f"class: {file}": file}
     del sys.modules["own"]
     custom.load.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("assignments", "asked"),
+    [
+        (("compartments.cells=network",), True),
+        (("compartments.cells=rule",), False),
+        (("compartments.cells=distance",), False),
+        (("compartments.cells=rule", "multiverse.enabled=true"), True),
+        (("compartments.cells=rule", "multiverse.enabled=true", "multiverse.segmentations=[cells-distance]"), False),
+        (("compartments.cells=network", "compartments.nuclei=truth"), False),
+    ],
+)
+def test_the_tissue_network_is_named_where_it_is_asked(assignments, asked):
+    found = files_of(*assignments)
+    assert found == ({"compartments.cells: tissue.safetensors": BUILTIN_TISSUE} if asked else {})

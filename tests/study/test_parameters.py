@@ -7,15 +7,22 @@ from saliency_stats.saliency.maps import MapKey
 from saliency_stats.saliency.naming import NetworkKey
 from saliency_stats.seeds import derive
 from saliency_stats.settings.study import load
+from saliency_stats.study import parameters
 from saliency_stats.study.parameters import (
+    CPU,
     all_networks,
+    cells_of,
+    measurement_parameters,
+    multiverse_of,
     needed_bytes,
     network_bytes,
     networks_of,
     plan_of,
     recipe_of,
+    tissue_of,
     training_bytes,
 )
+from saliency_stats.vocabulary import CELLS
 
 TABLE = pd.DataFrame({"magnification": [20.0] * 600 + [10.0] * 400, "height_px": 128, "width_px": 128})
 WEIGHTS = 85_000_000
@@ -56,7 +63,7 @@ def test_the_multiverse_and_replacements_cost_their_rows():
     )
     fewer = needed("multiverse.enabled=true", "multiverse.methods=[gradient]", "multiverse.segmentations=[usual]")
     assert crossed > 0
-    assert (fewer - needed("saliency.more_reductions=[l1, max]")) * 12 == crossed
+    assert (fewer - needed("saliency.more_reductions=[l1, max]")) * 14 == crossed
     assert needed("causal.replacements=[]") < needed() < needed("causal.curve_steps=5")
 
 
@@ -118,3 +125,30 @@ def test_a_head_is_trained_from_what_the_backbone_makes_of_all_patches_of_a_magn
     assert of_head == 600 * (128 * 16 * 2 + 1920 * 4)
     assert training_bytes(load(None, ("classifier.trainable=none",)), TABLE, bfloat16=True) == 0
     assert training_bytes(load(None), TABLE, bfloat16=True) == 32 * 128 * 128 * 4_000 * 0.6
+
+
+MULTIVERSE = "multiverse.enabled=true"
+
+
+@pytest.mark.parametrize("cells", CELLS)
+def test_a_study_has_its_own_cells_and_crosses_the_others(cells):
+    settings = load(None, (f"compartments.cells={cells}", MULTIVERSE))
+    assert measurement_parameters(settings)["compartments"].cells == cells
+    names = [variant.name for variant in multiverse_of(settings).variants]
+    assert names[0] == "usual"
+    assert [name for name in names if name.startswith("cells-")] == [f"cells-{one}" for one in CELLS if one != cells]
+    assert cells_of(settings) == (cells, *(one for one in CELLS if one != cells))
+
+
+def test_the_network_is_loaded_where_a_study_asks_it(monkeypatch):
+    asked = []
+    monkeypatch.setattr(parameters, "finder_for", lambda cells, device: asked.append((tuple(cells), device)) or "made")
+    assert tissue_of(load(None, ("compartments.cells=distance",)), CPU) == "made"
+    assert tissue_of(load(None, ("compartments.cells=rule", MULTIVERSE)), CPU) == "made"
+    some = ("compartments.cells=rule", MULTIVERSE, "multiverse.segmentations=[cells-distance]")
+    assert tissue_of(load(None, some), CPU) == "made"
+    assert asked == [(("distance",), "cpu"), (("rule", "network", "distance"), "cpu"), (("rule", "distance"), "cpu")]
+
+
+def test_the_phantoms_own_map_needs_no_cells():
+    assert cells_of(load(None, ("compartments.nuclei=truth", "compartments.cells=network"))) == ()

@@ -78,8 +78,7 @@ class TissueNetwork(nn.Module):
         skips = (40, 24, 16 + 12)
         inputs = (coarse + 32 * len(_DILATIONS), *_DECODER[:-1])
         self.decoder = nn.ModuleList(
-            nn.Conv2d(below + skip, out, 3, padding=1)
-            for below, skip, out in zip(inputs, skips, _DECODER, strict=True)
+            nn.Conv2d(below + skip, out, 3, padding=1) for below, skip, out in zip(inputs, skips, _DECODER, strict=True)
         )
         # every position gives the logits of its 2 x 2 pixels (sub-pixel convolution, Shi et al. 2016): as fine as a
         # layer at full size, at a third of the cost of the whole network with one

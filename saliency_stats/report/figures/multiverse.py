@@ -37,6 +37,7 @@ _VARIANT_WORDS: Final = (
     (r"band([\d.]+)um", r"borders ±\1 µm left out"),
     (r"probability([+-][\d.]+)", r"threshold \1"),
     (r"cytoplasm([\d.]+)um", r"cells up to \1 µm"),
+    (r"cells-(\w+)", r"cells by \1"),
 )
 #: By what an estimate says; the order is that of the dashboard's colours.
 _LOOKS: Final = {
@@ -167,9 +168,9 @@ def caption_segmentation(run: Run) -> str:
     table = _segmentations(run.multiverse)
     text = (
         "The primary contrast of the trained network under other segmentations, all else being this study's own: nuclei"
-        " grown or shrunk, their borders left out, the finder's threshold moved, cells of another size. The band is the"
-        " range of the estimates. Black diamond: the segmentation of this study. Lines are"
-        f" {run.confidence_percent} intervals over {run.unit}s."
+        " grown or shrunk, their borders left out, the finder's threshold moved, cells of another size or told"
+        " in another way. The band is the range of the estimates. Black diamond: the segmentation of this study. Lines"
+        f" are {run.confidence_percent} intervals over {run.unit}s."
     )
     for stratum, own in strata(run, table).items():
         span = ratio_interval(own["estimate"].min(), own["estimate"].max())

@@ -12,6 +12,7 @@ from saliency_stats.compartments.variants import VARIANTS
 from saliency_stats.errors import StorageError
 from saliency_stats.execution.schema import TABLES
 from saliency_stats.report.figures.multiverse import (
+    _words,
     caption_multiverse,
     caption_segmentation,
     draw_multiverse,
@@ -21,12 +22,13 @@ from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, CONTROL_COL
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import ratio, ratio_interval
 from saliency_stats.statistics.multiverse import DIMENSIONS, MULTIVERSE_COLUMNS
+from saliency_stats.vocabulary import CELLS
 
 #: Levels of each dimension by name, the study's own first; a dimension without one here has a single level.
 LEVELS = {
     "method": ("gradient", "occlusion"),
     "reduction": ("l2",),
-    "segmentation": tuple(variant.name for variant in VARIANTS),
+    "segmentation": tuple(variant.name for variant in VARIANTS if variant.cells is None),
     "min_confidence": (0.9, 0.99),
 }
 USUAL = {name: LEVELS.get(name, ("same",))[0] for name in DIMENSIONS}
@@ -455,3 +457,8 @@ def test_a_classifier_at_chance_is_named_in_the_titles(run_folder: Path) -> None
         assert [axes.get_title().split(":")[0] for axes in figure.axes[:2]] == [
             f"{label}, 20× (classifier at chance)" for label in LABELS
         ]
+
+
+@pytest.mark.parametrize("cells", CELLS)
+def test_other_cells_have_words(run_folder: Path, cells: str) -> None:
+    assert _words(Run.read(run_folder), "segmentation", f"cells-{cells}") == f"cells by {cells}"
