@@ -1,11 +1,11 @@
 """Where the cells, fibres and gaps of a phantom lie: what every architecture lays out, in µm, without colour."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 
-from saliency_stats.cohort.phantom.cells import Cells
+from saliency_stats.cohort.phantom.cells import Cells, bodies
 from saliency_stats.typing import BoolArray, Float32Array, IndexArray
 
 
@@ -55,6 +55,10 @@ class Anatomy:
     matter: Float32Array | None = None
     stroma_tint: Float32Array = field(default_factory=_plain)
     bend_um: Float32Array | None = None
+
+    def with_bodies(self) -> "Anatomy":
+        """Draw the cytoplasm of the cells that lie singly."""
+        return replace(self, body=bodies(self.cells, self.nearest, self.distance_um, self.px_um))
 
 
 class Architecture(Protocol):

@@ -199,8 +199,12 @@ def nearest_cell(
         block = slice(start, start + 256)
         windows = _window_distance(cells, block, first[block], n_px, px_um)
         for index, (top, left), own in zip(range(start, len(first)), first[block].tolist(), windows, strict=False):
-            rows = slice(max(top, 0), max(min(top + n_px, shape[0]), 0))
-            columns = slice(max(left, 0), max(min(left + n_px, shape[1]), 0))
+            rows, columns = (
+                slice(min(max(start_px, 0), length), max(min(start_px + n_px, length), 0))
+                for start_px, length in zip((top, left), shape, strict=True)
+            )
+            if rows.start >= rows.stop or columns.start >= columns.stop:
+                continue
             inner = own[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
             part = distance[rows, columns]
             closer = inner < part

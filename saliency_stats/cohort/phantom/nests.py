@@ -12,7 +12,7 @@ from saliency_stats.typing import Float32Array
 _SPINDLE_SHARE = 0.35
 
 
-def _place(
+def scatter(
     rng: np.random.Generator,
     field_um: tuple[float, float],
     spacing: float,
@@ -99,7 +99,7 @@ def build(rng: np.random.Generator, shape: tuple[int, int], px_um: float, spacin
     lumen = PlaneWaves.draw(rng, 7.0, 5.0, fibre_angle)
     wide = ground.on_grid(ys, xs)
     level = float(np.quantile(wide, 1 - stroma_share))
-    cells = _place(rng, (shape[0] * px_um, shape[1] * px_um), spacing, ground, level, lumen, fibre_angle, lymphoid)
+    cells = scatter(rng, (shape[0] * px_um, shape[1] * px_um), spacing, ground, level, lumen, fibre_angle, lymphoid)
     return settle(
         rng, cells, wide, lumen.on_grid(ys, xs), px_um, fibre_angle, stroma_share=stroma_share, gap_share=gap_share
     )

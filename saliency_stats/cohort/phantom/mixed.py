@@ -1,0 +1,88 @@
+"""Nests with what stands among tissue: fat, vessels with red cells, necrosis, keratin."""
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.ndimage import binary_dilation
+
+from saliency_stats.cohort.phantom import matter, nests
+from saliency_stats.cohort.phantom.anatomy import Anatomy
+from saliency_stats.cohort.phantom.cells import SPINDLE, Cells, draw_cells, nearest_cell
+from saliency_stats.cohort.phantom.ellipses import ellipse_distance, pack, places
+from saliency_stats.cohort.phantom.texture import PlaneWaves, pixel_centres
+
+_FAT, _VESSEL, _NECROSIS, _KERATIN = range(4)
+#: Radii in µm, least and greatest, and the distance they keep in radii: adipocytes press against each other.
+_RADIUS_UM = np.array([(15.0, 26.0), (7.0, 17.0), (12.0, 26.0), (10.0, 20.0)])
+_ROOM = np.array([0.78, 1.45, 1.35, 1.45])
+_MARGIN_UM = 32.0
+#: Wall of a vessel, and half the wall between two adipocytes.
+_WALL_UM, _SEAM_UM = 2.4, 0.45
+#: Living squamous cells around a pearl of keratin.
+_SQUAMES_UM = 8.0
+
+
+def _islands(rng: np.random.Generator, field_um: tuple[float, float], angle: float) -> Cells:
+    """Where they lie; ``kind`` holds what they are."""
+    sides = np.array(field_um) + 2 * _MARGIN_UM
+    n = max(int(0.006 * sides[0] * sides[1]), 8)
+    centre = rng.uniform(0, 1, (n, 2)) * sides - _MARGIN_UM
+    lobule = PlaneWaves.draw(rng, 50.0, 50.0, angle)
+    kind = rng.choice(4, n, p=rng.dirichlet([0.3, 1.0, 1.0, 1.0]))
+    kind = np.where(lobule.at(centre) > rng.uniform(0.2, 1.6), _FAT, kind)
+    radius = rng.uniform(*_RADIUS_UM[kind].T)
+    # some of the others stay away: tissue is most of the field
+    stays = (kind == _FAT) | (rng.uniform(0, 1, n) < 0.5)  # noqa: PLR2004
+    stays[0] = True
+    return pack(rng, centre[stays], radius[stays], _ROOM[kind[stays]], 1.35, kind[stays])
+
+
+def build(rng: np.random.Generator, shape: tuple[int, int], px_um: float, spacing: float) -> Anatomy:
+    """Lay out the tissue of one patch; see :class:`~saliency_stats.cohort.phantom.anatomy.Architecture`."""
+    ys, xs = (pixel_centres(length, px_um) for length in shape)
+    field_um = (shape[0] * px_um, shape[1] * px_um)
+    stroma_share, gap_share = rng.uniform(0.3, 0.5), rng.uniform(0.01, 0.06)
+    spacing, angle, lymphoid = spacing * rng.uniform(0.9, 1.1), rng.uniform(0, np.pi), rng.uniform(0, 0.3)
+    islands = _islands(rng, field_um, angle)
+    fat, vessel, necrotic, horny = (islands.kind == kind for kind in range(4))
+    grown = Cells(islands.centre_um, islands.axes_um * np.where(fat, 1.3, 1)[:, None], islands.angle, islands.skew, islands.kind)
+    rough = PlaneWaves.draw(rng, 6.0, 6.0, angle)
+    which, depth = nearest_cell(grown, shape, px_um, _SQUAMES_UM + 1)
+    wobble = np.where(necrotic, 2.0, 0.7).astype(np.float32)[which]
+    depth += wobble * rough.on_grid(ys, xs)
+
+    ground, lumen = PlaneWaves.draw(rng, 35.0, 14.0, angle), PlaneWaves.draw(rng, 7.0, 5.0, angle)
+    wide = ground.on_grid(ys, xs)
+    level = float(np.quantile(wide, 1 - stroma_share))
+    cells = nests.scatter(rng, field_um, spacing, ground, level, lumen, angle, lymphoid)
+    away = ellipse_distance(cells.centre_um[:, None], grown.centre_um[None], grown.axes_um[None], grown.angle[None])
+    cells = cells[away.min(axis=1) > 0.8 * cells.axes_um.mean(axis=1) + 1.0]
+    owner, point, outwards = places(rng, islands, 17.0)
+    lined = vessel[owner]
+    endothelium = draw_cells(
+        rng, (point - 0.6 * outwards)[lined], np.full(lined.sum(), SPINDLE), np.arctan2(-outwards[lined, 1], outwards[lined, 0])
+    )
+    cells += replace(endothelium, axes_um=endothelium.axes_um * np.array([0.75, 0.7]))
+    drawn = nests.settle(
+        rng, cells, wide, lumen.on_grid(ys, xs), px_um, angle, stroma_share=stroma_share, gap_share=gap_share
+    )
+
+    seam = np.zeros(shape, dtype=np.bool_)
+    seam[1:] |= which[1:] != which[:-1]
+    seam[:, 1:] |= which[:, 1:] != which[:, :-1]
+    seam = binary_dilation(seam & fat[which], iterations=max(0, round(_SEAM_UM / px_um) - 1)) if fat.any() else seam & False
+    vacuole = fat[which] & (depth < -2 * _SEAM_UM) & ~seam
+    blood = vessel[which] & (depth < -_WALL_UM)
+    dead, pearl = necrotic[which] & (depth < 0), horny[which] & (depth < 0)
+    hollow = vacuole | blood | dead | pearl
+    wall = ((fat | vessel)[which] & (depth < 1)) & ~hollow
+    squames = horny[which] & (depth < _SQUAMES_UM) & ~hollow
+    filling = np.where(blood, matter.red_cells(rng, shape, px_um), 0)
+    filling = np.where(dead, matter.necrosis(rng, shape, px_um), filling)
+    filling = np.where(pearl, matter.keratin(rng, depth, px_um), filling).astype(np.float32)
+    return replace(
+        drawn,
+        stroma=((drawn.stroma & ~squames) | wall) & ~hollow,
+        gap=(drawn.gap & ~wall) | hollow,
+        matter=filling,
+    )
