@@ -50,7 +50,6 @@ CELL_KINDS: Final = {
     "epithelial": CellKind(),
     "spindle": CellKind(3.5, (2.8, 5.0)),
     "columnar": CellKind(3.7, (1.4, 2.2)),
-    "squamous": CellKind(3.9, (1.6, 2.8)),
     # mature lymphocytes, 7 to 8 µm, are nearly all nucleus
     "lymphocyte": CellKind(2.95, (1.0, 1.25), rim_um=1.15, ink=1.1, blue=1.5, pink=0.85),
     # abundant amphophilic cytoplasm, the nucleus at one end
@@ -62,7 +61,6 @@ _NAMES: Final = tuple(CELL_KINDS)
 EPITHELIAL: Final = _NAMES.index("epithelial")
 SPINDLE: Final = _NAMES.index("spindle")
 COLUMNAR: Final = _NAMES.index("columnar")
-SQUAMOUS: Final = _NAMES.index("squamous")
 LYMPHOCYTE: Final = _NAMES.index("lymphocyte")
 PLASMA: Final = _NAMES.index("plasma")
 CENTROBLAST: Final = _NAMES.index("centroblast")
@@ -152,22 +150,22 @@ def thin(centre_um: Float64Array, radius_um: Float64Array) -> BoolArray:
     return np.array(stays)
 
 
-def _window_distance(cells: Cells, window: slice, first_px: IndexArray, n_px: int, px_um: float) -> Float32Array:
+def _window_distance(cells: Cells, first_px: IndexArray, n_px: int, px_um: float) -> Float32Array:
     """Signed distance (n, w, w) of the pixels of square windows to their own ellipse, in µm.
 
     First-order distance k0 (k0 - 1) / k1 with k0 = |p / r| and k1 = |p / r^2| (Quilez, "ellipsoid SDF").
     """
     steps = np.arange(n_px)
-    centre = cells.centre_um[window]
+    centre = cells.centre_um
     dy, dx = (
         ((first_px[:, axis, None] + steps + 0.5) * px_um - centre[:, axis, None]).astype(np.float32) for axis in (0, 1)
     )
-    c, s = np.cos(cells.angle[window]).astype(np.float32), np.sin(cells.angle[window]).astype(np.float32)
-    a, b = cells.axes_um[window].astype(np.float32).T[:, :, None, None]
+    c, s = np.cos(cells.angle).astype(np.float32), np.sin(cells.angle).astype(np.float32)
+    a, b = cells.axes_um.astype(np.float32).T[:, :, None, None]
     v = (c[:, None] * dy)[:, :, None] - (s[:, None] * dx)[:, None, :]
     u = (s[:, None] * dy)[:, :, None] + (c[:, None] * dx)[:, None, :]
     # An egg rather than an ellipse: one end is wider than the other.
-    v *= 1 + cells.skew[window].astype(np.float32)[:, None, None] * np.clip(u / a, -1.5, 1.5)
+    v *= 1 + cells.skew.astype(np.float32)[:, None, None] * np.clip(u / a, -1.5, 1.5)
     u /= a
     v /= b
     u *= u
@@ -194,17 +192,13 @@ def nearest_cell(
     reach = float(cells.axes_um.max(initial=0)) + reach_um
     n_px = int(np.ceil(2 * reach / px_um)) + 1
     first = np.floor((cells.centre_um - reach) / px_um).astype(np.intp)
+    touching = np.flatnonzero(((first < np.array(shape)) & (first + n_px > 0)).all(axis=1))
     # Blocks bound the memory of large fields.
-    for start in range(0, len(first), 256):
-        block = slice(start, start + 256)
-        windows = _window_distance(cells, block, first[block], n_px, px_um)
-        for index, (top, left), own in zip(range(start, len(first)), first[block].tolist(), windows, strict=False):
-            rows, columns = (
-                slice(min(max(start_px, 0), length), max(min(start_px + n_px, length), 0))
-                for start_px, length in zip((top, left), shape, strict=True)
-            )
-            if rows.start >= rows.stop or columns.start >= columns.stop:
-                continue
+    for start in range(0, len(touching), 256):
+        block = touching[start : start + 256]
+        windows = _window_distance(cells[block], first[block], n_px, px_um)
+        for index, (top, left), own in zip(block.tolist(), first[block].tolist(), windows, strict=True):
+            rows, columns = (slice(max(at, 0), min(at + n_px, n)) for at, n in zip((top, left), shape, strict=True))
             inner = own[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
             part = distance[rows, columns]
             closer = inner < part

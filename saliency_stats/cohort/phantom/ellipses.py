@@ -36,9 +36,7 @@ def ellipse_distance(
     return np.asarray(k0 * (k0 - 1) / k1)
 
 
-def places(
-    rng: np.random.Generator, outlines: Cells, step_um: float
-) -> tuple[IndexArray, Float64Array, Float64Array]:
+def places(rng: np.random.Generator, outlines: Cells, step_um: float) -> tuple[IndexArray, Float64Array, Float64Array]:
     """Places about ``step_um`` apart along outlines: index of the outline, point (N, 2), direction outwards (N, 2)."""
     mean = outlines.axes_um.mean(axis=1)
     number = np.maximum(np.rint(2 * np.pi * mean / step_um), 3).astype(np.intp)

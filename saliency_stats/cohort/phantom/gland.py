@@ -1,6 +1,7 @@
 """Glands in lamina propria: columnar epithelium with goblet cells around lumens, among plasma cells and lymphocytes."""
 
 import numpy as np
+from scipy.ndimage import map_coordinates
 
 from saliency_stats.cohort.phantom.anatomy import Anatomy, highest
 from saliency_stats.cohort.phantom.cells import (
@@ -29,7 +30,7 @@ _FAR_UM, _GROWTH_UM = 25.0, 14.0
 #: Height of the bays in the outline of a gland.
 _BAYS_UM = 2.0
 #: The apical cytoplasm of a columnar cell reaches this far from its nucleus.
-_APICAL_UM = 16.0
+_APICAL_UM = 13.0
 #: Cells of the lamina propria.
 _PROPRIA = {PLASMA: 0.36, LYMPHOCYTE: 0.34, SPINDLE: 0.24, HISTIOCYTE: 0.06}
 
@@ -60,7 +61,9 @@ def build(rng: np.random.Generator, shape: tuple[int, int], px_um: float, spacin
     centre = rng.uniform(0, 1, (n, 2)) * sides - _MARGIN_UM
     glands = pack(rng, centre, rng.uniform(22, 36, n), 1.08, 1.8, np.full(n, COLUMNAR))
     wave = PlaneWaves.draw(rng, 13.0, 13.0, angle)
-    _, depth = nearest_cell(glands, shape, px_um, _FAR_UM)
+    # outlines are smooth: a coarse grid holds their distances
+    coarse = nearest_cell(glands, (int(field_um[0]) + 2, int(field_um[1]) + 2), 1.0, _FAR_UM)[1]
+    depth = map_coordinates(coarse, np.meshgrid(ys - 0.5, xs - 0.5, indexing="ij"), order=1, mode="nearest")
     depth += np.float32(_BAYS_UM) * wave.on_grid(ys, xs)
     growth = float(np.clip(np.quantile(depth, 1 - stroma_share), -_GROWTH_UM, _GROWTH_UM))
     depth -= np.float32(growth)
@@ -71,10 +74,12 @@ def build(rng: np.random.Generator, shape: tuple[int, int], px_um: float, spacin
     lining = draw_cells(rng, point, np.full(len(owner), COLUMNAR), np.arctan2(outwards[:, 0], outwards[:, 1]))
     rows = np.abs(rng.standard_normal(len(owner))) * rng.uniform(0.6, 2.6)
     inside, left = _inwards(glands, owner, point, -(lining.axes_um[:, 0] + 1.0 + rows), wave, growth)
-    lining = Cells(inside, lining.axes_um, lining.angle + 0.12 * rng.standard_normal(len(owner)), lining.skew, lining.kind)
+    lining = Cells(
+        inside, lining.axes_um, lining.angle + 0.12 * rng.standard_normal(len(owner)), lining.skew, lining.kind
+    )
     order = np.flatnonzero(left > 4)  # noqa: PLR2004  (room for a nucleus before the middle of the gland)
     lining = lining[order[thin(lining.centre_um[order], lining.axes_um[order, 1] * 1.08)]]
-    goblet, left = _inwards(glands, owner, point, np.full(len(owner), 5.0 - height), wave, growth)
+    goblet, left = _inwards(glands, owner, point, np.full(len(owner), 7.0 - height), wave, growth)
     full = (rng.uniform(0, 1, len(owner)) < goblets) & (left > 3)  # noqa: PLR2004
     axes = np.array([5.6, 3.3]) * np.exp(0.12 * rng.standard_normal((len(owner), 1)))
     vacuoles = Cells(goblet, axes, np.arctan2(outwards[:, 0], outwards[:, 1]), 0.15 * np.ones(len(owner)), owner)
@@ -86,9 +91,9 @@ def build(rng: np.random.Generator, shape: tuple[int, int], px_um: float, spacin
     free = draw_cells(rng, centre, kind, np.where(kind == SPINDLE, angle, 0) + rng.normal(0, 0.3, len(centre)) * 1.0)
     turned = np.where(kind == SPINDLE, free.angle, rng.uniform(0, 2 * np.pi, len(centre)))
     free = Cells(free.centre_um, free.axes_um, turned, free.skew, free.kind)
-    beyond = ellipse_distance(
-        centre[:, None], glands.centre_um[None], glands.axes_um[None], glands.angle[None]
-    ).min(axis=1)
+    beyond = ellipse_distance(centre[:, None], glands.centre_um[None], glands.axes_um[None], glands.angle[None]).min(
+        axis=1
+    )
     beyond += _BAYS_UM * wave.at(centre) - growth
     order = np.flatnonzero(beyond > np.sqrt(free.axes_um.prod(axis=1)) + 0.8)
     radius = np.sqrt(free.axes_um.prod(axis=1))[order] + 0.5
@@ -106,7 +111,7 @@ def build(rng: np.random.Generator, shape: tuple[int, int], px_um: float, spacin
     _, from_vacuole = nearest_cell(vacuoles, shape, px_um, 1.0)
     filled = (from_vacuole < 0) & ~propria
     slits = smooth_noise(rng, shape, px_um, 2.2) + 0.6 * smooth_noise(rng, shape, px_um, 7.0)
-    loose = highest(slits - 3 * body, propria, int(rng.uniform(0.02, 0.14) * propria.sum()))
+    loose = highest(slits - 3 * body, propria, int(rng.uniform(0.01, 0.08) * propria.sum()))
     gap = lumen | filled | loose
     matter = mucin(rng, shape, px_um) * np.where(filled, 1.0, lumen * rng.uniform(0, 0.6)).astype(np.float32)
     tint = np.array([rng.uniform(1.0, 2.2), rng.uniform(0.6, 0.95)], dtype=np.float32)[:, None, None]

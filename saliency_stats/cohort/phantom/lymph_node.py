@@ -20,7 +20,7 @@ from saliency_stats.cohort.phantom.matter import red_cells
 from saliency_stats.cohort.phantom.texture import PlaneWaves, pixel_centres, smooth_noise
 
 #: Distance that cells keep, in nuclear radii, by where they lie.
-_ROOM = {"sheet": 1.12, "sinus": 2.1, "fibre": 1.9}
+_ROOM = {"sheet": 1.06, "sinus": 2.1, "fibre": 1.9}
 #: Share of the kinds of cells in a sheet, and in a germinal centre.
 _SHEET = {LYMPHOCYTE: 0.90, PLASMA: 0.03, CENTROBLAST: 0.04, HISTIOCYTE: 0.03}
 _CENTRE = {LYMPHOCYTE: 0.32, CENTROBLAST: 0.60, HISTIOCYTE: 0.08}
@@ -33,7 +33,7 @@ def build(rng: np.random.Generator, shape: tuple[int, int], px_um: float, spacin
     """Lay out the tissue of one patch; see :class:`~saliency_stats.cohort.phantom.anatomy.Architecture`."""
     ys, xs = (pixel_centres(length, px_um) for length in shape)
     fibre_share, sinus_share = rng.uniform(0.08, 0.22), rng.uniform(0.03, 0.16)
-    centre_level, netted = rng.uniform(0.0, 1.2), rng.uniform(0.25, 0.7)
+    centre_level, netted = rng.uniform(0.0, 1.2), rng.uniform(0.35, 0.85)
     spacing, angle = spacing / _USUAL_SPACING * rng.uniform(0.98, 1.10), rng.uniform(0, np.pi)
     band, patchy = PlaneWaves.draw(rng, 70.0, 14.0, angle), PlaneWaves.draw(rng, 22.0, 22.0, angle)
     follicle = PlaneWaves.draw(rng, 40.0, 40.0, angle)
@@ -51,8 +51,7 @@ def build(rng: np.random.Generator, shape: tuple[int, int], px_um: float, spacin
     fibre = at >= level
     open_ = ~fibre & (at + 0.6 * patchy.at(centre) >= sinus_level)
     kinds = [
-        rng.choice(np.array(list(shares)), len(centre), p=list(shares.values()))
-        for shares in (_SHEET, _CENTRE, _SINUS)
+        rng.choice(np.array(list(shares)), len(centre), p=list(shares.values())) for shares in (_SHEET, _CENTRE, _SINUS)
     ]
     kind = np.where(follicle.at(centre) > centre_level, kinds[1], kinds[0])
     kind = np.where(fibre, SPINDLE, np.where(open_, kinds[2], kind))
@@ -73,7 +72,7 @@ def build(rng: np.random.Generator, shape: tuple[int, int], px_um: float, spacin
     stroma = trabecula | reticulum | lining
     tint = np.where(trabecula, 1.0, np.float32(rng.uniform(0.55, 0.85)))
     bleeding = smooth_noise(rng, shape, px_um, 9.0) > rng.uniform(0.8, 3.0)
-    film = np.float32(rng.uniform(0.0, 0.06))
+    film = np.float32(rng.uniform(0.0, 0.05))
     matter = np.where(bleeding, red_cells(rng, shape, px_um), film * np.where(sinus, 0.3, 1)).astype(np.float32)
     drawn = Anatomy(cells, nearest, distance, stroma, ~stroma, angle, px_um, matter=matter)
     blue = np.where(trabecula, 1.0, np.float32(rng.uniform(1.2, 2.5)))

@@ -16,7 +16,7 @@ def red_cells(rng: np.random.Generator, shape: tuple[int, int], px_um: float) ->
     centre = rng.uniform(0, 1, (int(0.08 * sides[0] * sides[1]), 2)) * sides - 4
     centre = centre[thin(centre, np.full(len(centre), _RED_CELL_UM * rng.uniform(0.85, 1.15)))]
     n = len(centre)
-    axes = _RED_CELL_UM * np.exp(0.12 * rng.standard_normal((n, 2)))
+    axes = 1.2 * _RED_CELL_UM * np.exp(0.12 * rng.standard_normal((n, 2)))
     discs = Cells(centre, axes, rng.uniform(0, np.pi, n), np.zeros(n), np.zeros(n, dtype=np.intp))
     nearest, distance = nearest_cell(discs, shape, px_um, 1.0)
     own = rng.uniform(0.75, 1.15, n).astype(np.float32)[nearest]
@@ -41,7 +41,9 @@ def keratin(rng: np.random.Generator, depth_um: Float32Array, px_um: float) -> F
     layers = np.sin(np.float32(2 * np.pi / rng.uniform(2.2, 3.6)) * bent)
     eosin = 0.46 + 0.13 * layers + 0.05 * smooth_noise(rng, shape, px_um, 2.5)
     # between lamellae lies glass, here and there
-    eosin *= np.clip(1.6 - np.clip(-layers - 0.4, 0, 1) * np.clip(smooth_noise(rng, shape, px_um, 8.0) + 0.6, 0, 2), 0.1, 1)
+    eosin *= np.clip(
+        1.6 - np.clip(-layers - 0.4, 0, 1) * np.clip(smooth_noise(rng, shape, px_um, 8.0) + 0.6, 0, 2), 0.1, 1
+    )
     return np.stack([0.08 * eosin, eosin]).astype(np.float32)
 
 

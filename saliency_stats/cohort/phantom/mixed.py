@@ -17,7 +17,7 @@ _RADIUS_UM = np.array([(15.0, 26.0), (7.0, 17.0), (12.0, 26.0), (10.0, 20.0)])
 _ROOM = np.array([0.78, 1.45, 1.35, 1.45])
 _MARGIN_UM = 32.0
 #: Wall of a vessel, and half the wall between two adipocytes.
-_WALL_UM, _SEAM_UM = 2.4, 0.45
+_WALL_UM, _SEAM_UM = 2.4, 0.5
 #: Living squamous cells around a pearl of keratin.
 _SQUAMES_UM = 8.0
 
@@ -27,12 +27,16 @@ def _islands(rng: np.random.Generator, field_um: tuple[float, float], angle: flo
     sides = np.array(field_um) + 2 * _MARGIN_UM
     n = max(int(0.006 * sides[0] * sides[1]), 8)
     centre = rng.uniform(0, 1, (n, 2)) * sides - _MARGIN_UM
-    lobule = PlaneWaves.draw(rng, 50.0, 50.0, angle)
-    kind = rng.choice(4, n, p=rng.dirichlet([0.3, 1.0, 1.0, 1.0]))
-    kind = np.where(lobule.at(centre) > rng.uniform(0.2, 1.6), _FAT, kind)
+    kind = rng.choice(4, n, p=rng.dirichlet([0.2, 1.0, 1.0, 1.0]))
+    # a lobule of fat takes its drawn share of the field, or there is none
+    lobule, share = PlaneWaves.draw(rng, 40.0, 40.0, angle), rng.uniform(-0.3, 0.26)
+    level = np.quantile(
+        lobule.on_grid(*(np.linspace(0, side, 16, dtype=np.float32) for side in field_um)), 1 - max(share, 0)
+    )
+    kind = np.where((lobule.at(centre) > level) & (share > 0), _FAT, kind)
     radius = rng.uniform(*_RADIUS_UM[kind].T)
     # some of the others stay away: tissue is most of the field
-    stays = (kind == _FAT) | (rng.uniform(0, 1, n) < 0.5)  # noqa: PLR2004
+    stays = (kind == _FAT) | (rng.uniform(0, 1, n) < 0.3)  # noqa: PLR2004
     stays[0] = True
     return pack(rng, centre[stays], radius[stays], _ROOM[kind[stays]], 1.35, kind[stays])
 
@@ -41,11 +45,13 @@ def build(rng: np.random.Generator, shape: tuple[int, int], px_um: float, spacin
     """Lay out the tissue of one patch; see :class:`~saliency_stats.cohort.phantom.anatomy.Architecture`."""
     ys, xs = (pixel_centres(length, px_um) for length in shape)
     field_um = (shape[0] * px_um, shape[1] * px_um)
-    stroma_share, gap_share = rng.uniform(0.3, 0.5), rng.uniform(0.01, 0.06)
+    stroma_share, gap_share = rng.uniform(0.26, 0.44), rng.uniform(0.01, 0.06)
     spacing, angle, lymphoid = spacing * rng.uniform(0.9, 1.1), rng.uniform(0, np.pi), rng.uniform(0, 0.3)
     islands = _islands(rng, field_um, angle)
     fat, vessel, necrotic, horny = (islands.kind == kind for kind in range(4))
-    grown = Cells(islands.centre_um, islands.axes_um * np.where(fat, 1.3, 1)[:, None], islands.angle, islands.skew, islands.kind)
+    grown = Cells(
+        islands.centre_um, islands.axes_um * np.where(fat, 1.3, 1)[:, None], islands.angle, islands.skew, islands.kind
+    )
     rough = PlaneWaves.draw(rng, 6.0, 6.0, angle)
     which, depth = nearest_cell(grown, shape, px_um, _SQUAMES_UM + 1)
     wobble = np.where(necrotic, 2.0, 0.7).astype(np.float32)[which]
@@ -57,10 +63,13 @@ def build(rng: np.random.Generator, shape: tuple[int, int], px_um: float, spacin
     cells = nests.scatter(rng, field_um, spacing, ground, level, lumen, angle, lymphoid)
     away = ellipse_distance(cells.centre_um[:, None], grown.centre_um[None], grown.axes_um[None], grown.angle[None])
     cells = cells[away.min(axis=1) > 0.8 * cells.axes_um.mean(axis=1) + 1.0]
-    owner, point, outwards = places(rng, islands, 17.0)
+    owner, point, outwards = places(rng, islands, 24.0)
     lined = vessel[owner]
     endothelium = draw_cells(
-        rng, (point - 0.6 * outwards)[lined], np.full(lined.sum(), SPINDLE), np.arctan2(-outwards[lined, 1], outwards[lined, 0])
+        rng,
+        (point - 0.6 * outwards)[lined],
+        np.full(lined.sum(), SPINDLE),
+        np.arctan2(-outwards[lined, 1], outwards[lined, 0]),
     )
     cells += replace(endothelium, axes_um=endothelium.axes_um * np.array([0.75, 0.7]))
     drawn = nests.settle(
@@ -68,9 +77,13 @@ def build(rng: np.random.Generator, shape: tuple[int, int], px_um: float, spacin
     )
 
     seam = np.zeros(shape, dtype=np.bool_)
-    seam[1:] |= which[1:] != which[:-1]
-    seam[:, 1:] |= which[:, 1:] != which[:, :-1]
-    seam = binary_dilation(seam & fat[which], iterations=max(0, round(_SEAM_UM / px_um) - 1)) if fat.any() else seam & False
+    for first, second in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        differ = which[first] != which[second]
+        seam[first] |= differ
+        seam[second] |= differ
+    wider = round(_SEAM_UM / px_um) - 1
+    if wider > 0:
+        seam = binary_dilation(seam, iterations=wider)
     vacuole = fat[which] & (depth < -2 * _SEAM_UM) & ~seam
     blood = vessel[which] & (depth < -_WALL_UM)
     dead, pearl = necrotic[which] & (depth < 0), horny[which] & (depth < 0)
