@@ -85,7 +85,7 @@ class PhantomSection(CohortBase):
     mpp: float = Field(default=0.5, ge=0.2, le=2.5)
     strength: float = Field(default=1.0, ge=0, le=1)
     stain_variation: float = Field(default=1.0, ge=0, le=3)
-    architecture: str = "nests"
+    architecture: str = Field(default="nests", json_schema_extra={"enum": list(ARCHITECTURES)})
 
     @field_validator("architecture")
     @classmethod

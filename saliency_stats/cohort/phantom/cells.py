@@ -78,13 +78,13 @@ class Cells:
     kind: IndexArray
 
     def __getitem__(self, chosen: IndexArray | BoolArray) -> "Cells":
-        """Some of the cells, in that order."""
+        """Choose some of the cells."""
         return Cells(
             self.centre_um[chosen], self.axes_um[chosen], self.angle[chosen], self.skew[chosen], self.kind[chosen]
         )
 
     def __add__(self, other: "Cells") -> "Cells":
-        """Both, these first."""
+        """Put others behind these."""
         return Cells(
             np.concatenate([self.centre_um, other.centre_um]),
             np.concatenate([self.axes_um, other.axes_um]),
@@ -139,6 +139,8 @@ def bodies(cells: Cells, nearest: IndexArray, distance_um: Float32Array, px_um: 
 
 def thin(centre_um: Float64Array, radius_um: Float64Array) -> BoolArray:
     """Random sequential packing: a candidate stays unless it is too near to an earlier one that stayed."""
+    if not len(centre_um):
+        return np.zeros(0, dtype=np.bool_)
     pairs = cKDTree(centre_um).query_pairs(2 * float(radius_um.max()), output_type="ndarray")
     between = np.linalg.norm(centre_um[pairs[:, 0]] - centre_um[pairs[:, 1]], axis=1)
     pairs = pairs[between < radius_um[pairs[:, 0]] + radius_um[pairs[:, 1]]]

@@ -23,7 +23,7 @@ def _stream(wave: PlaneWaves, height_um: float, angle: float, at_um: Float64Arra
     """Direction of the bent fibres at points: along the level lines of the displaced coordinate."""
     step = np.array([[1.0, 0.0], [0.0, 1.0]])
     slope = [height_um * (wave.at(at_um + by) - wave.at(at_um - by)) / 2 for by in step]
-    return np.arctan2(np.sin(angle) - slope[1], np.cos(angle) + slope[0])
+    return np.asarray(np.arctan2(np.sin(angle) - slope[1], np.cos(angle) + slope[0]))
 
 
 def build(rng: np.random.Generator, shape: tuple[int, int], px_um: float, spacing: float) -> Anatomy:
@@ -55,7 +55,7 @@ def build(rng: np.random.Generator, shape: tuple[int, int], px_um: float, spacin
     along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
     across += height_um * wave.at(cells.centre_um)
     squeezed = np.stack([across, along / _DRAWN_OUT], axis=1)
-    cells = cells[thin(squeezed, np.full(len(squeezed), 3.1 * crowding))] if len(squeezed) else cells
+    cells = cells[thin(squeezed, np.full(len(squeezed), 3.1 * crowding))]
     drawn = settle(
         rng,
         nest + cells,

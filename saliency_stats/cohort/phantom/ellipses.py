@@ -6,6 +6,12 @@ from saliency_stats.cohort.phantom.cells import Cells, thin
 from saliency_stats.typing import Float64Array, IndexArray
 
 
+def beyond(rng: np.random.Generator, field_um: tuple[float, float], margin_um: float) -> Float64Array:
+    """Positions (N, 2) all over the field and a margin, more than large outlines have room; at least a few."""
+    sides = np.array(field_um) + 2 * margin_um
+    return rng.uniform(0, 1, (max(int(0.006 * sides[0] * sides[1]), 8), 2)) * sides - margin_um
+
+
 def pack(
     rng: np.random.Generator,
     centre_um: Float64Array,

@@ -58,7 +58,8 @@ def build(rng: np.random.Generator, shape: tuple[int, int], px_um: float, spacin
     along = np.where(fibre, angle + 0.2 * rng.standard_normal(len(centre)), rng.uniform(0, np.pi, len(centre)))
     cells = draw_cells(rng, centre, kind, along)
     # the capsule is poor in cells
-    cells, fibre, open_ = (each[~fibre | (chance < 0.3)] for each in (cells, fibre, open_))  # noqa: PLR2004
+    stays = ~fibre | (chance < 0.3)  # noqa: PLR2004
+    cells, fibre, open_ = cells[stays], fibre[stays], open_[stays]
     room = np.where(fibre, _ROOM["fibre"], np.where(open_, _ROOM["sinus"], _ROOM["sheet"] * spacing))
     cells = cells[thin(cells.centre_um, np.sqrt(cells.axes_um.prod(axis=1)) * room)]
 

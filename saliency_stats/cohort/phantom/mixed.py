@@ -8,7 +8,7 @@ from scipy.ndimage import binary_dilation
 from saliency_stats.cohort.phantom import matter, nests
 from saliency_stats.cohort.phantom.anatomy import Anatomy
 from saliency_stats.cohort.phantom.cells import SPINDLE, Cells, draw_cells, nearest_cell
-from saliency_stats.cohort.phantom.ellipses import ellipse_distance, pack, places
+from saliency_stats.cohort.phantom.ellipses import beyond, ellipse_distance, pack, places
 from saliency_stats.cohort.phantom.texture import PlaneWaves, pixel_centres
 
 _FAT, _VESSEL, _NECROSIS, _KERATIN = range(4)
@@ -24,9 +24,8 @@ _SQUAMES_UM = 8.0
 
 def _islands(rng: np.random.Generator, field_um: tuple[float, float], angle: float) -> Cells:
     """Where they lie; ``kind`` holds what they are."""
-    sides = np.array(field_um) + 2 * _MARGIN_UM
-    n = max(int(0.006 * sides[0] * sides[1]), 8)
-    centre = rng.uniform(0, 1, (n, 2)) * sides - _MARGIN_UM
+    centre = beyond(rng, field_um, _MARGIN_UM)
+    n = len(centre)
     kind = rng.choice(4, n, p=rng.dirichlet([0.2, 1.0, 1.0, 1.0]))
     # a lobule of fat takes its drawn share of the field, or there is none
     lobule, share = PlaneWaves.draw(rng, 40.0, 40.0, angle), rng.uniform(-0.3, 0.26)
