@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from saliency_stats.cohort.phantom.anatomy import build
+from saliency_stats.cohort.phantom.nests import build
 from saliency_stats.cohort.phantom.painting import Phenotype, paint
 from saliency_stats.vocabulary import COMPARTMENT_CODES
 
