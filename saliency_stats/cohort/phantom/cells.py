@@ -77,7 +77,7 @@ class Cells:
     skew: Float64Array
     kind: IndexArray
 
-    def __getitem__(self, chosen: IndexArray | BoolArray) -> "Cells":
+    def __getitem__(self, chosen: IndexArray | BoolArray | slice) -> "Cells":
         """Choose some of the cells."""
         return Cells(
             self.centre_um[chosen], self.axes_um[chosen], self.angle[chosen], self.skew[chosen], self.kind[chosen]

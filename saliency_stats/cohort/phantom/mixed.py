@@ -16,6 +16,10 @@ _FAT, _VESSEL, _NECROSIS, _KERATIN = range(4)
 _RADIUS_UM = np.array([(15.0, 26.0), (7.0, 17.0), (12.0, 26.0), (10.0, 20.0)])
 _ROOM = np.array([0.78, 1.45, 1.35, 1.45])
 _MARGIN_UM = 32.0
+#: Adipocytes grow by this factor into what is between them: the borders where they meet are straight.
+_PRESSED = 1.3
+#: Of the places for other islands, the share that is taken; and the share of a field that islands cover at most.
+_OTHERS, _COVERED = 0.3, 0.5
 #: Wall of a vessel, and half the wall between two adipocytes.
 _WALL_UM, _SEAM_UM = 2.4, 0.5
 #: Living squamous cells around a pearl of keratin.
@@ -35,9 +39,25 @@ def _islands(rng: np.random.Generator, field_um: tuple[float, float], angle: flo
     kind = np.where((lobule.at(centre) > level) & (share > 0), _FAT, kind)
     radius = rng.uniform(*_RADIUS_UM[kind].T)
     # some of the others stay away: tissue is most of the field
-    stays = (kind == _FAT) | (rng.uniform(0, 1, n) < 0.3)  # noqa: PLR2004
+    stays = (kind == _FAT) | (rng.uniform(0, 1, n) < _OTHERS)
     stays[0] = True
-    return pack(rng, centre[stays], radius[stays], _ROOM[kind[stays]], 1.35, kind[stays])
+    islands = pack(rng, centre[stays], radius[stays], _ROOM[kind[stays]], 1.35, kind[stays])
+    pressed = np.where(islands.kind == _FAT, _PRESSED, 1)
+    return _not_too_many(replace(islands, axes_um=islands.axes_um * pressed[:, None]), field_um)
+
+
+def _not_too_many(islands: Cells, field_um: tuple[float, float]) -> Cells:
+    """Leave out those that would cover more than the greatest share of the field together with earlier ones."""
+    y, x = (np.linspace(0, side, 24) for side in field_um)
+    grid = np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1).reshape(-1, 1, 2)
+    covers = ellipse_distance(grid, islands.centre_um, islands.axes_um, islands.angle) < 0
+    union, kept = np.zeros(len(grid), dtype=np.bool_), np.zeros(len(islands.kind), dtype=np.bool_)
+    for index, own in enumerate(covers.T):
+        if (union | own).mean() <= _COVERED:
+            union |= own
+            kept[index] = True
+    # the nearest of no island is not known: one stays, beyond the field if need be
+    return islands[kept] if kept.any() else replace(islands[:1], centre_um=np.array([[-1000.0, -1000.0]]))
 
 
 def build(rng: np.random.Generator, shape: tuple[int, int], px_um: float, spacing: float) -> Anatomy:
@@ -46,11 +66,8 @@ def build(rng: np.random.Generator, shape: tuple[int, int], px_um: float, spacin
     field_um = (shape[0] * px_um, shape[1] * px_um)
     stroma_share, gap_share = rng.uniform(0.26, 0.44), rng.uniform(0.01, 0.06)
     spacing, angle, lymphoid = spacing * rng.uniform(0.9, 1.1), rng.uniform(0, np.pi), rng.uniform(0, 0.3)
-    islands = _islands(rng, field_um, angle)
-    fat, vessel, necrotic, horny = (islands.kind == kind for kind in range(4))
-    grown = Cells(
-        islands.centre_um, islands.axes_um * np.where(fat, 1.3, 1)[:, None], islands.angle, islands.skew, islands.kind
-    )
+    grown = _islands(rng, field_um, angle)
+    fat, vessel, necrotic, horny = (grown.kind == kind for kind in range(4))
     rough = PlaneWaves.draw(rng, 6.0, 6.0, angle)
     which, depth = nearest_cell(grown, shape, px_um, _SQUAMES_UM + 1)
     wobble = np.where(necrotic, 2.0, 0.7).astype(np.float32)[which]
@@ -60,9 +77,11 @@ def build(rng: np.random.Generator, shape: tuple[int, int], px_um: float, spacin
     wide = ground.on_grid(ys, xs)
     level = float(np.quantile(wide, 1 - stroma_share))
     cells = nests.scatter(rng, field_um, spacing, ground, level, lumen, angle, lymphoid)
-    away = ellipse_distance(cells.centre_um[:, None], grown.centre_um[None], grown.axes_um[None], grown.angle[None])
-    cells = cells[away.min(axis=1) > 0.8 * cells.axes_um.mean(axis=1) + 1.0]
-    owner, point, outwards = places(rng, islands, 24.0)
+    room = ellipse_distance(cells.centre_um[:, None], grown.centre_um, grown.axes_um, grown.angle).min(axis=1)
+    room -= 0.8 * cells.axes_um.mean(axis=1) + 1.0
+    # one cell stays in any case: no field is without
+    cells = cells[room >= min(0.0, float(room.max()))]
+    owner, point, outwards = places(rng, grown, 24.0)
     lined = vessel[owner]
     endothelium = draw_cells(
         rng,

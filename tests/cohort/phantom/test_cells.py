@@ -127,9 +127,7 @@ def test_angles_that_are_given_are_kept():
 
 
 def alone(kind, angle=0.0, radius=3.0):
-    return Cells(
-        np.array([[20.25, 20.25]]), np.array([[radius] * 2]), np.array([angle]), np.zeros(1), np.array([kind])
-    )
+    return Cells(np.array([[20.25, 20.25]]), np.array([[radius] * 2]), np.array([angle]), np.zeros(1), np.array([kind]))
 
 
 def body_of(one):
