@@ -30,7 +30,7 @@ def build(rng: np.random.Generator, shape: tuple[int, int], px_um: float, spacin
     """Lay out the tissue of one patch; see :class:`~saliency_stats.cohort.phantom.anatomy.Architecture`."""
     ys, xs = (pixel_centres(length, px_um) for length in shape)
     stroma_share, gap_share = rng.uniform(0.45, 0.68), rng.uniform(0.005, 0.03)
-    crowding, inflamed, angle = rng.uniform(0.75, 1.25), rng.uniform(0, 0.12), rng.uniform(0, np.pi)
+    crowding, inflamed, angle = rng.uniform(0.65, 1.15), rng.uniform(0, 0.12), rng.uniform(0, np.pi)
     height_um = rng.uniform(4, 12)
     tint = np.array([rng.uniform(1.0, 2.6), rng.uniform(0.95, 1.3)], dtype=np.float32)[:, None, None]
     ground = PlaneWaves.draw(rng, 32.0, 14.0, angle)

@@ -38,7 +38,8 @@ def ellipse_distance(
         [sin * offset[..., 0] + cos * offset[..., 1], cos * offset[..., 0] - sin * offset[..., 1]], axis=-1
     )
     k0 = np.linalg.norm(turned / axes_um, axis=-1) + 1e-6
-    k1 = np.linalg.norm(turned / axes_um**2, axis=-1) + 1e-6
+    # in the very middle, where both vanish, it is the mean axis
+    k1 = np.linalg.norm(turned / axes_um**2, axis=-1) + 1e-6 / np.sqrt(np.prod(axes_um, axis=-1))
     return np.asarray(k0 * (k0 - 1) / k1)
 
 

@@ -71,7 +71,7 @@ class _Glands:
         way = point_um - centre
         length = np.linalg.norm(way, axis=1)
         left = length.copy()
-        for _ in range(3):
+        for _ in range(4):
             here = centre + way * (left / length)[:, None]
             left = np.clip(left + target_um - self.depth(here, owner), 0, None)
         return centre + way * (left / length)[:, None], left

@@ -1,4 +1,4 @@
-"""Every architecture: complete truth, a planted signal that stays in its compartment, the same tissue at every scale."""
+"""Every architecture: complete truth, a planted signal that stays in its compartment, the same tissue at each scale."""
 
 from functools import cache
 
@@ -54,7 +54,7 @@ def test_a_cohort_draws_the_architecture_it_is_asked_for(architecture):
 def test_an_unknown_one_is_refused_with_the_choices():
     with pytest.raises(StudyError, match=r"phantom\.architecture is 'lymphnode', expected one of nests, desmopl"):
         Phantom(architecture="lymphnode")
-    with pytest.raises(StudyError, match="gland, lymph_node, mixed. Name how the tissue"):
+    with pytest.raises(StudyError, match=r"gland, lymph_node, mixed\. Name how the tissue"):
         PhantomSlideSpec("a", architecture="Gland")
 
 
