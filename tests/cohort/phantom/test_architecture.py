@@ -35,6 +35,7 @@ def patches(architecture, n=16):
 
 def test_the_usual_one_is_nests_and_is_what_a_phantom_of_no_architecture_is():
     assert next(iter(ARCHITECTURES)) == Phantom().architecture == PhantomSlideSpec("a").architecture == "nests"
+    assert PhantomSlideSpec("a", architecture="gland").phantom().architecture == "gland"
     plain, named = (made.render(rng(1), "benign") for made in (Phantom(), Phantom(architecture="nests")))
     np.testing.assert_array_equal(plain.image, named.image)
 
@@ -169,3 +170,34 @@ def test_nuclei_are_the_darkest_compartment(architecture):
         grey = -np.log10(np.maximum(patch.image, 1) / 255).mean(axis=2)
         means = [grey[patch.truth == code].mean() for code in CODES]
         assert np.argmax(means) == COMPARTMENTS.index("nucleus")
+
+
+#: Means and deviations of the colours, areas of the compartments and number of nuclei of two patches each; a change
+#: here changes every study of that architecture.
+GOLDEN = {
+    "desmoplastic": [
+        ([135.52, 70.84, 130.9, 49.39, 41.19, 35.31], [97, 3142, 1400, 4577], 23),
+        ([169.48, 113.61, 165.15, 53.45, 51.21, 37.15], [196, 2245, 2513, 4262], 18),
+    ],
+    "gland": [
+        ([145.5, 81.05, 137.01, 50.92, 56.75, 45.2], [587, 1777, 3753, 3099], 17),
+        ([178.58, 141.81, 182.38, 60.59, 65.93, 47.66], [1828, 1953, 2592, 2843], 16),
+    ],
+    "lymph_node": [
+        ([161.32, 111.72, 161.77, 59.1, 61.07, 46.95], [893, 2518, 2480, 3325], 25),
+        ([168.82, 127.56, 172.56, 63.14, 64.69, 48.24], [966, 2452, 2571, 3227], 24),
+    ],
+    "mixed": [
+        ([175.93, 102.74, 157.71, 44.29, 47.42, 36.34], [2188, 1050, 4377, 1601], 9),
+        ([196.96, 128.09, 176.06, 38.29, 45.71, 32.4], [2809, 680, 3932, 1795], 7),
+    ],
+}
+
+
+@pytest.mark.parametrize("architecture", GOLDEN)
+def test_patches_are_those_that_studies_have_seen(architecture):
+    for seed, (colours, areas, nuclei) in zip((1, 2), GOLDEN[architecture], strict=True):
+        patch = Phantom("cytoplasm", size_px=96, architecture=architecture).render(rng(seed), "malignant")
+        assert [*patch.image.mean(axis=(0, 1)), *patch.image.std(axis=(0, 1))] == pytest.approx(colours, abs=0.05)
+        assert np.bincount(patch.truth.ravel(), minlength=4).tolist() == pytest.approx(areas, abs=3)
+        assert patch.instances.max() == nuclei
