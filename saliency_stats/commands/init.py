@@ -8,6 +8,7 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from saliency_stats.cohort.phantom.architecture import ARCHITECTURES
 from saliency_stats.errors import StorageError
 from saliency_stats.execution.files import write_text
 from saliency_stats.saliency import CONTROLS, METHODS, REDUCTIONS
@@ -34,7 +35,7 @@ def study_text(kind: str) -> str:
     return environment.get_template("study.yaml.j2").render(
         kind=kind,
         what=_WHAT[kind],
-        cohort=_read(f"{kind}.cohort.yaml"),
+        cohort=environment.get_template(f"{kind}.cohort.yaml").render(architectures=_OR.join(ARCHITECTURES)),
         pretrained=kind != "phantom",  # phantoms are learned from scratch in minutes
         methods=_comment(_OR.join(METHODS)),
         reductions=_OR.join(REDUCTIONS),

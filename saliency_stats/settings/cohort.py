@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from saliency_stats.cohort import Cohort, PatchFolder, Phantom, PhantomCohort, PhantomCohortSize
+from saliency_stats.cohort.phantom.architecture import ARCHITECTURES
 from saliency_stats.cohort.quality import MIN_FOCUS, MIN_LIGHT
 from saliency_stats.cohort.slides.cohort import SlideCohort
 from saliency_stats.cohort.slides.evidence import Origin, WithoutTumour
@@ -84,6 +85,14 @@ class PhantomSection(CohortBase):
     mpp: float = Field(default=0.5, ge=0.2, le=2.5)
     strength: float = Field(default=1.0, ge=0, le=1)
     stain_variation: float = Field(default=1.0, ge=0, le=3)
+    architecture: str = Field(default="nests", json_schema_extra={"enum": list(ARCHITECTURES)})
+
+    @field_validator("architecture")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in ARCHITECTURES:
+            raise ValueError(f"expected one of {', '.join(ARCHITECTURES)}")
+        return value
 
     @model_validator(mode="after")
     def _few_enough(self) -> "PhantomSection":
@@ -102,6 +111,7 @@ class PhantomSection(CohortBase):
             mpp=self.mpp,
             strength=self.strength,
             stain_variation=self.stain_variation,
+            architecture=self.architecture,
         )
         return PhantomCohort(phantom, PhantomCohortSize(self.slides, self.patches_per_slide), derive(seed, "phantom"))
 

@@ -3,7 +3,8 @@
 import pytest
 
 from saliency_stats.cohort.patch import Patch
-from saliency_stats.cohort.phantom.anatomy import Anatomy, Cells
+from saliency_stats.cohort.phantom.anatomy import Anatomy
+from saliency_stats.cohort.phantom.cells import CellKind, Cells
 from saliency_stats.cohort.phantom.cohort import PhantomCohortSize
 from saliency_stats.cohort.phantom.look import SlideLook
 from saliency_stats.cohort.phantom.painting import Painting, Phenotype
@@ -32,7 +33,7 @@ ARRAYS = (
     Locations,
 )
 VALUES = (
-    *(Patch, PhantomCohortSize, Phenotype, Phantom, PhantomSlideFiles, PhantomSlideSpec),
+    *(CellKind, Patch, PhantomCohortSize, Phenotype, Phantom, PhantomSlideFiles, PhantomSlideSpec),
     *(SlideInfo, ListedSlide, Groups, TissueMap, TilingParameters),
 )
 

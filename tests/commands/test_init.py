@@ -6,6 +6,7 @@ import yaml
 
 from saliency_stats import settings as study_file
 from saliency_stats.cohort import PatchFolder
+from saliency_stats.cohort.phantom.architecture import ARCHITECTURES
 from saliency_stats.commands.init import study_text, write_template
 from saliency_stats.errors import StorageError, StudyError
 from saliency_stats.saliency import METHODS
@@ -65,9 +66,11 @@ def test_every_choice_a_key_has_is_named_in_its_comment(kind):
     checked = 0
     for section in sections:
         for key, entry in section["properties"].items():
-            start = next(number for number, line in enumerate(lines) if line.strip().startswith(f"{key}:"))
+            # two sections may have a key of the same name
             comment = " ".join(
-                [lines[start], *(line for line in lines[start + 1 : start + 3] if line.strip()[0:1] == "#")]
+                " ".join([line, *(more for more in lines[start + 1 : start + 3] if more.strip()[0:1] == "#")])
+                for start, line in enumerate(lines)
+                if line.strip().startswith(f"{key}:")
             )
             for word in entry.get("enum", []):
                 # the truth is known for phantoms only
@@ -95,6 +98,8 @@ def test_the_choices_are_those_of_the_registries(kind, monkeypatch):
     assert "sobel, haematoxylin, eosin: edges or stain, without any network; shift: " in text
     decides = "the test that decides the verdict"
     assert f"# {' | '.join(primary_tests())}: {decides}" in text
+    monkeypatch.setitem(ARCHITECTURES, "woven", ARCHITECTURES["nests"])
+    assert ("| woven: how the tissue is built" in template(kind)) == (kind == "phantom")
     monkeypatch.setitem(METHODS, "mine", METHODS["gradient"])
     assert " | mine" in template(kind)
     monkeypatch.setattr("saliency_stats.commands.init.FAMILIES", {"mine": ("a", "b")})

@@ -3,6 +3,7 @@
 import pytest
 
 from saliency_stats.cohort import PatchFolder, PhantomCohort
+from saliency_stats.cohort.phantom.architecture import ARCHITECTURES
 from saliency_stats.errors import CohortError, StudyError
 from saliency_stats.settings.cohort import COHORT_KINDS, CohortBase, PatchesSection, PhantomSection, SlidesSection
 from saliency_stats.settings.study import load
@@ -20,6 +21,20 @@ def test_a_phantom_section_draws_phantoms_that_depend_on_the_seed():
     assert len(first.table) == 6
     assert (first.read(0).image == again.read(0).image).all()
     assert (first.read(0).image != other.read(0).image).any()
+
+
+def test_a_phantom_section_has_its_architecture():
+    section = PhantomSection(slides=3, patches_per_slide=2, size_px=32, architecture="lymph_node")
+    assert section.open(0).phantom.architecture == "lymph_node"
+    assert PhantomSection().architecture == PhantomSection().open(0).phantom.architecture == "nests"
+
+
+def test_an_unknown_architecture_is_refused_with_the_choices():
+    with pytest.raises(
+        StudyError, match=r"cohort\.architecture: .*one of nests, desmoplastic, gland, lymph_node, mixed"
+    ):
+        load(None, ["cohort.architecture=lymph"])
+    assert PhantomSection.model_json_schema()["properties"]["architecture"]["enum"] == list(ARCHITECTURES)
 
 
 def test_a_patches_section_reads_its_list(tmp_path):

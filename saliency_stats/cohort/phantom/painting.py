@@ -92,6 +92,7 @@ def _nuclear_ink(
     opened += 0.50 * np.exp(-(((depth_um - 0.3) / 0.42) ** 2))
     opened += 0.70 * _nucleoli(rng, anatomy)
     ink = closed + (opened - closed) * vesicular[anatomy.nearest]
+    darkness *= anatomy.cells.of_kind("ink").astype(np.float32)
     return np.asarray(ink * darkness[anatomy.nearest], dtype=np.float32)
 
 
@@ -109,6 +110,8 @@ def _cytoplasm(rng: np.random.Generator, anatomy: Anatomy, t: float) -> Float32A
     vacuole = np.clip(froth - 0.25, 0, 0.9)
     texture = 1 + 0.08 * granule + 0.05 * froth + _mix(1.9, 0.0, t) * (grain - grain.mean())
     texture -= _mix(0.0, 1.3, t) * (vacuole - vacuole.mean())
+    tint = np.stack([anatomy.cells.of_kind("blue"), anatomy.cells.of_kind("pink")]).astype(np.float32)
+    own *= tint[:, nearest]
     stain = np.array([0.13 * density, 0.24 * density], dtype=np.float32)[:, None, None] * own
     # Membranes: where the nearest cell changes. The ink of a line does not depend on the size of the pixel.
     edge = np.zeros(shape, dtype=np.float32)
@@ -128,6 +131,8 @@ def _stroma(rng: np.random.Generator, anatomy: Anatomy, t: float) -> Float32Arra
     along = x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle))
     across = y * np.float32(np.cos(angle)) - x * np.float32(np.sin(angle))
     across += np.float32(_mix(0.1, 2.0, t)) * wave + 3.5 * bend
+    if anatomy.bend_um is not None:
+        across += anatomy.bend_um[anatomy.stroma]
     fine = fibre_noise(rng, along, across, 5.0, 0.55)
     bundle = fibre_noise(rng, along, across, 11.0, 1.6)
     grain = smooth_noise(rng, shape, px_um, 0.7)[anatomy.stroma]
@@ -138,7 +143,7 @@ def _stroma(rng: np.random.Generator, anatomy: Anatomy, t: float) -> Float32Arra
     stain = np.zeros((2, *shape), dtype=np.float32)
     stain[1][anatomy.stroma] = np.clip(eosin, 0.03, None)
     stain[0][anatomy.stroma] = np.clip(0.25 * eosin, 0.02, None)
-    return stain
+    return stain * anatomy.stroma_tint
 
 
 def paint(rng: np.random.Generator, anatomy: Anatomy, phenotype: Phenotype) -> Painting:
@@ -154,15 +159,20 @@ def paint(rng: np.random.Generator, anatomy: Anatomy, phenotype: Phenotype) -> P
     depth = (radius * (0.18 * vesicular - 0.09))[nearest] - anatomy.distance_um
     nucleus = depth > 0
     truth = np.full(shape, COMPARTMENT_CODES["cytoplasm"], dtype=np.uint8)
-    truth[anatomy.stroma] = COMPARTMENT_CODES["stroma"]
-    truth[anatomy.gap] = COMPARTMENT_CODES["background"]
+    fibrous, gap = anatomy.stroma, anatomy.gap
+    if anatomy.body is not None:
+        fibrous, gap = fibrous & ~anatomy.body, gap & ~anatomy.body
+    truth[fibrous] = COMPARTMENT_CODES["stroma"]
+    truth[gap] = COMPARTMENT_CODES["background"]
     truth[nucleus] = COMPARTMENT_CODES["nucleus"]
     cytoplasm = _cytoplasm(rng, anatomy, phenotype.cytoplasm)
     stroma = _stroma(rng, anatomy, phenotype.stroma)
-    ground = np.where(anatomy.stroma, stroma, cytoplasm)
+    ground = np.where(fibrous, stroma, cytoplasm)
     # Tissue thins out towards glass, and ends there: no stain lies on the gaps.
-    thinning = np.clip(1 - 2 * gaussian_filter(anatomy.gap.astype(np.float32), 0.5 / px_um, truncate=3.0), 0, 1)
-    ground *= thinning * ~anatomy.gap
+    thinning = np.clip(1 - 2 * gaussian_filter(gap.astype(np.float32), 0.5 / px_um, truncate=3.0), 0, 1)
+    ground *= thinning * ~gap
+    if anatomy.matter is not None:
+        ground += anatomy.matter * gap
     ink = _nuclear_ink(rng, anatomy, depth, vesicular)
     # Nuclei lie at different heights in the section, so some borders are sharp and others soft.
     slope_um = rng.uniform(0.10, 0.40, n).astype(np.float32)

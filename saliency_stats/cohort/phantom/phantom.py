@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from skimage.segmentation import relabel_sequential
 
-from saliency_stats.cohort.phantom.anatomy import build
+from saliency_stats.cohort.phantom.architecture import ARCHITECTURES
 from saliency_stats.cohort.phantom.camera import photograph
 from saliency_stats.cohort.phantom.look import SlideLook, draw_look
 from saliency_stats.cohort.phantom.painting import Painting, Phenotype, paint
@@ -68,6 +68,8 @@ class Phantom:
         Separation of the classes from 0 (as ``none``) to 1 (no overlap).
     stain_variation
         Factor on the standard deviations between slides, 0 to 3.
+    architecture
+        How the tissue is built: a key of ``ARCHITECTURES``.
 
     Raises
     ------
@@ -80,12 +82,18 @@ class Phantom:
     mpp: float = 0.5
     strength: float = 1.0
     stain_variation: float = 1.0
+    architecture: str = "nests"
 
     def __post_init__(self) -> None:
         if self.signal not in _SIGNALS:
             raise StudyError(
                 f"phantom.signal is {self.signal!r}, expected one of {', '.join(_SIGNALS)}. "
                 "Name the compartment that shall tell the classes apart."
+            )
+        if self.architecture not in ARCHITECTURES:
+            raise StudyError(
+                f"phantom.architecture is {self.architecture!r}, expected one of {', '.join(ARCHITECTURES)}. "
+                "Name how the tissue shall be built."
             )
         if isinstance(self.size_px, bool) or not isinstance(self.size_px, int):
             raise StudyError(f"phantom.size_px is {self.size_px!r}, expected a whole number of at least 32 pixels.")
@@ -142,7 +150,7 @@ class Phantom:
         layout, phenotype, colour, camera = (np.random.default_rng(seed) for seed in rng.integers(2**63, size=4))
         binning = self._binning
         px_um = self.mpp / binning
-        anatomy = build(layout, (self.size_px * binning,) * 2, px_um, look.spacing)
+        anatomy = ARCHITECTURES[self.architecture](layout, (self.size_px * binning,) * 2, px_um, look.spacing)
         painting = paint(colour, anatomy, self.phenotype(phenotype, label))
         image = photograph(camera, painting.stain, look, px_um, binning)
         truth, instances = _binned_truth(painting, binning)

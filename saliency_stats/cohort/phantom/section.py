@@ -11,7 +11,8 @@ from scipy.ndimage import gaussian_filter
 from shapely import affinity
 from shapely.geometry.base import BaseGeometry
 
-from saliency_stats.cohort.phantom.anatomy import Anatomy, build
+from saliency_stats.cohort.phantom.anatomy import Anatomy
+from saliency_stats.cohort.phantom.architecture import ARCHITECTURES
 from saliency_stats.cohort.phantom.look import SlideLook
 from saliency_stats.cohort.phantom.painting import Painting, paint
 from saliency_stats.cohort.phantom.phantom import Phantom
@@ -148,7 +149,7 @@ class _Canvas:
             return
         malignant = rasterise(self._plan.tumour, shape, (px_um, px_um), origin)
         seeds = np.random.default_rng([self._seed, 1, row, column]).integers(2**63, size=3)
-        anatomy = build(np.random.default_rng(seeds[0]), shape, px_um, look.spacing)
+        anatomy = ARCHITECTURES[phantom.architecture](np.random.default_rng(seeds[0]), shape, px_um, look.spacing)
         ys, xs = (pixel_centres(length, px_um) + np.float32(start) for length, start in zip(shape, origin, strict=True))
         corner = (row * BLOCK_PX * px_um, column * BLOCK_PX * px_um)
         depth = self._depth(ys[:, None], xs[None, :], (wave.on_grid(ys, xs) for wave in self._wander), corner)
@@ -192,7 +193,12 @@ class _Canvas:
         centre = anatomy.cells.centre_um + np.array(origin)
         own = self._depth(centre[:, 0], centre[:, 1], (wave.at(centre) for wave in self._wander), corner) > 0
         own[np.unique(anatomy.nearest[forbidden & (anatomy.distance_um < _RIM_UM)])] = False
-        return replace(anatomy, distance_um=np.where(own[anatomy.nearest], anatomy.distance_um, np.float32(_AWAY_UM)))
+        kept = own[anatomy.nearest]
+        return replace(
+            anatomy,
+            distance_um=np.where(kept, anatomy.distance_um, np.float32(_AWAY_UM)),
+            body=None if anatomy.body is None else anatomy.body & kept,
+        )
 
     @staticmethod
     def _paint(anatomy: Anatomy, malignant: BoolArray, phantom: Phantom, seeds: list[int]) -> Painting:

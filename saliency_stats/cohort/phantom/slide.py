@@ -52,7 +52,7 @@ class PhantomSlideSpec:
         ``jpeg`` or ``deflate`` (lossless).
     seed
         Root of everything drawn; the layout does not depend on ``tumour``.
-    signal, strength, stain_variation
+    signal, strength, stain_variation, architecture
         As in :class:`~saliency_stats.cohort.phantom.phantom.Phantom`.
     tumour
         Whether part of the tissue is malignant.
@@ -73,6 +73,7 @@ class PhantomSlideSpec:
     strength: float = 1.0
     stain_variation: float = 1.0
     tumour: bool = True
+    architecture: str = "nests"
 
     def __post_init__(self) -> None:
         name = f"phantom slide {self.slide_id!r}"
@@ -101,7 +102,12 @@ class PhantomSlideSpec:
 
     def phantom(self) -> Phantom:
         """Make the phantom that draws the phenotypes; raises ``StudyError`` if it cannot have these values."""
-        return Phantom(self.signal, strength=self.strength, stain_variation=self.stain_variation)
+        return Phantom(
+            self.signal,
+            strength=self.strength,
+            stain_variation=self.stain_variation,
+            architecture=self.architecture,
+        )
 
 
 @dataclass(frozen=True)

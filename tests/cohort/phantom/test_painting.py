@@ -1,9 +1,12 @@
 """Stain and truth of a patch: what each phenotype changes, and the numbers of a fixed patch at three phenotypes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from saliency_stats.cohort.phantom.anatomy import build
+from saliency_stats.cohort.phantom.cells import CELL_KINDS
+from saliency_stats.cohort.phantom.nests import build
 from saliency_stats.cohort.phantom.painting import Phenotype, paint
 from saliency_stats.vocabulary import COMPARTMENT_CODES
 
@@ -76,3 +79,79 @@ def test_a_phenotype_changes_its_own_compartment_alone(anatomy, changed):
     elsewhere = ~own & (low.truth != COMPARTMENT_CODES["nucleus"])
     assert not differs[elsewhere].any()
     assert np.abs(low.stain - high.stain)[:, (anatomy.distance_um < -2.5)].max() < 0.01
+
+
+def middle(anatomy, mask):
+    """Pixels of a mask far from nuclei, whatever their size."""
+    return mask & (anatomy.distance_um > 1.5)
+
+
+def test_a_body_lies_on_stroma_and_gaps_and_below_nuclei(anatomy):
+    body = anatomy.distance_um < 5.0
+    plain, painting = (
+        painted(anatomy),
+        paint(np.random.default_rng(5), replace(anatomy, body=body), Phenotype(0.5, 0.5, 0.5)),
+    )
+    nucleus = plain.truth == COMPARTMENT_CODES["nucleus"]
+    np.testing.assert_array_equal(painting.truth == COMPARTMENT_CODES["nucleus"], nucleus)
+    assert (painting.truth[body & ~nucleus] == COMPARTMENT_CODES["cytoplasm"]).all()
+    np.testing.assert_array_equal(painting.truth[~body], plain.truth[~body])
+    on_glass = middle(anatomy, body & anatomy.gap)
+    assert on_glass.sum() > 5
+    assert painting.stain[1][on_glass].mean() > 0.05
+
+
+def test_matter_fills_gaps_alone(anatomy):
+    shape = anatomy.gap.shape
+    matter = np.stack([np.full(shape, 0.1), np.full(shape, 0.5)]).astype(np.float32)
+    plain, filled = (
+        painted(anatomy),
+        paint(np.random.default_rng(5), replace(anatomy, matter=matter), Phenotype(0.5, 0.5, 0.5)),
+    )
+    np.testing.assert_array_equal(filled.truth, plain.truth)
+    far = middle(anatomy, anatomy.gap)
+    assert filled.stain[:, far].mean(axis=1) == pytest.approx([0.1, 0.5], rel=0.15)
+    tissue = middle(anatomy, ~anatomy.gap)
+    np.testing.assert_allclose(filled.stain[:, tissue], plain.stain[:, tissue], atol=1e-6)
+
+
+def test_the_tint_of_stroma_multiplies_its_stain_alone(anatomy):
+    tint = np.array([2.0, 0.5], dtype=np.float32)[:, None, None]
+    plain, tinted = (
+        painted(anatomy),
+        paint(np.random.default_rng(5), replace(anatomy, stroma_tint=tint), Phenotype(0.5, 0.5, 0.5)),
+    )
+    stroma = anatomy.stroma & (anatomy.distance_um > 4)
+    np.testing.assert_allclose(tinted.stain[:, stroma], plain.stain[:, stroma] * tint[:, 0], rtol=1e-3)
+    other = anatomy.distance_um > 4
+    np.testing.assert_array_equal(tinted.stain[:, other & ~anatomy.stroma], plain.stain[:, other & ~anatomy.stroma])
+
+
+def test_bent_fibres_are_other_fibres_of_the_same_density(anatomy):
+    bend = np.broadcast_to(np.linspace(0, 30, 160, dtype=np.float32), (160, 160))
+    plain, bent = (
+        painted(anatomy),
+        paint(np.random.default_rng(5), replace(anatomy, bend_um=bend), Phenotype(0.5, 0.5, 0.5)),
+    )
+    stroma = anatomy.stroma & (anatomy.distance_um > 4)
+    assert (bent.stain[1] != plain.stain[1])[stroma].mean() > 0.9
+    assert bent.stain[1][stroma].mean() == pytest.approx(plain.stain[1][stroma].mean(), rel=0.1)
+    # shifted as a whole by nothing, they are the same
+    none = paint(np.random.default_rng(5), replace(anatomy, bend_um=0 * bend), Phenotype(0.5, 0.5, 0.5))
+    np.testing.assert_array_equal(none.stain, plain.stain)
+
+
+@pytest.mark.parametrize("name", ["plasma", "lymphocyte", "histiocyte", "centroblast"])
+def test_cells_have_the_stain_of_their_kind(anatomy, name):
+    kind, number = CELL_KINDS[name], list(CELL_KINDS).index(name)
+    cells = replace(anatomy.cells, kind=np.full(len(anatomy.cells.kind), number))
+    # no gap nor membrane: cytoplasm as such
+    plain, other = (
+        paint(np.random.default_rng(5), replace(anatomy, cells=each), Phenotype(0.5, 0.5, 0.5))
+        for each in (replace(cells, kind=0 * cells.kind), cells)
+    )
+    away = (plain.truth == COMPARTMENT_CODES["cytoplasm"]) & (anatomy.distance_um > 3)
+    ratio = np.median(other.stain[:, away] / plain.stain[:, away], axis=1)
+    assert ratio == pytest.approx([kind.blue, kind.pink], rel=0.1)
+    inner = anatomy.distance_um < -1.5
+    assert np.median(other.stain[0][inner] / plain.stain[0][inner]) == pytest.approx(kind.ink, rel=0.02)
