@@ -56,14 +56,14 @@ def main() -> None:
         files = sorted(p for p in (arguments.data / name).rglob("*") if p.suffix in {".png", ".jpg", ".jpeg"})
         files = [p for p in files if p.parent.name not in {"labels", "masks"}]
         chosen = [files[number] for number in rng.choice(len(files), min(PATCHES, len(files)), replace=False)]
-        tiles = [_tile(file, SETS[name], arguments.cells, tissue, rng) for file in tqdm(chosen, desc=name, disable=None)]
+        tiles = [
+            _tile(file, SETS[name], arguments.cells, tissue, rng) for file in tqdm(chosen, desc=name, disable=None)
+        ]
         rows = [np.concatenate(tiles[start : start + 2], axis=1) for start in range(0, len(tiles) - 1, 2)]
         Image.fromarray(np.concatenate(rows)).save(arguments.out / f"{Path(name).name}.png")
 
 
-def _tile(
-    file: Path, mpp: float, ways: list[str], tissue: Tissues, rng: np.random.Generator
-) -> npt.NDArray[np.uint8]:
+def _tile(file: Path, mpp: float, ways: list[str], tissue: Tissues, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     image = read_rgb(file)
     top, left = (int(rng.integers(max(1, side - WINDOW_PX + 1))) for side in image.shape[:2])
     image = image[top : top + WINDOW_PX, left : left + WINDOW_PX]

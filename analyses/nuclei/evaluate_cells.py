@@ -103,7 +103,9 @@ def on_phantoms(arguments: argparse.Namespace) -> Iterator[dict[str, object]]:
             )
             cohort = PhantomCohort(phantom, PhantomCohortSize(arguments.slides, 2), seed=PHANTOM_SEED)
             drawn = [cohort.read(row) for row in range(len(cohort.table))]
-            found = [codes_of(one.image, mpp, arguments, tissue)[0] for one in tqdm(drawn, desc=architecture, disable=None)]
+            found = [
+                codes_of(one.image, mpp, arguments, tissue)[0] for one in tqdm(drawn, desc=architecture, disable=None)
+            ]
             true = np.stack([one.truth for one in drawn])
             for name in arguments.cells:
                 scores = compartment_scores(true, np.stack([one[name] for one in found]))

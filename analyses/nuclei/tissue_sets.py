@@ -17,7 +17,7 @@ from tqdm import tqdm
 from saliency_stats.cohort import Phantom
 from saliency_stats.cohort.image import read_rgb
 from saliency_stats.compartments import CompartmentParameters, estimate_stains, nucleus_finder, segment, view_of
-from saliency_stats.compartments.tissue.network import TISSUES
+from saliency_stats.compartments.ways import TISSUES
 from saliency_stats.vocabulary import COMPARTMENT_CODES, COMPARTMENTS, LABELS
 
 UInt8Array = npt.NDArray[np.uint8]
@@ -120,14 +120,17 @@ def phantoms(seed: int, number: int, architectures: Sequence[str] = ARCHITECTURE
         rng = np.random.default_rng([seed, index])
         architecture = architectures[index % len(architectures)]
         mpp = float(rng.uniform(0.3, 0.6))
-        more = {} if architecture == "nests" else {"architecture": architecture}
-        phantom = Phantom(signal=SIGNALS[index // 2 % 4], size_px=256, mpp=mpp, stain_variation=1.5, **more)
+        phantom = Phantom(
+            signal=SIGNALS[index // 2 % 4], size_px=256, mpp=mpp, stain_variation=1.5, architecture=architecture
+        )
         drawn = phantom.render(rng, LABELS[index % 2])
         made.append(Painted(f"{architecture}-{index}", drawn.image, to_class[drawn.truth], mpp))
     return made
 
 
-def sample(source: Painted, vectors: npt.NDArray[np.float32], rng: np.random.Generator) -> tuple[UInt8Array, UInt8Array]:
+def sample(
+    source: Painted, vectors: npt.NDArray[np.float32], rng: np.random.Generator
+) -> tuple[UInt8Array, UInt8Array]:
     """Cut an example: a picture (SIDE, SIDE, 3) at about ``MPP`` and its classes (SIDE, SIDE).
 
     Scale, elongation, stain, focus, light, noise and JPEG vary.

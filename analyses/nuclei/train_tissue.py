@@ -96,7 +96,9 @@ def main() -> None:
         log.append(scores)
         print(json.dumps(scores), flush=True)
         save_file({k: v.contiguous() for k, v in average.state_dict().items()}, arguments.out / "tissue.safetensors")
-        (arguments.out / "training.json").write_text(json.dumps({"arguments": {k: str(v) for k, v in vars(arguments).items()}, "log": log}, indent=1))
+        (arguments.out / "training.json").write_text(
+            json.dumps({"arguments": {k: str(v) for k, v in vars(arguments).items()}, "log": log}, indent=1)
+        )
 
     train(network, Examples(sources, stain_vectors(arguments.data), arguments.seed), arguments, measured)
 

@@ -13,7 +13,8 @@ from saliency_stats.errors import CompartmentError
 from saliency_stats.typing import BoolArray, Float32Array, FloatArray, Instances
 from saliency_stats.vocabulary import CELLS, COMPARTMENT_CODES, COMPARTMENTS
 
-#: What the tissue network tells apart, in the order of its probabilities.
+#: What the tissue network tells apart, in the order of its probabilities: cells (their nuclei included), the fibres and
+#: the ground between them, and what is no tissue: glass, lumen, mucin, fat, red cells.
 TISSUES: Final = ("cell", "stroma", "background")
 #: A pixel whose largest membership is below this is doubtful: the network, whose probabilities are those with which it
 #: is right, would be wrong there in more than one of four pixels.

@@ -1,1 +1,1 @@
-"""The network that tells tissue of cells from stroma and from what is no tissue: its layers, its file, its predictions."""
+"""The network that tells cells from stroma and from what is no tissue: its layers, its file, its predictions."""

@@ -10,7 +10,8 @@ import safetensors
 import torch
 from safetensors.torch import load_file, save_file
 
-from saliency_stats.compartments.tissue.network import TISSUES, TissueNetwork
+from saliency_stats.compartments.tissue.network import TissueNetwork
+from saliency_stats.compartments.ways import TISSUES
 from saliency_stats.errors import CompartmentError, shortened
 
 #: The network that comes with the package; ``models/README.md`` is its card.

@@ -12,9 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-#: What the network tells apart, in the order of its outputs: cells (their nuclei included), the fibres and the ground
-#: between them, and what is no tissue: glass, lumen, mucin, fat, red cells.
-TISSUES: Final = ("cell", "stroma", "background")
+from saliency_stats.compartments.ways import TISSUES
+
 #: Heights and widths are multiples of this.
 STRIDE: Final = 16
 #: Blocks of the encoder: kernel, stride, expansion, channels (table 1 of the paper, first five stages).

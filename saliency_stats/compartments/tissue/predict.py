@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from saliency_stats.compartments.tissue.files import TissueModel
-from saliency_stats.compartments.tissue.network import STRIDE, TISSUES
+from saliency_stats.compartments.tissue.network import STRIDE
 from saliency_stats.compartments.view import SAME_SCALE, View
+from saliency_stats.compartments.ways import TISSUES
 from saliency_stats.typing import Float32Array, UInt8Array
 
 #: The network looks at this many pixels around one (its receptive field is some 530 pixels wide), rounded up to its
