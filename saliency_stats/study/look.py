@@ -184,10 +184,11 @@ def _models(settings: StudySettings, say: Callable[[str], object]) -> Iterator[s
             build(section.architecture, section.weights, 0, trained=section.trainable != "none", say=say)
         except SaliencyStatsError as error:
             yield str(error)
-    try:
-        parameters.finder_of(settings, parameters.CPU)
-    except SaliencyStatsError as error:
-        yield str(error)
+    for load in (parameters.finder_of, parameters.tissue_of):
+        try:
+            load(settings, parameters.CPU)
+        except SaliencyStatsError as error:
+            yield str(error)
 
 
 def _lines(rows: pd.DataFrame, name: str, file: str) -> Iterator[str]:
