@@ -196,6 +196,10 @@ def _models(settings: StudySettings, used: pd.DataFrame, say: Callable[[str], ob
             finder([trial_view((int(y), int(x)), mpp, how) for y, x, mpp in sizes.itertuples(index=False)])
     except SaliencyStatsError as error:
         yield str(error)
+    try:
+        parameters.tissue_of(settings, parameters.CPU)
+    except SaliencyStatsError as error:
+        yield str(error)
 
 
 def _lines(rows: pd.DataFrame, name: str, file: str) -> Iterator[str]:

@@ -259,3 +259,23 @@ def test_the_network_is_asked_once_and_not_about_glass():
     (made,) = (divided(seen[0], found._replace(instances=np.zeros_like(found.instances))).memberships,)
     assert (made[COMPARTMENTS.index("background")] == 1).all()
     assert with_tissues([glass], None)[0] is glass
+
+
+def test_one_pixel_of_tissue_may_be_doubtful():
+    view, found = scene(tissues=(0.4, 0.4, 0.2))
+    tissue = np.zeros_like(view.tissue)
+    tissue[SIZE // 2, SIZE // 2 + 8] = True
+    assert divided(view._replace(tissue=tissue), found).doubtful_share == 1
+
+
+def test_the_rule_is_asked_as_far_as_cytoplasm_may_reach():
+    anywhere = CompartmentParameters(cells="rule", cytoplasm_um=20.0)
+    anywhere = replace(anywhere, fibre=replace(anywhere.fibre, threshold=-1e6))
+    view, found = scene(anywhere)
+    y, x = np.indices((SIZE, SIZE))
+    corner = found._replace(instances=(np.hypot(y, x) <= 16).astype(np.int32))
+    distance = away_um(view, corner)
+    expected = (corner.instances == 0) & view.tissue & (distance <= 4 * nuclear_radius_um(corner.instances, 0.5)[1])
+    expected &= distance <= 20.0
+    np.testing.assert_array_equal(divided(view, corner).memberships[CYTOPLASM], expected)
+    assert (expected & (distance > 15.0)).any()

@@ -179,12 +179,18 @@ def test_models_that_cannot_be_had_are_told_beside_the_rest(monkeypatch):
         raise CompartmentError("fetch the model")
 
     monkeypatch.setattr(module, "build", build)
+
+    def tissue_of(settings, device):
+        assert (settings.name, device.type) == ("phantom", "cpu")
+        raise CompartmentError("install it again")
+
     monkeypatch.setattr(parameters, "finder_of", finder_of)
+    monkeypatch.setattr(parameters, "tissue_of", tissue_of)
     settings = load(None, with_weights("imagenet", "head"))
     table = patches().assign(label="benign")
-    assert obstacles(settings, table)[1:] == ["fetch the weights", "fetch the model"]
+    assert obstacles(settings, table)[1:] == ["fetch the weights", "fetch the model", "install it again"]
     # without weights none are sought
-    assert obstacles(load(None), table)[1:] == ["fetch the model"]
+    assert obstacles(load(None), table)[1:] == ["fetch the model", "install it again"]
 
 
 class Third(torch.nn.Module):
