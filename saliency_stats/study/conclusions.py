@@ -79,13 +79,18 @@ def conclude(run: Run, store: Store, profile_parts: pd.DataFrame) -> pd.DataFram
 def _further_contrasts(run: Run, own: pd.DataFrame) -> list[pd.DataFrame]:
     """Ask the same of every other method and reduction, each with families of its own.
 
-    A study reads one method, named beforehand; its hypotheses do not pay for those that stand beside it for comparison.
+    A study reads one method, named beforehand; its hypotheses do not pay for those that stand beside it for comparison,
+    and how much hangs on the choice of the judged patches is asked of its own method alone.
     """
     rest = run.ledger.drop(own.index)
     found = []
     for (method, reduction), rows in rest.groupby(_MAP, sort=True):
         contrasts = study_contrasts(
-            rows, run.predictions, settings=run.settings.statistics_parameters(run.unit), learned=run.learned
+            rows,
+            run.predictions,
+            settings=run.settings.statistics_parameters(run.unit),
+            learned=run.learned,
+            all_patches=False,
         )
         found.append(contrasts.assign(family=contrasts["family"] + f" ({method}, {reduction})"))
     return found
