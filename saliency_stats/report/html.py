@@ -31,6 +31,7 @@ from saliency_stats.report.words import (
 )
 from saliency_stats.statistics import PRIMARY, headline
 from saliency_stats.statistics.registry import words_of
+from saliency_stats.statistics.selection import UNLEARNED
 from saliency_stats.vocabulary import NO_REDUCTION, TRAINED
 
 _NAN: Final = float("nan")
@@ -127,10 +128,10 @@ def _badge(run: Run, verdict: Mapping[str, Any], per_unit: Mapping[tuple[float, 
     estimate, low, high, p_value = (
         _number(verdict.get(key)) for key in ("estimate", "ci_low", "ci_high", "p_adjusted")
     )
-    # A ratio of a classifier that learned nothing would be read as a finding.
+    # A ratio of a classifier that may have learned nothing would be read as a finding.
     learned = bool(verdict.get("learned", True))
     measured = f"cytoplasm : nucleus {ratio(estimate)}" if math.isfinite(estimate) else "nothing measured"
-    parts = [measured if learned else "classifier at chance"]
+    parts = [measured if learned else f"classifier {UNLEARNED}"]
     if ratio_interval(low, high) != NONE:
         parts.append(f"{run.confidence_percent} interval {ratio_interval(low, high)}")
     if p_sign(p_value):

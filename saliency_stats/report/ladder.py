@@ -90,7 +90,9 @@ def ladder_tables(run: Run) -> tuple[Table, ...]:
     if not found:
         return ()
     together = [[ladder.rungs[k] for ladder in found] for k in range(len(found[0].rungs))]
-    answers = [(rungs[0].question, *(rung.answer for rung in rungs)) for rungs in together]
+    # hypotheses may be asked in different directions
+    asked = [" / ".join(dict.fromkeys(rung.question for rung in rungs)) for rungs in together]
+    answers = [(text, *(rung.answer for rung in rungs)) for text, rungs in zip(asked, together, strict=True)]
     verdicts = ("Verdict", *(ladder.words for ladder in found))
     numbers = [
         (ladder.where, rung.question, rung.answer, said(rung) or NONE) for ladder in found for rung in ladder.rungs

@@ -12,8 +12,10 @@ from saliency_stats.statistics.models.checks import require_columns
 from saliency_stats.typing import BoolArray, Float64Array
 from saliency_stats.vocabulary import ALL_NETWORKS, LABELS, NETWORK, ONE_NETWORK, PATCH_KEY, TRAINED
 
-#: Why a network that learned nothing has no findings.
-AT_CHANCE: Final = "the classifier is not shown to have learned the classes here, so where it looks means nothing"
+#: How a classifier is called that was not found to beat chance: it may, in a larger study.
+UNLEARNED: Final = "not shown to have learned"
+#: Why such a network has no findings.
+AT_CHANCE: Final = f"the classifier is {UNLEARNED} the classes here, so where it looks means nothing"
 _FINDINGS: Final = [
     *("statistic", "df", "p_value", "ci_low", "ci_high", "effect_size", "effect_size_low", "effect_size_high"),
     *("superiority", "superiority_low", "superiority_high", "p_equivalence", "skewness"),

@@ -39,7 +39,7 @@ def test_a_magnification_at_chance_is_left_out(run):
     metrics = run.metrics.assign(learned=run.metrics["magnification"] > 5)
     table = model_table(run.changed(metrics=metrics))
     assert [cells[0] for cells in table.rows] == ["10× against 20×"] * 2
-    assert "Left out, because the classifier does not beat chance there: 5×." in table.note
+    assert "Left out, because the classifier is not shown to have learned there: 5×." in table.note
 
 
 def test_another_reference_and_one_magnification(run, tmp_path, record):
