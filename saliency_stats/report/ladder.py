@@ -35,6 +35,11 @@ RUNG_WORDS: Final = {
     "networks": "Other networks",
     "analyses": "Other analyses",
 }
+#: How the answers and the verdict belong together.
+READING: Final = (
+    "A claim is supported where the first three are answered with yes and the fourth is not answered against it; the"
+    " others say how far it reaches."
+)
 #: Rungs whose estimates are no ratios on a log2 scale, but differences of logits.
 _PLAIN: Final = ("decision",)
 
@@ -99,9 +104,8 @@ def ladder_tables(run: Run) -> tuple[Table, ...]:
     ]
     heads = ("Patches", "Question", "Answer", "Numbers")
     where = ("Question", *(ladder.where for ladder in found))
-    note = "A claim is supported where the first three are answered with yes; the others say how far it reaches."
     return (
-        Table("ladder", "What the finding survives", note, where, (*answers, verdicts), n_text=len(where)),
+        Table("ladder", "What the finding survives", READING, where, (*answers, verdicts), n_text=len(where)),
         Table("ladder_numbers", "The numbers behind each answer", "", heads, tuple(numbers), n_text=len(heads)),
     )
 
