@@ -19,7 +19,7 @@ def log2_positive(ratios: pd.Series) -> pd.Series:
     What is tested is the mean of log2 ratios over networks. So the mean of a density is the geometric one: a ratio of
     two such means is then the mean ratio that is tested, which with arithmetic means it is not.
     """
-    return np.log2(ratios.where(ratios > 0))
+    return ratios.where(ratios > 0).transform(np.log2)
 
 
 def over_networks(

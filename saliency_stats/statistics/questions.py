@@ -1,6 +1,6 @@
 """What a study asks of its patches: every contrast, of every network and map, in every stratum (pure pandas)."""
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Final
@@ -68,7 +68,8 @@ class Samples:
     @cached_property
     def places(self) -> dict[Hashable, IndexArray]:
         """Rows by what became of them, and stratum."""
-        return dict(self.wide.groupby([CHOSEN, *STRATUM], sort=False, observed=True).indices)
+        found = self.wide.groupby([CHOSEN, *STRATUM], sort=False, observed=True).indices
+        return {stratum: np.asarray(rows, dtype=np.intp) for stratum, rows in found.items()}
 
     @cached_property
     def models(self) -> dict[str, set[Any]]:
@@ -119,9 +120,9 @@ def _own(samples: Samples, beside: pd.DataFrame, strata: pd.DataFrame, judged: p
             hypothesis = _hypothesis(contrast) if model == TRAINED else "control_contrasts"
             for label in LABELS:
                 fixed = (contrast, label, mag, model, method, reduction)
-                take: Callable[[], pd.DataFrame] = partial(others.get, fixed, beside.iloc[:0])
-                if contrast in CONTRASTS:
-                    take = partial(samples.take, contrast, [fixed[1:]])
+                take = partial(samples.take, contrast, [fixed[1:]])
+                if contrast not in CONTRASTS:
+                    take = partial(pd.DataFrame, others.get(fixed, beside.iloc[:0]))
                 yield Question(*fixed, hypothesis, take, _count(judged, mag, label))
 
 
@@ -138,37 +139,32 @@ def _all_patches(samples: Samples, strata: pd.DataFrame, evaluated: pd.DataFrame
 
 
 def _controls(samples: Samples, strata: pd.DataFrame, judged: pd.DataFrame, population: str) -> Iterable[Question]:
-    maps = list(dict.fromkeys(key[1:] for key in _of_trained(strata)))
+    trained = list(_of_trained(strata))
+    maps = list(dict.fromkeys(setting[1:] for setting in trained))
     for control, found in strata[strata["model"] != TRAINED].groupby("model"):
-        own: list[tuple[Any, ...]] = list(found[_SETTING].itertuples(index=False, name=None))
         # a map of the image alone has no method of its own: it is compared with the trained model's only one
         alone = set(found["method"]) == {control} and len(maps) == 1
         comparable = {TRAINED, control} <= samples.models[population]
-        for setting in [(mag, *maps[0]) for mag, *_ in own] if alone else own:
-            for label in LABELS if setting in set(_of_trained(strata)) else ():
-                controls = [one for one in own if one[0] == setting[0]] if alone else [setting]
-                pair = (
-                    (
-                        [(label, one[0], model, *one[1:]) for one in keys]
-                        for model, keys in ((TRAINED, [setting]), (control, controls))
-                    )
-                    if comparable
-                    else ([], [])
-                )
-                take = partial(_less_control, samples, *pair, str(control), population)
-                fixed = (PRIMARY, label, setting[0], f"{TRAINED}-{control}", *setting[1:])
-                n = _count(judged, setting[0], label)
+        for mag, *of_map in found[_SETTING].itertuples(index=False, name=None):
+            method, reduction = maps[0] if alone else of_map
+            for label in LABELS if (mag, method, reduction) in trained else ():
+                stratum = (label, mag, TRAINED, method, reduction)
+                take = partial(samples.take, PRIMARY, [])
+                if comparable:
+                    take = partial(_less_control, samples, stratum, (label, mag, str(control), *of_map), population)
+                fixed = (PRIMARY, label, mag, f"{TRAINED}-{control}", method, reduction)
+                n = _count(judged, mag, label)
                 yield Question(*fixed, "trained_vs_control", take, n, population=population)
 
 
 def _less_control(
-    samples: Samples, trained: Sequence[Any], controls: Sequence[Any], control: str, population: str
+    samples: Samples, stratum: tuple[Any, ...], of_control: tuple[Any, ...], population: str
 ) -> pd.DataFrame:
-    """Subtract a control's values from the trained model's, patch by patch; its strata may bear other names."""
-    first, second = (samples.take(PRIMARY, strata, population) for strata in (trained, controls))
-    return paired_difference(first, second, ["patch_id", "magnification", NETWORK], control).assign(
-        model=f"{TRAINED}-{control}"
-    )
+    """Subtract a control's values from the trained model's, patch by patch; its map may bear another name."""
+    first, second = (samples.take(PRIMARY, [one], population) for one in (stratum, of_control))
+    control = of_control[2]
+    paired = paired_difference(first, second, ["patch_id", "magnification", NETWORK], control)
+    return paired.assign(model=f"{TRAINED}-{control}")
 
 
 def _classes(samples: Samples, strata: pd.DataFrame, judged: pd.DataFrame) -> Iterable[Question]:

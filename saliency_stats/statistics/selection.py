@@ -114,7 +114,7 @@ def primary_population(
     sure = correct & (p_true >= min_confidence)
     evaluated = rows[[*PATCH_KEY, NETWORK]].assign(
         label=pd.Series(LABELS, dtype="str").take(is_malignant.astype(np.intp)).array,
-        chosen=pd.Categorical.from_codes(correct.astype(np.int8) + sure, categories=["", UNSURE, JUDGED]),
+        chosen=pd.Categorical.from_codes(correct.astype(np.int8) + sure, categories=pd.Index(["", UNSURE, JUDGED])),
     )
     counted = evaluated[["magnification", "label"]].assign(evaluated=1, correct=correct, confident=sure)
     counts = counted.groupby(["magnification", "label"], as_index=False).sum()

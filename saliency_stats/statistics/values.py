@@ -1,6 +1,6 @@
 """From ledger rows to one value per patch and contrast: log2 ratios of saliency densities."""
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -94,7 +94,7 @@ def wide_values(ledger: pd.DataFrame) -> pd.DataFrame:
     measured[cells] = (ledger["status"] == "measured").to_numpy(dtype=bool)[of_tissue]
     present = measured.reshape(n, len(TISSUE)) & np.isfinite(density)
     _require_one_identity(keys)
-    found = {}
+    found: dict[str, Any] = {}
     for contrast in CONTRASTS:
         found[contrast], found[_why(contrast)] = _ratio(contrast, area, mass, density, present)
     return keys.assign(**found)
@@ -184,7 +184,7 @@ def paired_difference(first: pd.DataFrame, second: pd.DataFrame, key: list[str],
 
 def _ratio(
     contrast: str, area: Float64Array, mass: Float64Array, density: Float64Array, present: BoolArray
-) -> tuple[Float64Array, pd.Categorical]:
+) -> tuple[Float64Array, "pd.Categorical[str]"]:
     """Return a contrast's value in every patch, and why it has none ("" where it has one)."""
     if contrast in PAIRS:
         names = PAIRS[contrast]
@@ -213,7 +213,7 @@ def _ratio(
     usable = codes == 0
     value = np.full(codes.size, np.nan)
     value[usable] = np.log2(d_top[usable] / d_bottom[usable])
-    return value, pd.Categorical.from_codes(codes, categories=["", *reasons])
+    return value, pd.Categorical.from_codes(codes, categories=pd.Index(["", *reasons]))
 
 
 def _require_one_row_each(cells: IndexArray, n: int, rows: pd.DataFrame) -> None:

@@ -47,8 +47,14 @@ def conclude(run: Run, store: Store, profile_parts: pd.DataFrame) -> pd.DataFram
     split = run.evaluation_split
     keep("selection", study_flow(run.patches, run.predictions, own, population, evaluation_split=split))
     keep("profile", combine(over_networks(restrict(profile_parts, population.patches))))
-    beside = {"shift": run.table("shift"), "matched": run.table("matched")}
-    contrasts = study_contrasts(own, run.predictions, settings=chosen, learned=run.learned, **beside)
+    contrasts = study_contrasts(
+        own,
+        run.predictions,
+        settings=chosen,
+        learned=run.learned,
+        shift=run.table("shift"),
+        matched=run.table("matched"),
+    )
     every = pd.concat([contrasts, *_further_contrasts(run, own)], ignore_index=True)
     networks = own[(own["method"] != own["model"]) & ~own["model"].isin(parameters.plan_of(settings).moved)]
     keep("compositional", compositional_table(networks, run.predictions, settings=chosen, learned=run.learned))
