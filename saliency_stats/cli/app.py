@@ -80,8 +80,7 @@ _device = click.option(
 @click.option(
     "--multiverse",
     is_flag=True,
-    help="Ask the same with other methods, reductions, segmentations and confidences, and draw what each combination"
-    " finds (the specification curve).",
+    help="Repeat the analysis with other methods, reductions, segmentations and confidences: a specification curve.",
 )
 @click.option(
     "--assume-independent",
@@ -200,8 +199,7 @@ def explain(
     \b
     saliency-stats explain reports/phantom phantom-01-001
 
-    Patch ids stand in patches.csv of the run. Of several networks it shows the first, with folds the
-    first of the patch's own fold.
+    Patch ids stand in patches.csv. Of several networks the first is shown, with folds the first of the patch's fold.
     """
     from saliency_stats.commands.explain import explain_patch
 
@@ -217,13 +215,7 @@ def explain(
     help="Density in the cytoplasm over that in the nuclei that is to be found; 1.25 is as hard as 0.8."
     "  [default: the run's own, and the equivalence margin of its study]",
 )
-@click.option(
-    "--power",
-    type=click.FloatRange(0.5, 1, max_open=True),
-    default=0.9,
-    show_default=True,
-    help="Probability of finding the effect.",
-)
+@click.option("--power", type=click.FloatRange(0.5, 1, max_open=True), default=0.9, show_default=True, help="To reach.")
 @click.option(
     "--alpha",
     type=click.FloatRange(0, 0.5, min_open=True, max_open=True),
@@ -234,9 +226,7 @@ def explain(
     type=click.IntRange(min=1),
     help="How many are corrected together.  [default: the run's primary family]",
 )
-@click.option(
-    "--networks", type=click.IntRange(1, 50), help="Networks of the planned study.  [default: as many as in RUN]"
-)
+@click.option("--networks", type=click.IntRange(1, 50), help="Of the planned study.  [default: as many as in RUN]")
 @click.option(
     "--network-sd",
     type=click.FloatRange(min=0),
@@ -244,13 +234,7 @@ def explain(
 )
 @click.option("--label", type=click.Choice(["benign", "malignant"]), help="Only this class.")
 @click.option("--magnification", type=click.FloatRange(min=0, min_open=True), help="Only this magnification.")
-@click.option(
-    "--simulations",
-    type=click.IntRange(100, 100_000),
-    default=2_000,
-    show_default=True,
-    help="Simulated studies of each size.",
-)
+@click.option("--simulations", type=click.IntRange(100, 100_000), default=2_000, show_default=True, help="Per design.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the simulation.")
 @click.option("--out", type=_FOLDER, help="Folder to write into.  [default: RUN]")
 @reported
