@@ -58,3 +58,16 @@ def test_why_there_is_no_model(run):
     assert {cells[3] for cells in table.rows} == {"—"}
     assert {cells[-2] for cells in table.rows} == {"—"}
     assert "Benign and malignant, no model: " in table.note
+
+
+def test_several_networks_show_the_variance_between_them(tmp_path, make_run):
+    sim = {"slides": 5, "patches": 4, "magnifications": (10.0, 20.0), "control": False, "networks": 3}
+    run = Run.read(make_run(tmp_path / "run", **sim))
+    rows, table = model_rows(run), model_table(run)
+    judged = run.mean_values.dropna(subset="value")  # a patch that several networks judge is one patch
+    assert dict(zip(rows["label"], rows["n_patches"], strict=True)) == judged["label"].value_counts().to_dict()
+    place = table.columns.index("Var networks")
+    assert table.columns[place - 1 : place + 2] == ("Var rest", "Var networks", "Slides")
+    assert [cells[place] for cells in table.rows] == [f"{row:.3f}" for row in rows["var_network"]]
+    assert all(len(cells) == len(table.columns) for cells in table.rows)
+    assert "of slides at each magnification, and of the networks of each magnification (REML" in table.note
