@@ -1,5 +1,6 @@
 """The words every room shares: compartments, labels, splits, and the columns that identify a patch."""
 
+import re
 from typing import Final
 
 #: Order of the first axis of every membership array ``(K, H, W)``.
@@ -32,3 +33,8 @@ ONE_NETWORK: Final = "1"
 ALL_NETWORKS: Final = "all"
 #: Stands in the column ``reduction`` where a map has no colour channels to reduce.
 NO_REDUCTION: Final = "none"
+
+
+def network_order(name: str) -> tuple[list[int], str]:
+    """Return the key that sorts names of networks by their numbers: "2" before "10", "fold2-1" before "fold10-1"."""
+    return [int(number) for number in re.findall(r"\d+", name)], name

@@ -4,15 +4,20 @@
     OMP_NUM_THREADS=1 python analyses/benchmarks/statistics_speed.py --networks 1
 
 One million patches of 400 slides of very unequal sizes. Judged by five networks: every test of one contrast, and those
-of all six contrasts of a stratum, each in a process of its own; ``--only study`` asks for ``study_contrasts`` of a
-ledger that gives these, which takes over 14 GB at this size. Of one network: every test of one contrast, then
-``MixedLM`` (REML) alone. Texts are of the type that a run's reader gives them.
+of all six contrasts of a stratum; ``--only study`` asks for ``study_contrasts`` of a ledger that gives these. What is
+measured has a process of its own, which reads the data that another one made. Of one network: every test of one
+contrast, then ``MixedLM`` (REML) alone. Texts are of the type that a run's reader gives them; with ``--categories``
+those of the study are categories, which take a tenth of the memory.
 """
 
 import multiprocessing
 import resource
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import click
 import numpy as np
@@ -20,6 +25,7 @@ import pandas as pd
 import statsmodels.formula.api as smf
 
 from saliency_stats.statistics import contrast_table, study_contrasts
+from saliency_stats.statistics.coded import with_shared_categories
 from saliency_stats.statistics.parameters import StatisticsParameters
 from saliency_stats.statistics.values import CONTRASTS
 from saliency_stats.vocabulary import LABELS, TISSUE
@@ -56,21 +62,32 @@ def cohort(
     return table
 
 
-def measured(what: str, patches: int, slides: int, networks: int, draws: int, seed: int) -> Result:
-    """Return what was measured, seconds, seconds of the processor, and gigabytes: of the data, and at the peak."""
+def made(path: Path, what: str, patches: int, slides: int, networks: int, seed: int, *, categories: bool) -> None:
+    """Write the data to be measured."""
     if what == "study":
-        ledger, predictions = study(patches, slides, networks, seed)
-        settings = StatisticsParameters(bootstrap_draws=draws)
+        tables = study(patches, slides, networks, seed)
+        tables = tuple(with_shared_categories(*tables)) if categories else tables
     else:
         columns = CONTRASTS[:1] if what == "one contrast" else CONTRASTS
-        table = cohort(patches, slides, seed, networks, columns)
+        tables = (cohort(patches, slides, seed, networks, columns),)
+    pd.to_pickle(tables, path, compression=None)
+
+
+def measured(path: Path, what: str, draws: int) -> Result:
+    """Return what was measured, seconds, seconds of the processor, and gigabytes: of the data, and at the peak."""
+    tables = pd.read_pickle(path, compression=None)  # noqa: S301  (what `made` wrote)
     before, start, cpu = _peak(), time.perf_counter(), time.process_time()
     if what == "study":
+        ledger, predictions = tables
+        settings = StatisticsParameters(bootstrap_draws=draws)
         found = study_contrasts(ledger, predictions, settings=settings)
         what = f"study_contrasts, {len(ledger):,} rows"
     else:
+        (table,) = tables
         found = pd.concat(
-            contrast_table(table, name, network="network", bootstrap_draws=draws, margin=0.1) for name in columns
+            contrast_table(table, name, network="network", bootstrap_draws=draws, margin=0.1)
+            for name in CONTRASTS
+            if name in table
         )
     seconds = time.perf_counter() - start, time.process_time() - cpu
     return f"{what}: {int((found['status'] == 'tested').sum())} tests", *seconds, before, _peak()
@@ -98,6 +115,12 @@ def study(patches: int, slides: int, networks: int, seed: int) -> tuple[pd.DataF
         for k, name in enumerate((*TISSUE,))
     ]
     return pd.concat(parts, ignore_index=True), predictions
+
+
+def in_a_process(function: Callable[..., Any], *arguments: object, **options: object) -> Any:
+    """Call a function in a process of its own, whose memory is not that of what ran before."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
+        return fresh.submit(function, *arguments, **options).result()
 
 
 def _peak() -> float:
@@ -128,15 +151,20 @@ def against_statsmodels(patches: int, slides: int, draws: int, seed: int) -> Non
 @click.option("--draws", default=2_000, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--only", type=click.Choice(["one contrast", "six contrasts", "study"]), multiple=True)
-def main(patches: int, slides: int, networks: int, draws: int, seed: int, only: tuple[str, ...]) -> None:
+@click.option("--categories", is_flag=True, help="Texts of the study's tables are categories.")
+def main(
+    patches: int, slides: int, networks: int, draws: int, seed: int, only: tuple[str, ...], *, categories: bool
+) -> None:
     """Time what the number of networks asks for."""
     if networks == 1:
         against_statsmodels(patches, slides, draws, seed)
         return
     click.echo(f"{patches:,} patches, {networks} networks, {slides} slides, {draws:,} draws")
     for what in only or ("one contrast", "six contrasts"):
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
-            found = fresh.submit(measured, what, patches, slides, networks, draws, seed).result()
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "data.pickle"
+            in_a_process(made, path, what, patches, slides, networks, seed, categories=categories)
+            found = in_a_process(measured, path, what, draws)
         click.echo(
             "{}; {:.1f} s, {:.1f} s of the processor, {:.2f} GB with the data, {:.2f} GB at the peak".format(*found)
         )

@@ -1,6 +1,5 @@
 """Accuracy of a classifier with intervals over slides, and whether it learned the task."""
 
-import re
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -12,7 +11,7 @@ from scipy import stats
 from saliency_stats.errors import StudyError
 from saliency_stats.statistics.learned import CHANCE, exchange_test, learned_words
 from saliency_stats.typing import BoolArray, Float64Array
-from saliency_stats.vocabulary import ALL_NETWORKS, LABELS
+from saliency_stats.vocabulary import ALL_NETWORKS, LABELS, network_order
 
 METRIC_COLUMNS: Final = (
     "magnification",
@@ -91,16 +90,11 @@ def metrics_table(predictions: pd.DataFrame, parameters: EvaluationParameters) -
     """
     rows = []
     for (magnification, model, split), group in predictions.groupby(["magnification", "model", "split"], sort=True):
-        parts = sorted(group.groupby("network"), key=lambda part: _natural(str(part[0])))
+        parts = sorted(group.groupby("network"), key=lambda part: network_order(str(part[0])))
         for network, part in [*parts, *([(ALL_NETWORKS, group)] if len(parts) > 1 else [])]:
             of = {"magnification": magnification, "model": model, "network": network, "split": split}
             rows.append(of | _score(part, parameters))
     return pd.DataFrame(rows, columns=list(METRIC_COLUMNS))
-
-
-def _natural(name: str) -> list[int]:
-    """Give the numbers in a network's name, by which 10 follows 9."""
-    return [int(number) for number in re.findall(r"\d+", name)]
 
 
 def _score(group: pd.DataFrame, parameters: EvaluationParameters) -> dict[str, Any]:

@@ -81,7 +81,7 @@ _device = click.option(
 @click.option(
     "--multiverse",
     is_flag=True,
-    help="Cross methods, reductions, segmentations and confidences, and draw the specification curve.",
+    help="Repeat the analysis with other methods, reductions, segmentations and confidences: a specification curve.",
 )
 @click.option(
     "--assume-independent",
@@ -105,6 +105,7 @@ def run(
     \b
     saliency-stats run
     saliency-stats run --set cohort.signal=nucleus --out reports/planted-in-nuclei
+    saliency-stats run study.yaml --set classifier.networks=5   a verdict on networks trained alike, not on one
     saliency-stats run analyses/pcam.yaml --device cuda
     """
     from saliency_stats import settings
@@ -198,6 +199,8 @@ def explain(
 
     \b
     saliency-stats explain reports/phantom phantom-01-001
+
+    Patch ids stand in patches.csv. Of several networks the first is shown, with folds the first of the patch's fold.
     """
     from saliency_stats.commands.explain import explain_patch
 
@@ -211,13 +214,13 @@ def explain(
     type=click.FloatRange(min=0, min_open=True),
     metavar="RATIO",
     help="Density in the cytoplasm over that in the nuclei that is to be found; 1.25 is as hard as 0.8."
-    "  [default: the run's own, and the limit of no preference]",
+    "  [default: the run's own, and the equivalence margin of its study]",
 )
-@click.option("--power", type=click.FloatRange(0.5, 1, max_open=True), default=0.9, show_default=True, help="Wanted.")
+@click.option("--power", type=click.FloatRange(0.5, 1, max_open=True), default=0.9, show_default=True, help="To reach.")
 @click.option(
     "--alpha",
     type=click.FloatRange(0, 0.5, min_open=True, max_open=True),
-    help="Level of the family of hypotheses.  [default: the study's]",
+    help="Probability of a false finding among all hypotheses that are corrected together.  [default: the study's]",
 )
 @click.option(
     "--hypotheses",
@@ -228,12 +231,12 @@ def explain(
 @click.option(
     "--network-sd",
     type=click.FloatRange(min=0),
-    help="Standard deviation (log2) between networks, where RUN has one.",
+    help="Standard deviation (log2) between networks; needed where RUN has one network and the plan has several.",
 )
 @click.option("--label", type=click.Choice(["benign", "malignant"]), help="Only this class.")
 @click.option("--magnification", type=click.FloatRange(min=0, min_open=True), help="Only this magnification.")
-@click.option("--simulations", type=click.IntRange(100, 100_000), default=2_000, show_default=True, help="Per size.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the simulation.")
+@click.option("--simulations", type=click.IntRange(100, 100_000), default=2_000, show_default=True, help="Per design.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the simulation.")
 @click.option("--out", type=_FOLDER, help="Folder to write into.  [default: RUN]")
 @reported
 def power(folder: Path, **options: Any) -> None:

@@ -12,7 +12,7 @@ from saliency_stats.report.calibration import Calibration, error_words
 from saliency_stats.report.caveats import caveats
 from saliency_stats.report.figures.draw import DrawnFigure
 from saliency_stats.report.folder import NOT_RECORDED
-from saliency_stats.report.ladder import ANSWERS, hypothesis_words, ladders
+from saliency_stats.report.ladder import ANSWERS, READING, hypothesis_words, ladders
 from saliency_stats.report.page import page_template
 from saliency_stats.report.queries import leaves
 from saliency_stats.report.run import Run, records
@@ -31,6 +31,7 @@ from saliency_stats.report.words import (
 )
 from saliency_stats.statistics import PRIMARY, headline
 from saliency_stats.statistics.registry import words_of
+from saliency_stats.statistics.selection import UNLEARNED
 from saliency_stats.vocabulary import NO_REDUCTION, TRAINED
 
 _NAN: Final = float("nan")
@@ -79,6 +80,7 @@ def render_html(run: Run, figures: Sequence[DrawnFigure], tables: Sequence[Table
         headline=headline(list(run.verdict)),
         ladders=ladders(run),
         answers=ANSWERS,
+        reading=READING,
         badges=[_badge(run, verdict, per_unit) for verdict in run.verdict],
         sections=list(_sections({figure.name: figure for figure in figures}, {table.name: table for table in tables})),
         caveats=caveats(run),
@@ -127,10 +129,10 @@ def _badge(run: Run, verdict: Mapping[str, Any], per_unit: Mapping[tuple[float, 
     estimate, low, high, p_value = (
         _number(verdict.get(key)) for key in ("estimate", "ci_low", "ci_high", "p_adjusted")
     )
-    # A ratio of a classifier that learned nothing would be read as a finding.
+    # A ratio of a classifier that may have learned nothing would be read as a finding.
     learned = bool(verdict.get("learned", True))
     measured = f"cytoplasm : nucleus {ratio(estimate)}" if math.isfinite(estimate) else "nothing measured"
-    parts = [measured if learned else "classifier at chance"]
+    parts = [measured if learned else f"classifier {UNLEARNED}"]
     if ratio_interval(low, high) != NONE:
         parts.append(f"{run.confidence_percent} interval {ratio_interval(low, high)}")
     if p_sign(p_value):

@@ -35,6 +35,11 @@ RUNG_WORDS: Final = {
     "networks": "Other networks",
     "analyses": "Other analyses",
 }
+#: How the answers and the verdict belong together.
+READING: Final = (
+    "A claim is supported where the first three are answered with yes and the fourth is not answered against it; the"
+    " others say how far it reaches."
+)
 #: Rungs whose estimates are no ratios on a log2 scale, but differences of logits.
 _PLAIN: Final = ("decision",)
 
@@ -90,16 +95,17 @@ def ladder_tables(run: Run) -> tuple[Table, ...]:
     if not found:
         return ()
     together = [[ladder.rungs[k] for ladder in found] for k in range(len(found[0].rungs))]
-    answers = [(rungs[0].question, *(rung.answer for rung in rungs)) for rungs in together]
+    # hypotheses may be asked in different directions
+    asked = [" / ".join(dict.fromkeys(rung.question for rung in rungs)) for rungs in together]
+    answers = [(text, *(rung.answer for rung in rungs)) for text, rungs in zip(asked, together, strict=True)]
     verdicts = ("Verdict", *(ladder.words for ladder in found))
     numbers = [
         (ladder.where, rung.question, rung.answer, said(rung) or NONE) for ladder in found for rung in ladder.rungs
     ]
     heads = ("Patches", "Question", "Answer", "Numbers")
     where = ("Question", *(ladder.where for ladder in found))
-    note = "A claim is supported where the first three are answered with yes; the others say how far it reaches."
     return (
-        Table("ladder", "What the finding survives", note, where, (*answers, verdicts), n_text=len(where)),
+        Table("ladder", "What the finding survives", READING, where, (*answers, verdicts), n_text=len(where)),
         Table("ladder_numbers", "The numbers behind each answer", "", heads, tuple(numbers), n_text=len(heads)),
     )
 

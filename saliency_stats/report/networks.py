@@ -1,13 +1,13 @@
 """Several networks of one study: their names, and means over them (pure pandas)."""
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from saliency_stats.vocabulary import TRAINED
+from saliency_stats.statistics.averaged import log2_positive
+from saliency_stats.vocabulary import TRAINED, network_order
 
 #: Numbers that say which row it is, not what was measured.
 _PLACES: Final = ("magnification", "share")
@@ -16,8 +16,8 @@ _NOTES: Final = ("network", "status", "relevance_status")
 
 
 def in_order(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of networks, each once, by their numbers: "2" before "10", "fold2-1" before "fold10-1"."""
-    return tuple(sorted(set(names), key=lambda name: ([int(part) for part in re.findall(r"\d+", name)], name)))
+    """Return the names of networks, each once, by their numbers."""
+    return tuple(sorted(set(names), key=network_order))
 
 
 def trained_networks(predictions: pd.DataFrame) -> tuple[str, ...]:
@@ -33,7 +33,7 @@ def averaged(table: pd.DataFrame) -> pd.DataFrame:
     measured = [name for name in table.select_dtypes("number") if name not in _PLACES]
     ratios = [name for name in measured if name == "density_ratio"]
     key = [name for name in table if name not in {*measured, *_NOTES}]
-    logs = {name: np.log2(table[name].where(table[name] > 0)) for name in ratios}
+    logs = {name: log2_positive(table[name]) for name in ratios}
     how = dict.fromkeys(measured, "mean") | {name: "first" for name in _NOTES[1:] if name in table}
     means = table.assign(**logs).groupby(key, sort=False, dropna=False, as_index=False).agg(how)
     means[ratios] = np.exp2(means[ratios])

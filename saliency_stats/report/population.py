@@ -8,6 +8,7 @@ from scipy import stats
 
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import magnification_words
+from saliency_stats.statistics.selection import UNLEARNED
 from saliency_stats.typing import Float64Array
 
 
@@ -95,7 +96,7 @@ def points(run: Run, rows: pd.DataFrame, column: str, *, log2: bool = False) -> 
 def stratum_words(run: Run, magnification: float, label: str) -> str:
     """Name a class at a magnification, and say where its classifier learned nothing."""
     words = f"{label}, {magnification_words(magnification)}"
-    return words if run.learned[magnification] else f"{words} (classifier at chance)"
+    return words if run.learned[magnification] else f"{words} ({UNLEARNED})"
 
 
 def judged_counts(run: Run, magnification: float, label: str) -> tuple[int, int]:

@@ -22,6 +22,7 @@ from saliency_stats.statistics.components import (
     variance_components,
 )
 from saliency_stats.statistics.power import Aim, Plan, Simulator, plan_study
+from saliency_stats.statistics.selection import UNLEARNED
 from saliency_stats.statistics.units import independent_units
 from saliency_stats.vocabulary import TRAINED
 
@@ -159,7 +160,7 @@ def _samples(run: Run) -> dict[tuple[str, float], pd.DataFrame]:
 
 def _plan(run: Run, at: float, rows: pd.DataFrame, wish: Wish) -> Plan:
     if not run.learned[at]:
-        raise StatisticsError("the classifier did not beat chance, so where it looks means nothing to plan from")
+        raise StatisticsError(f"the classifier is {UNLEARNED}, so where it looks means nothing to plan from")
     components = _components(run, rows)
     if wish.network_sd is not None:
         components = components.with_networks_that_vary(wish.network_sd)

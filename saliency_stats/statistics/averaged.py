@@ -13,6 +13,15 @@ _LEDGER_KEY: Final = ("model", "patch_id", "magnification", "method", "reduction
 _SHARES: Final = ("area_share", "mass_share", "density_ratio")
 
 
+def log2_positive(ratios: pd.Series) -> pd.Series:
+    """Return the logarithms in which ratios are averaged over networks, NaN where a ratio is zero or missing.
+
+    What is tested is the mean of log2 ratios over networks. So the mean of a density is the geometric one: a ratio of
+    two such means is then the mean ratio that is tested, which with arithmetic means it is not.
+    """
+    return ratios.where(ratios > 0).transform(np.log2)
+
+
 def over_networks(
     table: pd.DataFrame, key: Sequence[str], numbers: Sequence[str], network: str = NETWORK
 ) -> pd.DataFrame:
@@ -45,9 +54,14 @@ def group_means(codes: IndexArray, values: Float64Array, order: IndexArray) -> t
 def ledger_over_networks(ledger: pd.DataFrame) -> pd.DataFrame:
     """Average the shares and densities of a ledger over networks: what these networks together look at.
 
-    A compartment that holds saliency under any network is ``measured``.
+    A compartment that holds saliency under any network is ``measured``. Densities are averaged by their logarithms
+    (:func:`log2_positive`), shares as they are.
     """
+    if NETWORK not in ledger or len(ledger[NETWORK].unique()) <= 1:
+        return ledger.drop(columns=NETWORK, errors="ignore")
     # a row that is measured stands first of its key, and gives it its status
-    if NETWORK in ledger:
-        ledger = ledger.sort_values("status", key=lambda status: status != "measured", kind="stable")
-    return over_networks(ledger, _LEDGER_KEY, _SHARES)
+    ledger = ledger.sort_values("status", key=lambda status: status != "measured", kind="stable")
+    given = ledger["density_ratio"]
+    found = over_networks(ledger.assign(density_ratio=log2_positive(given), given=given), _LEDGER_KEY, _SHARES)
+    # a compartment without saliency under any network keeps its zero
+    return found.assign(density_ratio=np.exp2(found["density_ratio"]).fillna(found["given"])).drop(columns="given")

@@ -1,24 +1,32 @@
 """All contrasts of a study: its declared families of hypotheses, and their corrected p-values."""
 
 from collections import Counter
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import pandas as pd
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.averaged import over_networks
-from saliency_stats.statistics.bounds import mean_bounds
+from saliency_stats.statistics.bounds import Bounds, mean_bounds
+from saliency_stats.statistics.coded import with_shared_categories
 from saliency_stats.statistics.contrasts import COLUMNS, Sampled, inferred, sampled
 from saliency_stats.statistics.margins import with_equivalence
 from saliency_stats.statistics.multiplicity import adjust
-from saliency_stats.statistics.parameters import DIFFERENCES, StatisticsParameters
+from saliency_stats.statistics.parameters import DIFFERENCES, PRIMARY, StatisticsParameters
 from saliency_stats.statistics.pictures import centred_values, matched_values
-from saliency_stats.statistics.questions import BOTH_LABELS, STRATUM, Question, questions
+from saliency_stats.statistics.questions import BOTH_LABELS, STRATUM, Question, Samples, questions
 from saliency_stats.statistics.resampling import draws_needed
-from saliency_stats.statistics.selection import mute, primary_population, restrict, unlearned_of, with_network
+from saliency_stats.statistics.selection import (
+    JUDGED,
+    mute,
+    primary_population,
+    restrict,
+    unlearned_of,
+    with_network,
+)
 from saliency_stats.statistics.simultaneous import with_simultaneous_intervals
-from saliency_stats.statistics.values import CONTRASTS, patch_values
+from saliency_stats.statistics.values import CONTRASTS, wide_values
 from saliency_stats.vocabulary import LABELS, NETWORK, TRAINED
 
 _BENIGN, _MALIGNANT = LABELS
@@ -32,6 +40,7 @@ def study_contrasts(
     learned: Mapping[Hashable, bool] | None = None,
     shift: pd.DataFrame | None = None,
     matched: pd.DataFrame | None = None,
+    all_patches: bool = True,
 ) -> pd.DataFrame:
     """Build the whole of ``contrasts.csv``.
 
@@ -68,6 +77,8 @@ def study_contrasts(
         As :func:`~saliency_stats.statistics.pictures.centred_values` and
         :func:`~saliency_stats.statistics.pictures.matched_values` read them: the primary contrast centred, and matched
         on pictures, are asked about beside it.
+    all_patches : bool
+        Whether all patches of the split are asked about beside the judged ones.
 
     Returns
     -------
@@ -82,26 +93,14 @@ def study_contrasts(
         If a table does not have the form described, the ledger has no trained model, or ``learned`` lacks a
         magnification.
     """
-    population = primary_population(
-        predictions, min_confidence=settings.min_confidence, evaluation_split=settings.evaluation_split
+    beside = {centred_values: shift, matched_values: matched}
+    every, unlearned = _questions(
+        ledger, predictions, {of: table for of, table in beside.items() if table is not None}, settings, learned
     )
-    strata = ledger[["magnification", "model", "method", "reduction"]].drop_duplicates()
-    if TRAINED not in set(strata["model"]):
-        raise StatisticsError(f"ledger: no rows of model {TRAINED!r}; found {sorted(strata['model'].unique())}")
-    unlearned = unlearned_of(strata["magnification"].unique(), learned)
-    evaluated = patch_values(restrict(with_network(ledger), population.evaluated))
-    values, unsure = (restrict(evaluated, patches) for patches in (population.patches, population.unsure))
-    beside = [
-        read(restrict(with_network(table), population.patches))
-        for table, read in ((shift, centred_values), (matched, matched_values))
-        if table is not None
-    ]
-    values = pd.concat([values, *beside], ignore_index=True)
-    asked_of = (values, unsure, evaluated, strata, population)
-    asked = sorted(
-        questions(*asked_of, settings.reference_magnification), key=lambda question: _order(question, settings)
-    )
-    samples = [_sampled(question, settings) for question in asked]
+    asked = [question for question in every if all_patches or question.population == JUDGED]
+    asked.sort(key=lambda question: _order(question, settings))
+    # one sample at a time is put together, and leaves what is left of it: means, sums and bounds
+    samples, bounds = zip(*(_reduced(question, settings) for question in asked), strict=True)
     muted = [_is_muted(one, unlearned) for one in asked]
     sizes = Counter(
         _family(one, settings)
@@ -109,8 +108,8 @@ def study_contrasts(
         if not (sample.obstacle or silent)
     )
     answers = [
-        _ask(one, sample, settings, sizes[_family(one, settings)]).assign(muted=silent)
-        for one, sample, silent in zip(asked, samples, muted, strict=True)
+        _ask(one, sample, limits, settings, sizes[_family(one, settings)]).assign(muted=silent)
+        for one, sample, limits, silent in zip(asked, samples, bounds, muted, strict=True)
     ]
     contrasts = pd.concat(answers, ignore_index=True)
     mute(contrasts, contrasts["muted"])
@@ -120,22 +119,53 @@ def study_contrasts(
     return with_simultaneous_intervals(contrasts, samples, (*together, "test"), settings)[list(COLUMNS)]
 
 
+def _questions(
+    ledger: pd.DataFrame,
+    predictions: pd.DataFrame,
+    beside: Mapping[Callable[[pd.DataFrame], pd.DataFrame], pd.DataFrame],
+    settings: StatisticsParameters,
+    learned: Mapping[Hashable, bool] | None,
+) -> tuple[list[Question], set[Hashable]]:
+    """List what is asked of the tables, those beside the ledger by what reads them; and who learned nothing.
+
+    Of the tables nothing is kept but the values, which the questions hold.
+    """
+    ledger, predictions, *others = with_shared_categories(*map(with_network, (ledger, predictions, *beside.values())))
+    population = primary_population(
+        predictions, min_confidence=settings.min_confidence, evaluation_split=settings.evaluation_split
+    )
+    strata = ledger[["magnification", "model", "method", "reduction"]].drop_duplicates()
+    if TRAINED not in set(strata["model"]):
+        raise StatisticsError(f"ledger: no rows of model {TRAINED!r}; found {sorted(strata['model'].unique())}")
+    unlearned = unlearned_of(strata["magnification"].unique(), learned)
+    values = Samples(restrict(wide_values(ledger), population.evaluated))
+    parts = [reader(restrict(table, population.patches)) for reader, table in zip(beside, others, strict=True)]
+    further = pd.concat([values.take(PRIMARY, []), *parts], ignore_index=True)
+    return questions(values, further, strata, population, settings.reference_magnification), unlearned
+
+
 def _family(question: Question, settings: StatisticsParameters) -> tuple[str, ...]:
     return settings.family_of(question.hypothesis), *question.together
 
 
-def _sampled(question: Question, settings: StatisticsParameters) -> Sampled:
+def _reduced(question: Question, settings: StatisticsParameters) -> tuple[Sampled, Bounds]:
+    """Put a sample together, and reduce it to its units and its bounds."""
+    patches = question.patches
     group, pair = question.group or (None, None)
-    return sampled(
-        question.patches,
+    patient = "patient_id" if settings.unit == "patient" else None
+    sample = sampled(
+        patches,
         "value",
-        patient="patient_id" if settings.unit == "patient" else None,
+        patient=patient,
         assume_independent=settings.assume_independent,
         min_units=settings.min_slides,
         group=group,
         pair=pair,
         network=NETWORK,
     )
+    if patches["value"].isna().any():  # else there is nothing to be bounded, of any network
+        patches = over_networks(patches, ["patch_id"], ["value"])
+    return sample, mean_bounds(patches, "value", sample.units, contrast=question.contrast, patient=patient)
 
 
 def _is_muted(question: Question, unlearned: set[Hashable]) -> bool:
@@ -144,7 +174,9 @@ def _is_muted(question: Question, unlearned: set[Hashable]) -> bool:
     return of_trained and not unlearned.isdisjoint((question.magnification, question.versus))
 
 
-def _ask(question: Question, sample: Sampled, settings: StatisticsParameters, n_together: int) -> pd.DataFrame:
+def _ask(
+    question: Question, sample: Sampled, bounds: Bounds, settings: StatisticsParameters, n_together: int
+) -> pd.DataFrame:
     table = inferred(
         sample,
         alpha=settings.alpha,
@@ -156,13 +188,6 @@ def _ask(question: Question, sample: Sampled, settings: StatisticsParameters, n_
     names = {name: getattr(question, name) for name in ("contrast", *STRATUM, "population")}
     names["versus"] = "" if question.versus is None else str(question.versus)
     family = settings.family_of(question.hypothesis)
-    bounds = mean_bounds(
-        over_networks(question.patches, ["patch_id"], ["value"]),
-        "value",
-        sample.units,
-        contrast=question.contrast,
-        patient="patient_id" if settings.unit == "patient" else None,
-    )
     n_missing = question.n_selected - table["n_patches"]
     return table.assign(**names, family=family, n_missing=n_missing, bound_low=bounds.low, bound_high=bounds.high)
 

@@ -22,9 +22,9 @@ YES: Final = "yes"
 NO: Final = "no"
 NOT_TESTED: Final = "not tested"
 OUT_OF_REACH: Final = "could not have been found"
-#: Every rung in order, with its question.
+#: Every rung in order, with its question, asked of the compartments in the direction of the finding.
 RUNGS: Final[Mapping[str, str]] = {
-    "maps": "Is saliency denser on one side?",
+    "maps": "Is saliency denser in the {more} than in the {less}?",
     "training": "More than in networks that learned nothing?",
     "picture": "More than edges and stain explain, at equal edge strength and equal stain?",
     "place": "Is it this place, and not the size of the compartments?",
@@ -33,6 +33,8 @@ RUNGS: Final[Mapping[str, str]] = {
     "networks": "Would other networks, trained alike, show it?",
     "analyses": "Do other choices of analysis show it?",
 }
+#: The compartments of the claim, the one that it is for first.
+SIDES: Final = ("cytoplasm", "nuclei")
 #: The rungs that "supported" needs; of the others it says what they found.
 NEEDED: Final = ("maps", "training", "picture")
 #: Sign flips of so few units have a smallest p-value that matters.
@@ -109,13 +111,15 @@ class Ladder:
         parts = self.parts.get(rung, ())
         found = [part.as_dict(self.sign, factor, settings.alpha) for part in parts]
         weakest, answer = self.weakest(rung), self.answer(rung, factor, settings.alpha)
+        sides = dict(zip(("more", "less"), SIDES if self.sign > 0 else reversed(SIDES), strict=True))
         untested = next((one["why"] for one in found if one["why"]), NOT_ASKED[rung])
+        why = {NOT_TESTED: untested, NO: EXPLAINED.get(rung, "").format(**sides)}.get(answer, "")
         return {
             "rung": rung,
-            "question": RUNGS[rung],
+            "question": RUNGS[rung].format(**sides),
             "answer": answer,
             "numbers": self.said.get(rung) or ("" if weakest is None else _numbers(rung, weakest, self.sign, settings)),
-            "why": untested if answer == NOT_TESTED else "",
+            "why": why,
             "parts": found,
         }
 
@@ -130,6 +134,11 @@ NOT_ASKED: Final[Mapping[str, str]] = {
     "decision": "no compartment was replaced: name causal.replacements",
     "networks": "one network: how much others would differ is unknown; raise classifier.networks",
     "analyses": "the study's choices were not crossed with others: run it with --multiverse",
+}
+#: What "no" to a rung means beside a verdict that does not hang on it.
+EXPLAINED: Final[Mapping[str, str]] = {
+    "decision": "the verdict is about where saliency lies, this about what the decision needs: replacing the {more} is "
+    "not shown to change the decision more, per area, than replacing the {less}",
 }
 _AGAINST: Final[Mapping[str, str]] = {
     "training": "{ratio} times the {name} networks",

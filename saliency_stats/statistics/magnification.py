@@ -108,7 +108,7 @@ def _of_label(rows: pd.DataFrame, reference: float, unit: str, alpha: float, min
     sizes = {
         "n_slides": int(rows.loc[rows["slide_id"] != "", "slide_id"].nunique()),
         "n_locations": int(rows["patch_id"].nunique()),
-        "n_patches": len(rows),
+        "n_patches": len(rows[["patch_id", "magnification"]].drop_duplicates()),  # whichever networks judge one
     }
     reason = _obstacle(rows, reference, unit, min_units)
     facts: dict[str, Any] = {"route": NO_MODEL, "reason": reason}

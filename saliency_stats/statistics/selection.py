@@ -12,8 +12,10 @@ from saliency_stats.statistics.models.checks import require_columns
 from saliency_stats.typing import BoolArray, Float64Array
 from saliency_stats.vocabulary import ALL_NETWORKS, LABELS, NETWORK, ONE_NETWORK, PATCH_KEY, TRAINED
 
-#: Why a network that learned nothing has no findings.
-AT_CHANCE: Final = "the classifier is not shown to have learned the classes here, so where it looks means nothing"
+#: How a classifier is called that was not found to beat chance: it may, in a larger study.
+UNLEARNED: Final = "not shown to have learned"
+#: Why such a network has no findings.
+AT_CHANCE: Final = f"the classifier is {UNLEARNED} the classes here, so where it looks means nothing"
 _FINDINGS: Final = [
     *("statistic", "df", "p_value", "ci_low", "ci_high", "effect_size", "effect_size_low", "effect_size_high"),
     *("superiority", "superiority_low", "superiority_high", "p_equivalence", "skewness"),
@@ -23,6 +25,9 @@ _FINDINGS: Final = [
 #: Which patches are asked about, in the column ``population``.
 JUDGED: Final = "judged"
 ALL_PATCHES: Final = "all test patches"
+#: What became of a patch of the split: correctly and confidently classified, correctly but not confidently, or wrongly.
+CHOSEN: Final = "chosen"
+UNSURE: Final = "unsure"
 
 
 @dataclass(frozen=True)
@@ -30,9 +35,10 @@ class Population:
     """The patches that are judged, and how many there were before.
 
     ``patches`` has the columns patch_id, magnification, network, label, and so have ``unsure``, the patches that are
-    correctly but not confidently classified, and ``evaluated``, all patches of the split; ``counts`` one row per
-    magnification and label with the columns magnification, label, evaluated, correct, confident (correctly *and*
-    confidently classified), added up over networks.
+    correctly but not confidently classified, and ``evaluated``, all patches of the split, with a column ``chosen`` that
+    says whether one is "judged", "unsure" or "" (neither); ``counts`` one row per magnification and label with the
+    columns magnification, label, evaluated, correct, confident (correctly *and* confidently classified), added up over
+    networks.
     """
 
     patches: pd.DataFrame
@@ -48,7 +54,7 @@ class Population:
 
 def without_network(patches: pd.DataFrame) -> pd.DataFrame:
     """Return each patch once, whichever networks it was judged by."""
-    return patches.drop(columns=NETWORK, errors="ignore").drop_duplicates(ignore_index=True)
+    return patches.drop(columns=[NETWORK, CHOSEN], errors="ignore").drop_duplicates(ignore_index=True)
 
 
 def true_class_probability(p_malignant: Float64Array, is_malignant: BoolArray) -> Float64Array:
@@ -78,10 +84,10 @@ def primary_population(
         If columns are missing, the model or the split has no predictions, a patch occurs twice, a predicted
         label is unknown, or a probability lies outside [0, 1].
     """
-    require_columns(
-        "predictions", predictions.columns, (*PATCH_KEY, "model", "split", "p_malignant", "predicted", "correct")
-    )
-    rows = with_network(predictions[(predictions["model"] == model) & (predictions["split"] == evaluation_split)])
+    needed = (*PATCH_KEY, "model", "split", "p_malignant", "predicted", "correct")
+    require_columns("predictions", predictions.columns, needed)
+    chosen = (predictions["model"] == model) & (predictions["split"] == evaluation_split)
+    rows = with_network(predictions.loc[chosen, predictions.columns.isin([*needed, NETWORK])])
     if rows.empty:
         found = predictions[["model", "split"]].drop_duplicates().astype(str).agg("/".join, axis=1)
         raise StatisticsError(
@@ -102,20 +108,19 @@ def primary_population(
         raise StatisticsError("predictions: p_malignant holds values that are not probabilities from 0 to 1")
     correct = _booleans("predictions", rows["correct"])
 
-    benign, malignant = LABELS
+    malignant = LABELS[1]
     is_malignant = (rows["predicted"] == malignant).to_numpy(dtype=bool) == correct
     p_true = true_class_probability(p_malignant, is_malignant)
-    judged = rows[[*PATCH_KEY, NETWORK]].assign(
-        label=np.where(is_malignant, malignant, benign),
-        evaluated=1,
-        correct=correct.astype(int),
-        confident=(correct & (p_true >= min_confidence)).astype(int),
+    sure = correct & (p_true >= min_confidence)
+    evaluated = rows[[*PATCH_KEY, NETWORK]].assign(
+        label=pd.Series(LABELS, dtype="str").take(is_malignant.astype(np.intp)).array,
+        chosen=pd.Categorical.from_codes(correct.astype(np.int8) + sure, categories=pd.Index(["", UNSURE, JUDGED])),
     )
-    counts = judged.groupby(["magnification", "label"], as_index=False)[["evaluated", "correct", "confident"]].sum()
-    named = [*PATCH_KEY, NETWORK, "label"]
-    parts = [judged.loc[(judged["correct"] == 1) & (judged["confident"] == flag), named] for flag in (1, 0)]
-    sure, unsure, evaluated = (part.reset_index(drop=True) for part in (*parts, judged[named]))
-    return Population(sure, unsure, evaluated, counts)
+    counted = evaluated[["magnification", "label"]].assign(evaluated=1, correct=correct, confident=sure)
+    counts = counted.groupby(["magnification", "label"], as_index=False).sum()
+    parts = [evaluated[flag].drop(columns=CHOSEN) for flag in (sure, correct & ~sure)]
+    judged, unsure, evaluated = (part.reset_index(drop=True) for part in (*parts, evaluated))
+    return Population(judged, unsure, evaluated, counts)
 
 
 def with_network(table: pd.DataFrame) -> pd.DataFrame:
@@ -151,7 +156,7 @@ def restrict(ledger: pd.DataFrame, patches: pd.DataFrame) -> pd.DataFrame:
         if not of_network.all():
             of_image = ledger[~of_network].drop(columns=NETWORK).merge(judged, on=key, how="inner")
             rows = pd.concat([rows, of_image[rows.columns]], ignore_index=True)
-    wrong = rows["label"] != rows["predicted_label"]
+    wrong = rows["label"].astype("str") != rows["predicted_label"].astype("str")
     if wrong.any():
         row = rows[wrong].iloc[0]
         raise StatisticsError(

@@ -1,12 +1,12 @@
 """From ledger rows to one value per patch and contrast: log2 ratios of saliency densities."""
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from saliency_stats.errors import StatisticsError
+from saliency_stats.statistics.coded import row_numbers
 from saliency_stats.statistics.models.checks import require_columns
 from saliency_stats.statistics.parameters import PRIMARY
 from saliency_stats.statistics.selection import with_network
@@ -54,6 +54,19 @@ def patch_values(ledger: pd.DataFrame) -> pd.DataFrame:
         If columns are missing, a share is negative, a compartment is unknown, a patch has two rows or none
         for a compartment of the tissue, or a patch carries two slides, patients or labels.
     """
+    wide = wide_values(ledger)
+    return pd.concat([values_of(wide, contrast) for contrast in CONTRASTS], ignore_index=True)
+
+
+def wide_values(ledger: pd.DataFrame) -> pd.DataFrame:
+    """Compute every contrast for every patch; parameters and errors as of :func:`patch_values`.
+
+    Returns
+    -------
+    DataFrame
+        One row per key, sorted, with the columns of a key, and two of each contrast that :func:`values_of` reads: what
+        a value belongs to stands there once, and not for every contrast again.
+    """
     ledger = with_network(ledger)
     require_columns(
         "ledger",
@@ -63,17 +76,12 @@ def patch_values(ledger: pd.DataFrame) -> pd.DataFrame:
     unknown = sorted(set(ledger["compartment"].dropna().unique()) - set(COMPARTMENTS))
     if unknown:
         raise StatisticsError(f"ledger: unknown compartment {unknown[0]!r}, expected {', '.join(COMPARTMENTS)}")
-    rows = ledger[ledger["compartment"].isin(TISSUE)]
-    key_groups = rows.groupby(list(VALUE_KEY), sort=True, dropna=False)
-    codes = key_groups.ngroup().to_numpy()
-    n = int(codes.max()) + 1 if codes.size else 0
-    compartment = pd.Index(TISSUE).get_indexer(pd.Index(rows["compartment"]))
-    cells = codes * len(TISSUE) + compartment
-    _require_one_row_each(cells, n, rows)
+    keys, cells, of_tissue = _placed(ledger)
+    n = len(keys)
 
     def shares(column: str) -> Float64Array:
         matrix = np.empty(n * len(TISSUE))
-        matrix[cells] = rows[column].to_numpy(dtype=np.float64)
+        matrix[cells] = ledger[column].to_numpy(dtype=np.float64)[of_tissue]
         return matrix.reshape(n, len(TISSUE))
 
     area, mass, density = shares("area_share"), shares("mass_share"), shares("density_ratio")
@@ -83,17 +91,40 @@ def patch_values(ledger: pd.DataFrame) -> pd.DataFrame:
             "to an unsigned saliency"
         )
     measured = np.zeros(n * len(TISSUE), dtype=bool)
-    measured[cells] = (rows["status"] == "measured").to_numpy(dtype=bool)
+    measured[cells] = (ledger["status"] == "measured").to_numpy(dtype=bool)[of_tissue]
     present = measured.reshape(n, len(TISSUE)) & np.isfinite(density)
+    _require_one_identity(keys)
+    found: dict[str, Any] = {}
+    for contrast in CONTRASTS:
+        found[contrast], found[_why(contrast)] = _ratio(contrast, area, mass, density, present)
+    return keys.assign(**found)
 
+
+def _placed(ledger: pd.DataFrame) -> tuple[pd.DataFrame, IndexArray, BoolArray]:
+    """Return the keys of a ledger, in which cell (key and compartment) each row of tissue belongs, and which these are.
+
+    Every key has one row for each compartment of the tissue, or the ledger is refused.
+    """
+    compartment = pd.Index(TISSUE).get_indexer(pd.Index(ledger["compartment"]))
+    of_tissue = compartment >= 0
+    rows = ledger.loc[of_tissue, [*VALUE_KEY, *IDENTITY, "compartment"]]
+    codes = row_numbers(rows, VALUE_KEY)
+    n = int(codes.max()) + 1 if codes.size else 0
+    cells = codes * len(TISSUE) + compartment[of_tissue]
+    _require_one_row_each(cells, n, rows)
     first = np.empty(n, dtype=np.intp)
     first[codes[::-1]] = np.arange(codes.size)[::-1]
-    keys = rows.iloc[first][[*VALUE_KEY, *IDENTITY]].reset_index(drop=True)
-    _require_one_identity(keys)
-    tables = [
-        keys.assign(contrast=contrast, **_ratio(contrast, area, mass, density, present)) for contrast in CONTRASTS
-    ]
-    return pd.concat(tables, ignore_index=True)
+    return rows[[*VALUE_KEY, *IDENTITY]].take(first).reset_index(drop=True), cells, of_tissue
+
+
+def values_of(wide: pd.DataFrame, contrast: str) -> pd.DataFrame:
+    """Return one contrast in the form of :func:`patch_values`."""
+    key = wide[[*VALUE_KEY, *IDENTITY]]
+    return key.assign(contrast=contrast, value=wide[contrast], missing=wide[_why(contrast)].astype("str"))
+
+
+def _why(contrast: str) -> str:
+    return f"missing {contrast}"
 
 
 def model_difference(values: pd.DataFrame, control: str) -> pd.DataFrame:
@@ -153,7 +184,8 @@ def paired_difference(first: pd.DataFrame, second: pd.DataFrame, key: list[str],
 
 def _ratio(
     contrast: str, area: Float64Array, mass: Float64Array, density: Float64Array, present: BoolArray
-) -> dict[str, Float64Array | NDArray[np.str_]]:
+) -> tuple[Float64Array, "pd.Categorical[str]"]:
+    """Return a contrast's value in every patch, and why it has none ("" where it has one)."""
     if contrast in PAIRS:
         names = PAIRS[contrast]
         top, bottom = (TISSUE.index(name) for name in names)
@@ -168,21 +200,20 @@ def _ratio(
             d_bottom = mass[:, others].sum(axis=1) / area[:, others].sum(axis=1)
             d_top = mass[:, top] / area[:, top]
         has_top, has_bottom = present[:, top], present[:, others].any(axis=1) & np.isfinite(d_bottom)
-    missing = np.select(
-        [~has_top & ~has_bottom, ~has_top, ~has_bottom, has_top & (d_top == 0), has_bottom & (d_bottom == 0)],
-        [
-            f"no {names[0]} and no {names[1]}",
-            f"no {names[0]}",
-            f"no {names[1]}",
-            f"no saliency in {names[0]}",
-            f"no saliency in {names[1]}",
-        ],
-        default="",
+    reasons = {
+        f"no {names[0]} and no {names[1]}": ~has_top & ~has_bottom,
+        f"no {names[0]}": ~has_top,
+        f"no {names[1]}": ~has_bottom,
+        f"no saliency in {names[0]}": has_top & (d_top == 0),
+        f"no saliency in {names[1]}": has_bottom & (d_bottom == 0),
+    }
+    codes = np.select(
+        [*reasons.values()], [np.int8(number) for number in range(1, 1 + len(reasons))], default=np.int8(0)
     )
-    usable = missing == ""
-    value = np.full(missing.size, np.nan)
+    usable = codes == 0
+    value = np.full(codes.size, np.nan)
     value[usable] = np.log2(d_top[usable] / d_bottom[usable])
-    return {"value": value, "missing": missing}
+    return value, pd.Categorical.from_codes(codes, categories=pd.Index(["", *reasons]))
 
 
 def _require_one_row_each(cells: IndexArray, n: int, rows: pd.DataFrame) -> None:

@@ -47,8 +47,14 @@ def conclude(run: Run, store: Store, profile_parts: pd.DataFrame) -> pd.DataFram
     split = run.evaluation_split
     keep("selection", study_flow(run.patches, run.predictions, own, population, evaluation_split=split))
     keep("profile", combine(over_networks(restrict(profile_parts, population.patches))))
-    beside = {"shift": run.table("shift"), "matched": run.table("matched")}
-    contrasts = study_contrasts(own, run.predictions, settings=chosen, learned=run.learned, **beside)
+    contrasts = study_contrasts(
+        own,
+        run.predictions,
+        settings=chosen,
+        learned=run.learned,
+        shift=run.table("shift"),
+        matched=run.table("matched"),
+    )
     every = pd.concat([contrasts, *_further_contrasts(run, own)], ignore_index=True)
     networks = own[(own["method"] != own["model"]) & ~own["model"].isin(parameters.plan_of(settings).moved)]
     keep("compositional", compositional_table(networks, run.predictions, settings=chosen, learned=run.learned))
@@ -79,13 +85,18 @@ def conclude(run: Run, store: Store, profile_parts: pd.DataFrame) -> pd.DataFram
 def _further_contrasts(run: Run, own: pd.DataFrame) -> list[pd.DataFrame]:
     """Ask the same of every other method and reduction, each with families of its own.
 
-    A study reads one method, named beforehand; its hypotheses do not pay for those that stand beside it for comparison.
+    A study reads one method, named beforehand; its hypotheses do not pay for those that stand beside it for comparison,
+    and how much hangs on the choice of the judged patches is asked of its own method alone.
     """
     rest = run.ledger.drop(own.index)
     found = []
     for (method, reduction), rows in rest.groupby(_MAP, sort=True):
         contrasts = study_contrasts(
-            rows, run.predictions, settings=run.settings.statistics_parameters(run.unit), learned=run.learned
+            rows,
+            run.predictions,
+            settings=run.settings.statistics_parameters(run.unit),
+            learned=run.learned,
+            all_patches=False,
         )
         found.append(contrasts.assign(family=contrasts["family"] + f" ({method}, {reduction})"))
     return found

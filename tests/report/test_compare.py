@@ -173,7 +173,7 @@ def test_the_forest_has_a_mark_per_run_class_and_magnification(folders: list[Pat
     headings = [text.get_text() for text in axes.texts if "," in text.get_text()]
     assert headings == ["benign, 10×", "benign, 20×", "malignant, 10×", "malignant, 20×"]
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert legend == [*names, "hollow: classifier at chance, no finding", "random weights"]
+    assert legend == [*names, "hollow: not shown to have learned, no finding", "random weights"]
     boxes = [text.get_window_extent() for text in numbers.texts]
     assert not any(one.overlaps(other) for k, one in enumerate(boxes) for other in boxes[:k])
     assert all(box.x1 <= figure.bbox.x1 for box in boxes)

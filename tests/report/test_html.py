@@ -153,7 +153,7 @@ def test_the_error_in_the_run_s_own_design_stands_under_the_verdict_it_is_of(
 
 def test_a_classifier_at_chance_has_no_ratio(make: Callable[..., Run]) -> None:
     badge = Badge(page_of(make({**VERDICT, "learned": False, "n_patches": 0, "p_adjusted": None})), 0)
-    assert badge.numbers.startswith("classifier at chance · 95 % interval 1.00–4.00 · the test rejects")
+    assert badge.numbers.startswith("classifier not shown to have learned · 95 % interval 1.00–4.00 · the test rejects")
     assert badge.numbers.endswith("7 slides · no patches")
 
 

@@ -104,6 +104,14 @@ def test_a_paper_gets_a_column_per_hypothesis_and_a_row_per_answer(blank_run: Bl
     assert (answers.n_text, numbers.n_text) == (3, 4)
 
 
+def test_questions_in_two_directions_both_stand_at_the_head_of_their_row(blank_run: Blank) -> None:
+    one, other = _verdict(_rung("maps", "yes")), _verdict(_rung("maps", "no"), label="malignant")
+    other["survives"][0]["question"] = "turned?"
+    answers, _ = ladder.ladder_tables(blank_run(record=RECORD, verdict=[one, other]))
+    assert answers.rows[0] == ("maps? / turned?", "yes", "no")
+    assert answers.note == ladder.READING
+
+
 def test_without_answers_there_is_nothing(blank_run: Blank) -> None:
     old = _verdict()
     del old["survives"]

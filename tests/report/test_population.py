@@ -113,7 +113,9 @@ def test_judged_patches_are_counted_by_unit(blank_run: Blank, rows_of: Rows) -> 
     assert run.patches_per_unit == {(20.0, "benign"): (1, 2), (20.0, "malignant"): (1, 1)}
 
 
-@pytest.mark.parametrize(("learned", "words"), [(True, "benign, 20×"), (False, "benign, 20× (classifier at chance)")])
+@pytest.mark.parametrize(
+    ("learned", "words"), [(True, "benign, 20×"), (False, "benign, 20× (not shown to have learned)")]
+)
 def test_a_stratum_at_chance_is_called_so(blank_run: Blank, rows_of: Rows, learned: Any, words: str) -> None:
     metrics = rows_of("metrics", {"magnification": 20.0, "model": "trained", "split": "test", "learned": learned})
     run = blank_run(metrics=metrics, patches=rows_of("patches", {"magnification": 20.0}))

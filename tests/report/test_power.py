@@ -195,7 +195,7 @@ def test_a_sample_that_cannot_be_planned_is_said_and_the_others_are_planned(copy
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"learned": False}, "benign, 20× and malignant, 20×: the classifier did not beat chance"),
+        ({"learned": False}, "benign, 20× and malignant, 20×: the classifier is not shown to have learned"),
         ({"known_slides": False}, "the slides of the patches are unknown.* fill in the ids"),
         ({"nothing_correct": True}, "no patch has a value"),
         ({"slides": 1, "patches": 8}, "are of one slide"),

@@ -180,7 +180,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]] = {
     ),
     "chance": (
         {"learned": False, "patches": 8},
-        ("At 20× the classifier is not shown to beat chance", "classifier at chance ·"),
+        ("At 20× the classifier is not shown to beat chance", "classifier not shown to have learned ·"),
         ("adjusted p =",),
     ),
 }

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from saliency_stats.statistics import patch_values
 from saliency_stats.statistics.averaged import ledger_over_networks, over_networks
 
 TABLE = pd.DataFrame(
@@ -71,8 +72,29 @@ def test_a_compartment_is_measured_where_any_network_sees_it(make_study):
     row = found.set_index(key).loc[("benign-0", "nucleus")]
     seen = ledger[gone & (ledger["network"] != "1")]
     assert row["status"] == "measured"
-    assert row["density_ratio"] == pytest.approx(seen["density_ratio"].mean(), abs=1e-15)
+    assert row["density_ratio"] == pytest.approx(np.sqrt(seen["density_ratio"].prod()), rel=1e-14)
     assert row["mass_share"] == pytest.approx(seen["mass_share"].mean(), abs=1e-15)
     assert found.set_index(key).loc[("benign-1", "nucleus"), "status"] == "dark"
     alone = ledger.drop(columns="network").drop_duplicates([*key, "model", "magnification"])
     pd.testing.assert_frame_equal(ledger_over_networks(alone), alone)
+
+
+def test_the_ratio_of_averaged_densities_is_the_mean_ratio_that_is_tested(make_study):
+    ledger, _ = make_study(n_slides=2, n_per_slide=2, models=("trained",), n_networks=3, network_sd=0.5)
+    values = patch_values(ledger)
+    tested = values[values["contrast"] == "cytoplasm_vs_nucleus"].groupby("patch_id")["value"].mean()
+    averaged = patch_values(ledger_over_networks(ledger))
+    found = averaged[averaged["contrast"] == "cytoplasm_vs_nucleus"].set_index("patch_id")["value"]
+    np.testing.assert_allclose(found, tested.loc[found.index], rtol=1e-12)
+
+
+@pytest.mark.parametrize(("densities", "mean"), [((0.0, 0.0), 0.0), ((0.0, 4.0), 4.0), ((1.0, 4.0), 2.0)])
+def test_a_density_of_zero_has_no_say_unless_all_are(make_study, densities, mean):
+    ledger, _ = make_study(n_slides=2, n_per_slide=2, models=("trained",), n_networks=2)
+    one = (ledger["patch_id"] == "benign-0") & (ledger["compartment"] == "stroma")
+    for network, density in zip(("1", "2"), densities, strict=True):
+        ledger.loc[one & (ledger["network"] == network), "density_ratio"] = density
+    found = ledger_over_networks(ledger)
+    assert list(found) == list(ledger.drop(columns="network"))
+    rows = found[(found["patch_id"] == "benign-0") & (found["compartment"] == "stroma")]
+    assert rows["density_ratio"].tolist() == [pytest.approx(mean, rel=1e-15)]

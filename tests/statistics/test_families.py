@@ -304,3 +304,19 @@ def test_the_scale_of_the_maps_and_shards_of_the_cohort_change_nothing(make_stud
     found = study_contrasts(scaled, predictions, settings=SETTINGS)
     numbers = ["estimate", "ci_low", "ci_high", "p_value", "p_adjusted", "icc"]
     np.testing.assert_allclose(found[numbers], expected[numbers], rtol=1e-7, atol=1e-9)
+
+
+def test_without_all_patches_the_other_rows_are_the_same(make_study):
+    ledger, predictions = make_study(n_slides=4, n_per_slide=4)
+    whole = study_contrasts(ledger, predictions, settings=SETTINGS)
+    without = study_contrasts(ledger, predictions, settings=SETTINGS, all_patches=False)
+    assert set(whole["population"]) == {"judged", "all test patches"}
+    pd.testing.assert_frame_equal(without, whole[whole["population"] == "judged"].reset_index(drop=True))
+
+
+def test_texts_may_be_categories(make_study):
+    ledger, predictions = make_study(n_slides=4, n_per_slide=4, n_networks=2)
+    texts = list(ledger.select_dtypes("str"))
+    coded = ledger.astype(dict.fromkeys(texts, "category"))
+    found = study_contrasts(coded, predictions, settings=SETTINGS)
+    pd.testing.assert_frame_equal(found, study_contrasts(ledger, predictions, settings=SETTINGS))

@@ -3,11 +3,11 @@
 import pandas as pd
 import pytest
 
-from saliency_stats.statistics import FAMILIES, HYPOTHESES, patch_values, primary_population, restrict
+from saliency_stats.statistics import FAMILIES, HYPOTHESES, primary_population, restrict
 from saliency_stats.statistics.pictures import CENTRED, centred_values, matched_values
-from saliency_stats.statistics.questions import BOTH_LABELS, questions
+from saliency_stats.statistics.questions import BOTH_LABELS, Samples, questions
 from saliency_stats.statistics.selection import with_network
-from saliency_stats.statistics.values import CONTRASTS
+from saliency_stats.statistics.values import CONTRASTS, wide_values
 
 
 @pytest.fixture
@@ -24,16 +24,15 @@ def ask(make_study, make_beside):
             own = own.drop_duplicates(["patch_id", "magnification", "compartment"])
             ledger = pd.concat([with_network(ledger), own], ignore_index=True)
         population = primary_population(predictions, min_confidence=0.8)
-        evaluated = patch_values(restrict(with_network(ledger), population.evaluated))
-        values = [restrict(evaluated, population.patches)]
+        samples = Samples(restrict(wide_values(ledger), population.evaluated))
+        further = [samples.take("cytoplasm_vs_nucleus", [])]
         if beside:
-            values += [
+            further += [
                 restrict(centred_values(tables["shift"]), population.patches),
                 restrict(matched_values(tables["matched"]), population.patches),
             ]
         strata = ledger[["magnification", "model", "method", "reduction"]].drop_duplicates()
-        unsure_values = restrict(evaluated, population.unsure)
-        return questions(pd.concat(values), unsure_values, evaluated, strata, population, reference)
+        return questions(samples, pd.concat(further), strata, population, reference)
 
     return asked
 

@@ -155,7 +155,18 @@ def test_each_network_chooses_its_own_patches():
     assert found.unsure.groupby("network")["patch_id"].agg(set).to_dict() == {"1": {"hesitant"}, "2": {"sure"}}
     assert found.evaluated.groupby("network").size().to_dict() == {"1": 4, "2": 4}
     assert set(found.evaluated["patch_id"]) == {"sure", "hesitant", "wrong", "benign"}
-    assert list(found.evaluated) == list(found.patches)
+    assert list(found.evaluated) == [*found.patches, "chosen"]
+    chosen = found.evaluated.set_index(["network", "patch_id"])["chosen"].to_dict()
+    assert chosen == {
+        ("1", "sure"): "judged",
+        ("1", "hesitant"): "unsure",
+        ("1", "wrong"): "",
+        ("1", "benign"): "judged",
+        ("2", "sure"): "unsure",
+        ("2", "hesitant"): "judged",
+        ("2", "wrong"): "",
+        ("2", "benign"): "judged",
+    }
     # the wrong one counts with its true class
     assert found.evaluated.set_index("patch_id").loc["wrong", "label"].tolist() == ["benign", "benign"]
     assert found.counts["evaluated"].sum() == 8

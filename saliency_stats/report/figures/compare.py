@@ -13,6 +13,7 @@ from saliency_stats.report.figures.style import CONTROL_COLOUR, QUIET, empty_fig
 from saliency_stats.report.run import records
 from saliency_stats.report.words import number
 from saliency_stats.statistics import PRIMARY
+from saliency_stats.statistics.selection import UNLEARNED
 from saliency_stats.vocabulary import TRAINED
 
 #: Okabe and Ito's palette without its yellow, which is too pale for a mark on white.
@@ -44,7 +45,7 @@ def draw_comparison(table: pd.DataFrame, names: Sequence[str], level: str) -> Fi
     axes.plot(beside, places, "x", markersize=4, color=CONTROL_COLOUR, zorder=1)
     handles = [handle(_short(name), look) for name, look in looks.items()]
     if NOT_INTERPRETABLE in set(rows["status"]):
-        handles.append(handle("hollow: classifier at chance, no finding", Look(QUIET, "o", 25.0), hollow=True))
+        handles.append(handle(f"hollow: {UNLEARNED}, no finding", Look(QUIET, "o", 25.0), hollow=True))
     if np.isfinite(beside).any():
         handles.append(handle("random weights", Look(CONTROL_COLOUR, "x", 16.0)))
     return with_legend(figure, handles, 3, "upper")
@@ -57,7 +58,7 @@ def caption_comparison(level: str) -> str:
         " the right of the dashed line the cytoplasm is denser (the claim under test), to the left the nuclei. Lines:"
         f" {level} intervals by each run's own primary test; p is corrected within each run, not across runs. Accuracy:"
         " balanced accuracy of the classifier on the evaluation split. Hollow marks are no finding: the classifier"
-        " learned nothing there. Small grey crosses: the same for a network with random weights. Runs are not compared"
+        f" is {UNLEARNED} there. Small grey crosses: the same for a network with random weights. Runs are not compared"
         " by a test: intervals that overlap do not show that two runs agree, and runs on the same slides do not"
         " confirm each other independently."
     )

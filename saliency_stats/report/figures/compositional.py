@@ -19,6 +19,7 @@ from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import count, listing, magnification_words, number, p_sign
 from saliency_stats.statistics.compositional import ILR, composition, ilr_values, inverse_ilr
 from saliency_stats.statistics.multivariate import confidence_region, hotelling
+from saliency_stats.statistics.selection import UNLEARNED
 from saliency_stats.typing import Float64Array
 from saliency_stats.vocabulary import TISSUE, TRAINED
 
@@ -123,7 +124,7 @@ def _cloud(run: Run, rows: pd.DataFrame, magnification: float, label: str) -> _C
     needed = max(_MIN_UNITS_REGION, int(run.settings.statistics.min_slides))
     test = hotelling(trained.means, min_units=needed, unit=trained.unit)
     reasons = {
-        "no region, classifier at chance": not run.learned[magnification],
+        f"no region, {UNLEARNED}": not run.learned[magnification],
         f"no region, {run.unit}s unknown": not trained.unit,
         f"no region with fewer than {needed} {trained.unit}s": test.n < needed,
         "no region, no spread in some direction": bool(test.reason),

@@ -11,6 +11,7 @@ from saliency_stats.report.figures.rows import NOT_INTERPRETABLE, draw_rows, mis
 from saliency_stats.report.figures.style import QUIET, some
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import listing
+from saliency_stats.statistics.selection import UNLEARNED
 
 _COLUMN_ENDS: Final = (0.12, 0.42, 0.64, 0.8, 0.97)
 #: One of several networks, below the estimate of all.
@@ -55,5 +56,5 @@ def caption_forest(run: Run) -> str:
     if reasons := missing_reasons(rows):
         text += f" Estimates without an interval: {'; '.join(reasons)}."
     if (rows["status"] == NOT_INTERPRETABLE).any():
-        text += " Hollow marks are no finding: the classifier learned nothing there."
+        text += f" Hollow marks are no finding: the classifier is {UNLEARNED} there."
     return text

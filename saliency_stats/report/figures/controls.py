@@ -15,6 +15,7 @@ from saliency_stats.report.figures.rows import NOT_INTERPRETABLE, WIDE_IN, missi
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import count, listing, magnification_words, ratio, ratio_interval
 from saliency_stats.statistics import PRIMARY
+from saliency_stats.statistics.selection import UNLEARNED
 from saliency_stats.vocabulary import TRAINED
 
 #: Where the trained network stands, and controls that the run did not record: networks, or maps of the image alone.
@@ -118,7 +119,7 @@ def interval_words(rows: pd.DataFrame) -> str:
     reasons = missing_reasons(rows)
     unlearned = (rows["model"] == TRAINED) & (rows["status"] == NOT_INTERPRETABLE)
     text = f" Estimates without an interval: {'; '.join(reasons)}." if reasons else ""
-    return text + (" Hollow marks of the trained network: it learned nothing there." if unlearned.any() else "")
+    return text + (f" Hollow marks of the trained network: it is {UNLEARNED} there." if unlearned.any() else "")
 
 
 def _places(rows: pd.DataFrame) -> dict[str, float]:

@@ -16,6 +16,7 @@ from saliency_stats.report.figures.rows import NOT_INTERPRETABLE, missing_reason
 from saliency_stats.report.population import unit_means
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import listing, magnification_words
+from saliency_stats.statistics.selection import AT_CHANCE, UNLEARNED
 from saliency_stats.vocabulary import TISSUE, TRAINED
 
 _LIMITS: Final = [*marks.ESTIMATE]
@@ -122,7 +123,7 @@ def _panels(
     ratios = [*[1.0] * len(labels), *more]
     panels: Any = figure.subplots(1, len(ratios), squeeze=False, width_ratios=ratios)[0]
     places = np.log2(run.magnifications)
-    words = [magnification_words(at) + ("" if run.learned[at] else "\n(chance)") for at in run.magnifications]
+    words = [magnification_words(at) + ("" if run.learned[at] else "\n(hollow)") for at in run.magnifications]
     for axes, title in zip(panels, [*labels, *[""] * len(more)], strict=True):
         axes.set_xticks(places, words)
         axes.set(xlim=(places.min() - 0.35, places.max() + 0.35), xlabel="magnification", title=title)
@@ -145,7 +146,7 @@ def _unit_lines(axes: Axes, means: pd.DataFrame) -> None:
 def _mean_line(
     axes: Axes, run: Run, rows: pd.DataFrame, mean: marks.Look, *, width: float = 2.0, offset: float = 0.0
 ) -> None:
-    """Draw one mean per magnification with its interval; what leads to a magnification at chance is dotted."""
+    """Draw one mean per magnification with its interval; what leads to one without findings is dotted."""
     rows = rows[np.isfinite(rows["estimate"])].sort_values("magnification")
     place, learned = np.log2(rows["magnification"]) + offset, rows["magnification"].map(run.learned).astype(bool)
     rows = rows.assign(place=place, learned=learned, look="mean")
@@ -181,7 +182,7 @@ def _interval_words(run: Run) -> str:
 
 
 def _hollow_handle(run: Run) -> list[Line2D]:
-    words = "hollow: classifier at chance, no finding"
+    words = f"hollow: {UNLEARNED}, no finding"
     handle = marks.handle(words, _MEAN._replace(size=25.0, line=0.9), hollow=True, linestyle=":")
     return [] if all(run.learned.values()) else [handle]
 
@@ -196,5 +197,5 @@ def _handles(run: Run) -> list[Line2D]:
 
 def _chance_words(run: Run) -> str:
     at = listing(magnification_words(value) for value in run.magnifications if not run.learned[value])
-    words = f" Hollow marks, at {at}: the classifier does not beat chance there, so where it looks means nothing."
+    words = f" Hollow marks, at {at}: {AT_CHANCE}."
     return "" if all(run.learned.values()) else words

@@ -15,6 +15,7 @@ from saliency_stats.report.words import count, magnification_words, p_sign
 from saliency_stats.statistics.causal import SUM_OF_LABELS
 from saliency_stats.statistics.largest import largest
 from saliency_stats.statistics.registry import words_of
+from saliency_stats.statistics.selection import UNLEARNED
 from saliency_stats.vocabulary import TISSUE, TRAINED
 
 _NOTHING: Final = "no magnification has judged patches of both classes with a compartment replaced"
@@ -50,7 +51,7 @@ def draw_separation(run: Run) -> Figure:
         by_drop = [f"{replacement_words(row.replacement)}: most by {row.largest_drop or 'none'}" for row in named]
         _finish(drops, kinds, "drop of the logits of both classes", by_drop)
         _finish(excess, kinds, "÷ area, more than a random region", [_says(row) for row in named])
-        at_chance = "" if run.learned[magnification] else " (classifier at chance)"
+        at_chance = "" if run.learned[magnification] else f" ({UNLEARNED})"
         drops.set_title(f"{magnification_words(magnification)}{at_chance}", loc="right")
     random = handle("random region of the same area", Look(style.CONTROL_COLOUR, "_", 36.0))
     return style.with_legend(figure, [*style.compartment_handles(TISSUE), random], 4)

@@ -100,7 +100,7 @@ def test_the_legend_has_every_run_and_what_marks_mean(table: pd.DataFrame) -> No
     handles = _drawn(table, NAMES).legends[0].legend_handles
     assert [handle.get_label() for handle in handles] == [
         *NAMES,
-        *("hollow: classifier at chance, no finding", "random weights"),
+        *("hollow: not shown to have learned, no finding", "random weights"),
     ]
     assert [handle.get_marker() for handle in handles] == ["o", "s", "D", "o", "x"]
     assert [handle.get_color() for handle in handles[-2:]] == [QUIET, CONTROL_COLOUR]

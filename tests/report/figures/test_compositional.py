@@ -143,7 +143,7 @@ VARIANTS: dict[str, tuple[tuple[float, ...], tuple[str, ...], int]] = {
     "complete": ((20.0,), ("benign, one slide", "malignant, mean, 95 % region"), 2),
     "complete, often": ((5.0, 10.0, 20.0, 40.0), (), 2),
     "one label": ((20.0,), ("20×: benign 7 slides",), 1),
-    "chance": ((10.0, 20.0), ("benign and malignant: no region, classifier at chance",), 0),
+    "chance": ((10.0, 20.0), ("benign and malignant: no region, not shown to have learned",), 0),
     "few slides": ((20.0,), ("benign: no region with fewer than 4 slides",), 1),
     "unknown slides": ((10.0, 20.0), ("benign and malignant: no region, slides unknown", "benign, one patch"), 0),
     "no control": ((20.0,), (), 2),
@@ -314,7 +314,7 @@ def test_triangles_stand_in_two_columns_with_room_for_notes(
     for axes in figure.axes[: len(magnifications)]:
         assert (axes.get_xlim(), axes.get_ylim(), axes.get_aspect()) == ((-0.22, 1.22), (foot, 0.95), 1.0)
         assert [text.get_text() for text in axes.texts if text.get_position() == (0.5, -0.16)] == [
-            "benign and malignant: no region, classifier at chance" if chance else ""
+            "benign and malignant: no region, not shown to have learned" if chance else ""
         ]
 
 

@@ -133,7 +133,9 @@ def test_nothing_at_chance_looks_like_a_finding(run: Run, seen) -> None:
     intervals = seen.intervals(axes)
     assert intervals["colour"].tolist() == [colours[0], colours[2]] * 2
     assert intervals["opacity"].tolist() == [0.4, 1.0] * 2
-    assert "Hollow marks are no finding: the classifier learned nothing there." in caption_forest(_at_chance(run))
+    assert "Hollow marks are no finding: the classifier is not shown to have learned there." in caption_forest(
+        _at_chance(run)
+    )
     assert "Hollow" not in caption_forest(run)
 
 

@@ -230,7 +230,7 @@ def test_a_classifier_at_chance_is_hollow(made_up, seen) -> None:
     marks = seen.marks(seen.drawn(draw_controls(run)).axes[0])
     assert list(marks["face"] == WHITE) == list(marks["edge"] == TRAINED_COLOUR.upper())
     assert (marks["face"] == WHITE).sum() == 1
-    assert "Hollow marks of the trained network: it learned nothing there" in caption_controls(run)
+    assert "Hollow marks of the trained network: it is not shown to have learned there" in caption_controls(run)
 
 
 def test_nothing_to_draw_says_so(run: Run, seen) -> None:

@@ -72,7 +72,7 @@ def test_words_stand_beside_the_first_column_and_below_the_last_row_alone(run: R
     _, found = panel.facets(run, table, 1.0, beside="share", below=("ratio",), sharey=True)
     for (axes,), *_ in found:
         name_rows(axes, [(0.0, "one"), (1.0, "two")], {"one"})
-    titles = [f"{label}, 5× (classifier at chance)" for label in LABELS] + [f"{label}, 20×" for label in LABELS]
+    titles = [f"{label}, 5× (not shown to have learned)" for label in LABELS] + [f"{label}, 20×" for label in LABELS]
     assert [axes.get_title() for (axes,), *_ in found] == titles
     assert [axes.get_xlabel() for (axes,), *_ in found] == ["", "", "ratio", "ratio"]
     assert [axes.get_ylabel() for (axes,), *_ in found] == ["share", "", "share", ""]
@@ -97,4 +97,4 @@ def test_each_panel_of_a_stratum_has_words_of_its_own(run: Run) -> None:
 def test_a_title_says_where_nothing_was_learned(run: Run) -> None:
     chance = run.changed(metrics=run.metrics.assign(learned=False))
     _, found = panel.facets(chance, _table((20.0, "benign")), 1.0)
-    assert found[0].axes[0].get_title() == "benign, 20× (classifier at chance)"
+    assert found[0].axes[0].get_title() == "benign, 20× (not shown to have learned)"

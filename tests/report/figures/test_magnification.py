@@ -86,7 +86,7 @@ def test_the_means_are_those_of_the_contrasts_and_the_accuracy_that_of_the_metri
         assert (marks["face"] == "#FFFFFF").tolist() == [True, False, False, False]
         assert marks["size"].tolist() == pytest.approx([5.5**2] * 4)
         ticks = [text.get_text() for text in axes.get_xticklabels()]
-        assert ticks == ["5×\n(chance)", "10×", "20×", "40×"]
+        assert ticks == ["5×\n(hollow)", "10×", "20×", "40×"]
 
 
 def test_intervals_are_drawn_where_there_is_a_finding(run: Run, seen) -> None:
@@ -173,8 +173,8 @@ def test_every_compartment_class_and_magnification_is_in_one_picture(run: Run, s
 
 def test_chance_is_said(run: Run) -> None:
     for draw, caption in ((draw_magnification, caption_magnification), (draw_compartments, caption_compartments)):
-        assert "hollow: classifier at chance, no finding" in _words(_drawn(run, draw))
-        assert "Hollow marks, at 5×: the classifier does not beat chance there" in caption(run)
+        assert "hollow: not shown to have learned, no finding" in _words(_drawn(run, draw))
+        assert "Hollow marks, at 5×: the classifier is not shown to have learned the classes here" in caption(run)
         sure = run.changed(metrics=run.own_metrics.assign(learned=True))
         assert "hollow" not in _words(_drawn(sure, draw))
         assert "Hollow" not in caption(sure)
@@ -276,7 +276,7 @@ def test_the_legends_name_every_mark(run: Run) -> None:
         ("trained: mean over slides with 95 % interval", "-", "o"),
         ("one slide", "-", "None"),
         ("randomised control", "--", "None"),
-        ("hollow: classifier at chance, no finding", ":", "o"),
+        ("hollow: not shown to have learned, no finding", ":", "o"),
     ]
     assert [handle.get_linewidth() for handle in handles] == [2.0, 0.5, 1.3, 0.9]
     assert [handle.get_color() for handle in handles] == [
@@ -350,7 +350,7 @@ def test_the_model_leaves_out_what_did_not_learn(run: Run) -> None:
     rows = model_rows(run)
     assert sorted(set(rows["magnification"])) == [10.0, 40.0]
     table = model_table(run)
-    assert "Left out, because the classifier does not beat chance there: 5×." in table.note
+    assert "Left out, because the classifier is not shown to have learned there: 5×." in table.note
     assert [cells[:3] for cells in table.rows] == [
         (f"{mag}× against 20×", label, "mixed model") for label in ("benign", "malignant") for mag in (10, 40)
     ]

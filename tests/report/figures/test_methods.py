@@ -197,7 +197,7 @@ def test_a_classifier_at_chance_is_hollow(made_up, seen) -> None:
     rows = [*made_up.controls(20.0)[:1], *made_up.methods(20.0)]
     run = made_up.run(rows, chance=True)
     assert set(seen.marks(seen.drawn(draw_methods(run)).axes[0])["face"]) == {WHITE}
-    assert "learned nothing there" in caption_methods(run)
+    assert "not shown to have learned there" in caption_methods(run)
 
 
 def test_without_tests_there_are_no_intervals(made_up, seen) -> None:

@@ -455,7 +455,7 @@ def test_a_classifier_at_chance_is_named_in_the_titles(run_folder: Path) -> None
     run = run.changed(metrics=run.metrics.assign(learned=False))
     for figure in (draw_multiverse(run), draw_segmentation(run)):
         assert [axes.get_title().split(":")[0] for axes in figure.axes[:2]] == [
-            f"{label}, 20× (classifier at chance)" for label in LABELS
+            f"{label}, 20× (not shown to have learned)" for label in LABELS
         ]
 
 

@@ -76,7 +76,7 @@ def test_the_titles_name_the_largest(run: Run) -> None:
 
 def test_a_classifier_at_chance_is_said(run: Run) -> None:
     chance = run.changed(metrics=run.metrics.assign(learned=False))
-    assert draw_separation(chance).axes[0].get_title(loc="right") == "20× (classifier at chance)"
+    assert draw_separation(chance).axes[0].get_title(loc="right") == "20× (not shown to have learned)"
 
 
 def test_the_study_s_own_test_is_shown_where_it_is_possible(run: Run, seen) -> None:

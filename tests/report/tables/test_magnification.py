@@ -39,7 +39,7 @@ def test_a_magnification_at_chance_is_left_out(run):
     metrics = run.metrics.assign(learned=run.metrics["magnification"] > 5)
     table = model_table(run.changed(metrics=metrics))
     assert [cells[0] for cells in table.rows] == ["10× against 20×"] * 2
-    assert "Left out, because the classifier does not beat chance there: 5×." in table.note
+    assert "Left out, because the classifier is not shown to have learned there: 5×." in table.note
 
 
 def test_another_reference_and_one_magnification(run, tmp_path, record):
@@ -58,3 +58,16 @@ def test_why_there_is_no_model(run):
     assert {cells[3] for cells in table.rows} == {"—"}
     assert {cells[-2] for cells in table.rows} == {"—"}
     assert "Benign and malignant, no model: " in table.note
+
+
+def test_several_networks_show_the_variance_between_them(tmp_path, make_run):
+    sim = {"slides": 5, "patches": 4, "magnifications": (10.0, 20.0), "control": False, "networks": 3}
+    run = Run.read(make_run(tmp_path / "run", **sim))
+    rows, table = model_rows(run), model_table(run)
+    judged = run.mean_values.dropna(subset="value")  # a patch that several networks judge is one patch
+    assert dict(zip(rows["label"], rows["n_patches"], strict=True)) == judged["label"].value_counts().to_dict()
+    place = table.columns.index("Var networks")
+    assert table.columns[place - 1 : place + 2] == ("Var rest", "Var networks", "Slides")
+    assert [cells[place] for cells in table.rows] == [f"{row:.3f}" for row in rows["var_network"]]
+    assert all(len(cells) == len(table.columns) for cells in table.rows)
+    assert "of slides at each magnification, and of the networks of each magnification (REML" in table.note
