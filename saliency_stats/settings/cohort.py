@@ -91,7 +91,7 @@ class PhantomSection(CohortBase):
     @classmethod
     def _known(cls, value: str) -> str:
         if value not in ARCHITECTURES:
-            raise ValueError(f"expected one of {', '.join(ARCHITECTURES)}")
+            raise ValueError(f"found {value!r}, expected one of {', '.join(ARCHITECTURES)}")
         return value
 
     @model_validator(mode="after")

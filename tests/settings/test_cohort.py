@@ -31,7 +31,8 @@ def test_a_phantom_section_has_its_architecture():
 
 def test_an_unknown_architecture_is_refused_with_the_choices():
     with pytest.raises(
-        StudyError, match=r"cohort\.architecture: .*one of nests, desmoplastic, gland, lymph_node, mixed"
+        StudyError,
+        match=r"cohort\.architecture: found 'lymph', expected one of nests, desmoplastic, gland, lymph_node, mixed",
     ):
         load(None, ["cohort.architecture=lymph"])
     assert PhantomSection.model_json_schema()["properties"]["architecture"]["enum"] == list(ARCHITECTURES)
