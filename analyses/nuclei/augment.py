@@ -153,4 +153,5 @@ def _normalised(image: UInt8Array, rng: np.random.Generator) -> FloatArray:
 
 
 def as_pixels(values: npt.NDArray[Any]) -> UInt8Array:
+    """Round to 8 bits."""
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)

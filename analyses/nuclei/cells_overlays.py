@@ -1,9 +1,9 @@
-"""Draw what is cytoplasm, stroma and background by each way to tell cells, on 12 patches of each real set, side by side.
+"""Draw what each way to tell cells calls cytoplasm and stroma, side by side, on 12 patches of each real set.
 
     python analyses/nuclei/cells_overlays.py --out reports/cells
 
-One PNG per set; a row holds two patches, each as it is, by the rule and by the network. Nucleus blue, cytoplasm yellow, stroma
-red, background as it is.
+One PNG per set; a row holds two patches, each as it is, by the rule and by the network. Nucleus blue, cytoplasm yellow,
+stroma red, background as it is.
 """
 
 import argparse

@@ -1,13 +1,14 @@
 """Measure how well each way to tell cells finds cytoplasm and stroma, on outlined epithelium and on phantoms.
 
     python analyses/nuclei/evaluate_cells.py --out reports/cells.csv
-    python analyses/nuclei/evaluate_cells.py --network reports/tissue/tissue.safetensors --part 0 --out reports/part0.csv
+    python analyses/nuclei/evaluate_cells.py --network reports/part-0.safetensors --part 0 --out reports/part-0.csv
 
-Pixels of tissue outside nuclei are asked: nuclei by the built-in model, tissue by brightness, the hard map of the largest membership.
-Epithelium counts as cytoplasm, everything outside the outlines as stroma. Once all such pixels count, once those near an outline,
-the content of lumens and rims of nuclei outside the epithelium do not (``tissue_sets.from_outlines``).
-``--part`` measures on the images that ``train_tissue.py --leave-out`` left out. Of phantoms every pixel counts, in all four
-compartments, with the nuclei that the built-in model finds.
+Pixels of tissue outside nuclei are asked: nuclei by the built-in model, tissue by brightness, the hard map of the
+largest membership. Epithelium counts as cytoplasm, everything outside the outlines as stroma. Once all such pixels
+count, once those near an outline, the content of lumens and rims of nuclei outside the epithelium do not
+(``tissue_sets.from_outlines``).
+``--part`` measures on the images that ``train_tissue.py --leave-out`` left out. Of phantoms every pixel counts, in all
+four compartments, with the nuclei that the built-in model finds.
 """
 
 import argparse
@@ -19,10 +20,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scores import compartment_scores
-from tissue_sets import ARCHITECTURES, UNKNOWN, from_outlines, outlined
+from tissue_sets import UNKNOWN, from_outlines, outlined
 from tqdm import tqdm
 
 from saliency_stats.cohort import Phantom, PhantomCohort, PhantomCohortSize
+from saliency_stats.cohort.phantom.architecture import ARCHITECTURES
 from saliency_stats.compartments import CompartmentParameters, estimate_stains, nucleus_finder, to_codes, view_of
 from saliency_stats.compartments.segmentation import divided, find_nuclei, with_tissues
 from saliency_stats.compartments.tissue.files import BUILTIN_TISSUE, read_tissue

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from saliency_stats.cohort import Phantom
 from saliency_stats.cohort.image import read_rgb
+from saliency_stats.cohort.phantom.architecture import ARCHITECTURES
 from saliency_stats.compartments import CompartmentParameters, estimate_stains, nucleus_finder, segment, view_of
 from saliency_stats.compartments.ways import TISSUES
 from saliency_stats.vocabulary import COMPARTMENT_CODES, COMPARTMENTS, LABELS
@@ -37,7 +38,8 @@ BAND_UM: Final = {"scc-pdx": 2.0, "bcss": 4.0}
 RIM_UM: Final = 1.0
 #: Inside the outlines what is further than this from any nucleus may be the content of a lumen.
 LUMEN_UM: Final = 12.0
-#: A lymphocyte's nucleus is at most this large, and this round (eccentricity); a crowd is so many others within so many µm.
+#: A lymphocyte's nucleus is at most this large, and this round (eccentricity); a crowd is so many others within so many
+#: µm.
 SMALL_UM2: Final = 48.0
 ROUND: Final = 0.8
 CROWD: Final = (6, 15.0)
@@ -48,7 +50,6 @@ HALF: Final = 0.5
 #: Every n-th of the xenografts, by name in blocks, belongs to a part that is left out together.
 PARTS: Final = 4
 _USUAL: Final = CompartmentParameters(nuclei="builtin", cells="rule")
-ARCHITECTURES: Final = ("nests", "desmoplastic", "gland", "lymph_node", "mixed")
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +116,7 @@ def from_outlines(source: Outlined) -> Painted:
     return Painted(source.name, source.image, classes, source.mpp)
 
 
-def phantoms(seed: int, number: int, architectures: Sequence[str] = ARCHITECTURES) -> list[Painted]:
+def phantoms(seed: int, number: int, architectures: Sequence[str] = tuple(ARCHITECTURES)) -> list[Painted]:
     """Phantoms of every architecture, signal and label, with other stains and pixel sizes each.
 
     Nuclei are unknown: StarDist finds them, and those of the stroma are no cells here.
@@ -173,7 +174,7 @@ def sample(
 
 
 def lymph_nodes(data: Path) -> list[Painted]:
-    """Lymph-node tiles, with the classes in which two opinions agree: the fitted rule, and the shape and place of nuclei.
+    """Lymph-node tiles, with the classes in which two opinions agree: the fitted rule, and the shape of nuclei.
 
     The rule sees stain and texture. A lymphocyte is a small round nucleus among many (``CROWD``), and what the rule
     calls cytoplasm within ``LYMPHOCYTE_UM`` of it is a cell; what it calls stroma far from every nucleus

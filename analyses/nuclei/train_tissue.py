@@ -23,7 +23,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from skimage.transform import resize_local_mean
 from tissue_sets import (
-    ARCHITECTURES,
     CELL,
     MPP,
     STROMA,
@@ -41,6 +40,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 from train import stain_vectors
 
+from saliency_stats.cohort.phantom.architecture import ARCHITECTURES
 from saliency_stats.compartments.tissue.network import STRIDE, TissueNetwork, encoder_from_imagenet
 
 #: Shares of the examples drawn from each source.
@@ -169,22 +169,27 @@ def predicted(network: TissueNetwork, image: npt.NDArray[np.uint8]) -> npt.NDArr
     return np.asarray(functional.softmax(logits[0, :, :height, :width], dim=0))
 
 
+def at_mpp(painted: Painted) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Bring a picture and its classes to ``MPP``: colours averaged over area, classes at the centres."""
+    shape = painted.classes.shape
+    size = tuple(round(side * painted.mpp / MPP) for side in shape)
+    shown = np.rint(resize_local_mean(painted.image, size, preserve_range=True, channel_axis=-1)).astype(np.uint8)
+    rows, columns = (
+        np.minimum(((np.arange(n) + 0.5) * m / n).astype(int), m - 1) for n, m in zip(size, shape, strict=True)
+    )
+    return shown, painted.classes[np.ix_(rows, columns)]
+
+
 def balanced_accuracy(network: TissueNetwork, images: list[Painted]) -> dict[str, float]:
-    """Cells against stroma over the known pixels of whole images, by kind of set; 1 where cells are likelier."""
+    """Cells against all else, over the known tissue of whole images, by kind of set."""
     counts: dict[str, npt.NDArray[np.int64]] = {}
     for painted in images:
         kind = "bcss" if painted.name.startswith("bcss") else "scc-pdx"
-        size = tuple(round(side * painted.mpp / MPP) for side in painted.classes.shape)
-        shown = np.rint(resize_local_mean(painted.image, size, preserve_range=True, channel_axis=-1)).astype(np.uint8)
-        probabilities = predicted(network, shown)
-        rows, columns = (
-            np.minimum(((np.arange(n) + 0.5) * m / n).astype(int), m - 1)
-            for n, m in zip(painted.classes.shape, size, strict=True)
-        )
-        cell = (probabilities[CELL] > probabilities[STROMA])[np.ix_(rows, columns)]
+        shown, classes = at_mpp(painted)
+        cell = predicted(network, shown).argmax(axis=0) == CELL
         table = counts.setdefault(kind, np.zeros((2, 2), dtype=np.int64))
         for row, truth in enumerate((STROMA, CELL)):
-            table[row] += np.bincount(cell[painted.classes == truth].ravel().astype(int), minlength=2)
+            table[row] += np.bincount(cell[classes == truth].astype(int), minlength=2)
     scores = {}
     for kind, table in sorted(counts.items()):
         specificity, sensitivity = table[0, 0] / table[0].sum(), table[1, 1] / table[1].sum()
