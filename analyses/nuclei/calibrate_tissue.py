@@ -1,15 +1,17 @@
 """Fit how sure the tissue network may be, on images left out of training, and write the network of the package.
 
-    python analyses/nuclei/calibrate_tissue.py --fit reports/tissue-0/tissue.safetensors --part 0 \
-        --of reports/tissue/tissue.safetensors --out saliency_stats/compartments/models/tissue.safetensors
+    python analyses/nuclei/calibrate_tissue.py --fit reports/tissue-0/tissue.safetensors 0 \
+        --fit reports/tissue-1/tissue.safetensors 1 --of reports/tissue/tissue.safetensors \
+        --out saliency_stats/compartments/models/tissue.safetensors
 
-Scale and offset of the log-odds of cells against stroma (Platt 1999) are fitted to a network that has not seen part
-0, on part 0, every set and both classes weighing alike, and given to a network that was trained on all parts. The
-offset goes into the bias of its last layer, the scale is its temperature. Also prints what the fit does on the part it
-was fitted to, and, with ``--check NETWORK PART``, on another part with a network that has not seen that one.
+Scale and offset of the log-odds of cells against stroma (Platt 1999) are fitted to networks on the parts that they have
+not seen, every set and both classes weighing alike, and given to a network that was trained on all parts. The offset
+goes into the bias of its last layer, the scale is its temperature. Prints what each network does on its part as it was
+trained, and with the scale and offset that were fitted to the other parts alone.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +26,7 @@ from train_tissue import at_mpp, predicted
 
 from saliency_stats.compartments.tissue.files import TissueModel, write_tissue
 from saliency_stats.compartments.tissue.network import TissueNetwork
+from saliency_stats.compartments.ways import SURE
 
 #: Pixels drawn of each set and class: neighbours say the same.
 _PIXELS: Final = 100_000
@@ -36,19 +39,20 @@ def main() -> None:
     """Fit, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--fit", type=Path, required=True, help="network trained without --part")
-    parser.add_argument("--part", type=int, default=0)
-    parser.add_argument("--check", nargs=2, metavar=("NETWORK", "PART"), help="another network, and the part it lacks")
+    parser.add_argument(
+        "--fit", nargs=2, action="append", required=True, metavar=("NETWORK", "PART"), help="and the part it never saw"
+    )
     parser.add_argument("--of", type=Path, required=True, help="network to write")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    pixels = asked(read(arguments.fit), arguments.data, arguments.part)
-    scale, offset = fitted(pixels)
-    print(f"scale {scale:.3f}, offset {offset:.3f}")
-    show(pixels, scale, offset, f"part {arguments.part}")
-    if arguments.check:
-        part = int(arguments.check[1])
-        show(asked(read(Path(arguments.check[0])), arguments.data, part), scale, offset, f"part {part}, not fitted to")
+    unseen = {part: asked(read(Path(path)), arguments.data, int(part)) for path, part in arguments.fit}
+    for part, pixels in unseen.items():
+        others = [of for other, of in unseen.items() if other != part]
+        show(pixels, 1.0, 0.0, f"part {part}, as trained")
+        if others:
+            show(pixels, *fitted(others), f"part {part}, fitted to the others")
+    scale, offset = fitted(list(unseen.values()))
+    print(f"all parts: scale {scale:.3f}, offset {offset:.3f}")
     network = read(arguments.of)
     with torch.no_grad():
         # outputs of one class lie side by side: those of its 2 x 2 pixels
@@ -76,11 +80,11 @@ def asked(network: TissueNetwork, data: Path, part: int) -> Pixels:
     return {kind: (rows[0], rows[1] > 0, rows[2] > 0) for kind, rows in joined.items()}
 
 
-def fitted(pixels: Pixels) -> tuple[float, float]:
+def fitted(parts: Sequence[Pixels]) -> tuple[float, float]:
     """Give scale and offset with the largest likelihood; sets and classes weigh alike."""
     rng = np.random.default_rng(0)
     odds, signs, weights = [], [], []
-    for values, cell, _ in pixels.values():
+    for values, cell, _ in (one for part in parts for one in part.values()):
         for of_class in (True, False):
             there = np.flatnonzero(cell == of_class)
             chosen = rng.choice(there, min(_PIXELS, len(there)), replace=False)
@@ -97,18 +101,19 @@ def fitted(pixels: Pixels) -> tuple[float, float]:
 
 
 def show(pixels: Pixels, scale: float, offset: float, where: str) -> None:
-    """Print sensitivity and specificity before and after, and how often cells are right by their probability."""
+    """Print sensitivity and specificity, and how often what is not doubtful is right."""
     for kind, (odds, cell, nothing) in sorted(pixels.items()):
-        for title, logit in (("as trained", odds), ("fitted", scale * odds - offset)):
-            called = (logit > 0) & ~nothing
-            sensitivity, specificity = called[cell].mean(), (~called[~cell]).mean()
-            doubtful = np.abs(logit) < np.log(3)
-            sure = (called == cell)[~doubtful].mean()
-            print(
-                f"{where}, {kind:8s} {title:10s}: balanced accuracy {(sensitivity + specificity) / 2:.3f} (sensitivity "
-                f"{sensitivity:.3f}, specificity {specificity:.3f}); {doubtful.mean():.1%} doubtful, of the others "
-                f"{sure:.1%} right"
-            )
+        logit = scale * odds - offset
+        called = (logit > 0) & ~nothing
+        sensitivity, specificity = called[cell].mean(), (~called[~cell]).mean()
+        # the larger of the two probabilities is below SURE
+        doubtful = np.abs(logit) < np.log(SURE / (1 - SURE))
+        sure = (called == cell)[~doubtful].mean()
+        print(
+            f"{where}, {kind}: balanced accuracy {(sensitivity + specificity) / 2:.3f} (sensitivity "
+            f"{sensitivity:.3f}, specificity {specificity:.3f}); {doubtful.mean():.1%} doubtful, {sure:.1%} of the "
+            "others right"
+        )
 
 
 if __name__ == "__main__":

@@ -118,6 +118,6 @@ def test_the_fit_finds_the_scale_and_offset_of_the_odds(modules):
     cell = rng.random(200_000) < 1 / (1 + np.exp(-true))
     # the network is half as sure as it should be, and takes all for cells by 0.7
     odds = (true / 2 + 0.7).astype(np.float32)
-    scale, offset = calibrate.fitted({"x": (odds, cell, np.zeros(len(cell), dtype=bool))})
+    scale, offset = calibrate.fitted([{"x": (odds, cell, np.zeros(len(cell), dtype=bool))}])
     assert scale == pytest.approx(2, rel=0.05)
     assert offset == pytest.approx(1.4, abs=0.06)
