@@ -6,10 +6,10 @@ from pathlib import Path
 from saliency_stats.compartments.finders import there_is
 from saliency_stats.compartments.variants import VARIANTS
 from saliency_stats.errors import StudyError, listed, shortened, shown
+from saliency_stats.execution.custom import is_custom
 from saliency_stats.saliency import CONTROLS, METHODS, REDUCTIONS
 from saliency_stats.saliency.batched import Method
 from saliency_stats.saliency.controls import Control, control_of
-from saliency_stats.saliency.custom import is_custom
 from saliency_stats.saliency.methods import method_of
 from saliency_stats.settings import StudySettings
 from saliency_stats.settings.faults import nearest

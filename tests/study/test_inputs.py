@@ -7,7 +7,7 @@ import pytest
 
 from saliency_stats.cohort.folder import PatchFolder
 from saliency_stats.errors import ClassifierError
-from saliency_stats.saliency import custom
+from saliency_stats.execution import custom
 from saliency_stats.settings.study import load
 from saliency_stats.study import inputs as module
 from saliency_stats.study import parameters

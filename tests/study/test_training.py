@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from saliency_stats.classifier import head
-from saliency_stats.classifier.densenet import initialise, save_weights
+from saliency_stats.classifier.building import initialise, save_weights
 from saliency_stats.classifier.routes import train_classifier
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store
