@@ -273,10 +273,10 @@ def save_weights(model: NetworkClassifier, path: Path) -> None:
     about = {"architecture": model.architecture, "labels": model.labels}
     content = save(state, metadata=about | ({"notes": "\n".join(model.notes)} if model.notes else {}))
     # written by Python, whose errors say why: the library's own say of a full disk nothing that could be told
-    path.write_bytes(_ordered(content))
+    path.write_bytes(ordered(content))
 
 
-def _ordered(content: bytes) -> bytes:
+def ordered(content: bytes) -> bytes:
     """Put the notes of a safetensors file in order: the library writes them in another one each time."""
     start = 8
     end = start + int.from_bytes(content[:start], "little")

@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from torch import Tensor
 
@@ -11,8 +10,7 @@ from torch import Tensor
 _MOST_OTHERS: Final = 16
 
 
-@dataclass(frozen=True)
-class Grid:
+class Grid(NamedTuple):
     """How an output is read as an image.
 
     Parameters
@@ -36,7 +34,7 @@ class Grid:
         if self.layout == "last":
             return values.permute(0, 3, 1, 2)
         tokens = values[:, self.others :]
-        return tokens.unflatten(1, self.shape).permute(0, 3, 1, 2)
+        return tokens.reshape(len(tokens), *self.shape, -1).permute(0, 3, 1, 2)
 
 
 def grid_of(output: Any, images: Tensor, seen: Collection[tuple[int, int]] = ()) -> Grid | None:

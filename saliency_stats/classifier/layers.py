@@ -178,12 +178,11 @@ def _gradcam(calls: Sequence[Call], logits: Tensor, images: Tensor) -> str | Non
         last = next(((call, grid) for call, grid in reversed(some) if _matters(call, grid, logits)), None)
         if last is None:
             continue
-        shape = last[1].shape
         if last[1].layout == "tokens":
-            return last[0].name
-        same = [(call, grid) for call, grid in reversed(some) if grid.shape == shape and grid.layout == last[1].layout]
+            return str(last[0].name)
+        same = [(call, grid) for call, grid in reversed(some) if (grid.layout, grid.shape) == last[1][:2]]
         outermost = sorted(same, key=lambda one: one[0].name.count("."))
-        return next(call.name for call, grid in outermost if _matters(call, grid, logits))
+        return next(str(call.name) for call, grid in outermost if _matters(call, grid, logits))
     return None
 
 

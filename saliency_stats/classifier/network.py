@@ -46,7 +46,7 @@ class NetworkClassifier(Classifier):
         preprocessing: Preprocessing,
         layers: Layers,
         n_outputs: int,
-        again: Callable[[int], Self],
+        again: Callable[[int], Any],
     ) -> None:
         super().__init__()
         self.architecture = architecture.name
@@ -84,7 +84,8 @@ class NetworkClassifier(Classifier):
 
     def fresh(self, seed: int) -> Self:
         """Build the same architecture with random weights."""
-        return self._again(seed)
+        made: Self = self._again(seed)
+        return made
 
     def stepwise(self) -> nn.Module:
         """Return the same computation with every ReLU a module, each called once.

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +39,7 @@ class Outputs:
             )
 
     @classmethod
-    def of(cls, classes: Mapping[str, Sequence[int]]) -> "Outputs":
+    def of(cls, classes: Mapping[Any, Sequence[int]]) -> "Outputs":
         """Return those a study file names; a file that names none means the outputs 0 and 1."""
         return cls(**{label: tuple(classes.get(label, ())) for label in LABELS}) if classes else cls()
 
