@@ -279,7 +279,10 @@ def test_every_key_with_a_letter_missing_finds_its_way_back(key):
     [
         ("cohort: {signal: cytoplasma}", "cohort.signal: Input should be 'cytoplasm', 'nucleus', 'stroma' or 'none'"),
         ("cohort: {signal: cytoplasma}", "(found 'cytoplasma')"),
-        ("classifier: {architecture: resnet50}", "classifier.architecture: there is no 'resnet50'; expected one of densenet121, "),
+        (
+            "classifier: {architecture: resnet50}",
+            "classifier.architecture: there is no 'resnet50'; expected one of densenet121, ",
+        ),
         ("classifier: {epochs: many}", "classifier.epochs: Input should be a valid integer"),
         ("classifier: {epochs: 2.5}", "(found 2.5)"),
         ("classifier: 5", "classifier: "),
