@@ -130,7 +130,6 @@ def _by_the_graph(model: NetworkClassifier) -> Split | None:
         if node not in trained and node.op != "output":
             known[node] = before.node_copy(node, known.__getitem__)
     before.output(tuple(known[node] for node in flowing))
-    before.eliminate_dead_code()
     after, known = fx.Graph(), {}
     for node in flowing:
         known[node] = after.placeholder(node.name)
@@ -138,6 +137,8 @@ def _by_the_graph(model: NetworkClassifier) -> Split | None:
         if node in trained or (node in between and node not in flowing):
             known[node] = after.node_copy(node, known.__getitem__)
     lower, upper = (fx.GraphModule(model.backbone, part) for part in (before, after))
+    lower.graph.eliminate_dead_code()
+    lower.recompile()
 
     @torch.no_grad()
     def frozen(images: Tensor) -> tuple[Tensor, ...]:
