@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from saliency_stats.classifier.building import build, examined
 from saliency_stats.classifier.architecture import Architecture
+from saliency_stats.classifier.building import build, examined
 from saliency_stats.saliency import gradient, logits_and_gradient
 from saliency_stats.saliency.captum_methods import GradCam, IntegratedGradients
 from saliency_stats.saliency.gradient_methods import GLASS
