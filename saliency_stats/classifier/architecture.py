@@ -1,6 +1,6 @@
 """What a study file says of the network: its name, preprocessing, layers, and which outputs stand for which class."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from saliency_stats.classifier.layers import NamedLayers
 from saliency_stats.classifier.outputs import Outputs
@@ -25,6 +25,6 @@ class Architecture:
     """
 
     name: str = "densenet201"
-    preprocessing: Preprocessing = Preprocessing()
-    layers: NamedLayers = NamedLayers()
-    outputs: Outputs = Outputs()
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    layers: NamedLayers = field(default_factory=NamedLayers)
+    outputs: Outputs = field(default_factory=Outputs)

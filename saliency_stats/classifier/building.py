@@ -1,6 +1,5 @@
-"""Build the network that a study asks for, with the weights it asks for; and write a network's weights."""
+"""Build the network that a study asks for, with the weights it asks for."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -8,8 +7,6 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from saliency_stats.classifier.architecture import Architecture
@@ -18,7 +15,7 @@ from saliency_stats.classifier.layers import Layers, calls_of, find_layers, with
 from saliency_stats.classifier.network import NetworkClassifier
 from saliency_stats.classifier.preprocessing import Preprocessing
 from saliency_stats.classifier.probing import noise, probe
-from saliency_stats.classifier.sources import Source, Torchvision, source_of
+from saliency_stats.classifier.sources import OwnModule, Source, Torchvision, source_of
 from saliency_stats.classifier.weights import Weights, load_state, read_state, wrapping
 from saliency_stats.errors import ClassifierError, StudyError, shown
 from saliency_stats.vocabulary import LABELS
@@ -165,7 +162,8 @@ def build(
     trained
         Whether the network is trained afterwards. If not, the file must have its classes: no layer may stay random.
     say
-        Called with every respect in which a network or a file is not used as it is; the network keeps them as ``notes``.
+        Called with every respect in which a network or a file is not used as it is; the network keeps them as
+        ``notes``.
 
     Raises
     ------
@@ -180,24 +178,21 @@ def build(
         return model
     source, name = source_of(architecture.name)
     found = _published(source, name, architecture, weights, seed) if weights in PUBLISHED else read_state(Path(weights))
-    state, notes = _renamed(model.backbone, found, weights), [*found.notes]
-    kinds = {str(value.dtype).removeprefix("torch.") for value in state.values() if value.is_floating_point()}
-    if kinds - {"float32"}:
-        notes.append(f"numbers of the type {', '.join(sorted(kinds))} are computed with in float32")
-    class_layer = model.layers.class_layer
-    n_classes = _classes(state, model.backbone.state_dict(), class_layer)
-    if architecture.outputs.stated and n_classes not in {None, model.n_outputs} and source.keys != "the network's own":
+    state = _renamed(model.backbone, found, weights)
+    notes = [*found.notes, *_other_precision(state)]
+    n_classes = _classes(state, model)
+    if architecture.outputs.stated and n_classes not in {None, model.n_outputs} and not isinstance(source, OwnModule):
         fault = architecture.outputs.fault(n_classes or 0)
         if fault:
             raise ClassifierError(f"classifier.weights: {weights} {fault}")
         model = initialise(architecture, seed, n_classes)
     if found.labels not in {None, model.labels}:
         raise ClassifierError(
-            f"classifier.weights: {weights} has the classes {shown(found.labels)}; expected {model.labels}, in this order"
+            f"classifier.weights: {weights} has the classes {shown(found.labels)}; expected {model.labels}, "
+            "in this order"
         )
-    own = model.backbone.state_dict()
+    words = "two" if model.n_outputs == len(LABELS) else str(model.n_outputs)
     if n_classes not in {None, model.n_outputs}:
-        words = "two" if model.n_outputs == len(LABELS) else str(model.n_outputs)
         if not trained:
             raise ClassifierError(
                 f"classifier.weights: {weights}: classifier.trainable: none needs a file with {words} classes (found "
@@ -207,9 +202,8 @@ def build(
         # another task's classes: the layer of classes starts fresh, as the abstract's does
         classes = f"{n_classes} class{'es' * (n_classes != 1)}"
         notes.append(f"its layer of {classes} is left out; the layer of {words} classes starts at random")
-        state |= {key: own[key] for key in own if key.startswith(f"{class_layer}.")}
+        state |= _class_layer(model)
     elif found.labels is None:
-        words = "two" if model.n_outputs == len(LABELS) else str(model.n_outputs)
         notes.append(f"its {words} classes are taken as {_said(model.labels)}, in this order")
     load_state(model.backbone, state, source=weights, architecture=architecture.name, keys=source.keys)
     model.notes = (*model.notes, *notes)
@@ -257,46 +251,28 @@ def _renamed(backbone: nn.Module, found: Weights, weights: str) -> dict[str, Ten
     return state
 
 
-def _classes(state: Mapping[str, Tensor], own: Mapping[str, Tensor], class_layer: str) -> int | None:
+def _other_precision(state: Mapping[str, Tensor]) -> list[str]:
+    """Say which types of numbers a file has beside float32."""
+    kinds = {str(value.dtype).removeprefix("torch.") for value in state.values() if value.is_floating_point()}
+    return (
+        [f"numbers of the type {', '.join(sorted(kinds))} are computed with in float32"] if kinds - {"float32"} else []
+    )
+
+
+def _class_layer(model: NetworkClassifier) -> dict[str, Tensor]:
+    """Return the tensors of the layer of classes."""
+    inside = f"{model.layers.class_layer}."
+    return {key: value for key, value in model.backbone.state_dict().items() if key.startswith(inside)}
+
+
+def _classes(state: Mapping[str, Tensor], model: NetworkClassifier) -> int | None:
     """Count the classes of a state_dict of this architecture; None where it has no such layer."""
-    layer, expected = state.get(f"{class_layer}.weight"), own.get(f"{class_layer}.weight")
+    name = f"{model.layers.class_layer}.weight"
+    layer, expected = state.get(name), model.backbone.state_dict().get(name)
     if layer is None or expected is None:
         return None
     fits = layer.dim() == expected.dim() and layer.shape[1:] == expected.shape[1:]
     return layer.shape[0] if fits else None
-
-
-def save_weights(model: NetworkClassifier, path: Path) -> None:
-    """Write the network's weights with their own keys as safetensors, with its ``notes``.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written.
-    """
-    # cloned: layers that share a tensor are written each with its own
-    state = {key: value.detach().cpu().contiguous().clone() for key, value in model.backbone.state_dict().items()}
-    about = {"architecture": model.architecture, "labels": model.labels}
-    content = save(state, metadata=about | ({"notes": "\n".join(model.notes)} if model.notes else {}))
-    # written by Python, whose errors say why: the library's own say of a full disk nothing that could be told
-    path.write_bytes(ordered(content))
-
-
-def ordered(content: bytes) -> bytes:
-    """Put the notes of a safetensors file in order: the library writes them in another one each time."""
-    start = 8
-    end = start + int.from_bytes(content[:start], "little")
-    header = json.loads(content[start:end])
-    notes = {"__metadata__": dict(sorted(header.pop("__metadata__").items()))}
-    return (
-        content[:start] + json.dumps(notes | header, separators=(",", ":")).encode().ljust(end - start) + content[end:]
-    )
-
-
-def weight_notes(path: Path) -> list[str]:
-    """Say in what respects the file was not used as it is from which weights of a run started."""
-    with safe_open(path, framework="pt") as file:
-        return str((file.metadata() or {}).get("notes", "")).splitlines()
 
 
 def imagenet_file(architecture: str) -> tuple[str, Path]:

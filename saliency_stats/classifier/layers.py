@@ -1,4 +1,4 @@
-"""The inside of a network: the layers that ``head`` trains, Grad-CAM's layer, the parts from the top; found or named."""
+"""The inside of a network, found or named: the layers that ``head`` trains, Grad-CAM's layer, the parts."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -139,7 +139,8 @@ def _faults(network: nn.Module, named: NamedLayers) -> Iterator[str]:
         lacking = [key for key in state if not key.startswith(prefixes)]
         if lacking:
             yield (
-                f"classifier.layers.parts: {len(lacking)} of {len(state)} tensors are in no part ({', '.join(lacking[:3])}"
+                f"classifier.layers.parts: {len(lacking)} of {len(state)} tensors are in no part "
+                f"({', '.join(lacking[:3])}"
                 f"{', …' * (len(lacking) > 3)}); expected all, from the layer of classes down"  # noqa: PLR2004
             )
 
@@ -154,7 +155,8 @@ def _head(calls: Sequence[Call]) -> tuple[str, ...]:
     learned = [call for call in calls if _is_leaf(call.module) and next(call.module.parameters(), None) is not None]
     if not learned:
         raise ClassifierError(
-            "the network has no layer of its own that is learned and returns the classes; name it in classifier.layers.head"
+            "the network has no layer of its own that is learned and returns the classes; name it in "
+            "classifier.layers.head"
         )
     *before, last = learned
     for call in reversed(before):
@@ -226,7 +228,7 @@ def _parts(network: nn.Module, calls: Sequence[Call], class_layer: str) -> dict[
 
 
 def _units(network: nn.Module, prefix: str, sizes: Mapping[str, int], class_layer: str) -> list[str]:
-    """Divide a module into its children, and each that holds the layer of classes or over half of all values further."""
+    """Divide a module into its children, and each that holds the layer of classes, or most of all, further."""
     module = network.get_submodule(prefix.removesuffix("."))
     own = [f"{prefix}{name}" for name in module.state_dict() if "." not in name]
     units = list(own)

@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
 from saliency_stats.errors import StudyError
 from saliency_stats.vocabulary import LABELS
+
+#: Outputs from which on a list of all is not read.
+_READABLE: Final = 10
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class Outputs:
         named = [*self.benign, *self.malignant]
         if not self.benign or not self.malignant or len(set(named)) < len(named) or min(named) < 0:
             raise StudyError(
-                f"cohort.classes: benign has the outputs {list(self.benign)}, malignant {list(self.malignant)}; expected "
+                f"cohort.classes: benign has the outputs {list(self.benign)}, malignant {list(self.malignant)}; "
+                "expected "
                 "at least one each, from 0, and none twice"
             )
 
@@ -68,12 +72,10 @@ class Outputs:
         if n_outputs < self.least:
             return f"has {n_outputs} outputs, numbered from 0; cohort.classes names output {self.least - 1}"
         if n_outputs > len(LABELS) and not self.stated:
+            example = f", for example {{benign: [0], malignant: {list(range(1, n_outputs))}}}"
             return (
-                f"has {n_outputs} outputs; expected 2, {' and '.join(LABELS)}. Say in cohort.classes which outputs stand "
-                f"for which class, for example {{benign: [0], malignant: {list(range(1, n_outputs))}}}"
-                if n_outputs < 10  # noqa: PLR2004  (a list that can be read)
-                else f"has {n_outputs} outputs; expected 2, {' and '.join(LABELS)}. Say in cohort.classes which outputs "
-                "stand for which class"
+                f"has {n_outputs} outputs; expected 2, {' and '.join(LABELS)}. Say in cohort.classes which outputs "
+                f"stand for which class{example if n_outputs < _READABLE else ''}"
             )
         return ""
 
@@ -83,7 +85,7 @@ class Outputs:
 
 
 class Grouping(nn.Module):
-    """From logits (N, K) of outputs to logits (N, 2) of classes: of several outputs the log of their summed exponentials.
+    """From logits (N, K) of outputs to logits (N, 2) of classes: the log of the summed exponentials.
 
     So the softmax of the two is the sum of the members' softmax probabilities, among the outputs that are named.
     """

@@ -92,7 +92,8 @@ class Fit(nn.Module):
             return images
         if height != width:
             raise ClassifierError(
-                f"the network takes images of {self.size_px} × {self.size_px} px; patches of {height} × {width} px would "
+                f"the network takes images of {self.size_px} × {self.size_px} px; patches of {height} × {width} "
+                "px would "
                 "be distorted. Use square patches"
             )
         return functional.interpolate(

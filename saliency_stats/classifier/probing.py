@@ -94,7 +94,8 @@ def _before(network: nn.Module) -> Iterator[str]:
     empty = [key for key, value in tensors if value.is_meta]
     if empty:
         yield (
-            f"has {len(empty)} of {len(tensors)} tensors on the device 'meta', without values ({empty[0]}); build it on the "
+            f"has {len(empty)} of {len(tensors)} tensors on the device 'meta', without values ({empty[0]}); build "
+            "it on the "
             "CPU"
         )
         return
@@ -102,7 +103,8 @@ def _before(network: nn.Module) -> Iterator[str]:
     still = [key or "the network itself" for key, module in network.named_modules() if module.training]
     if still:
         yield (
-            f"stays in training mode after eval() ({', '.join(still[:3])}): images would influence each other, or results "
+            f"stays in training mode after eval() ({', '.join(still[:3])}): images would influence each other, or "
+            "results "
             "be drawn at random. Let train(mode) hand the mode on"
         )
 
@@ -132,7 +134,8 @@ def _of_output(found: Any, outputs: Outputs) -> Iterator[str]:
         yield f"returns a {type(found).__name__}; expected logits, a tensor (N, K)"
     elif found.device.type != "cpu":
         yield (
-            f"answers on the device {found.device} for images on the CPU; expected no device of its own: leave out .to() and "
+            f"answers on the device {found.device} for images on the CPU; expected no device of its own: leave "
+            "out .to() and "
             ".cuda() in forward, so that it computes where the study does"
         )
     elif found.dim() != 2 or len(found) != 2:  # noqa: PLR2004  (two images)
@@ -146,7 +149,8 @@ def _of_output(found: Any, outputs: Outputs) -> Iterator[str]:
 def _of_values(network: nn.Module, found: Tensor, size: int) -> Iterator[str]:
     wrong = int((~torch.isfinite(found)).sum())
     if wrong:
-        yield f"returns {wrong} of {found.numel()} logits that are not finite for images in [0, 1]; are its weights sound?"
+        n = found.numel()
+        yield f"returns {wrong} of {n} logits that are not finite for images in [0, 1]; are its weights sound?"
         return
     if bool((found >= 0).all()) and torch.allclose(found.sum(dim=1), torch.ones(len(found)), atol=_TOLERANCE):
         yield "returns probabilities (they add up to 1); expected logits: leave out the softmax at its end"

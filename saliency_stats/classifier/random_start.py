@@ -8,7 +8,8 @@ def reinitialise(network: nn.Module) -> None:
     """Draw all weights of a network anew, from torch's generator, in place.
 
     Layers that know how they start (``reset_parameters``) start so. Tensors that belong to no such layer (class tokens,
-    positions, scales) are drawn from a normal distribution with their own mean and standard deviation, so that only their
+    positions, scales) are drawn from a normal distribution with their own mean and standard deviation, so that only
+    their
     pattern is lost; running statistics start anew with their layers.
     """
     for module in network.modules():

@@ -35,7 +35,8 @@ class Recipe:
     architecture, weights
         As in :func:`~saliency_stats.classifier.building.build`.
     trainable
-        ``all`` layers; ``head``, the layer of classes and, where one stands directly before it, the last convolution; or
+        ``all`` layers; ``head``, the layer of classes and, where one stands directly before it, the last convolution;
+        or
         ``none``.
     training, augmentation
         Parameters; augmentation varies patches only where all layers are trained, since the head is trained
@@ -107,7 +108,8 @@ def train_classifier(
     made = split_of(model.eval(), samples)
     if made is None:
         say(
-            f"classifier.trainable: head: {recipe.architecture.name} cannot be split at its head, so that the whole network "
+            f"classifier.trainable: head: {recipe.architecture.name} cannot be split at its head, so that the "
+            "whole network "
             "runs over every patch in every epoch"
         )
         plain = Augmentation(dihedral=False, stain=0.0)

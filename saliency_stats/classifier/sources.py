@@ -35,6 +35,9 @@ class Source(ABC):
     weights: ClassVar[tuple[str, ...]] = ("imagenet",)
     keys: ClassVar[str] = "timm's"
 
+    def check(self, name: str) -> None:  # noqa: B027  (a source may know every name)
+        """Refuse a name that there is not, as far as that is known without building anything (StudyError)."""
+
     @abstractmethod
     def network(self, name: str, n_outputs: int) -> nn.Module:
         """Build a network with random weights, drawn from torch's generator."""
@@ -63,11 +66,12 @@ class Torchvision(Source):
 
     def network(self, name: str, n_outputs: int) -> nn.Module:
         """Build with torchvision's initialisation."""
-        self._known(name)
+        self.check(name)
         network: nn.Module = models.get_model(name, weights=None, num_classes=n_outputs)
         if getattr(network, "aux_logits", False):
             raise StudyError(
-                f"classifier.architecture: torchvision:{name} has auxiliary classifiers, which its training would need; "
+                f"classifier.architecture: torchvision:{name} has auxiliary classifiers, which its training would "
+                "need; "
                 "choose a network without, for example torchvision:resnet50"
             )
         return network
@@ -108,11 +112,12 @@ class Torchvision(Source):
         return Path(torch.hub.get_dir()) / "checkpoints" / self.address(name).rsplit("/", 1)[1]
 
     def _published(self, name: str) -> Any:
-        self._known(name)
+        self.check(name)
         kinds = models.get_model_weights(name)
         return getattr(kinds, "IMAGENET1K_V1", None) or next(iter(kinds))
 
-    def _known(self, name: str) -> None:
+    def check(self, name: str) -> None:
+        """Refuse what torchvision does not have."""
         known = models.list_models(module=models)
         if name not in known:
             near = [one for one in known if one[:4] == name[:4]] or known
@@ -139,7 +144,8 @@ class Lite(Source):
         if not path.is_file():
             raise ClassifierError(
                 f"weights: imagenet: the weights of {name} are not at {path}. Fetch them with `saliency-stats fetch "
-                "imagenet-lite` (on a machine with a connection, then put the file there), or set classifier.weights to "
+                "imagenet-lite` (on a machine with a connection, then put the file there), or set "
+                "classifier.weights to "
                 "'none' or to a file of yours"
             )
         return read_state(path).tensors
@@ -153,6 +159,10 @@ class Timm(Source):
     """Networks of timm by their names there, ``hf-hub:OWNER/NAME`` among them; timm is an extra."""
 
     weights: ClassVar[tuple[str, ...]] = ("imagenet", "own")
+
+    def check(self, name: str) -> None:  # noqa: ARG002  (timm says which names it has when it builds one)
+        """Refuse any where timm is not installed."""
+        self._timm()
 
     def network(self, name: str, n_outputs: int) -> nn.Module:
         """Build with timm's initialisation."""
@@ -180,14 +190,16 @@ class Timm(Source):
             if name.startswith(("hf-hub:", "hf_hub:")):
                 owner = name.split(":", 1)[1].split("@", maxsplit=1)[0]
                 raise ClassifierError(
-                    f"classifier.architecture: timm:{shortened(name, 100)} cannot be loaded ({_reason(error)}). On a machine "
+                    f"classifier.architecture: timm:{shortened(name, 100)} cannot be loaded ({_reason(error)}). "
+                    "On a machine "
                     f"with a connection run `hf download {owner}` (some models ask for an account that accepted their "
                     "licence), and copy the folder of the repository into the folder of the hub's cache here, "
                     "$HF_HOME/hub (usually ~/.cache/huggingface/hub)"
                 ) from error
             if options.get("pretrained"):
                 raise ClassifierError(
-                    f"classifier.weights: timm could not load the weights of {shortened(name, 100)} ({_reason(error)}). "
+                    f"classifier.weights: timm could not load the weights of {shortened(name, 100)} "
+                    f"({_reason(error)}). "
                     "Fetch them on a machine with a connection and copy timm's cache here ($HF_HOME/hub, usually "
                     "~/.cache/huggingface/hub), or give the path of a file as classifier.weights"
                 ) from error
@@ -202,7 +214,8 @@ class Timm(Source):
             return importlib.import_module("timm")
         except ImportError as error:
             raise StudyError(
-                "classifier.architecture: timm is not installed; `pip install 'saliency-stats[timm]'` brings it, or choose "
+                "classifier.architecture: timm is not installed; `pip install 'saliency-stats[timm]'` brings it, "
+                "or choose "
                 "torchvision:NAME or python:package.module:factory"
             ) from error
 
@@ -212,6 +225,10 @@ class OwnModule(Source):
 
     weights: ClassVar[tuple[str, ...]] = ("own",)
     keys: ClassVar[str] = "the network's own"
+
+    def check(self, name: str) -> None:
+        """Refuse a module or a factory that there is not."""
+        custom.find(f"{custom.PREFIX}{name}", "factory")
 
     def sample(self, name: str, n_outputs: int) -> nn.Module:  # noqa: ARG002
         """Build as the factory does."""
@@ -235,7 +252,8 @@ class OwnModule(Source):
         made = custom.make(f"{custom.PREFIX}{name}", "factory")
         if not isinstance(made, nn.Module):
             raise StudyError(
-                f"classifier.architecture: {custom.PREFIX}{shortened(name)} returns {shown(made)}; expected a torch.nn.Module "
+                f"classifier.architecture: {custom.PREFIX}{shortened(name)} returns {shown(made)}; expected a "
+                "torch.nn.Module "
                 "from images (N, 3, H, W) in [0, 1] to logits (N, K)"
             )
         return made

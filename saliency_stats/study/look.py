@@ -207,14 +207,17 @@ def _impossible(settings: StudySettings, model: Classifier, used: pd.DataFrame) 
                 logits = model(images)
         except Exception as error:  # noqa: BLE001  (whatever a network raises for a size that it does not take)
             yield (
-                f"classifier.architecture: {settings.classifier.architecture} does not take patches of {height} × {width} px "
-                f"({shortened(f'{type(error).__name__}: {error}', 200)}). Set classifier.preprocess.size_px, to which square "
+                f"classifier.architecture: {settings.classifier.architecture} does not take patches of {height} × "
+                f"{width} px "
+                f"({shortened(f'{type(error).__name__}: {error}', 200)}). Set classifier.preprocess.size_px, to "
+                "which square "
                 "patches are resized, or use patches of another size"
             )
             continue
         if not bool(torch.isfinite(logits).all()):
             yield (
-                f"classifier.architecture: {settings.classifier.architecture} returns logits that are not finite for patches "
+                f"classifier.architecture: {settings.classifier.architecture} returns logits that are not finite "
+                "for patches "
                 f"of {height} × {width} px; are its weights sound?"
             )
             continue

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from saliency_stats.classifier.building import weight_notes
+from saliency_stats.classifier.saved import weight_notes
 from saliency_stats.cohort.patch import USED
 from saliency_stats.cohort.slides.cohort import SlideCohort
 from saliency_stats.compartments import NucleusFinder, Stains, estimate_stains, stain_table, stains_from

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from saliency_stats.classifier.building import save_weights
 from saliency_stats.classifier.head import Activations
 from saliency_stats.classifier.routes import Recipe, train_classifier
+from saliency_stats.classifier.saved import save_weights
 from saliency_stats.cohort import Cohort
 from saliency_stats.execution.device import release_memory
 from saliency_stats.execution.files import atomic

@@ -12,16 +12,10 @@ from safetensors.torch import save_file
 from torchvision import models
 
 from saliency_stats.classifier.architecture import Architecture
-from saliency_stats.classifier.building import (
-    build,
-    imagenet_file,
-    initialise,
-    published_path,
-    save_weights,
-    weight_notes,
-)
+from saliency_stats.classifier.building import build, imagenet_file, initialise, published_path
 from saliency_stats.classifier.densenet import ARCHITECTURES, PatchClassifier
 from saliency_stats.classifier.preprocessing import IMAGENET_MEAN, IMAGENET_STD
+from saliency_stats.classifier.saved import save_weights, weight_notes
 from saliency_stats.errors import ClassifierError, StudyError
 
 pytestmark = pytest.mark.usefixtures("small_densenets")

@@ -38,11 +38,17 @@ def test_it_is_the_layer_of_classes_alone_where_another_layer_stands_between():
 
 
 def test_a_layer_that_is_never_called_is_not_found():
-    network = plain()
-    network.unused = nn.Linear(3, 3)
-    network.forward = lambda images: nn.Sequential(*list(network.children())[:-1])(images)
+    class Partly(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.used, self.unused = plain(), nn.Linear(3, 3)
+
+        def forward(self, images):
+            return self.used(images)
+
+    network = Partly()
     layers = found(network)
-    assert layers.head == ("2", "8")
+    assert layers.head == ("used.2", "used.8")
     assert "unused." in next(reversed(layers.parts.values()))
 
 

@@ -10,10 +10,14 @@ from saliency_stats.classifier.probing import Probe, probe
 from saliency_stats.errors import ClassifierError
 
 
+def same(logits, _):
+    return logits
+
+
 class Network(nn.Module):
     """Sound, but for what a test changes."""
 
-    def __init__(self, change=lambda logits, images: logits, n=2):
+    def __init__(self, change=same, n=2):
         super().__init__()
         with torch.random.fork_rng():
             torch.manual_seed(0)
@@ -118,7 +122,7 @@ def test_an_error_in_the_forward_of_the_gradient_alone_is_told():
 
 def test_a_network_that_stays_in_training_mode_is_refused():
     class Stubborn(nn.Dropout):
-        def train(self, mode=True):
+        def train(self, mode=True):  # noqa: ARG002, FBT002  (torch's signature)
             return super().train(mode=True)
 
     network = Network()

@@ -9,11 +9,12 @@ import torch
 from torch import nn
 
 from saliency_stats.classifier.augmentation import Augmentation
-from saliency_stats.classifier.building import build, save_weights
+from saliency_stats.classifier.building import build
 from saliency_stats.classifier.evaluation import EvaluationParameters
 from saliency_stats.classifier.head import Head, cache, freeze_all_but_head, split_of
 from saliency_stats.classifier.routes import Recipe, train_classifier
 from saliency_stats.classifier.samples import ImageSamples
+from saliency_stats.classifier.saved import save_weights
 from saliency_stats.classifier.training import LOG_COLUMNS, TrainingParameters, fit
 from saliency_stats.errors import ClassifierError
 from saliency_stats.seeds import derive

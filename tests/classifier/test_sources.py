@@ -29,9 +29,7 @@ def test_the_registry_is_what_a_study_file_may_say():
 
 @pytest.mark.parametrize("name", ["resnet18", "keras:resnet", "timm:", ":x", ""])
 def test_an_unknown_source_is_refused_with_those_there_are(name):
-    with pytest.raises(
-        StudyError, match="is unknown; choose one of densenet121, .*torchvision:NAME, timm:NAME, python:"
-    ):
+    with pytest.raises(StudyError, match=r"is unknown; choose one of densenet121, .*torchvision:NAME, timm:NAME"):
         source_of(name)
 
 
@@ -47,10 +45,10 @@ def test_torchvisions_networks_come_with_its_preprocessing():
 
 
 def test_torchvisions_unknown_names_and_auxiliary_classifiers_are_refused():
-    with pytest.raises(StudyError, match="torchvision has no classifier 'resnet19'; it has resnet101, .*resnet18"):
+    with pytest.raises(StudyError, match=r"torchvision has no classifier 'resnet19'; it has resnet101, .*resnet18"):
         build("torchvision:resnet19", "none", 0)
     with (
-        pytest.raises(StudyError, match="torchvision:googlenet has auxiliary classifiers"),
+        pytest.raises(StudyError, match="has auxiliary classifiers"),
         pytest.warns(FutureWarning),
     ):
         SOURCES["torchvision"].network("googlenet", 2)
@@ -143,13 +141,9 @@ def test_a_hubs_model_that_cannot_be_had_says_what_to_fetch_and_where_to_put_it(
 
 
 def test_timms_missing_weights_and_names_are_told(timm):
-    with pytest.raises(
-        ClassifierError, match=r"timm could not load the weights of offline .*or give the path of a file"
-    ):
+    with pytest.raises(ClassifierError, match=r"could not load the weights of offline .*or give the path of a file"):
         build("timm:offline", "imagenet", 1)
-    with pytest.raises(
-        StudyError, match=r"timm has no network 'unknown' that can be built \(RuntimeError: Unknown model"
-    ):
+    with pytest.raises(StudyError, match=r"timm has no network 'unknown' .*\(RuntimeError: Unknown model"):
         build("timm:unknown", "none", 1)
 
 
@@ -167,16 +161,33 @@ def test_timm_itself_builds_a_network_of_two_classes(name):
     assert model.cam_layer is not None
 
 
+FACTORIES = """\
+import torch
+from torch import nn
+
+
+def build():
+    network = nn.Sequential(nn.Conv2d(3, 4, 4, 4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(2.0)
+    return network
+
+
+def fails():
+    raise RuntimeError("no such file")
+
+
+def number():
+    return 3
+"""
+
+
 @pytest.fixture
 def own(tmp_path):
     """A factory in a file, whose weights have learned something: all are 2."""
     path = tmp_path / "mine.py"
-    path.write_text(
-        "import torch\nfrom torch import nn\n\n\ndef build():\n"
-        "    network = nn.Sequential(nn.Conv2d(3, 4, 4, 4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))\n"
-        "    with torch.no_grad():\n        for parameter in network.parameters():\n            parameter.fill_(2.0)\n"
-        "    return network\n\n\ndef fails():\n    raise RuntimeError('no such file')\n\n\ndef number():\n    return 3\n"
-    )
+    path.write_text(FACTORIES)
     return f"python:{path}"
 
 
@@ -218,9 +229,11 @@ def test_a_factory_that_gives_no_network_is_told(own, factory, message):
 
 
 def test_a_module_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(StudyError, match="the module cannot be imported .*or a file beside the study file"):
+    with pytest.raises(StudyError, match=r"the module cannot be imported .*or a file beside the study file"):
         build(f"python:{tmp_path / 'none.py'}:build", "own", 0)
-    with pytest.raises(StudyError, match="expected python:package.module:factory, for example python:my_network:build"):
+    with pytest.raises(
+        StudyError, match=r"expected python:package\.module:factory, for example python:my_network:build"
+    ):
         build("python:alone", "own", 0)
 
 
@@ -233,7 +246,7 @@ def test_weights_that_a_source_does_not_have_are_told(own, tiny_networks):
 
 def test_lites_weights_are_read_from_the_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("SALIENCY_STATS_CACHE", str(tmp_path))
-    with pytest.raises(ClassifierError, match="are not at .*Fetch them with `saliency-stats fetch imagenet-lite`"):
+    with pytest.raises(ClassifierError, match=r"are not at .*Fetch them with `saliency-stats fetch imagenet-lite`"):
         build("efficientnet_lite0", "imagenet", 0)
     network = sources.Lite().network("efficientnet_lite0", 1000)
     path = sources.Lite().file("efficientnet_lite0")

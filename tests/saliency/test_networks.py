@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from saliency_stats.classifier.architecture import Architecture
-from saliency_stats.classifier.building import initialise, save_weights
+from saliency_stats.classifier.building import initialise
+from saliency_stats.classifier.saved import save_weights
 from saliency_stats.saliency.naming import NetworkKey
 from saliency_stats.saliency.networks import Networks, weights_path
 from saliency_stats.seeds import derive
