@@ -181,7 +181,13 @@ def build(
     state = _renamed(model.backbone, found, weights)
     notes = [*found.notes, *_other_precision(state)]
     n_classes = _classes(state, model)
-    if architecture.outputs.stated and n_classes not in {None, model.n_outputs} and not isinstance(source, OwnModule):
+    if n_classes is None and not is_known(architecture) and not _class_layer(model).keys() & state.keys():
+        n_classes = 0  # features alone, as foundation models are published
+    if (
+        architecture.outputs.stated
+        and n_classes not in {None, 0, model.n_outputs}
+        and not isinstance(source, OwnModule)
+    ):
         fault = architecture.outputs.fault(n_classes or 0)
         if fault:
             raise ClassifierError(f"classifier.weights: {weights} {fault}")
@@ -201,7 +207,8 @@ def build(
             )
         # another task's classes: the layer of classes starts fresh, as the abstract's does
         classes = f"{n_classes} class{'es' * (n_classes != 1)}"
-        notes.append(f"its layer of {classes} is left out; the layer of {words} classes starts at random")
+        lost = f"its layer of {classes} is left out" if n_classes else "it has no layer of classes"
+        notes.append(f"{lost}; the layer of {words} classes starts at random")
         state |= _class_layer(model)
     elif found.labels is None:
         notes.append(f"its {words} classes are taken as {_said(model.labels)}, in this order")

@@ -32,7 +32,9 @@ def ordered(content: bytes) -> bytes:
     header = json.loads(content[start:end])
     notes = {"__metadata__": dict(sorted(header.pop("__metadata__").items()))}
     return (
-        content[:start] + json.dumps(notes | header, separators=(",", ":")).encode().ljust(end - start) + content[end:]
+        content[:start]
+        + json.dumps(notes | header, separators=(",", ":"), ensure_ascii=False).encode().ljust(end - start)
+        + content[end:]
     )
 
 

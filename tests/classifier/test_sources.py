@@ -59,7 +59,8 @@ class Timm(nn.Module):
 
     def __init__(self, num_classes):
         super().__init__()
-        self.patch_embed, self.head = nn.Conv2d(3, 4, 4, 4), nn.Linear(4, num_classes)
+        self.patch_embed = nn.Conv2d(3, 4, 4, 4)
+        self.head = nn.Linear(4, num_classes) if num_classes else nn.Identity()
         self.pretrained_cfg = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6), "input_size": (3, 16, 16)}
 
     def forward(self, images):
@@ -71,7 +72,8 @@ def timm(monkeypatch):
     """A module of timm's name, and what it was asked for."""
     asked = []
 
-    def create_model(name, *, pretrained=False, num_classes=7):
+    def create_model(name, *, pretrained=False, num_classes=None):
+        num_classes = (0 if "features" in name else 7) if num_classes is None else num_classes
         asked.append((name, pretrained, num_classes))
         if name.startswith("hf-hub:") and pretrained is not None and "gone" in name:
             raise ConnectionError("no route to host")
@@ -116,6 +118,17 @@ def test_timms_weights_are_loaded_and_their_classes_left_out(timm, name, weights
     assert said[-1] == left
     with pytest.raises(ClassifierError, match=r"needs a file with two classes \(found 7\)"):
         build(f"timm:{name}", weights, 1, trained=False)
+
+
+def test_features_without_a_layer_of_classes_get_one(timm):
+    said = []
+    model = build("timm:hf-hub:owner/features", "own", 1, say=said.append)
+    assert model.backbone.patch_embed.weight.eq(0.25).all()
+    assert said[-1] == "classifier.weights: own: it has no layer of classes; the layer of two classes starts at random"
+    fresh = model.fresh(1)
+    assert torch.equal(model.backbone.head.weight, fresh.backbone.head.weight)
+    with pytest.raises(ClassifierError, match=r"needs a file with two classes \(found 0\)"):
+        build("timm:hf-hub:owner/features", "own", 1, trained=False)
 
 
 def test_classes_of_a_study_keep_the_outputs_of_published_weights(timm):
