@@ -180,9 +180,7 @@ def build(
     found = _published(source, name, architecture, weights, seed) if weights in PUBLISHED else read_state(Path(weights))
     state = _renamed(model.backbone, found, weights)
     notes = [*found.notes, *_other_precision(state)]
-    n_classes = _classes(state, model)
-    if n_classes is None and not is_known(architecture) and not _class_layer(model).keys() & state.keys():
-        n_classes = 0  # features alone, as foundation models are published
+    n_classes = _classes(state, model, features=not is_known(architecture))
     if (
         architecture.outputs.stated
         and n_classes not in {None, 0, model.n_outputs}
@@ -272,8 +270,13 @@ def _class_layer(model: NetworkClassifier) -> dict[str, Tensor]:
     return {key: value for key, value in model.backbone.state_dict().items() if key.startswith(inside)}
 
 
-def _classes(state: Mapping[str, Tensor], model: NetworkClassifier) -> int | None:
-    """Count the classes of a state_dict of this architecture; None where it has no such layer."""
+def _classes(state: Mapping[str, Tensor], model: NetworkClassifier, *, features: bool) -> int | None:
+    """Count the classes of a state_dict of this architecture; None where it has no such layer.
+
+    Where ``features`` alone may be given, as foundation models are published, one without any has 0.
+    """
+    if features and not _class_layer(model).keys() & state.keys():
+        return 0
     name = f"{model.layers.class_layer}.weight"
     layer, expected = state.get(name), model.backbone.state_dict().get(name)
     if layer is None or expected is None:
