@@ -71,7 +71,9 @@ def initialise(architecture: str | Architecture, seed: int, n_outputs: int | Non
         layers = with_named(backbone, layers_of(backbone), architecture.layers)
         preprocessing = architecture.preprocessing.otherwise(source.preprocessing(name))
         again = partial(initialise, architecture, n_outputs=n)
-        return PatchClassifier(architecture, backbone, preprocessing, layers, n, again)
+        known = PatchClassifier(architecture, backbone, preprocessing, layers, n, again)
+        known.notes = tuple(_changes(architecture, preprocessing.size_px, n))
+        return known
     found = examined(architecture)
     n = n_outputs or found.n_outputs
     made = _seeded(seed, partial(source.network, name, n)).float()
@@ -130,12 +132,20 @@ def weight_bytes(architecture: Architecture) -> int:
 
 
 def _notes(architecture: Architecture, layers: Layers, size: int | None, n_outputs: int) -> list[str]:
+    """Say what was found of an architecture that is not known in advance."""
     alone = " alone: no convolution stands directly before it" if len(layers.head) == 1 else ""
-    left = architecture.outputs.left_out(n_outputs)
-    where = "" if architecture.preprocessing.size_px else ", the only size that it takes"
     return [
         f"trainable: head trains {' and '.join(layers.head)}{'' if architecture.layers.head else alone}",
         f"Grad-CAM explains {layers.gradcam}" if layers.gradcam else "Grad-CAM has no layer whose output is a grid",
+        *_changes(architecture, size, n_outputs),
+    ]
+
+
+def _changes(architecture: Architecture, size: int | None, n_outputs: int) -> list[str]:
+    """Say what is done to patches before a network sees them, and to its outputs."""
+    left = architecture.outputs.left_out(n_outputs)
+    where = "" if architecture.preprocessing.size_px else ", the only size that it takes"
+    return [
         *([f"patches of another size are resized to {size} × {size} px inside the network{where}"] if size else []),
         *([f"outputs {', '.join(map(str, left))} stand for neither class and are left out"] if left else []),
     ]

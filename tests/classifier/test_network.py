@@ -78,6 +78,18 @@ def test_a_densenets_layers_can_be_named_too(small_densenets):
     assert model.notes == ()
 
 
+def test_a_densenet_whose_patches_are_resized_or_whose_outputs_are_left_out_says_so(small_densenets):
+    architecture = Architecture("densenet121", Preprocessing(size_px=48), outputs=Outputs((0,), (2,)))
+    model = initialise(architecture, 0).eval()
+    assert model.notes == (
+        "patches of another size are resized to 48 × 48 px inside the network",
+        "outputs 1 stand for neither class and are left out",
+    )
+    images = torch.rand(2, 3, 64, 64)
+    large = nn.functional.interpolate(images, (48, 48), mode="bilinear", antialias=True)
+    torch.testing.assert_close(model(images), model.backbone(model.normalise(large))[:, [0, 2]])
+
+
 def test_outputs_that_stand_for_no_class_are_said_to_be_left_out(tiny_networks, monkeypatch):
     import sys  # noqa: PLC0415
 
