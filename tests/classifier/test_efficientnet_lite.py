@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from saliency_stats.classifier import efficientnet_lite
 from saliency_stats.classifier.efficientnet_lite import SCALES, Block, EfficientNetLite, SameConv2d, timm_keys
 
 
@@ -113,3 +114,24 @@ def test_names_of_the_published_files_are_translated(name):
 def test_a_file_of_another_depth_is_none_of_them():
     with pytest.raises(KeyError):
         timm_keys(["_blocks.0._bn1.weight"])
+
+
+@pytest.mark.parametrize(
+    ("channels", "rounded"),
+    # to the nearest multiple of 8, and up where that would take more than a tenth away
+    [
+        (8, 8),
+        (1, 8),
+        (11.9, 16),
+        (12, 16),
+        (17.6, 16),
+        (24, 24),
+        (26.4, 24),
+        (26.7, 32),
+        (44, 48),
+        (83, 80),
+        (123.2, 120),
+    ],
+)
+def test_channels_are_rounded_as_published(channels, rounded):
+    assert efficientnet_lite._rounded(channels) == rounded

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from torchvision import models
 
-from saliency_stats.classifier.preprocessing import Fit, Normalisation, Preprocessing
+from saliency_stats.classifier.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Fit, Normalisation, Preprocessing
 from saliency_stats.errors import ClassifierError, StudyError
 
 
@@ -50,3 +51,9 @@ def test_resizing_has_a_gradient_at_every_pixel():
 def test_patches_that_are_not_square_would_be_distorted():
     with pytest.raises(ClassifierError, match="takes images of 4 × 4 px; patches of 8 × 6 px would be distorted"):
         Fit(4)(torch.rand(1, 3, 8, 6))
+
+
+def test_imagenets_channels_are_those_that_torchvision_publishes():
+    published = models.MobileNet_V3_Small_Weights.IMAGENET1K_V1.transforms()
+    assert list(IMAGENET_MEAN) == published.mean
+    assert list(IMAGENET_STD) == published.std

@@ -66,3 +66,19 @@ def test_what_cannot_be_traced_is_told_with_another_method():
         AttributionError, match=r"python:mine:build cannot be taken apart into layers .* such as gradient or"
     ):
         unfold(Asking(), "python:mine:build")
+
+
+def test_layers_that_are_shared_and_non_linearities_that_are_not_stay_the_networks_own():
+    class Recurrent(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.gelu = nn.Conv2d(3, 3, 1), nn.GELU()
+
+        def forward(self, images):
+            return self.gelu(self.conv(self.conv(images)))
+
+    network = Recurrent()
+    twin = unfold(network, "recurrent")
+    assert twin.conv is network.conv
+    assert twin.gelu is network.gelu
+    assert len(list(twin.children())) == 2
