@@ -24,6 +24,13 @@ TORCHSCRIPT: Final = "torchscript:"
 CELLS: Final = ("network", "rule", "distance")
 USUAL_CELLS: Final = "rule"
 
+#: Networks of this package; others are named SOURCE:NAME.
+ARCHITECTURES: Final = (
+    *("densenet121", "densenet169", "densenet201"),
+    *("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"),
+)
+ARCHITECTURE_SOURCES: Final = ("torchvision", "timm", "python")
+
 #: Name of the network under study in the column ``model``.
 TRAINED: Final = "trained"
 #: The column that tells networks of other seeds (or folds) apart; "" for a map of the image alone.

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import ModuleType
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
@@ -91,6 +92,59 @@ def small_densenets() -> Iterator[None]:
         for name, blocks in SMALL.items():
             patch.setattr(models, name, builder(blocks))
         yield
+
+
+@pytest.fixture(scope="session")
+def tiny_networks() -> Iterator[Callable[[str], str]]:
+    """Tiny networks of torchvision's own code, as factories of a user's module; gives what a study file calls one."""
+    import torch  # noqa: PLC0415  (most tests need no torch)
+    from torchvision import models, ops  # noqa: PLC0415
+    from torchvision.models.efficientnet import FusedMBConvConfig, MBConvConfig  # noqa: PLC0415
+
+    made: dict[str, Callable[[], torch.nn.Module]] = {
+        "resnet": lambda: models.ResNet(models.resnet.BasicBlock, [1, 1, 1, 2], num_classes=2),
+        "efficientnet": lambda: models.EfficientNet(
+            [FusedMBConvConfig(2, 3, 2, 8, 8, 1), MBConvConfig(2, 3, 2, 8, 16, 2)], 0.2, num_classes=2, last_channel=24
+        ),
+        "convnext": lambda: models.ConvNeXt(
+            [models.convnext.CNBlockConfig(8, 16, 1), models.convnext.CNBlockConfig(16, None, 2)],
+            layer_scale=0.5,
+            num_classes=2,
+        ),
+        "vit": lambda: models.VisionTransformer(32, 8, 2, 2, 16, 32, num_classes=2),
+        "swin": lambda: models.SwinTransformer([4, 4], 16, [1, 1], [2, 2], [4, 4], num_classes=2),
+        "mobilenet": lambda: torch.nn.Sequential(
+            ops.Conv2dNormActivation(3, 8, stride=2, activation_layer=torch.nn.ReLU6),
+            ops.Conv2dNormActivation(8, 12, stride=2, activation_layer=torch.nn.ReLU6),
+            torch.nn.AdaptiveAvgPool2d(1),
+            torch.nn.Flatten(),
+            torch.nn.Linear(12, 2),
+        ),
+    }
+
+    def factory(name: str) -> Callable[[], torch.nn.Module]:
+        def build() -> torch.nn.Module:
+            with torch.random.fork_rng():
+                torch.manual_seed(3)
+                network = made[name]()
+                for module in network.modules():
+                    if isinstance(module, torch.nn.BatchNorm2d):
+                        # a network fresh from initialisation has trivial normalisation, in which mistakes do not show
+                        module.running_mean.normal_(0, 0.1)
+                        module.running_var.uniform_(0.5, 1.5)
+                for parameter in network.parameters():
+                    if not parameter.any():
+                        torch.nn.init.normal_(parameter, 0, 0.05)
+            return network
+
+        return build
+
+    module = ModuleType("tiny_networks_of_tests")
+    for name in made:
+        setattr(module, name, factory(name))
+    sys.modules[module.__name__] = module
+    yield lambda name: f"python:{module.__name__}:{name}"
+    del sys.modules[module.__name__]
 
 
 # --- a bucket on this machine that misbehaves as told, for fetching and its command ---

@@ -1,6 +1,8 @@
-"""The abstract's two trained layers, fed by activations that are computed once.
+"""The trained layers of the head, fed by activations that are computed once.
 
-With everything else frozen (batch normalisation in evaluation mode), the channels that enter the last dense
+DenseNet's are the abstract's two, with a shortcut of their own; of other networks see
+:mod:`~saliency_stats.classifier.frozen`. With everything else frozen (batch normalisation in evaluation mode), the
+channels that enter the last dense
 layer's concatenation, and the input of its second convolution, do not depend on the trained weights. The final
 batch normalisation, ReLU and average pooling act per channel, so of those channels only the pooled values are
 needed. Training on the two cached arrays gives the weights of end-to-end frozen training at the cost of one
@@ -18,10 +20,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from saliency_stats.classifier.densenet import PatchClassifier
+from saliency_stats.classifier.densenet import PatchClassifier, layers_of
+from saliency_stats.classifier.frozen import Split, Still, split
+from saliency_stats.classifier.network import NetworkClassifier
 from saliency_stats.classifier.protocol import Classifier
 from saliency_stats.classifier.samples import Batch, ImageSamples, equal_batches
-from saliency_stats.typing import Float32Array, Int64Array
+from saliency_stats.typing import Int64Array
 
 
 class Head(nn.Module):
@@ -40,6 +44,7 @@ class Head(nn.Module):
         super().__init__()
         self.conv2: nn.Module = _last_layer(model).conv2
         self.classifier: nn.Module = model.backbone.classifier
+        self.group = model.group
         norm: Any = model.backbone.features.norm5
         own = slice(norm.num_features - _last_layer(model).conv2.out_channels, None)
         self.eps = float(norm.eps)
@@ -58,7 +63,7 @@ class Head(nn.Module):
             new, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
         )
         own = functional.relu(normalised).mean(dim=(2, 3))
-        logits: Tensor = self.classifier(torch.cat([pooled, own], dim=1))
+        logits: Tensor = self.group(self.classifier(torch.cat([pooled, own], dim=1)))
         return logits
 
 
@@ -79,7 +84,7 @@ def activations(model: PatchClassifier, images: Tensor) -> tuple[Tensor, Tensor]
         average-pooled, normalised and rectified channels that precede it.
     """
     features = model.backbone.features
-    values = model.normalise(images)
+    values = model.normalise(model.fit(images))
     for name, stage in features.named_children():
         if name == "denseblock4":
             break
@@ -104,70 +109,99 @@ def activations(model: PatchClassifier, images: Tensor) -> tuple[Tensor, Tensor]
     return bottleneck, functional.relu(normalised).mean(dim=(2, 3))
 
 
+def split_of(model: NetworkClassifier, samples: ImageSamples) -> Split | None:
+    """Split a network at its head; None where it can only be computed as a whole, image by image and epoch by epoch.
+
+    Parameters
+    ----------
+    model
+        In evaluation mode, with only its head trainable.
+    samples
+        One of them is tried.
+    """
+    if isinstance(model, PatchClassifier) and model.layers.head == layers_of(model.backbone).head:
+        return Split(lambda images: activations(model, images), Head(model))
+    ((images,), _) = next(samples.batches(1, None))
+    return split(model, images)
+
+
+def whole(model: NetworkClassifier) -> nn.Module:
+    """Return a network whose head is trained end to end: in evaluation mode, as if its activations were cached."""
+    return Still(model)
+
+
 @dataclass
 class CachedSamples:
     """Cached activations as training samples.
 
     Parameters
     ----------
-    bottleneck
-        One array (128, h, w) per patch; patches of one image shape share a block of memory.
-    pooled
-        (N, C) float32.
+    activations
+        For each input of the head one array per patch, images (C, h, w) or vectors (C,); patches of one image shape
+        share a block of memory.
     targets
         Class indices (N,).
     seed
         Root of the order of training epochs.
     """
 
-    bottleneck: list[NDArray[Any]]
-    pooled: Float32Array
+    activations: tuple[list[NDArray[Any]], ...]
     targets: Int64Array
     seed: int
     device: torch.device
 
     def __post_init__(self) -> None:
-        self._shapes = [(values.shape[1], values.shape[2]) for values in self.bottleneck]
+        # patches whose activations have one shape go together
+        images = next((values for values in self.activations if values[0].ndim > 1), None)
+        self._shapes = [(0, 0) if images is None else images[at].shape[-2:] for at in range(len(self.targets))]
 
     def n_batches(self, size: int) -> int:
         """Count the batches of an epoch."""
         return len(equal_batches(self._shapes, size))
 
     def batches(self, size: int, epoch: int | None) -> Iterator[Batch]:
-        """Yield ``((bottleneck, pooled), targets)``."""
+        """Yield ``(inputs of the head, targets)``."""
         rng = None if epoch is None else np.random.default_rng([self.seed, epoch])
         for members in equal_batches(self._shapes, size, rng):
-            stacked = np.stack([self.bottleneck[member] for member in members])
-            inputs = (torch.from_numpy(stacked).to(self.device), torch.from_numpy(self.pooled[members]).to(self.device))
+            stacked = (np.stack([values[member] for member in members]) for values in self.activations)
+            inputs = tuple(torch.from_numpy(values).to(self.device) for values in stacked)
             yield inputs, torch.from_numpy(self.targets[members]).to(self.device)
 
 
 def cache(
-    model: PatchClassifier,
+    made: Split,
     samples: ImageSamples,
     batch_size: int,
     *,
     dtype: type[np.floating[Any]] = np.float16,
     tick: Callable[[int], object] = lambda _: None,
 ) -> CachedSamples:
-    """Run the backbone once over samples, without augmentation, and keep what the head needs.
+    """Run what is frozen once over samples, without augmentation, and keep what the head needs.
 
     Parameters
     ----------
+    made
+        Of a network in evaluation mode.
     dtype
-        Type in which the last convolution's input is kept: float16 takes 16 kB for a patch of 256 px and
-        changes logits by about 1e-3; float32 is exact.
+        Type in which images (a convolution's input) are kept: float16 takes 16 kB for a patch of 256 px of DenseNet and
+        changes logits by about 1e-3; float32 is exact. Vectors, and what float16 cannot hold, are kept in float32.
     """
-    model.eval()
-    bottleneck: list[NDArray[Any]] = [np.empty(0)] * len(samples.targets)
-    pooled: list[Float32Array] = [np.empty(0, np.float32)] * len(samples.targets)
+    found: list[tuple[NDArray[Any], ...]] = [()] * len(samples.targets)
     for members, ((images,), _) in zip(samples.members(batch_size), samples.batches(batch_size, None), strict=True):
-        last, before = activations(model, images)
+        arrays = [values.contiguous().cpu().numpy() for values in made.frozen(images)]
         for position, member in enumerate(members):
-            bottleneck[member] = last[position].contiguous().cpu().numpy().astype(dtype)
-            pooled[member] = before[position].cpu().numpy()
+            found[member] = tuple(_kept(values[position], dtype) for values in arrays)
         tick(len(members))
-    return CachedSamples(bottleneck, np.stack(pooled), samples.targets, samples.seed, samples.device)
+    return CachedSamples(tuple(map(list, zip(*found, strict=True))), samples.targets, samples.seed, samples.device)
+
+
+def _kept(values: NDArray[Any], dtype: type[np.floating[Any]]) -> NDArray[Any]:
+    """Copy one patch's activations in the type in which they are kept."""
+    if values.ndim == 1:
+        return values.astype(np.float32)
+    with np.errstate(over="ignore"):
+        small = values.astype(dtype)
+    return small if np.isfinite(small).all() else values.astype(np.float32)
 
 
 class Activations:
@@ -182,7 +216,7 @@ class Activations:
 
     def __init__(self, together: Sequence[pd.DataFrame]) -> None:
         self._waiting = [table for table in together if len(table)]
-        self._known: dict[int, tuple[NDArray[Any], Float32Array]] = {}
+        self._known: dict[int, tuple[NDArray[Any], ...]] = {}
 
     @property
     def n_waiting(self) -> int:
@@ -191,7 +225,7 @@ class Activations:
 
     def of(
         self,
-        model: PatchClassifier,
+        made: Split,
         samples: ImageSamples,
         batch_size: int,
         tick: Callable[[int], object] = lambda _: None,
@@ -199,11 +233,10 @@ class Activations:
         """Return the activations of some of the patches, see :func:`cache`."""
         while self._waiting:
             table = self._waiting.pop(0)
-            found = cache(model, replace(samples, table=table), batch_size, tick=tick)
-            self._known |= dict(zip(table.index, zip(found.bottleneck, found.pooled, strict=True), strict=True))
-        known = [self._known[row] for row in samples.table.index]
-        pooled = np.stack([pooled for _, pooled in known])
-        return CachedSamples([last for last, _ in known], pooled, samples.targets, samples.seed, samples.device)
+            found = cache(made, replace(samples, table=table), batch_size, tick=tick)
+            self._known |= dict(zip(table.index, zip(*found.activations, strict=True), strict=True))
+        known = zip(*(self._known[row] for row in samples.table.index), strict=True)
+        return CachedSamples(tuple(map(list, known)), samples.targets, samples.seed, samples.device)
 
 
 def _last_layer(model: PatchClassifier) -> Any:

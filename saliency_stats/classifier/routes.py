@@ -1,16 +1,18 @@
 """Train a classifier: all its layers, its head alone, or none (weights as they are)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
 import pandas as pd
 import torch
 
+from saliency_stats.classifier.architecture import Architecture
 from saliency_stats.classifier.augmentation import Augmentation
-from saliency_stats.classifier.densenet import PatchClassifier, build
-from saliency_stats.classifier.head import Activations, Head, freeze_all_but_head
+from saliency_stats.classifier.building import build
+from saliency_stats.classifier.head import Activations, freeze_all_but_head, split_of, whole
+from saliency_stats.classifier.network import NetworkClassifier
 from saliency_stats.classifier.samples import ImageSamples
 from saliency_stats.classifier.training import LOG_COLUMNS, TrainingParameters, fit
 from saliency_stats.cohort.patch import Cohort
@@ -31,9 +33,11 @@ class Recipe:
     Parameters
     ----------
     architecture, weights
-        As in :func:`~saliency_stats.classifier.densenet.build`.
+        As in :func:`~saliency_stats.classifier.building.build`.
     trainable
-        ``all`` layers; ``head``, the last convolution and the two-class layer; or ``none``.
+        ``all`` layers; ``head``, the layer of classes and, where one stands directly before it, the last convolution;
+        or
+        ``none``.
     training, augmentation
         Parameters; augmentation varies patches only where all layers are trained, since the head is trained
         on activations that are computed once.
@@ -41,7 +45,7 @@ class Recipe:
         Root of initialisation, order and augmentation.
     """
 
-    architecture: str
+    architecture: Architecture
     weights: str
     trainable: Literal["all", "head", "none"]
     training: TrainingParameters
@@ -60,7 +64,7 @@ def train_classifier(
     checkpoint: Path | None = None,
     tick: Callable[[int], object] = lambda _: None,
     say: Callable[[str], object] = lambda _: None,
-) -> tuple[PatchClassifier, pd.DataFrame]:
+) -> tuple[NetworkClassifier, pd.DataFrame]:
     """Build and train a classifier.
 
     Parameters
@@ -101,8 +105,20 @@ def train_classifier(
         return model, fit(model, samples, held_out, recipe.training, checkpoint=checkpoint, tick=tick)
     freeze_all_but_head(model)
     size = recipe.training.batch_size
+    made = split_of(model.eval(), samples)
+    if made is None:
+        say(
+            f"classifier.trainable: head: {recipe.architecture.name} cannot be split at its head, so that the "
+            "whole network "
+            "runs over every patch in every epoch"
+        )
+        plain = Augmentation(dihedral=False, stain=0.0)
+        still = [None if some is None else replace(some, augmentation=plain) for some in (samples, held_out)]
+        assert still[0] is not None
+        log = fit(whole(model), still[0], still[1], recipe.training, checkpoint=checkpoint, tick=tick)
+        return model.eval(), log
     activations = Activations([train, valid]) if activations is None else activations
-    cached = activations.of(model, samples, size, tick)
-    cached_valid = None if held_out is None else activations.of(model, held_out, size, tick)
-    log = fit(Head(model).to(device), cached, cached_valid, recipe.training, checkpoint=checkpoint, tick=tick)
+    cached = activations.of(made, samples, size, tick)
+    cached_valid = None if held_out is None else activations.of(made, held_out, size, tick)
+    log = fit(made.head.to(device), cached, cached_valid, recipe.training, checkpoint=checkpoint, tick=tick)
     return model.eval(), log

@@ -21,6 +21,7 @@ class Samples(Protocol):
     """Something a module can be trained on: its inputs and targets, in batches."""
 
     targets: Int64Array
+    seed: int
 
     def batches(self, size: int, epoch: int | None) -> Iterator[Batch]:
         """Yield ``(inputs, targets)``; shuffled and augmented in a training epoch, plain where it is None."""

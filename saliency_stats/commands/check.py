@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from saliency_stats.classifier.densenet import PatchClassifier, initialise
+from saliency_stats.classifier.building import initialise
+from saliency_stats.classifier.protocol import Classifier
 from saliency_stats.classifier.training import uses_bfloat16
 from saliency_stats.cohort.patch import USED
 from saliency_stats.cohort.slides.cohort import SlideCohort
@@ -78,7 +79,7 @@ def _costs(settings: StudySettings, used: pd.DataFrame, device: torch.device, re
     size = used[["height_px", "width_px"]].max()
     images = torch.from_numpy(np.zeros((_TRIAL, 3, int(size["height_px"]), int(size["width_px"])), np.float32))
     images = images.to(device, memory_format=torch.channels_last)
-    model = initialise(settings.classifier.architecture, 0).to(device).to(memory_format=torch.channels_last)
+    model = initialise(parameters.architecture_of(settings), 0).to(device).to(memory_format=torch.channels_last)
     step = _seconds(lambda: _train_step(settings, model, images), device) / _TRIAL
     model.eval()
     target = torch.zeros(_TRIAL, dtype=torch.long, device=device)
@@ -132,7 +133,7 @@ def duration(seconds: float) -> str:
     return f"{max(seconds, 1.0):.0f} s"
 
 
-def _train_step(settings: StudySettings, model: PatchClassifier, images: torch.Tensor) -> None:
+def _train_step(settings: StudySettings, model: Classifier, images: torch.Tensor) -> None:
     model.train()
     bfloat16 = uses_bfloat16(settings.classifier.precision, images.device)
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):

@@ -27,7 +27,7 @@ def fetch_densenet201(*, url: str | None = None, retries: Retries | None = None,
     ClassifierError
         If the file does not fit the network.
     """
-    from saliency_stats.classifier.densenet import build, imagenet_file  # noqa: PLC0415  (loads torch)
+    from saliency_stats.classifier.building import build, imagenet_file  # noqa: PLC0415  (loads torch)
 
     published, path = imagenet_file("densenet201")
     match = _HASH_IN_NAME.search(path.name)

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from saliency_stats.attribution.ablation import CurveImage, ablated, curves
-from saliency_stats.classifier.densenet import PatchClassifier
+from saliency_stats.classifier.protocol import Classifier
 from saliency_stats.cohort.patch import Patch
 from saliency_stats.compartments import Segmentation
 from saliency_stats.seeds import derive
@@ -54,7 +54,7 @@ class Ablations:
         segmentations: Sequence[Segmentation],
         logits: Mapping[str, Float64Array],
         targets: Mapping[str, Int64Array],
-        networks: Mapping[str, PatchClassifier],
+        networks: Mapping[str, Classifier],
         device: torch.device,
     ) -> dict[str, pd.DataFrame]:
         """Measure the effects on one batch.
@@ -142,7 +142,7 @@ def _rng(seed: int, use: str, name: tuple[str, float]) -> np.random.Generator:
     return np.random.default_rng(derive(seed, use, *name))
 
 
-def _logits(network: PatchClassifier, device: torch.device, target: int, images: Sequence[Float32Array]) -> list[float]:
+def _logits(network: Classifier, device: torch.device, target: int, images: Sequence[Float32Array]) -> list[float]:
     """Return the target's logit of every image, few at a time."""
     found: list[float] = []
     for start in range(0, len(images), _IN_FLIGHT):

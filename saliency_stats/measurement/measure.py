@@ -16,8 +16,8 @@ from saliency_stats.attribution import (
     relevance,
     signed_distance_um,
 )
-from saliency_stats.classifier.densenet import PatchClassifier
 from saliency_stats.classifier.evaluation import predictions_table
+from saliency_stats.classifier.protocol import Classifier
 from saliency_stats.classifier.samples import targets_of, to_tensor
 from saliency_stats.cohort.patch import Cohort, Patch
 from saliency_stats.compartments import (
@@ -90,7 +90,7 @@ class Measurement:
 
     cohort: Cohort
     table: pd.DataFrame
-    models: Mapping[tuple[float, int], Mapping[NetworkKey, PatchClassifier]]
+    models: Mapping[tuple[float, int], Mapping[NetworkKey, Classifier]]
     stains: Mapping[str, Stains]
     device: torch.device
     plan: MapPlan
@@ -126,7 +126,7 @@ class Measurement:
                 tables["maps"] = _map_rows(examined, self.plan)
         return tables
 
-    def _further(self, examined: Examination, trained: Mapping[str, PatchClassifier]) -> dict[str, pd.DataFrame]:
+    def _further(self, examined: Examination, trained: Mapping[str, Classifier]) -> dict[str, pd.DataFrame]:
         """Measure what the picture explains; and where a study asks, replaced compartments, other segmentations."""
         tables = picture_tables(examined, self.plan, self.min_area)
         identity = examined.identity
@@ -232,7 +232,7 @@ class Measurement:
         return pd.concat(parts, ignore_index=True)
 
 
-def _trained(models: Mapping[NetworkKey, PatchClassifier]) -> dict[str, PatchClassifier]:
+def _trained(models: Mapping[NetworkKey, Classifier]) -> dict[str, Classifier]:
     """Return the trained networks by their names."""
     return {key.network: model for key, model in models.items() if key.model == TRAINED}
 

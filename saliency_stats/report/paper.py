@@ -115,6 +115,7 @@ def _methods(run: Run) -> dict[str, Any]:
     return {
         "cohort": _cohort(run),
         "classifier": _classifier(run),
+        "is_densenet": "densenet" in str(run.settings.classifier.architecture),
         "performance": _performance(run),
         "saliency": (
             f"Saliency maps explain the logit of the {run.settings.saliency.target} class on raw pixels in [0, 1]"

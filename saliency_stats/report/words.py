@@ -2,6 +2,7 @@
 
 import math
 import re
+from pathlib import PurePath
 from typing import Any, Final
 
 from saliency_stats.statistics.sentences import listed
@@ -86,8 +87,16 @@ def control_words(control: str, what: str = "") -> str:
 
 
 def architecture_words(architecture: str) -> str:
-    """Return "DenseNet-201" for "densenet201"."""
-    return re.sub(r"^densenet(?=\d)", "DenseNet-", architecture)
+    """Return "DenseNet-201" for "densenet201", "resnet50 (torchvision)" for "torchvision:resnet50"."""
+    source, colon, name = architecture.partition(":")
+    if source == "python" and colon:
+        module, _, factory = name.rpartition(":")
+        return f"{factory} ({PurePath(module).name})"
+    if colon:
+        return f"{name} ({source})"
+    return re.sub(
+        r"^densenet(?=\d)", "DenseNet-", re.sub(r"^efficientnet_lite(?=\d)", "EfficientNet-Lite", architecture)
+    )
 
 
 def number(value: float, digits: int = 2) -> str:

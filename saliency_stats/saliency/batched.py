@@ -27,7 +27,8 @@ class Method(Protocol):
     -----
     These may be left out: ``words``, what figures and text call it (its name); ``cost`` of a map in gradients,
     measured with DenseNet-201 at 128 px (1); ``one_channel``, whether its maps have no colour channels (False);
-    ``times_input``, whether it multiplies by what light the pixel lost (False).
+    ``times_input``, whether it multiplies by what light the pixel lost (False); ``refusal(model, images)``, which says
+    why it cannot explain such a network (empty where it can).
     """
 
     name: ClassVar[str]

@@ -8,13 +8,17 @@ import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from saliency_stats.errors import AttributionError
+from saliency_stats.classifier.grids import grid_of
+from saliency_stats.classifier.layers import calls_of, sizes_of
+from saliency_stats.errors import AttributionError, shortened
 from saliency_stats.saliency.batched import Batched, at_least
 from saliency_stats.saliency.gradient import fitting
 from saliency_stats.saliency.gradient_methods import GLASS
-from saliency_stats.saliency.unfolded import unfolded, without_pooling
+from saliency_stats.saliency.unfolded import shared_copy, unfolded, without_pooling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +75,13 @@ class GuidedBackprop(Batched):
     words: ClassVar[str] = "guided backprop"
     cost: ClassVar[float] = 1.2
 
+    def refusal(self, model: nn.Module, images: Tensor) -> str:
+        """Say why it cannot explain a network; see :func:`~saliency_stats.saliency.methods.refusal_of`."""
+        reason = _not_unfolded(model, images)
+        if reason or any(isinstance(module, nn.ReLU) for module in unfolded(model).modules()):
+            return reason
+        return "it changes what ReLUs hand back, and the network has none, so that it would be the plain gradient"
+
     def _explain(self, model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
         _expect("Setting backward hooks on ReLU activations")
         found: Tensor = (
@@ -94,6 +105,31 @@ class DeepLift(Batched):
     times_input: ClassVar[bool] = True
     # the baseline travels with its image, and each ReLU keeps a copy of its input and output beside autograd's own
     _seen_each: ClassVar[int] = 4
+    #: Share of the sum of magnitudes by which attributions may miss the difference of the logits.
+    _off: ClassVar[float] = 0.01
+
+    def refusal(self, model: nn.Module, images: Tensor) -> str:
+        """Say why it cannot explain a network: there is no rule for its products, normalisations or non-linearities."""
+        reason = _not_unfolded(model, images)
+        if reason:
+            return reason
+        target = torch.zeros(len(images), dtype=torch.long, device=images.device)
+        try:
+            found = self.attribute(model, images, target, [0] * len(images)).flatten(1)
+        except Exception as error:  # noqa: BLE001  (Captum raises anything where it has no rule)
+            return shortened(f"Captum says {type(error).__name__}: {error}", 200)
+        with torch.no_grad():
+            expected = (model(images) - model(torch.full_like(images, GLASS)))[:, 0]
+        off = (found.sum(dim=1) - expected).abs() / found.abs().sum(dim=1).clamp(min=1e-12)
+        worst = int(off.argmax())
+        if off[worst] <= self._off:
+            return ""
+        return (
+            f"its attributions add up to {float(found[worst].sum()):.3g} where the logit differs by "
+            f"{float(expected[worst]):.3g} from that of white glass; it has rules for convolutions, dense layers, "
+            "ReLUs and "
+            "pooling alone. Use integrated_gradients, which adds up for any network"
+        )
 
     def _explain(self, model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
         _expect("Setting forward, backward hooks and attributes on non-linear")
@@ -127,24 +163,46 @@ class GradCam(Batched):
     one_channel: ClassVar[bool] = True
     layer: str | None = None
 
+    def refusal(self, model: nn.Module, images: Tensor) -> str:
+        """Say why it cannot explain a network: no layer, or one whose output is no grid for such images."""
+        try:
+            self._explain(model, images, torch.zeros(len(images), dtype=torch.long, device=images.device))
+        except AttributionError as error:
+            return str(error).removeprefix("grad_cam: ")
+        return ""
+
     def _explain(self, model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
-        captum = _captum()
-        network = unfolded(model)
+        network = shared_copy(model)
         name = getattr(model, "cam_layer", None) if self.layer is None else self.layer
         layer = dict(network.named_modules()).get(name) if name else None
         if layer is None:
             raise AttributionError(
                 f"grad_cam: the network has no layer {name!r}; expected the name of one whose output is an image, "
-                "before the pooling. A classifier names it as its cam_layer"
+                "before the pooling. A classifier names it as its cam_layer, a study file as classifier.layers.gradcam"
             )
-        found = captum.LayerGradCam(network, layer).attribute(images, target=target, relu_attributions=True)
-        if found.ndim != images.ndim:
+        seen: list[Tensor] = []
+
+        def noted(_: nn.Module, __: Any, output: Any) -> Any:
+            seen.append(output)
+            # what follows may work in place
+            return output.clone() if isinstance(output, Tensor) else output
+
+        layer.register_forward_hook(noted)
+        pixels = images.detach().clone().requires_grad_()
+        with torch.enable_grad():
+            chosen = network(pixels).gather(1, target.view(-1, 1)).sum()
+        grid = grid_of(seen[-1], images, _sizes(model, images) if seen[-1].dim() == 3 else ()) if seen else None  # noqa: PLR2004
+        if grid is None:
+            shape = f" (its shape is {tuple(seen[-1].shape)})" if seen and isinstance(seen[-1], Tensor) else ""
             raise AttributionError(
-                f"grad_cam: layer {name!r} returns no image for a patch; choose a layer before the pooling"
+                f"grad_cam: layer {name!r} returns no image for a patch of {images.shape[-2]} × {images.shape[-1]} px"
+                f"{shape}; choose a layer before the pooling, whose tokens form a grid"
             )
+        (gradient,) = torch.autograd.grad(chosen, seen[-1])
+        weights = grid.image(gradient).mean(dim=(2, 3), keepdim=True)
+        found = functional.relu((weights * grid.image(seen[-1]).detach()).sum(dim=1, keepdim=True))
         # bilinear, align_corners=False: each value stands for the middle of its cell
-        enlarged: Tensor = captum.LayerAttribution.interpolate(found, tuple(images.shape[-2:]), "bilinear")
-        return enlarged
+        return functional.interpolate(found, tuple(images.shape[-2:]), mode="bilinear")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,6 +257,22 @@ class Occlusion(Batched):
             )
         )
         return drop[:, :1]
+
+
+def _sizes(model: nn.Module, images: Tensor) -> frozenset[tuple[int, int]]:
+    """Name the sizes of all images inside a network: one of them is that of its grid of tokens."""
+    with torch.no_grad():
+        return sizes_of(calls_of(shared_copy(model), images[:1])[0])
+
+
+def _not_unfolded(model: nn.Module, images: Tensor) -> str:
+    """Say why rules for non-linearities cannot be set on a network; empty where they can."""
+    try:
+        with torch.no_grad():
+            same = torch.allclose(unfolded(model)(images), model(images), rtol=1e-3, atol=1e-4)
+    except AttributionError as error:
+        return str(error)
+    return "" if same else "taken apart into layers it computes other logits (does it change tensors in place?)"
 
 
 def _captum() -> Any:

@@ -1,14 +1,15 @@
 """The registry of controls: what saliency looks like where nothing was learned, or where there is no network at all."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import numpy as np
 
-from saliency_stats.classifier.densenet import PatchClassifier
+from saliency_stats.classifier.densenet import PARTS
+from saliency_stats.classifier.protocol import Classifier
 from saliency_stats.errors import StudyError
-from saliency_stats.saliency import custom
+from saliency_stats.execution import custom
 from saliency_stats.saliency.control_networks import cascading, permuted_labels, randomised
 from saliency_stats.saliency.image_maps import eosin, haematoxylin, sobel
 from saliency_stats.saliency.shifts import shifted
@@ -40,6 +41,8 @@ class Control:
         Makes a map from the image alone: ``(image (H, W, 3) uint8, stains (2, H, W)) -> (H, W)``.
     move
         Moves the trained network's map: ``(map (H, W), generator) -> (H, W)``.
+    by_part
+        Names the models of a network with other parts than DenseNet's.
     every_method
         Whether every attribution method explains its networks, not the study's own alone.
     learned_nothing
@@ -57,10 +60,11 @@ class Control:
     group: Group
     words: str
     models: dict[str, str]
-    build: Callable[[PatchClassifier, int], dict[str, PatchClassifier]] | None = None
+    build: Callable[[Classifier, int], dict[str, Classifier]] | None = None
     relabel: Callable[[IndexArray, int], IndexArray] | None = None
     map: Callable[[Any, Any], Float32Array] | None = None
     move: Callable[[Any, np.random.Generator], Any] | None = None
+    by_part: Callable[[Sequence[str]], dict[str, str]] | None = None
     every_method: bool = False
     shown: bool = False
     learned_nothing: bool = False
@@ -68,6 +72,10 @@ class Control:
     def __post_init__(self) -> None:
         if sum(getattr(self, way) is not None for way in _WAYS) != 1:
             raise ValueError(f"control {self.name}: expected exactly one of {', '.join(_WAYS)}")
+
+    def on(self, parts: Sequence[str]) -> "Control":
+        """Return the control of a network with these parts, from the top."""
+        return self if self.by_part is None else replace(self, models=self.by_part(parts))
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -85,12 +93,11 @@ def _image(name: str, words: str, function: Callable[[Any, Any], Float32Array]) 
     )
 
 
-def _cascade(trained: PatchClassifier, seed: int) -> dict[str, PatchClassifier]:
+def _cascade(trained: Classifier, seed: int) -> dict[str, Classifier]:
     return {f"cascading_{depth}": cascading(trained, depth, seed) for depth in range(1, len(trained.parts) + 1)}
 
 
-def _cascade_words() -> dict[str, str]:
-    parts = list(PatchClassifier.parts)
+def _cascade_words(parts: Sequence[str]) -> dict[str, str]:
     words = [part if at == 1 else f"+ {part}{' (all)' * (at == len(parts))}" for at, part in enumerate(parts, start=1)]
     return {f"cascading_{at}": f"cascading {at}: {what}" for at, what in enumerate(words, start=1)}
 
@@ -110,8 +117,9 @@ _USUAL: Final = (
         name="cascading",
         group="networks",
         words="cascading: the trained network with ever more of it re-initialised from the top",
-        models=_cascade_words(),
+        models=_cascade_words(tuple(PARTS)),
         build=_cascade,
+        by_part=_cascade_words,
     ),
     Control(
         name="shuffled",

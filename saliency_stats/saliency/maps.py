@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from saliency_stats.classifier.densenet import PatchClassifier
+from saliency_stats.classifier.protocol import Classifier
 from saliency_stats.saliency.controls import Control, control_of
 from saliency_stats.saliency.gradient import logits_and_gradient
 from saliency_stats.saliency.methods import is_one_channel, method_of
@@ -90,7 +90,7 @@ class MapPlan:
 
 
 def network_maps(
-    models: Mapping[NetworkKey, PatchClassifier],
+    models: Mapping[NetworkKey, Classifier],
     images: Tensor,
     targets: Mapping[str, Tensor],
     patch_ids: Sequence[str],

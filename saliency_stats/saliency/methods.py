@@ -2,7 +2,9 @@
 
 from typing import Final
 
-from saliency_stats.saliency import custom
+from torch import Tensor, nn
+
+from saliency_stats.execution import custom
 from saliency_stats.saliency.batched import Method
 from saliency_stats.saliency.captum_methods import DeepLift, GradCam, GuidedBackprop, IntegratedGradients, Occlusion
 from saliency_stats.saliency.gradient_methods import Gradient, GradientTimesInput, ShiftedGradient, SmoothGrad
@@ -38,6 +40,24 @@ def method_of(name: str) -> Method:
     custom.require(name, made, ("name", "attribute"), "attribute(model, images, target, seeds) -> Tensor (N, C, H, W)")
     method: Method = made
     return method
+
+
+def refusal_of(name: str, model: nn.Module, images: Tensor) -> str:
+    """Say why a method cannot explain a network; empty where it can, or does not say.
+
+    Parameters
+    ----------
+    name
+        As a study file names the method.
+    model
+        In evaluation mode.
+    images
+        Of the study's size, (N, 3, H, W) in [0, 1]: the method is tried on them where only that can tell.
+    """
+    method = method_of(name)
+    refusal = getattr(method, "refusal", None)
+    reason = "" if refusal is None else str(refusal(model, images))
+    return f"{method.name} cannot explain this network: {reason}" if reason else ""
 
 
 def words_of(method: Method) -> str:

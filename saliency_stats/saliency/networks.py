@@ -9,14 +9,16 @@ from typing import Any
 
 import torch
 
-from saliency_stats.classifier.densenet import PatchClassifier, build
+from saliency_stats.classifier.architecture import Architecture
+from saliency_stats.classifier.building import build
+from saliency_stats.classifier.protocol import Classifier
 from saliency_stats.saliency.controls import control_of
 from saliency_stats.saliency.naming import NetworkKey, folds_of, network_names, network_seed, stem_of
 from saliency_stats.vocabulary import ONE_NETWORK, TRAINED
 
 
 @dataclass(eq=False)
-class Networks(Mapping[tuple[float, int], Mapping[NetworkKey, PatchClassifier]]):
+class Networks(Mapping[tuple[float, int], Mapping[NetworkKey, Classifier]]):
     """Networks by magnification and fold (0 without folds), then by what they are and their name.
 
     They are loaded when they are asked for; those of the last magnification and fold are kept. A DenseNet-201 weighs
@@ -38,7 +40,7 @@ class Networks(Mapping[tuple[float, int], Mapping[NetworkKey, PatchClassifier]])
         How many folds have networks of their own; 0 is a study without folds.
     """
 
-    architecture: str
+    architecture: Architecture
     controls: tuple[str, ...]
     seed: int
     folder: Path
@@ -46,9 +48,7 @@ class Networks(Mapping[tuple[float, int], Mapping[NetworkKey, PatchClassifier]])
     device: torch.device
     networks: int = 1
     folds: int = 0
-    _kept: dict[tuple[float, int], dict[NetworkKey, PatchClassifier]] = field(
-        default_factory=dict, init=False, repr=False
-    )
+    _kept: dict[tuple[float, int], dict[NetworkKey, Classifier]] = field(default_factory=dict, init=False, repr=False)
     _lock: Lock = field(default_factory=Lock, init=False, repr=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -56,7 +56,7 @@ class Networks(Mapping[tuple[float, int], Mapping[NetworkKey, PatchClassifier]])
         made = (self.architecture, self.controls, self.seed, self.folder, self.magnifications, self.device)
         return type(self), (*made, self.networks, self.folds)
 
-    def __getitem__(self, place: tuple[float, int]) -> dict[NetworkKey, PatchClassifier]:
+    def __getitem__(self, place: tuple[float, int]) -> dict[NetworkKey, Classifier]:
         if place not in list(self):
             raise KeyError(place)
         with self._lock:
@@ -77,7 +77,7 @@ class Networks(Mapping[tuple[float, int], Mapping[NetworkKey, PatchClassifier]])
     def __len__(self) -> int:
         return len(self.magnifications) * len(folds_of(self.folds))
 
-    def _load(self, magnification: float, network: str) -> dict[str, PatchClassifier]:
+    def _load(self, magnification: float, network: str) -> dict[str, Classifier]:
         """Load a trained network, and make or load its controls."""
         models = {TRAINED: self._trained(magnification, TRAINED, network)}
         seed = network_seed(self.seed, "randomised", magnification, network=network)
@@ -92,7 +92,7 @@ class Networks(Mapping[tuple[float, int], Mapping[NetworkKey, PatchClassifier]])
             for name, model in models.items()
         }
 
-    def _trained(self, magnification: float, name: str, network: str) -> PatchClassifier:
+    def _trained(self, magnification: float, name: str, network: str) -> Classifier:
         path = weights_path(self.folder, magnification, name, network)
         return build(self.architecture, str(path), seed=0, trained=False)
 

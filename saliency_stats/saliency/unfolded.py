@@ -28,15 +28,20 @@ def unfolded(model: nn.Module) -> nn.Module:
         The network; a :class:`~saliency_stats.classifier.protocol.Classifier`, which knows its own steps, or any whose
         ReLUs are modules already.
     """
-    weights = {id(tensor): tensor for tensor in chain(model.parameters(), model.buffers())}
-    # a deep copy takes what its memo holds as already copied: the tensors are shared
-    twin = copy.deepcopy(model, cast("dict[int, object]", weights))
+    twin = shared_copy(model)
     if isinstance(twin, Classifier):
         twin = twin.stepwise()
     for module in twin.modules():
         if isinstance(module, nn.ReLU):
             module.inplace = False
     return twin
+
+
+def shared_copy(model: nn.Module) -> nn.Module:
+    """Copy a network, but for its weights, which the copy shares: hooks can be set on it and thrown away with it."""
+    weights = {id(tensor): tensor for tensor in chain(model.parameters(), model.buffers())}
+    # a deep copy takes what its memo holds as already copied: the tensors are shared
+    return copy.deepcopy(model, cast("dict[int, object]", weights))
 
 
 class PoolOfReLUs(nn.Module):

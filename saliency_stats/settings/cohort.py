@@ -13,7 +13,7 @@ from saliency_stats.cohort.slides.evidence import Origin, WithoutTumour
 from saliency_stats.cohort.slides.tiling import TilingParameters
 from saliency_stats.seeds import derive
 from saliency_stats.settings.typed import once
-from saliency_stats.vocabulary import SPLITS
+from saliency_stats.vocabulary import LABELS, SPLITS
 
 #: As a pixel of 20 to 0.05 µm has it.
 Magnification = Annotated[float, Field(gt=0, le=200)]
@@ -61,12 +61,24 @@ class CohortBase(Section):
     min_light: float = Field(default=MIN_LIGHT, ge=0, le=1)
     min_focus: float = Field(default=MIN_FOCUS, ge=0, le=1)
     cache_mb: int = Field(default=1024, ge=0, le=2**20)
+    classes: dict[Literal["benign", "malignant"], list[Annotated[int, Field(ge=0, le=100_000)]]] = {}
 
     @field_validator("folds")
     @classmethod
     def _none_or_several(cls, value: int) -> int:
         if value == 1:
             raise ValueError("one fold would leave nothing to train on; expected 0 (one split), or 2 to 100")
+        return value
+
+    @field_validator("classes")
+    @classmethod
+    def _both_apart(cls, value: dict[str, list[int]]) -> dict[str, list[int]]:
+        named = [number for label in LABELS for number in value.get(label, [])]
+        if value and (not all(value.get(label) for label in LABELS) or len(set(named)) < len(named)):
+            raise ValueError(
+                f"found {value}; expected the outputs of the classifier, numbered from 0, of benign and of malignant, "
+                "none twice"
+            )
         return value
 
     def open(self, seed: int) -> Cohort:

@@ -10,7 +10,7 @@ from saliency_stats.vocabulary import NUCLEUS_FINDERS, TORCHSCRIPT
 
 _PATHS: Final = (("cohort", "table"), ("cohort", "root"), ("classifier", "weights"), ("compartments", "nuclei"))
 #: Values of keys that otherwise hold a path.
-_NOT_PATHS: Final = frozenset({"", "imagenet", "none", "truth", *NUCLEUS_FINDERS})
+_NOT_PATHS: Final = frozenset({"", "imagenet", "own", "none", "truth", *NUCLEUS_FINDERS})
 
 
 def anchored(content: dict[str, Any], folder: Path) -> list[Fault]:
@@ -47,6 +47,9 @@ def anchored(content: dict[str, Any], folder: Path) -> list[Fault]:
                 reason = getattr(error, "strerror", None) or shortened(str(error), 100)
                 faults.append(Fault((section, key), f"{section}.{key}: {shown(value)} cannot be a path ({reason})"))
                 part.pop(key)
+    classifier = content.get("classifier")
+    if isinstance(classifier, dict) and "architecture" in classifier:
+        classifier["architecture"] = _beside(classifier["architecture"], folder)
     for section, key in (("saliency", "methods"), ("multiverse", "methods"), ("", "controls")):
         part = content.get(section) if section else content
         if isinstance(part, dict) and isinstance(part.get(key), list):

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from saliency_stats.errors import StatisticsError, StudyError, listed, shortened, shown
 from saliency_stats.seeds import derive
 from saliency_stats.settings import yaml_text
+from saliency_stats.settings.classifier import ClassifierSection
 from saliency_stats.settings.cohort import COHORT_KINDS, PatchesSection, PhantomSection, Section, SlidesSection
 from saliency_stats.settings.faults import Assigned, Fault, is_section, known_part, nearest, said, value_faults
 from saliency_stats.settings.maps import MAX_NAMES, CausalSection, MultiverseSection, SaliencySection
@@ -23,34 +24,6 @@ from saliency_stats.vocabulary import CELLS, USUAL_CELLS
 
 #: The images alone of a larger batch take more than 6 GB, and what a network keeps of them several hundred times that.
 MAX_BATCH_PX: Final = 2**29
-
-
-class AugmentationSection(Section):
-    """How training patches are varied (``trainable: all`` only)."""
-
-    dihedral: bool = True
-    stain: float = Field(default=0.15, ge=0, le=1)
-
-
-class ClassifierSection(Section):
-    """The network and its training."""
-
-    networks: int = Field(default=1, ge=1, le=100)
-    seed: int | None = Field(default=None, ge=0, le=2**32 - 1)
-    architecture: Literal["densenet121", "densenet169", "densenet201"] = "densenet201"
-    weights: str = Field(default="none", min_length=1)
-    trainable: Literal["all", "head", "none"] = "all"
-    epochs: int = Field(default=12, ge=1, le=10_000)
-    batch_size: int = Field(default=32, ge=2, le=4096)
-    learning_rate: float = Field(default=2e-3, ge=1e-7, le=1.0)
-    weight_decay: float = Field(default=0.01, ge=0, le=1)
-    label_smoothing: float = Field(default=0.0, ge=0, le=0.5)
-    class_weights: Literal["balanced", "none"] = "balanced"
-    stopping: Literal["one_cycle", "early"] = "one_cycle"
-    patience: int = Field(default=3, ge=1, le=10_000)
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    augmentation: AugmentationSection = AugmentationSection()
-    min_balanced_accuracy: float = Field(default=0.65, ge=0.5, lt=1)
 
 
 class CompartmentsSection(Section):

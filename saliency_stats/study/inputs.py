@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from saliency_stats.classifier.densenet import imagenet_path
+from saliency_stats.classifier.building import PUBLISHED, published_path
 from saliency_stats.cohort import Cohort
 from saliency_stats.compartments.finders import model_path
 from saliency_stats.compartments.stardist.download import OFFICIAL, official_folder
 from saliency_stats.compartments.tissue.files import BUILTIN_TISSUE
 from saliency_stats.compartments.ways import WAYS
 from saliency_stats.errors import SaliencyStatsError
-from saliency_stats.saliency.custom import is_custom, module_of
+from saliency_stats.execution.custom import is_custom, module_of
 from saliency_stats.settings import StudySettings
 from saliency_stats.study.parameters import cells_of
 
@@ -36,8 +36,8 @@ def _weights(settings: StudySettings) -> dict[str, Path]:
     weights = settings.classifier.weights
     if weights == "none":
         return {}
-    path = imagenet_path(settings.classifier.architecture) if weights == "imagenet" else Path(weights)
-    return {f"classifier.weights: {path}": path}
+    path = published_path(settings.classifier.architecture) if weights in PUBLISHED else Path(weights)
+    return {} if path is None else {f"classifier.weights: {path}": path}
 
 
 def _nuclei(settings: StudySettings) -> dict[str, Path]:
@@ -59,7 +59,12 @@ def _tissue(settings: StudySettings) -> dict[str, Path]:
 
 
 def _classes(settings: StudySettings) -> dict[str, Path]:
-    named = (*settings.saliency.methods, *settings.multiverse.methods, *settings.controls)
+    named = (
+        *settings.saliency.methods,
+        *settings.multiverse.methods,
+        *settings.controls,
+        settings.classifier.architecture,
+    )
     found = {}
     for name in filter(is_custom, named):
         file = getattr(sys.modules.get(module_of(name)), "__file__", None)

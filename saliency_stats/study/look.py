@@ -6,16 +6,20 @@ from typing import Literal
 import pandas as pd
 import torch
 
-from saliency_stats.classifier.densenet import build
+from saliency_stats.classifier.architecture import Architecture
+from saliency_stats.classifier.building import build, is_known
+from saliency_stats.classifier.protocol import Classifier
 from saliency_stats.classifier.routes import NO_VALID
+from saliency_stats.classifier.samples import shapes_of
 from saliency_stats.cohort.inspection import inspect
 from saliency_stats.cohort.patch import USED, Cohort
 from saliency_stats.cohort.splits import with_splits
 from saliency_stats.compartments.torchscript import TorchScriptNuclei, trial_view
-from saliency_stats.errors import CohortError, SaliencyStatsError, listed, shown
+from saliency_stats.errors import CohortError, SaliencyStatsError, listed, shortened, shown
 from saliency_stats.execution.progress import Progress
 from saliency_stats.report.words import count
 from saliency_stats.saliency.controls import control_of
+from saliency_stats.saliency.methods import refusal_of
 from saliency_stats.settings.study import StudySettings
 from saliency_stats.statistics.ladder import NOT_ASKED
 from saliency_stats.statistics.resampling import units_needed
@@ -178,14 +182,17 @@ def _unnamed(settings: StudySettings, table: pd.DataFrame) -> Iterator[str]:
 
 
 def _models(settings: StudySettings, used: pd.DataFrame, say: Callable[[str], object]) -> Iterator[str]:
-    """Load what training and segmentation will load: weights that cannot be had are said now.
+    """Load what training and segmentation will load: what cannot be had, or cannot be asked of it, is said now.
 
     A TorchScript file is a program that nobody has tried: it is shown an image of every magnification.
     """
-    section = settings.classifier
-    if section.weights != "none":
+    section, architecture = settings.classifier, parameters.architecture_of(settings)
+    # a DenseNet with random weights is known to take any patch and every method
+    if section.weights != "none" or architecture != Architecture(architecture.name) or not is_known(architecture):
         try:
-            build(section.architecture, section.weights, 0, trained=section.trainable != "none", say=say)
+            model = build(architecture, section.weights, 0, trained=section.trainable != "none", say=say)
+            if not is_known(architecture):
+                yield from _impossible(settings, model.eval(), used)
         except SaliencyStatsError as error:
             yield str(error)
     try:
@@ -200,6 +207,36 @@ def _models(settings: StudySettings, used: pd.DataFrame, say: Callable[[str], ob
         parameters.tissue_of(settings, parameters.CPU)
     except SaliencyStatsError as error:
         yield str(error)
+
+
+def _impossible(settings: StudySettings, model: Classifier, used: pd.DataFrame) -> Iterator[str]:
+    """Say which patches a network does not take, and which methods cannot explain it."""
+    methods = parameters.plan_of(settings).methods
+    for number, (height, width) in enumerate(sorted(set(shapes_of(used)))):
+        images = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(0))
+        try:
+            with torch.no_grad():
+                logits = model(images)
+        except Exception as error:  # noqa: BLE001  (whatever a network raises for a size that it does not take)
+            yield (
+                f"classifier.architecture: {settings.classifier.architecture} does not take patches of {height} × "
+                f"{width} px "
+                f"({shortened(f'{type(error).__name__}: {error}', 200)}). Set classifier.preprocess.size_px, to "
+                "which square "
+                "patches are resized, or use patches of another size"
+            )
+            continue
+        if not bool(torch.isfinite(logits).all()):
+            yield (
+                f"classifier.architecture: {settings.classifier.architecture} returns logits that are not finite "
+                "for patches "
+                f"of {height} × {width} px; are its weights sound?"
+            )
+            continue
+        if not number:  # what a method can do depends on the network, and hardly on the size
+            yield from (
+                f"saliency.methods: {reason}" for name in methods if (reason := refusal_of(name, model, images))
+            )
 
 
 def _lines(rows: pd.DataFrame, name: str, file: str) -> Iterator[str]:

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
+from saliency_stats.classifier.sources import source_of
 from saliency_stats.compartments.finders import EXPECTED, model_path, there_is
 from saliency_stats.compartments.variants import VARIANTS
 from saliency_stats.errors import StudyError, listed, shortened, shown
+from saliency_stats.execution.custom import is_custom
 from saliency_stats.saliency import CONTROLS, METHODS, REDUCTIONS
 from saliency_stats.saliency.batched import Method
 from saliency_stats.saliency.controls import Control, control_of
-from saliency_stats.saliency.custom import is_custom
 from saliency_stats.saliency.methods import method_of
 from saliency_stats.settings import StudySettings
 from saliency_stats.settings.faults import nearest
@@ -46,6 +47,7 @@ def check_names(settings: StudySettings, where: str) -> None:
         *_not_loaded("methods", methods, method_of, METHODS),
         *_not_loaded("controls", controls, control_of, CONTROLS),
         *_no_model(settings.compartments.nuclei),
+        *_no_network(settings.classifier.architecture),
     ]
     if wrong:
         raise StudyError(listed([f"{where}: {fault}" for fault in wrong]))
@@ -75,6 +77,15 @@ def _not_loaded(
             wrong.append(f"{kind}: {name} is called {shown(made.name)}, as {called[made.name]} is; choose another name")
         called[made.name] = name
     return wrong
+
+
+def _no_network(architecture: str) -> list[str]:
+    try:
+        source, name = source_of(architecture)
+        source.check(name)
+    except StudyError as error:
+        return [str(error)]
+    return []
 
 
 def _no_model(nuclei: str) -> list[str]:

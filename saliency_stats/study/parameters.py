@@ -6,8 +6,13 @@ import pandas as pd
 import torch
 
 from saliency_stats.attribution import DistanceBins
+from saliency_stats.classifier.architecture import Architecture
 from saliency_stats.classifier.augmentation import Augmentation
+from saliency_stats.classifier.building import parts_of, weight_bytes
 from saliency_stats.classifier.evaluation import EvaluationParameters
+from saliency_stats.classifier.layers import NamedLayers
+from saliency_stats.classifier.outputs import Outputs
+from saliency_stats.classifier.preprocessing import Preprocessing
 from saliency_stats.classifier.routes import Recipe
 from saliency_stats.classifier.training import TrainingParameters
 from saliency_stats.cohort.cache import CachedCohort
@@ -26,10 +31,9 @@ from saliency_stats.seeds import derive
 from saliency_stats.settings.study import StudySettings
 from saliency_stats.vocabulary import ONE_NETWORK, TRAINED
 
-#: Bytes on disk, from above: what a network weighs; per patch, the rows of its nuclei, of a network (predictions and
+#: Bytes on disk, from above, per patch: the rows of its nuclei, of a network (predictions and
 #: profile), of a map (ledger), of a map under another segmentation and of a replaced image. Rows are there twice until
 #: a run is finished.
-_WEIGHTS: Final = 85_000_000
 _NUCLEI, _NETWORK, _MAP, _CROSSED, _REPLACED = 30_000, 6_000, 2_000, 400, 400
 #: Bytes in memory of what a frozen DenseNet-201 makes of a pixel and of a patch.
 _ACTIVATED, _POOLED = 128 * 2 / 32**2, 1_920 * 4
@@ -58,12 +62,24 @@ def least(settings: StudySettings) -> dict[str, float]:
     return {name: getattr(settings.cohort, name) for name in ("min_tissue", "min_light", "min_focus")}
 
 
+def architecture_of(settings: StudySettings) -> Architecture:
+    """Say which network is built."""
+    section = settings.classifier
+    stated, layers = section.preprocess, section.layers
+    return Architecture(
+        name=section.architecture,
+        preprocessing=Preprocessing(stated.mean, stated.std, stated.size_px),
+        layers=NamedLayers(tuple(layers.head), layers.gradcam, tuple(layers.parts)),
+        outputs=Outputs.of(settings.cohort.classes),
+    )
+
+
 def recipe_of(settings: StudySettings, magnification: float, network: str = ONE_NETWORK) -> Recipe:
     """Say how a classifier of one magnification is made."""
     section = settings.classifier
     training = {name: getattr(section, name) for name in TrainingParameters.__dataclass_fields__}
     return Recipe(
-        architecture=section.architecture,
+        architecture=architecture_of(settings),
         weights=section.weights,
         trainable=section.trainable,
         training=TrainingParameters(**training),
@@ -113,9 +129,16 @@ def plan_of(settings: StudySettings) -> MapPlan:
 
 def networks_of(settings: StudySettings, fold: int = 0) -> tuple[NetworkKey, ...]:
     """Name the networks that see every measured patch of a fold: trained ones, and the controls that are networks."""
-    models = (TRAINED, *(name for control in settings.controls for name in control_of(control).networks))
+    models = (TRAINED, *(name for control in _controls(settings) for name in control.networks))
     names = network_names(settings.classifier.networks, fold)
     return tuple(NetworkKey(model, network) for network in names for model in models)
+
+
+def _controls(settings: StudySettings) -> list[Control]:
+    """Return the study's controls, those by parts with the parts of its network."""
+    made = [control_of(name) for name in settings.controls]
+    parts = parts_of(architecture_of(settings)) if any(one.by_part for one in made) else ()
+    return [one.on(parts) for one in made]
 
 
 def all_networks(settings: StudySettings) -> tuple[str, ...]:
@@ -138,7 +161,7 @@ def trained_controls(settings: StudySettings) -> tuple[Control, ...]:
 def described(settings: StudySettings) -> dict[str, Any]:
     """Describe the study's methods and controls for the record: the report quotes it, and needs no network to do so."""
     methods = [method_of(name) for name in plan_of(settings).methods]
-    controls = [control_of(name) for name in settings.controls]
+    controls = _controls(settings)
     return {
         "methods": {
             method.name: {"words": words_of(method), "times_input": bool(getattr(method, "times_input", False))}
@@ -169,7 +192,8 @@ def batch_bytes(settings: StudySettings, used: pd.DataFrame) -> float:
 
 def network_bytes(settings: StudySettings) -> int:
     """Estimate the memory that all networks of a magnification and fold beside the first, and its controls, take."""
-    return _WEIGHTS * len(networks_of(settings)) * (settings.classifier.networks - 1) // settings.classifier.networks
+    each, several = weight_bytes(architecture_of(settings)), settings.classifier.networks
+    return each * len(networks_of(settings)) * (several - 1) // several
 
 
 def training_bytes(settings: StudySettings, used: pd.DataFrame, *, bfloat16: bool) -> float:
@@ -187,9 +211,10 @@ def training_bytes(settings: StudySettings, used: pd.DataFrame, *, bfloat16: boo
 def needed_bytes(settings: StudySettings, used: pd.DataFrame) -> int:
     """Estimate the disk space of a run from above, of the usable patches: weights, optimiser state, tables, maps."""
     networks, multiverse = networks_of(settings), multiverse_of(settings)
+    each = weight_bytes(architecture_of(settings))
     kinds = 1 + len(trained_controls(settings))
-    weights = _WEIGHTS * used["magnification"].nunique() * len(all_networks(settings)) * kinds
-    checkpoint = 3 * _WEIGHTS if settings.classifier.trainable == "all" else 10_000_000
+    weights = each * used["magnification"].nunique() * len(all_networks(settings)) * kinds
+    checkpoint = 3 * each if settings.classifier.trainable == "all" else 10_000_000
     keys = plan_of(settings).keys(networks)
     crossed = len(multiverse.variants) * sum(key.model == TRAINED for key in keys) if multiverse else 0
     rows = _NUCLEI + _NETWORK * len(networks) + _MAP * len(keys) + _CROSSED * crossed

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from saliency_stats.classifier.densenet import weight_notes
+from saliency_stats.classifier.saved import weight_notes
 from saliency_stats.cohort.patch import USED
 from saliency_stats.cohort.slides.cohort import SlideCohort
 from saliency_stats.compartments import NucleusFinder, Stains, TissueFinder, estimate_stains, stain_table, stains_from
@@ -221,7 +221,7 @@ class Stages:
 
     def _networks(self, magnifications: list[float], networks: int | None = None) -> Networks:
         return Networks(
-            self.settings.classifier.architecture,
+            parameters.architecture_of(self.settings),
             tuple(self.settings.controls),
             self.settings.network_seed,
             self.store.folder / "weights",

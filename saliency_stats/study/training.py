@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from saliency_stats.classifier.densenet import save_weights
 from saliency_stats.classifier.head import Activations
 from saliency_stats.classifier.routes import Recipe, train_classifier
+from saliency_stats.classifier.saved import save_weights
 from saliency_stats.cohort import Cohort
 from saliency_stats.execution.device import release_memory
 from saliency_stats.execution.files import atomic
@@ -116,7 +116,8 @@ class _Trainer:
         self, recipe: Recipe, magnification: float, part: pd.DataFrame, learned: list[pd.DataFrame]
     ) -> Activations:
         """Return what the backbone makes of the patches: the same for all networks that start from one file."""
-        random = recipe.weights == "none"
+        # a factory may return other weights for another seed
+        random = recipe.weights in {"none", "own"}
         backbone = (magnification, recipe.seed if random else None)
         if backbone not in self.activations:
             self.activations.clear()

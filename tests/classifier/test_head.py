@@ -11,7 +11,9 @@ from torchvision import models
 
 from saliency_stats.classifier import head
 from saliency_stats.classifier.augmentation import Augmentation
-from saliency_stats.classifier.densenet import PatchClassifier, initialise
+from saliency_stats.classifier.building import initialise
+from saliency_stats.classifier.densenet import PatchClassifier, layers_of
+from saliency_stats.classifier.frozen import Split
 from saliency_stats.classifier.head import Activations, Head, activations, cache, freeze_all_but_head
 from saliency_stats.classifier.samples import ImageSamples
 from saliency_stats.classifier.training import TrainingParameters, fit
@@ -44,9 +46,10 @@ def test_head_on_cached_activations_is_the_network(network):
 
 def test_the_abstracts_network_needs_the_shapes_that_are_published():
     """DenseNet-201 whole, without memory: names and shapes are enough."""
-    model = PatchClassifier("densenet201")
+    model = initialise("densenet201", 0)
     with torch.device("meta"):
         model.backbone = models.DenseNet(32, (6, 12, 48, 32), 64, num_classes=2)
+        model.layers = layers_of(model.backbone)
         bottleneck, pooled = activations(model.to("meta").eval(), torch.empty(1, 3, 256, 256))
     assert (bottleneck.shape, pooled.shape) == ((1, 128, 8, 8), (1, 1888))
     assert model.head == ("backbone.features.denseblock4.denselayer32.conv2.", "backbone.classifier.")
@@ -63,6 +66,10 @@ def test_exactly_the_head_is_trained(network):
         "classifier.weight",
         "classifier.bias",
     }
+
+
+def whole_split(model: PatchClassifier) -> Split:
+    return Split(lambda images: head.activations(model, images), Head(model))
 
 
 class _Frozen(nn.Module):
@@ -88,7 +95,7 @@ def test_training_the_cached_head_equals_end_to_end_frozen_training(network, coh
         model = copy.deepcopy(network)
         freeze_all_but_head(model)
         module: nn.Module = Head(model) if cached else _Frozen(model)
-        fit(module, cache(model, samples, 4, dtype=np.float32) if cached else samples, None, parameters)
+        fit(module, cache(whole_split(model), samples, 4, dtype=np.float32) if cached else samples, None, parameters)
         trained.append(model.backbone.state_dict())
     end_to_end, head = trained
     start = network.backbone.state_dict()
@@ -102,34 +109,33 @@ def test_half_precision_cache_changes_logits_little(network, cohort_of):
     samples = ImageSamples(cohort, cohort.table, Augmentation(), 0, torch.device("cpu"))
     logits = []
     for dtype in (np.float32, np.float16):
-        cached = cache(network, samples, 2, dtype=dtype)
+        cached = cache(whole_split(network), samples, 2, dtype=dtype)
         (inputs, _), *_ = cached.batches(4, None)
         with torch.no_grad():
             logits.append(Head(network)(*inputs))
-    assert cached.bottleneck[0].dtype == np.float16
+    assert cached.activations[0][0].dtype == np.float16
     torch.testing.assert_close(logits[1], logits[0], rtol=0, atol=5e-3)
 
 
 def test_patches_of_several_sizes_are_cached_in_their_own_order(network, cohort_of):
     cohort = cohort_of([(64, 64), (32, 64), (64, 64), (32, 64)])
     samples = ImageSamples(cohort, cohort.table, Augmentation(), 0, torch.device("cpu"))
-    cached = cache(network, samples, 2)
-    assert [values.shape for values in cached.bottleneck] == [(8, 2, 2), (8, 1, 2)] * 2
+    cached = cache(whole_split(network), samples, 2)
+    assert [values.shape for values in cached.activations[0]] == [(8, 2, 2), (8, 1, 2)] * 2
     for index in range(4):
         image = torch.from_numpy(cohort.read(index).image).permute(2, 0, 1)[None] / 255
         torch.testing.assert_close(
-            torch.from_numpy(cached.pooled[index]), activations(network, image)[1][0], rtol=1e-4, atol=1e-4
+            torch.from_numpy(cached.activations[1][index]), activations(network, image)[1][0], rtol=1e-4, atol=1e-4
         )
 
 
-def test_the_cache_is_made_in_evaluation_mode_and_told_of(network, cohort_of):
+def test_the_cache_is_told_of(network, cohort_of):
     cohort = cohort_of([(32, 32)] * 5)
     samples = ImageSamples(cohort, cohort.table, Augmentation(), 4, torch.device("cpu"))
-    model, ticks = copy.deepcopy(network).train(), []
-    cached = cache(model, samples, 2, tick=ticks.append)
+    ticks: list[int] = []
+    cached = cache(whole_split(network), samples, 2, tick=ticks.append)
     assert ticks == [2, 2, 1]
-    assert not model.training
-    assert (cached.seed, cached.bottleneck[0].dtype, cached.pooled.dtype) == (4, np.float16, np.float32)
+    assert (cached.seed, cached.activations[0][0].dtype, cached.activations[1][0].dtype) == (4, np.float16, np.float32)
     assert cached.targets.tolist() == [0, 1, 0, 1, 0]
     assert cached.n_batches(2) == 3
 
@@ -138,7 +144,7 @@ def test_epochs_of_the_cache_have_the_order_of_the_images(network, cohort_of):
     cohort = cohort_of([(32, 32)] * 7)
     plain = Augmentation(dihedral=False, stain=0)
     samples = ImageSamples(cohort, cohort.table, plain, 4, torch.device("cpu"))
-    cached = cache(network, samples, 4, dtype=np.float32)
+    cached = cache(whole_split(network), samples, 4, dtype=np.float32)
     for epoch in (None, 0, 3):
         for ((images,), targets), ((bottleneck, pooled), others) in zip(
             samples.batches(3, epoch), cached.batches(3, epoch), strict=True
@@ -167,14 +173,16 @@ def test_activations_are_computed_once_in_the_batches_of_what_goes_together(netw
     shared = Activations([cohort.table[:8], cohort.table[8:], cohort.table[:0]])
     assert shared.n_waiting == 10
     some = replace(samples, table=cohort.table.iloc[[9, 0, 7]].assign(label=["malignant", "benign", "benign"]), seed=6)
-    found = shared.of(network, some, 4, ticks.append)
+    found = shared.of(whole_split(network), some, 4, ticks.append)
     assert (shared.n_waiting, ticks) == (0, [3, 3, 2, 2])
     assert seen == [(3, 3, 32, 32), (3, 3, 32, 32), (2, 3, 32, 64), (2, 3, 32, 64)]
-    expected = [cache(network, replace(samples, table=part), 4) for part in (cohort.table[:8], cohort.table[8:])]
+    expected = [
+        cache(whole_split(network), replace(samples, table=part), 4) for part in (cohort.table[:8], cohort.table[8:])
+    ]
     for at, (part, row) in enumerate([(1, 1), (0, 0), (0, 7)]):
-        np.testing.assert_array_equal(found.bottleneck[at], expected[part].bottleneck[row])
-        np.testing.assert_array_equal(found.pooled[at], expected[part].pooled[row])
+        np.testing.assert_array_equal(found.activations[0][at], expected[part].activations[0][row])
+        np.testing.assert_array_equal(found.activations[1][at], expected[part].activations[1][row])
     assert (found.targets.tolist(), found.seed, found.device) == ([1, 0, 0], 6, samples.device)
     seen.clear()
-    again = shared.of(network, samples, 4, ticks.append)
-    assert (seen, len(ticks), len(again.bottleneck)) == ([], 4, 10)
+    again = shared.of(whole_split(network), samples, 4, ticks.append)
+    assert (seen, len(ticks), len(again.activations[0])) == ([], 4, 10)

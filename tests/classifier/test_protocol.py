@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from saliency_stats.classifier.densenet import ARCHITECTURES, PatchClassifier, initialise
+from saliency_stats.classifier.building import initialise
+from saliency_stats.classifier.densenet import ARCHITECTURES, PatchClassifier
 from saliency_stats.classifier.protocol import Classifier
 
 

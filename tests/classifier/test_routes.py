@@ -9,11 +9,12 @@ import torch
 from torch import nn
 
 from saliency_stats.classifier.augmentation import Augmentation
-from saliency_stats.classifier.densenet import build, save_weights
+from saliency_stats.classifier.building import build
 from saliency_stats.classifier.evaluation import EvaluationParameters
-from saliency_stats.classifier.head import Head, cache, freeze_all_but_head
+from saliency_stats.classifier.head import Head, cache, freeze_all_but_head, split_of
 from saliency_stats.classifier.routes import Recipe, train_classifier
 from saliency_stats.classifier.samples import ImageSamples
+from saliency_stats.classifier.saved import save_weights
 from saliency_stats.classifier.training import LOG_COLUMNS, TrainingParameters, fit
 from saliency_stats.errors import ClassifierError
 from saliency_stats.seeds import derive
@@ -73,7 +74,8 @@ def test_the_head_alone_is_trained_on_what_is_computed_once(cohort):
     model, log = trained(recipe, cohort, tick=ticks.append)
     expected = started(recipe).to(memory_format=torch.channels_last)
     freeze_all_but_head(expected)
-    cached, valid = (cache(expected, samples(cohort, rows, recipe), 4) for rows in (slice(8), slice(8, 12)))
+    made = split_of(expected.eval(), samples(cohort, slice(8), recipe))
+    cached, valid = (cache(made, samples(cohort, rows, recipe), 4) for rows in (slice(8), slice(8, 12)))
     log_expected = fit(Head(expected), cached, valid, TRAINING)
     assert same_weights(model, expected) == set(model.state_dict())
     pd.testing.assert_frame_equal(log, log_expected)

@@ -104,3 +104,17 @@ def test_the_study_of_the_data_is_valid():
     loaded = settings.load(STUDY)
     assert (loaded.cohort.kind, loaded.cohort.size_px, loaded.cohort.magnifications) == ("slides", 256, [5, 10, 20, 40])
     assert (loaded.classifier.trainable, loaded.classifier.weights) == ("head", "imagenet")
+
+
+@pytest.mark.parametrize(
+    ("options", "numbers"), [((), "012"), (("--lite", "1"), "1"), (("--lite", "2", "--lite", "0"), "20")]
+)
+def test_the_lites_are_loaded_one_after_the_other(monkeypatch, options, numbers):
+    monkeypatch.setattr("saliency_stats.fetching.imagenet_lite.fetch_lite", lambda name: Path("cache") / name)
+    result = call("imagenet-lite", *options)
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [f"cache/efficientnet_lite{number}" for number in numbers]
+
+
+def test_there_is_no_other_lite():
+    assert call("imagenet-lite", "--lite", "3").exit_code == 2

@@ -6,13 +6,14 @@ import yaml
 
 from saliency_stats import settings as study_file
 from saliency_stats.cohort import PatchFolder
-from saliency_stats.cohort.phantom.architecture import ARCHITECTURES
+from saliency_stats.cohort.phantom.architecture import ARCHITECTURES as TISSUE_ARCHITECTURES
 from saliency_stats.commands.init import study_text, write_template
 from saliency_stats.errors import StorageError, StudyError
 from saliency_stats.saliency import METHODS
 from saliency_stats.settings.cohort import PatchesSection, PhantomSection, SlidesSection
 from saliency_stats.settings.study import StudySettings
 from saliency_stats.statistics import primary_tests
+from saliency_stats.vocabulary import ARCHITECTURES
 
 KINDS = {"phantom": PhantomSection, "patches": PatchesSection, "slides": SlidesSection}
 #: What the template for patches sets on purpose: a pretrained network, of which only the head is trained, gently.
@@ -72,7 +73,9 @@ def test_every_choice_a_key_has_is_named_in_its_comment(kind):
                 for start, line in enumerate(lines)
                 if line.strip().startswith(f"{key}:")
             )
-            for word in entry.get("enum", []):
+            # that of a classifier may also be another name, that of a phantom may not
+            named = ARCHITECTURES if key == "architecture" and "enum" not in entry else ()
+            for word in entry.get("enum", named):
                 # the truth is known for phantoms only
                 if (kind, word) != ("patches", "truth"):
                     assert word in comment, f"{key}: {word} is not in {comment!r}"
@@ -98,7 +101,7 @@ def test_the_choices_are_those_of_the_registries(kind, monkeypatch):
     assert "sobel, haematoxylin, eosin: edges or stain, without any network; shift: " in text
     decides = "the test that decides the verdict"
     assert f"# {' | '.join(primary_tests())}: {decides}" in text
-    monkeypatch.setitem(ARCHITECTURES, "woven", ARCHITECTURES["nests"])
+    monkeypatch.setitem(TISSUE_ARCHITECTURES, "woven", TISSUE_ARCHITECTURES["nests"])
     assert ("| woven: how the tissue is built" in template(kind)) == (kind == "phantom")
     monkeypatch.setitem(METHODS, "mine", METHODS["gradient"])
     assert " | mine" in template(kind)

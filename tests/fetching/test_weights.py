@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from saliency_stats.classifier import densenet
+from saliency_stats.classifier import building
 from saliency_stats.compartments.stardist import download as stardist_download
 from saliency_stats.errors import CompartmentError, DownloadError
 from saliency_stats.fetching.weights import fetch_densenet201, fetch_stardist
@@ -21,8 +21,8 @@ def torch_cache(bucket, tmp_path, monkeypatch):
     name = f"densenet201-{hashlib.sha256(WEIGHTS).hexdigest()[:8]}.pth"
     bucket.files[f"models/{name}"] = WEIGHTS
     built = []
-    monkeypatch.setattr(densenet, "imagenet_file", lambda _: (f"{bucket.url}/models/{name}", tmp_path / "c" / name))
-    monkeypatch.setattr(densenet, "build", lambda *a, **kw: built.append((a, kw)))
+    monkeypatch.setattr(building, "imagenet_file", lambda _: (f"{bucket.url}/models/{name}", tmp_path / "c" / name))
+    monkeypatch.setattr(building, "build", lambda *a, **kw: built.append((a, kw)))
     return built
 
 
@@ -52,7 +52,7 @@ def test_other_weights_are_refused(bucket, torch_cache, hasty):
 
 def test_torchvision_names_its_files_by_their_checksum():
     """What the check above relies on."""
-    url, path = densenet.imagenet_file("densenet201")
+    url, path = building.imagenet_file("densenet201")
     assert path.name == url.rsplit("/", 1)[1] == "densenet201-c1103571.pth"
 
 

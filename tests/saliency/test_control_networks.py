@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saliency_stats.classifier.densenet import initialise
+from saliency_stats.classifier.building import initialise
 from saliency_stats.errors import AttributionError
 from saliency_stats.saliency.control_networks import cascading, permuted_labels, randomised
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from saliency_stats.classifier.densenet import initialise
+from saliency_stats.classifier.building import initialise
 from saliency_stats.errors import AttributionError
 from saliency_stats.saliency import DIFFERENTIATED_PX, gradient, logits_and_gradient, reduce_channels
 from saliency_stats.saliency.control_networks import randomised

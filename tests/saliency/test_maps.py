@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from saliency_stats.classifier.densenet import initialise
+from saliency_stats.classifier.building import initialise
 from saliency_stats.saliency.maps import MapKey, MapPlan, control_maps, network_maps
 from saliency_stats.saliency.methods import METHODS
 from saliency_stats.saliency.naming import NetworkKey

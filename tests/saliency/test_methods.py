@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 from torchvision.models import DenseNet
 
-from saliency_stats.classifier.densenet import initialise
+from saliency_stats.classifier.building import initialise
 from saliency_stats.errors import AttributionError
 from saliency_stats.saliency import DIFFERENTIATED_PX
 from saliency_stats.saliency.captum_methods import DeepLift, GradCam, GuidedBackprop, IntegratedGradients, Occlusion

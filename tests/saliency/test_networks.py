@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from saliency_stats.classifier.densenet import initialise, save_weights
+from saliency_stats.classifier.architecture import Architecture
+from saliency_stats.classifier.building import initialise
+from saliency_stats.classifier.saved import save_weights
 from saliency_stats.saliency.naming import NetworkKey
 from saliency_stats.saliency.networks import Networks, weights_path
 from saliency_stats.seeds import derive
@@ -23,7 +25,7 @@ def folder(tmp_path_factory, small_densenets):
 
 
 def networks(folder, *controls, magnifications=(5.0, 20.0)):
-    return Networks("densenet121", controls, 0, folder, magnifications, CPU)
+    return Networks(Architecture("densenet121"), controls, 0, folder, magnifications, CPU)
 
 
 def test_the_trained_one_and_its_controls_ready_to_be_explained(folder):
@@ -86,7 +88,7 @@ def test_what_is_kept_is_nobodys_business(folder):
     assert "_lock" not in repr(found)
     for extra in ("_kept", "_lock"):
         with pytest.raises(TypeError, match=extra):
-            Networks("densenet121", (), 0, folder, (5.0,), CPU, **{extra: None})
+            Networks(Architecture("densenet121"), (), 0, folder, (5.0,), CPU, **{extra: None})
 
 
 def test_it_is_a_mapping(folder):
@@ -102,7 +104,7 @@ def test_several_networks_of_several_folds_each_with_controls_of_its_own(tmp_pat
     for (fold, name), seed in seeds.items():
         path = weights_path(tmp_path, 20.0, "trained", f"fold{fold}-{name}")
         save_weights(initialise("densenet121", seed), path)
-    found = Networks("densenet121", ("randomised",), 3, tmp_path, (20.0,), CPU, 2, 2)
+    found = Networks(Architecture("densenet121"), ("randomised",), 3, tmp_path, (20.0,), CPU, 2, 2)
     assert (list(found), len(found)) == ([(20.0, 1), (20.0, 2)], 2)
     image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     randomised = {}

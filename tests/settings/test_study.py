@@ -129,6 +129,7 @@ phantom cohort.min_tissue [0, 1] 0.05
 phantom cohort.min_light [0, 1] 0.18
 phantom cohort.folds [0, 100] 0
 phantom cohort.min_focus [0, 1] 0.28
+phantom classifier.preprocess.size_px [8, 4096] none
 phantom cohort.cache_mb [0, 1048576] 1024
 phantom cohort.slides [3, 100000] 24
 phantom cohort.patches_per_slide [2, 100000] 24
@@ -278,7 +279,10 @@ def test_every_key_with_a_letter_missing_finds_its_way_back(key):
     [
         ("cohort: {signal: cytoplasma}", "cohort.signal: Input should be 'cytoplasm', 'nucleus', 'stroma' or 'none'"),
         ("cohort: {signal: cytoplasma}", "(found 'cytoplasma')"),
-        ("classifier: {architecture: resnet50}", "classifier.architecture: Input should be 'densenet121'"),
+        (
+            "classifier: {architecture: resnet50}",
+            "classifier.architecture: there is no 'resnet50'; expected one of densenet121, ",
+        ),
         ("classifier: {epochs: many}", "classifier.epochs: Input should be a valid integer"),
         ("classifier: {epochs: 2.5}", "(found 2.5)"),
         ("classifier: 5", "classifier: "),

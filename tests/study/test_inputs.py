@@ -8,7 +8,7 @@ import pytest
 from saliency_stats.cohort.folder import PatchFolder
 from saliency_stats.compartments.tissue.files import BUILTIN_TISSUE
 from saliency_stats.errors import ClassifierError
-from saliency_stats.saliency import custom
+from saliency_stats.execution import custom
 from saliency_stats.settings.study import load
 from saliency_stats.study import inputs as module
 from saliency_stats.study import parameters
@@ -51,14 +51,14 @@ def test_a_file_of_weights(tmp_path):
 
 
 def test_published_weights_are_fetched_first(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "imagenet_path", lambda name: tmp_path / name)
+    monkeypatch.setattr(module, "published_path", lambda name: tmp_path / name)
     path = tmp_path / "densenet201"
     assert files_of("classifier.weights=imagenet") == {f"classifier.weights: {path}": path}
 
     def offline(_):
         raise ClassifierError("not in the cache")
 
-    monkeypatch.setattr(module, "imagenet_path", offline)
+    monkeypatch.setattr(module, "published_path", offline)
     # before anything is computed the study stops for them, and tells what else stands in its way
     assert files_of("classifier.weights=imagenet") == {}
 

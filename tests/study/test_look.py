@@ -6,6 +6,7 @@ import pytest
 import torch
 from torchvision import models
 
+from saliency_stats.classifier.architecture import Architecture
 from saliency_stats.cohort.patch import USED
 from saliency_stats.cohort.slides.cohort import SLIDE_COLUMNS
 from saliency_stats.errors import ClassifierError, CohortError, CompartmentError
@@ -171,7 +172,7 @@ def test_patches_may_be_assumed_to_be_independent():
 
 def test_models_that_cannot_be_had_are_told_beside_the_rest(monkeypatch):
     def build(*given, trained, say):
-        assert (*given, trained) == ("densenet121", "imagenet", 0, True)
+        assert (*given, trained) == (Architecture("densenet121"), "imagenet", 0, True)
         raise ClassifierError("fetch the weights")
 
     def finder_of(settings, device):
@@ -404,3 +405,80 @@ def test_early_stopping_needs_a_valid_split_in_every_fold():
     assert found.startswith("fold 1, 2, 3 of 3: classifier.stopping: early chooses the epoch on the valid split")
     settings = study_of_folds("classifier.stopping=early")
     assert obstacles(settings, parameters.folding_of(settings).dealt(bare)) == []
+
+
+FACTORY = """\
+import torch
+from torch import nn
+
+
+class OneSize(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, 4, 4, 4), nn.Linear(4, 2)
+
+    def forward(self, images):
+        if images.shape[-1] % 48 == 0:
+            raise ValueError("not of these")
+        return self.fc(self.conv(images).tanh().mean((2, 3)))
+
+
+def build():
+    torch.manual_seed(0)
+    return OneSize()
+
+
+class Overflowing(OneSize):
+    def forward(self, images):
+        logits = self.fc(self.conv(images).tanh().mean((2, 3)))
+        return logits / 0.0 if images.shape[-1] == 48 else logits
+
+
+def overflowing():
+    torch.manual_seed(0)
+    return Overflowing()
+"""
+
+
+def of_a_factory(tmp_path, cohort_of, factory, *assignments, shape=(48, 48)):
+    (tmp_path / "mine.py").write_text(FACTORY)
+    settings = load(None, (f"classifier.architecture=python:{tmp_path / 'mine.py'}:{factory}", *assignments))
+    said = []
+    used = cohort_of([shape, shape, (64, 64)]).table
+    return list(module._models(settings, used, said.append)), said
+
+
+def test_a_size_that_a_network_does_not_take_is_told_with_the_remedy(tmp_path, cohort_of):
+    (found,), said = of_a_factory(tmp_path, cohort_of, "build")
+    assert "mine.py:build does not take patches of 48 × 48 px (ValueError: not of these)" in found
+    assert "Set classifier.preprocess.size_px, to which square patches are resized" in found
+    assert any("trainable: head trains conv and fc" in line for line in said)
+    assert of_a_factory(tmp_path, cohort_of, "build", "classifier.preprocess.size_px=64")[0] == []
+    (oblong,), _ = of_a_factory(tmp_path, cohort_of, "build", "classifier.preprocess.size_px=64", shape=(32, 40))
+    assert "does not take patches of 32 × 40 px" in oblong
+    assert "would be distorted" in oblong
+
+
+def test_logits_that_are_not_finite_for_a_size_are_told(tmp_path, cohort_of):
+    (found,), _ = of_a_factory(tmp_path, cohort_of, "overflowing")
+    assert "mine.py:overflowing returns logits that are not finite for patches of 48 × 48 px" in found
+
+
+def test_methods_that_cannot_explain_a_network_are_each_told(tmp_path, cohort_of):
+    found, _ = of_a_factory(
+        tmp_path, cohort_of, "overflowing", "saliency.methods=[gradient, guided_backprop, grad_cam]", shape=(64, 64)
+    )
+    (reason,) = found
+    assert reason.startswith("saliency.methods: guided_backprop cannot explain this network: ")
+    assert "cannot be taken apart into layers" in reason
+
+
+def test_a_densenet_is_known_and_is_not_built(monkeypatch, cohort_of):
+    monkeypatch.setattr(module, "build", lambda *_a, **_k: pytest.fail("built"))
+    assert list(module._models(load(None), cohort_of([(32, 32)]).table, print)) == []
+
+
+def test_a_densenet_of_other_layers_or_outputs_is_looked_at(cohort_of, small_densenets):
+    wrong = load(None, ("classifier.architecture=densenet121", "classifier.layers.head=[fc]"))
+    (found,) = module._models(wrong, cohort_of([(32, 32)]).table, print)
+    assert "classifier.layers.head: the network has no layer 'fc'" in found

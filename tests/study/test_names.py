@@ -29,6 +29,9 @@ def test_the_built_in_study_names_what_there_is():
         ("multiverse.segmentations=[zzz]", "multiverse.segmentations: there is no zzz. Known are usual, "),
         ("statistics.primary_test=signflip", "statistics.primary_test: there is no signflip. Did you mean sign_flip?"),
         ("statistics.primary_test=wilcoxon", "statistics.primary_test: there is no wilcoxon."),
+        ("classifier.architecture=torchvision:resnet19", "torchvision has no classifier 'resnet19'; it has resnet101"),
+        ("classifier.architecture=python:no.such:build", "python:no.such:build: the module cannot be imported"),
+        ("classifier.architecture=python:json:build", "json has no build; it has JSONDecodeError"),
         ("compartments.nuclei=build-in", "compartments.nuclei: there is no StarDist model "),
         (
             "compartments.nuclei=zzz",

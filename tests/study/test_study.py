@@ -47,7 +47,8 @@ def sketched():
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, small_densenets) -> Path:
     """A study of images in files, with weights of its own."""
-    from saliency_stats.classifier.densenet import initialise, save_weights  # noqa: PLC0415  (of small networks)
+    from saliency_stats.classifier.building import initialise  # noqa: PLC0415  (of small networks)
+    from saliency_stats.classifier.saved import save_weights  # noqa: PLC0415  (of small networks)
 
     folder = tmp_path_factory.mktemp("study")
     cohort = PhantomCohort(Phantom(size_px=64), PhantomCohortSize(6, 4), seed=1)

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from saliency_stats.classifier import head
-from saliency_stats.classifier.densenet import initialise, save_weights
+from saliency_stats.classifier.building import initialise
 from saliency_stats.classifier.routes import train_classifier
+from saliency_stats.classifier.saved import save_weights
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store
 from saliency_stats.saliency.control_networks import permuted_labels

@@ -1,4 +1,4 @@
-"""Classes of the user's own, named in a study file as ``python:package.module:Class``."""
+"""Classes and factories of the user's own, named in a study file as ``python:package.module:Class``."""
 
 import importlib
 import importlib.util
@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from types import FunctionType
 from typing import Any, Final
 
 from saliency_stats.errors import StudyError, shortened, shown
@@ -21,22 +22,45 @@ def is_custom(name: str) -> bool:
 
 @cache
 def load(spec: str) -> Any:
-    """Make an instance of the class that a study file names.
+    """Make an instance of the class that a study file names, once; see :func:`make`."""
+    return make(spec)
 
-    Parameters
-    ----------
-    spec
-        ``python:package.module:Class``, the module on Python's path, or ``python:/folder/module.py:Class``. A study
-        file may leave out the folder of a file beside it.
+
+def make(spec: str, kind: str = "Class") -> Any:
+    """Call what a study file names, see :func:`find`, without arguments.
 
     Raises
     ------
     StudyError
         If there is no such module or class, or it cannot be made without arguments.
     """
-    module_name, _, class_name = spec.removeprefix(PREFIX).rpartition(":")
-    if not module_name or not class_name:
-        raise StudyError(f"{shortened(spec)}: expected python:package.module:Class, for example python:my_maps:Entropy")
+    made, name = find(spec, kind), spec.rpartition(":")[2]
+    try:
+        return made()
+    except (Exception, SystemExit) as error:
+        raise StudyError(f"{spec}: {name}() fails ({_reason(error)})") from error
+
+
+def find(spec: str, kind: str = "Class") -> Any:
+    """Return what a study file names, a class or a function of a module.
+
+    Parameters
+    ----------
+    spec
+        ``python:package.module:Class``, the module on Python's path, or ``python:/folder/module.py:Class``. A study
+        file may leave out the folder of a file beside it.
+    kind
+        What is called, for messages.
+
+    Raises
+    ------
+    StudyError
+        If there is no such module, or it has nothing of that name.
+    """
+    module_name, _, name = spec.removeprefix(PREFIX).rpartition(":")
+    if not module_name or not name:
+        example = "my_maps:Entropy" if kind == "Class" else "my_network:build"
+        raise StudyError(f"{shortened(spec)}: expected python:package.module:{kind}, for example python:{example}")
     try:
         module = _from_file(Path(module_name)) if module_name.endswith(".py") else importlib.import_module(module_name)
     except (Exception, SystemExit) as error:
@@ -45,15 +69,11 @@ def load(spec: str) -> Any:
             f"{shortened(spec)}: the module cannot be imported ({_reason(error)}). Expected a module on Python's path, "
             "or a file beside the study file"
         ) from error
-    kind = getattr(module, class_name, None)
-    if kind is None:
-        raise StudyError(
-            f"{spec}: {module_name} has no {class_name}; it has {shortened(', '.join(_public(module))) or 'nothing'}"
-        )
-    try:
-        return kind()
-    except (Exception, SystemExit) as error:
-        raise StudyError(f"{spec}: {class_name}() fails ({_reason(error)})") from error
+    made = getattr(module, name, None)
+    if made is None:
+        has = _public(module, functions=kind != "Class")
+        raise StudyError(f"{spec}: {module_name} has no {name}; it has {shortened(', '.join(has)) or 'nothing'}")
+    return made
 
 
 def require(spec: str, made: object, needed: Iterable[str], usual: str) -> None:
@@ -105,5 +125,6 @@ def _from_file(path: Path) -> Any:
     return sys.modules[name]
 
 
-def _public(module: object) -> list[str]:
-    return sorted(name for name, value in vars(module).items() if isinstance(value, type) and not name.startswith("_"))
+def _public(module: object, *, functions: bool) -> list[str]:
+    kinds = (type, FunctionType) if functions else (type,)
+    return sorted(name for name, value in vars(module).items() if isinstance(value, kinds) and not name.startswith("_"))

@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from saliency_stats.errors import StudyError
+from saliency_stats.execution.custom import is_custom, load
 from saliency_stats.saliency import CONTROLS, METHODS
 from saliency_stats.saliency.controls import control_of
-from saliency_stats.saliency.custom import is_custom, load
 from saliency_stats.saliency.methods import cost_of, is_one_channel, method_of, words_of
 
 SOURCE = """
