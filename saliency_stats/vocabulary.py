@@ -22,7 +22,7 @@ TORCHSCRIPT: Final = "torchscript:"
 #: Ways to tell cytoplasm from stroma (``compartments.ways`` says what each is), and the one that is used if none is
 #: named.
 CELLS: Final = ("network", "rule", "distance")
-USUAL_CELLS: Final = "rule"
+USUAL_CELLS: Final = "network"
 
 #: Networks of this package; others are named SOURCE:NAME.
 ARCHITECTURES: Final = (

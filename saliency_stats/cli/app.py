@@ -269,8 +269,7 @@ def power(folder: Path, **options: Any) -> None:
     "--nuclei",
     metavar="ROUTE",
     help="How nuclei are found: builtin, 2D_versatile_he, classical, the path of a StarDist model, or torchscript:PATH"
-    " (@0.5 behind it where the file does not state its µm per pixel), a program that you trust."
-    "  [default: builtin]",
+    " (@0.5 behind it where the file does not state its µm per pixel), a program that you trust.  [default: builtin]",
 )
 @click.option("--cells", type=click.Choice(CELLS), help=f"What tells cytoplasm from stroma.  [default: {USUAL_CELLS}]")
 @click.option("--cytoplasm-um", type=float, help="Cytoplasm reaches at most this far.  [default: 15]")
@@ -294,7 +293,6 @@ def segment(
     """Divide H&E images (PNG, JPEG, TIFF) into nuclei, cytoplasm, stroma and background.
 
     \b
-    saliency-stats segment tumour.png --mpp 0.25 --out segmented
     saliency-stats segment scans/*.tif --out segmented
     saliency-stats segment tumour.png --mpp 0.25 --out near --cytoplasm-um 2.5
 
