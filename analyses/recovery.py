@@ -14,6 +14,7 @@ import pandas as pd
 
 from saliency_stats import Run, Study
 from saliency_stats.settings.study import load
+from saliency_stats.vocabulary import CELLS, USUAL_CELLS
 
 SIGNALS = ("cytoplasm", "nucleus", "stroma", "none")
 CONTRASTS = (
@@ -47,6 +48,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--signals", nargs="+", choices=SIGNALS, default=list(SIGNALS))
     parser.add_argument("--networks", type=int, default=6)
+    parser.add_argument("--cells", default=USUAL_CELLS, choices=CELLS)
     parser.add_argument("--nuclei", nargs="+", default=["builtin", "classical", "truth"], help="the first trains")
     arguments = parser.parse_args()
     parts = []
@@ -67,6 +69,7 @@ def main() -> None:
 def _run(arguments: argparse.Namespace, signal: str, nuclei: str, more: tuple[str, ...]) -> Run:
     chosen = (
         *(f"seed={arguments.seed}", f"cohort.signal={signal}", f"compartments.nuclei={nuclei}"),
+        f"compartments.cells={arguments.cells}",
         *more,
     )
     return Study(load(None, chosen)).run(arguments.out / f"{signal}-{nuclei}")
