@@ -105,7 +105,7 @@ def run(
     \b
     saliency-stats run
     saliency-stats run --set cohort.signal=nucleus --out reports/planted-in-nuclei
-    saliency-stats run study.yaml --set classifier.networks=5   a verdict on networks trained alike, not on one
+    saliency-stats run study.yaml --set classifier.networks=5   about networks trained alike
     saliency-stats run analyses/pcam.yaml --device cuda
     """
     from saliency_stats import settings

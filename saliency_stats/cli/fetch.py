@@ -17,7 +17,7 @@ def fetch() -> None:
 
     \b
     saliency-stats fetch densenet201                weights of ImageNet, 80 MB
-    saliency-stats fetch imagenet-lite              weights of ImageNet of EfficientNet-Lite 0, 1 and 2, 20 MB each
+    saliency-stats fetch imagenet-lite              ImageNet weights of EfficientNet-Lite, 20 MB each
     saliency-stats fetch stardist                   StarDist's own model for H&E, 5 MB
     saliency-stats fetch camelyon16 --list          which slides there are, and how large
     saliency-stats fetch camelyon16 --slides 40     20 slides with tumour, 20 without

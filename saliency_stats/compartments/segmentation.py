@@ -132,16 +132,20 @@ def segment_batch(
 
 
 def with_tissues(views: Sequence[View], tissue: TissueFinder | None) -> list[View]:
-    """Ask the tissue network about many images at once; not about those without tissue, and none if there is none."""
+    """Ask the tissue network about many images at once, if there is one.
+
+    As with nuclei, it is not asked about views without tissue or structure: there is nothing that it could know cells
+    by, so their tissue is ground.
+    """
     if tissue is None:
         return list(views)
-    asked = iter(tissue([view for view in views if view.tissue.any()]))
-    return [view._replace(tissues=next(asked) if view.tissue.any() else _no_tissue(view)) for view in views]
+    asked = iter(tissue([view for view in views if view.structure]))
+    return [view._replace(tissues=next(asked) if view.structure else _ground(view)) for view in views]
 
 
-def _no_tissue(view: View) -> Float32Array:
+def _ground(view: View) -> Float32Array:
     tissues = np.zeros((len(TISSUES), *view.tissue.shape), dtype=np.float32)
-    tissues[TISSUES.index("background")] = 1
+    tissues[TISSUES.index("stroma")] = 1
     return tissues
 
 

@@ -105,7 +105,7 @@ def _holds(annotation: Any) -> tuple[str, bool]:
         return _holds(next(arg for arg in args if arg is not type(None)))[0], type(None) in args
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "section", True
-    if origin is list:
+    if origin in {list, tuple}:
         return ("numbers" if _holds(args[0])[0] == "number" else "list"), False
     plain = {bool: "flag", int: "number", float: "number", str: "text", Path: "path"}
     return "mapping" if origin is dict else "text" if origin is Literal else plain[annotation], False

@@ -107,7 +107,9 @@ def test_what_is_said_of_a_cohort_that_can_all_be_used(previewed):
     ]
     assert lines[2] == ""
     assert lines[3].startswith("The verdict will be about this network alone")
-    assert lines[4:] == ["", "16 cpu True"]
+    assert lines[4] == ""
+    assert lines[5].startswith("cells by network: cytoplasm is what a small network takes for tissue of cells")
+    assert lines[6:] == ["", "16 cpu True"]
 
 
 def test_all_that_was_found_is_told_before_what_stands_in_the_way(previewed):
@@ -127,7 +129,8 @@ def test_all_that_was_found_is_told_before_what_stands_in_the_way(previewed):
     ]
     assert lines[8].startswith("Nothing could be found")
     assert lines[9].startswith("The verdict will be about this network alone")
-    assert len(lines) == 10
+    assert lines[11].startswith("cells by network: ")
+    assert len(lines) == 12
 
 
 def test_where_nothing_can_be_used_no_counts_and_no_costs_are_told(previewed):

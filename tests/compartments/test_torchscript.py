@@ -112,7 +112,7 @@ def finder_of(module, mpp=None):
 def view(mpp=MPP, shape=(HIGH, WIDE), seed=0, wanted=0.5):
     rng = np.random.default_rng(seed)
     image = rng.integers(60, 240, (*shape, 3)).astype(np.uint8)
-    return view_of(image, mpp, CompartmentParameters(segmentation_mpp=wanted), estimate_stains([image]))
+    return view_of(image, mpp, CompartmentParameters(segmentation_mpp=wanted, cells="rule"), estimate_stains([image]))
 
 
 def refused(module, mpp=None, on=None):

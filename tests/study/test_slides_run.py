@@ -81,7 +81,7 @@ def test_a_moved_annotation_is_another_study(run, study_file):
     try:
         moved.write_text(shifted)
         with pytest.raises(
-            StorageError, match=rf"\(1 of 12 files\): {moved.name} has changed.* Put them back as they were"
+            StorageError, match=rf"\(1 of 13 files\): {moved.name} has changed.* Put them back as they were"
         ):
             Study.from_yaml(study_file).run(run.folder)
     finally:
@@ -92,7 +92,7 @@ def test_a_moved_annotation_is_another_study(run, study_file):
 def test_the_files_of_slides_are_inputs(run):
     names = set(run.inputs["name"])
     assert {"slides.csv", "broken.svs"} <= names
-    assert len(names) == 12  # five slides and their annotations
+    assert len(names) == 13  # five slides and their annotations, and the tissue network
 
 
 def test_a_changed_slide_is_no_longer_explained(run, study_file):

@@ -111,7 +111,8 @@ def flip(path):
 def test_a_finished_run_names_its_inputs(folder, finished):
     table = Run(finished).table("inputs")
     weights = f"classifier.weights: {folder / 'w.safetensors'}"
-    assert table["name"].tolist() == sorted(["patches.csv", *(f"{n:02d}.png" for n in range(24)), weights])
+    tissue = "compartments.cells: tissue.safetensors"
+    assert table["name"].tolist() == sorted(["patches.csv", *(f"{n:02d}.png" for n in range(24)), weights, tissue])
     record = json.loads((finished / "manifest.json").read_text())
     assert set(record["inputs"]) == {"patches.csv", "inputs.csv"}
     identity = json.loads((finished / "work" / "identity.json").read_text())
@@ -122,8 +123,8 @@ def test_a_finished_run_names_its_inputs(folder, finished):
 @pytest.mark.parametrize(
     ("name", "change", "found"),
     [
-        ("07.png", flip, r"\(1 of 26 files\): 07\.png has changed"),
-        ("07.png", Path.unlink, r"\(1 of 26 files\): 07\.png is gone\. Put them back"),
+        ("07.png", flip, r"\(1 of 27 files\): 07\.png has changed"),
+        ("07.png", Path.unlink, r"\(1 of 27 files\): 07\.png is gone\. Put them back"),
         (
             "w.safetensors",
             lambda path: path.write_bytes(path.read_bytes() + b" "),
@@ -262,7 +263,7 @@ def test_what_was_damaged_while_it_was_stopped_is_computed_again(folder, finishe
 
 def test_a_run_that_was_stopped_goes_on_with_its_inputs_alone(inputs, stopped):
     flip(inputs / "11.png")
-    with pytest.raises(StorageError, match=r"\(1 of 26 files\): 11\.png has changed"):
+    with pytest.raises(StorageError, match=r"\(1 of 27 files\): 11\.png has changed"):
         again(inputs, stopped)
 
 
