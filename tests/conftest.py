@@ -296,3 +296,23 @@ def camelyon(bucket):
     bucket.files["CAMELYON16/images/"] = b""
     bucket.files["CAMELYON16/README.md"] = b"CC0"
     return bucket
+
+
+@pytest.fixture(scope="session")
+def old_keys():
+    """Names the tensors of a DenseNet as its published files do."""
+
+    def renamed(state):
+        """Name tensors as the published files do: "norm.1" where today's module is "norm1"."""
+        old = {}
+        for key, value in state.items():
+            if key.endswith("num_batches_tracked"):
+                continue
+            head, dot, tail = key.rpartition("denselayer")
+            number, _, rest = tail.partition(".")
+            for name in ("norm", "relu", "conv"):
+                rest = rest.replace(f"{name}1.", f"{name}.1.").replace(f"{name}2.", f"{name}.2.")
+            old[f"{head}{dot}{number}.{rest}" if dot else key] = value
+        return old
+
+    return renamed

@@ -18,11 +18,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import load_file
 from scipy.optimize import minimize
 from tissue_sets import BACKGROUND, CELL, MPP, STROMA, from_outlines, outlined
 from tqdm import tqdm
-from train_tissue import at_mpp, predicted
+from train_tissue import at_mpp, predicted, read
 
 from saliency_stats.compartments.tissue.files import TissueModel, write_tissue
 from saliency_stats.compartments.tissue.network import TissueNetwork
@@ -58,13 +57,6 @@ def main() -> None:
         # outputs of one class lie side by side: those of its 2 x 2 pixels
         network.last.bias.view(-1, 4)[CELL] -= offset / scale
     write_tissue(TissueModel("trained", network, MPP, 1 / scale), arguments.out)
-
-
-def read(path: Path) -> TissueNetwork:
-    """Read a network as training writes it."""
-    network = TissueNetwork()
-    network.load_state_dict(load_file(path))
-    return network.eval()
 
 
 def asked(network: TissueNetwork, data: Path, part: int) -> Pixels:

@@ -77,10 +77,10 @@ def main() -> None:
         for kind in ("scc-pdx", "bcss")
     }
     sources["phantoms"] = phantoms(arguments.seed, _PHANTOMS, arguments.architectures)
-    network = TissueNetwork()
     if arguments.start:
-        network.load_state_dict(load_file(arguments.start))
+        network = read(arguments.start)
     else:
+        network = TissueNetwork()
         published = torch.load(arguments.encoder, weights_only=True, map_location="cpu")
         network.load_state_dict(encoder_from_imagenet(published), strict=False)
     sources["lymph nodes"] = lymph_nodes(arguments.data)
@@ -157,6 +157,13 @@ class Examples(IterableDataset[tuple[Tensor, Tensor]]):
             images = self.sources[names[rng.choice(len(names), p=shares)]]
             image, classes = sample(images[rng.integers(len(images))], self.vectors, rng)
             yield torch.from_numpy(image.transpose(2, 0, 1).astype(np.float32) / 255), torch.from_numpy(classes.copy())
+
+
+def read(path: Path) -> TissueNetwork:
+    """Read a network as training writes it."""
+    network = TissueNetwork()
+    network.load_state_dict(load_file(path))
+    return network.eval()
 
 
 def predicted(network: TissueNetwork, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

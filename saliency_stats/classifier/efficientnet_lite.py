@@ -1,9 +1,8 @@
 """EfficientNet-Lite 0, 1 and 2, whose ImageNet weights ``saliency-stats fetch imagenet-lite`` loads.
 
 EfficientNet without squeeze-and-excitation and with ReLU6 (Tan & Le 2019; TensorFlow's EfficientNet-Lite, 2020), so
-that
-torchvision, which has no Lite, and timm, which is an extra, are not needed for it. Its tensors are called as those of
-timm's ``tf_efficientnet_lite0``, ``1`` and ``2``: a file of weights fits both. Convolutions are padded as TensorFlow
+that torchvision, which has no Lite, and timm, which is an extra, are not needed for it. Its tensors are called as those
+of timm's ``tf_efficientnet_lite0``, ``1`` and ``2``: a file of weights fits both. Convolutions are padded as TensorFlow
 pads ("SAME"), with which the weights were trained: a stride of 2 pads more below and to the right than above.
 """
 
@@ -13,7 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from torch import Tensor, nn
-from torch.nn import functional
+
+from saliency_stats.compartments.tissue.network import SameConv2d
 
 
 @dataclass(frozen=True)
@@ -57,19 +57,6 @@ _STAGES: Final = (
 _STEM, _FEATURES = 32, 1280
 #: TensorFlow's: of batch normalisation.
 _EPS, _MOMENTUM = 1e-3, 0.01
-
-
-class SameConv2d(nn.Conv2d):
-    """A convolution padded as TensorFlow's "SAME": ceil(size / stride) outputs, what is odd at the end."""
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (torch's name)
-        """Convolve images (N, C, H, W)."""
-        pads = []
-        for size, kernel, stride in zip(input.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True):
-            needed = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-            pads += [needed // 2, needed - needed // 2]
-        padded: Tensor = super().forward(functional.pad(input, pads) if any(pads) else input)
-        return padded
 
 
 class Block(nn.Module):

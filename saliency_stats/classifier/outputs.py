@@ -38,8 +38,7 @@ class Outputs:
         if not self.benign or not self.malignant or len(set(named)) < len(named) or min(named) < 0:
             raise StudyError(
                 f"cohort.classes: benign has the outputs {list(self.benign)}, malignant {list(self.malignant)}; "
-                "expected "
-                "at least one each, from 0, and none twice"
+                "expected at least one each, from 0, and none twice"
             )
 
     @classmethod

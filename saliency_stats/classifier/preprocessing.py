@@ -93,8 +93,7 @@ class Fit(nn.Module):
         if height != width:
             raise ClassifierError(
                 f"the network takes images of {self.size_px} × {self.size_px} px; patches of {height} × {width} "
-                "px would "
-                "be distorted. Use square patches"
+                "px would be distorted. Use square patches"
             )
         return functional.interpolate(
             images, (self.size_px, self.size_px), mode="bilinear", align_corners=False, antialias=True

@@ -95,8 +95,7 @@ def _before(network: nn.Module) -> Iterator[str]:
     if empty:
         yield (
             f"has {len(empty)} of {len(tensors)} tensors on the device 'meta', without values ({empty[0]}); build "
-            "it on the "
-            "CPU"
+            "it on the CPU"
         )
         return
     network.cpu().float().eval()
@@ -104,8 +103,7 @@ def _before(network: nn.Module) -> Iterator[str]:
     if still:
         yield (
             f"stays in training mode after eval() ({', '.join(still[:3])}): images would influence each other, or "
-            "results "
-            "be drawn at random. Let train(mode) hand the mode on"
+            "results be drawn at random. Let train(mode) hand the mode on"
         )
 
 
@@ -135,8 +133,7 @@ def _of_output(found: Any, outputs: Outputs) -> Iterator[str]:
     elif found.device.type != "cpu":
         yield (
             f"answers on the device {found.device} for images on the CPU; expected no device of its own: leave "
-            "out .to() and "
-            ".cuda() in forward, so that it computes where the study does"
+            "out .to() and .cuda() in forward, so that it computes where the study does"
         )
     elif found.dim() != 2 or len(found) != 2:  # noqa: PLR2004  (two images)
         yield f"returns the shape {tuple(found.shape)} for 2 images; expected logits (2, K)"

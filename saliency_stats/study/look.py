@@ -222,15 +222,13 @@ def _impossible(settings: StudySettings, model: Classifier, used: pd.DataFrame) 
                 f"classifier.architecture: {settings.classifier.architecture} does not take patches of {height} × "
                 f"{width} px "
                 f"({shortened(f'{type(error).__name__}: {error}', 200)}). Set classifier.preprocess.size_px, to "
-                "which square "
-                "patches are resized, or use patches of another size"
+                "which square patches are resized, or use patches of another size"
             )
             continue
         if not bool(torch.isfinite(logits).all()):
             yield (
                 f"classifier.architecture: {settings.classifier.architecture} returns logits that are not finite "
-                "for patches "
-                f"of {height} × {width} px; are its weights sound?"
+                f"for patches of {height} × {width} px; are its weights sound?"
             )
             continue
         if not number:  # what a method can do depends on the network, and hardly on the size

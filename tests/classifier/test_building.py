@@ -29,20 +29,6 @@ def published(small_densenets):
         return models.densenet121(weights=None).state_dict()
 
 
-def old_keys(state):
-    """Name tensors as the published files do: "norm.1" where today's module is "norm1"."""
-    renamed = {}
-    for key, value in state.items():
-        if key.endswith("num_batches_tracked"):
-            continue
-        head, dot, tail = key.rpartition("denselayer")
-        number, _, rest = tail.partition(".")
-        for name in ("norm", "relu", "conv"):
-            rest = rest.replace(f"{name}1.", f"{name}.1.").replace(f"{name}2.", f"{name}.2.")
-        renamed[f"{head}{dot}{number}.{rest}" if dot else key] = value
-    return renamed
-
-
 def agrees(model: PatchClassifier, state) -> bool:
     own = model.backbone.state_dict()
     return all(
@@ -58,7 +44,7 @@ def test_networks_are_torchvisions_and_densenet201_unless_told_otherwise():
     assert all(imagenet_file(name)[1].name.startswith(f"{name}-") for name in ARCHITECTURES)
 
 
-def test_imagenet_weights_are_taken_from_torchvisions_cache(published, tmp_path, monkeypatch):
+def test_imagenet_weights_are_taken_from_torchvisions_cache(published, old_keys, tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(torch.hub, "_hub_dir", None)
     url, path = imagenet_file("densenet121")
@@ -210,7 +196,7 @@ def test_half_precision_is_said(published, tmp_path):
     assert model.notes[0] == "numbers of the type bfloat16, float32 are computed with in float32"
 
 
-def test_one_layer_under_two_names_is_refused(published, tmp_path):
+def test_one_layer_under_two_names_is_refused(published, old_keys, tmp_path):
     torch.save(published | old_keys(published), tmp_path / "w.pt")
     assert "names a layer in two ways" in refused(tmp_path / "w.pt")
 

@@ -31,10 +31,11 @@ _DILATIONS: Final = (1, 2, 4)
 _BATCH_NORM_EPSILON: Final = 1e-3
 
 
-class _Same(nn.Conv2d):
-    """Convolution with TensorFlow's "same" padding: what is odd goes to the right and to the bottom."""
+class SameConv2d(nn.Conv2d):
+    """A convolution padded as TensorFlow's "SAME": ceil(size / stride) outputs, what is odd at the end."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Convolve images (N, C, H, W)."""
         pads: list[int] = []
         for side, kernel, stride in zip(x.shape[:-3:-1], self.kernel_size[::-1], self.stride[::-1], strict=True):
             total = max((-(-side // stride) - 1) * stride + kernel - side, 0)
@@ -49,7 +50,7 @@ class _Block(nn.Module):
         super().__init__()
         inner = inputs * expansion
         self.expand = nn.Conv2d(inputs, inner, 1) if expansion > 1 else None
-        self.depthwise = _Same(inner, inner, kernel, stride, groups=inner)
+        self.depthwise = SameConv2d(inner, inner, kernel, stride, groups=inner)
         self.project = nn.Conv2d(inner, outputs, 1)
         self.adds = stride == 1 and inputs == outputs
 
@@ -67,7 +68,7 @@ class TissueNetwork(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = _Same(3, _STEM, 3, 2)
+        self.stem = SameConv2d(3, _STEM, 3, 2)
         widths = [_STEM, *(block[-1] for block in BLOCKS)]
         self.blocks = nn.ModuleList(_Block(widths[i], *block) for i, block in enumerate(BLOCKS))
         coarse = BLOCKS[-1][-1]

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from saliency_stats.compartments.tissue.files import TissueModel
 from saliency_stats.compartments.tissue.network import STRIDE
-from saliency_stats.compartments.view import SAME_SCALE, View
+from saliency_stats.compartments.view import View, resampled
 from saliency_stats.compartments.ways import TISSUES
 from saliency_stats.typing import Float32Array, UInt8Array
 
@@ -60,12 +60,8 @@ class Tissues:
 
     def _shown(self, view: View) -> UInt8Array:
         """Scale a view to the model's µm per pixel: an average over area, or bilinear where it grows."""
-        ratio = view.mpp / self._mpp
-        if abs(ratio - 1) <= SAME_SCALE:
-            return view.image
-        height, width = (max(1, round(side * ratio)) for side in view.image.shape[:2])
-        how = Image.Resampling.BILINEAR if ratio > 1 else Image.Resampling.BOX
-        return np.asarray(Image.fromarray(view.image).resize((width, height), how))
+        how = {"smaller": Image.Resampling.BOX, "larger": Image.Resampling.BILINEAR}
+        return resampled(view.image, view.mpp, self._mpp, **how)
 
     def _probabilities(self, images: UInt8Array) -> Tensor:
         """(N, 3, H, W) of images (N, H, W, 3) of the model's scale, on the CPU."""
