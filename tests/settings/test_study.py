@@ -363,7 +363,7 @@ def test_every_number_has_a_range():
             "probability-0.1 would move the threshold of a nucleus' probability, and compartments.nuclei: classical",
         ),
         (
-            "{multiverse: {enabled: true, segmentations: [probability-0.1]}, compartments: {nuclei: 'torchscript:n.pt'}}",
+            "{multiverse: {enabled: true, segmentations: [probability-0.1]}, compartments: {nuclei: 'torchscript:n'}}",
             "multiverse.segmentations: probability-0.1 would move the threshold",
         ),
         ("compartments: {nuclei: ''}", "compartments.nuclei: String should have at least 1 character (found '')"),
