@@ -229,13 +229,16 @@ def _missing(run: Run) -> Iterator[Caveat]:
 
 
 def _cohort(run: Run) -> Iterator[Caveat]:
-    if isinstance(run.settings.cohort, PhantomSection):
+    cohort = run.settings.cohort
+    if isinstance(cohort, PhantomSection):
+        usual = cohort.architecture == PhantomSection.model_fields["architecture"].default
+        built = "" if usual else f" (architecture: {cohort.architecture.replace('_', ' ')})"
         yield Caveat(
             "The tissue is synthetic",
-            f"The patches are phantoms; the classes differ in: {run.settings.cohort.signal}. They show whether the"
-            " method finds what was planted, and nothing about real tumours.",
+            f"The patches are phantoms{built}; the classes differ in: {cohort.signal}. They show whether the method"
+            " finds what was planted, and nothing about real tumours.",
         )
-    names = f"{run.settings.name} {getattr(run.settings.cohort, 'table', '')}".lower()
+    names = f"{run.settings.name} {getattr(cohort, 'table', '')}".lower()
     if any(word in names for word in _PCAM):
         yield Caveat(
             "The label describes the centre only",

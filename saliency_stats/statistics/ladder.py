@@ -103,6 +103,11 @@ class Ladder:
         answered = [part for part in self._asked(rung) if part.answer(self.sign, 1.0, 1.0) != NOT_TESTED]
         return max(answered, key=lambda part: part.p_towards(self.sign), default=None)
 
+    def _against(self, rung: str, factor: float, alpha: float) -> list[Part]:
+        """Return the parts of a rung that show the opposite, the clearest first."""
+        found = [part for part in self._asked(rung) if part.p_towards(-self.sign) * factor < alpha]
+        return sorted(found, key=lambda part: part.p_towards(-self.sign))
+
     def as_list(self, factor: float, settings: StatisticsParameters) -> list[dict[str, Any]]:
         """Return ``survives`` of ``verdict.json``."""
         return [self._rung(rung, factor, settings) for rung in RUNGS]
@@ -110,15 +115,18 @@ class Ladder:
     def _rung(self, rung: str, factor: float, settings: StatisticsParameters) -> dict[str, Any]:
         parts = self.parts.get(rung, ())
         found = [part.as_dict(self.sign, factor, settings.alpha) for part in parts]
-        weakest, answer = self.weakest(rung), self.answer(rung, factor, settings.alpha)
+        against = self._against(rung, factor, settings.alpha) if rung in REVERSED else []
+        shown, answer = [*against, self.weakest(rung)][0], self.answer(rung, factor, settings.alpha)
         sides = dict(zip(("more", "less"), SIDES if self.sign > 0 else reversed(SIDES), strict=True))
         untested = next((one["why"] for one in found if one["why"]), NOT_ASKED[rung])
-        why = {NOT_TESTED: untested, NO: EXPLAINED.get(rung, "").format(**sides)}.get(answer, "")
+        words = (REVERSED if against else EXPLAINED).get(rung, "")
+        said = words.format(**sides, names=", ".join(part.name for part in against))
+        why = {NOT_TESTED: untested, NO: said}.get(answer, "")
         return {
             "rung": rung,
             "question": RUNGS[rung].format(**sides),
             "answer": answer,
-            "numbers": self.said.get(rung) or ("" if weakest is None else _numbers(rung, weakest, self.sign, settings)),
+            "numbers": self.said.get(rung) or ("" if shown is None else _numbers(rung, shown, self.sign, settings)),
             "why": why,
             "parts": found,
         }
@@ -135,10 +143,14 @@ NOT_ASKED: Final[Mapping[str, str]] = {
     "networks": "one network: how much others would differ is unknown; raise classifier.networks",
     "analyses": "the study's choices were not crossed with others: run it with --multiverse",
 }
-#: What "no" to a rung means beside a verdict that does not hang on it.
+#: What "no" to a rung means beside a verdict that does not hang on it, and what where the opposite is shown.
 EXPLAINED: Final[Mapping[str, str]] = {
     "decision": "the verdict is about where saliency lies, this about what the decision needs: replacing the {more} is "
     "not shown to change the decision more, per area, than replacing the {less}",
+}
+REVERSED: Final[Mapping[str, str]] = {
+    "decision": "the verdict is about where saliency lies, this about what the decision needs: the {less} change the "
+    "decision more, per area, than the {more} (replaced by {names})",
 }
 _AGAINST: Final[Mapping[str, str]] = {
     "training": "{ratio} times the {name} networks",

@@ -15,6 +15,7 @@ from saliency_stats.cohort.inspection import inspect
 from saliency_stats.cohort.patch import USED, Cohort
 from saliency_stats.cohort.splits import with_splits
 from saliency_stats.compartments.torchscript import TorchScriptNuclei, trial_view
+from saliency_stats.compartments.variants import impossible
 from saliency_stats.errors import CohortError, SaliencyStatsError, listed, shortened, shown
 from saliency_stats.execution.progress import Progress
 from saliency_stats.report.words import count
@@ -117,8 +118,8 @@ def remarks(settings: StudySettings, table: pd.DataFrame) -> list[str]:
     if judged.empty:
         return []
     if (judged[f"{unit}_id"] == "").all():
-        return [f"The {unit}s are unknown: the tables will hold estimates without p-values."]
-    return [*_too_few(settings, judged, unit), *_limits(settings)]
+        return [f"The {unit}s are unknown: the tables will hold estimates without p-values.", *_left_out(settings)]
+    return [*_too_few(settings, judged, unit), *_limits(settings), *_left_out(settings)]
 
 
 def _too_few(settings: StudySettings, judged: pd.DataFrame, unit: Literal["slide", "patient"]) -> Iterator[str]:
@@ -146,6 +147,15 @@ def _limits(settings: StudySettings) -> Iterator[str]:
         yield (
             "The verdict will be about this network alone: how much others would differ stays unknown "
             "(classifier.networks is 1)."
+        )
+
+
+def _left_out(settings: StudySettings) -> Iterator[str]:
+    section, nuclei = settings.multiverse, settings.compartments.nuclei
+    if section.enabled and not section.segmentations and impossible(nuclei):
+        yield (
+            f"The multiverse goes without {' and '.join(impossible(nuclei))}: the finder of nuclei, {nuclei}, gives no "
+            "probabilities, so it has no threshold to move."
         )
 
 

@@ -18,8 +18,7 @@ from saliency_stats.classifier.training import TrainingParameters
 from saliency_stats.cohort.cache import CachedCohort
 from saliency_stats.cohort.folds import Folding
 from saliency_stats.compartments import CompartmentParameters, NucleusFinder, TissueFinder, finder_for, nucleus_finder
-from saliency_stats.compartments.finders import gives_probabilities
-from saliency_stats.compartments.variants import VARIANTS
+from saliency_stats.compartments.variants import VARIANTS, impossible
 from saliency_stats.measurement.ablation import Ablations, draw_replaced
 from saliency_stats.measurement.multiverse import Multiverse
 from saliency_stats.saliency import DIFFERENTIATED_PX
@@ -254,10 +253,9 @@ def multiverse_of(settings: StudySettings) -> Multiverse | None:
     if not section.enabled:
         return None
     wanted = [variant for variant in VARIANTS if not section.segmentations or variant.name in section.segmentations]
-    if not gives_probabilities(compartments.nuclei):
-        wanted = [variant for variant in wanted if not variant.probability]
+    left_out = impossible(compartments.nuclei)  # a study that names one of these is refused
     # the study's own cells are those of the first
-    wanted = [variant for variant in wanted if variant.cells != compartments.cells]
+    wanted = [one for one in wanted if one.name not in left_out and one.cells != compartments.cells]
     wanted = [VARIANTS[0], *(variant for variant in wanted if variant != VARIANTS[0])]
     return Multiverse(tuple(wanted), compartments.cytoplasm_um)
 

@@ -238,12 +238,17 @@ def test_lossy_compression(blank_run: Blank, tables: Any, source: str) -> None:
 
 def test_cohorts_have_their_own_caveats(blank_run: Blank, tables: Any) -> None:
     found = said(blank_run(**tables))
-    assert "the classes differ in: cytoplasm." in found["The tissue is synthetic"]
+    assert found["The tissue is synthetic"].startswith("The patches are phantoms; the classes differ in: cytoplasm.")
     assert "The label describes the centre only" not in found
     run = blank_run({"cohort": {**PATCHES, "table": "My_PatchCamelyon.csv", "signal": None}}, **tables)
     found = said(run)
     assert "The tissue is synthetic" not in found
     assert "central 32 × 32 pixels" in found["The label describes the centre only"]
+
+
+def test_phantoms_name_an_architecture_that_is_not_the_usual_one(blank_run: Blank, tables: Any) -> None:
+    text = said(blank_run({"cohort": {"architecture": "lymph_node"}}, **tables))["The tissue is synthetic"]
+    assert text.startswith("The patches are phantoms (architecture: lymph node); the classes differ in: cytoplasm.")
 
 
 @pytest.mark.parametrize(

@@ -319,6 +319,26 @@ def test_unknown_units_are_told(unit):
     assert found == [f"The {unit}s are unknown: the tables will hold estimates without p-values."]
 
 
+@pytest.mark.parametrize(
+    ("assignments", "told"),
+    [
+        (("multiverse.enabled=true", "compartments.nuclei=classical"), True),
+        (("multiverse.enabled=true",), False),
+        (("compartments.nuclei=classical",), False),
+        (("multiverse.enabled=true", "compartments.nuclei=classical", "multiverse.segmentations=[band1um]"), False),
+    ],
+)
+def test_choices_that_a_finder_takes_from_the_multiverse_are_told(assignments, told):
+    text = (
+        "The multiverse goes without probability-0.1 and probability+0.1: the finder of nuclei, classical, gives no "
+        "probabilities, so it has no threshold to move."
+    )
+    settings = load(None, assignments)
+    assert remarks(settings, patches()) == [ONE_NETWORK, *[text] * told]
+    unnamed = patches().assign(slide_id="")
+    assert remarks(settings, unnamed)[1:] == [text] * told
+
+
 def test_of_nothing_judged_nothing_is_remarked():
     assert remarks(load(None), patches().assign(split="train")) == []
     assert remarks(load(None), patches(0)) == []

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch as ColourPatch
 
-from saliency_stats.compartments.variants import VARIANTS
+from saliency_stats.compartments.variants import VARIANTS, impossible
 from saliency_stats.report.figures import style
 from saliency_stats.report.figures.facets import facets, in_order, place_words, strata
 from saliency_stats.report.figures.marks import ESTIMATE, Look, fit_ratios, handle, mark_estimates, scatter
@@ -166,9 +166,11 @@ def draw_segmentation(run: Run) -> Figure:
 def caption_segmentation(run: Run) -> str:
     """Say what the band is."""
     table = _segmentations(run.multiverse)
+    fixed = impossible(run.settings.compartments.nuclei)
+    threshold = "as it is, for it gives no probabilities" if fixed else "moved"
     text = (
         "The primary contrast of the trained network under other segmentations, all else being this study's own: nuclei"
-        " grown or shrunk, their borders left out, the finder's threshold moved, cells of another size or told"
+        f" grown or shrunk, their borders left out, the finder's threshold {threshold}, cells of another size or told"
         " in another way. The band is the range of the estimates. Black diamond: the segmentation of this study. Lines"
         f" are {run.confidence_percent} intervals over {run.unit}s."
     )
