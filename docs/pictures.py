@@ -51,7 +51,13 @@ def main(folder: Path) -> None:
     with TemporaryDirectory() as scratch:
         shot = Path(scratch) / "report.png"
         report = (folder / "report.html").resolve().as_uri()
-        options = ("--headless", "--no-sandbox", "--hide-scrollbars", f"--window-size={HEAD_PX}", f"--screenshot={shot}")
+        options = (
+            "--headless",
+            "--no-sandbox",
+            "--hide-scrollbars",
+            f"--window-size={HEAD_PX}",
+            f"--screenshot={shot}",
+        )
         subprocess.run(["chromium", *options, report], check=True)  # noqa: S603, S607  (a command of ours)
         small(shot, images / "report.png")
 

@@ -1,6 +1,6 @@
 """The reference from the code: commands, study keys, tables, methods, controls and tests, as Markdown.
 
-Sphinx writes them to ``reference/generated/`` before it reads the pages; without Sphinx ``python docs/_ext/generated.py`` does.
+Sphinx writes them to ``reference/generated/`` before it reads the pages.
 """
 
 import json
@@ -112,7 +112,7 @@ def comments(text: str) -> dict[str, str]:
         elif match := _KEY.match(line):
             path[len(match["indent"]) // 2 :] = [match["key"]]
             said = re.split(r"\s#\s", match["rest"], maxsplit=1)[1:]
-            found[".".join(path)] = " ".join([*said, *above])
+            found[".".join(path)] = "; ".join(filter(None, [*said, " ".join(above)]))
             above = []
         else:
             above = []
@@ -221,7 +221,3 @@ def setup(app: Any) -> dict[str, bool]:
     """Generate the pages before Sphinx looks for documents."""
     app.connect("builder-inited", lambda _: write())
     return {"parallel_read_safe": True, "parallel_write_safe": True}
-
-
-if __name__ == "__main__":
-    write()

@@ -1,4 +1,4 @@
-"""Links that leave the folder of pages: to a page that includes the file, to a copy of the file, or, of folders, to nothing.
+"""Links that leave the folder of pages: to the page that includes a file, or to a copy of it; others go.
 
 So pages link to files of the repository as a reader of the repository would, and the built documentation is whole.
 """
@@ -40,10 +40,10 @@ def rewritten(text: str, file: Path, page: Path) -> str:
         if not path or ":" in path:
             return link[0]
         target = (file.parent / path).resolve()
-        if target.is_dir():
-            return link["text"]
-        if target.is_relative_to(ROOT):
-            target = DOCS / PAGES.get(target.relative_to(ROOT).as_posix(), target)
+        if shown := PAGES.get(target.relative_to(ROOT).as_posix()):
+            target = DOCS / shown
+        elif target.is_dir() or (target.suffix == ".md" and not target.is_relative_to(DOCS)):
+            return link["text"]  # no page shows it
         relative = Path(os.path.relpath(target, page.parent)).as_posix()
         return f"{link['image']}[{link['text']}]({relative}{anchor and '#' + anchor})"
 
