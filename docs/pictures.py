@@ -1,0 +1,66 @@
+"""The pictures of the documentation, from a finished run of the built-in study.
+
+    OMP_NUM_THREADS=1 saliency-stats run
+    python docs/pictures.py reports/phantom
+
+They are the run's own figures, made small; of the example patches one of each class; and the head of its report, as
+Chromium shows it.
+"""
+
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from PIL import Image
+
+from saliency_stats.report.figures.examples import draw_examples
+from saliency_stats.report.figures.style import house_style
+from saliency_stats.report.run import Run
+
+WIDTH_PX: Final = 1000
+COLOURS: Final = 200
+#: The head of the report, down to the verdict below the ladder.
+HEAD_PX: Final = "900,880"
+FIGURES: Final = ("flow", "density_ratio", "controls", "forest", "profile", "separation")
+
+
+def small(source: Path | BytesIO, target: Path) -> None:
+    """Write a picture with fewer pixels and colours."""
+    with Image.open(source) as picture:
+        plain = Image.new("RGB", picture.size, "white")
+        plain.paste(picture, mask=picture.convert("RGBA").getchannel("A"))
+    plain.thumbnail((WIDTH_PX, 2 * WIDTH_PX))
+    plain.quantize(COLOURS).save(target, optimize=True)
+
+
+def main(folder: Path) -> None:
+    """Write the pictures of a run into ``docs/images``."""
+    images = Path(__file__).parent / "images"
+    images.mkdir(exist_ok=True)
+    for name in FIGURES:
+        small(folder / "figures" / f"{name}.png", images / f"{name}.png")
+    run = Run(folder)
+    first = run.examples[run.examples["rank"] == run.examples["rank"].min()]
+    page = BytesIO()
+    with house_style():
+        draw_examples(run.changed(examples=first)).savefig(page, format="png", dpi=200)
+    small(page, images / "examples.png")
+    with TemporaryDirectory() as scratch:
+        shot = Path(scratch) / "report.png"
+        report = (folder / "report.html").resolve().as_uri()
+        options = (
+            "--headless",
+            "--no-sandbox",
+            "--hide-scrollbars",
+            f"--window-size={HEAD_PX}",
+            f"--screenshot={shot}",
+        )
+        subprocess.run(["chromium", *options, report], check=True)  # noqa: S603, S607  (a command of ours)
+        small(shot, images / "report.png")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
