@@ -3,12 +3,14 @@
     OMP_NUM_THREADS=1 saliency-stats run
     python docs/pictures.py reports/phantom
 
-They are the run's own figures, made small; of the example patches one of each class; and the head of its report, as
-Chromium shows it.
+They are the run's own figures, made small; of the example patches one of each class; the head of its report, as
+Chromium shows it; and what the scripts of the gallery draw.
 """
 
+import re
 import subprocess
 import sys
+from contextlib import chdir
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,9 +39,16 @@ def small(source: Path | BytesIO, target: Path) -> None:
 
 
 def main(folder: Path) -> None:
-    """Write the pictures of a run into ``docs/images``."""
-    images = Path(__file__).parent / "images"
+    """Write the pictures of a run, and those of the gallery, into ``docs/images``."""
+    docs = Path(__file__).parent.resolve()
+    folder, images = folder.resolve(), docs / "images"
     images.mkdir(exist_ok=True)
+    gallery = re.findall(r"^```python\n(.*?)^```", (docs / "gallery.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    with TemporaryDirectory() as scratch, chdir(scratch):
+        for script in gallery:
+            exec(script, {})  # noqa: S102  (our own page)
+        for drawn in Path(scratch).glob("*.png"):
+            small(drawn, images / drawn.name)
     for name in FIGURES:
         small(folder / "figures" / f"{name}.png", images / f"{name}.png")
     run = Run(folder)
@@ -50,7 +59,7 @@ def main(folder: Path) -> None:
     small(page, images / "examples.png")
     with TemporaryDirectory() as scratch:
         shot = Path(scratch) / "report.png"
-        report = (folder / "report.html").resolve().as_uri()
+        report = (folder / "report.html").as_uri()
         options = (
             "--headless",
             "--no-sandbox",
