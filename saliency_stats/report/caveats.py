@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from saliency_stats.cohort.phantom.signals import SIGNALS
 from saliency_stats.compartments.ways import SURE, cell_words
 from saliency_stats.report.figures.rows import NOT_INTERPRETABLE
 from saliency_stats.report.ladder import ladders
@@ -232,7 +233,7 @@ def _cohort(run: Run) -> Iterator[Caveat]:
     if isinstance(run.settings.cohort, PhantomSection):
         yield Caveat(
             "The tissue is synthetic",
-            f"The patches are phantoms; the classes differ in: {run.settings.cohort.signal}. They show whether the"
+            f"The patches are phantoms; the classes differ in: {SIGNALS[run.settings.cohort.signal].words}. They show whether the"
             " method finds what was planted, and nothing about real tumours.",
         )
     names = f"{run.settings.name} {getattr(run.settings.cohort, 'table', '')}".lower()

@@ -148,9 +148,9 @@ SIGNALS: Final[dict[str, Signal]] = {
     for one in (
         *(Signal(name, name, partial(_each, (name,))) for name in ("cytoplasm", "nucleus", "stroma")),
         Signal("none", "nothing", partial(_each, ())),
-        Signal("redundant", "nucleus and cytoplasm alike", partial(_each, ("nucleus", "cytoplasm"))),
-        Signal("xor", "whether nucleus and cytoplasm look like the same class, and in neither of them alone", _xor),
-        Signal("suppressor", "how dark the cytoplasm is beside the nuclei, whose darkness alone tells nothing", _suppressor),
-        Signal("background", f"cytoplasm, and the background in {_CORRELATED:.0%} of the patches", _background),
+        Signal("redundant", "nucleus and cytoplasm, either of which is enough", partial(_each, ("nucleus", "cytoplasm"))),
+        Signal("xor", "nucleus and cytoplasm together, neither of which tells it alone", _xor),
+        Signal("suppressor", "how dark the cytoplasm is beside the nuclei, which alone tell nothing", _suppressor),
+        Signal("background", f"cytoplasm, and the background in {100 * _CORRELATED:g} % of the patches", _background),
     )
 }
