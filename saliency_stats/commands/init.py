@@ -86,7 +86,8 @@ def _controls() -> str:
 
 def _mixed() -> str:
     """Say where the classes differ, where a signal's name does not."""
-    return "where the classes differ; " + "; ".join(f"{one.name}: {one.words}" for one in SIGNALS.values() if one.words != one.name)
+    mixed = (one for one in SIGNALS.values() if one.words != one.name)
+    return "; ".join(["where the classes differ", *(f"{one.name}: {one.words}" for one in mixed)])
 
 
 def _comment(text: str) -> str:

@@ -233,8 +233,8 @@ def _cohort(run: Run) -> Iterator[Caveat]:
     if isinstance(run.settings.cohort, PhantomSection):
         yield Caveat(
             "The tissue is synthetic",
-            f"The patches are phantoms; the classes differ in: {SIGNALS[run.settings.cohort.signal].words}. They show whether the"
-            " method finds what was planted, and nothing about real tumours.",
+            f"The patches are phantoms; the classes differ in: {SIGNALS[run.settings.cohort.signal].words}."
+            " They show whether the method finds what was planted, and nothing about real tumours.",
         )
     names = f"{run.settings.name} {getattr(run.settings.cohort, 'table', '')}".lower()
     if any(word in names for word in _PCAM):

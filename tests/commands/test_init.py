@@ -102,7 +102,9 @@ def test_the_choices_are_those_of_the_registries(kind, monkeypatch):
     assert "sobel, haematoxylin, eosin: edges or stain, without any network; shift: " in text
     decides = "the test that decides the verdict"
     assert f"# {' | '.join(primary_tests())}: {decides}" in text
-    signals = "# cytoplasm | nucleus | stroma | none | redundant | xor | suppressor | background where the classes differ; "
+    signals = (
+        "# cytoplasm | nucleus | stroma | none | redundant | xor | suppressor | background where the classes differ; "
+    )
     assert (f"{signals}none: nothing; redundant: nucleus and " in text) == (kind == "phantom")
     monkeypatch.setitem(SIGNALS, "mine", Signal("mine", "new", SIGNALS["none"].plant))
     assert ("; mine: new" in template(kind)) == (kind == "phantom")

@@ -89,7 +89,7 @@ def _by_chance(name: str, place: float) -> Choice:
 
 
 def _carries(name: str, place: float, strength: float, drawn: str) -> Choice:
-    """From the common range at strength 0 to one end of the whole range at strength 1."""
+    """Look from the common range at strength 0 to one end of the whole range at strength 1."""
     shift = _SEPARATION * strength
     looks = {}
     for index, label in enumerate(LABELS):
@@ -102,12 +102,12 @@ def _carries(name: str, place: float, strength: float, drawn: str) -> Choice:
 def _each(
     names: tuple[str, ...], _rng: np.random.Generator, label: str, strength: float, place: Mapping[str, float]
 ) -> Choices:
-    """Each of these compartments looks like the label."""
+    """Draw each of these compartments as the label."""
     return {name: _carries(name, place[name], strength, label) for name in names}
 
 
 def _xor(rng: np.random.Generator, label: str, strength: float, place: Mapping[str, float]) -> Choices:
-    """Two compartments look like different classes where the label is malignant, like the same where it is benign."""
+    """Draw two compartments as different classes where the label is malignant, as the same where it is benign."""
     nucleus = LABELS[rng.uniform() < 0.5]  # noqa: PLR2004  (a fair coin)
     cytoplasm = nucleus if label == _BENIGN else other_class(nucleus)
     drawn = {"nucleus": nucleus, "cytoplasm": cytoplasm}
@@ -115,7 +115,7 @@ def _xor(rng: np.random.Generator, label: str, strength: float, place: Mapping[s
 
 
 def _suppressor(rng: np.random.Generator, label: str, strength: float, place: Mapping[str, float]) -> Choices:
-    """How dark the cytoplasm is tells the label beside the nuclei only, whose own darkness is independent of it.
+    """Let the cytoplasm's darkness tell the label beside that of the nuclei, which is independent of it.
 
     Drawn as the other class, either is stained so that the two together are as in the other class. Nuclei are then up
     to 2.2 times paler or darker than the range of the cohort's (at strength 1).
@@ -136,7 +136,7 @@ def _suppressor(rng: np.random.Generator, label: str, strength: float, place: Ma
 
 
 def _background(rng: np.random.Generator, label: str, strength: float, place: Mapping[str, float]) -> Choices:
-    """The cytoplasm looks like the label, and so does the background in most patches."""
+    """Draw the cytoplasm as the label, and in most patches the background too."""
     of = label if rng.uniform() < _CORRELATED else other_class(label)
     background = _carries("background", float(rng.uniform()), strength, of)
     return {"cytoplasm": _carries("cytoplasm", place["cytoplasm"], strength, label), "background": background}
@@ -148,7 +148,9 @@ SIGNALS: Final[dict[str, Signal]] = {
     for one in (
         *(Signal(name, name, partial(_each, (name,))) for name in ("cytoplasm", "nucleus", "stroma")),
         Signal("none", "nothing", partial(_each, ())),
-        Signal("redundant", "nucleus and cytoplasm, either of which is enough", partial(_each, ("nucleus", "cytoplasm"))),
+        Signal(
+            "redundant", "nucleus and cytoplasm, either of which is enough", partial(_each, ("nucleus", "cytoplasm"))
+        ),
         Signal("xor", "nucleus and cytoplasm together, neither of which tells it alone", _xor),
         Signal("suppressor", "how dark the cytoplasm is beside the nuclei, which alone tell nothing", _suppressor),
         Signal("background", f"cytoplasm, and the background in {100 * _CORRELATED:g} % of the patches", _background),
