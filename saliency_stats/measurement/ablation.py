@@ -13,11 +13,12 @@ from saliency_stats.attribution.ablation import CurveImage, ablated, curves
 from saliency_stats.classifier.protocol import Classifier
 from saliency_stats.cohort.patch import Patch
 from saliency_stats.compartments import Segmentation
-from saliency_stats.measurement.asking import judged_of, scores_of
 from saliency_stats.seeds import derive
-from saliency_stats.typing import Float32Array, Float64Array, Int64Array
+from saliency_stats.typing import BoolArray, Float32Array, Float64Array, Int64Array
 from saliency_stats.vocabulary import COMPARTMENTS, TRAINED
 
+#: Altered images that the network sees at once.
+_IN_FLIGHT: Final = 32
 _EFFECT: Final = ("replacement", "region", "area_share", "logit", "logit_ablated")
 _STEP: Final = ("direction", "share", "logit")
 
@@ -74,7 +75,8 @@ class Ablations:
             ``ablation`` (a row per patch, network, compartment, replacement and region) and, where curves are asked
             for, ``ablation_curves`` (per patch, network, compartment, direction and share).
         """
-        judged = judged_of(rows["replaced"].to_numpy(dtype=bool), logits, targets, self.min_confidence)
+        replaced = rows["replaced"].to_numpy(dtype=bool)
+        judged = {network: replaced & self._judged(logits[network], targets[network]) for network in networks}
         rows, asked = rows.drop(columns="replaced"), np.flatnonzero(np.any(list(judged.values()), axis=0))
         ablations: list[dict[str, Any]] = []
         curve_rows: list[dict[str, Any]] = []
@@ -107,6 +109,11 @@ class Ablations:
             tables["ablation_curves"] = pd.DataFrame(curve_rows, columns=[*keys, *_STEP])
         return tables
 
+    def _judged(self, logits: Float64Array, target: Int64Array) -> BoolArray:
+        each = np.arange(len(target))
+        margin = logits[each, target] - logits[each, 1 - target]
+        return np.asarray(margin >= np.log(self.min_confidence / (1 - self.min_confidence)))
+
 
 def draw_replaced(table: pd.DataFrame, most: int, seed: int) -> "pd.Series[bool]":
     """Draw the patches whose compartments are replaced.
@@ -133,6 +140,17 @@ def draw_replaced(table: pd.DataFrame, most: int, seed: int) -> "pd.Series[bool]
 
 def _rng(seed: int, use: str, name: tuple[str, float]) -> np.random.Generator:
     return np.random.default_rng(derive(seed, use, *name))
+
+
+def scores_of(network: Classifier, device: torch.device, images: Sequence[Float32Array]) -> Float64Array:
+    """Return the logits (N, 2) of altered images (H, W, 3) in [0, 1], few at a time."""
+    found = [np.empty((0, 2))]
+    for start in range(0, len(images), _IN_FLIGHT):
+        batch = torch.from_numpy(np.stack(images[start : start + _IN_FLIGHT])).to(device).permute(0, 3, 1, 2)
+        with torch.no_grad():
+            scores = network(batch.contiguous(memory_format=torch.channels_last))
+        found.append(scores.double().cpu().numpy())
+    return np.concatenate(found)
 
 
 def _logits(network: Classifier, device: torch.device, target: int, images: Sequence[Float32Array]) -> list[float]:

@@ -12,10 +12,10 @@ from saliency_stats.attribution.replacement import as_floats
 from saliency_stats.classifier.protocol import Classifier
 from saliency_stats.cohort.phantom.cohort import PhantomCohort
 from saliency_stats.cohort.phantom.signals import other_class
-from saliency_stats.measurement.asking import judged_of, log_odds, scores_of
+from saliency_stats.measurement.ablation import scores_of
 from saliency_stats.measurement.examination import Examination
 from saliency_stats.saliency.naming import NetworkKey
-from saliency_stats.vocabulary import COMPARTMENT_CODES, TRAINED
+from saliency_stats.vocabulary import COMPARTMENT_CODES, LABELS, TRAINED
 
 _CHANGE: Final = ("model", "network", "compartment", "drawn", "area_share", "delta_logit", "delta_target")
 
@@ -24,17 +24,19 @@ _CHANGE: Final = ("model", "network", "compartment", "drawn", "area_share", "del
 class Rerendering:
     """Draws the compartments of phantoms as the other class, one at a time, and asks the networks again.
 
+    Of all patches that are drawn for replacement, whatever the networks make of them: among those that a network gets
+    right, a compartment that it uses but that tells nothing was more often drawn in favour of their class, by chance,
+    and would seem to speak for it.
+
     Parameters
     ----------
     cohort
         Whose patches are measured.
-    min_confidence, min_area
-        As of :class:`~saliency_stats.measurement.ablation.Ablations`: the same patches and compartments are asked
-        about, as far as the phantom's own compartments are those that are found.
+    min_area
+        Share of a patch below which a compartment is missing from it.
     """
 
     cohort: PhantomCohort
-    min_confidence: float
     min_area: float
 
     def table(self, examined: Examination, networks: Mapping[str, Classifier], device: torch.device) -> pd.DataFrame:
@@ -50,31 +52,27 @@ class Rerendering:
         Returns
         -------
         DataFrame
-            ``importance``: a row per judged patch, network and compartment that can be drawn as either class and is
-            not too small, with the patch's identity, the class that it is ``drawn`` as, and its ``area_share`` (of the
-            phantom's truth). ``delta_logit`` is the log-odds of the class that is watched (its logit less that of the
-            other class) in the patch as it is, less those with the compartment drawn as the other class: positive where
-            the compartment speaks for the class. ``delta_target`` is the same of the watched logit alone, which maps
-            explain and of which replacements take away.
+            ``importance``: a row per replaced patch, network and compartment that can be drawn as either class and is
+            not missing, with the patch's identity, the class that the compartment is ``drawn`` as, and its
+            ``area_share`` (of the phantom's truth). ``delta_logit`` is the log-odds of the patch's label (its logit
+            less that of the other class) in the patch as it is, less those with the compartment drawn as the other
+            class: positive where the compartment speaks for the label. ``delta_target`` is the fall of that one logit
+            which maps explain and replacements take away from.
         """
-        logits = {network: examined.logits[NetworkKey(TRAINED, network)] for network in networks}
-        drawn = examined.table["replaced"].to_numpy(dtype=bool)
-        judged = judged_of(drawn, logits, examined.targets, self.min_confidence)
         rows: list[dict[str, Any]] = []
-        for at in np.flatnonzero(np.any(list(judged.values()), axis=0)).tolist():
-            scene = self.cohort.scene(int(examined.table.index[at]))
-            truth = examined.patches[at].truth
-            areas = {name: float(np.mean(truth == COMPARTMENT_CODES[name])) for name in scene.choices}
-            large = {name: area for name, area in areas.items() if area > 0 and area >= self.min_area}
-            images = [as_floats(scene.render({name: other_class(scene.classes[name])}).image) for name in large]
+        for at in np.flatnonzero(examined.table["replaced"]).tolist():
             identity: dict[str, Any] = {str(name): value for name, value in examined.identity.iloc[at].items()}
-            for network in (name for name in networks if judged[name][at]):
-                target = np.full(len(images), examined.targets[network][at])
-                before = np.broadcast_to(logits[network][at], (len(images), 2))
-                after = scores_of(networks[network], device, images)
-                odds = log_odds(before, target) - log_odds(after, target)
-                of_target = (before - after)[np.arange(len(images)), target]
-                for (name, area), *changes in zip(large.items(), odds.tolist(), of_target.tolist(), strict=True):
+            label = LABELS.index(identity["label"])
+            scene, truth = self.cohort.scene(int(examined.table.index[at])), examined.patches[at].truth
+            areas = {name: float(np.mean(truth == COMPARTMENT_CODES[name])) for name in scene.choices}
+            present = {name: area for name, area in areas.items() if area and area >= self.min_area}
+            images = [as_floats(scene.render({name: other_class(scene.classes[name])}).image) for name in present]
+            for network, model in networks.items():
+                before = examined.logits[NetworkKey(TRAINED, network)][at]
+                falls = before - scores_of(model, device, images)
+                target = examined.targets[network][at]
+                for (name, area), fall in zip(present.items(), falls, strict=True):
+                    changes = float(fall[label] - fall[1 - label]), float(fall[target])
                     what = (TRAINED, network, name, scene.classes[name], area, *changes)
                     rows.append(identity | dict(zip(_CHANGE, what, strict=True)))
         return pd.DataFrame(rows, columns=[*examined.identity.columns, *_CHANGE])

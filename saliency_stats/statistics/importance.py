@@ -8,7 +8,6 @@ import pandas as pd
 from saliency_stats.statistics.contrasts import inferred, sampled
 from saliency_stats.statistics.models.checks import require_columns
 from saliency_stats.statistics.parameters import StatisticsParameters
-from saliency_stats.statistics.selection import Population, restrict
 from saliency_stats.statistics.units import independent_units
 from saliency_stats.vocabulary import COMPARTMENTS, LABELS, NETWORK
 
@@ -16,17 +15,13 @@ _STRATUM: Final = ("magnification", "label", "compartment")
 _KEPT: Final = ("estimate", "ci_low", "ci_high", "test", "status", "reason", "n_networks", "n_units", "n_patches")
 
 
-def importance_table(
-    importance: pd.DataFrame, population: Population, settings: StatisticsParameters, tests: Sequence[str]
-) -> pd.DataFrame:
-    """Average the importance of each compartment over the judged patches, with an interval.
+def importance_table(importance: pd.DataFrame, settings: StatisticsParameters, tests: Sequence[str]) -> pd.DataFrame:
+    """Average the importance of each compartment over patches, with an interval over slides and networks.
 
     Parameters
     ----------
     importance : DataFrame
         As ``importance.csv`` holds it.
-    population : Population
-        Which patches each network judges.
     settings : StatisticsParameters
         The unit of inference, the level and the resampling.
     tests : sequence of str
@@ -40,15 +35,14 @@ def importance_table(
         the amounts whatever their sign. Chance decides as which class a compartment without a signal is drawn: what a
         network makes of it has either sign in equal parts, so it shows in the size and cancels in the estimate.
     """
-    require_columns("importance", importance.columns, (NETWORK, "compartment", "delta_logit"))
-    rows = restrict(importance, population.patches)
+    require_columns("importance", importance.columns, (*_STRATUM, NETWORK, "delta_logit"))
     found = [
         dict(zip(_STRATUM, stratum, strict=True)) | _averaged(part, settings, tests)
-        for stratum, part in rows.groupby(list(_STRATUM))
+        for stratum, part in importance.groupby(list(_STRATUM))
     ]
     place = {name: at for at, name in enumerate((*reversed(LABELS), *COMPARTMENTS))}
     return pd.DataFrame(found, columns=[*_STRATUM, *_KEPT, "size"]).sort_values(
-        list(_STRATUM), key=lambda values: values.replace(place), ignore_index=True
+        list(_STRATUM), key=lambda values: values.map(lambda value: place.get(value, value)), ignore_index=True
     )
 
 

@@ -251,7 +251,7 @@ def rerendering_of(settings: StudySettings, cohort: Cohort) -> Rerendering | Non
     """Say what draws compartments as the other class: of phantoms, wherever compartments are replaced."""
     if not settings.causal.replacements or not isinstance(cohort, PhantomCohort):
         return None
-    return Rerendering(cohort, settings.saliency.min_confidence, settings.compartments.min_area)
+    return Rerendering(cohort, settings.compartments.min_area)
 
 
 def replaced_of(settings: StudySettings, measured: pd.DataFrame) -> "pd.Series[bool]":

@@ -14,9 +14,7 @@ def importance_tables(run: Run) -> tuple[Table, ...]:
 
 
 def _importance(run: Run) -> Table:
-    found = importance_table(
-        run.importance, run.population, run.settings.statistics_parameters(run.unit), tests=run.tests
-    )
+    found = importance_table(run.importance, run.settings.statistics_parameters(run.unit), run.tests)
     replaced = run.settings.causal.replacements
     cells = []
     for row in records(found):
@@ -39,10 +37,11 @@ def _importance(run: Run) -> Table:
         "importance",
         "What the networks really use",
         "The same phantom drawn again with one compartment as in the other class, and nothing else changed. Importance:"
-        " by how much the log-odds of the patch’s class fall. Each interval is for itself, not simultaneous. Size: the"
-        " mean change whatever its sign; chance decides as which class a compartment without a signal is drawn, so that"
-        " what a network makes of it cancels in the importance. Beside it the density ratio of the saliency, and by how"
-        " much the logit of the class falls when the compartment is replaced.",
+        " by how much the log-odds of the patch’s class fall, also in patches that are not judged: a choice of those"
+        " that the network gets right would favour what it uses in vain. Each interval is for itself, not simultaneous."
+        " Size: the mean change whatever its sign; chance decides as which class a compartment without a signal is"
+        " drawn, so that what a network makes of it cancels in the importance. Beside it, in the judged patches: the"
+        " density ratio of the saliency, and by how much the logit of the class falls by replacing the compartment.",
         (
             *("Magnification", "Class", "Compartment", "Importance", f"{run.confidence_percent} interval", "Size"),
             *("Density ratio", *(f"Drop ({by})" for by in replaced), f"{run.unit.capitalize()}s", "Patches"),
