@@ -39,6 +39,7 @@ from saliency_stats.compartments.variants import VARIANTS, varied
 from saliency_stats.measurement.ablation import Ablations
 from saliency_stats.measurement.batch import Batch
 from saliency_stats.measurement.examination import Examination
+from saliency_stats.measurement.importance import Rerendering
 from saliency_stats.measurement.multiscale import MultiscaleCompartments
 from saliency_stats.measurement.multiverse import Multiverse
 from saliency_stats.measurement.pictures import picture_tables
@@ -84,6 +85,8 @@ class Measurement:
         Compartments of slides, segmented once per location; None segments every patch by itself.
     ablations
         Replaces compartments; None replaces nothing.
+    rerendering
+        Draws compartments of phantoms as the other class; None draws nothing again.
     multiverse
         Crosses maps and segmentations; None crosses nothing.
     """
@@ -103,6 +106,7 @@ class Measurement:
     scores: bool = False
     multiscale: MultiscaleCompartments | None = None
     ablations: Ablations | None = None
+    rerendering: Rerendering | None = None
     multiverse: Multiverse | None = None
     tissue: TissueFinder | None = None
 
@@ -127,7 +131,7 @@ class Measurement:
         return tables
 
     def _further(self, examined: Examination, trained: Mapping[str, Classifier]) -> dict[str, pd.DataFrame]:
-        """Measure what the picture explains; and where a study asks, replaced compartments, other segmentations."""
+        """Measure what the picture explains; and where a study asks, compartments altered, other segmentations."""
         tables = picture_tables(examined, self.plan, self.min_area)
         identity = examined.identity
         if self.ablations is not None:
@@ -140,6 +144,8 @@ class Measurement:
                 trained,
                 self.device,
             )
+        if self.rerendering is not None:
+            tables["importance"] = self.rerendering.table(examined, trained, self.device)
         if self.multiverse is not None:
             tables["crossed"] = self.multiverse.rows(
                 identity, examined.views, examined.found, examined.segmentations, examined.maps

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from saliency_stats.cohort.phantom.signals import SIGNALS
 from saliency_stats.compartments.ways import SURE, cell_words
 from saliency_stats.report.figures.rows import NOT_INTERPRETABLE
 from saliency_stats.report.ladder import ladders
@@ -235,8 +236,8 @@ def _cohort(run: Run) -> Iterator[Caveat]:
         built = "" if usual else f" (architecture: {cohort.architecture.replace('_', ' ')})"
         yield Caveat(
             "The tissue is synthetic",
-            f"The patches are phantoms{built}; the classes differ in: {cohort.signal}. They show whether the method"
-            " finds what was planted, and nothing about real tumours.",
+            f"The patches are phantoms{built}; the classes differ in: {SIGNALS[cohort.signal].words}."
+            " They show whether the method finds what was planted, and nothing about real tumours.",
         )
     names = f"{run.settings.name} {getattr(cohort, 'table', '')}".lower()
     if any(word in names for word in _PCAM):

@@ -42,7 +42,7 @@ _SECTIONS: Final = (
         ("examples", "density_ratio", "profile", "area_vs_mass", "ternary"),
         ("composition",),
     ),
-    ("Does the decision depend on it?", ("causal", "separation", "ablation_curves"), ()),
+    ("Does the decision depend on it?", ("causal", "separation", "ablation_curves"), ("importance",)),
     ("Is it the network, or the method?", ("networks", "controls", "methods", "segmentations", "multiverse"), ()),
     (
         "How sure is that?",

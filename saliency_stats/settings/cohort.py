@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticKnownError
 
 from saliency_stats.cohort import Cohort, PatchFolder, Phantom, PhantomCohort, PhantomCohortSize
 from saliency_stats.cohort.phantom.architecture import ARCHITECTURES
+from saliency_stats.cohort.phantom.signals import SIGNALS
 from saliency_stats.cohort.quality import MIN_FOCUS, MIN_LIGHT
 from saliency_stats.cohort.slides.cohort import SlideCohort
 from saliency_stats.cohort.slides.evidence import Origin, WithoutTumour
@@ -90,7 +92,7 @@ class PhantomSection(CohortBase):
     """Synthetic tissue with a planted class signal."""
 
     kind: Literal["phantom"] = "phantom"
-    signal: Literal["cytoplasm", "nucleus", "stroma", "none"] = "cytoplasm"
+    signal: str = Field(default="cytoplasm", json_schema_extra={"enum": list(SIGNALS)})
     slides: int = Field(default=24, ge=3, le=100_000)
     patches_per_slide: int = Field(default=24, ge=2, le=100_000)
     size_px: int = Field(default=128, ge=32, le=4096)
@@ -98,6 +100,14 @@ class PhantomSection(CohortBase):
     strength: float = Field(default=1.0, ge=0, le=1)
     stain_variation: float = Field(default=1.0, ge=0, le=3)
     architecture: str = Field(default="nests", json_schema_extra={"enum": list(ARCHITECTURES)})
+
+    @field_validator("signal", mode="before")
+    @classmethod
+    def _planted(cls, value: Any) -> Any:
+        *names, last = map(repr, SIGNALS)
+        if value not in tuple(SIGNALS):
+            raise PydanticKnownError("literal_error", {"expected": f"{', '.join(names)} or {last}"})
+        return value
 
     @field_validator("architecture")
     @classmethod

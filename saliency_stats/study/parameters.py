@@ -15,11 +15,13 @@ from saliency_stats.classifier.outputs import Outputs
 from saliency_stats.classifier.preprocessing import Preprocessing
 from saliency_stats.classifier.routes import Recipe
 from saliency_stats.classifier.training import TrainingParameters
+from saliency_stats.cohort import Cohort, PhantomCohort
 from saliency_stats.cohort.cache import CachedCohort
 from saliency_stats.cohort.folds import Folding
 from saliency_stats.compartments import CompartmentParameters, NucleusFinder, TissueFinder, finder_for, nucleus_finder
 from saliency_stats.compartments.variants import VARIANTS, impossible
 from saliency_stats.measurement.ablation import Ablations, draw_replaced
+from saliency_stats.measurement.importance import Rerendering
 from saliency_stats.measurement.multiverse import Multiverse
 from saliency_stats.saliency import DIFFERENTIATED_PX
 from saliency_stats.saliency.controls import Control, control_of
@@ -224,9 +226,11 @@ def needed_bytes(settings: StudySettings, used: pd.DataFrame) -> int:
 
 
 def altered_images(settings: StudySettings) -> int:
-    """Count the images in which a compartment of one patch is replaced."""
+    """Count the images in which a compartment of one patch is altered."""
     # three compartments, each with a random region beside it, or curves in two directions
-    return 6 * (len(settings.causal.replacements) + settings.causal.curve_steps)
+    images = 6 * (len(settings.causal.replacements) + settings.causal.curve_steps)
+    # and those of a phantom, with the background four, drawn as the other class
+    return images + (4 if settings.causal.replacements and settings.cohort.kind == "phantom" else 0)
 
 
 def _ablations(settings: StudySettings) -> Ablations | None:
@@ -240,6 +244,13 @@ def _ablations(settings: StudySettings) -> Ablations | None:
         min_area=settings.compartments.min_area,
         seed=derive(settings.seed, "causal"),
     )
+
+
+def rerendering_of(settings: StudySettings, cohort: Cohort) -> Rerendering | None:
+    """Say what draws compartments as the other class: of phantoms, wherever compartments are replaced."""
+    if not settings.causal.replacements or not isinstance(cohort, PhantomCohort):
+        return None
+    return Rerendering(cohort, settings.compartments.min_area)
 
 
 def replaced_of(settings: StudySettings, measured: pd.DataFrame) -> "pd.Series[bool]":

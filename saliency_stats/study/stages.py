@@ -198,6 +198,7 @@ class Stages:
             finder=finder,
             tissue=tissue,
             multiscale=self._carried(finder, tissue, stains),
+            rerendering=parameters.rerendering_of(self.settings, self._cohort.inner),
             multiverse=parameters.multiverse_of(self.settings),
             **parameters.measurement_parameters(self.settings),
         )

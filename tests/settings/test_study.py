@@ -277,7 +277,7 @@ def test_every_key_with_a_letter_missing_finds_its_way_back(key):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("cohort: {signal: cytoplasma}", "cohort.signal: Input should be 'cytoplasm', 'nucleus', 'stroma' or 'none'"),
+        ("cohort: {signal: cytoplasma}", "cohort.signal: Input should be 'cytoplasm', 'nucleus', 'stroma', 'none', "),
         ("cohort: {signal: cytoplasma}", "(found 'cytoplasma')"),
         (
             "classifier: {architecture: resnet50}",
