@@ -87,10 +87,12 @@ def explain_patch(
     network = network_names(1, fold)[0]
     models = {key: made for key, made in measurement.models[batch.place].items() if key.network == network}
     key = NetworkKey(model, network)
-    if key not in models:
-        raise CohortError(f"there is no model {model!r} in {folder}; it has {', '.join(one.model for one in models)}")
+    own = NetworkKey(TRAINED, network)  # of maps made elsewhere, there is no network that made them
+    if key not in {own, *models}:
+        known = dict.fromkeys([TRAINED, *(one.model for one in models)])
+        raise CohortError(f"there is no model {model!r} in {folder}; it has {', '.join(known)}")
     # the trained network may choose which logit is explained
-    models = {one: models[one] for one in (NetworkKey(TRAINED, network), key)}
+    models = {one: models[one] for one in (own, key) if one in models}
     plan = measurement.plan.alone()
     measurement = replace(measurement, plan=plan, models={batch.place: models})
     (examined,) = Threads(1).map(measurement.examine, [batch])

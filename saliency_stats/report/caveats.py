@@ -293,6 +293,14 @@ def _always(run: Run) -> Iterator[Caveat]:
         "A nuclear border is a strong edge, and networks react to edges. A band of one pixel at the border can carry"
         " part of the saliency of nuclei or cytoplasm; see the profile around zero.",
     )
+    if not run.settings.classifier.is_network:
+        yield Caveat(
+            "The maps were made elsewhere",
+            "How they were made, and which patches their classifier learned from, is not known here. Had it seen the"
+            " judged patches, its accuracy would be optimistic. Another classifier or saliency method may look"
+            " elsewhere.",
+        )
+        return
     alone = (
         "Every number is of this network; how much others would differ is unknown. Networks that differ in nothing but"
         " their seeds may differ as much as slides do (classifier.networks trains several). "

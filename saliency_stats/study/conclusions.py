@@ -70,7 +70,9 @@ def conclude(run: Run, store: Store, profile_parts: pd.DataFrame) -> pd.DataFram
         keep("multiverse_summary", curve)
     rungs = further_rungs(every, chosen, method=run.method, reduction=run.reduction, causal=causal, curve=curve)
     untrained = parameters.untrained_of(settings)
-    judged = verdicts(contrasts, run.metrics, chosen, untrained=untrained, further=rungs)
+    judged = verdicts(
+        contrasts, run.metrics, chosen, untrained=untrained, further=rungs, reach=parameters.reach_of(settings)
+    )
     write_json(store.folder / "verdict.json", judged)
     keep("contrasts", every)
     values = run.primary_values
