@@ -21,6 +21,7 @@ from saliency_stats.saliency import logits_and_gradient
 from saliency_stats.saliency.methods import cost_of, method_of
 from saliency_stats.settings.study import StudySettings
 from saliency_stats.study import parameters
+from saliency_stats.study.elsewhere import given_of
 from saliency_stats.study.look import found_lines, look_at, obstacles, refuse, remarks
 
 _TRIAL = 8
@@ -63,7 +64,7 @@ def preview(settings: StudySettings, device: str = "auto") -> Iterator[str]:
     for lines in (found_lines(table, slides, names), remarks(settings, table), cells):
         yield from ["", *lines] if lines else []
     notes: list[str] = []
-    given = parameters.given_of(settings, cohort)
+    given = given_of(settings, cohort)
     found = obstacles(settings, table, slides, chosen, notes.append, given=given)
     yield from ["", *notes] if notes else []
     refuse(found)

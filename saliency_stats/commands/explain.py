@@ -7,10 +7,12 @@ from pathlib import Path
 import pandas as pd
 
 from saliency_stats import settings as study_file
+from saliency_stats.cohort.given import GivenMaps
 from saliency_stats.cohort.inspection import pixel_hash
 from saliency_stats.errors import CohortError
 from saliency_stats.execution.device import choose, make_deterministic
 from saliency_stats.execution.engine import Threads
+from saliency_stats.execution.inputs import fingerprint
 from saliency_stats.execution.layout import check_layout
 from saliency_stats.execution.names import file_name
 from saliency_stats.execution.progress import Progress
@@ -82,6 +84,8 @@ def explain_patch(
     stages = Stages(settings, store, chosen, Progress(show=False))
     _check_listed(stages.table, int(found.index[0]), row)
     measurement = stages.measurement_of(table, int(found.index[0]))
+    if measurement.given is not None:
+        _check_map(measurement.given, int(found.index[0]), row, store.table("inputs"))
     fold = 0 if pd.isna(row["fold"]) else int(row["fold"])
     batch = Batch("explain", (int(found.index[0]),), float(row["magnification"]), measured=True, fold=fold)
     network = network_names(1, fold)[0]
@@ -117,6 +121,13 @@ def _check_listed(now: pd.DataFrame, at: int, row: pd.Series) -> None:
     keys = ["patch_id", "magnification", "source"]
     if at >= len(now) or (now.loc[at, keys] != row[keys]).any():
         raise _changed(row, "the study's table lists other patches")
+
+
+def _check_map(given: GivenMaps, at: int, row: pd.Series, inputs: pd.DataFrame) -> None:
+    """Refuse a map that is not the file that the run read."""
+    name = given.names[at]
+    if inputs.loc[inputs["name"] == name, "sha256"].tolist() != [fingerprint(name, given.files[name]).sha256]:
+        raise _changed(row, f"its map {name} is not the file that was read")
 
 
 def _changed(row: pd.Series, what: str) -> CohortError:

@@ -294,12 +294,8 @@ def _always(run: Run) -> Iterator[Caveat]:
         " part of the saliency of nuclei or cytoplasm; see the profile around zero.",
     )
     if not run.settings.classifier.is_network:
-        yield Caveat(
-            "The maps were made elsewhere",
-            "How they were made, and which patches their classifier learned from, is not known here. Had it seen the"
-            " judged patches, its accuracy would be optimistic. Another classifier or saliency method may look"
-            " elsewhere.",
-        )
+        text = "How, and from which patches their classifier learned, is not known here; others may look elsewhere."
+        yield Caveat("The maps were made elsewhere", text)
         return
     alone = (
         "Every number is of this network; how much others would differ is unknown. Networks that differ in nothing but"

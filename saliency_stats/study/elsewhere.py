@@ -1,13 +1,17 @@
 """A study without a network, whose maps were made elsewhere: what it asks by default, and what it cannot ask."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 
+from saliency_stats.cohort.cache import CachedCohort
+from saliency_stats.cohort.given import GivenMaps
 from saliency_stats.errors import shown
 from saliency_stats.saliency.controls import CONTROLS
 from saliency_stats.saliency.methods import GIVEN
 from saliency_stats.settings import StudySettings
 from saliency_stats.settings.cohort import PatchesSection
+from saliency_stats.statistics.ladder import OF_MAPS, OF_NETWORKS, Reach
 from saliency_stats.vocabulary import NO_NETWORK
 
 _NONE: Final = f"classifier.architecture: {NO_NETWORK}"
@@ -67,6 +71,17 @@ def network_faults(settings: StudySettings) -> Iterator[str]:
             f"cohort.folds and cohort.fractions deal patches out to networks that learn, and {_NONE} has none; leave "
             "them out: all patches are judged, or those that the table's column 'split' names"
         )
+
+
+def given_of(settings: StudySettings, cohort: CachedCohort) -> GivenMaps | None:
+    """Return the maps and probabilities that the cohort's table gives; None where networks are asked."""
+    given = getattr(cohort.inner, "given", None)
+    return None if given is None else replace(given, signed=settings.saliency.signed)
+
+
+def reach_of(settings: StudySettings) -> Reach:
+    """Say how far the study can ask."""
+    return OF_NETWORKS if settings.classifier.is_network else OF_MAPS
 
 
 def _controls() -> list[str]:

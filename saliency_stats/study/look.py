@@ -25,6 +25,7 @@ from saliency_stats.saliency.methods import refusal_of
 from saliency_stats.settings.study import StudySettings
 from saliency_stats.statistics.resampling import units_needed
 from saliency_stats.study import parameters
+from saliency_stats.study.elsewhere import reach_of
 from saliency_stats.study.memory import too_large_batches
 
 #: So many names stand in a line, and so many lines below each other; the rest is counted.
@@ -145,7 +146,7 @@ def _too_few(settings: StudySettings, judged: pd.DataFrame, unit: Literal["slide
 def _limits(settings: StudySettings) -> Iterator[str]:
     """Say what the verdict cannot say, because the study does not ask it."""
     images = [name for name in settings.controls if control_of(name).map is not None]
-    reach = parameters.reach_of(settings)
+    reach = reach_of(settings)
     for rung, asked in (("training", parameters.untrained_of(settings)), ("picture", images)):
         if rung in reach.needed and not asked:
             yield f'No verdict can be "supported": {reach.not_asked[rung]}.'

@@ -1,6 +1,5 @@
 """From the study file's sections to the parameters of each room."""
 
-from dataclasses import replace
 from typing import Any, Final, Literal
 
 import pandas as pd
@@ -18,7 +17,6 @@ from saliency_stats.classifier.routes import Recipe
 from saliency_stats.classifier.training import TrainingParameters
 from saliency_stats.cohort.cache import CachedCohort
 from saliency_stats.cohort.folds import Folding
-from saliency_stats.cohort.given import GivenMaps
 from saliency_stats.compartments import CompartmentParameters, NucleusFinder, TissueFinder, finder_for, nucleus_finder
 from saliency_stats.compartments.finders import gives_probabilities
 from saliency_stats.compartments.variants import VARIANTS
@@ -32,7 +30,6 @@ from saliency_stats.saliency.naming import NetworkKey, folds_of, network_names, 
 from saliency_stats.seeds import derive
 from saliency_stats.settings.cohort import PatchesSection
 from saliency_stats.settings.study import StudySettings
-from saliency_stats.statistics.ladder import OF_MAPS, OF_NETWORKS, Reach
 from saliency_stats.vocabulary import ONE_NETWORK, SPLITS, TRAINED
 
 #: Bytes on disk, from above, per patch: the rows of its nuclei, of a network (predictions and
@@ -52,17 +49,6 @@ def cohort_of(settings: StudySettings) -> CachedCohort:
     if isinstance(section, PatchesSection) and not settings.classifier.is_network:
         return CachedCohort(section.open(settings.seed, maps=True), most)
     return CachedCohort(section.open(settings.seed), most)
-
-
-def given_of(settings: StudySettings, cohort: CachedCohort) -> GivenMaps | None:
-    """Return the maps and probabilities that the cohort's table gives; None where networks are asked."""
-    given = getattr(cohort.inner, "given", None)
-    return None if given is None else replace(given, signed=settings.saliency.signed)
-
-
-def reach_of(settings: StudySettings) -> Reach:
-    """Say how far the study can ask."""
-    return OF_NETWORKS if settings.classifier.is_network else OF_MAPS
 
 
 def split_fractions(settings: StudySettings) -> dict[str, Any]:

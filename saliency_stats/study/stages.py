@@ -33,6 +33,7 @@ from saliency_stats.settings.cohort import SlidesSection
 from saliency_stats.settings.study import StudySettings
 from saliency_stats.study import parameters
 from saliency_stats.study.conclusions import conclude
+from saliency_stats.study.elsewhere import given_of
 from saliency_stats.study.examples import choose_examples, write_examples
 from saliency_stats.study.inputs import input_files
 from saliency_stats.study.look import found_lines, look_at, obstacles, refuse, remarks
@@ -69,7 +70,7 @@ class Stages:
         self._progress = progress
         self._engine = Threads(engine) if isinstance(engine, int) else engine
         self._cohort = parameters.cohort_of(settings)
-        self._given = parameters.given_of(settings, self._cohort)
+        self._given = given_of(settings, self._cohort)
         self._tables: dict[str, pd.DataFrame] = {}
 
     @property
