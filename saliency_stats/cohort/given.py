@@ -165,10 +165,10 @@ def _array(path: Path) -> npt.NDArray[Any]:
 
 
 def _of_numpy(path: Path) -> npt.NDArray[Any]:
-    loaded = np.load(path, allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-        return loaded
-    with loaded:
+    with path.open("rb") as file:
+        loaded = np.load(file, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
         names = loaded.files
         if len(names) != 1:
             listed = f" ({shortened(', '.join(names), 100)})" if names else ""
