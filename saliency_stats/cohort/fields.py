@@ -124,6 +124,24 @@ def pixel_sizes(
     return sizes
 
 
+def probabilities(listing: Listing, column: str, names: "pd.Series[str]") -> "pd.Series[float]":
+    """Read a column of probabilities; any other text, and an empty one, is a problem.
+
+    ``names`` says what the rows are called in a message.
+    """
+    text, row = listing.table[column], listing.columns.row
+    found = text.map(lambda field: float(field) if _DECIMAL.fullmatch(field) else float("nan"))
+    found = found.where(found.between(0, 1))
+    for field, lines in _by_text(text[found.isna()]):
+        wrong = f"is {shown(field)}" if field else "is missing"
+        listing.problems.add(
+            f"{column} {wrong} ({row} {shown(names[lines[0]])}); expected a probability from 0 to 1"
+            f"{_hint(field) if field else ''}",
+            lines,
+        )
+    return found
+
+
 def check_once(listing: Listing, table: pd.DataFrame, key: list[str], remedy: str) -> None:
     """Refuse rows that share a key of columns, of which the first is an id."""
     for values, part in table[table.duplicated(key, keep=False)].groupby(key, sort=False):

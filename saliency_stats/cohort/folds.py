@@ -22,7 +22,7 @@ class Folding:
         How many; 0 for a study without.
     fractions
         Share of the groups for train, valid and test. Of the groups outside a fold, train and valid get theirs in this
-        proportion.
+        proportion. Nothing learns where train has none.
     seed
         From which the folds, and the splits of each, are drawn.
     """
@@ -68,7 +68,7 @@ class Folding:
         """
         used = table[table["status"] == USED]
         if not self.folds or used["label"].nunique() < len(LABELS):
-            return split_obstacles(table, evaluation_split)
+            return split_obstacles(table, evaluation_split, learned=self.fractions["train"] > 0)
         found = [*self._own_splits(used), *self._too_few(used)]
         if found:
             return found

@@ -1,6 +1,6 @@
 """Splits that share no patient and no slide: whole groups are dealt out, stratified by their labels."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import numpy as np
@@ -81,11 +81,14 @@ def with_splits(table: pd.DataFrame, fractions: Mapping[str, float], seed: int) 
     return table.assign(split=assign_splits(table[used], fractions, seed).reindex(table.index, fill_value=""))
 
 
-def split_obstacles(table: pd.DataFrame, evaluation_split: str, remedy: str = NAME_SPLITS) -> list[str]:
+def split_obstacles(
+    table: pd.DataFrame, evaluation_split: str, remedy: str = NAME_SPLITS, *, learned: bool = True
+) -> list[str]:
     """Say everything that keeps a cohort from being trained on or judged; nothing where it can be.
 
     A class that no patch has is missing from every split: causes are said, and not what follows from them. ``remedy``
-    helps where a split lacks a class, beside more patches and other fractions.
+    helps where a split lacks a class, beside more patches and other fractions; without anything that is ``learned`` no
+    patch need be one to train on.
 
     Returns
     -------
@@ -109,12 +112,13 @@ def split_obstacles(table: pd.DataFrame, evaluation_split: str, remedy: str = NA
             f"are needed to train a classifier and to judge it. Add patches of the other class"
         )
         return [lacking, *leaks]
-    return [*_classes_of_splits(used, evaluation_split, remedy), *leaks]
+    splits = ("train", evaluation_split) if learned else (evaluation_split,)
+    return [*_classes_of_splits(used, splits, remedy), *leaks]
 
 
-def _classes_of_splits(used: pd.DataFrame, evaluation_split: str, remedy: str) -> Iterator[str]:
+def _classes_of_splits(used: pd.DataFrame, splits: Iterable[str], remedy: str) -> Iterator[str]:
     for magnification, part in used.groupby("magnification"):
-        for split in dict.fromkeys(("train", evaluation_split)):
+        for split in splits:
             counts = part.loc[part["split"] == split, "label"].value_counts()
             absent = " and no ".join(repr(label) for label in LABELS if counts.get(label, 0) == 0)
             if absent:

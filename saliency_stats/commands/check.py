@@ -21,6 +21,7 @@ from saliency_stats.saliency import logits_and_gradient
 from saliency_stats.saliency.methods import cost_of, method_of
 from saliency_stats.settings.study import StudySettings
 from saliency_stats.study import parameters
+from saliency_stats.study.elsewhere import given_of
 from saliency_stats.study.look import found_lines, look_at, obstacles, refuse, remarks
 
 _TRIAL = 8
@@ -29,8 +30,8 @@ _TRIAL = 8
 def preview(settings: StudySettings, device: str = "auto") -> Iterator[str]:
     """Describe a study without computing a result.
 
-    Every patch is looked at; then a network of the study's architecture takes a few timed steps on images of the
-    study's size, from which the times are extrapolated.
+    Every patch is looked at; then a network of the study's architecture, if it has one, takes a few timed steps on
+    images of the study's size, from which the times are extrapolated.
 
     Yields
     ------
@@ -63,16 +64,25 @@ def preview(settings: StudySettings, device: str = "auto") -> Iterator[str]:
     for lines in (found_lines(table, slides, names), remarks(settings, table), cells):
         yield from ["", *lines] if lines else []
     notes: list[str] = []
-    found = obstacles(settings, table, slides, chosen, notes.append)
+    given = given_of(settings, cohort)
+    found = obstacles(settings, table, slides, chosen, notes.append, given=given)
     yield from ["", *notes] if notes else []
     refuse(found)
-    yield from ["", *_costs(settings, used, chosen, reading)]
+    yield from ["", *(_costs(settings, used, chosen, reading) if given is None else [_reading(settings, used)])]
 
 
 def _counts(used: pd.DataFrame) -> str:
     groups = used.groupby(["magnification", "split", "label"])
     counts = groups.agg(patches=("patch_id", "size"), slides=("slide_id", lambda ids: ids[ids != ""].nunique()))
     return counts.reset_index().to_string(index=False)
+
+
+def _reading(settings: StudySettings, used: pd.DataFrame) -> str:
+    """Say what a study without a network takes."""
+    return (
+        f"no network is run: the time is that of segmentation and figures; disk at most "
+        f"{parameters.needed_bytes(settings, used) / 1e9:.1f} GB"
+    )
 
 
 def _costs(settings: StudySettings, used: pd.DataFrame, device: torch.device, reading: float) -> list[str]:

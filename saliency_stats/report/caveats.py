@@ -297,6 +297,10 @@ def _always(run: Run) -> Iterator[Caveat]:
         "A nuclear border is a strong edge, and networks react to edges. A band of one pixel at the border can carry"
         " part of the saliency of nuclei or cytoplasm; see the profile around zero.",
     )
+    if not run.settings.classifier.is_network:
+        text = "How, and from which patches their classifier learned, is not known here; others may look elsewhere."
+        yield Caveat("The maps were made elsewhere", text)
+        return
     alone = (
         "Every number is of this network; how much others would differ is unknown. Networks that differ in nothing but"
         " their seeds may differ as much as slides do (classifier.networks trains several). "

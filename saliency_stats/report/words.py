@@ -6,7 +6,7 @@ from pathlib import PurePath
 from typing import Any, Final
 
 from saliency_stats.statistics.sentences import listed
-from saliency_stats.vocabulary import TRAINED
+from saliency_stats.vocabulary import NO_NETWORK, TRAINED
 
 #: Returns "a, b and c": one way to list, in the verdict and beside the figures.
 listing: Final = listed
@@ -88,6 +88,8 @@ def control_words(control: str, what: str = "") -> str:
 
 def architecture_words(architecture: str) -> str:
     """Return "DenseNet-201" for "densenet201", "resnet50 (torchvision)" for "torchvision:resnet50"."""
+    if architecture == NO_NETWORK:
+        return "outside this study (maps and probabilities from files)"
     source, colon, name = architecture.partition(":")
     if source == "python" and colon:
         module, _, factory = name.rpartition(":")

@@ -146,9 +146,9 @@ class PatchesSection(CohortBase):
     root: Path | None = None
     mpp: float | None = Field(default=None, ge=0.05, le=20.0)
 
-    def open(self, seed: int) -> Cohort:  # noqa: ARG002  (nothing is drawn)
-        """Read the list of patches; see :class:`CohortBase`."""
-        return PatchFolder(self.table, self.mpp, self.root)
+    def open(self, seed: int, *, maps: bool = False) -> Cohort:  # noqa: ARG002  (nothing is drawn)
+        """Read the list of patches, and the maps that it gives; see :class:`CohortBase`."""
+        return PatchFolder(self.table, self.mpp, self.root, maps=maps)
 
 
 class SlidesSection(CohortBase):

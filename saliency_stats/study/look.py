@@ -11,6 +11,8 @@ from saliency_stats.classifier.building import build, is_known
 from saliency_stats.classifier.protocol import Classifier
 from saliency_stats.classifier.routes import NO_VALID
 from saliency_stats.classifier.samples import shapes_of
+from saliency_stats.cohort.folder import MAP_COLUMNS
+from saliency_stats.cohort.given import GivenMaps
 from saliency_stats.cohort.inspection import inspect
 from saliency_stats.cohort.patch import USED, Cohort
 from saliency_stats.cohort.splits import with_splits
@@ -22,9 +24,9 @@ from saliency_stats.report.words import count
 from saliency_stats.saliency.controls import control_of
 from saliency_stats.saliency.methods import refusal_of
 from saliency_stats.settings.study import StudySettings
-from saliency_stats.statistics.ladder import NOT_ASKED
 from saliency_stats.statistics.resampling import units_needed
 from saliency_stats.study import parameters
+from saliency_stats.study.elsewhere import reach_of
 from saliency_stats.study.memory import too_large_batches
 
 #: So many names stand in a line, and so many lines below each other; the rest is counted.
@@ -35,7 +37,8 @@ def look_at(cohort: Cohort, settings: StudySettings, progress: Progress) -> pd.D
     """Read every patch once and assign the folds and splits; returns the inspected table."""
     unread = getattr(getattr(cohort, "inner", cohort), "unread", ())
     if unread:
-        progress.say(f"columns of the table that nothing reads: {', '.join(map(shown, unread[:_LISTED]))}")
+        of_maps = " (classifier.architecture: none reads map and p_malignant)" * (not {*unread}.isdisjoint(MAP_COLUMNS))
+        progress.say(f"columns of the table that nothing reads: {', '.join(map(shown, unread[:_LISTED]))}{of_maps}")
     with progress.stage("look at patches", len(cohort.table)) as bar:
         table = inspect(cohort, **parameters.least(settings), tick=bar.update, say=progress.say)
     table = parameters.folding_of(settings).dealt(table)
@@ -88,10 +91,13 @@ def obstacles(
     slides: pd.DataFrame | None,
     device: torch.device,
     say: Callable[[str], object] = lambda _: None,
+    *,
+    given: GivenMaps | None = None,
 ) -> list[str]:
     """Say everything that would end the run later, causes first; nothing where it can go on.
 
-    ``say`` is called with every respect in which a file of weights is not used as it is.
+    ``say`` is called with every respect in which a file of weights is not used as it is; ``given`` are the maps that
+    stand in a network's place, if there are any.
     """
     found = parameters.folding_of(settings).obstacles(table, settings.cohort.evaluation_split)
     if found and slides is not None:
@@ -107,7 +113,8 @@ def obstacles(
         *found,
         *_without_valid(settings, used),
         *_unnamed(settings, table),
-        *_models(settings, used, say),
+        *(_network(settings, used, say) if given is None else given.faults(used)),
+        *_segmenters(settings, used),
         *too_large_batches(settings, used, device),
     ]
 
@@ -140,10 +147,18 @@ def _too_few(settings: StudySettings, judged: pd.DataFrame, unit: Literal["slide
 def _limits(settings: StudySettings) -> Iterator[str]:
     """Say what the verdict cannot say, because the study does not ask it."""
     images = [name for name in settings.controls if control_of(name).map is not None]
+    reach = reach_of(settings)
     for rung, asked in (("training", parameters.untrained_of(settings)), ("picture", images)):
-        if not asked:
-            yield f'No verdict can be "supported": {NOT_ASKED[rung]}.'
-    if len(parameters.all_networks(settings)) == 1:
+        if rung in reach.needed and not asked:
+            yield f'No verdict can be "supported": {reach.not_asked[rung]}.'
+    if not settings.classifier.is_network:
+        yield (
+            "The maps were made elsewhere: whether training made them so, what the decision needs and what other "
+            "networks show is not tested, and the verdict rests on the rest."
+        )
+        if settings.saliency.signed:
+            yield "The maps have a sign (saliency.signed): their absolute values are measured."
+    elif len(parameters.all_networks(settings)) == 1:
         yield (
             "The verdict will be about this network alone: how much others would differ stays unknown "
             "(classifier.networks is 1)."
@@ -191,11 +206,8 @@ def _unnamed(settings: StudySettings, table: pd.DataFrame) -> Iterator[str]:
     )
 
 
-def _models(settings: StudySettings, used: pd.DataFrame, say: Callable[[str], object]) -> Iterator[str]:
-    """Load what training and segmentation will load: what cannot be had, or cannot be asked of it, is said now.
-
-    A TorchScript file is a program that nobody has tried: it is shown an image of every magnification.
-    """
+def _network(settings: StudySettings, used: pd.DataFrame, say: Callable[[str], object]) -> Iterator[str]:
+    """Load what training will load: what cannot be had, or cannot be asked of it, is said now."""
     section, architecture = settings.classifier, parameters.architecture_of(settings)
     # a DenseNet with random weights is known to take any patch and every method
     if section.weights != "none" or architecture != Architecture(architecture.name) or not is_known(architecture):
@@ -205,6 +217,13 @@ def _models(settings: StudySettings, used: pd.DataFrame, say: Callable[[str], ob
                 yield from _impossible(settings, model.eval(), used)
         except SaliencyStatsError as error:
             yield str(error)
+
+
+def _segmenters(settings: StudySettings, used: pd.DataFrame) -> Iterator[str]:
+    """Load what segmentation will load, and say what cannot be had.
+
+    A TorchScript file is a program that nobody has tried: it is shown an image of every magnification.
+    """
     try:
         finder = parameters.finder_of(settings, parameters.CPU)
         if isinstance(finder, TorchScriptNuclei):

@@ -29,8 +29,9 @@ from saliency_stats.saliency.maps import MapPlan
 from saliency_stats.saliency.methods import method_of, words_of
 from saliency_stats.saliency.naming import NetworkKey, folds_of, network_names, network_seed
 from saliency_stats.seeds import derive
+from saliency_stats.settings.cohort import PatchesSection
 from saliency_stats.settings.study import StudySettings
-from saliency_stats.vocabulary import ONE_NETWORK, TRAINED
+from saliency_stats.vocabulary import ONE_NETWORK, SPLITS, TRAINED
 
 #: Bytes on disk, from above, per patch: the rows of its nuclei, of a network (predictions and
 #: profile), of a map (ledger), of a map under another segmentation and of a replaced image. Rows are there twice until
@@ -45,12 +46,21 @@ _ACTIVATIONS: Final = 4_000
 
 def cohort_of(settings: StudySettings) -> CachedCohort:
     """Open the cohort a study names, keeping in memory what fits."""
-    return CachedCohort(settings.cohort.open(settings.seed), settings.cohort.cache_mb * 2**20)
+    section, most = settings.cohort, settings.cohort.cache_mb * 2**20
+    if isinstance(section, PatchesSection) and not settings.classifier.is_network:
+        return CachedCohort(section.open(settings.seed, maps=True), most)
+    return CachedCohort(section.open(settings.seed), most)
 
 
 def split_fractions(settings: StudySettings) -> dict[str, Any]:
-    """Say how slides are dealt out where the table names no splits: arguments of ``with_splits``."""
-    return {"fractions": settings.cohort.fractions.model_dump(), "seed": derive(settings.seed, "splits")}
+    """Say how slides are dealt out where the table names no splits: arguments of ``with_splits``.
+
+    Where nothing learns, all of them are judged.
+    """
+    fractions = settings.cohort.fractions.model_dump()
+    if not settings.classifier.is_network:
+        fractions = dict.fromkeys(SPLITS, 0.0) | {settings.cohort.evaluation_split: 1.0}
+    return {"fractions": fractions, "seed": derive(settings.seed, "splits")}
 
 
 def folding_of(settings: StudySettings) -> Folding:
@@ -163,9 +173,13 @@ def described(settings: StudySettings) -> dict[str, Any]:
     """Describe the study's methods and controls for the record: the report quotes it, and needs no network to do so."""
     methods = [method_of(name) for name in plan_of(settings).methods]
     controls = _controls(settings)
+    signed = " (signed; absolute values)" * settings.saliency.signed
     return {
         "methods": {
-            method.name: {"words": words_of(method), "times_input": bool(getattr(method, "times_input", False))}
+            method.name: {
+                "words": words_of(method) + signed,
+                "times_input": bool(getattr(method, "times_input", False)),
+            }
             for method in methods
         },
         "controls": {
@@ -193,8 +207,12 @@ def batch_bytes(settings: StudySettings, used: pd.DataFrame) -> float:
 
 def network_bytes(settings: StudySettings) -> int:
     """Estimate the memory that all networks of a magnification and fold beside the first, and its controls, take."""
-    each, several = weight_bytes(architecture_of(settings)), settings.classifier.networks
+    each, several = _weight_bytes(settings), settings.classifier.networks
     return each * len(networks_of(settings)) * (several - 1) // several
+
+
+def _weight_bytes(settings: StudySettings) -> int:
+    return weight_bytes(architecture_of(settings)) if settings.classifier.is_network else 0
 
 
 def training_bytes(settings: StudySettings, used: pd.DataFrame, *, bfloat16: bool) -> float:
@@ -212,7 +230,7 @@ def training_bytes(settings: StudySettings, used: pd.DataFrame, *, bfloat16: boo
 def needed_bytes(settings: StudySettings, used: pd.DataFrame) -> int:
     """Estimate the disk space of a run from above, of the usable patches: weights, optimiser state, tables, maps."""
     networks, multiverse = networks_of(settings), multiverse_of(settings)
-    each = weight_bytes(architecture_of(settings))
+    each = _weight_bytes(settings)
     kinds = 1 + len(trained_controls(settings))
     weights = each * used["magnification"].nunique() * len(all_networks(settings)) * kinds
     checkpoint = 3 * each if settings.classifier.trainable == "all" else 10_000_000
