@@ -15,6 +15,7 @@ from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import (
     NONE,
     TIMES,
+    begun,
     count,
     interval,
     listing,
@@ -163,7 +164,7 @@ def _controls(run: Run) -> Iterator[Caveat]:
         for (magnification, label), stratum in rows.groupby(["magnification", "label"], sort=False):
             by_model = stratum.set_index("model")
             if {TRAINED, control, f"{TRAINED}-{control}"} <= set(by_model.index):
-                where = f"{str(label).capitalize()}, {magnification_words(magnification)}"
+                where = begun(run.place(magnification, label))
                 found += [f"{where}: {text}" for text in _same_preference(run, control, by_model)]
         if found:
             yield Caveat(f"The {run.network(control)} leans the same way", " ".join(found))
@@ -200,7 +201,7 @@ def _selection(run: Run) -> Iterator[Caveat]:
         before, after = float(steps["evaluation split"]), float(steps["correct and confident"])
         if before and after < before / 2:
             yield Caveat(
-                f"Most patches are not judged ({label}, {magnification_words(magnification)})",
+                f"Most patches are not judged ({run.place(magnification, label)})",
                 f"{count(after, 'patch').capitalize()} of {before:,.0f} ({percent(after / before, 0)}) were classified"
                 f" correctly with a probability of at least {run.settings.saliency.min_confidence:g}. The verdict holds"
                 " for those alone.",
@@ -237,10 +238,11 @@ def _cohort(run: Run) -> Iterator[Caveat]:
         )
     names = f"{run.settings.name} {getattr(run.settings.cohort, 'table', '')}".lower()
     if any(word in names for word in _PCAM):
+        benign, malignant = run.classes.names
         yield Caveat(
             "The label describes the centre only",
-            f"In PatchCamelyon a patch is malignant if the central 32 {TIMES} 32 pixels hold tumour;"
-            " the saliency is judged over the whole patch, and benign patches may hold tumour at their rim.",
+            f"In PatchCamelyon a patch is {malignant} if the central 32 {TIMES} 32 pixels hold tumour;"
+            f" the saliency is judged over the whole patch, and {benign} patches may hold tumour at their rim.",
         )
     sources = run.patches["source"].str.lower()
     if sources.str.endswith(_LOSSY).any():
@@ -278,7 +280,7 @@ def _doubt(run: Run) -> Iterator[Caveat]:
     for (magnification, label), share in run.doubt.items():
         if share > _MUCH_DOUBT:
             yield Caveat(
-                f"Much of the tissue is doubtful ({label}, {magnification_words(magnification)})",
+                f"Much of the tissue is doubtful ({run.place(magnification, label)})",
                 f"In the median judged patch, {percent(share, 0)} of the tissue outside nuclei is neither cytoplasm nor"
                 f" stroma nor background with a probability of at least {SURE:g}. Such tissue counts for each of them"
                 " in part, which brings their densities nearer to one another: what is found in the cytoplasm may lie"

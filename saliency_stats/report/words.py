@@ -37,7 +37,7 @@ CONTRAST_WORDS: Final = {
     "stroma_vs_rest": "stroma : other tissue",
     "stroma_vs_nucleus": "stroma : nucleus",
     "stroma_vs_cytoplasm": "stroma : cytoplasm",
-    "malignant_vs_benign": "malignant against benign",
+    "malignant_vs_benign": "{malignant} against {benign}",
     "confident_vs_unsure": "confident against unsure",
     "magnification_vs_reference": "against the reference magnification",
 }
@@ -105,6 +105,11 @@ def number(value: float, digits: int = 2) -> str:
         return NONE
     text = f"{value:.{digits}f}"
     return text.replace("-", MINUS) if float(text) else text.replace("-", "")
+
+
+def begun(text: str) -> str:
+    """Begin a sentence: the first letter large, the others as they are."""
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def percent(value: float, digits: int = 1) -> str:

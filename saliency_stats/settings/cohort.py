@@ -5,15 +5,17 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from saliency_stats.classes import Classes
 from saliency_stats.cohort import Cohort, PatchFolder, Phantom, PhantomCohort, PhantomCohortSize
 from saliency_stats.cohort.phantom.architecture import ARCHITECTURES
 from saliency_stats.cohort.quality import MIN_FOCUS, MIN_LIGHT
 from saliency_stats.cohort.slides.cohort import SlideCohort
 from saliency_stats.cohort.slides.evidence import Origin, WithoutTumour
 from saliency_stats.cohort.slides.tiling import TilingParameters
+from saliency_stats.errors import StudyError
 from saliency_stats.seeds import derive
 from saliency_stats.settings.typed import once
-from saliency_stats.vocabulary import LABELS, SPLITS
+from saliency_stats.vocabulary import SPLITS
 
 #: As a pixel of 20 to 0.05 µm has it.
 Magnification = Annotated[float, Field(gt=0, le=200)]
@@ -61,7 +63,7 @@ class CohortBase(Section):
     min_light: float = Field(default=MIN_LIGHT, ge=0, le=1)
     min_focus: float = Field(default=MIN_FOCUS, ge=0, le=1)
     cache_mb: int = Field(default=1024, ge=0, le=2**20)
-    classes: dict[Literal["benign", "malignant"], list[Annotated[int, Field(ge=0, le=100_000)]]] = {}
+    classes: dict[Any, Any] = {}
 
     @field_validator("folds")
     @classmethod
@@ -72,14 +74,17 @@ class CohortBase(Section):
 
     @field_validator("classes")
     @classmethod
-    def _both_apart(cls, value: dict[str, list[int]]) -> dict[str, list[int]]:
-        named = [number for label in LABELS for number in value.get(label, [])]
-        if value and (not all(value.get(label) for label in LABELS) or len(set(named)) < len(named)):
-            raise ValueError(
-                f"found {value}; expected the outputs of the classifier, numbered from 0, of benign and of malignant, "
-                "none twice"
-            )
+    def _two_apart(cls, value: dict[Any, Any]) -> dict[Any, Any]:
+        try:
+            Classes.stated(value)
+        except StudyError as error:
+            raise ValueError(str(error)) from error
         return value
+
+    @property
+    def two_classes(self) -> Classes:
+        """The two classes: their names, and what stands for them in a table and in a network."""
+        return Classes.stated(self.classes)
 
     def open(self, seed: int) -> Cohort:
         """Open the cohort; what it draws at random derives from the study's seed."""
@@ -138,7 +143,7 @@ class PatchesSection(CohortBase):
 
     def open(self, seed: int) -> Cohort:  # noqa: ARG002  (nothing is drawn)
         """Read the list of patches; see :class:`CohortBase`."""
-        return PatchFolder(self.table, self.mpp, self.root)
+        return PatchFolder(self.table, self.mpp, self.root, self.two_classes)
 
 
 class SlidesSection(CohortBase):
@@ -194,6 +199,7 @@ class SlidesSection(CohortBase):
             self.annotation_origin,
             self.annotation_without_tumour,
             self.root,
+            self.two_classes,
         )
 
 
