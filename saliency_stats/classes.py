@@ -19,7 +19,7 @@ EXAMPLE: Final = "{normal: [normal, 0], tumor: [tumor, 1]}"
 LONGEST_NAME: Final = 40
 #: No network has an output of a higher number.
 _HIGHEST_OUTPUT: Final = 100_000
-_FORMS: Final = ("words", "outputs")
+_FORMS: Final = ("name", "words", "outputs")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ class Classes:
 
         A number without quotes is a word of the table and an output of the network; a class whose table and network
         count differently states ``{words: [...], outputs: [...]}`` instead of a list. The class that is called
-        ``benign`` or ``malignant``, or has this among its words, has this role; else their order decides.
+        ``benign`` or ``malignant``, or has this among its words, has this role; else their order decides. Below
+        ``benign`` and ``malignant`` a ``name`` may be stated too, as :attr:`resolved` does.
 
         Raises
         ------
@@ -79,6 +80,14 @@ class Classes:
         return dict(zip(LABELS, self.names, strict=True)).get(label, label)
 
     @property
+    def resolved(self) -> dict[str, dict[str, Any]]:
+        """What a study file states of them, by role: whoever reads it need not know the order."""
+        return {
+            label: {"name": name, "words": list(words), "outputs": list(outputs)}
+            for label, name, words, outputs in zip(LABELS, self.names, self.words, self.outputs, strict=True)
+        }
+
+    @property
     def are_stated(self) -> bool:
         """Whether a study file states them."""
         return self != USUAL_CLASSES
@@ -103,31 +112,34 @@ USUAL_CLASSES: Final = Classes()
 class _Stated:
     """One class as a study file states it."""
 
+    key: str
     name: str
     words: tuple[str, ...]
     outputs: tuple[int, ...]
 
     @classmethod
-    def read(cls, name: Any, value: Any, faults: list[str]) -> Self:
+    def read(cls, key: Any, value: Any, faults: list[str]) -> Self:
         """Read one entry; what is wrong with it is added to ``faults``."""
-        if not isinstance(name, str) or not any(map(str.isalpha, name)):
+        apart = value if isinstance(value, Mapping) else {"words": value}
+        name = apart.get("name", key)
+        of = _short(name)
+        if unknown := [shown(form) for form in apart if form not in _FORMS]:
+            faults.append(f"{of} has the unknown key {', '.join(unknown)}; expected {', '.join(_FORMS)}")
+        elif not isinstance(name, str) or not any(map(str.isalpha, name)):
             faults.append(
                 f"{shown(name)} is no name of a class; expected the two names, each with its words: {EXAMPLE}"
             )
         elif len(_plain(name)) > LONGEST_NAME or not _plain(name).isprintable():
             faults.append(f"the name {shown(name)} cannot be shown; expected up to {LONGEST_NAME} printable characters")
-        wrong = sorted(map(str, value.keys() - set(_FORMS))) if isinstance(value, Mapping) else []
-        if wrong:
-            faults.append(f"{_short(name)} has the unknown key {shown(wrong[0])}; expected {' and '.join(_FORMS)}")
-            return cls(_plain(str(name)), (), ())
-        apart = value if isinstance(value, Mapping) else {"words": value}
-        words, outputs = (_listed(apart.get(form)) for form in _FORMS)
-        if apart is not value:
-            outputs = [entry for entry in words if _is_number(entry)]
+        elif "name" in apart and key not in LABELS:
+            faults.append(f"{_short(key)} has a name; expected it as the key, or below {' and '.join(LABELS)}")
+        words = _listed(apart.get("words"))
+        outputs = _listed(apart.get("outputs")) if apart is value else [one for one in words if _is_number(one)]
         if not words and not outputs:
-            faults.append(f"{_short(name)} has no word; expected the words that stand for it, as in {EXAMPLE}")
-        faults += (f"{_short(name)}: {fault}" for fault in (*_of_words(words), *_of_outputs(outputs)))
+            faults.append(f"{of} has no word; expected the words that stand for it, as in {EXAMPLE}")
+        faults += (f"{of}: {fault}" for fault in (*_of_words(words), *_of_outputs(outputs)))
         return cls(
+            str(key),
             _plain(str(name)),
             tuple(dict.fromkeys(_plain(str(word)) for word in words)),
             tuple(number for number in outputs if _is_number(number)),
@@ -135,8 +147,8 @@ class _Stated:
 
     @property
     def role(self) -> int:
-        """-1 for the class that is called benign, 1 for malignant, by its name or else its words; 0 for neither."""
-        called = set(LABELS) & ({self.name} if self.name in LABELS else set(self.words))
+        """-1 for the class that is called benign, 1 for malignant, by its key or else its words; 0 for neither."""
+        called = {self.key} if self.key in LABELS else set(self.words)
         return (LABELS[1] in called) - (LABELS[0] in called)
 
 

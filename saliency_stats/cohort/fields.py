@@ -71,14 +71,12 @@ def one_form(texts: "pd.Series[str]") -> "pd.Series[str]":
     return texts.map(lambda text: unicodedata.normalize("NFC", text))
 
 
-def check_words(listing: Listing, column: str, allowed: tuple[str, ...], *, may_be_empty: bool) -> None:
-    """Refuse words of a column that are not allowed, each with the nearest that is."""
-    otherwise = ", or nothing" if may_be_empty else ""
+def check_words(listing: Listing, column: str, allowed: tuple[str, ...]) -> None:
+    """Refuse words of a column that are not allowed, each with the nearest that is; a field may be empty."""
     for text, lines in _by_text(listing.table[column]):
-        if text in allowed or (text == "" and may_be_empty):
-            continue
-        expected = f"{' or '.join(allowed)}{otherwise}{_meant(text, allowed)}"
-        listing.problems.add(f"{column} is {shown(text)}; expected {expected}", lines)
+        if text not in {*allowed, ""}:
+            expected = f"{' or '.join(allowed)}, or nothing{_meant(text, allowed)}"
+            listing.problems.add(f"{column} is {shown(text)}; expected {expected}", lines)
 
 
 def labels(listing: Listing, classes: Classes, *, may_be_empty: bool) -> "pd.Series[str]":

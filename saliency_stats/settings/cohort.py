@@ -15,7 +15,7 @@ from saliency_stats.cohort.slides.tiling import TilingParameters
 from saliency_stats.errors import StudyError
 from saliency_stats.seeds import derive
 from saliency_stats.settings.typed import once
-from saliency_stats.vocabulary import SPLITS
+from saliency_stats.vocabulary import LABELS, SPLITS
 
 #: As a pixel of 20 to 0.05 µm has it.
 Magnification = Annotated[float, Field(gt=0, le=200)]
@@ -76,10 +76,11 @@ class CohortBase(Section):
     @classmethod
     def _two_apart(cls, value: dict[Any, Any]) -> dict[Any, Any]:
         try:
-            Classes.stated(value)
+            classes = Classes.stated(value)
         except StudyError as error:
             raise ValueError(str(error)) from error
-        return value
+        # a mapping has no order for those who compare two studies
+        return value if value.keys() <= set(LABELS) else classes.resolved
 
     @property
     def two_classes(self) -> Classes:

@@ -51,6 +51,7 @@ class Simulation:
     examples: int = 1
     seed: int = 0
     networks: int = 1
+    classes: tuple[str, ...] = ()  # names of the two, where the study states them
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -84,7 +85,8 @@ def write_run(folder: Path, sim: Simulation) -> Path:
         predictions, metrics = first, metrics[metrics["network"] == "all"]
         ledger = averaged(ledger).assign(network="1")
     population = primary_population(predictions, min_confidence=MIN_CONFIDENCE)
-    settings = StatisticsParameters(bootstrap_draws=2_000, min_confidence=MIN_CONFIDENCE)
+    classes = parse(_study(sim), "a simulated study").cohort.two_classes
+    settings = StatisticsParameters(bootstrap_draws=2_000, min_confidence=MIN_CONFIDENCE, classes=classes)
     learned = {value: sim.learned_at(value) for value in sim.magnifications}
     contrasts = study_contrasts(ledger, predictions, settings=settings, learned=learned)
     found = verdicts(contrasts, metrics, settings)
@@ -110,7 +112,7 @@ def write_run(folder: Path, sim: Simulation) -> Path:
         absent = dict.fromkeys(column for column in TABLES[name].required if column not in table)
         table.assign(**absent).to_csv(folder / f"{name}.csv", index=False)
     (folder / "verdict.json").write_text(json.dumps(found), encoding="utf-8")
-    (folder / "study.yaml").write_text(yaml.safe_dump(_study(sim)), encoding="utf-8")
+    (folder / "study.yaml").write_text(yaml.safe_dump(_study(sim), sort_keys=False), encoding="utf-8")
     write_manifest(folder, _manifest(sim) if sim.manifest else {})
     return record(folder)
 
@@ -362,7 +364,12 @@ def _study(sim: Simulation) -> dict[str, object]:
     return {
         "name": "simulated_study.and-co",
         "seed": 7,
-        "cohort": {"kind": "phantom", "signal": "cytoplasm", "evaluation_split": "test"},
+        "cohort": {
+            "kind": "phantom",
+            "signal": "cytoplasm",
+            "evaluation_split": "test",
+            "classes": {name: [f"word {k}"] for k, name in enumerate(sim.classes)},
+        },
         "classifier": {"architecture": "densenet201", "weights": "none", "trainable": "all", "epochs": 10},
         "saliency": {
             "methods": ["gradient"],

@@ -102,7 +102,7 @@ def _checked(listing: Listing, root: Path, classes: Classes) -> pd.DataFrame:
     stems = listing.table["path"].map(lambda written: PurePosixPath(written.replace("\\", "/")).stem)
     names = names.where(names != "", fields.one_form(stems))
     labels = fields.labels(listing, classes, may_be_empty=True)
-    fields.check_words(listing, "split", SPLITS, may_be_empty=True)
+    fields.check_words(listing, "split", SPLITS)
     fields.check_all_or_none(listing, "split")
     found = {"path": paths, "annotation": annotations, "slide_id": names, "patient_id": patients, "label": labels}
     table = listing.table.assign(**found)
