@@ -202,7 +202,7 @@ def test_a_folding_does_not_change():
 def test_classes_are_called_as_the_study_calls_them():
     classes = Classes.stated({"normal": ["x"], "tumor": ["y"]})
     named = replace(folding(2), classes=classes)
-    (found,) = named.obstacles(table_of("BBM"), "test")
+    (found,) = named.obstacles(named.dealt(table_of("BBM")), "test")
     assert "hold usable 'tumor' patches" in found
-    (found,) = named.obstacles(table_of("BBB"), "test")
+    (found,) = named.obstacles(named.dealt(table_of("BBB")), "test")
     assert "is 'normal', none is 'tumor'" in found
