@@ -19,7 +19,7 @@ PROJECT = Path(__file__).parents[1]  # the package under test may be an installe
 #: From the bottom up: a room imports from rooms of lower floors, and from the modules at the root.
 FLOORS = (
     ("vocabulary", "errors", "seeds", "typing"),
-    ("imaging",),
+    ("classes", "imaging"),
     ("cohort", "compartments", "execution", "statistics"),
     ("attribution", "classifier", "settings"),
     ("fetching", "report", "saliency"),
@@ -56,7 +56,7 @@ STRANGERS = {
 }
 #: Endings of packed files: what is in them is no text, and can be made or fetched again.
 PACKED = {".whl", ".egg", ".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".jar"}
-PURE = ("attribution", "statistics", "compartments", "imaging")
+PURE = ("attribution", "classes", "statistics", "compartments", "imaging")
 MODULES = {path.relative_to(ROOT).with_suffix("").as_posix().replace("/", "."): path for path in ROOT.rglob("*.py")}
 
 
@@ -94,7 +94,7 @@ def test_every_room_has_its_floor():
 
 def test_few_modules_stand_at_the_root():
     assert {path.name for path in ROOT.glob("*.py")} == {
-        *("__init__.py", "vocabulary.py", "errors.py", "seeds.py", "typing.py")
+        *("__init__.py", "classes.py", "vocabulary.py", "errors.py", "seeds.py", "typing.py")
     }
     assert (ROOT / "py.typed").is_file()
 

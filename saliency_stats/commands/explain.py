@@ -109,7 +109,7 @@ def explain_patch(
         examined.own(plan)[key][0],
         examined.segmentations[0].memberships,
         ledger[(ledger[list(MapKey._fields)] == list(plan.own(*key))).all(axis=1)],
-        title=f"{patch_id} · {row['label']} · {row['magnification']:g}× · {model}",
+        title=f"{patch_id} · {settings.cohort.two_classes.name(row['label'])} · {row['magnification']:g}× · {model}",
         path=path,
         mpp=float(row["mpp"]),
     )

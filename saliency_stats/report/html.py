@@ -77,7 +77,7 @@ def render_html(run: Run, figures: Sequence[DrawnFigure], tables: Sequence[Table
     return page_template("report.html.j2").render(
         name=run.settings.name,
         summary=_summary(run),
-        headline=headline(list(run.verdict)),
+        headline=headline(list(run.verdict), run.classes),
         ladders=ladders(run),
         answers=ANSWERS,
         reading=reading(run),

@@ -9,6 +9,7 @@ from saliency_stats.report.tables.table import Table
 from saliency_stats.report.words import (
     NONE,
     STATUS_WORDS,
+    begun,
     interval,
     magnification_words,
     number,
@@ -97,7 +98,8 @@ def hypothesis_words(run: Run, verdict: Mapping[str, Any]) -> str:
     """Return "Benign patches, 20×", with the method where it is not the study's own."""
     own = verdict["method"] == run.method
     method = "" if own else f" ({run.words('methods', verdict['method'])}, {verdict['reduction']})"
-    return f"{verdict['label'].capitalize()} patches, {magnification_words(verdict['magnification'])}{method}"
+    label = begun(run.classes.name(verdict["label"]))
+    return f"{label} patches, {magnification_words(verdict['magnification'])}{method}"
 
 
 def ladder_tables(run: Run) -> tuple[Table, ...]:

@@ -151,7 +151,9 @@ def _cohort(run: Run) -> str:
     for magnification in run.magnifications:
         rows = used[used["magnification"] == magnification]
         mpp = sorted({f"{value:g}" for value in rows["mpp"]})
-        classes = [count(int((rows["label"] == label).sum()), f"{label} patch") for label in run.labels]
+        classes = [
+            count(int((rows["label"] == label).sum()), f"{run.classes.name(label)} patch") for label in run.labels
+        ]
         slides = rows.loc[rows["slide_id"] != "", "slide_id"].nunique()
         splits = [
             f"{int((rows['split'] == split).sum()):,} in {split}" for split in SPLITS if (rows["split"] == split).any()
@@ -210,7 +212,7 @@ def _compartments(run: Run) -> str:
 
 def _doubt(run: Run) -> str:
     """Say how much of the tissue is doubtful; nothing where memberships are no probabilities."""
-    shares = [f"{percent(share)} ({label}, {magnification_words(at)})" for (at, label), share in run.doubt.items()]
+    shares = [f"{percent(share)} ({run.place(at, label)})" for (at, label), share in run.doubt.items()]
     if not shares:
         return ""
     said = listing(shares)

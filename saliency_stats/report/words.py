@@ -37,7 +37,7 @@ CONTRAST_WORDS: Final = {
     "stroma_vs_rest": "stroma : other tissue",
     "stroma_vs_nucleus": "stroma : nucleus",
     "stroma_vs_cytoplasm": "stroma : cytoplasm",
-    "malignant_vs_benign": "malignant against benign",
+    "malignant_vs_benign": "{malignant} against {benign}",
     "confident_vs_unsure": "confident against unsure",
     "magnification_vs_reference": "against the reference magnification",
 }
@@ -107,6 +107,16 @@ def number(value: float, digits: int = 2) -> str:
         return NONE
     text = f"{value:.{digits}f}"
     return text.replace("-", MINUS) if float(text) else text.replace("-", "")
+
+
+def begun(text: str) -> str:
+    """Begin a sentence: the first letter large, the others as they are."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def sentence(text: str) -> str:
+    """Write a clause as a sentence: a capital letter, one full stop."""
+    return f"{begun(text.strip().rstrip('.'))}."
 
 
 def percent(value: float, digits: int = 1) -> str:

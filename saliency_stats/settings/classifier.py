@@ -78,6 +78,11 @@ class ClassifierSection(Section):
         own = isinstance(content, dict) and str(content.get("architecture")).startswith("python:")
         return {"weights": "own"} | content if own else content
 
+    @property
+    def own_outputs(self) -> bool:
+        """Whether the network brings its outputs; else its layer of classes is made anew, with one for each class."""
+        return self.weights not in {"none", "imagenet"} or self.architecture.startswith("python:")
+
     @field_validator("architecture")
     @classmethod
     def _known(cls, value: str) -> str:

@@ -129,6 +129,7 @@ class StudySettings(Section):
         """Say how contrasts are tested over this unit, see :meth:`unit_in`."""
         return StatisticsParameters(
             **self.statistics.model_dump() | {"unit": unit},
+            classes=self.cohort.two_classes,
             min_confidence=self.saliency.min_confidence,
             evaluation_split=self.cohort.evaluation_split,
             seed=derive(self.seed, "statistics"),

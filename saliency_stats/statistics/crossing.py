@@ -163,7 +163,7 @@ def _means(cells: NetworkCells) -> list[Float64Array]:
 def _one_way(cells: NetworkCells) -> tuple[Float64Array, Float64Array]:
     """Return variances of the estimate and degrees of freedom: networks alone, units alone."""
     found = [(np.var(means, ddof=1) / means.size, means.size - 1.0) for means in _means(cells)]
-    variances, dfs = np.transpose(found)
+    variances, dfs = np.array(found).T
     return variances, dfs
 
 

@@ -160,7 +160,7 @@ def _verdict(judged: Judged, settings: StatisticsParameters, *, equivalent: bool
         sentence, obstacle = untested_sentence(row, densest, settings, saliency), str(row["reason"])
     else:
         sentence, obstacle = tested_sentence(row, status, explained_by, densest, settings, saliency), ""
-    where = f"{row['label']} patches at {magnification_words(row['magnification'])}"
+    where = f"{settings.classes.name(row['label'])} patches at {magnification_words(row['magnification'])}"
     survives = ladder.as_list(judged.factor, settings) if learned else []
     return {
         "claim": f"In {where}, saliency is denser in the cytoplasm than in the nuclei.",

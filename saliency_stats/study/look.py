@@ -134,7 +134,7 @@ def _too_few(settings: StudySettings, judged: pd.DataFrame, unit: Literal["slide
     test = settings.statistics_parameters(unit).deciding_test(len(parameters.all_networks(settings)))
     needed = max(section.min_slides, units_needed(len(counts), section.alpha) if test == "sign_flip" else 0)
     few = [
-        f"{count(row['n'], unit)} ({row['label']}, {row['magnification']:g}×)"
+        f"{count(row['n'], unit)} ({settings.cohort.two_classes.name(row['label'])}, {row['magnification']:g}×)"
         for row in counts[counts < needed].reset_index(name="n").to_dict("records")
     ]
     if few:

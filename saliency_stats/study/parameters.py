@@ -65,7 +65,7 @@ def split_fractions(settings: StudySettings) -> dict[str, Any]:
 
 def folding_of(settings: StudySettings) -> Folding:
     """Say how slides are dealt out into folds."""
-    return Folding(settings.cohort.folds, **split_fractions(settings))
+    return Folding(settings.cohort.folds, **split_fractions(settings), classes=settings.cohort.two_classes)
 
 
 def least(settings: StudySettings) -> dict[str, float]:
@@ -81,7 +81,7 @@ def architecture_of(settings: StudySettings) -> Architecture:
         name=section.architecture,
         preprocessing=Preprocessing(stated.mean, stated.std, stated.size_px),
         layers=NamedLayers(tuple(layers.head), layers.gradcam, tuple(layers.parts)),
-        outputs=Outputs.of(settings.cohort.classes),
+        outputs=Outputs.of(settings.cohort.two_classes, own=settings.classifier.own_outputs),
     )
 
 

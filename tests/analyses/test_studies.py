@@ -15,4 +15,3 @@ def test_a_study_is_valid_and_its_command_stands_above_it(name):
     loaded = settings.load(FOLDER / f"{name}.yaml")
     assert loaded.name.replace("-", "_") == name
     assert f"saliency-stats run analyses/{name}.yaml" in (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
-

@@ -110,7 +110,7 @@ def caption_multiverse(run: Run) -> str:
         for method in _levels(run, table, "method"):
             own = of_stratum[of_stratum["method"] == method].drop_duplicates("sample")
             if len(own):
-                text += f" {place_words(stratum)}, {_words(run, 'method', method)}: {_agreement(own)}."
+                text += f" {place_words(run, stratum)}, {_words(run, 'method', method)}: {_agreement(own)}."
     if len(table) < len(rows):
         text += f" {count(len(rows) - len(table), 'specification')} without an estimate left out."
     return text + " Specifications share patches and slides and are not independent tests."
@@ -177,7 +177,7 @@ def caption_segmentation(run: Run) -> str:
     for stratum, own in strata(run, table).items():
         span = ratio_interval(own["estimate"].min(), own["estimate"].max())
         for usual in own.loc[own["usual"], "estimate"]:
-            text += f" {place_words(stratum)}: {ratio(usual)}, over {count(len(own), 'segmentation')} {span}."
+            text += f" {place_words(run, stratum)}: {ratio(usual)}, over {count(len(own), 'segmentation')} {span}."
     return text
 
 
