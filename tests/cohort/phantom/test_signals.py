@@ -12,8 +12,11 @@ MIXED = ("redundant", "xor", "suppressor", "background")
 #: By signal, the compartments that tell the classes apart.
 CARRIERS = {
     **{name: (name,) for name in TISSUE},
-    **{"none": (), "redundant": ("nucleus", "cytoplasm"), "xor": ("nucleus", "cytoplasm")},
-    **{"suppressor": ("nucleus", "cytoplasm"), "background": ("cytoplasm", "background")},
+    "none": (),
+    "redundant": ("nucleus", "cytoplasm"),
+    "xor": ("nucleus", "cytoplasm"),
+    "suppressor": ("nucleus", "cytoplasm"),
+    "background": ("cytoplasm", "background"),
 }
 SEEDS = range(400)
 
@@ -61,7 +64,9 @@ def test_a_planted_compartment_lies_where_it_always_did(signal, label, strength)
 def test_both_labels_ask_for_the_same_numbers_and_share_what_carries_nothing(signal):
     for seed in range(20):
         generators = [rng(seed), rng(seed)]
-        benign, malignant = (choose(signal, generator, label, 1.0) for generator, label in zip(generators, LABELS, strict=True))
+        benign, malignant = (
+            choose(signal, generator, label, 1.0) for generator, label in zip(generators, LABELS, strict=True)
+        )
         assert generators[0].random() == generators[1].random()
         silent = set(TISSUE) - set(CARRIERS[signal])
         assert set(benign) == set(malignant) == silent | set(CARRIERS[signal])
