@@ -31,6 +31,8 @@ def test_lossy_compression(blank_run: Blank, tables: Any, source: str) -> None:
 def test_cohorts_have_their_own_caveats(blank_run: Blank, tables: Any) -> None:
     found = said(blank_run(**tables))
     assert found["The tissue is synthetic"].startswith("The patches are phantoms; the classes differ in: cytoplasm.")
+    mixed = said(blank_run({"cohort": {"signal": "xor"}}, **tables))["The tissue is synthetic"]
+    assert "the classes differ in: nucleus and cytoplasm together, neither of which tells it alone. They show" in mixed
     assert "The label describes the centre only" not in found
     run = blank_run({"cohort": {**PATCHES, "table": "My_PatchCamelyon.csv", "signal": None}}, **tables)
     found = said(run)

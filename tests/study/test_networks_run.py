@@ -23,7 +23,7 @@ CONTENT = {
     "report": {"examples": 1},
 }
 #: Tables with a row per network.
-OF_NETWORKS = ("training", "predictions", "ledger", "shift", "ablation", "ablation_curves", "metrics")
+OF_NETWORKS = ("training", "predictions", "ledger", "shift", "ablation", "ablation_curves", "importance", "metrics")
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,8 @@
 import pandas as pd
 import pytest
 
+from saliency_stats.cohort.cache import CachedCohort
+from saliency_stats.measurement.importance import Rerendering
 from saliency_stats.saliency.maps import MapKey
 from saliency_stats.saliency.naming import NetworkKey
 from saliency_stats.seeds import derive
@@ -11,6 +13,7 @@ from saliency_stats.study import parameters
 from saliency_stats.study.parameters import (
     CPU,
     all_networks,
+    altered_images,
     cells_of,
     measurement_parameters,
     multiverse_of,
@@ -19,6 +22,7 @@ from saliency_stats.study.parameters import (
     networks_of,
     plan_of,
     recipe_of,
+    rerendering_of,
     tissue_of,
     training_bytes,
 )
@@ -65,6 +69,22 @@ def test_the_multiverse_and_replacements_cost_their_rows():
     assert crossed > 0
     assert (fewer - needed("saliency.more_reductions=[l1, max]")) * 14 == crossed
     assert needed("causal.replacements=[]") < needed() < needed("causal.curve_steps=5")
+
+
+def test_phantoms_are_drawn_again_wherever_compartments_are_replaced():
+    settings = load(None, ("compartments.min_area=0.07", "cohort.signal=xor"))
+    cohort = settings.cohort.open(5)
+    assert rerendering_of(settings, cohort) == Rerendering(cohort, 0.07)
+    assert rerendering_of(load(None, ("causal.replacements=[]",)), cohort) is None
+    assert rerendering_of(settings, CachedCohort(cohort, 0)) is None  # as of any other cohort
+
+
+def test_the_altered_images_of_a_patch_are_counted():
+    # three compartments and as many random regions, of three replacements; four compartments drawn as the other class
+    assert altered_images(load(None)) == 6 * 3 + 4
+    assert altered_images(load(None, ("causal.replacements=[mean]", "causal.curve_steps=5"))) == 6 * 6 + 4
+    assert altered_images(load(None, ("causal.replacements=[]",))) == 0
+    assert altered_images(load(None, ("cohort.kind=patches", "cohort.table=a.csv"))) == 6 * 3
 
 
 def test_networks_and_maps_are_named_as_they_are_made():

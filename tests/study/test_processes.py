@@ -25,6 +25,6 @@ def test_other_processes_give_the_same_bytes(study, tmp_path):
     with ProcessPoolExecutor(2, spawn, one_thread) as pool:
         elsewhere = study.run(tmp_path / "processes", engine=Futures(pool))
     names = sorted(path.name for path in on_threads.folder.glob("*.csv"))
-    assert {"ledger.csv", "ablation.csv", "contrasts.csv", "shift.csv"} <= set(names)
+    assert {"ledger.csv", "ablation.csv", "importance.csv", "contrasts.csv", "shift.csv"} <= set(names)
     for name in names:
         assert (elsewhere.folder / name).read_bytes() == (on_threads.folder / name).read_bytes(), name
