@@ -30,6 +30,8 @@ ARCHITECTURES: Final = (
     *("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"),
 )
 ARCHITECTURE_SOURCES: Final = ("torchvision", "timm", "python")
+#: Stands in the place of a network's name where a study has none: maps and probabilities come with its table.
+NO_NETWORK: Final = "none"
 
 #: Name of the network under study in the column ``model``.
 TRAINED: Final = "trained"

@@ -1,10 +1,12 @@
 """The house's own rules: rooms import downwards only and in no circle, stay small, and the pure ones need no torch."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -17,7 +19,7 @@ PROJECT = Path(__file__).parents[1]  # the package under test may be an installe
 #: From the bottom up: a room imports from rooms of lower floors, and from the modules at the root.
 FLOORS = (
     ("vocabulary", "errors", "seeds", "typing"),
-    ("imaging",),
+    ("classes", "imaging"),
     ("cohort", "compartments", "execution", "statistics"),
     ("attribution", "classifier", "settings"),
     ("fetching", "report", "saliency"),
@@ -52,7 +54,9 @@ STRANGERS = {
     "report.figures": ("report.tables", "report.html", "report.paper", "report.caveats", "report.write"),
     "report.tables": ("report.html", "report.paper", "report.caveats", "report.write"),
 }
-PURE = ("attribution", "statistics", "compartments", "imaging")
+#: Endings of packed files: what is in them is no text, and can be made or fetched again.
+PACKED = {".whl", ".egg", ".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".jar"}
+PURE = ("attribution", "classes", "statistics", "compartments", "imaging")
 MODULES = {path.relative_to(ROOT).with_suffix("").as_posix().replace("/", "."): path for path in ROOT.rglob("*.py")}
 
 
@@ -90,7 +94,7 @@ def test_every_room_has_its_floor():
 
 def test_few_modules_stand_at_the_root():
     assert {path.name for path in ROOT.glob("*.py")} == {
-        *("__init__.py", "vocabulary.py", "errors.py", "seeds.py", "typing.py")
+        *("__init__.py", "classes.py", "vocabulary.py", "errors.py", "seeds.py", "typing.py")
     }
     assert (ROOT / "py.typed").is_file()
 
@@ -173,6 +177,37 @@ def test_every_declared_dependency_is_imported():
         used = rf"^\s*(from|import) ({modules[name]})\b" if "|" not in modules[name] else modules[name]
         dynamic = rf"import_module\(\"{modules[name]}\b"
         assert re.search(used, code, re.MULTILINE) or re.search(dynamic, code), f"{name} is declared and not imported"
+
+
+def unwelcome(files: Iterable[Path]) -> set[str]:
+    """Names of files that do not belong into a history of texts: packed ones, and ones of more than 3.5 MB."""
+    # the largest that do are the networks of the package and pictures of the findings, of 2 to 3 MB
+    return {path.name for path in files if path.suffix.lower() in PACKED or path.stat().st_size > 3_500_000}
+
+
+def test_no_archive_and_no_large_file_is_committed():
+    if not (PROJECT / ".git").exists():
+        pytest.skip(f"{PROJECT} is no clone: which files are committed cannot be told")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, check=True, capture_output=True, text=True).stdout
+    files = [path for name in listed.split("\0") if name and (path := PROJECT / name).is_file()]
+    assert PROJECT / "pyproject.toml" in files
+    assert not unwelcome(files)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "welcome"),
+    [
+        ("network.safetensors", 3_500_000, True),
+        ("network.safetensors", 3_500_001, False),
+        ("saliency_stats-1-py3-none-any.whl", 1, False),
+        ("runs.tar.GZ", 1, False),
+    ],
+)
+def test_what_does_not_belong_there_would_be_noticed(tmp_path, name, size, welcome):
+    path = tmp_path / name
+    path.touch()
+    os.truncate(path, size)
+    assert unwelcome([path]) == (set() if welcome else {name})
 
 
 def test_a_module_worth_testing_has_a_test_of_its_name():

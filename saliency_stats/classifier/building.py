@@ -211,7 +211,7 @@ def build(
             raise ClassifierError(
                 f"classifier.weights: {weights}: classifier.trainable: none needs a file with {words} classes (found "
                 f"{n_classes}): the class layer would be random. Set classifier.trainable to head or all, or give a "
-                f"file whose {words} outputs are {_said(model.labels)}"
+                f"file whose {words} outputs are {architecture.outputs.words(model.n_outputs)}"
             )
         # another task's classes: the layer of classes starts fresh, as the abstract's does
         classes = f"{n_classes} class{'es' * (n_classes != 1)}"
@@ -219,18 +219,13 @@ def build(
         notes.append(f"{lost}; the layer of {words} classes starts at random")
         state |= _class_layer(model)
     elif found.labels is None:
-        notes.append(f"its {words} classes are taken as {_said(model.labels)}, in this order")
+        taken = architecture.outputs.words(model.n_outputs)
+        notes.append(f"its {words} classes are taken as {taken}, in this order")
     load_state(model.backbone, state, source=weights, architecture=architecture.name, keys=source.keys)
     model.notes = (*model.notes, *notes)
     for note in notes:
         say(f"classifier.weights: {weights}: {note}")
     return model
-
-
-def _said(labels: str) -> str:
-    """Write the classes of outputs as a list: "benign and malignant"."""
-    *first, last = [label or "neither" for label in labels.split(",")]
-    return f"{', '.join(first)} and {last}"
 
 
 def _named(architecture: str | Architecture) -> Architecture:

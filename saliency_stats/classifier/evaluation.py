@@ -65,12 +65,17 @@ class EvaluationParameters:
             )
 
 
-def predictions_table(keys: pd.DataFrame, logits: Float64Array, model: str, network: str) -> pd.DataFrame:
-    """Make rows of ``predictions.csv`` from logits (N, 2) of the patches in ``keys``."""
+def predictions_table(
+    keys: pd.DataFrame, logits: Float64Array, model: str, network: str, p_malignant: Float64Array | None = None
+) -> pd.DataFrame:
+    """Make rows of ``predictions.csv`` from logits (N, 2) of the patches in ``keys``.
+
+    Probabilities that are known are taken to the last digit: a bound such as 0.8 falls on one side of it.
+    """
     rows = keys[["patch_id", "slide_id", "patient_id", "label", "split", "magnification"]].reset_index(drop=True)
     rows["model"], rows["network"] = model, network
     rows["logit_benign"], rows["logit_malignant"] = logits[:, 0], logits[:, 1]
-    rows["p_malignant"] = 1.0 / (1.0 + np.exp(logits[:, 0] - logits[:, 1]))
+    rows["p_malignant"] = 1.0 / (1.0 + np.exp(logits[:, 0] - logits[:, 1])) if p_malignant is None else p_malignant
     rows["predicted"] = np.where(logits[:, 1] > logits[:, 0], LABELS[1], LABELS[0])
     rows["correct"] = rows["predicted"] == rows["label"]
     return rows

@@ -1,12 +1,12 @@
 """Which outputs of a network stand for which of the two classes, and how several become one logit."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 
+from saliency_stats.classes import Classes
 from saliency_stats.errors import StudyError
 from saliency_stats.vocabulary import LABELS
 
@@ -23,6 +23,8 @@ class Outputs:
     benign, malignant
         At least one each, none twice. Outputs that neither names are left out: probabilities are then those of the
         named classes alone.
+    names
+        What people call the two classes.
 
     Raises
     ------
@@ -32,6 +34,7 @@ class Outputs:
 
     benign: tuple[int, ...] = (0,)
     malignant: tuple[int, ...] = (1,)
+    names: tuple[str, str] = field(default=LABELS, compare=False)
 
     def __post_init__(self) -> None:
         named = [*self.benign, *self.malignant]
@@ -42,9 +45,10 @@ class Outputs:
             )
 
     @classmethod
-    def of(cls, classes: Mapping[Any, Sequence[int]]) -> "Outputs":
-        """Return those a study file names; a file that names none means the outputs 0 and 1."""
-        return cls(**{label: tuple(classes.get(label, ())) for label in LABELS}) if classes else cls()
+    def of(cls, classes: Classes, *, own: bool = True) -> "Outputs":
+        """Return those a study file names for a network that brings its own; else, and of none, they are 0 and 1."""
+        stated = classes.outputs if own and all(classes.outputs) else (cls.benign, cls.malignant)
+        return cls(*stated, classes.names)
 
     @property
     def least(self) -> int:
@@ -61,19 +65,26 @@ class Outputs:
         of = dict.fromkeys(self.benign, LABELS[0]) | dict.fromkeys(self.malignant, LABELS[1])
         return ",".join(of.get(number, "") for number in range(n_outputs))
 
+    def words(self, n_outputs: int) -> str:
+        """List the classes of outputs for people: "benign, benign and malignant"."""
+        names = dict(zip(LABELS, self.names, strict=True))
+        *first, last = [names.get(label, "neither") for label in self.labels(n_outputs).split(",")]
+        return f"{', '.join(first)} and {last}"
+
     def fault(self, n_outputs: int) -> str:
         """Say why a network with so many outputs does not fit; empty where it does."""
         if n_outputs == 1:
             return (
-                "returns one number per image; expected a logit for each class. Of one logit z of the malignant class "
-                "return (0, z)"
+                "returns one number per image; expected a logit for each class. Of one logit z of the class "
+                f"{self.names[1]} return (0, z)"
             )
         if n_outputs < self.least:
             return f"has {n_outputs} outputs, numbered from 0; cohort.classes names output {self.least - 1}"
         if n_outputs > len(LABELS) and not self.stated:
-            example = f", for example {{benign: [0], malignant: {list(range(1, n_outputs))}}}"
+            first, second = self.names
+            example = f", for example {{{first}: [0], {second}: {list(range(1, n_outputs))}}}"
             return (
-                f"has {n_outputs} outputs; expected 2, {' and '.join(LABELS)}. Say in cohort.classes which outputs "
+                f"has {n_outputs} outputs; expected 2, {' and '.join(self.names)}. Say in cohort.classes which outputs "
                 f"stand for which class{example if n_outputs < _READABLE else ''}"
             )
         return ""

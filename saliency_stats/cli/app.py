@@ -121,7 +121,7 @@ def run(
 
     with stopped_at_once():
         finished = Study(loaded, _named(study)).run(out, device=device, workers=workers, fresh=fresh, command=typed())
-    click.echo(headline(finished.verdict), err=True)
+    click.echo(headline(finished.verdict, finished.classes), err=True)
     click.echo(finished.folder / "report.html")
 
 
@@ -233,7 +233,7 @@ def explain(
     type=click.FloatRange(min=0),
     help="Standard deviation (log2) between networks; needed where RUN has one network and the plan has several.",
 )
-@click.option("--label", type=click.Choice(["benign", "malignant"]), help="Only this class.")
+@click.option("--label", metavar="CLASS", help="Only this class, by its name in the study of RUN.")
 @click.option("--magnification", type=click.FloatRange(min=0, min_open=True), help="Only this magnification.")
 @click.option("--simulations", type=click.IntRange(100, 100_000), default=2_000, show_default=True, help="Per design.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the simulation.")

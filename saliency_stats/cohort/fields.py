@@ -2,15 +2,17 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Final
 
 import pandas as pd
 
+from saliency_stats.classes import Classes
 from saliency_stats.cohort.listing import Listing
 from saliency_stats.cohort.patch import PLAUSIBLE_MPP
-from saliency_stats.errors import shown
+from saliency_stats.errors import shortened, shown
+from saliency_stats.vocabulary import LABELS
 
 #: How tables say that something is unknown, as the letters and digits that are left of it. A text without any (``-``,
 #: ``?``, ``.``) says so too. Taken for ids, they would make one slide or patient of all that are unknown.
@@ -69,15 +71,41 @@ def one_form(texts: "pd.Series[str]") -> "pd.Series[str]":
     return texts.map(lambda text: unicodedata.normalize("NFC", text))
 
 
-def check_words(listing: Listing, column: str, allowed: tuple[str, ...], *, may_be_empty: bool) -> None:
-    """Refuse words of a column that are not allowed, each with the nearest that is."""
-    otherwise = ", or nothing" if may_be_empty else ""
+def check_words(listing: Listing, column: str, allowed: tuple[str, ...]) -> None:
+    """Refuse words of a column that are not allowed, each with the nearest that is; a field may be empty."""
     for text, lines in _by_text(listing.table[column]):
-        if text in allowed or (text == "" and may_be_empty):
-            continue
-        near = get_close_matches(text.casefold(), allowed, n=1)
-        hint = f". Did you mean {near[0]!r}?" if near else ""
-        listing.problems.add(f"{column} is {shown(text)}; expected {' or '.join(allowed)}{otherwise}{hint}", lines)
+        if text not in {*allowed, ""}:
+            expected = f"{' or '.join(allowed)}, or nothing{_meant(text, allowed)}"
+            listing.problems.add(f"{column} is {shown(text)}; expected {expected}", lines)
+
+
+def labels(listing: Listing, classes: Classes, *, may_be_empty: bool) -> "pd.Series[str]":
+    """Give the class that each word of the column ``label`` stands for; words of neither class are problems.
+
+    So is a class of the study file that no row has, where every row must have one.
+    """
+    column = listing.table["label"]
+    found = column.map(classes.label)
+    unknown = column[(found == "") & ~((column == "") & may_be_empty)]
+    words = [word for of in classes.known_words for word in of]
+    stand = " or ".join(
+        shortened(", ".join(of)) + (f" ({name})" if len(of) > 1 else "")
+        for name, of in zip(classes.names, classes.known_words, strict=True)
+    )
+    for text, lines in _by_text(unknown):
+        other = f"{_meant(text, words)}. What other words stand for, cohort.classes says" if text else ""
+        listing.problems.add(
+            f"label is {shown(text)}; expected {stand}{', or nothing' if may_be_empty else ''}{other}", lines
+        )
+    if classes.are_stated and unknown.empty and not may_be_empty:
+        there = ", ".join(f"{shown(text)} ({len(lines)} {listing.columns.rows})" for text, lines in _by_text(column))
+        for label, name, of in zip(LABELS, classes.names, classes.known_words, strict=True):
+            if not (found == label).any():
+                listing.problems.add(
+                    f"no {listing.columns.row} is of the class {name}: none has the label {' or '.join(of)}, found "
+                    f"{shortened(there)}. Correct cohort.classes, or add {listing.columns.rows} of that class"
+                )
+    return found
 
 
 def check_all_or_none(listing: Listing, column: str) -> None:
@@ -124,6 +152,24 @@ def pixel_sizes(
     return sizes
 
 
+def probabilities(listing: Listing, column: str, names: "pd.Series[str]") -> "pd.Series[float]":
+    """Read a column of probabilities; any other text, and an empty one, is a problem.
+
+    ``names`` says what the rows are called in a message.
+    """
+    text, row = listing.table[column], listing.columns.row
+    found = text.map(lambda field: float(field) if _DECIMAL.fullmatch(field) else float("nan"))
+    found = found.where(found.between(0, 1))
+    for field, lines in _by_text(text[found.isna()]):
+        wrong = f"is {shown(field)}" if field else "is missing"
+        listing.problems.add(
+            f"{column} {wrong} ({row} {shown(names[lines[0]])}); expected a probability from 0 to 1"
+            f"{_hint(field) if field else ''}",
+            lines,
+        )
+    return found
+
+
 def check_once(listing: Listing, table: pd.DataFrame, key: list[str], remedy: str) -> None:
     """Refuse rows that share a key of columns, of which the first is an id."""
     for values, part in table[table.duplicated(key, keep=False)].groupby(key, sort=False):
@@ -154,6 +200,13 @@ def _by_text(column: "pd.Series[str]") -> Iterator[tuple[str, list[int]]]:
 
 def _lines(rows: "pd.Series[str] | pd.Series[bool] | pd.DataFrame") -> list[int]:
     return [int(str(line)) for line in rows.index]
+
+
+def _meant(text: str, words: Sequence[str]) -> str:
+    """Name the word that was probably meant, if any is near."""
+    known = {word.casefold(): word for word in words}
+    near = get_close_matches(text.casefold(), known, n=1)
+    return f". Did you mean {known[near[0]]!r}?" if near else ""
 
 
 def _named(letter: str) -> str:

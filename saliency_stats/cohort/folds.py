@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from saliency_stats.classes import USUAL_CLASSES, Classes
 from saliency_stats.cohort.patch import USED
 from saliency_stats.cohort.splits import assign_splits, grouping, split_obstacles, strata
 from saliency_stats.seeds import derive
@@ -22,14 +23,17 @@ class Folding:
         How many; 0 for a study without.
     fractions
         Share of the groups for train, valid and test. Of the groups outside a fold, train and valid get theirs in this
-        proportion.
+        proportion. Nothing learns where train has none.
     seed
         From which the folds, and the splits of each, are drawn.
+    classes
+        What messages call the two classes.
     """
 
     folds: int
     fractions: Mapping[str, float]
     seed: int
+    classes: Classes = USUAL_CLASSES
 
     def dealt(self, table: pd.DataFrame) -> pd.DataFrame:
         """Add the column ``fold`` (1 to ``folds``; empty without folds) and, with folds, the split ``test``.
@@ -68,14 +72,15 @@ class Folding:
         """
         used = table[table["status"] == USED]
         if not self.folds or used["label"].nunique() < len(LABELS):
-            return split_obstacles(table, evaluation_split)
+            learned = self.fractions["train"] > 0
+            return split_obstacles(table, evaluation_split, classes=self.classes, learned=learned)
         found = [*self._own_splits(used), *self._too_few(used)]
         if found:
             return found
         return [
             f"fold {fold} of {self.folds}: {obstacle}"
             for fold, part in self.tables(used).items()
-            for obstacle in split_obstacles(part, "test", "use fewer folds (cohort.folds)")
+            for obstacle in split_obstacles(part, "test", "use fewer folds (cohort.folds)", self.classes)
         ]
 
     def _own_splits(self, used: pd.DataFrame) -> Iterator[str]:
@@ -96,7 +101,8 @@ class Folding:
                 remedy = f"Set cohort.folds to at most {len(names)}" if len(names) > 1 else "Set cohort.folds to 0"
                 yield (
                     f"cohort.folds is {self.folds}, but only {len(names)} groups (patients, else slides) hold usable "
-                    f"{label!r} patches ({', '.join(names[:10])}); expected one in every fold. {remedy}, or add some"
+                    f"{self.classes.name(label)!r} patches ({', '.join(names[:10])}); expected one in every fold. "
+                    f"{remedy}, or add some"
                 )
 
 

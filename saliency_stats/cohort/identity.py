@@ -14,9 +14,15 @@ _PIECES: Final = 16
 _PIECE_BYTES: Final = 65_536
 
 
-def check_one_file(listing: Listing, paths: Mapping[int, str], names: Mapping[int, str], root: Path) -> None:
-    """Refuse a file that is listed twice: by another spelling, by a link, or by a hard link."""
+def check_one_file(
+    listing: Listing, paths: Mapping[int, str], names: Mapping[int, str], root: Path, remedy: str = ""
+) -> None:
+    """Refuse a file that is listed twice: by another spelling, by a link, or by a hard link.
+
+    ``remedy`` is said instead of the usual one where the file is not what the row is about.
+    """
     row = listing.columns.row
+    remedy = remedy or f"every {row} counts once. Delete one of the lines"
     seen: dict[object, int] = {}
     for line, relative in _named(paths):
         first = seen.setdefault(_identity(root, relative), line)
@@ -25,7 +31,7 @@ def check_one_file(listing: Listing, paths: Mapping[int, str], names: Mapping[in
             as_two = f", as {row} {shown(names[first])} and as {shown(names[line])}"
             listing.problems.add(
                 f"the file {shown(paths[first])}{also} is listed twice{as_two if names[first] != names[line] else ''}; "
-                f"every {row} counts once. Delete one of the lines",
+                f"{remedy}",
                 [first, line],
             )
 

@@ -1,6 +1,6 @@
 """Splits that share no patient and no slide: whole groups are dealt out, stratified by their labels."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import numpy as np
@@ -8,6 +8,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from saliency_stats.classes import USUAL_CLASSES, Classes
 from saliency_stats.cohort.patch import USED
 from saliency_stats.vocabulary import LABELS, SPLITS
 
@@ -81,11 +82,19 @@ def with_splits(table: pd.DataFrame, fractions: Mapping[str, float], seed: int) 
     return table.assign(split=assign_splits(table[used], fractions, seed).reindex(table.index, fill_value=""))
 
 
-def split_obstacles(table: pd.DataFrame, evaluation_split: str, remedy: str = NAME_SPLITS) -> list[str]:
+def split_obstacles(
+    table: pd.DataFrame,
+    evaluation_split: str,
+    remedy: str = NAME_SPLITS,
+    classes: Classes = USUAL_CLASSES,
+    *,
+    learned: bool = True,
+) -> list[str]:
     """Say everything that keeps a cohort from being trained on or judged; nothing where it can be.
 
     A class that no patch has is missing from every split: causes are said, and not what follows from them. ``remedy``
-    helps where a split lacks a class, beside more patches and other fractions.
+    helps where a split lacks a class, beside more patches and other fractions; ``classes`` have their names. Without
+    anything that is ``learned`` no patch need be one to train on.
 
     Returns
     -------
@@ -105,18 +114,20 @@ def split_obstacles(table: pd.DataFrame, evaluation_split: str, remedy: str = NA
     absent = [label for label in LABELS if label not in present]
     if absent:
         lacking = (
-            f"every one of the {len(used)} usable patches is {present.pop()!r}, none is {absent[0]!r}; both classes "
-            f"are needed to train a classifier and to judge it. Add patches of the other class"
+            f"every one of the {len(used)} usable patches is {classes.name(present.pop())!r}, none is "
+            f"{classes.name(absent[0])!r}; both classes are needed to train a classifier and to judge it. Add patches "
+            "of the other class"
         )
         return [lacking, *leaks]
-    return [*_classes_of_splits(used, evaluation_split, remedy), *leaks]
+    splits = dict.fromkeys(("train", evaluation_split) if learned else (evaluation_split,))
+    return [*_classes_of_splits(used, splits, remedy, classes), *leaks]
 
 
-def _classes_of_splits(used: pd.DataFrame, evaluation_split: str, remedy: str) -> Iterator[str]:
+def _classes_of_splits(used: pd.DataFrame, splits: Iterable[str], remedy: str, classes: Classes) -> Iterator[str]:
     for magnification, part in used.groupby("magnification"):
-        for split in dict.fromkeys(("train", evaluation_split)):
+        for split in splits:
             counts = part.loc[part["split"] == split, "label"].value_counts()
-            absent = " and no ".join(repr(label) for label in LABELS if counts.get(label, 0) == 0)
+            absent = " and no ".join(repr(classes.name(label)) for label in LABELS if counts.get(label, 0) == 0)
             if absent:
                 yield (
                     f"the {split} split at {magnification:g}× holds no usable {absent} patch ({int(counts.sum())} "

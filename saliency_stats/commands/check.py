@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import torch
 
+from saliency_stats.classes import Classes
 from saliency_stats.classifier.building import initialise
 from saliency_stats.classifier.protocol import Classifier
 from saliency_stats.classifier.training import uses_bfloat16
 from saliency_stats.cohort.patch import USED
 from saliency_stats.cohort.slides.cohort import SlideCohort
-from saliency_stats.cohort.slides.outlines import Groups
 from saliency_stats.compartments.ways import cell_words
 from saliency_stats.execution.device import choose, usual_workers
 from saliency_stats.execution.engine import Threads
@@ -21,7 +21,9 @@ from saliency_stats.saliency import logits_and_gradient
 from saliency_stats.saliency.methods import cost_of, method_of
 from saliency_stats.settings.study import StudySettings
 from saliency_stats.study import parameters
+from saliency_stats.study.elsewhere import given_of
 from saliency_stats.study.look import found_lines, look_at, obstacles, refuse, remarks
+from saliency_stats.vocabulary import LABELS
 
 _TRIAL = 8
 
@@ -29,8 +31,8 @@ _TRIAL = 8
 def preview(settings: StudySettings, device: str = "auto") -> Iterator[str]:
     """Describe a study without computing a result.
 
-    Every patch is looked at; then a network of the study's architecture takes a few timed steps on images of the
-    study's size, from which the times are extrapolated.
+    Every patch is looked at; then a network of the study's architecture, if it has one, takes a few timed steps on
+    images of the study's size, from which the times are extrapolated.
 
     Yields
     ------
@@ -50,11 +52,12 @@ def preview(settings: StudySettings, device: str = "auto") -> Iterator[str]:
     reading = time.perf_counter() - began
     of_slides = cohort.inner if isinstance(cohort.inner, SlideCohort) else None
     slides = None if of_slides is None else of_slides.slides
-    names = () if of_slides is None else Groups.given(of_slides.groups).lines()
+    names = () if of_slides is None else of_slides.names.lines()
     used = table[table["status"] == USED]
     section = settings.compartments
     yield f"study {settings.name}: {len(used)} of {len(table)} patches can be used"
-    yield from ["", _counts(used)] if len(used) else []
+    yield from _roles(settings.cohort.two_classes)
+    yield from ["", _counts(used, settings.cohort.two_classes)] if len(used) else []
     cells = (
         []
         if section.nuclei == "truth"
@@ -63,16 +66,33 @@ def preview(settings: StudySettings, device: str = "auto") -> Iterator[str]:
     for lines in (found_lines(table, slides, names), remarks(settings, table), cells):
         yield from ["", *lines] if lines else []
     notes: list[str] = []
-    found = obstacles(settings, table, slides, chosen, notes.append)
+    given = given_of(settings, cohort)
+    found = obstacles(settings, table, slides, chosen, notes.append, given=given)
     yield from ["", *notes] if notes else []
     refuse(found)
-    yield from ["", *_costs(settings, used, chosen, reading)]
+    yield from ["", *(_costs(settings, used, chosen, reading) if given is None else [_reading(settings, used)])]
 
 
-def _counts(used: pd.DataFrame) -> str:
+def _roles(classes: Classes) -> Iterator[str]:
+    """Say what stands for the classes that a study file states, and what the run's tables call them."""
+    for label, name, words in zip(LABELS, classes.names, classes.stated_words, strict=True):
+        if words:
+            yield f"class {name} ({label} in the tables of a run): {', '.join(words)}"
+
+
+def _counts(used: pd.DataFrame, classes: Classes) -> str:
     groups = used.groupby(["magnification", "split", "label"])
     counts = groups.agg(patches=("patch_id", "size"), slides=("slide_id", lambda ids: ids[ids != ""].nunique()))
-    return counts.reset_index().to_string(index=False)
+    named = counts.reset_index()
+    return named.assign(label=named["label"].map(classes.name)).to_string(index=False)
+
+
+def _reading(settings: StudySettings, used: pd.DataFrame) -> str:
+    """Say what a study without a network takes."""
+    return (
+        f"no network is run: the time is that of segmentation and figures; disk at most "
+        f"{parameters.needed_bytes(settings, used) / 1e9:.1f} GB"
+    )
 
 
 def _costs(settings: StudySettings, used: pd.DataFrame, device: torch.device, reading: float) -> list[str]:

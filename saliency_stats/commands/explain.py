@@ -7,10 +7,12 @@ from pathlib import Path
 import pandas as pd
 
 from saliency_stats import settings as study_file
+from saliency_stats.cohort.given import GivenMaps
 from saliency_stats.cohort.inspection import pixel_hash
 from saliency_stats.errors import CohortError
 from saliency_stats.execution.device import choose, make_deterministic
 from saliency_stats.execution.engine import Threads
+from saliency_stats.execution.inputs import fingerprint
 from saliency_stats.execution.layout import check_layout
 from saliency_stats.execution.names import file_name
 from saliency_stats.execution.progress import Progress
@@ -82,15 +84,19 @@ def explain_patch(
     stages = Stages(settings, store, chosen, Progress(show=False))
     _check_listed(stages.table, int(found.index[0]), row)
     measurement = stages.measurement_of(table, int(found.index[0]))
+    if measurement.given is not None:
+        _check_map(measurement.given, int(found.index[0]), row, store.table("inputs"))
     fold = 0 if pd.isna(row["fold"]) else int(row["fold"])
     batch = Batch("explain", (int(found.index[0]),), float(row["magnification"]), measured=True, fold=fold)
     network = network_names(1, fold)[0]
     models = {key: made for key, made in measurement.models[batch.place].items() if key.network == network}
     key = NetworkKey(model, network)
-    if key not in models:
-        raise CohortError(f"there is no model {model!r} in {folder}; it has {', '.join(one.model for one in models)}")
+    own = NetworkKey(TRAINED, network)  # of maps made elsewhere, there is no network that made them
+    if key not in {own, *models}:
+        known = dict.fromkeys([TRAINED, *(one.model for one in models)])
+        raise CohortError(f"there is no model {model!r} in {folder}; it has {', '.join(known)}")
     # the trained network may choose which logit is explained
-    models = {one: models[one] for one in (NetworkKey(TRAINED, network), key)}
+    models = {one: models[one] for one in (own, key) if one in models}
     plan = measurement.plan.alone()
     measurement = replace(measurement, plan=plan, models={batch.place: models})
     (examined,) = Threads(1).map(measurement.examine, [batch])
@@ -103,7 +109,7 @@ def explain_patch(
         examined.own(plan)[key][0],
         examined.segmentations[0].memberships,
         ledger[(ledger[list(MapKey._fields)] == list(plan.own(*key))).all(axis=1)],
-        title=f"{patch_id} · {row['label']} · {row['magnification']:g}× · {model}",
+        title=f"{patch_id} · {settings.cohort.two_classes.name(row['label'])} · {row['magnification']:g}× · {model}",
         path=path,
         mpp=float(row["mpp"]),
     )
@@ -115,6 +121,13 @@ def _check_listed(now: pd.DataFrame, at: int, row: pd.Series) -> None:
     keys = ["patch_id", "magnification", "source"]
     if at >= len(now) or (now.loc[at, keys] != row[keys]).any():
         raise _changed(row, "the study's table lists other patches")
+
+
+def _check_map(given: GivenMaps, at: int, row: pd.Series, inputs: pd.DataFrame) -> None:
+    """Refuse a map that is not the file that the run read."""
+    name = given.names[at]
+    if inputs.loc[inputs["name"] == name, "sha256"].tolist() != [fingerprint(name, given.files[name]).sha256]:
+        raise _changed(row, f"its map {name} is not the file that was read")
 
 
 def _changed(row: pd.Series, what: str) -> CohortError:

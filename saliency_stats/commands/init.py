@@ -9,6 +9,7 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from saliency_stats.cohort.phantom.architecture import ARCHITECTURES
+from saliency_stats.cohort.phantom.signals import SIGNALS
 from saliency_stats.errors import StorageError
 from saliency_stats.execution.files import write_text
 from saliency_stats.saliency import CONTROLS, METHODS, REDUCTIONS
@@ -35,7 +36,11 @@ def study_text(kind: str) -> str:
     return environment.get_template("study.yaml.j2").render(
         kind=kind,
         what=_WHAT[kind],
-        cohort=environment.get_template(f"{kind}.cohort.yaml").render(architectures=_OR.join(ARCHITECTURES)),
+        cohort=environment.get_template(f"{kind}.cohort.yaml").render(
+            architectures=_OR.join(ARCHITECTURES),
+            signals=_OR.join(SIGNALS),
+            mixed=_comment(_mixed()),
+        ),
         pretrained=kind != "phantom",  # phantoms are learned from scratch in minutes
         methods=_comment(_OR.join(METHODS)),
         reductions=_OR.join(REDUCTIONS),
@@ -77,6 +82,12 @@ def _controls() -> str:
         what = words.partition(": ")[2] or words
         said.append(f"{names}: {what}")
     return "; ".join([*said, "[] = none"])
+
+
+def _mixed() -> str:
+    """Say where the classes differ, where a signal's name does not."""
+    mixed = (one for one in SIGNALS.values() if one.words != one.name)
+    return "; ".join(["where the classes differ", *(f"{one.name}: {one.words}" for one in mixed)])
 
 
 def _comment(text: str) -> str:

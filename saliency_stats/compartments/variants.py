@@ -9,6 +9,7 @@ from scipy import ndimage
 from skimage.segmentation import expand_labels
 
 from saliency_stats.compartments.cells import asked_um
+from saliency_stats.compartments.finders import gives_probabilities
 from saliency_stats.compartments.segmentation import Segmentation, divided, weighed_around
 from saliency_stats.compartments.view import SAME_SCALE, Found, View
 from saliency_stats.compartments.ways import Around  # noqa: TC001 - no forward references here
@@ -83,6 +84,11 @@ VARIANTS: Final[tuple[Variant, ...]] = (
     Variant("cytoplasm8um", cytoplasm_um=8.0),
     *(Variant(f"cells-{cells}", cells=cells) for cells in CELLS),
 )
+
+
+def impossible(nuclei: str) -> tuple[str, ...]:
+    """Name the variants that a finder does not allow: one that gives no probabilities has no threshold to move."""
+    return () if gives_probabilities(nuclei) else tuple(one.name for one in VARIANTS if one.probability)
 
 
 def varied(view: View, found: Found, variant: Variant) -> Segmentation:

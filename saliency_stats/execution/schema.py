@@ -135,6 +135,13 @@ TABLES: Final[Mapping[str, Table]] = {
         readers=("ablation_curves",),
         optional=True,
     ),
+    "importance": Table(
+        "patch × network × compartment",
+        (*_PATCH, "model", "network", "compartment", "drawn"),
+        ("magnification", "area_share", "delta_logit", "delta_target"),
+        writer="saliency, compartments",
+        optional=True,
+    ),
     "crossed": Table(
         "patch × network × method × reduction × segmentation",
         (*_PATCH, *_NETWORK_MAP, "segmentation"),

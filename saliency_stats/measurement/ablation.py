@@ -142,12 +142,17 @@ def _rng(seed: int, use: str, name: tuple[str, float]) -> np.random.Generator:
     return np.random.default_rng(derive(seed, use, *name))
 
 
-def _logits(network: Classifier, device: torch.device, target: int, images: Sequence[Float32Array]) -> list[float]:
-    """Return the target's logit of every image, few at a time."""
-    found: list[float] = []
+def scores_of(network: Classifier, device: torch.device, images: Sequence[Float32Array]) -> Float64Array:
+    """Return the logits (N, 2) of altered images (H, W, 3) in [0, 1], few at a time."""
+    found = [np.empty((0, 2))]
     for start in range(0, len(images), _IN_FLIGHT):
         batch = torch.from_numpy(np.stack(images[start : start + _IN_FLIGHT])).to(device).permute(0, 3, 1, 2)
         with torch.no_grad():
             scores = network(batch.contiguous(memory_format=torch.channels_last))
-        found.extend(scores[:, target].double().cpu().tolist())
-    return found
+        found.append(scores.double().cpu().numpy())
+    return np.concatenate(found)
+
+
+def _logits(network: Classifier, device: torch.device, target: int, images: Sequence[Float32Array]) -> list[float]:
+    """Return the target's logit of every image."""
+    return [float(logit) for logit in scores_of(network, device, images)[:, target]]

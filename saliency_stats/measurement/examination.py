@@ -28,6 +28,8 @@ class Examination:
         As read.
     logits
         Per network (N, 2).
+    p_malignant
+        (N,) where a table gives it, else None.
     targets
         By the trained networks' names, (N,) classes whose logits are explained; empty where nothing is.
     maps
@@ -43,6 +45,7 @@ class Examination:
     table: pd.DataFrame
     patches: list[Patch]
     logits: dict[NetworkKey, Float64Array]
+    p_malignant: Float64Array | None = None
     targets: dict[str, Int64Array] = field(default_factory=dict)
     maps: dict[MapKey, Maps] = field(default_factory=dict)
     unmixed: list[Float32Array] = field(default_factory=list)

@@ -19,6 +19,7 @@ from saliency_stats.attribution import (
 from saliency_stats.classifier.evaluation import predictions_table
 from saliency_stats.classifier.protocol import Classifier
 from saliency_stats.classifier.samples import targets_of, to_tensor
+from saliency_stats.cohort.given import GivenMaps
 from saliency_stats.cohort.patch import Cohort, Patch
 from saliency_stats.compartments import (
     CompartmentParameters,
@@ -39,12 +40,13 @@ from saliency_stats.compartments.variants import VARIANTS, varied
 from saliency_stats.measurement.ablation import Ablations
 from saliency_stats.measurement.batch import Batch
 from saliency_stats.measurement.examination import Examination
+from saliency_stats.measurement.importance import Rerendering
 from saliency_stats.measurement.multiscale import MultiscaleCompartments
 from saliency_stats.measurement.multiverse import Multiverse
 from saliency_stats.measurement.pictures import picture_tables
-from saliency_stats.saliency.maps import MapKey, MapPlan, control_maps, network_maps
+from saliency_stats.saliency.maps import MapKey, MapPlan, control_maps, given_maps, network_maps
 from saliency_stats.saliency.naming import NetworkKey
-from saliency_stats.typing import Float32Array
+from saliency_stats.typing import Float32Array, Float64Array, Int64Array, UInt8Array
 from saliency_stats.vocabulary import COMPARTMENTS, TRAINED
 
 
@@ -57,7 +59,7 @@ class Measurement:
     cohort, table
         The cohort, and its inspected table.
     models
-        Per magnification and fold, the networks; ``trained`` ones are always there.
+        Per magnification and fold, the networks, ``trained`` ones among them; no network where maps are given.
     stains
         Per stain group of the table (column ``stain_group``).
     device
@@ -70,6 +72,8 @@ class Measurement:
         Finds nuclei, as far down as the multiverse wants them; None takes the phantoms' own compartments.
     compartments
         Parameters of the segmentation.
+    given
+        Maps and probabilities that were made elsewhere; None asks the networks.
     tissue
         Says how probable each tissue is, where a way to tell cells asks for it; None asks nothing.
     min_area
@@ -84,6 +88,8 @@ class Measurement:
         Compartments of slides, segmented once per location; None segments every patch by itself.
     ablations
         Replaces compartments; None replaces nothing.
+    rerendering
+        Draws compartments of phantoms as the other class; None draws nothing again.
     multiverse
         Crosses maps and segmentations; None crosses nothing.
     """
@@ -103,8 +109,10 @@ class Measurement:
     scores: bool = False
     multiscale: MultiscaleCompartments | None = None
     ablations: Ablations | None = None
+    rerendering: Rerendering | None = None
     multiverse: Multiverse | None = None
     tissue: TissueFinder | None = None
+    given: GivenMaps | None = None
 
     def __call__(self, batch: Batch) -> dict[str, pd.DataFrame]:
         """Measure one batch: its rows of predictions, and of ledger, profile and nuclei where it is measured."""
@@ -113,7 +121,10 @@ class Measurement:
         examined = self.examine(batch)
         tables = {
             "predictions": pd.concat(
-                [predictions_table(examined.table, logits, *key) for key, logits in examined.logits.items()],
+                [
+                    predictions_table(examined.table, logits, *key, examined.p_malignant)
+                    for key, logits in examined.logits.items()
+                ],
                 ignore_index=True,
             )
         }
@@ -127,7 +138,7 @@ class Measurement:
         return tables
 
     def _further(self, examined: Examination, trained: Mapping[str, Classifier]) -> dict[str, pd.DataFrame]:
-        """Measure what the picture explains; and where a study asks, replaced compartments, other segmentations."""
+        """Measure what the picture explains; and where a study asks, compartments altered, other segmentations."""
         tables = picture_tables(examined, self.plan, self.min_area)
         identity = examined.identity
         if self.ablations is not None:
@@ -140,6 +151,8 @@ class Measurement:
                 trained,
                 self.device,
             )
+        if self.rerendering is not None:
+            tables["importance"] = self.rerendering.table(examined, trained, self.device)
         if self.multiverse is not None:
             tables["crossed"] = self.multiverse.rows(
                 identity, examined.views, examined.found, examined.segmentations, examined.maps
@@ -150,30 +163,44 @@ class Measurement:
         """Read, classify, explain and segment the patches of a batch."""
         rows = self.table.loc[list(batch.rows)]
         patches = [self.cohort.read(row) for row in batch.rows]
-        images = to_tensor(np.stack([patch.image for patch in patches]), self.device)
+        images_rgb = [patch.image for patch in patches]
+        logits, targets, maps = self._looked_at(batch, rows, images_rgb)
+        p_malignant = None if self.given is None else self.given.p_malignant[list(batch.rows)]
+        if not batch.measured:
+            return Examination(rows, patches, logits, p_malignant)
+        patch_ids = [str(name) for name in rows["patch_id"]]
+        unmixed = [
+            concentrations(patch.image, self.stains[str(group)])
+            for patch, group in zip(patches, rows["stain_group"], strict=True)
+        ]
+        own = {key.network: maps[self.plan.own(*key)] for key in logits if key.model == TRAINED}
+        maps |= control_maps(own, images_rgb, unmixed, patch_ids, self.plan)
+        checked = {key: checked_saliency(values, patch_ids) for key, values in maps.items()}
+        seen = self._seen(rows, patches, unmixed)
+        return Examination(rows, patches, logits, p_malignant, targets, checked, unmixed, *seen)
+
+    def _looked_at(
+        self, batch: Batch, rows: pd.DataFrame, images_rgb: list[UInt8Array]
+    ) -> tuple[dict[NetworkKey, Float64Array], dict[str, Int64Array], dict[MapKey, Float32Array]]:
+        """Return logits, and where they are measured the explained classes and the maps: of the networks, or given."""
+        if self.given is not None:
+            shapes = [image.shape[:2] for image in images_rgb] if batch.measured else []
+            logits, maps = given_maps(self.given, batch.rows, shapes, self.plan)
+            return logits, {}, maps
+        images = to_tensor(np.stack(images_rgb), self.device)
         models = self.models[batch.place]
         trained = _trained(models)
         if not batch.measured:
             with torch.no_grad():
                 scores = {NetworkKey(TRAINED, name): model(images) for name, model in trained.items()}
-            return Examination(rows, patches, {key: logits.double().cpu().numpy() for key, logits in scores.items()})
+            return {key: logits.double().cpu().numpy() for key, logits in scores.items()}, {}, {}
         targets = dict.fromkeys(trained, torch.from_numpy(targets_of(rows)).to(self.device))
         if self.target == "predicted":
             with torch.no_grad():
                 targets = {name: model(images).argmax(dim=1) for name, model in trained.items()}
         patch_ids = [str(name) for name in rows["patch_id"]]
         logits, maps = network_maps(models, images, targets, patch_ids, self.plan)
-        unmixed = [
-            concentrations(patch.image, self.stains[str(group)])
-            for patch, group in zip(patches, rows["stain_group"], strict=True)
-        ]
-        images_rgb = [patch.image for patch in patches]
-        own = {network: maps[self.plan.own(TRAINED, network)] for network in trained}
-        maps |= control_maps(own, images_rgb, unmixed, patch_ids, self.plan)
-        checked = {key: checked_saliency(values, patch_ids) for key, values in maps.items()}
-        seen = self._seen(rows, patches, unmixed)
-        explained = {network: target.cpu().numpy() for network, target in targets.items()}
-        return Examination(rows, patches, logits, explained, checked, unmixed, *seen)
+        return logits, {network: target.cpu().numpy() for network, target in targets.items()}, maps
 
     def ledger_rows(self, examined: Examination) -> pd.DataFrame:
         """Attribute the saliency of examined patches to their compartments, per model."""

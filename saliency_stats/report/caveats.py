@@ -1,20 +1,18 @@
 """What a reader must know before believing the verdict, written from the run's own facts."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from saliency_stats.compartments.ways import SURE, cell_words
+from saliency_stats.report.caveats_of_images import Caveat, of_the_images
 from saliency_stats.report.figures.rows import NOT_INTERPRETABLE
 from saliency_stats.report.ladder import ladders
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import (
     NONE,
-    TIMES,
+    begun,
     count,
     interval,
     listing,
@@ -24,28 +22,15 @@ from saliency_stats.report.words import (
     percent,
     ratio,
     ratio_interval,
+    sentence,
 )
-from saliency_stats.settings.cohort import PhantomSection
 from saliency_stats.statistics.learned import beats_chance
 from saliency_stats.vocabulary import TRAINED
 
 #: Fewer units than this leave a t interval wide and its assumption of normal means unchecked.
 _FEW_UNITS: Final = 10
-#: From this share of doubtful tissue on, a fifth, what is called cytoplasm decides less than what is not known.
-_MUCH_DOUBT: Final = 0.2
 #: Verdicts that a reader takes home.
 _FINDINGS: Final = ("supported", "contradicted", "equivalent")
-_LOSSY: Final = (".jpg", ".jpeg", ".svs")
-_PCAM: Final = ("pcam", "patchcamelyon", "patch_camelyon")
-
-
-@dataclass(frozen=True)
-class Caveat:
-    """One limit of the run: a heading and a text; whether the verdict must not be read without it."""
-
-    title: str
-    text: str
-    first: bool = False
 
 
 def caveats(run: Run) -> tuple[Caveat, ...]:
@@ -59,9 +44,7 @@ def caveats(run: Run) -> tuple[Caveat, ...]:
         *_controls(run),
         *_selection(run),
         *_missing(run),
-        *_cohort(run),
-        *_segmentation(run),
-        *_doubt(run),
+        *of_the_images(run),
         *_always(run),
     )
     return tuple(found)
@@ -77,7 +60,7 @@ def _classifier(run: Run) -> Iterator[Caveat]:
             f"At {magnification_words(row.magnification)} the classifier is"
             + (f" below your minimum of {least}" if above else " not shown to beat chance"),
             f"Its balanced accuracy is {number(row.balanced_accuracy)}{'' if bounds == NONE else f' ({bounds})'}."
-            f"{f' {_sentence(row.learned_reason)}' if row.learned_reason else ''} Where such a classifier looks says"
+            f"{f' {sentence(row.learned_reason)}' if row.learned_reason else ''} Where such a classifier looks says"
             " nothing about tissue: its estimates are shown, and are no finding.",
             first=True,
         )
@@ -163,7 +146,7 @@ def _controls(run: Run) -> Iterator[Caveat]:
         for (magnification, label), stratum in rows.groupby(["magnification", "label"], sort=False):
             by_model = stratum.set_index("model")
             if {TRAINED, control, f"{TRAINED}-{control}"} <= set(by_model.index):
-                where = f"{str(label).capitalize()}, {magnification_words(magnification)}"
+                where = begun(run.place(magnification, label))
                 found += [f"{where}: {text}" for text in _same_preference(run, control, by_model)]
         if found:
             yield Caveat(f"The {run.network(control)} leans the same way", " ".join(found))
@@ -200,7 +183,7 @@ def _selection(run: Run) -> Iterator[Caveat]:
         before, after = float(steps["evaluation split"]), float(steps["correct and confident"])
         if before and after < before / 2:
             yield Caveat(
-                f"Most patches are not judged ({label}, {magnification_words(magnification)})",
+                f"Most patches are not judged ({run.place(magnification, label)})",
                 f"{count(after, 'patch').capitalize()} of {before:,.0f} ({percent(after / before, 0)}) were classified"
                 f" correctly with a probability of at least {run.settings.saliency.min_confidence:g}. The verdict holds"
                 " for those alone.",
@@ -228,71 +211,16 @@ def _missing(run: Run) -> Iterator[Caveat]:
         )
 
 
-def _cohort(run: Run) -> Iterator[Caveat]:
-    if isinstance(run.settings.cohort, PhantomSection):
-        yield Caveat(
-            "The tissue is synthetic",
-            f"The patches are phantoms; the classes differ in: {run.settings.cohort.signal}. They show whether the"
-            " method finds what was planted, and nothing about real tumours.",
-        )
-    names = f"{run.settings.name} {getattr(run.settings.cohort, 'table', '')}".lower()
-    if any(word in names for word in _PCAM):
-        yield Caveat(
-            "The label describes the centre only",
-            f"In PatchCamelyon a patch is malignant if the central 32 {TIMES} 32 pixels hold tumour;"
-            " the saliency is judged over the whole patch, and benign patches may hold tumour at their rim.",
-        )
-    sources = run.patches["source"].str.lower()
-    if sources.str.endswith(_LOSSY).any():
-        yield Caveat(
-            "Lossy compression",
-            f"The images were compressed as JPEG, whose 8 {TIMES} 8 blocks and rings around edges a"
-            " network can see. Saliency at such artefacts counts for the compartment in which they lie.",
-        )
-
-
-def _segmentation(run: Run) -> Iterator[Caveat]:
-    nuclei = str(run.settings.compartments.nuclei)
-    how = {
-        "builtin": (
-            "Nuclei were found by the StarDist model of this package, trained on little real tissue: its outlines are"
-            " loose, and pale or crowded nuclei are partly missed."
-        ),
-        "classical": (
-            "Nuclei were found by haematoxylin density and watershed, which misses pale nuclei and merges crowded ones."
-        ),
-        "truth": (
-            "The compartments are the phantom's own, without any segmentation error; on real tissue there is one."
-        ),
-    }.get(nuclei, f"Nuclei were segmented by {Path(nuclei).name}, which makes mistakes of its own.")
-    section = run.settings.compartments
-    if nuclei != "truth":
-        how += (
-            f" {_sentence(cell_words(section.cells, section.cytoplasm_um))} Cell borders are not seen. The distance"
-            " profile does not depend on that choice."
-        )
-    yield Caveat("The compartments are measured, not given", how)
-
-
-def _doubt(run: Run) -> Iterator[Caveat]:
-    for (magnification, label), share in run.doubt.items():
-        if share > _MUCH_DOUBT:
-            yield Caveat(
-                f"Much of the tissue is doubtful ({label}, {magnification_words(magnification)})",
-                f"In the median judged patch, {percent(share, 0)} of the tissue outside nuclei is neither cytoplasm nor"
-                f" stroma nor background with a probability of at least {SURE:g}. Such tissue counts for each of them"
-                " in part, which brings their densities nearer to one another: what is found in the cytoplasm may lie"
-                " in the stroma beside it. How much the contrast depends on it, other ways to tell cells would say"
-                " (compartments.cells, or the multiverse).",
-            )
-
-
 def _always(run: Run) -> Iterator[Caveat]:
     yield Caveat(
         "Nuclear borders",
         "A nuclear border is a strong edge, and networks react to edges. A band of one pixel at the border can carry"
         " part of the saliency of nuclei or cytoplasm; see the profile around zero.",
     )
+    if not run.settings.classifier.is_network:
+        text = "How, and from which patches their classifier learned, is not known here; others may look elsewhere."
+        yield Caveat("The maps were made elsewhere", text)
+        return
     alone = (
         "Every number is of this network; how much others would differ is unknown. Networks that differ in nothing but"
         " their seeds may differ as much as slides do (classifier.networks trains several). "
@@ -309,8 +237,3 @@ def _evidence(run: Run, row: pd.Series) -> str:
     bounds = ratio_interval(row["ci_low"], row["ci_high"])
     limits = "" if bounds == NONE else f"; {run.confidence_percent} interval {bounds}"
     return f"factor {ratio(row['estimate'])}{limits}; adjusted {p_sign(row['p_adjusted'])}"
-
-
-def _sentence(text: str) -> str:
-    stripped = text.strip().rstrip(".")
-    return f"{stripped[:1].upper()}{stripped[1:]}."

@@ -76,6 +76,8 @@ def compare_runs(folders: Sequence[Path], out: Path) -> Compared:
     table = comparison_table(runs)
     path = out / "comparison.csv"
     write_table(path, table)
+    names = class_names(runs)
+    table = table.assign(label=table["label"].map(names))
     with house_style():
         figure = draw_comparison(table, list(runs), levels(runs))
         png = save(figure, out / "figures" / "comparison.png")
@@ -154,6 +156,11 @@ def study_differences(runs: Mapping[str, Run]) -> tuple[tuple[str, ...], ...]:
     keys = dict.fromkeys(key for study in flat for key in study)
     values = [(key, *(study.get(key, "—") for study in flat)) for key in keys]
     return tuple(row for row in values if len(set(row[1:])) > 1)
+
+
+def class_names(runs: Mapping[str, Run]) -> dict[str, str]:
+    """Say what people call each class: every name that the runs have for it."""
+    return {label: " / ".join(dict.fromkeys(run.classes.name(label) for run in runs.values())) for label in LABELS}
 
 
 def verdict_sentences(table: pd.DataFrame) -> Iterator[str]:

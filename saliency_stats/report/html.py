@@ -12,7 +12,7 @@ from saliency_stats.report.calibration import Calibration, error_words
 from saliency_stats.report.caveats import caveats
 from saliency_stats.report.figures.draw import DrawnFigure
 from saliency_stats.report.folder import NOT_RECORDED
-from saliency_stats.report.ladder import ANSWERS, READING, hypothesis_words, ladders
+from saliency_stats.report.ladder import ANSWERS, hypothesis_words, ladders, reading
 from saliency_stats.report.page import page_template
 from saliency_stats.report.queries import leaves
 from saliency_stats.report.run import Run, records
@@ -42,7 +42,7 @@ _SECTIONS: Final = (
         ("examples", "density_ratio", "profile", "area_vs_mass", "ternary"),
         ("composition",),
     ),
-    ("Does the decision depend on it?", ("causal", "separation", "ablation_curves"), ()),
+    ("Does the decision depend on it?", ("causal", "separation", "ablation_curves"), ("importance",)),
     ("Is it the network, or the method?", ("networks", "controls", "methods", "segmentations", "multiverse"), ()),
     (
         "How sure is that?",
@@ -77,10 +77,10 @@ def render_html(run: Run, figures: Sequence[DrawnFigure], tables: Sequence[Table
     return page_template("report.html.j2").render(
         name=run.settings.name,
         summary=_summary(run),
-        headline=headline(list(run.verdict)),
+        headline=headline(list(run.verdict), run.classes),
         ladders=ladders(run),
         answers=ANSWERS,
-        reading=READING,
+        reading=reading(run),
         badges=[_badge(run, verdict, per_unit) for verdict in run.verdict],
         sections=list(_sections({figure.name: figure for figure in figures}, {table.name: table for table in tables})),
         caveats=caveats(run),

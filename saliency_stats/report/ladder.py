@@ -9,6 +9,7 @@ from saliency_stats.report.tables.table import Table
 from saliency_stats.report.words import (
     NONE,
     STATUS_WORDS,
+    begun,
     interval,
     magnification_words,
     number,
@@ -39,6 +40,12 @@ RUNG_WORDS: Final = {
 READING: Final = (
     "A claim is supported where the first three are answered with yes and the fourth is not answered against it; the"
     " others say how far it reaches."
+)
+#: The same where the maps were made elsewhere, which leaves the second unanswered.
+READING_OF_MAPS: Final = (
+    "A claim is supported where the questions of the maps and of the picture are answered with yes and that of the"
+    " place is not answered against it. Training, the decision and other networks cannot be asked of maps made"
+    " elsewhere; the others say how far the claim reaches."
 )
 #: Rungs whose estimates are no ratios on a log2 scale, but differences of logits.
 _PLAIN: Final = ("decision",)
@@ -82,11 +89,17 @@ def ladders(run: Run) -> tuple[Ladder, ...]:
     )
 
 
+def reading(run: Run) -> str:
+    """Say how the answers and the verdict of a run belong together."""
+    return READING if run.settings.classifier.is_network else READING_OF_MAPS
+
+
 def hypothesis_words(run: Run, verdict: Mapping[str, Any]) -> str:
     """Return "Benign patches, 20×", with the method where it is not the study's own."""
     own = verdict["method"] == run.method
     method = "" if own else f" ({run.words('methods', verdict['method'])}, {verdict['reduction']})"
-    return f"{verdict['label'].capitalize()} patches, {magnification_words(verdict['magnification'])}{method}"
+    label = begun(run.classes.name(verdict["label"]))
+    return f"{label} patches, {magnification_words(verdict['magnification'])}{method}"
 
 
 def ladder_tables(run: Run) -> tuple[Table, ...]:
@@ -105,7 +118,7 @@ def ladder_tables(run: Run) -> tuple[Table, ...]:
     heads = ("Patches", "Question", "Answer", "Numbers")
     where = ("Question", *(ladder.where for ladder in found))
     return (
-        Table("ladder", "What the finding survives", READING, where, (*answers, verdicts), n_text=len(where)),
+        Table("ladder", "What the finding survives", reading(run), where, (*answers, verdicts), n_text=len(where)),
         Table("ladder_numbers", "The numbers behind each answer", "", heads, tuple(numbers), n_text=len(heads)),
     )
 

@@ -111,16 +111,12 @@ def _command(name: str) -> str:
 def _methods(run: Run) -> dict[str, Any]:
     controls = [control_words(name, run.words("controls", name, "is")) for name in run.controls]
     of_patients = ", slides per patient" if run.unit == "patient" else ""
-    reduced = "" if run.reduction == NO_REDUCTION else f", reduced over the colour channels by {run.reduction}"
     return {
         "cohort": _cohort(run),
         "classifier": _classifier(run),
         "is_densenet": "densenet" in str(run.settings.classifier.architecture),
         "performance": _performance(run),
-        "saliency": (
-            f"Saliency maps explain the logit of the {run.settings.saliency.target} class on raw pixels in [0, 1]"
-            f" (method: {run.words('methods', run.method)}{reduced})"
-        ),
+        "saliency": _saliency(run),
         "gradient": run.method == "gradient",
         "judged": _judged(run),
         "compartments": _compartments(run),
@@ -155,7 +151,9 @@ def _cohort(run: Run) -> str:
     for magnification in run.magnifications:
         rows = used[used["magnification"] == magnification]
         mpp = sorted({f"{value:g}" for value in rows["mpp"]})
-        classes = [count(int((rows["label"] == label).sum()), f"{label} patch") for label in run.labels]
+        classes = [
+            count(int((rows["label"] == label).sum()), f"{run.classes.name(label)} patch") for label in run.labels
+        ]
         slides = rows.loc[rows["slide_id"] != "", "slide_id"].nunique()
         splits = [
             f"{int((rows['split'] == split).sum()):,} in {split}" for split in SPLITS if (rows["split"] == split).any()
@@ -170,6 +168,11 @@ def _cohort(run: Run) -> str:
 
 
 def _classifier(run: Run) -> str:
+    if not run.settings.classifier.is_network:
+        return (
+            "The patches were classified, and the maps made, outside this study; both were read from files, and nothing"
+            " was trained"
+        )
     trained = run.own_training[run.own_training["model"] == TRAINED]
     epochs = f"{trained['epoch'].max():.0f} epochs" if len(trained) else "no epochs recorded"
     return (
@@ -177,6 +180,20 @@ def _classifier(run: Run) -> str:
         f" {run.settings.classifier.weights}; trained part: {run.settings.classifier.trainable};"
         f" {epochs}; seed {run.settings.seed}) was trained at each magnification"
         + (f", {run.n_networks} times with other seeds" if run.n_networks > 1 else "")
+    )
+
+
+def _saliency(run: Run) -> str:
+    method = run.words("methods", run.method)
+    if not run.settings.classifier.is_network:
+        return (
+            f"There is one map of each patch (method: {method}). Maps in another grid than the patch's were attributed"
+            " by area"
+        )
+    reduced = "" if run.reduction == NO_REDUCTION else f", reduced over the colour channels by {run.reduction}"
+    return (
+        f"Saliency maps explain the logit of the {run.settings.saliency.target} class on raw pixels in [0, 1]"
+        f" (method: {method}{reduced})"
     )
 
 
@@ -195,7 +212,7 @@ def _compartments(run: Run) -> str:
 
 def _doubt(run: Run) -> str:
     """Say how much of the tissue is doubtful; nothing where memberships are no probabilities."""
-    shares = [f"{percent(share)} ({label}, {magnification_words(at)})" for (at, label), share in run.doubt.items()]
+    shares = [f"{percent(share)} ({run.place(at, label)})" for (at, label), share in run.doubt.items()]
     if not shares:
         return ""
     said = listing(shares)

@@ -7,7 +7,6 @@ import pandas as pd
 from scipy import stats
 
 from saliency_stats.report.run import Run
-from saliency_stats.report.words import magnification_words
 from saliency_stats.statistics.selection import UNLEARNED
 from saliency_stats.typing import Float64Array
 
@@ -95,7 +94,7 @@ def points(run: Run, rows: pd.DataFrame, column: str, *, log2: bool = False) -> 
 
 def stratum_words(run: Run, magnification: float, label: str) -> str:
     """Name a class at a magnification, and say where its classifier learned nothing."""
-    words = f"{label}, {magnification_words(magnification)}"
+    words = run.place(magnification, label)
     return words if run.learned[magnification] else f"{words} ({UNLEARNED})"
 
 

@@ -78,7 +78,7 @@ def plan_run(
     alpha
         Level of the family of hypotheses; the study's own if not given.
     label, magnification
-        Plan for this class, this magnification alone.
+        Plan for this class (by its name in the study or in the tables), this magnification alone.
     simulations, seed
         Studies simulated per size, and the seed of the simulation.
     out
@@ -106,11 +106,11 @@ def plan_run(
     samples = {
         (name, at): rows
         for (name, at), rows in _samples(run).items()
-        if label in {None, name} and (magnification is None or at == magnification)
+        if label in {None, name, run.classes.name(name)} and (magnification is None or at == magnification)
     }
     if not samples:
         asked = [text for text in (label, magnification and magnification_words(magnification)) if text]
-        has = [*run.labels, *map(magnification_words, run.magnifications)]
+        has = [*map(run.classes.name, run.labels), *map(magnification_words, run.magnifications)]
         raise StudyError(f"{folder} has nothing at {', '.join(asked)}; it has {listing(has)}")
 
     judged_by = max(over_networks_counted(rows)[1] for rows in samples.values())
@@ -126,7 +126,7 @@ def plan_run(
         try:
             plans[name, at] = _plan(run, at, rows, wish)
         except StatisticsError as error:
-            refused.setdefault(str(error), []).append(_title(name, at))
+            refused.setdefault(str(error), []).append(run.place(at, name))
     reasons = [f"{listing(titles)}: {reason}" for reason, titles in refused.items()]
     if not plans:
         raise StatisticsError(f"{folder}: nothing to plan from. {'. '.join(reasons)}")
@@ -136,7 +136,7 @@ def plan_run(
     table = pd.concat(tables, ignore_index=True)
     first = ["label", "magnification"]
     write_table(folder / "power.csv", table[[*first, *table.columns.drop(first)]])
-    titled = {_title(*key): plan for key, plan in plans.items()}
+    titled = {run.place(at, name): plan for (name, at), plan in plans.items()}
     with house_style():
         drawn = draw_power(titled)
         png = save(drawn, folder / "figures" / "power.png")
@@ -199,7 +199,3 @@ def _hypotheses(run: Run) -> int:
     family = own.loc[(own["contrast"] == PRIMARY) & (own["model"] == TRAINED), "family"]
     asked = own["family"].isin(family) & (own["status"] != "not_interpretable") & (own["n_patches"] > 0)
     return max(1, int(asked.sum()))
-
-
-def _title(label: str, magnification: float) -> str:
-    return f"{label}, {magnification_words(magnification)}"

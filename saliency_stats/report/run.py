@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from saliency_stats.classes import Classes
 from saliency_stats.execution.schema import TABLES
 from saliency_stats.report import networks, queries
 from saliency_stats.report.folder import RunFolder
-from saliency_stats.report.words import model_words
+from saliency_stats.report.words import magnification_words, model_words
 from saliency_stats.statistics import PRIMARY, Population, learned_flags, patch_values, primary_population
 from saliency_stats.statistics.crossing import CROSSED
 from saliency_stats.statistics.selection import ALL_PATCHES, of_all_networks, restrict
@@ -54,6 +55,19 @@ class Run(RunFolder):
     def words(self, kind: str, name: str, key: str = "words") -> str:
         """Say what one of the study's ``methods`` or ``controls`` is called, or ``is``; its name where not recorded."""
         return str(self.recorded(kind, {}).get(name, {}).get(key, name))
+
+    @cached_property
+    def classes(self) -> Classes:
+        """What people call the two classes."""
+        return self.settings.cohort.two_classes
+
+    def place(self, magnification: Any, label: Any) -> str:
+        """Return "benign, 20×"; what is no class (as both together) is called as it is."""
+        return f"{self.classes.name(label)}, {magnification_words(magnification)}"
+
+    def named(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Call the classes of rows as people do."""
+        return rows.assign(label=rows["label"].map(self.classes.name))
 
     def network(self, model: str) -> str:
         """Say whose rows these are: "trained", "randomised control", "trained − randomised"."""

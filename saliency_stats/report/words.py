@@ -6,7 +6,7 @@ from pathlib import PurePath
 from typing import Any, Final
 
 from saliency_stats.statistics.sentences import listed
-from saliency_stats.vocabulary import TRAINED
+from saliency_stats.vocabulary import NO_NETWORK, TRAINED
 
 #: Returns "a, b and c": one way to list, in the verdict and beside the figures.
 listing: Final = listed
@@ -37,7 +37,7 @@ CONTRAST_WORDS: Final = {
     "stroma_vs_rest": "stroma : other tissue",
     "stroma_vs_nucleus": "stroma : nucleus",
     "stroma_vs_cytoplasm": "stroma : cytoplasm",
-    "malignant_vs_benign": "malignant against benign",
+    "malignant_vs_benign": "{malignant} against {benign}",
     "confident_vs_unsure": "confident against unsure",
     "magnification_vs_reference": "against the reference magnification",
 }
@@ -88,6 +88,8 @@ def control_words(control: str, what: str = "") -> str:
 
 def architecture_words(architecture: str) -> str:
     """Return "DenseNet-201" for "densenet201", "resnet50 (torchvision)" for "torchvision:resnet50"."""
+    if architecture == NO_NETWORK:
+        return "outside this study (maps and probabilities from files)"
     source, colon, name = architecture.partition(":")
     if source == "python" and colon:
         module, _, factory = name.rpartition(":")
@@ -105,6 +107,16 @@ def number(value: float, digits: int = 2) -> str:
         return NONE
     text = f"{value:.{digits}f}"
     return text.replace("-", MINUS) if float(text) else text.replace("-", "")
+
+
+def begun(text: str) -> str:
+    """Begin a sentence: the first letter large, the others as they are."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def sentence(text: str) -> str:
+    """Write a clause as a sentence: a capital letter, one full stop."""
+    return f"{begun(text.strip().rstrip('.'))}."
 
 
 def percent(value: float, digits: int = 1) -> str:

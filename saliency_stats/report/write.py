@@ -11,6 +11,7 @@ from saliency_stats.report.paper import write_paper
 from saliency_stats.report.run import Run
 from saliency_stats.report.tables.checks import check_tables
 from saliency_stats.report.tables.contrasts import contrast_tables
+from saliency_stats.report.tables.importance import importance_tables
 from saliency_stats.report.tables.magnification import magnification_tables
 from saliency_stats.report.tables.patches import patch_tables
 
@@ -37,6 +38,7 @@ def write_report(run: Run | Path, *, progress: Callable[[str], None] | None = No
     tables = (
         *ladder_tables(run),
         *contrast_tables(run),
+        *importance_tables(run),
         *check_tables(run),
         *magnification_tables(run),
         *patch_tables(run),

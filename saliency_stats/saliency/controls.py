@@ -80,7 +80,12 @@ class Control:
     @property
     def networks(self) -> tuple[str, ...]:
         """Names of its networks; each sees every measured patch."""
-        return () if self.build is None and self.relabel is None else tuple(self.models)
+        return tuple(self.models) if self.needs_network else ()
+
+    @property
+    def needs_network(self) -> bool:
+        """Whether it is made of a network that can be run or trained."""
+        return self.build is not None or self.relabel is not None
 
 
 def _image(name: str, words: str, function: Callable[[Any, Any], Float32Array]) -> Control:

@@ -6,9 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.special import logit
 from torch import Tensor
 
 from saliency_stats.classifier.protocol import Classifier
+from saliency_stats.cohort.given import GivenMaps
 from saliency_stats.saliency.controls import Control, control_of
 from saliency_stats.saliency.gradient import logits_and_gradient
 from saliency_stats.saliency.methods import is_one_channel, method_of
@@ -125,6 +127,29 @@ def network_maps(
                 reduced = reduce_channels(attribution, "l1" if reduction == NO_REDUCTION else reduction)
                 maps[MapKey(*key, method.name, reduction)] = reduced.cpu().numpy()
     return logits, maps
+
+
+def given_maps(
+    given: GivenMaps, rows: Sequence[int], shapes: Sequence[tuple[int, int]], plan: MapPlan
+) -> tuple[dict[NetworkKey, Float64Array], dict[MapKey, Float32Array]]:
+    """Take logits and maps of a batch from the table that gives them, in the place of a network.
+
+    Parameters
+    ----------
+    rows
+        Of the N patches in the cohort's table.
+    shapes
+        Of the patches, (H, W); none where no map is wanted.
+
+    Returns
+    -------
+    tuple of dict
+        As of :func:`network_maps`. Of the two logits the first is 0, so that the second is the log odds.
+    """
+    odds = logit(given.p_malignant[list(rows)])
+    logits = {NetworkKey(TRAINED, ONE_NETWORK): np.stack([np.zeros_like(odds), odds], axis=1)}
+    maps = [given.read(row, shape) for row, shape in zip(rows, shapes, strict=True)] if shapes else []
+    return logits, {plan.own(): np.stack(maps)} if maps else {}
 
 
 def control_maps(

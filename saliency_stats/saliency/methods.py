@@ -1,9 +1,11 @@
 """The registry of attribution methods: every method by name, with its usual parameters."""
 
-from typing import Final
+from collections.abc import Sequence
+from typing import ClassVar, Final
 
 from torch import Tensor, nn
 
+from saliency_stats.errors import AttributionError
 from saliency_stats.execution import custom
 from saliency_stats.saliency.batched import Method
 from saliency_stats.saliency.captum_methods import DeepLift, GradCam, GuidedBackprop, IntegratedGradients, Occlusion
@@ -24,6 +26,29 @@ _USUAL: Final[tuple[Method, ...]] = (
 METHODS: Final[dict[str, Method]] = {method.name: method for method in _USUAL}
 
 
+class GivenMap:
+    """The map that a table gives for each patch: what stands for a method in a study without a network."""
+
+    name: ClassVar[str] = "map"
+    words: ClassVar[str] = "map made elsewhere"
+    cost: ClassVar[float] = 0.0
+    one_channel: ClassVar[bool] = True
+
+    def attribute(
+        self,
+        model: nn.Module,  # noqa: ARG002  (as every method)
+        images: Tensor,  # noqa: ARG002
+        target: Tensor,  # noqa: ARG002
+        seeds: Sequence[int],  # noqa: ARG002
+    ) -> Tensor:
+        """Refuse: no network makes it."""
+        raise AttributionError(f"{self.name} comes from a file, and explains no network; expected a method of METHODS")
+
+
+#: Not in the list: networks are not explained by it.
+GIVEN: Final = GivenMap()
+
+
 def method_of(name: str) -> Method:
     """Return a method by its name in a study file, which may be ``python:package.module:Class``.
 
@@ -34,6 +59,8 @@ def method_of(name: str) -> Method:
     KeyError
         If there is no such method.
     """
+    if name == GIVEN.name:
+        return GIVEN
     if not custom.is_custom(name):
         return METHODS[name]
     made = custom.load(name)

@@ -8,7 +8,7 @@ from saliency_stats.errors import shown
 from saliency_stats.settings.cohort import Section
 from saliency_stats.settings.maps import MAX_NAMES
 from saliency_stats.settings.typed import once
-from saliency_stats.vocabulary import ARCHITECTURE_SOURCES, ARCHITECTURES
+from saliency_stats.vocabulary import ARCHITECTURE_SOURCES, ARCHITECTURES, NO_NETWORK
 
 #: Of the three colours, in the scale of 0 to 1.
 Channels = tuple[float, float, float]
@@ -78,13 +78,23 @@ class ClassifierSection(Section):
         own = isinstance(content, dict) and str(content.get("architecture")).startswith("python:")
         return {"weights": "own"} | content if own else content
 
+    @property
+    def own_outputs(self) -> bool:
+        """Whether the network brings its outputs; else its layer of classes is made anew, with one for each class."""
+        return self.weights not in {"none", "imagenet"} or self.architecture.startswith("python:")
+
     @field_validator("architecture")
     @classmethod
     def _known(cls, value: str) -> str:
         source, colon, name = value.partition(":")
-        if value in ARCHITECTURES or (colon and name and source in ARCHITECTURE_SOURCES):
+        if value in {*ARCHITECTURES, NO_NETWORK} or (colon and name and source in ARCHITECTURE_SOURCES):
             return value
         raise ValueError(
             f"there is no {shown(value)}; expected one of {', '.join(ARCHITECTURES)}, or torchvision:NAME, timm:NAME, "
-            "python:package.module:factory"
+            f"python:package.module:factory, or {NO_NETWORK} (maps of a table)"
         )
+
+    @property
+    def is_network(self) -> bool:
+        """Whether there is a network at all: else maps and probabilities, made elsewhere, come with the table."""
+        return self.architecture != NO_NETWORK

@@ -4,13 +4,17 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticKnownError
 
+from saliency_stats.classes import Classes
 from saliency_stats.cohort import Cohort, PatchFolder, Phantom, PhantomCohort, PhantomCohortSize
 from saliency_stats.cohort.phantom.architecture import ARCHITECTURES
+from saliency_stats.cohort.phantom.signals import SIGNALS
 from saliency_stats.cohort.quality import MIN_FOCUS, MIN_LIGHT
 from saliency_stats.cohort.slides.cohort import SlideCohort
 from saliency_stats.cohort.slides.evidence import Origin, WithoutTumour
 from saliency_stats.cohort.slides.tiling import TilingParameters
+from saliency_stats.errors import StudyError
 from saliency_stats.seeds import derive
 from saliency_stats.settings.typed import once
 from saliency_stats.vocabulary import LABELS, SPLITS
@@ -61,7 +65,7 @@ class CohortBase(Section):
     min_light: float = Field(default=MIN_LIGHT, ge=0, le=1)
     min_focus: float = Field(default=MIN_FOCUS, ge=0, le=1)
     cache_mb: int = Field(default=1024, ge=0, le=2**20)
-    classes: dict[Literal["benign", "malignant"], list[Annotated[int, Field(ge=0, le=100_000)]]] = {}
+    classes: dict[Any, Any] = {}
 
     @field_validator("folds")
     @classmethod
@@ -72,14 +76,18 @@ class CohortBase(Section):
 
     @field_validator("classes")
     @classmethod
-    def _both_apart(cls, value: dict[str, list[int]]) -> dict[str, list[int]]:
-        named = [number for label in LABELS for number in value.get(label, [])]
-        if value and (not all(value.get(label) for label in LABELS) or len(set(named)) < len(named)):
-            raise ValueError(
-                f"found {value}; expected the outputs of the classifier, numbered from 0, of benign and of malignant, "
-                "none twice"
-            )
-        return value
+    def _two_apart(cls, value: dict[Any, Any]) -> dict[Any, Any]:
+        try:
+            classes = Classes.stated(value)
+        except StudyError as error:
+            raise ValueError(str(error)) from error
+        # a mapping has no order for those who compare two studies
+        return value if value.keys() <= set(LABELS) else classes.resolved
+
+    @property
+    def two_classes(self) -> Classes:
+        """The two classes: their names, and what stands for them in a table and in a network."""
+        return Classes.stated(self.classes)
 
     def open(self, seed: int) -> Cohort:
         """Open the cohort; what it draws at random derives from the study's seed."""
@@ -90,7 +98,7 @@ class PhantomSection(CohortBase):
     """Synthetic tissue with a planted class signal."""
 
     kind: Literal["phantom"] = "phantom"
-    signal: Literal["cytoplasm", "nucleus", "stroma", "none"] = "cytoplasm"
+    signal: str = Field(default="cytoplasm", json_schema_extra={"enum": list(SIGNALS)})
     slides: int = Field(default=24, ge=3, le=100_000)
     patches_per_slide: int = Field(default=24, ge=2, le=100_000)
     size_px: int = Field(default=128, ge=32, le=4096)
@@ -98,6 +106,14 @@ class PhantomSection(CohortBase):
     strength: float = Field(default=1.0, ge=0, le=1)
     stain_variation: float = Field(default=1.0, ge=0, le=3)
     architecture: str = Field(default="nests", json_schema_extra={"enum": list(ARCHITECTURES)})
+
+    @field_validator("signal", mode="before")
+    @classmethod
+    def _planted(cls, value: Any) -> Any:
+        *names, last = map(repr, SIGNALS)
+        if value not in tuple(SIGNALS):
+            raise PydanticKnownError("literal_error", {"expected": f"{', '.join(names)} or {last}"})
+        return value
 
     @field_validator("architecture")
     @classmethod
@@ -136,9 +152,9 @@ class PatchesSection(CohortBase):
     root: Path | None = None
     mpp: float | None = Field(default=None, ge=0.05, le=20.0)
 
-    def open(self, seed: int) -> Cohort:  # noqa: ARG002  (nothing is drawn)
-        """Read the list of patches; see :class:`CohortBase`."""
-        return PatchFolder(self.table, self.mpp, self.root)
+    def open(self, seed: int, *, maps: bool = False) -> Cohort:  # noqa: ARG002  (nothing is drawn)
+        """Read the list of patches, and the maps that it gives; see :class:`CohortBase`."""
+        return PatchFolder(self.table, self.mpp, self.root, self.two_classes, maps=maps)
 
 
 class SlidesSection(CohortBase):
@@ -194,6 +210,7 @@ class SlidesSection(CohortBase):
             self.annotation_origin,
             self.annotation_without_tumour,
             self.root,
+            self.two_classes,
         )
 
 

@@ -21,6 +21,7 @@ class SaliencySection(Section):
     target: Literal["correct", "predicted"] = "correct"
     min_confidence: float = Field(default=StatisticsParameters.min_confidence, ge=0.5, lt=1)
     batch_size: int = Field(default=32, ge=1, le=1024)
+    signed: bool = False
     scores: bool = False
     keep: bool = False
 

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 import pandas as pd
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from saliency_stats.compartments.variants import impossible
 from saliency_stats.errors import StatisticsError, StudyError, listed, shortened, shown
 from saliency_stats.seeds import derive
 from saliency_stats.settings import yaml_text
@@ -128,6 +129,7 @@ class StudySettings(Section):
         """Say how contrasts are tested over this unit, see :meth:`unit_in`."""
         return StatisticsParameters(
             **self.statistics.model_dump() | {"unit": unit},
+            classes=self.cohort.two_classes,
             min_confidence=self.saliency.min_confidence,
             evaluation_split=self.cohort.evaluation_split,
             seed=derive(self.seed, "statistics"),
@@ -144,6 +146,13 @@ class StudySettings(Section):
             faults.append(
                 f"multiverse.segmentations: {own} is the study's own segmentation (compartments.cells), which is always"
                 " there as usual; leave it out"
+            )
+        moved = [name for name in impossible(self.compartments.nuclei) if name in self.multiverse.segmentations]
+        if self.multiverse.enabled and moved:
+            faults.append(
+                f"multiverse.segmentations: {', '.join(moved)} would move the threshold of a nucleus' probability, and "
+                f"compartments.nuclei: {self.compartments.nuclei} gives none; leave it out, or find nuclei with a "
+                "StarDist model (builtin)"
             )
         if self.multiverse.enabled and isinstance(self.cohort, SlidesSection) and self.cohort.carry == "finest":
             faults.append("multiverse segments every patch anew; set cohort.carry to native")

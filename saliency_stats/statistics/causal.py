@@ -9,7 +9,7 @@ import pandas as pd
 
 from saliency_stats.statistics.averaged import ledger_over_networks
 from saliency_stats.statistics.contrasts import COLUMNS, Sampled, inferred, sampled
-from saliency_stats.statistics.differences import group_difference
+from saliency_stats.statistics.differences import called, group_difference
 from saliency_stats.statistics.drops import CARRIED, KEY, effects
 from saliency_stats.statistics.inference import NAN
 from saliency_stats.statistics.multiplicity import adjust
@@ -201,8 +201,11 @@ def _how(one: _Asked, settings: StatisticsParameters) -> dict[str, Any]:
 
 
 def _sampled(one: _Asked, settings: StatisticsParameters) -> Sampled:
-    group, pair = ("of_class", _CLASSES) if one.of_both else (None, None)
-    return sampled(one.sample, "value", min_units=settings.min_slides, group=group, pair=pair, **_how(one, settings))
+    how = {"min_units": settings.min_slides, **_how(one, settings)}
+    if not one.of_both:
+        return sampled(one.sample, "value", **how)
+    rows, pair = called(one.sample, "of_class", _CLASSES, settings.classes)
+    return sampled(rows, "value", group="of_class", pair=pair, **how)
 
 
 def _ask(one: _Asked, sample: Sampled, settings: StatisticsParameters) -> pd.DataFrame:

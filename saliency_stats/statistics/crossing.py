@@ -61,7 +61,8 @@ def crossed(units: Celled, *, alpha: float, draws: int = 0, seed: int = 0) -> In
     Where every network judged every unit it is the balanced closed form on the means of cells; else REML over patches,
     see :func:`~saliency_stats.statistics.models.networks.network_intercepts`, both with Satterthwaite's degrees of
     freedom. It finds only what the t tests over networks alone and over units alone find too: with few networks
-    Satterthwaite's approximation errs in up to 8 %.
+    Satterthwaite's approximation errs in up to 8 %. Networks that found the same on every patch leave REML no residual,
+    so that these two decide.
 
     Returns
     -------
@@ -80,12 +81,16 @@ def crossed(units: Celled, *, alpha: float, draws: int = 0, seed: int = 0) -> In
         estimate, spreads = float(table.estimate), table.spreads
         at_zero = [name for name, value in zip(("network", "unit"), table.components, strict=False) if not value]
         note = "balanced closed form"
+    elif cells.alike:
+        estimate, spreads, at_zero = float(_means(cells)[1].mean()), _one_way(cells), []
+        note = "t over networks and over units, as all networks found the same on every patch"
     else:
         fit = cells.fit
-        estimate, spreads = float(fit.coefficients[0]), _spreads_by_reml(cells)
+        estimate, (variances, dfs) = float(fit.coefficients[0]), _one_way(cells)
+        spreads = np.append(cells.tested.se**2, variances), np.append(cells.tested.df, dfs)
         at_zero = [name for name, value in zip(fit.data.names, fit.variances, strict=True) if not value]
         note = f"REML (random: {', '.join(fit.data.names[:-1])})"
-    if not spreads[0][0] > 0:
+    if not spreads[0].max() > 0:
         raise StatisticsError("the means of all networks and units are equal, and without spread nothing can be tested")
     note += "".join(f"; the variance of {name} is 0" for name in at_zero)
     p_values, halves = p_and_half(np.array(estimate), *spreads, alpha=alpha)
@@ -133,6 +138,8 @@ def network_components(units: Celled, *, alpha: float = 0.05, draws: int = 9_999
         share = float(table.network_share)
         tails = [alpha / 2, 1 - alpha / 2]
         limits = [*np.quantile(drawn.components[0], tails), *np.quantile(drawn.network_share, tails)]
+    elif cells.alike:
+        parts, share, limits = [0.0, float(np.var(_means(cells)[1], ddof=1)), 0.0], 0.0, [NAN] * 4
     else:
         parts, share, limits = _parts_by_reml(cells, alpha)
     numbers = [float(number) for number in (*parts, share, *limits)]
@@ -148,19 +155,21 @@ def _several(cells: NetworkCells | None) -> NetworkCells:
     return cells
 
 
-def _spreads_by_reml(cells: NetworkCells) -> tuple[Float64Array, Float64Array]:
-    """Return variances of the estimate and degrees of freedom: of the model, networks alone, units alone."""
-    found = cells.tested
-    one_way = [np.nanmean(cells.means, axis=axis) for axis in (1, 0)]
-    return (
-        np.array([found.se**2, *(np.var(means, ddof=1) / means.size for means in one_way)]),
-        np.array([found.df, *(means.size - 1.0 for means in one_way)]),
-    )
+def _means(cells: NetworkCells) -> list[Float64Array]:
+    """Return the means of networks and of units, each cell counting alike."""
+    return [np.nanmean(cells.means, axis=axis) for axis in (1, 0)]
+
+
+def _one_way(cells: NetworkCells) -> tuple[Float64Array, Float64Array]:
+    """Return variances of the estimate and degrees of freedom: networks alone, units alone."""
+    found = [(np.var(means, ddof=1) / means.size, means.size - 1.0) for means in _means(cells)]
+    variances, dfs = np.array(found).T
+    return variances, dfs
 
 
 def _parts_by_reml(cells: NetworkCells, alpha: float) -> tuple[list[float], float, list[float]]:
     """Return the variances of :class:`NetworkComponents`, the share of networks, and the limits of both."""
-    fit, total = cells.fit, float(_spreads_by_reml(cells)[0].max())
+    fit, total = cells.fit, max(cells.tested.se**2, float(_one_way(cells)[0].max()))
     of = {name: float(value) for name, value in zip(fit.data.names, fit.variances, strict=True)}
     network, unit, patch, cell = (of.get(name, 0.0) for name in ("network", "unit", "patch", "network and unit"))
     sizes = cells.sums.sizes

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from saliency_stats.classes import Classes
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.averaged import over_networks
 from saliency_stats.statistics.inference import NAN
@@ -94,6 +95,14 @@ def group_difference(
         cells=cells,
         **counts,
     )
+
+
+def called(
+    rows: pd.DataFrame, group: str, pair: tuple[str, str], classes: Classes
+) -> tuple[pd.DataFrame, tuple[str, str]]:
+    """Call groups that are classes as people do, in a column of rows and in the pair: reasons name them."""
+    first, second = pair
+    return rows.assign(**{group: rows[group].map(classes.name)}), (classes.name(first), classes.name(second))
 
 
 def _cells(

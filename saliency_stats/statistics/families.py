@@ -11,6 +11,7 @@ from saliency_stats.statistics.averaged import over_networks
 from saliency_stats.statistics.bounds import Bounds, mean_bounds
 from saliency_stats.statistics.coded import with_shared_categories
 from saliency_stats.statistics.contrasts import COLUMNS, Sampled, inferred, sampled
+from saliency_stats.statistics.differences import called
 from saliency_stats.statistics.margins import with_equivalence
 from saliency_stats.statistics.multiplicity import adjust
 from saliency_stats.statistics.parameters import DIFFERENCES, PRIMARY, StatisticsParameters
@@ -150,11 +151,14 @@ def _family(question: Question, settings: StatisticsParameters) -> tuple[str, ..
 
 def _reduced(question: Question, settings: StatisticsParameters) -> tuple[Sampled, Bounds]:
     """Put a sample together, and reduce it to its units and its bounds."""
-    patches = question.patches
-    group, pair = question.group or (None, None)
+    patches, group, pair = question.patches, None, None
+    compared = patches
+    if question.group is not None:
+        group, labels = question.group
+        compared, pair = called(patches, group, labels, settings.classes)
     patient = "patient_id" if settings.unit == "patient" else None
     sample = sampled(
-        patches,
+        compared,
         "value",
         patient=patient,
         assume_independent=settings.assume_independent,

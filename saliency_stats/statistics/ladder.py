@@ -37,6 +37,39 @@ RUNGS: Final[Mapping[str, str]] = {
 SIDES: Final = ("cytoplasm", "nuclei")
 #: The rungs that "supported" needs; of the others it says what they found.
 NEEDED: Final = ("maps", "training", "picture")
+#: Why a study leaves a rung out.
+NOT_ASKED: Final[Mapping[str, str]] = {
+    "maps": "no test is possible",
+    "training": "the study has no network that learned nothing: add randomised to its controls",
+    "picture": "the study has no map of the image alone: add sobel and eosin to its controls",
+    "place": "the map was not shifted",
+    "method": "the study has one saliency method: name others in saliency.methods",
+    "decision": "no compartment was replaced: name causal.replacements",
+    "networks": "one network: how much others would differ is unknown; raise classifier.networks",
+    "analyses": "the study's choices were not crossed with others: run it with --multiverse",
+}
+#: The same of a study without a network.
+_ELSEWHERE: Final = "the maps were made elsewhere"
+_NOT_ASKED_OF_MAPS: Final[Mapping[str, str]] = {
+    **NOT_ASKED,
+    "training": f"{_ELSEWHERE}: there is no network that learned nothing to compare with",
+    "method": f"{_ELSEWHERE}, one of each patch",
+    "decision": f"{_ELSEWHERE}: there is no network to ask about a patch with a compartment replaced",
+    "networks": f"{_ELSEWHERE}, of one classifier: how much others would differ is unknown",
+}
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far a study can ask: the rungs that "supported" needs, and why one is left out."""
+
+    needed: tuple[str, ...]
+    not_asked: Mapping[str, str]
+
+
+#: Of networks, and of maps that were made elsewhere, which no network can be set beside.
+OF_NETWORKS: Final = Reach(NEEDED, NOT_ASKED)
+OF_MAPS: Final = Reach(tuple(rung for rung in NEEDED if rung != "training"), _NOT_ASKED_OF_MAPS)
 #: Sign flips of so few units have a smallest p-value that matters.
 _FLIPPED: Final = 16
 
@@ -82,11 +115,13 @@ class Ladder:
     parts: Mapping[str, Sequence[Part]]
     sign: float
     said: Mapping[str, str] = field(default_factory=dict)
+    reach: Reach = OF_NETWORKS
 
     @property
     def p_value(self) -> float:
         """The largest p-value of the parts that "supported" needs; 1 where a rung was not tested."""
-        return max(max((part.p_towards(self.sign) for part in self._asked(rung)), default=1.0) for rung in NEEDED)
+        parts = map(self._asked, self.reach.needed)
+        return max(max((part.p_towards(self.sign) for part in some), default=1.0) for some in parts)
 
     def _asked(self, rung: str) -> list[Part]:
         """Parts that can be asked; a picture that all but defines a compartment cannot be matched on."""
@@ -95,13 +130,18 @@ class Ladder:
     def answer(self, rung: str, factor: float, alpha: float) -> str:
         """Answer one rung: yes where all its parts hold, none of those that "supported" needs being untested."""
         answers = [part.answer(self.sign, factor, alpha) for part in self._asked(rung)]
-        last = (NOT_TESTED, YES) if rung in NEEDED else (YES, NOT_TESTED)
+        last = (NOT_TESTED, YES) if rung in self.reach.needed else (YES, NOT_TESTED)
         return next((one for one in (NO, OUT_OF_REACH, *last) if one in answers), NOT_TESTED)
 
     def weakest(self, rung: str) -> Part | None:
         """Return the part of a rung that holds least, of those that have an answer."""
         answered = [part for part in self._asked(rung) if part.answer(self.sign, 1.0, 1.0) != NOT_TESTED]
         return max(answered, key=lambda part: part.p_towards(self.sign), default=None)
+
+    def _against(self, rung: str, factor: float, alpha: float) -> list[Part]:
+        """Return the parts of a rung that show the opposite, the clearest first."""
+        found = [part for part in self._asked(rung) if part.p_towards(-self.sign) * factor < alpha]
+        return sorted(found, key=lambda part: part.p_towards(-self.sign))
 
     def as_list(self, factor: float, settings: StatisticsParameters) -> list[dict[str, Any]]:
         """Return ``survives`` of ``verdict.json``."""
@@ -110,35 +150,31 @@ class Ladder:
     def _rung(self, rung: str, factor: float, settings: StatisticsParameters) -> dict[str, Any]:
         parts = self.parts.get(rung, ())
         found = [part.as_dict(self.sign, factor, settings.alpha) for part in parts]
-        weakest, answer = self.weakest(rung), self.answer(rung, factor, settings.alpha)
+        against = self._against(rung, factor, settings.alpha) if rung in REVERSED else []
+        shown, answer = [*against, self.weakest(rung)][0], self.answer(rung, factor, settings.alpha)
         sides = dict(zip(("more", "less"), SIDES if self.sign > 0 else reversed(SIDES), strict=True))
-        untested = next((one["why"] for one in found if one["why"]), NOT_ASKED[rung])
-        why = {NOT_TESTED: untested, NO: EXPLAINED.get(rung, "").format(**sides)}.get(answer, "")
+        untested = next((one["why"] for one in found if one["why"]), self.reach.not_asked[rung])
+        words = (REVERSED if against else EXPLAINED).get(rung, "")
+        said = words.format(**sides, names=", ".join(part.name for part in against))
+        why = {NOT_TESTED: untested, NO: said}.get(answer, "")
         return {
             "rung": rung,
             "question": RUNGS[rung].format(**sides),
             "answer": answer,
-            "numbers": self.said.get(rung) or ("" if weakest is None else _numbers(rung, weakest, self.sign, settings)),
+            "numbers": self.said.get(rung) or ("" if shown is None else _numbers(rung, shown, self.sign, settings)),
             "why": why,
             "parts": found,
         }
 
 
-#: Why a study leaves a rung out.
-NOT_ASKED: Final[Mapping[str, str]] = {
-    "maps": "no test is possible",
-    "training": "the study has no network that learned nothing: add randomised to its controls",
-    "picture": "the study has no map of the image alone: add sobel and eosin to its controls",
-    "place": "the map was not shifted",
-    "method": "the study has one saliency method: name others in saliency.methods",
-    "decision": "no compartment was replaced: name causal.replacements",
-    "networks": "one network: how much others would differ is unknown; raise classifier.networks",
-    "analyses": "the study's choices were not crossed with others: run it with --multiverse",
-}
-#: What "no" to a rung means beside a verdict that does not hang on it.
+#: What "no" to a rung means beside a verdict that does not hang on it, and what where the opposite is shown.
 EXPLAINED: Final[Mapping[str, str]] = {
     "decision": "the verdict is about where saliency lies, this about what the decision needs: replacing the {more} is "
     "not shown to change the decision more, per area, than replacing the {less}",
+}
+REVERSED: Final[Mapping[str, str]] = {
+    "decision": "the verdict is about where saliency lies, this about what the decision needs: the {less} change the "
+    "decision more, per area, than the {more} (replaced by {names})",
 }
 _AGAINST: Final[Mapping[str, str]] = {
     "training": "{ratio} times the {name} networks",
@@ -171,7 +207,11 @@ def least_p(row: Mapping[Any, Any]) -> float:
 
 
 def climbed(
-    sample: pd.DataFrame, row: pd.Series, untrained: Iterable[str], further: Mapping[str, Sequence[Part]]
+    sample: pd.DataFrame,
+    row: pd.Series,
+    untrained: Iterable[str],
+    further: Mapping[str, Sequence[Part]],
+    reach: Reach = OF_NETWORKS,
 ) -> Ladder:
     """Put a hypothesis' rungs together.
 
@@ -185,6 +225,8 @@ def climbed(
         Controls that are networks that learned nothing.
     further : mapping
         The parts of the rungs that other tables answer.
+    reach
+        How far the study can ask.
     """
     of_test = sample[(sample["test"] == row["test"]) & (sample["population"] == row["population"])]
     by_name = {(found["contrast"], found["model"]): found for found in of_test.to_dict("records")}
@@ -201,7 +243,7 @@ def climbed(
         "networks": [Part(f"{row['n_networks']:.0f} networks", row.to_dict())] if row["test"] == CROSSED else [],
         **further,
     }
-    return Ladder(parts, 1.0 if not row["estimate"] < 0 else -1.0)
+    return Ladder(parts, 1.0 if not row["estimate"] < 0 else -1.0, reach=reach)
 
 
 def _matched(contrast: str, row: Mapping[Any, Any]) -> Part:

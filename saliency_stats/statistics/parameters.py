@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from saliency_stats.classes import USUAL_CLASSES, Classes
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.crossing import CROSSED
 from saliency_stats.statistics.models.checks import check_alpha, check_seed, in_range, one_of
@@ -75,6 +76,8 @@ class StatisticsParameters:
         "exploratory".
     reference_magnification : float
         What the other magnifications are compared with.
+    classes : Classes
+        What sentences call the two classes.
 
     Raises
     ------
@@ -95,6 +98,7 @@ class StatisticsParameters:
     assume_independent: bool = False
     families: Mapping[str, Sequence[str]] = field(default_factory=lambda: FAMILIES)
     reference_magnification: float = 20.0
+    classes: Classes = USUAL_CLASSES
 
     def __post_init__(self) -> None:
         one_of("unit", self.unit, ("slide", "patient"))

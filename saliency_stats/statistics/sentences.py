@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from saliency_stats.classes import USUAL_CLASSES, Classes
 from saliency_stats.statistics.densest import Densest
 from saliency_stats.statistics.learned import beats_chance
 from saliency_stats.statistics.parameters import StatisticsParameters
@@ -105,7 +106,7 @@ def sizes_words(row: Any) -> str:
 def patches_words(label: str, magnification: Any, settings: StatisticsParameters, *, number: str = "patches") -> str:
     """Return the name of a sample: class, split and magnification."""
     where = f"{split_words(settings)} {number} at {magnification_words(magnification)}"
-    return f"correctly and confidently classified {label} {where}"
+    return f"correctly and confidently classified {settings.classes.name(label)} {where}"
 
 
 def split_words(settings: StatisticsParameters) -> str:
@@ -187,12 +188,12 @@ def densest_sentence(densest: Densest) -> str:
     return f"Of the tissue compartments, {named} ({'; '.join(ratios)})."
 
 
-def headline(verdicts: Sequence[Mapping[str, Any]]) -> str:
-    """Put all hypotheses into one sentence, for the top of a report."""
+def headline(verdicts: Sequence[Mapping[str, Any]], classes: Classes = USUAL_CLASSES) -> str:
+    """Put all hypotheses into one sentence, for the top of a report; ``classes`` have their names."""
     if not verdicts:
         return "No hypothesis was tested."
     several = len({(v["method"], v["reduction"]) for v in verdicts}) > 1
-    names = [_sample_name(v, several=several) for v in verdicts]
+    names = [_sample_name(v, classes, several=several) for v in verdicts]
     clauses = []
     for status, words in _HEADLINES.items():
         found = [
@@ -216,8 +217,8 @@ def headline(verdicts: Sequence[Mapping[str, Any]]) -> str:
     return f"{sentence[0].upper()}{sentence[1:]}."
 
 
-def _sample_name(verdict: Mapping[str, Any], *, several: bool) -> str:
-    name = f"{verdict['label']} patches at {magnification_words(verdict['magnification'])}"
+def _sample_name(verdict: Mapping[str, Any], classes: Classes, *, several: bool) -> str:
+    name = f"{classes.name(verdict['label'])} patches at {magnification_words(verdict['magnification'])}"
     return f"{name} ({verdict['method']}, {verdict['reduction']})" if several else name
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.densest import Densest, densest_compartment
-from saliency_stats.statistics.ladder import NEEDED, NO, NOT_TESTED, YES, Part, climbed, holm_factors
+from saliency_stats.statistics.ladder import NO, NOT_TESTED, OF_NETWORKS, YES, Part, Reach, climbed, holm_factors
 from saliency_stats.statistics.models.checks import require_columns
 from saliency_stats.statistics.multiplicity import holm
 from saliency_stats.statistics.parameters import PRIMARY, StatisticsParameters
@@ -59,6 +59,7 @@ def verdicts(
     *,
     untrained: Sequence[str] = ("randomised", "shuffled"),
     further: Mapping[tuple[str, Any], Mapping[str, Sequence[Part]]] | None = None,
+    reach: Reach = OF_NETWORKS,
 ) -> list[dict[str, Any]]:
     """Judge every primary hypothesis.
 
@@ -75,6 +76,8 @@ def verdicts(
     further : mapping, optional
         By class and magnification, what other tables say of the rungs "method", "decision", "networks" and
         "analyses".
+    reach : Reach, optional
+        How far the study can ask: of maps that were made elsewhere, not of training.
 
     Returns
     -------
@@ -117,7 +120,7 @@ def verdicts(
     samples = [_same_sample(texts, row) for row in hypotheses]
     rungs = further or {}
     ladders = [
-        climbed(sample, row, untrained, rungs.get((row["label"], plain(row["magnification"])), {}))
+        climbed(sample, row, untrained, rungs.get((row["label"], plain(row["magnification"])), {}), reach)
         for row, sample in zip(hypotheses, samples, strict=True)
     ]
     tested = np.array([row["status"] == "tested" for row in hypotheses], dtype=bool)
@@ -157,7 +160,7 @@ def _verdict(judged: Judged, settings: StatisticsParameters, *, equivalent: bool
         sentence, obstacle = untested_sentence(row, densest, settings, saliency), str(row["reason"])
     else:
         sentence, obstacle = tested_sentence(row, status, explained_by, densest, settings, saliency), ""
-    where = f"{row['label']} patches at {magnification_words(row['magnification'])}"
+    where = f"{settings.classes.name(row['label'])} patches at {magnification_words(row['magnification'])}"
     survives = ladder.as_list(judged.factor, settings) if learned else []
     return {
         "claim": f"In {where}, saliency is denser in the cytoplasm than in the nuclei.",
@@ -197,13 +200,14 @@ def _status(judged: Judged, settings: StatisticsParameters, *, learned: bool, eq
         return "equivalent" if equivalent else "inconclusive", ""
     if row["estimate"] < 0:
         return "contradicted", ""
-    answers = {rung: judged.ladder.answer(rung, judged.factor, settings.alpha) for rung in (*NEEDED, "place")}
+    needed = judged.ladder.reach.needed
+    answers = {rung: judged.ladder.answer(rung, judged.factor, settings.alpha) for rung in (*needed, "place")}
     for rung, status in (("training", "present_without_training"), ("picture", "explained_by_the_picture")):
         weakest = judged.ladder.weakest(rung)
-        if answers[rung] == NO and weakest is not None:
+        if answers.get(rung) == NO and weakest is not None:
             return status, weakest.name
     # a map that prefers the cytoplasm wherever it lies says nothing of the cytoplasm
-    stands = all(answers[rung] == YES for rung in NEEDED) and answers["place"] in (YES, NOT_TESTED)
+    stands = all(answers[rung] == YES for rung in needed) and answers["place"] in (YES, NOT_TESTED)
     return "supported" if stands else "inconclusive", ""
 
 

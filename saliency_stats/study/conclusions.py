@@ -14,6 +14,7 @@ from saliency_stats.statistics.rungs import further_rungs
 from saliency_stats.statistics.selection import restrict
 from saliency_stats.statistics.verdict_calibration import calibrate
 from saliency_stats.study import parameters
+from saliency_stats.study.elsewhere import reach_of
 from saliency_stats.vocabulary import PATCH_KEY, TRAINED
 
 _MAP = ["method", "reduction"]
@@ -70,7 +71,7 @@ def conclude(run: Run, store: Store, profile_parts: pd.DataFrame) -> pd.DataFram
         keep("multiverse_summary", curve)
     rungs = further_rungs(every, chosen, method=run.method, reduction=run.reduction, causal=causal, curve=curve)
     untrained = parameters.untrained_of(settings)
-    judged = verdicts(contrasts, run.metrics, chosen, untrained=untrained, further=rungs)
+    judged = verdicts(contrasts, run.metrics, chosen, untrained=untrained, further=rungs, reach=reach_of(settings))
     write_json(store.folder / "verdict.json", judged)
     keep("contrasts", every)
     values = run.primary_values

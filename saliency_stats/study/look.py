@@ -11,19 +11,22 @@ from saliency_stats.classifier.building import build, is_known
 from saliency_stats.classifier.protocol import Classifier
 from saliency_stats.classifier.routes import NO_VALID
 from saliency_stats.classifier.samples import shapes_of
+from saliency_stats.cohort.folder import MAP_COLUMNS
+from saliency_stats.cohort.given import GivenMaps
 from saliency_stats.cohort.inspection import inspect
 from saliency_stats.cohort.patch import USED, Cohort
 from saliency_stats.cohort.splits import with_splits
 from saliency_stats.compartments.torchscript import TorchScriptNuclei, trial_view
+from saliency_stats.compartments.variants import impossible
 from saliency_stats.errors import CohortError, SaliencyStatsError, listed, shortened, shown
 from saliency_stats.execution.progress import Progress
 from saliency_stats.report.words import count
 from saliency_stats.saliency.controls import control_of
 from saliency_stats.saliency.methods import refusal_of
 from saliency_stats.settings.study import StudySettings
-from saliency_stats.statistics.ladder import NOT_ASKED
 from saliency_stats.statistics.resampling import units_needed
 from saliency_stats.study import parameters
+from saliency_stats.study.elsewhere import reach_of
 from saliency_stats.study.memory import too_large_batches
 
 #: So many names stand in a line, and so many lines below each other; the rest is counted.
@@ -34,7 +37,8 @@ def look_at(cohort: Cohort, settings: StudySettings, progress: Progress) -> pd.D
     """Read every patch once and assign the folds and splits; returns the inspected table."""
     unread = getattr(getattr(cohort, "inner", cohort), "unread", ())
     if unread:
-        progress.say(f"columns of the table that nothing reads: {', '.join(map(shown, unread[:_LISTED]))}")
+        of_maps = " (classifier.architecture: none reads map and p_malignant)" * (not {*unread}.isdisjoint(MAP_COLUMNS))
+        progress.say(f"columns of the table that nothing reads: {', '.join(map(shown, unread[:_LISTED]))}{of_maps}")
     with progress.stage("look at patches", len(cohort.table)) as bar:
         table = inspect(cohort, **parameters.least(settings), tick=bar.update, say=progress.say)
     table = parameters.folding_of(settings).dealt(table)
@@ -87,10 +91,13 @@ def obstacles(
     slides: pd.DataFrame | None,
     device: torch.device,
     say: Callable[[str], object] = lambda _: None,
+    *,
+    given: GivenMaps | None = None,
 ) -> list[str]:
     """Say everything that would end the run later, causes first; nothing where it can go on.
 
-    ``say`` is called with every respect in which a file of weights is not used as it is.
+    ``say`` is called with every respect in which a file of weights is not used as it is; ``given`` are the maps that
+    stand in a network's place, if there are any.
     """
     found = parameters.folding_of(settings).obstacles(table, settings.cohort.evaluation_split)
     if found and slides is not None:
@@ -106,7 +113,8 @@ def obstacles(
         *found,
         *_without_valid(settings, used),
         *_unnamed(settings, table),
-        *_models(settings, used, say),
+        *(_network(settings, used, say) if given is None else given.faults(used)),
+        *_segmenters(settings, used),
         *too_large_batches(settings, used, device),
     ]
 
@@ -117,8 +125,8 @@ def remarks(settings: StudySettings, table: pd.DataFrame) -> list[str]:
     if judged.empty:
         return []
     if (judged[f"{unit}_id"] == "").all():
-        return [f"The {unit}s are unknown: the tables will hold estimates without p-values."]
-    return [*_too_few(settings, judged, unit), *_limits(settings)]
+        return [f"The {unit}s are unknown: the tables will hold estimates without p-values.", *_left_out(settings)]
+    return [*_too_few(settings, judged, unit), *_limits(settings), *_left_out(settings)]
 
 
 def _too_few(settings: StudySettings, judged: pd.DataFrame, unit: Literal["slide", "patient"]) -> Iterator[str]:
@@ -126,7 +134,7 @@ def _too_few(settings: StudySettings, judged: pd.DataFrame, unit: Literal["slide
     test = settings.statistics_parameters(unit).deciding_test(len(parameters.all_networks(settings)))
     needed = max(section.min_slides, units_needed(len(counts), section.alpha) if test == "sign_flip" else 0)
     few = [
-        f"{count(row['n'], unit)} ({row['label']}, {row['magnification']:g}×)"
+        f"{count(row['n'], unit)} ({settings.cohort.two_classes.name(row['label'])}, {row['magnification']:g}×)"
         for row in counts[counts < needed].reset_index(name="n").to_dict("records")
     ]
     if few:
@@ -139,13 +147,30 @@ def _too_few(settings: StudySettings, judged: pd.DataFrame, unit: Literal["slide
 def _limits(settings: StudySettings) -> Iterator[str]:
     """Say what the verdict cannot say, because the study does not ask it."""
     images = [name for name in settings.controls if control_of(name).map is not None]
+    reach = reach_of(settings)
     for rung, asked in (("training", parameters.untrained_of(settings)), ("picture", images)):
-        if not asked:
-            yield f'No verdict can be "supported": {NOT_ASKED[rung]}.'
-    if len(parameters.all_networks(settings)) == 1:
+        if rung in reach.needed and not asked:
+            yield f'No verdict can be "supported": {reach.not_asked[rung]}.'
+    if not settings.classifier.is_network:
+        yield (
+            "The maps were made elsewhere: whether training made them so, what the decision needs and what other "
+            "networks show is not tested, and the verdict rests on the rest."
+        )
+        if settings.saliency.signed:
+            yield "The maps have a sign (saliency.signed): their absolute values are measured."
+    elif len(parameters.all_networks(settings)) == 1:
         yield (
             "The verdict will be about this network alone: how much others would differ stays unknown "
             "(classifier.networks is 1)."
+        )
+
+
+def _left_out(settings: StudySettings) -> Iterator[str]:
+    section, nuclei = settings.multiverse, settings.compartments.nuclei
+    if section.enabled and not section.segmentations and impossible(nuclei):
+        yield (
+            f"The multiverse goes without {' and '.join(impossible(nuclei))}: the finder of nuclei, {nuclei}, gives no "
+            "probabilities, so it has no threshold to move."
         )
 
 
@@ -181,11 +206,8 @@ def _unnamed(settings: StudySettings, table: pd.DataFrame) -> Iterator[str]:
     )
 
 
-def _models(settings: StudySettings, used: pd.DataFrame, say: Callable[[str], object]) -> Iterator[str]:
-    """Load what training and segmentation will load: what cannot be had, or cannot be asked of it, is said now.
-
-    A TorchScript file is a program that nobody has tried: it is shown an image of every magnification.
-    """
+def _network(settings: StudySettings, used: pd.DataFrame, say: Callable[[str], object]) -> Iterator[str]:
+    """Load what training will load: what cannot be had, or cannot be asked of it, is said now."""
     section, architecture = settings.classifier, parameters.architecture_of(settings)
     # a DenseNet with random weights is known to take any patch and every method
     if section.weights != "none" or architecture != Architecture(architecture.name) or not is_known(architecture):
@@ -195,6 +217,13 @@ def _models(settings: StudySettings, used: pd.DataFrame, say: Callable[[str], ob
                 yield from _impossible(settings, model.eval(), used)
         except SaliencyStatsError as error:
             yield str(error)
+
+
+def _segmenters(settings: StudySettings, used: pd.DataFrame) -> Iterator[str]:
+    """Load what segmentation will load, and say what cannot be had.
+
+    A TorchScript file is a program that nobody has tried: it is shown an image of every magnification.
+    """
     try:
         finder = parameters.finder_of(settings, parameters.CPU)
         if isinstance(finder, TorchScriptNuclei):

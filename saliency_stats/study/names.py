@@ -11,11 +11,12 @@ from saliency_stats.execution.custom import is_custom
 from saliency_stats.saliency import CONTROLS, METHODS, REDUCTIONS
 from saliency_stats.saliency.batched import Method
 from saliency_stats.saliency.controls import Control, control_of
-from saliency_stats.saliency.methods import method_of
+from saliency_stats.saliency.methods import GIVEN, method_of
 from saliency_stats.settings import StudySettings
 from saliency_stats.settings.faults import nearest
 from saliency_stats.statistics import primary_tests
-from saliency_stats.vocabulary import NUCLEUS_FINDERS, TORCHSCRIPT
+from saliency_stats.study.elsewhere import network_faults
+from saliency_stats.vocabulary import NO_NETWORK, NUCLEUS_FINDERS, TORCHSCRIPT
 
 
 def check_names(settings: StudySettings, where: str) -> None:
@@ -35,12 +36,15 @@ def check_names(settings: StudySettings, where: str) -> None:
     """
     saliency, multiverse = settings.saliency, settings.multiverse
     methods, controls = (*saliency.methods, *multiverse.methods), settings.controls
+    # what a study without a network takes for a method; networks' methods are then refused as such
+    known = METHODS if settings.classifier.is_network else {**METHODS, GIVEN.name: GIVEN}
     wrong = [
-        *_unknown("saliency.methods", saliency.methods, METHODS),
+        *network_faults(settings),
+        *_unknown("saliency.methods", saliency.methods, known),
         *_unknown("saliency.reduction", [saliency.reduction], REDUCTIONS),
         *_unknown("saliency.more_reductions", saliency.more_reductions, REDUCTIONS),
         *_unknown("controls", controls, CONTROLS),
-        *_unknown("multiverse.methods", multiverse.methods, METHODS),
+        *_unknown("multiverse.methods", multiverse.methods, known),
         *_unknown("multiverse.reductions", multiverse.reductions, REDUCTIONS),
         *_unknown("multiverse.segmentations", multiverse.segmentations, [variant.name for variant in VARIANTS]),
         *_unknown("statistics.primary_test", [settings.statistics.primary_test], primary_tests()),
@@ -80,6 +84,8 @@ def _not_loaded(
 
 
 def _no_network(architecture: str) -> list[str]:
+    if architecture == NO_NETWORK:
+        return []
     try:
         source, name = source_of(architecture)
         source.check(name)

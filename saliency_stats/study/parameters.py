@@ -15,12 +15,13 @@ from saliency_stats.classifier.outputs import Outputs
 from saliency_stats.classifier.preprocessing import Preprocessing
 from saliency_stats.classifier.routes import Recipe
 from saliency_stats.classifier.training import TrainingParameters
+from saliency_stats.cohort import Cohort, PhantomCohort
 from saliency_stats.cohort.cache import CachedCohort
 from saliency_stats.cohort.folds import Folding
 from saliency_stats.compartments import CompartmentParameters, NucleusFinder, TissueFinder, finder_for, nucleus_finder
-from saliency_stats.compartments.finders import gives_probabilities
-from saliency_stats.compartments.variants import VARIANTS
+from saliency_stats.compartments.variants import VARIANTS, impossible
 from saliency_stats.measurement.ablation import Ablations, draw_replaced
+from saliency_stats.measurement.importance import Rerendering
 from saliency_stats.measurement.multiverse import Multiverse
 from saliency_stats.saliency import DIFFERENTIATED_PX
 from saliency_stats.saliency.controls import Control, control_of
@@ -28,8 +29,9 @@ from saliency_stats.saliency.maps import MapPlan
 from saliency_stats.saliency.methods import method_of, words_of
 from saliency_stats.saliency.naming import NetworkKey, folds_of, network_names, network_seed
 from saliency_stats.seeds import derive
+from saliency_stats.settings.cohort import PatchesSection
 from saliency_stats.settings.study import StudySettings
-from saliency_stats.vocabulary import ONE_NETWORK, TRAINED
+from saliency_stats.vocabulary import ONE_NETWORK, SPLITS, TRAINED
 
 #: Bytes on disk, from above, per patch: the rows of its nuclei, of a network (predictions and
 #: profile), of a map (ledger), of a map under another segmentation and of a replaced image. Rows are there twice until
@@ -44,17 +46,26 @@ _ACTIVATIONS: Final = 4_000
 
 def cohort_of(settings: StudySettings) -> CachedCohort:
     """Open the cohort a study names, keeping in memory what fits."""
-    return CachedCohort(settings.cohort.open(settings.seed), settings.cohort.cache_mb * 2**20)
+    section, most = settings.cohort, settings.cohort.cache_mb * 2**20
+    if isinstance(section, PatchesSection) and not settings.classifier.is_network:
+        return CachedCohort(section.open(settings.seed, maps=True), most)
+    return CachedCohort(section.open(settings.seed), most)
 
 
 def split_fractions(settings: StudySettings) -> dict[str, Any]:
-    """Say how slides are dealt out where the table names no splits: arguments of ``with_splits``."""
-    return {"fractions": settings.cohort.fractions.model_dump(), "seed": derive(settings.seed, "splits")}
+    """Say how slides are dealt out where the table names no splits: arguments of ``with_splits``.
+
+    Where nothing learns, all of them are judged.
+    """
+    fractions = settings.cohort.fractions.model_dump()
+    if not settings.classifier.is_network:
+        fractions = dict.fromkeys(SPLITS, 0.0) | {settings.cohort.evaluation_split: 1.0}
+    return {"fractions": fractions, "seed": derive(settings.seed, "splits")}
 
 
 def folding_of(settings: StudySettings) -> Folding:
     """Say how slides are dealt out into folds."""
-    return Folding(settings.cohort.folds, **split_fractions(settings))
+    return Folding(settings.cohort.folds, **split_fractions(settings), classes=settings.cohort.two_classes)
 
 
 def least(settings: StudySettings) -> dict[str, float]:
@@ -70,7 +81,7 @@ def architecture_of(settings: StudySettings) -> Architecture:
         name=section.architecture,
         preprocessing=Preprocessing(stated.mean, stated.std, stated.size_px),
         layers=NamedLayers(tuple(layers.head), layers.gradcam, tuple(layers.parts)),
-        outputs=Outputs.of(settings.cohort.classes),
+        outputs=Outputs.of(settings.cohort.two_classes, own=settings.classifier.own_outputs),
     )
 
 
@@ -162,9 +173,13 @@ def described(settings: StudySettings) -> dict[str, Any]:
     """Describe the study's methods and controls for the record: the report quotes it, and needs no network to do so."""
     methods = [method_of(name) for name in plan_of(settings).methods]
     controls = _controls(settings)
+    signed = " (signed; absolute values)" * settings.saliency.signed
     return {
         "methods": {
-            method.name: {"words": words_of(method), "times_input": bool(getattr(method, "times_input", False))}
+            method.name: {
+                "words": words_of(method) + signed,
+                "times_input": bool(getattr(method, "times_input", False)),
+            }
             for method in methods
         },
         "controls": {
@@ -192,8 +207,12 @@ def batch_bytes(settings: StudySettings, used: pd.DataFrame) -> float:
 
 def network_bytes(settings: StudySettings) -> int:
     """Estimate the memory that all networks of a magnification and fold beside the first, and its controls, take."""
-    each, several = weight_bytes(architecture_of(settings)), settings.classifier.networks
+    each, several = _weight_bytes(settings), settings.classifier.networks
     return each * len(networks_of(settings)) * (several - 1) // several
+
+
+def _weight_bytes(settings: StudySettings) -> int:
+    return weight_bytes(architecture_of(settings)) if settings.classifier.is_network else 0
 
 
 def training_bytes(settings: StudySettings, used: pd.DataFrame, *, bfloat16: bool) -> float:
@@ -211,7 +230,7 @@ def training_bytes(settings: StudySettings, used: pd.DataFrame, *, bfloat16: boo
 def needed_bytes(settings: StudySettings, used: pd.DataFrame) -> int:
     """Estimate the disk space of a run from above, of the usable patches: weights, optimiser state, tables, maps."""
     networks, multiverse = networks_of(settings), multiverse_of(settings)
-    each = weight_bytes(architecture_of(settings))
+    each = _weight_bytes(settings)
     kinds = 1 + len(trained_controls(settings))
     weights = each * used["magnification"].nunique() * len(all_networks(settings)) * kinds
     checkpoint = 3 * each if settings.classifier.trainable == "all" else 10_000_000
@@ -225,9 +244,11 @@ def needed_bytes(settings: StudySettings, used: pd.DataFrame) -> int:
 
 
 def altered_images(settings: StudySettings) -> int:
-    """Count the images in which a compartment of one patch is replaced."""
+    """Count the images in which a compartment of one patch is altered."""
     # three compartments, each with a random region beside it, or curves in two directions
-    return 6 * (len(settings.causal.replacements) + settings.causal.curve_steps)
+    images = 6 * (len(settings.causal.replacements) + settings.causal.curve_steps)
+    # and those of a phantom, with the background four, drawn as the other class
+    return images + (4 if settings.causal.replacements and settings.cohort.kind == "phantom" else 0)
 
 
 def _ablations(settings: StudySettings) -> Ablations | None:
@@ -243,6 +264,13 @@ def _ablations(settings: StudySettings) -> Ablations | None:
     )
 
 
+def rerendering_of(settings: StudySettings, cohort: Cohort) -> Rerendering | None:
+    """Say what draws compartments as the other class: of phantoms, wherever compartments are replaced."""
+    if not settings.causal.replacements or not isinstance(cohort, PhantomCohort):
+        return None
+    return Rerendering(cohort, settings.compartments.min_area)
+
+
 def replaced_of(settings: StudySettings, measured: pd.DataFrame) -> "pd.Series[bool]":
     """Say of which measured patches compartments are replaced, if they are judged."""
     return draw_replaced(measured, settings.causal.patches_per_class, derive(settings.seed, "causal"))
@@ -254,10 +282,9 @@ def multiverse_of(settings: StudySettings) -> Multiverse | None:
     if not section.enabled:
         return None
     wanted = [variant for variant in VARIANTS if not section.segmentations or variant.name in section.segmentations]
-    if not gives_probabilities(compartments.nuclei):
-        wanted = [variant for variant in wanted if not variant.probability]
+    left_out = impossible(compartments.nuclei)  # a study that names one of these is refused
     # the study's own cells are those of the first
-    wanted = [variant for variant in wanted if variant.cells != compartments.cells]
+    wanted = [one for one in wanted if one.name not in left_out and one.cells != compartments.cells]
     wanted = [VARIANTS[0], *(variant for variant in wanted if variant != VARIANTS[0])]
     return Multiverse(tuple(wanted), compartments.cytoplasm_um)
 

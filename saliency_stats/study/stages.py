@@ -1,5 +1,6 @@
 """The stages of a study, each from the tables of the one before to the next."""
 
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from saliency_stats.classifier.protocol import Classifier
 from saliency_stats.classifier.saved import weight_notes
 from saliency_stats.cohort.patch import USED
 from saliency_stats.cohort.slides.cohort import SlideCohort
@@ -25,12 +27,13 @@ from saliency_stats.measurement.measure import Measurement
 from saliency_stats.measurement.multiscale import MultiscaleCompartments
 from saliency_stats.measurement.stored import StoredMeasurement, write_maps
 from saliency_stats.report.run import Run
-from saliency_stats.saliency.naming import first_networks
+from saliency_stats.saliency.naming import NetworkKey, first_networks
 from saliency_stats.saliency.networks import Networks
 from saliency_stats.settings.cohort import SlidesSection
 from saliency_stats.settings.study import StudySettings
 from saliency_stats.study import parameters
 from saliency_stats.study.conclusions import conclude
+from saliency_stats.study.elsewhere import given_of
 from saliency_stats.study.examples import choose_examples, write_examples
 from saliency_stats.study.inputs import input_files
 from saliency_stats.study.look import found_lines, look_at, obstacles, refuse, remarks
@@ -67,6 +70,7 @@ class Stages:
         self._progress = progress
         self._engine = Threads(engine) if isinstance(engine, int) else engine
         self._cohort = parameters.cohort_of(settings)
+        self._given = given_of(settings, self._cohort)
         self._tables: dict[str, pd.DataFrame] = {}
 
     @property
@@ -107,7 +111,7 @@ class Stages:
         self._tables["patches"] = self.store.write_once("patches", table)
         for line in [*found_lines(table, slides), *remarks(self.settings, table)]:
             self._progress.say(line)
-        refuse(obstacles(self.settings, table, slides, self.device))
+        refuse(obstacles(self.settings, table, slides, self.device, given=self._given))
         self.store.check_space(parameters.needed_bytes(self.settings, table[table["status"] == USED]))
         table["stain_group"] = parameters.stain_groups(table)
         return table
@@ -198,7 +202,9 @@ class Stages:
             finder=finder,
             tissue=tissue,
             multiscale=self._carried(finder, tissue, stains),
+            rerendering=parameters.rerendering_of(self.settings, self._cohort.inner),
             multiverse=parameters.multiverse_of(self.settings),
+            given=self._given,
             **parameters.measurement_parameters(self.settings),
         )
 
@@ -219,7 +225,11 @@ class Stages:
         rows = part.index.to_numpy()[np.linspace(0, len(part) - 1, n).round().astype(int)]
         return estimate_stains([self._cohort.read(int(row)).image for row in rows])
 
-    def _networks(self, magnifications: list[float], networks: int | None = None) -> Networks:
+    def _networks(
+        self, magnifications: list[float], networks: int | None = None
+    ) -> Mapping[tuple[float, int], Mapping[NetworkKey, Classifier]]:
+        if not self.settings.classifier.is_network:
+            return {(magnification, 0): {} for magnification in magnifications}
         return Networks(
             parameters.architecture_of(self.settings),
             tuple(self.settings.controls),

@@ -14,6 +14,7 @@ from saliency_stats.execution.store import Store
 from saliency_stats.report.run import Run
 from saliency_stats.settings import StudySettings
 from saliency_stats.study import parameters
+from saliency_stats.study.elsewhere import resolved
 from saliency_stats.study.names import check_names
 from saliency_stats.study.stages import Stages
 
@@ -35,7 +36,7 @@ class Study:
     """
 
     def __init__(self, settings: StudySettings | None = None, where: str = "the study") -> None:
-        self.settings = StudySettings() if settings is None else settings
+        self.settings = resolved(StudySettings() if settings is None else settings)
         check_names(self.settings, where)
 
     @classmethod

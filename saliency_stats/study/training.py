@@ -9,6 +9,7 @@ import torch
 from saliency_stats.classifier.head import Activations
 from saliency_stats.classifier.routes import Recipe, train_classifier
 from saliency_stats.classifier.saved import save_weights
+from saliency_stats.classifier.training import LOG_COLUMNS
 from saliency_stats.cohort import Cohort
 from saliency_stats.execution.device import release_memory
 from saliency_stats.execution.files import atomic
@@ -48,8 +49,10 @@ def train_networks(
     Returns
     -------
     DataFrame
-        ``training.csv``: a row per magnification, model, network and epoch.
+        ``training.csv``: a row per magnification, model, network and epoch; none where there is no network.
     """
+    if not settings.classifier.is_network:
+        return pd.DataFrame(columns=["magnification", *NetworkKey._fields, *LOG_COLUMNS])
     trainer = _Trainer(settings, store, cohort, device, progress)
     tables = parameters.folding_of(settings).tables(used)
     controls = parameters.trained_controls(settings)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from saliency_stats.classes import USUAL_CLASSES, Classes
 from saliency_stats.cohort import fields
 from saliency_stats.cohort.listing import Columns, Listing
 from saliency_stats.cohort.problems import Problems
@@ -163,14 +164,72 @@ def test_an_invisible_id_is_quoted_no_longer_than_an_id():
 )
 def test_another_word_is_told_with_the_nearest(word, hint):
     found = listing(split=["train", word, "", word])
-    fields.check_words(found, "split", ("train", "valid", "test"), may_be_empty=True)
+    fields.check_words(found, "split", ("train", "valid", "test"))
     assert told(found) == f", line 3 (and 5): split is {word!r}; expected train or valid or test, or nothing{hint}"
 
 
-def test_an_empty_word_is_wrong_where_one_is_needed():
+# --- labels -----------------------------------------------------------------------------------------
+
+CLASSES = Classes.stated({"normal": ["healthy", 0], "tumor": ["Carcinoma", 1]})
+
+
+def test_words_of_labels_stand_for_classes():
+    found = listing(label=["0", "Carcinoma", "normal", " 1"])
+    assert fields.labels(found, CLASSES, may_be_empty=False).tolist() == ["benign", "malignant", "benign", "malignant"]
+    assert told(found) == ""
+    usual = fields.labels(listing(label=["malignant", "benign"]), USUAL_CLASSES, may_be_empty=False)
+    assert usual.tolist() == ["malignant", "benign"]
+
+
+def test_an_empty_label_is_wrong_where_one_is_needed():
     found = listing(label=["benign", ""])
-    fields.check_words(found, "label", ("benign", "malignant"), may_be_empty=False)
+    assert fields.labels(found, USUAL_CLASSES, may_be_empty=False).tolist() == ["benign", ""]
     assert told(found) == ", line 3: label is ''; expected benign or malignant"
+    optional = listing(label=["benign", ""])
+    assert fields.labels(optional, USUAL_CLASSES, may_be_empty=True).tolist() == ["benign", ""]
+    assert told(optional) == ""
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"), [("Malignant", ". Did you mean 'malignant'?"), ("bening", ". Did you mean 'benign'?"), ("7", "")]
+)
+def test_a_word_of_no_class_is_told_with_the_nearest_and_where_words_are_stated(word, hint):
+    for may_be_empty, otherwise in ((False, ""), (True, ", or nothing")):
+        found = listing(label=["benign", word, "malignant", word])
+        fields.labels(found, USUAL_CLASSES, may_be_empty=may_be_empty)
+        assert told(found) == (
+            f", line 3 (and 5): label is {word!r}; expected benign or malignant{otherwise}{hint}"
+            ". What other words stand for, cohort.classes says"
+        )
+
+
+def test_every_word_that_no_class_names_is_told():
+    found = listing(label=["0", "carcinoma", "benign", "carcinoma"])
+    fields.labels(found, CLASSES, may_be_empty=False)
+    expected = "expected normal, healthy, 0 (normal) or tumor, Carcinoma, 1 (tumor)"
+    message = told(found)
+    assert "2 things are wrong" in message
+    assert f"line 3 (and 5): label is 'carcinoma'; {expected}. Did you mean 'Carcinoma'?" in message
+    assert f"line 4: label is 'benign'; {expected}. What other" in message
+
+
+def test_a_class_that_no_row_has_is_told_with_the_words_that_are_there():
+    found = listing(label=["0", "healthy", "0"])
+    fields.labels(found, CLASSES, may_be_empty=False)
+    assert told(found) == (
+        ": no patch is of the class tumor: none has the label tumor or Carcinoma or 1, found '0' (2 patches), "
+        "'healthy' (1 patches). Correct cohort.classes, or add patches of that class"
+    )
+    other = listing(label=["1"])
+    fields.labels(other, CLASSES, may_be_empty=False)
+    assert told(other).startswith(": no patch is of the class normal: none has the label normal or healthy or 0")
+
+
+def test_a_class_may_be_absent_where_none_is_stated_or_needed():
+    for classes, optional in ((USUAL_CLASSES, False), (CLASSES, True)):
+        found = listing(label=["1" if classes is CLASSES else "malignant"])
+        fields.labels(found, classes, may_be_empty=optional)
+        assert told(found) == ""
 
 
 def test_a_column_is_full_or_empty():

@@ -1,6 +1,6 @@
 """Folds: every group is judged once, by networks that learned from none of its patches."""
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pandas as pd
@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from saliency_stats.classes import Classes
 from saliency_stats.cohort.folds import Folding, assign_folds
 from saliency_stats.cohort.patch import USED
 from saliency_stats.cohort.splits import grouping, split_obstacles, strata
@@ -196,3 +197,12 @@ def test_copies_of_a_patch_in_two_folds_are_a_leak():
 def test_a_folding_does_not_change():
     with pytest.raises(FrozenInstanceError):
         folding(3).seed = 1
+
+
+def test_classes_are_called_as_the_study_calls_them():
+    classes = Classes.stated({"normal": ["x"], "tumor": ["y"]})
+    named = replace(folding(2), classes=classes)
+    (found,) = named.obstacles(named.dealt(table_of("BBM")), "test")
+    assert "hold usable 'tumor' patches" in found
+    (found,) = named.obstacles(named.dealt(table_of("BBB")), "test")
+    assert "is 'normal', none is 'tumor'" in found

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from saliency_stats.classes import Classes
 from saliency_stats.cohort.patch import USED
 from saliency_stats.cohort.splits import assign_splits, grouping, split_obstacles, with_splits
 from saliency_stats.vocabulary import LABELS, SPLITS
@@ -278,3 +279,11 @@ def test_what_helps_where_a_class_is_missing_depends_on_who_gives_the_splits():
     )
     (found,) = split_obstacles(table, "test", "pray")
     assert found.endswith("Add patches (or slides), pray, or change cohort.fractions")
+
+
+def test_classes_are_called_as_the_study_calls_them():
+    classes = Classes.stated({"normal": ["x"], "tumor": ["y"]})
+    (found,) = split_obstacles(good().assign(label="malignant"), "test", classes=classes)
+    assert "usable patches is 'tumor', none is 'normal'; both classes are needed" in found
+    found = split_obstacles(good().assign(split="train"), "test", classes=classes)[0]
+    assert "holds no usable 'normal' and no 'tumor' patch" in found

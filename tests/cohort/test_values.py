@@ -9,7 +9,9 @@ from saliency_stats.cohort.phantom.cohort import PhantomCohortSize
 from saliency_stats.cohort.phantom.look import SlideLook
 from saliency_stats.cohort.phantom.painting import Painting, Phenotype
 from saliency_stats.cohort.phantom.phantom import Phantom, PhantomPatch
+from saliency_stats.cohort.phantom.scene import Scene
 from saliency_stats.cohort.phantom.section import Section, SectionPlan
+from saliency_stats.cohort.phantom.signals import Choice, Signal
 from saliency_stats.cohort.phantom.slide import PhantomSlideFiles, PhantomSlideSpec
 from saliency_stats.cohort.phantom.texture import PlaneWaves
 from saliency_stats.cohort.slides.annotation import Annotation
@@ -25,6 +27,7 @@ ARRAYS = (
     SlideLook,
     Painting,
     PhantomPatch,
+    Scene,
     Section,
     SectionPlan,
     PlaneWaves,
@@ -33,7 +36,7 @@ ARRAYS = (
     Locations,
 )
 VALUES = (
-    *(CellKind, Patch, PhantomCohortSize, Phenotype, Phantom, PhantomSlideFiles, PhantomSlideSpec),
+    *(CellKind, Choice, Signal, Patch, PhantomCohortSize, Phenotype, Phantom, PhantomSlideFiles, PhantomSlideSpec),
     *(SlideInfo, ListedSlide, Groups, TissueMap, TilingParameters),
 )
 

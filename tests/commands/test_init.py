@@ -7,6 +7,7 @@ import yaml
 from saliency_stats import settings as study_file
 from saliency_stats.cohort import PatchFolder
 from saliency_stats.cohort.phantom.architecture import ARCHITECTURES as TISSUE_ARCHITECTURES
+from saliency_stats.cohort.phantom.signals import SIGNALS, Signal
 from saliency_stats.commands.init import study_text, write_template
 from saliency_stats.errors import StorageError, StudyError
 from saliency_stats.saliency import METHODS
@@ -101,6 +102,12 @@ def test_the_choices_are_those_of_the_registries(kind, monkeypatch):
     assert "sobel, haematoxylin, eosin: edges or stain, without any network; shift: " in text
     decides = "the test that decides the verdict"
     assert f"# {' | '.join(primary_tests())}: {decides}" in text
+    signals = (
+        "# cytoplasm | nucleus | stroma | none | redundant | xor | suppressor | background where the classes differ; "
+    )
+    assert (f"{signals}none: nothing; redundant: nucleus and " in text) == (kind == "phantom")
+    monkeypatch.setitem(SIGNALS, "mine", Signal("mine", "new", SIGNALS["none"].plant))
+    assert ("; mine: new" in template(kind)) == (kind == "phantom")
     monkeypatch.setitem(TISSUE_ARCHITECTURES, "woven", TISSUE_ARCHITECTURES["nests"])
     assert ("| woven: how the tissue is built" in template(kind)) == (kind == "phantom")
     monkeypatch.setitem(METHODS, "mine", METHODS["gradient"])

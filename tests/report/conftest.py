@@ -31,6 +31,7 @@ from saliency_stats.vocabulary import COMPARTMENT_CODES, COMPARTMENTS
 HOSTILE = '<script>alert("x")</script>'
 MIN_CONFIDENCE = 0.9
 IDENTITY = ["patch_id", "slide_id", "patient_id", "label", "split", "magnification"]
+JUDGED_AT = {"magnification": 20.0, "label": "benign", "split": "test"}
 EXAMPLE = ["file", "model", "method", "patch_id", "slide_id", "label", "magnification", "mpp", "p_true", "rank"]
 
 
@@ -51,6 +52,7 @@ class Simulation:
     examples: int = 1
     seed: int = 0
     networks: int = 1
+    classes: tuple[str, ...] = ()  # names of the two, where the study states them
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -84,7 +86,8 @@ def write_run(folder: Path, sim: Simulation) -> Path:
         predictions, metrics = first, metrics[metrics["network"] == "all"]
         ledger = averaged(ledger).assign(network="1")
     population = primary_population(predictions, min_confidence=MIN_CONFIDENCE)
-    settings = StatisticsParameters(bootstrap_draws=2_000, min_confidence=MIN_CONFIDENCE)
+    classes = parse(_study(sim), "a simulated study").cohort.two_classes
+    settings = StatisticsParameters(bootstrap_draws=2_000, min_confidence=MIN_CONFIDENCE, classes=classes)
     learned = {value: sim.learned_at(value) for value in sim.magnifications}
     contrasts = study_contrasts(ledger, predictions, settings=settings, learned=learned)
     found = verdicts(contrasts, metrics, settings)
@@ -110,7 +113,7 @@ def write_run(folder: Path, sim: Simulation) -> Path:
         absent = dict.fromkeys(column for column in TABLES[name].required if column not in table)
         table.assign(**absent).to_csv(folder / f"{name}.csv", index=False)
     (folder / "verdict.json").write_text(json.dumps(found), encoding="utf-8")
-    (folder / "study.yaml").write_text(yaml.safe_dump(_study(sim)), encoding="utf-8")
+    (folder / "study.yaml").write_text(yaml.safe_dump(_study(sim), sort_keys=False), encoding="utf-8")
     write_manifest(folder, _manifest(sim) if sim.manifest else {})
     return record(folder)
 
@@ -362,7 +365,12 @@ def _study(sim: Simulation) -> dict[str, object]:
     return {
         "name": "simulated_study.and-co",
         "seed": 7,
-        "cohort": {"kind": "phantom", "signal": "cytoplasm", "evaluation_split": "test"},
+        "cohort": {
+            "kind": "phantom",
+            "signal": "cytoplasm",
+            "evaluation_split": "test",
+            "classes": {name: [f"word {k}"] for k, name in enumerate(sim.classes)},
+        },
         "classifier": {"architecture": "densenet201", "weights": "none", "trainable": "all", "epochs": 10},
         "saliency": {
             "methods": ["gradient"],
@@ -458,3 +466,28 @@ def blank_run(tmp_path: Path) -> Callable[..., Run]:
         return run.changed(**made)
 
     return make
+
+
+@pytest.fixture
+def tables(rows_of: Callable[..., pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Tables of a run of ten judged patches of ten slides that raises no caveat of its own."""
+    names = [f"p{k}" for k in range(10)]
+    patches = rows_of(
+        "patches", *({"patch_id": name, "slide_id": name[1:]} for name in names), **JUDGED_AT, status="used"
+    )
+    patches["source"] = patches["patch_id"] + ".png"
+    predictions = rows_of(
+        "predictions",
+        *({"patch_id": name} for name in names),
+        **JUDGED_AT,
+        model="trained",
+        predicted="benign",
+        correct=True,
+    )
+    ledger = rows_of("ledger", *({"patch_id": name} for name in names), **JUDGED_AT, model="trained", method="gradient")
+    return {
+        "patches": patches,
+        "predictions": predictions.assign(p_malignant=0.01),
+        "ledger": ledger.assign(reduction="l2", compartment="nucleus", density_ratio=1.0),
+        "metrics": rows_of("metrics", {"balanced_accuracy": 0.9}, **JUDGED_AT, model="trained", learned=True),
+    }

@@ -7,10 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from saliency_stats.compartments.ways import cell_words
 from saliency_stats.report.caveats import caveats
 from saliency_stats.report.run import Run
-from saliency_stats.vocabulary import CELLS
 
 Blank = Callable[..., Run]
 Rows = Callable[..., pd.DataFrame]
@@ -22,24 +20,6 @@ AT: dict[str, Any] = {"magnification": 20.0, "label": "benign", "split": "test"}
 
 def said(run: Run) -> dict[str, str]:
     return {caveat.title: caveat.text for caveat in caveats(run)}
-
-
-@pytest.fixture
-def tables(rows_of: Rows) -> dict[str, pd.DataFrame]:
-    """Tables of a run of ten judged patches of ten slides that raises no caveat of its own."""
-    names = [f"p{k}" for k in range(10)]
-    patches = rows_of("patches", *({"patch_id": name, "slide_id": name[1:]} for name in names), **AT, status="used")
-    patches["source"] = patches["patch_id"] + ".png"
-    predictions = rows_of(
-        "predictions", *({"patch_id": name} for name in names), **AT, model="trained", predicted="benign", correct=True
-    )
-    ledger = rows_of("ledger", *({"patch_id": name} for name in names), **AT, model="trained", method="gradient")
-    return {
-        "patches": patches,
-        "predictions": predictions.assign(p_malignant=0.01),
-        "ledger": ledger.assign(reduction="l2", compartment="nucleus", density_ratio=1.0),
-        "metrics": rows_of("metrics", {"balanced_accuracy": 0.9}, **AT, model="trained", learned=True),
-    }
 
 
 def test_a_run_without_peculiarities_has_only_the_usual_caveats(blank_run: Blank, tables: Any) -> None:
@@ -225,67 +205,6 @@ def test_compartments_that_are_too_small(blank_run: Blank, tables: Any) -> None:
 
 
 # --- cohort and segmentation ------------------------------------------------------------------------
-
-PATCHES = {"kind": "patches", "table": "patches.csv"}
-
-
-@pytest.mark.parametrize("source", ["a.jpg", "A.JPEG", "slide.svs", "a.png"])
-def test_lossy_compression(blank_run: Blank, tables: Any, source: str) -> None:
-    patches = tables["patches"].assign(source=source)
-    found = said(blank_run(**{**tables, "patches": patches}))
-    assert ("Lossy compression" in found) == (source != "a.png")
-
-
-def test_cohorts_have_their_own_caveats(blank_run: Blank, tables: Any) -> None:
-    found = said(blank_run(**tables))
-    assert "the classes differ in: cytoplasm." in found["The tissue is synthetic"]
-    assert "The label describes the centre only" not in found
-    run = blank_run({"cohort": {**PATCHES, "table": "My_PatchCamelyon.csv", "signal": None}}, **tables)
-    found = said(run)
-    assert "The tissue is synthetic" not in found
-    assert "central 32 × 32 pixels" in found["The label describes the centre only"]
-
-
-@pytest.mark.parametrize(
-    ("nuclei", "words"),
-    [
-        ("builtin", "Nuclei were found by the StarDist model of this package"),
-        ("classical", "Nuclei were found by haematoxylin density and watershed"),
-        ("truth", "The compartments are the phantom's own"),
-        ("weights.npz", "Nuclei were segmented by weights.npz,"),
-        ("torchscript:/a/m.pt@0.5", "Nuclei were segmented by m.pt@0.5,"),
-    ],
-)
-def test_segmentations_have_their_own_caveats(blank_run: Blank, tables: Any, nuclei: str, words: str) -> None:
-    run = blank_run({"compartments": {"nuclei": nuclei, "cells": "rule", "cytoplasm_um": 7.5}}, **tables)
-    text = said(run)["The compartments are measured, not given"]
-    assert text.startswith(words)
-    assert ("at most 7.5 µm and four nuclear radii from the border of the nearest nucleus" in text) == (
-        nuclei != "truth"
-    )
-
-
-@pytest.mark.parametrize("cells", CELLS)
-def test_the_caveat_says_what_is_cytoplasm(blank_run: Blank, tables: Any, cells: str) -> None:
-    text = said(blank_run({"compartments": {"cells": cells, "cytoplasm_um": 7.5}}, **tables))[
-        "The compartments are measured, not given"
-    ]
-    words = cell_words(cells, 7.5)
-    assert f" {words[0].upper()}{words[1:]}. Cell borders" in text
-
-
-@pytest.mark.parametrize(("share", "told"), [(0.2, False), (0.21, True), (np.nan, False), (None, False)])
-def test_much_doubtful_tissue_is_told(blank_run: Blank, tables: Any, share: float | None, *, told: bool) -> None:
-    ledger = tables["ledger"]
-    if share is not None:
-        # the median over patches, of which one is all doubtful
-        ledger = ledger.assign(doubtful_share=[*[share] * (len(ledger) - 1), 1.0 if share > 0 else share])
-    found = said(blank_run(**{**tables, "ledger": ledger}))
-    title = "Much of the tissue is doubtful (benign, 20×)"
-    assert (title in found) == told
-    if told:
-        assert found[title].startswith("In the median judged patch, 21 % of the tissue outside nuclei is neither")
-        assert "a probability of at least 0.75" in found[title]
 
 
 # --- networks ---------------------------------------------------------------------------------------

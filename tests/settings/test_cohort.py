@@ -2,6 +2,7 @@
 
 import pytest
 
+from saliency_stats.classes import USUAL_CLASSES, Classes
 from saliency_stats.cohort import PatchFolder, PhantomCohort
 from saliency_stats.cohort.phantom.architecture import ARCHITECTURES
 from saliency_stats.errors import CohortError, StudyError
@@ -44,6 +45,38 @@ def test_a_patches_section_reads_its_list(tmp_path):
     cohort = PatchesSection(kind="patches", table=path, mpp=0.5).open(0)
     assert isinstance(cohort, PatchFolder)
     assert cohort.table["mpp"].tolist() == [0.5, 0.25]
+
+
+def test_words_of_a_table_stand_for_the_study_s_classes(tmp_path):
+    path = tmp_path / "patches.csv"
+    path.write_text("path,label,mpp\na.png,0,0.5\nb.png,Carcinoma,0.5\n")
+    stated = {"normal": [0], "tumor": ["Carcinoma", 1]}
+    section = PatchesSection(kind="patches", table=path, classes=stated)
+    assert section.open(0).table["label"].tolist() == ["benign", "malignant"]
+    assert section.two_classes == Classes.stated(stated)
+    assert section.classes == {
+        "benign": {"name": "normal", "words": ["0"], "outputs": [0]},
+        "malignant": {"name": "tumor", "words": ["Carcinoma", "1"], "outputs": [1]},
+    }
+    turned = PatchesSection(kind="patches", table=path, classes=dict(reversed(stated.items())))
+    assert turned.classes["benign"]["name"] == "tumor"
+    usual = {"malignant": [2], "benign": [0, 1]}
+    assert PhantomSection(classes=usual).classes == usual
+    assert PhantomSection().two_classes == USUAL_CLASSES
+    slides = SlidesSection(kind="slides", table=path, classes=stated)
+    (tmp_path / "patches.csv").write_text("path,label\na.svs,0\nb.svs,tumor\n")
+    with pytest.raises(CohortError, match="slide 'b' is tumor and has no annotation; without one all its tissue would"):
+        slides.open(0)
+
+
+def test_classes_that_cannot_be_are_refused_with_the_key(tmp_path):
+    (tmp_path / "study.yaml").write_text("cohort: {classes: {normal: [x], tumor: [x], other: []}}")
+    with pytest.raises(StudyError) as caught:
+        load(tmp_path / "study.yaml")
+    found = str(caught.value)
+    assert "study.yaml: cohort.classes: other has no word" in found
+    assert "found 3 classes (normal, tumor, other)" in found
+    assert "the word 'x' stands for more than one class" in found
 
 
 def test_a_slides_section_says_where_patches_are_taken():

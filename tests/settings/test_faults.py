@@ -90,7 +90,7 @@ def test_what_does_not_fit_together_is_told_at_once(tmp_path):
         ("name: 2026", "name: Input should be a valid string (found 2026). Put it in quotes if it is meant as text"),
         ("cohort: {signal: nucleos}", "(found 'nucleos'). Did you mean nucleus?"),
         ("cohort: {signal: [nucleus]}", "(found ['nucleus']). Did you mean nucleus?"),
-        ("cohort: {signal: qqqq}", "'none' (found 'qqqq')"),
+        ("cohort: {signal: qqqq}", "'suppressor' or 'background' (found 'qqqq')"),
         ("cohort: 3", "(found 3). Expected keys and values below it"),
         ("classifier: []", "(found []). Expected keys and values below it"),
         (

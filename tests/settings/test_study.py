@@ -277,7 +277,7 @@ def test_every_key_with_a_letter_missing_finds_its_way_back(key):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("cohort: {signal: cytoplasma}", "cohort.signal: Input should be 'cytoplasm', 'nucleus', 'stroma' or 'none'"),
+        ("cohort: {signal: cytoplasma}", "cohort.signal: Input should be 'cytoplasm', 'nucleus', 'stroma', 'none', "),
         ("cohort: {signal: cytoplasma}", "(found 'cytoplasma')"),
         (
             "classifier: {architecture: resnet50}",
@@ -358,6 +358,14 @@ def test_every_number_has_a_range():
             "multiverse: {enabled: true, segmentations: [cells-distance]}\ncompartments: {cells: distance}",
             "multiverse.segmentations: cells-distance is the study's own segmentation",
         ),
+        (
+            "multiverse: {enabled: true, segmentations: [probability-0.1, band1um]}\ncompartments: {nuclei: classical}",
+            "probability-0.1 would move the threshold of a nucleus' probability, and compartments.nuclei: classical",
+        ),
+        (
+            "{multiverse: {enabled: true, segmentations: [probability-0.1]}, compartments: {nuclei: 'torchscript:n'}}",
+            "multiverse.segmentations: probability-0.1 would move the threshold",
+        ),
         ("compartments: {nuclei: ''}", "compartments.nuclei: String should have at least 1 character (found '')"),
         ("statistics: {families: {primary: [guess]}}", "statistics.families: "),
     ],
@@ -373,6 +381,10 @@ def test_what_does_not_fit_together_is_refused(tmp_path, text, message):
         ("multiverse.enabled=true", "cohort.kind=slides", "cohort.table=a.csv", "cohort.carry=native"),
         ("multiverse.enabled=true", "cohort.kind=patches", "cohort.table=a.csv"),
         ("compartments.nuclei=truth",),
+        # what moves no threshold, every finder allows; and nothing is moved where nothing is crossed
+        ("multiverse.enabled=true", "compartments.nuclei=classical", "multiverse.segmentations=[nuclei+1um]"),
+        ("compartments.nuclei=classical", "multiverse.segmentations=[probability+0.1]"),
+        ("multiverse.enabled=true", "multiverse.segmentations=[probability+0.1]"),
         ("causal.curve_steps=2",),
         ("saliency.reduction=max", "saliency.more_reductions=[l1, l2]"),
         ("multiverse.min_confidence=[0.5]", "multiverse.methods=[gradient]", "multiverse.reductions=[l1]"),

@@ -110,6 +110,58 @@ def test_it_finds_only_what_both_one_way_tests_find_too(drop):
     assert chosen >= {0, 2}
 
 
+def of_picture(drop, n_networks=3, n_patches=2):
+    """A value of each patch, whichever networks judged it: those of (network, patch) in `drop` did not."""
+    of_patch = np.array([0.4, 0.9, 0.1, 0.3, 1.0, 0.6, 0.2, 0.7])
+    network, patch = (codes.ravel() for codes in np.indices((n_networks, of_patch.size)))
+    keep = [one not in drop for one in zip(network.tolist(), patch.tolist(), strict=True)]
+    rows = (codes[keep] for codes in (of_patch[patch], network, patch // n_patches, patch))
+    return SimpleNamespace(cells=NetworkCells.from_rows(*rows))
+
+
+@pytest.mark.parametrize(
+    ("drop", "n_patches"), [([(0, 0), (0, 1)], 2), ([(0, 0), (0, 1), (1, 5)], 2), ([(1, 3), (2, 6)], 1)]
+)
+def test_a_map_that_all_networks_share_is_tested_where_cells_are_empty_too(drop, n_patches):
+    sample = of_picture(drop, n_patches=n_patches)
+    assert not sample.cells.complete
+    found = crossed(sample, alpha=0.05)
+    of_networks, of_units = (np.nanmean(sample.cells.means, axis=axis) for axis in (1, 0))
+    assert found.estimate == pytest.approx(of_units.mean())
+    assert found.note == "t over networks and over units, as all networks found the same on every patch"
+    ses, dfs = np.array([(stats.sem(one), one.size - 1) for one in (of_networks, of_units)]).T
+    p_values = 2 * stats.t.sf(found.estimate / ses, dfs)
+    assert found.p_value == pytest.approx(p_values.max())
+    assert (found.se, found.df) == pytest.approx((ses[p_values.argmax()], dfs[p_values.argmax()]))
+    half = (ses * stats.t.ppf(0.975, dfs)).max()
+    assert (found.ci_low, found.ci_high) == pytest.approx((found.estimate - half, found.estimate + half))
+    parts = network_components(sample)
+    assert (parts.var_network, parts.var_interaction, parts.network_share) == (0, 0, 0)
+    assert parts.var_unit == pytest.approx(of_units.var(ddof=1))
+    assert np.isnan([parts.var_network_low, parts.network_share_high]).all()
+
+
+def test_networks_are_alike_where_no_patch_has_two_values_and_some_has_two_rows():
+    assert of_picture([]).cells.alike
+    assert not units().cells.alike
+    # folds share no patch: what their networks would say of the same one is unknown
+    assert not units(n_units=12, folds=True).cells.alike
+    value, network, patch = np.array([1.0, 1.0, 2.0, 2.0, 3.0]), np.array([0, 1, 0, 1, 0]), np.array([0, 0, 1, 1, 2])
+    assert NetworkCells.from_rows(value, network, patch, patch).alike
+    value[3] += 1e-9
+    assert not NetworkCells.from_rows(value, network, patch, patch).alike
+
+
+def test_slides_of_patients_are_alike_where_their_patches_are():
+    value, network = np.array([1.0, 2.0, 3.0, 4.0] * 2), np.repeat([0, 1], 4)
+    patch = np.tile(np.arange(4), 2)
+    cells = [
+        NetworkCells.from_rows(value[keep], network[keep], patch[keep] // 4, patch[keep], patch[keep] // 2)
+        for keep in (np.arange(8) < 8, np.arange(8) != 7)
+    ]
+    assert [one.alike for one in cells] == [True, False]
+
+
 def test_an_empty_cell_of_many_changes_little():
     whole, lacking = (crossed(units(n_networks=5, n_units=8, drop=drop), alpha=0.05) for drop in ((), (11,)))
     assert whole.note.startswith("balanced closed form")

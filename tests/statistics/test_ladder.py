@@ -184,6 +184,31 @@ def test_the_compartments_are_named_in_the_direction_of_the_finding(sign, more, 
     assert Ladder({"method": [blur]}, sign).as_list(1.0, SETTINGS)[4]["why"] == ""
 
 
+@pytest.mark.parametrize(("sign", "more", "less"), [(1.0, "cytoplasm", "nuclei"), (-1.0, "nuclei", "cytoplasm")])
+def test_a_decision_that_needs_the_other_compartment_says_so(sign, more, less):
+    clear, clearer = (
+        part(name, estimate=-sign, ci_low=-1.4, ci_high=-0.6, p_value=p) for name, p in (("blur", 0.02), ("mean", 0.01))
+    )
+    unclear, agreeing = part("stain", estimate=-sign, p_value=0.3), part("white", estimate=sign, p_value=0.001)
+    parts = [agreeing, unclear, clear, clearer]
+
+    def asked(factor):
+        return Ladder({"decision": parts}, sign).as_list(factor, SETTINGS)[5]
+
+    found = asked(2.0)
+    assert found["answer"] == NO
+    assert found["numbers"] == f"{-sign:+g} logits per area by mean (-1.4 to -0.6; p = 0.01)"
+    assert found["why"] == (
+        f"the verdict is about where saliency lies, this about what the decision needs: the {less} change the decision "
+        f"more, per area, than the {more} (replaced by mean, blur)"
+    )
+    assert asked(2.5)["why"].endswith("(replaced by mean)")  # 0.05 itself is not significant
+    assert f"the {more} is not shown to" in asked(5.0)["why"].replace("replacing ", "")
+    # other rungs show their weakest part, and say no more
+    method = Ladder({"method": parts}, sign).as_list(1.0, SETTINGS)[4]
+    assert (method["answer"], method["why"]) == (NO, "")
+
+
 @pytest.mark.parametrize(
     ("rung", "name", "numbers"),
     [

@@ -36,7 +36,7 @@ def probabilities():
 STUDY = """\
 name: stranger
 cohort:
-  {kind: phantom, slides: 8, patches_per_slide: 4, size_px: 64, classes: {benign: [0, 1], malignant: [2]}}
+  {kind: phantom, slides: 8, patches_per_slide: 4, size_px: 64, classes: {normal: [0, 1], tumor: [2]}}
 classifier:
   {architecture: "python:mine:build", trainable: head, epochs: 3, batch_size: 8, min_balanced_accuracy: 0.5}
 saliency: {methods: [gradient, grad_cam], min_confidence: 0.5, batch_size: 8}
@@ -74,7 +74,12 @@ def test_it_runs_to_a_report(folder):
     assert manifest["study"]["classifier"]["weights"] == "own"
     notes = manifest["weight_notes"]["trained-20x.safetensors"]
     assert "trainable: head trains conv and fc" in notes
-    assert "its 3 classes are taken as benign, benign and malignant, in this order" in notes
+    assert "its 3 classes are taken as normal, normal and tumor, in this order" in notes
+    # people see the study's names, tables keep those of the contract
+    assert set(pd.read_csv(run / "ledger.csv")["label"]) <= {"benign", "malignant"}
+    assert "tumor patches" in json.loads((run / "verdict.json").read_text(encoding="utf-8"))[0]["claim"]
+    assert "Normal patches, 20×" in text
+    assert "malignant" not in methods
     inputs = pd.read_csv(run / "inputs.csv")
     assert inputs.astype(str).apply(lambda column: column.str.contains("mine.py")).any(axis=None)
     assert set(pd.read_csv(run / "ledger.csv")["method"]) == {"gradient", "grad_cam", "sobel"}

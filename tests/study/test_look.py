@@ -319,6 +319,26 @@ def test_unknown_units_are_told(unit):
     assert found == [f"The {unit}s are unknown: the tables will hold estimates without p-values."]
 
 
+@pytest.mark.parametrize(
+    ("assignments", "told"),
+    [
+        (("multiverse.enabled=true", "compartments.nuclei=classical"), True),
+        (("multiverse.enabled=true",), False),
+        (("compartments.nuclei=classical",), False),
+        (("multiverse.enabled=true", "compartments.nuclei=classical", "multiverse.segmentations=[band1um]"), False),
+    ],
+)
+def test_choices_that_a_finder_takes_from_the_multiverse_are_told(assignments, told):
+    text = (
+        "The multiverse goes without probability-0.1 and probability+0.1: the finder of nuclei, classical, gives no "
+        "probabilities, so it has no threshold to move."
+    )
+    settings = load(None, assignments)
+    assert remarks(settings, patches()) == [ONE_NETWORK, *[text] * told]
+    unnamed = patches().assign(slide_id="")
+    assert remarks(settings, unnamed)[1:] == [text] * told
+
+
 def test_of_nothing_judged_nothing_is_remarked():
     assert remarks(load(None), patches().assign(split="train")) == []
     assert remarks(load(None), patches(0)) == []
@@ -445,7 +465,7 @@ def of_a_factory(tmp_path, cohort_of, factory, *assignments, shape=(48, 48)):
     settings = load(None, (f"classifier.architecture=python:{tmp_path / 'mine.py'}:{factory}", *assignments))
     said = []
     used = cohort_of([shape, shape, (64, 64)]).table
-    return list(module._models(settings, used, said.append)), said
+    return list(module._network(settings, used, said.append)), said
 
 
 def test_a_size_that_a_network_does_not_take_is_told_with_the_remedy(tmp_path, cohort_of):
@@ -475,10 +495,10 @@ def test_methods_that_cannot_explain_a_network_are_each_told(tmp_path, cohort_of
 
 def test_a_densenet_is_known_and_is_not_built(monkeypatch, cohort_of):
     monkeypatch.setattr(module, "build", lambda *_a, **_k: pytest.fail("built"))
-    assert list(module._models(load(None), cohort_of([(32, 32)]).table, print)) == []
+    assert list(module._network(load(None), cohort_of([(32, 32)]).table, print)) == []
 
 
 def test_a_densenet_of_other_layers_or_outputs_is_looked_at(cohort_of, small_densenets):
     wrong = load(None, ("classifier.architecture=densenet121", "classifier.layers.head=[fc]"))
-    (found,) = module._models(wrong, cohort_of([(32, 32)]).table, print)
+    (found,) = module._network(wrong, cohort_of([(32, 32)]).table, print)
     assert "classifier.layers.head: the network has no layer 'fc'" in found

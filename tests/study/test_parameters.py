@@ -140,6 +140,13 @@ def test_a_study_has_its_own_cells_and_crosses_the_others(cells):
     assert cells_of(settings) == (cells, *(one for one in CELLS if one != cells))
 
 
+@pytest.mark.parametrize(("nuclei", "moved"), [("builtin", 2), ("classical", 0), ("torchscript:nuclei.pt", 0)])
+def test_a_threshold_is_moved_where_the_finder_has_one(nuclei, moved):
+    variants = multiverse_of(load(None, (f"compartments.nuclei={nuclei}", MULTIVERSE))).variants
+    assert sum(variant.probability != 0 for variant in variants) == moved
+    assert len(variants) == 12 + moved
+
+
 def test_the_network_is_loaded_where_a_study_asks_it(monkeypatch):
     asked = []
     monkeypatch.setattr(parameters, "finder_for", lambda cells, device: asked.append((tuple(cells), device)) or "made")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from saliency_stats.cohort.patch import PATCH_COLUMNS, USED, Patch, nominal_magnification
-from saliency_stats.cohort.phantom.phantom import Phantom
+from saliency_stats.cohort.phantom.phantom import Phantom, Scene
 from saliency_stats.errors import StudyError
 from saliency_stats.vocabulary import LABELS
 
@@ -75,9 +75,13 @@ class PhantomCohort:
         """Nothing is read: phantoms are drawn."""
         return {}
 
-    def read(self, row: int) -> Patch:
-        """Draw one patch, with its compartment map and nuclei."""
+    def scene(self, row: int) -> Scene:
+        """Lay out one patch, to be drawn with any class per compartment."""
         slide = int(self._slide[row])
         rng = np.random.default_rng([self.seed, 2, slide, int(self._number[row])])
-        drawn = self.phantom.render(rng, str(self.table["label"].iloc[row]), self._looks[slide])
+        return self.phantom.scene(rng, str(self.table["label"].iloc[row]), self._looks[slide])
+
+    def read(self, row: int) -> Patch:
+        """Draw one patch, with its compartment map and nuclei."""
+        drawn = self.scene(row).render()
         return Patch(drawn.image, drawn.truth, drawn.instances)

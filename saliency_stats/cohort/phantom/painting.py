@@ -13,6 +13,8 @@ from saliency_stats.vocabulary import COMPARTMENT_CODES
 
 #: Share of the round nuclei that have a second nucleolus.
 _SECOND_NUCLEOLUS = 0.4
+#: Eosin of the fluid that covers the background.
+_FLUID = 0.08
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,18 @@ class Phenotype:
         0 dark granules; 1 pale vacuoles (foamy). Its density is drawn apart from it.
     stroma
         0 loose, pale, straight fine fibres; 1 dense, wavy, dark bundles.
+    background
+        0 glass; 1 covered by pale eosinophilic fluid.
+    nucleus_stain, cytoplasm_stain
+        Not between two appearances: factors on all stain of nuclei and of cytoplasm.
     """
 
     nucleus: float
     cytoplasm: float
     stroma: float
+    background: float = 0.0
+    nucleus_stain: float = 1.0
+    cytoplasm_stain: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +174,7 @@ def paint(rng: np.random.Generator, anatomy: Anatomy, phenotype: Phenotype) -> P
     truth[fibrous] = COMPARTMENT_CODES["stroma"]
     truth[gap] = COMPARTMENT_CODES["background"]
     truth[nucleus] = COMPARTMENT_CODES["nucleus"]
-    cytoplasm = _cytoplasm(rng, anatomy, phenotype.cytoplasm)
+    cytoplasm = _cytoplasm(rng, anatomy, phenotype.cytoplasm) * np.float32(phenotype.cytoplasm_stain)
     stroma = _stroma(rng, anatomy, phenotype.stroma)
     ground = np.where(fibrous, stroma, cytoplasm)
     # Tissue thins out towards glass, and ends there: no stain lies on the gaps.
@@ -173,11 +182,12 @@ def paint(rng: np.random.Generator, anatomy: Anatomy, phenotype: Phenotype) -> P
     ground *= thinning * ~gap
     if anatomy.matter is not None:
         ground += anatomy.matter * gap
-    ink = _nuclear_ink(rng, anatomy, depth, vesicular)
+    ground[1] += np.float32(_FLUID * phenotype.background) * gap
+    ink = _nuclear_ink(rng, anatomy, depth, vesicular) * np.float32(phenotype.nucleus_stain)
     # Nuclei lie at different heights in the section, so some borders are sharp and others soft.
     slope_um = rng.uniform(0.10, 0.40, n).astype(np.float32)
     alpha = expit(depth / slope_um[nearest])
-    eosin = _mix(0.25, 0.18, phenotype.nucleus)
+    eosin = _mix(0.25, 0.18, phenotype.nucleus) * phenotype.nucleus_stain
     stain = np.stack([ground[0] + alpha * (ink - ground[0]), ground[1] + alpha * (eosin - ground[1])])
     stain *= np.exp(0.09 * smooth_noise(rng, shape, px_um, 14.0))
     instances = np.where(nucleus, nearest + 1, 0).astype(np.int32)

@@ -13,7 +13,7 @@ from PIL import Image as PillowImage
 
 from saliency_stats.cohort.phantom.camera import photograph
 from saliency_stats.cohort.phantom.look import SlideLook
-from saliency_stats.cohort.phantom.phantom import Phantom, Signal
+from saliency_stats.cohort.phantom.phantom import Phantom
 from saliency_stats.cohort.phantom.section import Section, draw_plan, paint_section
 from saliency_stats.cohort.slides.annotation import write_asap_xml, write_geojson
 from saliency_stats.cohort.slides.averaging import area_average
@@ -69,7 +69,7 @@ class PhantomSlideSpec:
     mpp: float = 0.25
     compression: Compression = "deflate"
     seed: int = 0
-    signal: Signal = "cytoplasm"
+    signal: str = "cytoplasm"
     strength: float = 1.0
     stain_variation: float = 1.0
     tumour: bool = True

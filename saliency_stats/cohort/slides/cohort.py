@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from saliency_stats.classes import USUAL_CLASSES, Classes
 from saliency_stats.cohort.location import root_of
 from saliency_stats.cohort.patch import PATCH_COLUMNS, Patch
 from saliency_stats.cohort.slides.companions import companions
@@ -54,9 +55,13 @@ class SlideCohort:
         What an annotation file says in which no tumour is found.
     root
         Folder that the paths of the list are relative to and must lie below; by default the list's own.
+    classes
+        What the words of the list's column ``label`` stand for; annotations may be called by them too.
 
     Attributes
     ----------
+    names
+        What the names of annotations mean.
     table
         One row per patch and magnification.
     slides
@@ -73,14 +78,15 @@ class SlideCohort:
     origin: Origin = "auto"
     without_tumour: WithoutTumour = "exclude"
     root: Path | None = None
+    classes: Classes = USUAL_CLASSES
     kind: str = "slides"
 
     def __post_init__(self) -> None:
-        names = Groups.given(self.groups)
-        listed, self.digests = read_slide_list(self.path, self.mpp_override, self.root)
+        self.names = Groups.given(self.groups, self.classes)
+        listed, self.digests = read_slide_list(self.path, self.mpp_override, self.root, self.classes)
         self.files = {self.path.name: self.path, **_files(listed, root_of(self.path, self.root))}
         check_overrides(self.mpp_override, [slide.slide_id for slide in listed])
-        how = Looking(self.tiling, names, self.origin, self.without_tumour)
+        how = Looking(self.tiling, self.names, self.origin, self.without_tumour, self.classes)
         looked = [look(one, how, np.random.default_rng(derive(self.seed, "tiling", one.slide_id))) for one in listed]
         annotated = [one for one in looked if one.file is not None]
         check_groups(

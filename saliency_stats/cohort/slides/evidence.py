@@ -8,6 +8,7 @@ import shapely
 from shapely import affinity
 from shapely.geometry.base import BaseGeometry
 
+from saliency_stats.classes import USUAL_CLASSES, Classes
 from saliency_stats.cohort.slides.annotation import Annotation, AnnotationFile
 from saliency_stats.cohort.slides.geometry import SlideInfo
 from saliency_stats.cohort.slides.outlines import listed_classes
@@ -42,7 +43,13 @@ def origin_of(kind: str, info: SlideInfo, origin: Origin) -> tuple[int, int]:
     return info.bounds_px if counts_from_bounds else (0, 0)
 
 
-def check_label(label: str, annotation: Annotation, file: AnnotationFile, without_tumour: WithoutTumour) -> None:
+def check_label(
+    label: str,
+    annotation: Annotation,
+    file: AnnotationFile,
+    without_tumour: WithoutTumour,
+    classes: Classes = USUAL_CLASSES,
+) -> None:
     """Refuse an annotation that says nothing, or something else than the list.
 
     A slide without annotation is benign, as the lists of CAMELYON16 have it; one with an annotation in which no tumour
@@ -53,13 +60,14 @@ def check_label(label: str, annotation: Annotation, file: AnnotationFile, withou
     SlideError
         Naming the classes found and the key that gives them a meaning.
     """
+    benign, malignant = classes.names
     where = f"slide {file.slide_id!r}: annotation {file.path.name}"
     found = f"Classes found: {listed_classes(file.notes.counts)}"
     if not annotation.tumour.is_empty:
         if label == _BENIGN:
             raise SlideError(
                 f"{where} holds {annotation.tumour.area / 1e6:.4g} mm² of tumour, and the list says label "
-                f"{_BENIGN}. {found}. Correct the label or the annotation, or name classes that are no tumour in "
+                f"{benign}. {found}. Correct the label or the annotation, or name classes that are no tumour in "
                 f"cohort.annotation_groups: {{ignore: […]}}"
             )
         return
@@ -69,12 +77,12 @@ def check_label(label: str, annotation: Annotation, file: AnnotationFile, withou
     )
     if label == _MALIGNANT:
         raise SlideError(
-            f"{where} holds no tumour, and the list says label {_MALIGNANT}. {mapping}, or correct the label"
+            f"{where} holds no tumour, and the list says label {malignant}. {mapping}, or correct the label"
         )
     if label != _BENIGN and without_tumour == "exclude":
         raise SlideError(
-            f"{where} holds no tumour, which is no evidence that the slide is benign. {mapping}; or say that it is "
-            f"benign: label {_BENIGN} in the list, or cohort.annotation_without_tumour: benign for all"
+            f"{where} holds no tumour, which is no evidence that the slide is {benign}. {mapping}; or say that it is "
+            f"{benign}: label {benign} in the list, or cohort.annotation_without_tumour: benign for all"
         )
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 import pandas as pd
 
+from saliency_stats.classes import USUAL_CLASSES, Classes
 from saliency_stats.cohort import fields, identity
 from saliency_stats.cohort.listing import Columns, Listing, by_line, read_listing
 from saliency_stats.cohort.location import locate, root_of
@@ -47,7 +48,7 @@ class ListedSlide:
 
 
 def read_slide_list(
-    path: Path, mpp_override: Mapping[str, float], root: Path | None = None
+    path: Path, mpp_override: Mapping[str, float], root: Path | None = None, classes: Classes = USUAL_CLASSES
 ) -> tuple[list[ListedSlide], dict[str, str]]:
     """Read the list of slides.
 
@@ -60,6 +61,8 @@ def read_slide_list(
         µm per pixel by slide id or pattern (``tumor_*``), for slides whose line names none; the first that fits.
     root
         Folder that the paths of slides and annotations are relative to and must lie below; by default the CSV's own.
+    classes
+        What the words of the column ``label`` stand for.
 
     Returns
     -------
@@ -75,7 +78,7 @@ def read_slide_list(
     """
     listing = read_listing(path, COLUMNS)
     folder = root_of(path, root)
-    table = _checked(listing, folder)
+    table = _checked(listing, folder, classes)
     found = [
         ListedSlide(
             path=folder / str(row.path),
@@ -91,22 +94,23 @@ def read_slide_list(
     return found, {path.name: listing.digest}
 
 
-def _checked(listing: Listing, root: Path) -> pd.DataFrame:
+def _checked(listing: Listing, root: Path, classes: Classes) -> pd.DataFrame:
     """Bring a listing into one form; raises ``CohortError`` with all that is wrong."""
     paths = locate(listing, "path", root, what="a slide's file")
     annotations = locate(listing, "annotation", root, what="an annotation's file", may_be_empty=True)
     names, patients = fields.ids(listing, "slide_id"), fields.ids(listing, "patient_id")
     stems = listing.table["path"].map(lambda written: PurePosixPath(written.replace("\\", "/")).stem)
     names = names.where(names != "", fields.one_form(stems))
-    fields.check_words(listing, "label", LABELS, may_be_empty=True)
-    fields.check_words(listing, "split", SPLITS, may_be_empty=True)
+    labels = fields.labels(listing, classes, may_be_empty=True)
+    fields.check_words(listing, "split", SPLITS)
     fields.check_all_or_none(listing, "split")
-    table = listing.table.assign(path=paths, annotation=annotations, slide_id=names, patient_id=patients)
+    found = {"path": paths, "annotation": annotations, "slide_id": names, "patient_id": patients, "label": labels}
+    table = listing.table.assign(**found)
     table["mpp"] = fields.pixel_sizes(listing, names, None, needed=False)
     for line in table.index[(table["label"] == LABELS[1]) & (table["annotation"] == "")]:
         listing.problems.add(
-            f"slide {shown(names[line])} is malignant and has no annotation; without one all its tissue would count "
-            f"as benign. Name its annotation, or leave the slide out",
+            f"slide {shown(names[line])} is {classes.names[1]} and has no annotation; without one all its tissue would "
+            f"count as {classes.names[0]}. Name its annotation, or leave the slide out",
             [int(line)],
         )
     identity.check_one_file(listing, by_line(paths), by_line(names), root)

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image as PillowImage
 
+from saliency_stats.classes import USUAL_CLASSES, Classes
 from saliency_stats.cohort.patch import USED
 from saliency_stats.cohort.slides.annotation import Annotation, AnnotationFile
 from saliency_stats.cohort.slides.evidence import Origin, WithoutTumour, check_label, check_on_tissue, origin_of
@@ -36,12 +37,15 @@ class Looking:
         What classes of annotations mean.
     origin, without_tumour
         From where outlines count, and what an annotation without tumour says; see ``SlideCohort``.
+    classes
+        What messages call the two classes.
     """
 
     tiling: TilingParameters
     names: Groups
     origin: Origin = "auto"
     without_tumour: WithoutTumour = "exclude"
+    classes: Classes = USUAL_CLASSES
 
 
 @dataclass
@@ -130,7 +134,7 @@ def _choose(found: LookedAt, slide: Slide, how: Looking, rng: np.random.Generato
     if found.file is not None:
         tumour = _laid_on(found, found.file, slide, how)
         with found.attempt():
-            check_label(found.listed.label, tumour, found.file, how.without_tumour)
+            check_label(found.listed.label, tumour, found.file, how.without_tumour, how.classes)
         with found.attempt():
             found.notes.extend(check_on_tissue(tumour, found.file.kind, info, tissue, how.origin))
     row["tumour_mm2"] = tumour.tumour.area / 1e6 if tumour else 0.0

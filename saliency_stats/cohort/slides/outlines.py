@@ -10,6 +10,7 @@ import shapely
 from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
+from saliency_stats.classes import USUAL_CLASSES, Classes
 from saliency_stats.errors import SlideError, StudyError, shown
 from saliency_stats.typing import BoolArray, Float64Array
 
@@ -66,14 +67,39 @@ class Groups:
                 )
 
     @classmethod
-    def given(cls, names: Mapping[str, Sequence[str]]) -> Self:
+    def given(cls, names: Mapping[str, Sequence[str]], classes: Classes = USUAL_CLASSES) -> Self:
         """Complete the names of a study (key ``cohort.annotation_groups``) by the usual ones.
 
         A role that the study leaves out keeps its usual names, but for those to which the study gives another role.
+        To the usual ones belong the words of the study's classes: what the second is called is tumour, the first is
+        cut out of it.
+
+        Raises
+        ------
+        StudyError
+            If a class is called as annotations of the other are.
         """
         named = {normalised(name) for meant in names.values() for name in meant}
-        usual = {"tumour": TUMOUR_GROUPS, "exclude": EXCLUDE_GROUPS}
-        kept = {role: tuple(n for n in meant if normalised(n) not in named) for role, meant in usual.items()}
+        usual = {"exclude": EXCLUDE_GROUPS, "tumour": TUMOUR_GROUPS}
+        words = dict(zip(usual, classes.stated_words, strict=True))
+        known = {normalised(name): role for role, meant in usual.items() if role not in names for name in meant}
+        turned = [
+            word
+            for role, meant in words.items()
+            for word in meant
+            if normalised(word) not in named and known.get(normalised(word), role) != role
+        ]
+        if turned:
+            raise StudyError(
+                f"cohort.classes: {', '.join(map(shown, turned))}: annotations of this name are usually of the other "
+                "class; expected the class of tumour second, and the other first. Change their order, or say in "
+                "cohort.annotation_groups what the name means"
+            )
+        kept = {
+            role: tuple({normalised(name): name for name in (*words[role], *meant)}.values())
+            for role, meant in usual.items()
+        }
+        kept = {role: tuple(name for name in meant if normalised(name) not in named) for role, meant in kept.items()}
         return cls(**(kept | {role: tuple(meant) for role, meant in names.items()}))
 
     def role(self, names: Sequence[str]) -> Role | None:

@@ -13,7 +13,7 @@ from saliency_stats.report.run import Run
 from saliency_stats.report.words import count, magnification_words, number
 from saliency_stats.statistics.selection import of_all_networks
 from saliency_stats.typing import BoolArray, Float64Array
-from saliency_stats.vocabulary import TRAINED
+from saliency_stats.vocabulary import LABELS, TRAINED
 
 _BINS: Final = 10
 _PARTS: Final = {"train": "#0072B2", "valid": "#D55E00"}
@@ -51,18 +51,19 @@ def draw_roc_reliability(run: Run) -> Figure:
     for line, magnification in zip(grid, magnifications, strict=True):
         rows = scored[scored["magnification"] == magnification]
         _roc_panel(line[0], run, rows, magnification)
-        _reliability_panels(line[1], line[2], rows[rows["model"] == TRAINED], magnification, run.n_networks)
+        _reliability_panels(line[1], line[2], run, rows[rows["model"] == TRAINED], magnification)
     return figure
 
 
 def caption_roc_reliability(run: Run) -> str:
     """Say what the three panels are."""
+    benign, malignant = run.classes.names
     return (
         f"How well the classifier diagnoses the patches of the evaluation split ({run.evaluation_split}). Left: share"
-        " of malignant patches found against share of benign patches wrongly called malignant, for every threshold;"
-        " the diagonal is guessing, and the area under the curve (AUC) is 0.5 there and 1 for a perfect classifier."
-        " Middle: of the patches given a certain probability of malignancy, the share that is malignant; on the"
-        " diagonal, the probabilities can be taken at their word. Right: how many patches fall into each bin."
+        f" of {malignant} patches found against share of {benign} patches wrongly called {malignant}, for every"
+        " threshold; the diagonal is guessing, and the area under the curve (AUC) is 0.5 there and 1 for a perfect"
+        f" classifier. Middle: of the patches given a certain {_probability(run)}, the share that is {malignant}; on"
+        " the diagonal, the probabilities can be taken at their word. Right: how many patches fall into each bin."
         + (f" Thin lines are single networks, dots all {run.n_networks} together." if run.n_networks > 1 else "")
     )
 
@@ -116,7 +117,7 @@ def _roc_panel(axes: Axes, run: Run, rows: pd.DataFrame, magnification: float) -
     models = marks.networks(rows)
     curves = []
     for (model, _), found in rows.groupby(["model", "network"]):
-        malignant = found["label"].to_numpy() == "malignant"
+        malignant = found["label"].to_numpy() == LABELS[1]
         if malignant.any() and not malignant.all():
             false, true = roc_curve(malignant, found["p_malignant"].to_numpy(np.float64))
             ends = [np.nan] * (run.n_networks > 1)  # a line ends where its network does
@@ -132,16 +133,18 @@ def _roc_panel(axes: Axes, run: Run, rows: pd.DataFrame, magnification: float) -
         axes.legend(handles=handles, loc="lower right", handlelength=1.8, fontsize=6.2, borderaxespad=0.2)
     else:
         axes.text(0.5, 0.5, "one class only:\nno ROC", ha="center", va="center", color=style.QUIET)
-    _unit_square(axes, "share of benign called malignant", "share of malignant found")
+    benign, name = run.classes.names
+    _unit_square(axes, f"share of {benign} called {name}", f"share of {name} found")
     axes.set_title(f"ROC, {magnification_words(magnification)}")
 
 
-def _reliability_panels(axes: Axes, counts: Axes, rows: pd.DataFrame, magnification: float, n_networks: int) -> None:
+def _reliability_panels(axes: Axes, counts: Axes, run: Run, rows: pd.DataFrame, magnification: float) -> None:
+    n_networks = run.n_networks
     table, *each = (
-        reliability((own["label"] == "malignant").to_numpy(), own["p_malignant"].to_numpy(np.float64))
+        reliability((own["label"] == LABELS[1]).to_numpy(), own["p_malignant"].to_numpy(np.float64))
         for own in (rows, *(own for _, own in rows.groupby("network") if n_networks > 1))
     )
-    _unit_square(axes, "probability of malignancy", "share that is malignant")
+    _unit_square(axes, _probability(run), f"share that is {run.classes.names[1]}")
     for one in each:
         axes.plot(one["predicted"], one["observed"], color=style.CONTROL_COLOUR, linewidth=0.5, zorder=0)
     axes.plot(table["predicted"], table["observed"], color=style.TRAINED_COLOUR, linewidth=0.8, zorder=1)
@@ -150,8 +153,14 @@ def _reliability_panels(axes: Axes, counts: Axes, rows: pd.DataFrame, magnificat
     axes.set_title(f"Reliability, {magnification_words(magnification)}")
     bars = counts.bar((table["bin"] + 0.5) / _BINS, table["n"], width=0.9 / _BINS, color=style.CONTROL_COLOUR)
     counts.bar_label(bars, fontsize=5.5)
-    counts.set(xlim=(0, 1), box_aspect=1, xlabel="probability of malignancy", ylabel="patches")
+    counts.set(xlim=(0, 1), box_aspect=1, xlabel=_probability(run), ylabel="patches")
     counts.set_title(f"Counts, {count(len(rows), 'patch') if n_networks == 1 else f'{n_networks} networks'}")
+
+
+def _probability(run: Run) -> str:
+    """Name the probability that the reliability is about."""
+    name = run.classes.names[1]
+    return f"probability of {'malignancy' if name == LABELS[1] else name}"
 
 
 def _unit_square(axes: Axes, x_label: str, y_label: str) -> None:

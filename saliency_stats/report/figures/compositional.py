@@ -21,12 +21,12 @@ from saliency_stats.statistics.compositional import ILR, composition, ilr_values
 from saliency_stats.statistics.multivariate import confidence_region, hotelling
 from saliency_stats.statistics.selection import UNLEARNED
 from saliency_stats.typing import Float64Array
-from saliency_stats.vocabulary import TISSUE, TRAINED
+from saliency_stats.vocabulary import LABELS, TISSUE, TRAINED
 
 _NOT_ALL_THREE: Final = "no judged patch has saliency in nuclei, cytoplasm and stroma alike"
 #: With fewer units a region would fill the triangle.
 _MIN_UNITS_REGION: Final = 4
-_LOOKS: Final = {"benign": Look(style.TRAINED_COLOUR, "o"), "malignant": Look(style.DIFFERENCE_COLOUR, "^")}
+_LOOKS: Final = dict(zip(LABELS, (Look(style.TRAINED_COLOUR, "o"), Look(style.DIFFERENCE_COLOUR, "^")), strict=True))
 _WORDS: Final = {"nucleus": "nuclei", "cytoplasm": "cytoplasm", "stroma": "stroma"}
 #: The triangle's corners, in the order of ``TISSUE``: cytoplasm on top, so that the claim under test points upwards.
 _CORNERS: Final = np.array([[0.0, 0.0], [0.5, np.sqrt(0.75)], [1.0, 0.0]])
@@ -49,6 +49,7 @@ class _Cloud:
 
     magnification: float
     label: str
+    name: str
     mark: str
     each: Float64Array
     mean: Float64Array
@@ -78,7 +79,7 @@ def draw_ternary(run: Run) -> Figure:
         for cloud in own:
             _draw_cloud(axes, cloud, cut)
         _mark_as_area(axes, own, cut)
-        sizes = ", ".join(f"{cloud.label} {count(len(cloud.each), cloud.mark)}" for cloud in own)
+        sizes = ", ".join(f"{cloud.name} {count(len(cloud.each), cloud.mark)}" for cloud in own)
         axes.set_title(f"{magnification_words(magnification)}: {sizes}")
         axes.text(0.5, -0.16, _notes(own), ha="center", va="top", color=style.QUIET, fontsize=6.5)
         axes.set(xlim=(-0.22, 1.22), ylim=(-0.28 if any_note else -0.15, 0.95), aspect="equal")
@@ -133,6 +134,7 @@ def _cloud(run: Run, rows: pd.DataFrame, magnification: float, label: str) -> _C
     return _Cloud(
         magnification,
         label,
+        run.classes.name(label),
         run.unit if by_unit else "patch",
         inverse_ilr(trained.means if by_unit else patches),
         inverse_ilr(trained.estimate),
@@ -212,23 +214,23 @@ def _handles(run: Run, clouds: list[_Cloud]) -> list[Line2D]:
         *([(f"mean, {control}", 20.0, {"markerfacecolor": "white"})] if run.controls else []),
     ]
     return [
-        handle(f"{label}, {what}", _LOOKS[label]._replace(size=size), **look)
+        handle(f"{name}, {what}", _LOOKS[label]._replace(size=size), **look)
         for what, size, look in kinds
-        for label in dict.fromkeys(cloud.label for cloud in clouds)
+        for label, name in dict.fromkeys((cloud.label, cloud.name) for cloud in clouds)
     ]
 
 
 def _notes(clouds: list[_Cloud]) -> str:
     """Say which classes have no region, and why."""
     notes = dict.fromkeys(cloud.note for cloud in clouds if cloud.note)
-    return "\n".join(f"{listing(cloud.label for cloud in clouds if cloud.note == note)}: {note}" for note in notes)
+    return "\n".join(f"{listing(cloud.name for cloud in clouds if cloud.note == note)}: {note}" for note in notes)
 
 
 def _numbers(run: Run) -> str:
     """Put every class at every magnification into one sentence, from ``compositional.csv``."""
     table = run.of_own_map(run.compositional)
     shown = table[(table["model"] == TRAINED) & (table["n_patches"] > 0)]
-    words = "; ".join(_row_words(row) for rows in strata(run, shown).values() for row in records(rows))
+    words = "; ".join(_row_words(row) for rows in strata(run, shown).values() for row in records(run.named(rows)))
     return f" {words[0].upper()}{words[1:]}." if words else ""
 
 

@@ -26,7 +26,7 @@ def draw_forest(run: Run) -> Figure:
     columns = number_columns(rows, f"{run.confidence_percent} interval", _COLUMN_ENDS)
     limits = rows[["estimate", "ci_low", "ci_high"]].to_numpy(np.float64)
     rows, looks = rows.assign(look=rows["model"]), {model: look(model) for model in rows["model"]}
-    figure, axes, places = draw_rows(rows, names, looks, columns, 1.15, [limits, -limits])
+    figure, axes, places = draw_rows(run.named(rows), names, looks, columns, 1.15, [limits, -limits])
     if run.n_networks > 1:
         of = ["magnification", "label", "model"]
         each = network_estimates(run).merge(rows.assign(place=places, look="each")[[*of, "place", "look"]], on=of)

@@ -13,7 +13,7 @@ from saliency_stats.report.figures.facets import facets, in_order, place_words, 
 from saliency_stats.report.figures.marks import ESTIMATE, NOT_BOTH, Look, fit_ratios, handle, mark_estimates
 from saliency_stats.report.figures.rows import NOT_INTERPRETABLE, WIDE_IN, missing_reasons, name_rows
 from saliency_stats.report.run import Run, records
-from saliency_stats.report.words import count, listing, magnification_words, ratio, ratio_interval
+from saliency_stats.report.words import count, listing, ratio, ratio_interval
 from saliency_stats.statistics import PRIMARY
 from saliency_stats.statistics.selection import UNLEARNED
 from saliency_stats.vocabulary import TRAINED
@@ -110,7 +110,7 @@ def caption_controls(run: Run) -> str:
     if np.isfinite(rows[["ci_low", "beyond_low"]]).any(axis=None):
         text += f" Lines are {run.confidence_percent} intervals over {run.unit}s."
     for stratum, own in strata(run, rows).items():
-        text += f" {place_words(stratum)}:{_compared(run, own)}"
+        text += f" {place_words(run, stratum)}:{_compared(run, own)}"
     return text + interval_words(rows) + _absent(run, every)
 
 
@@ -178,6 +178,6 @@ def _absent(run: Run, rows: pd.DataFrame) -> str:
     text = ""
     for words, which in (("No estimate", unmeasured), ("No difference", unknown)):
         missing = records(rows[which])
-        names = [f"{_short(run, row.model)} ({row.label}, {magnification_words(row.magnification)})" for row in missing]
+        names = [f"{_short(run, row.model)} ({run.place(row.magnification, row.label)})" for row in missing]
         text += f" {words}: {listing(names)}." if names else ""
     return text

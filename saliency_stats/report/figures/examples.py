@@ -9,7 +9,7 @@ from saliency_stats.report.figures.marks import NOTHING_JUDGED, control_meaning
 from saliency_stats.report.figures.panels import DISPLAY_PERCENTILE, outline, show_image, show_saliency
 from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, WIDTH_IN, line_handle, some
 from saliency_stats.report.run import Run, records
-from saliency_stats.report.words import magnification_words, shorten
+from saliency_stats.report.words import shorten
 from saliency_stats.vocabulary import TRAINED
 
 #: Most rows per class where this many magnifications share the page; with more of them, one.
@@ -39,7 +39,7 @@ def draw_examples(run: Run) -> Figure:
 def caption_examples(run: Run) -> str:
     """Say what the examples show and how they were chosen."""
     rows = chosen_examples(run)
-    counted = " and ".join(f"{n} {label}" for label, n in rows["label"].value_counts(sort=False).items())
+    counted = " and ".join(f"{n} {label}" for label, n in run.named(rows)["label"].value_counts(sort=False).items())
     control = _control(run)
     slides = ", at most one a slide" if (rows["slide_id"] != "").all() else ""
     beside = f" All maps are of one of the {run.n_networks} networks." if run.n_networks > 1 else ""
@@ -102,7 +102,7 @@ def _draw_row(line: Any, run: Run, example: Any, control: str | None) -> None:
     show_saliency(line[3], arrays["saliency"], bar=False)
     outline(line[3], codes, on_map=True)
     sure = f"= {example.p_true:.3f}" if example.p_true < _CERTAIN else f"> {_CERTAIN}"
-    where = f"{example.label}, {magnification_words(example.magnification)}"
+    where = run.place(example.magnification, example.label)
     slide = shorten(example.slide_id or "slide unknown", 22)
     line[0].set_ylabel(f"{where}\n{slide}\np(true class) {sure}", fontsize=6.5)
     key = ["method", "patch_id", "magnification"]

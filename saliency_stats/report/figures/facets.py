@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from saliency_stats.report.figures.style import WIDTH_IN, new_figure
 from saliency_stats.report.population import stratum_words
 from saliency_stats.report.run import Run
-from saliency_stats.report.words import magnification_words
+from saliency_stats.report.words import begun
 
 Stratum = tuple[float, str]
 
@@ -41,9 +41,9 @@ def of_stratum(table: pd.DataFrame, stratum: Stratum) -> pd.DataFrame:
     return table[(table["magnification"] == stratum[0]) & (table["label"] == stratum[1])]
 
 
-def place_words(stratum: Stratum) -> str:
+def place_words(run: Run, stratum: Stratum) -> str:
     """Return "Benign, 20×", which begins a sentence of a caption."""
-    return f"{stratum[1].capitalize()}, {magnification_words(stratum[0])}"
+    return begun(run.place(*stratum))
 
 
 def facets(

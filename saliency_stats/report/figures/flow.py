@@ -11,7 +11,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from saliency_stats.report.figures.facets import in_order, of_stratum
 from saliency_stats.report.figures.style import QUIET, WIDTH_IN, some
 from saliency_stats.report.run import Run, records
-from saliency_stats.report.words import STEP_WORDS, count, magnification_words, shorten
+from saliency_stats.report.words import STEP_WORDS, begun, count, magnification_words, shorten
 from saliency_stats.vocabulary import SPLITS
 
 #: Heights of a line of text, of what is around it, and between boxes; widths of a box and of one at the side.
@@ -73,7 +73,7 @@ def _draw_arms(axes: Axes, run: Run, magnification: float, top: float) -> float:
         at = below
         for label in labels:
             centre, _ = _place(label, labels)
-            title = STEP_WORDS.get(step, step.capitalize()) if label in patches else label.capitalize()
+            title = STEP_WORDS.get(step, step.capitalize()) if label in patches else begun(run.classes.name(label))
             patches[label] = _count(rows, label, step, "n_patches")
             words = (title, _counts(patches[label], _count(rows, label, step, "n_slides")))
             foot = _draw_box(axes, words, centre, at, _BOX_IN)

@@ -124,7 +124,7 @@ def _panels(
     panels: Any = figure.subplots(1, len(ratios), squeeze=False, width_ratios=ratios)[0]
     places = np.log2(run.magnifications)
     words = [magnification_words(at) + ("" if run.learned[at] else "\n(hollow)") for at in run.magnifications]
-    for axes, title in zip(panels, [*labels, *[""] * len(more)], strict=True):
+    for axes, title in zip(panels, [*map(run.classes.name, labels), *[""] * len(more)], strict=True):
         axes.set_xticks(places, words)
         axes.set(xlim=(places.min() - 0.35, places.max() + 0.35), xlabel="magnification", title=title)
     for axes in panels[1 : len(labels)]:

@@ -92,7 +92,7 @@ def caption_methods(run: Run) -> str:
             " not over the methods."
         )
     for stratum, own in strata(run, rows).items():
-        text += f" {place_words(stratum)}: {_agreement(run, own[own['model'] == TRAINED])}."
+        text += f" {place_words(run, stratum)}: {_agreement(run, own[own['model'] == TRAINED])}."
     if multiplied := [run.words("methods", method) for method in _methods(run, rows) if _times_input(run, method)]:
         names = listing(multiplied)
         text += (

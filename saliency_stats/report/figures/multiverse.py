@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch as ColourPatch
 
-from saliency_stats.compartments.variants import VARIANTS
+from saliency_stats.compartments.variants import VARIANTS, impossible
 from saliency_stats.report.figures import style
 from saliency_stats.report.figures.facets import facets, in_order, place_words, strata
 from saliency_stats.report.figures.marks import ESTIMATE, Look, fit_ratios, handle, mark_estimates, scatter
@@ -110,7 +110,7 @@ def caption_multiverse(run: Run) -> str:
         for method in _levels(run, table, "method"):
             own = of_stratum[of_stratum["method"] == method].drop_duplicates("sample")
             if len(own):
-                text += f" {place_words(stratum)}, {_words(run, 'method', method)}: {_agreement(own)}."
+                text += f" {place_words(run, stratum)}, {_words(run, 'method', method)}: {_agreement(own)}."
     if len(table) < len(rows):
         text += f" {count(len(rows) - len(table), 'specification')} without an estimate left out."
     return text + " Specifications share patches and slides and are not independent tests."
@@ -166,16 +166,18 @@ def draw_segmentation(run: Run) -> Figure:
 def caption_segmentation(run: Run) -> str:
     """Say what the band is."""
     table = _segmentations(run.multiverse)
+    fixed = impossible(run.settings.compartments.nuclei)
+    threshold = "as it is, for it gives no probabilities" if fixed else "moved"
     text = (
         "The primary contrast of the trained network under other segmentations, all else being this study's own: nuclei"
-        " grown or shrunk, their borders left out, the finder's threshold moved, cells of another size or told"
+        f" grown or shrunk, their borders left out, the finder's threshold {threshold}, cells of another size or told"
         " in another way. The band is the range of the estimates. Black diamond: the segmentation of this study. Lines"
         f" are {run.confidence_percent} intervals over {run.unit}s."
     )
     for stratum, own in strata(run, table).items():
         span = ratio_interval(own["estimate"].min(), own["estimate"].max())
         for usual in own.loc[own["usual"], "estimate"]:
-            text += f" {place_words(stratum)}: {ratio(usual)}, over {count(len(own), 'segmentation')} {span}."
+            text += f" {place_words(run, stratum)}: {ratio(usual)}, over {count(len(own), 'segmentation')} {span}."
     return text
 
 

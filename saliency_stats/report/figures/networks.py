@@ -76,7 +76,7 @@ def caption_networks(run: Run) -> str:
         for row in records(own):
             share = f"; {percent(row.network_share, 0)} of the variance of the estimate lies between networks"
             text += (
-                f" {place_words(stratum)}: networks {ratio(each.min())} to {ratio(each.max())} (standard deviation"
+                f" {place_words(run, stratum)}: networks {ratio(each.min())} to {ratio(each.max())} (standard deviation"
                 f" {number(each.std(ddof=1))} log2), together {ratio(row.estimate)}"
                 f" ({ratio_interval(row.ci_low, row.ci_high)}){share if np.isfinite(row.network_share) else ''}."
             )

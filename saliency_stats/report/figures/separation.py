@@ -60,12 +60,13 @@ def draw_separation(run: Run) -> Figure:
 def caption_separation(run: Run) -> str:
     """Say what is added, and why."""
     rows, test = _shown(run)
+    benign, malignant = run.classes.names
     text = (
-        "Left: the drop of the logit of the right class when one compartment is replaced, of malignant plus that of"
-        " benign patches: by so much the classes come closer. We add the two drops; an effect shared by both classes (a"
-        " patch without its nuclei may look malignant, whatever it was) cancels. The figure before shows the classes"
-        " apart. Right: the same per area, less that of random regions of equal area. Dividing by the area does not"
-        " favour large compartments; dividing by a small area amplifies noise."
+        f"Left: the drop of the logit of the right class when one compartment is replaced, of {malignant} plus that of"
+        f" {benign} patches: by so much the classes come closer. We add the two drops; an effect shared by both classes"
+        f" (a patch without its nuclei may look {malignant}, whatever it was) cancels. The figure before shows the"
+        " classes apart. Right: the same per area, less that of random regions of equal area. Dividing by the area does"
+        " not favour large compartments; dividing by a small area amplifies noise."
     )
     if rows["ci_low_simultaneous"].isna().all():
         return f"{text} No intervals here: they are simultaneous, see causal.csv."

@@ -13,13 +13,16 @@ from saliency_stats.report.figures.marks import Look, handle, scatter
 from saliency_stats.report.figures.style import WIDTH_IN, empty_figure, line_handle, new_figure, with_legend
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import count, shorten
+from saliency_stats.vocabulary import LABELS
 
 #: Slides that are drawn at most; the others are in slides.csv.
 MOST: Final = 24
 _COLUMNS: Final = 6
 TISSUE_COLOUR: Final = "#0072B2"
 TUMOUR_COLOUR: Final = "#D55E00"
-_LOOKS: Final = {"benign": Look("#1A1A1A", "o", 5.0), "malignant": Look(TUMOUR_COLOUR, "o", 5.0)}
+_LOOKS: Final = {
+    label: Look(colour, "o", 5.0) for label, colour in zip(LABELS, ("#1A1A1A", TUMOUR_COLOUR), strict=True)
+}
 #: Where a run keeps its pictures of slides.
 _FOLDER: Final = "slide_pictures"
 
@@ -50,7 +53,7 @@ def draw_slides(run: Run) -> Figure:
         _draw_slide(axes, arrays, own)
         axes.set_title("\n".join(filter(None, [shorten(slide_id, 18), *own["split"].head(1)])), fontsize=6.5)
     handles = [line_handle("tissue", TISSUE_COLOUR), line_handle("annotated tumour", TUMOUR_COLOUR)]
-    handles += [handle(f"{label} place", look._replace(size=16.0)) for label, look in _LOOKS.items()]
+    handles += [handle(f"{run.classes.name(label)} place", look._replace(size=16.0)) for label, look in _LOOKS.items()]
     return with_legend(figure, handles, 4, "upper")
 
 

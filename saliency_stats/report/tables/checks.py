@@ -48,7 +48,7 @@ def networks_table(run: Run) -> Table:
             p_words(row.p_adjusted),
             number(row.df, 1),
         )
-        for row in records(rows[rows["n_networks"] > 1])
+        for row in records(run.named(rows[rows["n_networks"] > 1]))
     ]
     return Table(
         "networks",
@@ -85,7 +85,7 @@ def checks_table(run: Run) -> Table:
             *(_line(check_words(row.contrast), row) for row in records(others)),
             *(line for row in records(primary) for line in _weighted_and_bounds(run, row)),
         ]
-        where = (magnification_words(stratum[0]), str(stratum[1]))
+        where = (magnification_words(stratum[0]), run.classes.name(str(stratum[1])))
         cells += [(*where, *line) for line in lines] if len(lines) > 1 else []
     return Table(
         "checks",

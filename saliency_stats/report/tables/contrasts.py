@@ -16,6 +16,7 @@ from saliency_stats.report.words import (
     DASH,
     MINUS,
     NONE,
+    begun,
     check_words,
     interval,
     magnification_words,
@@ -53,7 +54,7 @@ def effects_table(run: Run) -> Table:
     several = _several_methods(rows)
     cells = [
         (
-            *_stratum(row, several=several),
+            *_stratum(run, row, several=several),
             run.network(row.model),
             ratio(row.estimate),
             ratio_interval(row.ci_low, row.ci_high),
@@ -104,8 +105,8 @@ def differences_table(run: Run) -> Table:
         (
             magnification_words(row.magnification)
             + (f" against {magnification_words(float(row.versus))}" if row.versus else ""),
-            "both" if row.label == BOTH_LABELS else row.label,
-            CONTRAST_WORDS[row.contrast],
+            _class(run, row.label),
+            _difference(run, row.contrast),
             ratio(row.estimate),
             ratio_interval(row.ci_low, row.ci_high),
             p_words(row.p_value),
@@ -119,7 +120,7 @@ def differences_table(run: Run) -> Table:
         "Where the preference differs",
         f"Ratio of two ratios cytoplasm : nucleus, trained network; 1 is no difference. Unpaired {run.unit}s: a test"
         " that allows them is shown. Judged patches are correctly classified, so the classes are also those that the"
-        f" network predicts, and may differ although the tissue does not.{_reasons(answered)}",
+        f" network predicts, and may differ although the tissue does not.{_reasons(run, answered)}",
         (
             *("Magnification", "Class", "Difference", "Ratio", f"{run.confidence_percent} interval", "p"),
             *("Adjusted p", "Test"),
@@ -129,15 +130,25 @@ def differences_table(run: Run) -> Table:
     )
 
 
-def _reasons(rows: pd.DataFrame) -> str:
+def _class(run: Run, label: str) -> str:
+    return "both" if label == BOTH_LABELS else run.classes.name(label)
+
+
+def _difference(run: Run, contrast: str) -> str:
+    """Name a difference of the primary contrast."""
+    benign, malignant = run.classes.names
+    return CONTRAST_WORDS[contrast].format(benign=benign, malignant=malignant)
+
+
+def _reasons(run: Run, rows: pd.DataFrame) -> str:
     """Say what is unusual about the rows, each reason once with the rows it is about."""
     text = ""
     for reason, of_reason in rows[rows["reason"] != ""].groupby("reason", sort=False):
         where = []
         for (contrast, label), found in of_reason.groupby(["contrast", "label"], sort=False):
             at = ", ".join(magnification_words(value) for value in found["magnification"])
-            where.append(f"{CONTRAST_WORDS[str(contrast)]}, {'both' if label == BOTH_LABELS else label}, {at}")
-        text += f" {'All rows' if len(of_reason) == len(rows) else '; '.join(where).capitalize()}: {reason}."
+            where.append(f"{_difference(run, str(contrast))}, {_class(run, str(label))}, {at}")
+        text += f" {'All rows' if len(of_reason) == len(rows) else begun('; '.join(where))}: {reason}."
     return text
 
 
@@ -166,7 +177,7 @@ def tests_table(run: Run) -> Table:
         errs = calibration_of(row, per_unit)
         cells.append(
             (
-                *_stratum(row, several=several),
+                *_stratum(run, row, several=several),
                 words_of(row.test),
                 ratio(row.estimate),
                 ratio_interval(row.ci_low, row.ci_high),
@@ -209,7 +220,7 @@ def _tests_note(run: Run, rows: pd.DataFrame, per_unit: Mapping[tuple[float, str
     if not designs:
         return text
     skews = [
-        f"{row.label}, {magnification_words(row.magnification)}: {number(row.skewness, 1)}"
+        f"{run.place(row.magnification, row.label)}: {number(row.skewness, 1)}"
         for row in decided
         if np.isfinite(row.skewness)
     ]
@@ -227,7 +238,7 @@ def _contrast_rows(run: Run, name: str, title: str, rows: pd.DataFrame, first: s
     several = _several_methods(rows)
     cells = [
         (
-            *_stratum(row, several=several),
+            *_stratum(run, row, several=several),
             run.network(row.model) if first == "network" else CONTRAST_WORDS.get(row.contrast, row.contrast),
             ratio(row.estimate),
             ratio_interval(row.ci_low, row.ci_high),
@@ -285,9 +296,9 @@ def _several_methods(rows: pd.DataFrame) -> bool:
     return len(rows[["method", "reduction"]].drop_duplicates()) > 1
 
 
-def _stratum(row: Any, *, several: bool) -> tuple[str, ...]:
+def _stratum(run: Run, row: Any, *, several: bool) -> tuple[str, ...]:
     methods = (row.method, row.reduction) if several else ()
-    return (magnification_words(row.magnification), row.label, *methods)
+    return (magnification_words(row.magnification), run.classes.name(row.label), *methods)
 
 
 def _stratum_heads(several: bool) -> tuple[str, ...]:  # noqa: FBT001 - the one thing it depends on

@@ -10,6 +10,7 @@ from saliency_stats.report.tables.table import Table, of_labels
 from saliency_stats.report.words import (
     NONE,
     TIMES,
+    begun,
     listing,
     magnification_words,
     number,
@@ -51,7 +52,7 @@ def model_table(run: Run) -> Table:
             whole(row.n_slides) if row.n_slides else NONE,
             whole(row.n_patches),
         )
-        for row in records(rows)
+        for row in records(run.named(rows))
     ]
     return Table(
         "magnification_model",
@@ -95,5 +96,6 @@ def _note(run: Run, rows: pd.DataFrame) -> str:
         text += f" Left out, because the classifier is {UNLEARNED} there: {listing(left_out)}."
     for reason, of_reason in rows[rows["reason"] != ""].groupby("reason", sort=True):
         route = _ROUTES[of_reason["route"].iloc[0]]
-        text += f" {listing(sorted(set(of_reason['label']))).capitalize()}, {route}: {reason}."
+        names = map(run.classes.name, sorted(set(of_reason["label"])))
+        text += f" {begun(listing(names))}, {route}: {reason}."
     return text

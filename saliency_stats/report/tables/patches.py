@@ -82,7 +82,7 @@ def composition_table(run: Run) -> Table:
                     cells.append(
                         (
                             magnification_words(magnification),
-                            label,
+                            run.classes.name(label),
                             run.network(model),
                             compartment,
                             percent(points(run, rows, "area_share").mean),
@@ -117,7 +117,7 @@ def selection_table(run: Run) -> Table:
             whole(row.n_slides) if row.n_slides else NONE,
             whole(row.n_patches),
         )
-        for row in records(of_labels(run, run.selection))
+        for row in records(run.named(of_labels(run, run.selection)))
     ]
     return Table(
         "selection",
@@ -133,7 +133,7 @@ def exclusions_table(run: Run) -> Table:
     """Return why patches could not be used."""
     cells = [
         (magnification_words(row.magnification), row.label, row.reason, whole(row.n_patches))
-        for row in records(run.exclusions)
+        for row in records(run.named(run.exclusions))
     ]
     return Table(
         "exclusions",

@@ -30,12 +30,16 @@ class NetworkCells:
         Patches with a value of any network.
     sums
         What REML needs of the patches.
+    alike
+        Whether all networks found the same on every patch that several judged, as where the map is the picture's own:
+        they are then one, and differ in nothing but the patches that they judged.
     """
 
     means: Float64Array
     counts: IndexArray
     n_patches: int
     sums: NetworkSums
+    alike: bool
 
     @property
     def n_networks(self) -> int:
@@ -129,6 +133,7 @@ class NetworkCells:
             counts[by_network][:, by_unit],
             n_patches,
             summed(values, networks, units, patches),
+            _alike(values, patches),
         )
 
 
@@ -177,6 +182,13 @@ def _compressed(codes: IndexArray) -> IndexArray:
     """Renumber the codes that occur from 0 on."""
     occurs: BoolArray = np.bincount(codes) > 0
     return codes if occurs.all() else (np.cumsum(occurs) - 1)[codes]
+
+
+def _alike(values: Float64Array, patches: IndexArray) -> bool:
+    """Tell whether the rows of a patch are all the same, and some patch has several."""
+    of_patch = np.empty(int(patches.max()) + 1)
+    of_patch[patches] = values
+    return bool(of_patch.size < values.size and np.all(values == of_patch[patches]))
 
 
 def _slide_means(

@@ -292,7 +292,7 @@ def test_without_a_slide_one_is_drawn_from_the_generator():
 @pytest.mark.parametrize(
     ("key", "value", "accepted"),
     [
-        ("signal", "membrane", "nucleus, cytoplasm, stroma, none"),
+        ("signal", "membrane", "cytoplasm, nucleus, stroma, none, redundant, xor, suppressor, background. "),
         ("size_px", 31, "32 to"),
         ("size_px", 64.0, "whole number"),
         ("size_px", True, "whole number"),

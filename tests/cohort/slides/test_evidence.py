@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from shapely import MultiPolygon, Polygon, affinity, box
 
+from saliency_stats.classes import Classes
 from saliency_stats.cohort.slides.annotation import Annotation, AnnotationFile
 from saliency_stats.cohort.slides.evidence import _points, check_label, check_on_tissue, origin_of, share_on_tissue
 from saliency_stats.cohort.slides.geometry import SlideInfo
@@ -91,6 +92,18 @@ def test_what_does_not_agree_is_refused_with_the_classes_found(label, annotation
         check_label(label, annotation, file((["Invasive carcinoma"], "without meaning")), without)
     for word in ("slide 's7': annotation outlines.geojson", "'Invasive carcinoma' (1 × without meaning)", *words):
         assert word in str(error.value)
+
+
+def test_labels_are_called_as_the_study_calls_them():
+    classes = Classes.stated({"healthy": ["x"], "Krebs": ["y"]})
+    for label, annotation, words in (
+        ("benign", TUMOUR, "the list says label healthy"),
+        ("malignant", NONE, "the list says label Krebs"),
+        ("", NONE, "no evidence that the slide is healthy"),
+        ("", NONE, "that it is healthy: label healthy in the list, or cohort.annotation_without_tumour: benign"),
+    ):
+        with pytest.raises(SlideError, match=words):
+            check_label(label, annotation, file(), "exclude", classes)
 
 
 # --- tissue -----------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import pytest
 import shapely
 from shapely import MultiPolygon, Polygon, box
 
+from saliency_stats.classes import USUAL_CLASSES, Classes
 from saliency_stats.cohort.slides.outlines import (
     EXCLUDE_GROUPS,
     TUMOUR_GROUPS,
@@ -90,6 +91,42 @@ def test_a_study_names_roles_and_keeps_the_usual_names_of_the_others():
     assert (Groups.given({}).tumour, Groups.given({}).exclude) == (TUMOUR_GROUPS, EXCLUDE_GROUPS)
     with pytest.raises(StudyError, match="'cancer' two meanings"):
         Groups.given({"tumour": ["Cancer"], "exclude": ["cancer "]})
+
+
+def test_annotations_may_be_called_as_the_classes_are():
+    classes = Classes.stated({"normal": ["mucosa"], "cancer": ["Carcinoma", "TUMOR"]})
+    groups = Groups.given({}, classes)
+    assert groups.tumour == ("cancer", "Carcinoma", "Tumor", "_0", "_1", "Tumour", "Metastasis", "Metastases")
+    assert groups.exclude == ("Normal", "mucosa", "_2", "Exclusion", "Exclude", "Ignore*")
+    # what the study says of annotations goes before
+    own = Groups.given({"tumour": ["DCIS"], "ignore": ["Mucosa"]}, classes)
+    assert (own.tumour, own.ignore) == (("DCIS",), ("Mucosa",))
+    assert own.exclude == ("Normal", "_2", "Exclusion", "Exclude", "Ignore*")
+    assert Groups.given({}, USUAL_CLASSES) == Groups()
+
+
+@pytest.mark.parametrize(
+    ("stated", "words"),
+    [
+        ({"tumor": ["x"], "other": ["y"]}, "'tumor'"),
+        ({"other": ["x"], "lesion": ["Normal", "exclusion"]}, "'Normal', 'exclusion'"),
+    ],
+)
+def test_classes_in_another_order_than_annotations_have_it_are_refused(stated, words):
+    with pytest.raises(StudyError) as caught:
+        Groups.given({}, Classes.stated(stated))
+    assert f"cohort.classes: {words}: annotations of this name are usually of the other class" in str(caught.value)
+    assert "expected the class of tumour second" in str(caught.value)
+
+
+def test_a_study_may_say_that_a_usual_name_means_something_else():
+    lesion = Classes.stated({"tumor": ["x"], "metastatic": ["y"]})
+    groups = Groups.given({"tumour": ["Metastasis"], "ignore": ["_0"]}, lesion)
+    assert groups.tumour == ("Metastasis",)
+    assert groups.exclude[:2] == ("tumor", "x")
+    groups = Groups.given({"ignore": ["tumor"]}, lesion)
+    assert "tumor" not in groups.exclude
+    assert "Tumor" not in groups.tumour
 
 
 def test_names_are_told_by_their_role():

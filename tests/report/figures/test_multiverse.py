@@ -21,6 +21,7 @@ from saliency_stats.report.figures.multiverse import (
 from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, CONTROL_COLOUR, TRAINED_COLOUR, house_style, save
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import ratio, ratio_interval
+from saliency_stats.settings import load
 from saliency_stats.statistics.multiverse import DIMENSIONS, MULTIVERSE_COLUMNS
 from saliency_stats.vocabulary import CELLS
 
@@ -375,6 +376,19 @@ def test_nothing_to_draw_says_so(run_folder: Path, seen) -> None:
     assert seen.nothing(draw_segmentation, run) == "no segmentation has an estimate"
     assert "96 specifications without an estimate left out" in caption_multiverse(run)
     assert caption_segmentation(run).startswith("The primary contrast")
+
+
+@pytest.mark.parametrize(
+    ("nuclei", "words"),
+    [
+        ("builtin", "the finder's threshold moved, cells"),
+        ("classical", "the finder's threshold as it is, for it gives no probabilities, cells"),
+    ],
+)
+def test_the_caption_says_whether_a_threshold_was_moved(run_folder: Path, nuclei: str, words: str) -> None:
+    run = _run(run_folder, _table())
+    vars(run)["settings"] = load(None, (f"compartments.nuclei={nuclei}",))
+    assert words in caption_segmentation(run)
 
 
 def test_a_table_that_lacks_a_column_or_numbers_is_refused(tmp_path: Path) -> None:
