@@ -13,6 +13,7 @@ from typing import Any, Final
 import click
 
 from saliency_stats.cli import main
+from saliency_stats.cohort.phantom.signals import SIGNALS
 from saliency_stats.commands.init import study_text
 from saliency_stats.execution.schema import TABLES
 from saliency_stats.report.words import CONTRAST_WORDS
@@ -178,13 +179,14 @@ def _table_of(name: str) -> str:
 
 
 def choices() -> str:
-    """Return what a study file may name: methods, controls, tests, contrasts."""
+    """Return what a study file may name: methods, controls, tests, contrasts, signals."""
     methods = [(f"`{name}`", words_of(method), f"{cost_of(method):g}") for name, method in METHODS.items()]
     controls = [(f"`{name}`", control.words, control.group) for name, control in CONTROLS.items()]
     tests = [
         (f"`{name}`", test.words, test.estimand, "yes" if test.may_be_primary else "") for name, test in TESTS.items()
     ]
     contrasts = [(f"`{name}`", words) for name, words in CONTRAST_WORDS.items()]
+    signals = [(f"`{name}`", signal.words) for name, signal in SIGNALS.items()]
     return "\n\n".join(
         (
             "## Saliency methods",
@@ -195,6 +197,8 @@ def choices() -> str:
             table(("name", "in words", "is about the", "may decide the verdict"), tests),
             "## Contrasts",
             table(("name", "in words"), contrasts),
+            "## Signals of phantoms",
+            table(("name", "the classes differ in"), signals),
         )
     )
 

@@ -9,6 +9,7 @@ import click
 import pytest
 
 from saliency_stats.cli import main
+from saliency_stats.cohort.phantom.signals import SIGNALS
 from saliency_stats.commands.init import study_text
 from saliency_stats.execution.schema import TABLES
 from saliency_stats.saliency import CONTROLS, METHODS
@@ -77,9 +78,9 @@ def test_every_table_and_every_column_is_there(extension):
         assert all(f"`{column}`" in section for column in (*table.required, *table.may_have, *table.may_have_text))
 
 
-def test_every_method_control_and_test_is_there(extension):
+def test_every_method_control_test_and_signal_is_there(extension):
     text = extension("generated").choices()
-    assert all(f"| `{name}` |" in text for name in (*METHODS, *CONTROLS, *TESTS))
+    assert all(f"| `{name}` |" in text for name in (*METHODS, *CONTROLS, *TESTS, *SIGNALS))
 
 
 def test_a_page_that_has_not_changed_is_left_alone(extension, tmp_path):
