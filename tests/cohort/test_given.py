@@ -57,8 +57,8 @@ def test_of_signed_maps_the_absolute_values_are_taken(tmp_path):
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        (np.where(MAP == MAP[0, 0], np.nan, MAP), "holds 1 NaN or infinite values of 48; expected finite numbers"),
-        (np.where(MAP == MAP[1, 1], np.inf, MAP), "holds 1 NaN or infinite values of 48; "),
+        (np.where(MAP[0, 0] == MAP, np.nan, MAP), "holds 1 NaN or infinite values of 48; expected finite numbers"),
+        (np.where(MAP[1, 1] == MAP, np.inf, MAP), "holds 1 NaN or infinite values of 48; "),
         (np.full((2, 2), 1e300), "holds 4 NaN or infinite values of 4; "),
         (np.zeros((4, 4)), "is 0 everywhere; expected saliency somewhere"),
         (np.full((4, 4), 1e-60), "is 0 everywhere; "),

@@ -48,7 +48,9 @@ def test_a_study_with_a_network_stays_as_it_is():
     assert resolved(settings) is settings
     assert list(network_faults(settings)) == []
     (found,) = network_faults(load(None, ("saliency.signed=true",)))
-    assert found.startswith("saliency.signed is about the maps of a table (classifier.architecture: none); leave it out")
+    assert found.startswith(
+        "saliency.signed is about the maps of a table (classifier.architecture: none); leave it out"
+    )
 
 
 @pytest.mark.parametrize("name", [name for name, control in CONTROLS.items() if control.needs_network])
