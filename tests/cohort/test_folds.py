@@ -196,3 +196,11 @@ def test_copies_of_a_patch_in_two_folds_are_a_leak():
 def test_a_folding_does_not_change():
     with pytest.raises(FrozenInstanceError):
         folding(3).seed = 1
+
+
+def test_nothing_learns_where_train_has_no_share():
+    table = table_of("BM" * 4)
+    judged = Folding(0, {"train": 0.0, "valid": 0.0, "test": 1.0}, 0)
+    assert judged.obstacles(judged.dealt(table).assign(split="test"), "test") == []
+    (found,) = Folding(0, {"train": 0.1, "valid": 0.0, "test": 0.9}, 0).obstacles(table.assign(split="test"), "test")
+    assert found.startswith("the train split ")

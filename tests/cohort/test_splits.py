@@ -278,3 +278,12 @@ def test_what_helps_where_a_class_is_missing_depends_on_who_gives_the_splits():
     )
     (found,) = split_obstacles(table, "test", "pray")
     assert found.endswith("Add patches (or slides), pray, or change cohort.fractions")
+
+
+def test_where_nothing_learns_no_patch_is_needed_to_train_on():
+    table = good().assign(split="test")
+    assert split_obstacles(table, "test", learned=False) == []
+    (found,) = split_obstacles(table, "test")
+    assert found.startswith("the train split ")
+    (found,) = split_obstacles(table.assign(split=["test", "test", "test", "valid"]), "valid", learned=False)
+    assert found.startswith("the valid split ")
