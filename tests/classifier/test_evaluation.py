@@ -280,3 +280,14 @@ def test_networks_of_folds_together_judge_every_patch_once():
     assert found["n_patches"].to_dict() == {"fold1-1": 80, "fold2-1": 80, "all": 160}
     expected = metrics_table(table, EvaluationParameters()).iloc[0].drop("network")
     pd.testing.assert_series_equal(found.loc["all"], expected[found.columns], check_names=False)
+
+
+def test_known_probabilities_are_taken_to_the_last_digit():
+    keys = pd.DataFrame(
+        {"patch_id": ["a", "b"], "slide_id": "s", "patient_id": "", "label": ["benign", "malignant"]}
+    ).assign(split="test", magnification=20.0)
+    known = np.array([0.0, 0.8])
+    with np.errstate(divide="ignore"):
+        table = predictions_table(keys, np.stack([np.zeros(2), np.log(known / (1 - known))], 1), "trained", "1", known)
+    assert table["p_malignant"].tolist() == [0.0, 0.8]
+    assert table["predicted"].tolist() == ["benign", "malignant"]

@@ -349,3 +349,40 @@ def test_a_slide_is_of_one_patient():
     found = listing(slide_id=["S", "S"], patient_id=["P", "P"])
     fields.check_one_patient(found, found.table["slide_id"], found.table["patient_id"])
     assert told(found) == ""
+
+
+# --- probabilities ----------------------------------------------------------------------------------
+
+
+def probabilities(*texts):
+    columns = Columns("patch", ("path", "p_malignant"), (), closed=False)
+    names = [f"{letter}.png" for letter in "abcdefgh"[: len(texts)]]
+    table = pd.DataFrame({"path": names, "p_malignant": list(texts)}, index=range(2, len(texts) + 2), dtype=object)
+    found = Listing(columns, table, Problems(Path("t.csv")), "")
+    return fields.probabilities(found, "p_malignant", table["path"]), told(found)
+
+
+def test_probabilities_are_read_to_the_last_digit_both_ends_included():
+    values, wrong = probabilities("0", "1", "0.8", "1e-3", ".5", "1.0")
+    assert values.tolist() == [0.0, 1.0, 0.8, 0.001, 0.5, 1.0]
+    assert wrong == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "p_malignant is missing (patch 'b.png'); expected a probability from 0 to 1"),
+        ("1.01", "p_malignant is '1.01' (patch 'b.png'); expected a probability from 0 to 1"),
+        ("-0.1", "p_malignant is '-0.1' (patch 'b.png'); expected a probability from 0 to 1"),
+        ("nan", "p_malignant is 'nan' (patch 'b.png'); "),
+        ("inf", "p_malignant is 'inf' (patch 'b.png'); "),
+        ("yes", "p_malignant is 'yes' (patch 'b.png'); "),
+        ("0,9", "from 0 to 1. Write decimals with a point"),
+        ("0.9 %", "from 0 to 1. Write the number alone, without its unit"),
+    ],
+)
+def test_other_probabilities_are_refused(text, said):
+    values, wrong = probabilities("0.5", text)
+    assert math.isnan(values.iloc[1])
+    assert wrong.startswith(", line 3: ")
+    assert said in wrong

@@ -379,3 +379,59 @@ def test_columns_that_nothing_reads_are_known(tmp_path):
     assert PatchFolder(tmp_path / "patches.csv").unread == ("stage", "my notes")
     (tmp_path / "patches.csv").write_text("path,label,mpp\na.png,benign,0.5\n")
     assert PatchFolder(tmp_path / "patches.csv").unread == ()
+
+
+# --- maps made elsewhere ----------------------------------------------------------------------------
+
+MAPS = "path,label,mpp,map,p_malignant\na.png,benign,0.5,maps/a.npy,0.25\nb.png,malignant,0.5,maps\\b.tif,1\n"
+
+
+def test_maps_and_probabilities_are_given_where_they_are_asked_for(tmp_path):
+    found = cohort(tmp_path, MAPS, maps=True)
+    assert tuple(found.table.columns) == PATCH_COLUMNS
+    assert (found.given.names, found.given.lines) == (("maps/a.npy", "maps/b.tif"), (2, 3))
+    assert found.given.p_malignant.tolist() == [0.25, 1.0]
+    assert found.given.table == tmp_path / "patches.csv"
+    assert not found.given.signed
+    assert found.files == {
+        "patches.csv": tmp_path / "patches.csv",
+        **{name: tmp_path / name for name in ("a.png", "b.png", "maps/a.npy", "maps/b.tif")},
+    }
+    assert found.unread == ()
+    again = pickle.loads(pickle.dumps(found))  # noqa: S301  (our own)
+    assert again.given.files == found.given.files
+
+
+def test_else_nothing_reads_them(tmp_path):
+    found = cohort(tmp_path, MAPS)
+    assert found.given is None
+    assert found.unread == ("map", "p_malignant")
+    assert set(found.files) == {"patches.csv", "a.png", "b.png"}
+
+
+def test_a_table_without_maps_is_refused_where_they_are_asked_for(tmp_path):
+    refused(
+        tmp_path,
+        "path,label,mpp\na.png,benign,0.5\n",
+        "2 things are wrong",
+        "column 'map' is missing; found path, label, mpp; expected path, label, map, p_malignant",
+        "column 'p_malignant' is missing; ",
+        maps=True,
+    )
+
+
+def test_everything_wrong_with_maps_in_the_table_is_said_with_the_rest(tmp_path):
+    rows = ["a.png,x,0.5,a.npy,0.5", "b.png,benign,0.5,../b.npy,2", "c.png,benign,0.5,,", "d.png,benign,0.5,a.npy,0"]
+    refused(
+        tmp_path,
+        "\n".join(["path,label,mpp,map,p_malignant", *rows]),
+        "6 things are wrong",
+        "line 2: label is 'x'",
+        "line 3: map '../b.npy' lies outside",
+        "line 3: p_malignant is '2' (patch 'b.png'); expected a probability from 0 to 1",
+        "line 4: the map is empty; expected the file of a saliency map, relative to",
+        "line 4: p_malignant is missing (patch 'c.png')",
+        "the file 'a.npy' is listed twice, as patch 'a.png' and as 'd.png'; every patch has a map of its own. "
+        "Correct one of the lines",
+        maps=True,
+    )

@@ -206,3 +206,11 @@ def test_classes_are_called_as_the_study_calls_them():
     assert "hold usable 'tumor' patches" in found
     (found,) = named.obstacles(named.dealt(table_of("BBB")), "test")
     assert "is 'normal', none is 'tumor'" in found
+
+
+def test_nothing_learns_where_train_has_no_share():
+    table = table_of("BM" * 4)
+    judged = Folding(0, {"train": 0.0, "valid": 0.0, "test": 1.0}, 0)
+    assert judged.obstacles(judged.dealt(table).assign(split="test"), "test") == []
+    (found,) = Folding(0, {"train": 0.1, "valid": 0.0, "test": 0.9}, 0).obstacles(table.assign(split="test"), "test")
+    assert found.startswith("the train split ")

@@ -287,3 +287,12 @@ def test_classes_are_called_as_the_study_calls_them():
     assert "usable patches is 'tumor', none is 'normal'; both classes are needed" in found
     found = split_obstacles(good().assign(split="train"), "test", classes=classes)[0]
     assert "holds no usable 'normal' and no 'tumor' patch" in found
+
+
+def test_where_nothing_learns_no_patch_is_needed_to_train_on():
+    table = good().assign(split="test")
+    assert split_obstacles(table, "test", learned=False) == []
+    (found,) = split_obstacles(table, "test")
+    assert found.startswith("the train split ")
+    (found,) = split_obstacles(table.assign(split=["test", "test", "test", "valid"]), "valid", learned=False)
+    assert found.startswith("the valid split ")

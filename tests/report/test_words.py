@@ -67,6 +67,7 @@ NAN = math.nan
         (words.control_words, ("shuffled", "shuffled: other labels"), "shuffled control (other labels)"),
         (words.architecture_words, ("densenet201",), "DenseNet-201"),
         (words.architecture_words, ("my_densenet201",), "my_densenet201"),
+        (words.architecture_words, ("none",), "outside this study (maps and probabilities from files)"),
         (words.architecture_words, ("efficientnet_lite0",), "EfficientNet-Lite0"),
         (words.architecture_words, ("torchvision:resnet50",), "resnet50 (torchvision)"),
         (words.architecture_words, ("python:/studies/mine.py:build",), "build (mine.py)"),

@@ -34,6 +34,11 @@ def test_networks_see_every_patch_and_the_others_need_none():
     )
 
 
+def test_which_need_a_network_that_can_be_run():
+    needing = [name for name, control in CONTROLS.items() if control.needs_network]
+    assert needing == ["randomised", "cascading", "shuffled"]
+
+
 def test_who_is_shown_where():
     assert [name for name, control in CONTROLS.items() if control.shown] == ["randomised", "shuffled"]
     assert [name for name, control in CONTROLS.items() if control.every_method] == ["randomised"]

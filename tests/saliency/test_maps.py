@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from saliency_stats.classifier.building import initialise
-from saliency_stats.saliency.maps import MapKey, MapPlan, control_maps, network_maps
-from saliency_stats.saliency.methods import METHODS
+from saliency_stats.cohort.given import GivenMaps
+from saliency_stats.errors import AttributionError
+from saliency_stats.saliency.maps import MapKey, MapPlan, control_maps, given_maps, network_maps
+from saliency_stats.saliency.methods import GIVEN, METHODS, cost_of, is_one_channel, method_of, words_of
 from saliency_stats.saliency.naming import NetworkKey
 from saliency_stats.seeds import derive
 
@@ -165,3 +167,27 @@ def test_each_network_explains_the_class_that_is_asked_of_it(batch):
         alone = network_maps({NetworkKey("trained", "1"): trained}, images, {"1": target}, ["a", "b"], MapPlan())[1]
         np.testing.assert_array_equal(maps[MapPlan().own("trained", name)], alone[MapPlan().own()])
     assert (maps[MapPlan().own("trained", "1")] != maps[MapPlan().own("trained", "2")]).any()
+
+
+def test_given_maps_and_probabilities_stand_in_a_networks_place(tmp_path):
+    maps = np.random.default_rng(0).random((3, 8, 8)).astype(np.float32)
+    for number, values in enumerate(maps):
+        np.save(tmp_path / f"{number}.npy", values)
+    names = tuple(f"{number}.npy" for number in range(3))
+    given = GivenMaps(tmp_path / "t.csv", (2, 3, 4), names, tmp_path, np.array([0.0, 0.25, 1.0]))
+    plan = MapPlan(("map",), controls=("shift",))
+    logits, found = given_maps(given, (2, 1), [(8, 8), (8, 8)], plan)
+    assert list(found) == [plan.own()] == [MapKey("trained", "1", "map", "none")]
+    np.testing.assert_array_equal(found[plan.own()], maps[[2, 1]])
+    assert list(logits) == of("trained")
+    np.testing.assert_allclose(logits[NetworkKey("trained", "1")], [[0, np.inf], [0, -np.log(3)]])
+    logits, found = given_maps(given, (0,), [], plan)
+    assert (list(found), logits[NetworkKey("trained", "1")].tolist()) == ([], [[0, -np.inf]])
+
+
+def test_no_network_is_explained_by_the_map_of_a_table():
+    assert method_of("map") is GIVEN
+    assert "map" not in METHODS
+    assert (words_of(GIVEN), cost_of(GIVEN), is_one_channel(GIVEN)) == ("map made elsewhere", 0.0, True)
+    with pytest.raises(AttributionError, match="map comes from a file, and explains no network"):
+        GIVEN.attribute(torch.nn.Identity(), torch.zeros(1, 3, 4, 4), torch.zeros(1, dtype=torch.long), [0])

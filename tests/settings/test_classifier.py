@@ -30,7 +30,7 @@ def test_networks_are_named_with_their_source(tmp_path, name):
 def test_other_names_are_refused_with_those_there_are(tmp_path, name):
     found = refused(tmp_path, f"classifier: {{architecture: '{name}'}}")
     assert f"classifier.architecture: there is no '{name}'; expected one of densenet121, " in found
-    assert "efficientnet_lite2, or torchvision:NAME, timm:NAME, python:package.module:factory" in found
+    assert "efficientnet_lite2, or torchvision:NAME, timm:NAME, python:package.module:factory, or none" in found
 
 
 def test_a_factory_beside_the_study_file_is_found_there_and_its_weights_are_its_own(tmp_path):
@@ -119,3 +119,10 @@ def test_a_layer_of_classes_that_is_made_anew_has_no_outputs_of_its_own(tmp_path
 @pytest.mark.parametrize("classes", ["{benign: [-1], malignant: [1]}", "{benign: [a], malignant: [1]}", "{good: [0]}"])
 def test_outputs_are_numbers_and_classes_are_two(tmp_path, classes):
     assert "cohort.classes" in refused(tmp_path, f"cohort: {{classes: {classes}}}")
+
+
+def test_there_may_be_no_network(tmp_path):
+    section = load(study(tmp_path, "classifier: {architecture: none}")).classifier
+    assert (section.architecture, section.is_network) == ("none", False)
+    assert load(None).classifier.is_network
+    assert not load(None).saliency.signed

@@ -1,5 +1,6 @@
 """Rungs by hand: both sides of every condition, and Holm over the largest p-values against a brute-force reference."""
 
+from dataclasses import replace
 from itertools import combinations
 from types import SimpleNamespace
 
@@ -13,6 +14,8 @@ from saliency_stats.statistics.ladder import (
     NEEDED,
     NO,
     NOT_TESTED,
+    OF_MAPS,
+    OF_NETWORKS,
     OUT_OF_REACH,
     RUNGS,
     YES,
@@ -382,3 +385,23 @@ def test_supported_errs_in_no_more_than_its_level_whichever_part_is_null(null, n
             for one, factor in zip(ladders, factors, strict=True)
         )
     assert wrong / n <= 0.065
+
+
+def test_maps_made_elsewhere_need_no_training_and_say_so():
+    assert OF_MAPS.needed == ("maps", "picture")
+    without = replace(ladder(training=[]), reach=OF_MAPS)
+    assert without.p_value == 0.01
+    assert without.answer("training", 1, 0.05) == NOT_TESTED
+    assert replace(without, parts={**without.parts, "picture": []}).p_value == 1.0
+    why = {rung["rung"]: rung["why"] for rung in without.as_list(1.0, StatisticsParameters())}
+    assert why["training"] == "the maps were made elsewhere: there is no network that learned nothing to compare with"
+    assert why["decision"].startswith("the maps were made elsewhere: there is no network to ask")
+    assert why["networks"].startswith("the maps were made elsewhere, of one classifier")
+    assert why["method"] == "the maps were made elsewhere, one of each patch"
+    assert why["analyses"] == OF_NETWORKS.not_asked["analyses"]
+
+
+def test_of_a_needed_rung_one_part_without_an_answer_is_enough_and_of_others_not():
+    parts = [part(), part(**UNTESTED)]
+    assert ladder(training=parts).answer("training", 1, 0.05) == NOT_TESTED
+    assert replace(ladder(training=parts), reach=OF_MAPS).answer("training", 1, 0.05) == YES

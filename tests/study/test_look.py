@@ -14,6 +14,7 @@ from saliency_stats.execution.progress import Progress
 from saliency_stats.settings import load
 from saliency_stats.study import look as module
 from saliency_stats.study import parameters
+from saliency_stats.study.elsewhere import resolved
 from saliency_stats.study.look import found_lines, refuse, remarks
 
 
@@ -388,6 +389,21 @@ def test_columns_that_nothing_reads_are_told(capsys, cohort_of):
     cohort.unread = ("stage", "my notes")
     module.look_at(cohort, load(None), Progress(show=True))
     assert "columns of the table that nothing reads: 'stage', 'my notes'\n" in capsys.readouterr().err
+    cohort.unread = ("map",)
+    module.look_at(cohort, load(None), Progress(show=True))
+    hint = "nothing reads: 'map' (classifier.architecture: none reads map and p_malignant)\n"
+    assert hint in capsys.readouterr().err
+
+
+def test_of_maps_made_elsewhere_it_is_said_what_cannot_be_asked():
+    of_maps = ("cohort.kind=patches", "cohort.table=t.csv", "classifier.architecture=none", "saliency.signed=true")
+    settings = resolved(load(None, of_maps))
+    reach, signed = remarks(settings, patches())
+    assert reach.startswith("The maps were made elsewhere: whether training made them so, ")
+    assert signed == "The maps have a sign (saliency.signed): their absolute values are measured."
+    assert len(remarks(resolved(load(None, of_maps[:3])), patches())) == 1
+    (picture, *_) = remarks(resolved(load(None, (*of_maps, "controls=[shift]"))), patches())
+    assert picture.startswith('No verdict can be "supported": the study has no map of the image alone')
 
 
 # --- folds ---
