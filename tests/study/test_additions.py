@@ -91,7 +91,7 @@ def test_a_method_has_its_rows_and_the_shares_that_follow_from_it(run):
 
 def test_an_image_control_is_a_model_and_a_method_of_its_own(run):
     rows = run.ledger[run.ledger["model"].isin(["bright", "dark"])]
-    assert (rows["model"] == rows["method"]).all()
+    assert (rows["model"].astype("str") == rows["method"].astype("str")).all()
     assert set(rows["model"]) == {"bright", "dark"}
     assert {"trained-bright", "trained-dark"} <= set(run.contrasts["model"])
 
