@@ -80,7 +80,8 @@ def run(study_file, tmp_path_factory):
 
 
 def test_a_method_has_its_rows_and_the_shares_that_follow_from_it(run):
-    ledger = run.ledger[run.ledger["model"] == "trained"].set_index(["patch_id", "compartment", "method"])
+    ledger = run.ledger[run.ledger["model"] == "trained"].astype({"method": "str"})
+    ledger = ledger.set_index(["patch_id", "compartment", "method"])
     shares = ledger["mass_share"].unstack("method")
     assert list(shares.columns) == ["doubled", "even", "gradient"]
     np.testing.assert_allclose(shares["doubled"], shares["gradient"], rtol=1e-5)
