@@ -4,10 +4,10 @@
     OMP_NUM_THREADS=1 python analyses/benchmarks/statistics_speed.py --networks 1
 
 One million patches of 400 slides of very unequal sizes. Judged by five networks: every test of one contrast, and those
-of all six contrasts of a stratum; ``--only study`` asks for ``study_contrasts`` of a ledger that gives these. What is
-measured has a process of its own, which reads the data that another one made. Of one network: every test of one
-contrast, then ``MixedLM`` (REML) alone. Texts are of the type that a run's reader gives them; with ``--categories``
-those of the study are categories, which take a tenth of the memory.
+of all six contrasts of a stratum; ``--only study`` asks for ``study_contrasts`` of a ledger that gives these, of the
+study's own map as a run takes it from its tables, in the types that these have. What is measured has a process of its
+own, which reads the data that another one made. Of one network: every test of one contrast, then ``MixedLM`` (REML)
+alone.
 """
 
 import multiprocessing
@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 import statsmodels.formula.api as smf
 
+from saliency_stats.execution.schema import TABLES
 from saliency_stats.statistics import contrast_table, study_contrasts
 from saliency_stats.statistics.coded import with_shared_categories
 from saliency_stats.statistics.parameters import StatisticsParameters
@@ -62,11 +63,11 @@ def cohort(
     return table
 
 
-def made(path: Path, what: str, patches: int, slides: int, networks: int, seed: int, *, categories: bool) -> None:
+def made(path: Path, what: str, patches: int, slides: int, networks: int, seed: int) -> None:
     """Write the data to be measured."""
+    tables: tuple[pd.DataFrame, ...]
     if what == "study":
         tables = study(patches, slides, networks, seed)
-        tables = tuple(with_shared_categories(*tables)) if categories else tables
     else:
         columns = CONTRASTS[:1] if what == "one contrast" else CONTRASTS
         tables = (cohort(patches, slides, seed, networks, columns),)
@@ -79,8 +80,8 @@ def measured(path: Path, what: str, draws: int) -> Result:
     before, start, cpu = _peak(), time.perf_counter(), time.process_time()
     if what == "study":
         ledger, predictions = tables
-        settings = StatisticsParameters(bootstrap_draws=draws)
-        found = study_contrasts(ledger, predictions, settings=settings)
+        own = ledger[ledger["method"] == "gradient"]
+        found = study_contrasts(own, predictions, settings=StatisticsParameters(bootstrap_draws=draws))
         what = f"study_contrasts, {len(ledger):,} rows"
     else:
         (table,) = tables
@@ -94,7 +95,10 @@ def measured(path: Path, what: str, draws: int) -> Result:
 
 
 def study(patches: int, slides: int, networks: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Make the ledger of one map of the trained networks, with half of the slides of each class, and predictions."""
+    """Make the ledger of one map of the trained networks, with half of the slides of each class, and predictions.
+
+    Both are as the tables of a run.
+    """
     judged = cohort(patches, slides, seed, networks, columns=TISSUE)
     density = np.exp2(judged[list(TISSUE)].to_numpy())
     judged = judged.drop(columns=list(TISSUE))
@@ -103,24 +107,29 @@ def study(patches: int, slides: int, networks: int, seed: int) -> tuple[pd.DataF
     mass /= mass.sum(axis=1, keepdims=True)
     number = judged["slide_id"].str.removeprefix("slide-").astype("int")
     judged["label"] = pd.Series(LABELS, dtype="str").take((number % 2).to_numpy()).array
-    judged = judged.assign(patient_id="", magnification=20.0, model="trained")
-    predictions = judged[["patch_id", "magnification", "model", "network"]].assign(
-        split="test", p_malignant=np.where(number % 2 == 1, 0.95, 0.05), predicted=judged["label"], correct=True
+    (judged,) = with_shared_categories(
+        judged.assign(patient_id="", magnification=20.0, model="trained", split="test", status="measured")
     )
-    judged = judged.assign(method="gradient", reduction="l2", status="measured")
+    p_malignant = np.where(number % 2 == 1, 0.95, 0.05)
+    logits = {"logit_benign": 0.0, "logit_malignant": np.log(p_malignant / (1 - p_malignant))}
+    predictions = judged.drop(columns="status").assign(
+        p_malignant=p_malignant, predicted=judged["label"], correct=True, **logits
+    )
+    judged = judged.assign(method="gradient", reduction="l2")
     parts = [
         judged.assign(
             compartment=name, area_share=area[:, k], mass_share=mass[:, k], density_ratio=mass[:, k] / area[:, k]
         )
         for k, name in enumerate((*TISSUE,))
     ]
-    return pd.concat(parts, ignore_index=True), predictions
+    ledger = pd.concat(with_shared_categories(*parts), ignore_index=True)
+    return TABLES["ledger"].typed(ledger, "ledger"), TABLES["predictions"].typed(predictions, "predictions")
 
 
-def in_a_process(function: Callable[..., Any], *arguments: object, **options: object) -> Any:
+def in_a_process(function: Callable[..., Any], *arguments: object) -> Any:
     """Call a function in a process of its own, whose memory is not that of what ran before."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
-        return fresh.submit(function, *arguments, **options).result()
+        return fresh.submit(function, *arguments).result()
 
 
 def _peak() -> float:
@@ -151,10 +160,7 @@ def against_statsmodels(patches: int, slides: int, draws: int, seed: int) -> Non
 @click.option("--draws", default=2_000, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--only", type=click.Choice(["one contrast", "six contrasts", "study"]), multiple=True)
-@click.option("--categories", is_flag=True, help="Texts of the study's tables are categories.")
-def main(
-    patches: int, slides: int, networks: int, draws: int, seed: int, only: tuple[str, ...], *, categories: bool
-) -> None:
+def main(patches: int, slides: int, networks: int, draws: int, seed: int, only: tuple[str, ...]) -> None:
     """Time what the number of networks asks for."""
     if networks == 1:
         against_statsmodels(patches, slides, draws, seed)
@@ -163,7 +169,7 @@ def main(
     for what in only or ("one contrast", "six contrasts"):
         with TemporaryDirectory() as folder:
             path = Path(folder) / "data.pickle"
-            in_a_process(made, path, what, patches, slides, networks, seed, categories=categories)
+            in_a_process(made, path, what, patches, slides, networks, seed)
             found = in_a_process(measured, path, what, draws)
         click.echo(
             "{}; {:.1f} s, {:.1f} s of the processor, {:.2f} GB with the data, {:.2f} GB at the peak".format(*found)

@@ -82,6 +82,7 @@ TABLES: Final[Mapping[str, Table]] = {
         writer="saliency, compartments",
         readers=("roc_reliability",),
         flags=("correct",),
+        long=True,
     ),
     "ledger": Table(
         "patch × magnification × model × network × method × compartment",
@@ -91,6 +92,7 @@ TABLES: Final[Mapping[str, Table]] = {
         readers=("density_ratio", "area_vs_mass", "ternary"),
         may_have=("relevance_rank", "top_k", "pointing", "auc", "doubtful_share"),
         may_have_text=("relevance_status",),
+        long=True,
     ),
     "nuclei": Table(
         "nucleus",
@@ -111,6 +113,7 @@ TABLES: Final[Mapping[str, Table]] = {
         ),
         writer="saliency, compartments",
         optional=True,
+        long=True,
     ),
     "matched": Table(
         "patch × magnification × map × picture",
@@ -118,6 +121,7 @@ TABLES: Final[Mapping[str, Table]] = {
         ("magnification", "matched", "matched_of_picture", "share_compared", "overlap"),
         writer="saliency, compartments",
         optional=True,
+        long=True,
     ),
     "ablation": Table(
         "patch × network × compartment × replacement × region",

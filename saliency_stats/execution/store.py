@@ -22,6 +22,8 @@ from saliency_stats.execution.seal import is_sealed, write_seal
 
 _SEAL: Final = "seal.json"
 _LOCK: Final = ".lock"
+#: So many rows of a table are read at a time: as texts they take much more memory than in their types.
+_ROWS: Final = 200_000
 
 
 class Store:
@@ -179,14 +181,16 @@ class Store:
         StorageError
             If the run has none, or it cannot be read; the message names the file.
         """
-        path = self.folder / f"{name}.csv"
+        path, spec = self.folder / f"{name}.csv", TABLES[name]
         if not path.is_file():
             raise StorageError(f"{path}: missing; a finished run has it. Run the study again to finish it")
         try:
-            found = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8", index_col=False)
+            with pd.read_csv(
+                path, dtype=str, keep_default_na=False, encoding="utf-8", index_col=False, chunksize=_ROWS
+            ) as parts:
+                return spec.joined(parts, str(path))
         except (OSError, ValueError) as error:
             raise StorageError(f"{path}: cannot be read as CSV: {error}") from error
-        return TABLES[name].typed(found, str(path))
 
     def seal(self, name: str, files: Iterable[Path]) -> None:
         """Note that these files of the run are finished, and their hashes."""

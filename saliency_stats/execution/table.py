@@ -1,9 +1,11 @@
 """A table of a run: what its columns hold, and how a table that was computed, or read as text, gets its types."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
 import pandas as pd
+from pandas.api.types import union_categoricals
 
 from saliency_stats.errors import StorageError
 
@@ -31,6 +33,9 @@ class Table:
         Numbers, and texts, that only some studies ask for.
     optional
         Whether a finished run may do without it.
+    long
+        Whether it has a row per patch and map, millions in a large study: its texts are categories, in which a row
+        costs a few bytes.
     """
 
     rows: str
@@ -42,6 +47,7 @@ class Table:
     may_have: tuple[str, ...] = ()
     may_have_text: tuple[str, ...] = ()
     optional: bool = False
+    long: bool = False
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -71,7 +77,8 @@ class Table:
         Returns
         -------
         DataFrame
-            Text as str (missing as ""), numbers as float64 (missing as NaN), flags as bool (missing as False).
+            Text as str (missing as ""), of a long table as sorted categories; numbers as float64 (missing as NaN),
+            flags as bool (missing as False).
 
         Raises
         ------
@@ -86,12 +93,19 @@ class Table:
             )
         return pd.DataFrame({name: self._column(table[name], f"{where}: column {name}") for name in table.columns})
 
+    def joined(self, parts: Iterable[pd.DataFrame], where: str) -> pd.DataFrame:
+        """Type parts of a table one after the other, see :meth:`typed`, and put them together."""
+        typed = [self.typed(part, where) for part in parts]
+        if len(typed) == 1:
+            return typed[0]
+        return pd.DataFrame({name: _concatenated([part[name] for part in typed]) for name in typed[0].columns})
+
     def _column(self, values: pd.Series, where: str) -> pd.Series:
         kind = self.kind(str(values.name))
         if kind == "text":
-            return values.astype("str").where(values.notna(), "")
+            return _categories(values) if self.long else _texts(values)
         if kind == "flag":
-            lowered = values.astype("str").where(values.notna(), "").str.strip().str.lower()
+            lowered = _texts(values).str.strip().str.lower()
             odd = sorted(set(lowered) - _TRUE - _FALSE)
             if odd:
                 raise StorageError(f"{where} holds {odd[0]!r}; expected True, False or nothing")
@@ -102,3 +116,20 @@ class Table:
             except (ValueError, TypeError) as error:
                 raise StorageError(f"{where} holds something that is no number: {error}") from error
         return values
+
+
+def _categories(values: pd.Series) -> pd.Series:
+    """Make sorted categories of texts, or of their categories: sorted so that they are ordered as texts are."""
+    if isinstance(values.dtype, pd.CategoricalDtype) and not values.hasnans:
+        return values.cat.reorder_categories(values.cat.categories.sort_values())
+    return _texts(values).astype("category")
+
+
+def _concatenated(parts: list[pd.Series]) -> pd.Series:
+    if isinstance(parts[0].dtype, pd.CategoricalDtype):
+        return pd.Series(union_categoricals(parts, sort_categories=True))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _texts(values: pd.Series) -> pd.Series:
+    return values.astype("str").where(values.notna(), "")

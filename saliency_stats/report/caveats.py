@@ -202,7 +202,7 @@ def _selection(run: Run) -> Iterator[Caveat]:
 def _missing(run: Run) -> Iterator[Caveat]:
     rows = run.judged_ledger
     rows = rows[(rows["model"] == TRAINED) & ~np.isfinite(rows["density_ratio"])]
-    counts = rows["compartment"].value_counts(sort=False)
+    counts = rows["compartment"].astype("str").value_counts(sort=False)
     words = [f"the {name} in {n:,}" for name, n in counts.items() if name != "background"]
     if words:
         yield Caveat(

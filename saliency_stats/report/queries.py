@@ -11,6 +11,14 @@ from saliency_stats.vocabulary import PATCH_KEY, TRAINED
 _EXCLUDED: Final = "excluded"
 
 
+def of_image(table: pd.DataFrame) -> "pd.Series[bool]":
+    """Tell which rows are of maps of the image alone: their model and their method have one name."""
+    found = pd.Series(data=False, index=table.index)
+    for name in set(table["model"].unique()) & set(table["method"].unique()):
+        found |= (table["model"] == name) & (table["method"] == name)
+    return found
+
+
 def one_test(rows: pd.DataFrame, *tests: str) -> pd.DataFrame:
     """Keep, of the rows of one contrast, those of the first of `tests` that there is (else of the first by name)."""
     key = ["magnification", "label", "contrast", "model", "method", "reduction"]

@@ -22,10 +22,11 @@ from saliency_stats.vocabulary import LABELS, NO_REDUCTION, PATCH_KEY, TRAINED
 class Run(RunFolder):
     """A finished run.
 
-    Every table is an attribute (``run.ledger``, ``run.contrasts``) or ``run.table(NAME)``: text is str, numbers are
-    float64, magnification among them, flags are bool. A table that the study did not ask for has no rows. Tables,
-    and what is derived from them here, are read or computed when first asked for, once. ``run.own_NAME`` holds the rows
-    of a table that the figures show: of the study's own map, of the trained network and those it is shown beside.
+    Every table is an attribute (``run.ledger``, ``run.contrasts``) or ``run.table(NAME)``: text is str (categories in
+    ``ledger``, ``predictions``, ``shift`` and ``matched``), numbers are float64, magnification among them, flags are
+    bool. A table that the study did not ask for has no rows. Tables, and what is derived from them here, are read or
+    computed when first asked for, once. ``run.own_NAME`` holds the rows of a table that the figures show: of the
+    study's own map, of the trained network and those it is shown beside.
 
     Parameters
     ----------
@@ -98,7 +99,7 @@ class Run(RunFolder):
     def of_own_map(self, table: pd.DataFrame) -> pd.DataFrame:
         """Keep the rows of the method and reduction that the study judges by, and those of maps of the image alone."""
         own = (table["method"] == self.method) & (table["reduction"] == self.reduction)
-        return table[own | (table["method"] == table["model"])]
+        return table[own | queries.of_image(table)]
 
     @cached_property
     def own_contrasts(self) -> pd.DataFrame:
@@ -180,7 +181,7 @@ class Run(RunFolder):
         """The primary contrast (log2) of every network, also of those that learned nothing, in its judged patches."""
         relabelled = [name for name, found in self.recorded("controls", {}).items() if found.get("relabelled")]
         rows = self.of_own_map(self.ledger)
-        rows = rows[rows["model"].isin([TRAINED, *self.controls, *relabelled]) & (rows["method"] != rows["model"])]
+        rows = rows[rows["model"].isin([TRAINED, *self.controls, *relabelled]) & ~queries.of_image(rows)]
         values = patch_values(restrict(rows, self.population.patches))
         return values[values["contrast"] == PRIMARY].reset_index(drop=True)
 

@@ -162,9 +162,11 @@ def _means(cells: NetworkCells) -> list[Float64Array]:
 
 def _one_way(cells: NetworkCells) -> tuple[Float64Array, Float64Array]:
     """Return variances of the estimate and degrees of freedom: networks alone, units alone."""
-    found = [(np.var(means, ddof=1) / means.size, means.size - 1.0) for means in _means(cells)]
-    variances, dfs = np.array(found).T
-    return variances, dfs
+    one_way = _means(cells)
+    return (
+        np.array([np.var(means, ddof=1) / means.size for means in one_way]),
+        np.array([means.size - 1.0 for means in one_way]),
+    )
 
 
 def _parts_by_reml(cells: NetworkCells, alpha: float) -> tuple[list[float], float, list[float]]:

@@ -6,6 +6,7 @@ from saliency_stats.attribution import combine, over_networks
 from saliency_stats.classifier.evaluation import metrics_table
 from saliency_stats.execution.files import write_json
 from saliency_stats.execution.store import Store
+from saliency_stats.report.queries import of_image
 from saliency_stats.report.run import Run
 from saliency_stats.statistics import compositional_table, study_contrasts, study_flow, verdicts
 from saliency_stats.statistics.causal import causal_table
@@ -57,7 +58,7 @@ def conclude(run: Run, store: Store, profile_parts: pd.DataFrame) -> pd.DataFram
         matched=run.table("matched"),
     )
     every = pd.concat([contrasts, *_further_contrasts(run, own)], ignore_index=True)
-    networks = own[(own["method"] != own["model"]) & ~own["model"].isin(parameters.plan_of(settings).moved)]
+    networks = own[~of_image(own) & ~own["model"].isin(parameters.plan_of(settings).moved)]
     keep("compositional", compositional_table(networks, run.predictions, settings=chosen, learned=run.learned))
     causal = curve = None
     if settings.causal.replacements:

@@ -31,6 +31,7 @@ from saliency_stats.saliency.naming import NetworkKey, first_networks
 from saliency_stats.saliency.networks import Networks
 from saliency_stats.settings.cohort import SlidesSection
 from saliency_stats.settings.study import StudySettings
+from saliency_stats.statistics.coded import with_shared_categories
 from saliency_stats.study import parameters
 from saliency_stats.study.conclusions import conclude
 from saliency_stats.study.elsewhere import given_of
@@ -155,12 +156,16 @@ class Stages:
                     if name == "maps":
                         write_maps(self.store.folder / "maps" / f"{batch.name}.npz", table)
                     else:
-                        parts.setdefault(name, []).append(table)
+                        parts.setdefault(name, []).extend(with_shared_categories(table))
                 bar.update(len(batch.rows))
-        self._profile_parts = pd.concat(parts.pop("profile"), ignore_index=True)
         for name, collected in parts.items():
             full = [table for table in collected if not table.empty] or collected[:1]
-            self._keep(name, pd.concat(full, ignore_index=True))
+            table = pd.concat(with_shared_categories(*full), ignore_index=True)
+            collected.clear()
+            if name == "profile":
+                self._profile_parts = table
+            else:
+                self._keep(name, table)
 
     def conclude(self, measurement: Measurement, engine: Engine, record: dict[str, Any]) -> Run:
         """Judge, and write the examples that are shown; returns the run with its tables."""

@@ -30,7 +30,13 @@ def test_an_empty_table_has_its_types():
     for table in TABLES.values():
         empty = table.empty()
         assert list(empty.columns) == list(table.required)
-        assert empty.dtypes.astype(str).isin(["str", "float64", "bool"]).all()
+        text = "category" if table.long else "str"
+        assert set(empty[list(table.text)].dtypes.astype(str)) == {text}
+        assert empty.drop(columns=list(table.text)).dtypes.astype(str).isin(["float64", "bool"]).all()
+
+
+def test_the_tables_of_patches_and_their_maps_are_long():
+    assert {name for name, table in TABLES.items() if table.long} == {"predictions", "ledger", "shift", "matched"}
 
 
 def test_what_is_written_must_be_declared(tmp_path):

@@ -526,3 +526,20 @@ def test_batches_of_a_finished_run_can_be_forgotten(tmp_path):
     store.forget_batches()
     assert names(tmp_path / "work") == []
     store.forget_batches()
+
+
+def test_a_table_is_read_in_pieces_as_if_it_were_one(tmp_path, monkeypatch):
+    names = [*TABLES["shift"].text, *TABLES["shift"].numbers]
+    table = pd.DataFrame({name: ["10", "007", "10", "", "2"] for name in names}).replace({"007": "7"})
+    table["slide_id"] = ["10", "007", "10", "", "2"]
+    Store(tmp_path).write("shift", table)
+    whole = Store(tmp_path).table("shift")
+    assert whole["slide_id"].tolist() == table["slide_id"].tolist()
+    assert whole["slide_id"].cat.categories.tolist() == ["", "007", "10", "2"]
+    monkeypatch.setattr(module, "_ROWS", 2)
+    pd.testing.assert_frame_equal(Store(tmp_path).table("shift"), whole)
+    # what cannot be read lies behind the first piece
+    with (tmp_path / "shift.csv").open("a") as file:
+        file.write("a," * 2 * len(names) + "\n")
+    with pytest.raises(StorageError, match=r"shift\.csv: cannot be read as CSV"):
+        Store(tmp_path).table("shift")

@@ -1,6 +1,6 @@
 """A table of a run: its types, wherever it comes from."""
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ def test_kinds():
 
 
 def test_by_default_a_finished_run_has_it_and_it_does_not_change():
-    assert (TABLE.optional, TABLE.readers, TABLE.may_have_text) == (False, (), ())
+    assert (TABLE.optional, TABLE.readers, TABLE.may_have_text, TABLE.long) == (False, (), (), False)
     with pytest.raises(FrozenInstanceError):
         TABLE.optional = True
 
@@ -36,6 +36,38 @@ def test_types_do_not_depend_on_where_a_table_comes_from():
             "correct": "bool",
         }
         assert typed.to_dict("list") == {"slide_id": ["7", ""], "magnification": [20.0, 5.0], "correct": [True, False]}
+
+
+def test_texts_of_a_long_table_are_sorted_categories_wherever_they_come_from():
+    long = replace(TABLE, long=True)
+    texts = pd.Series(["b", "007", None, "b"], dtype="str")
+    unsorted = pd.Series(pd.Categorical(["b", "007", "", "b"], categories=["b", "unused", "", "007"]))
+    others = {"magnification": 20, "correct": True}
+    for values, categories in (
+        (texts, ["", "007", "b"]),
+        (texts.astype(object), ["", "007", "b"]),
+        (texts.astype("category"), ["", "007", "b"]),
+        (unsorted, ["", "007", "b", "unused"]),
+        (pd.Series([7, 10]), ["10", "7"]),
+    ):
+        found = long.typed(pd.DataFrame({"slide_id": values}).assign(**others), "")["slide_id"]
+        assert found.cat.categories.tolist() == categories
+        assert found.cat.categories.dtype == "str"
+        assert found.tolist() == values.astype("str").fillna("").tolist()
+        short = TABLE.typed(pd.DataFrame({"slide_id": values}).assign(**others), "")["slide_id"]
+        assert (str(short.dtype), short.tolist()) == ("str", found.tolist())
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_parts_are_joined_as_if_they_were_one(long):
+    table = replace(TABLE, long=long)
+    whole = pd.DataFrame({"slide_id": ["b", "", "a", "c", "b"], "magnification": ["5", "", "7", "1", "2"]})
+    whole = whole.assign(correct=["True", "", "False", "True", "1"], more="0.5")
+    expected = table.typed(whole, "")
+    for parts in ([whole], [whole[:2], whole[2:]], [whole[:1], whole[1:4], whole[4:], whole[:0]]):
+        pd.testing.assert_frame_equal(table.joined(parts, ""), expected)
+    with pytest.raises(StorageError, match="here: column magnification holds something that is no number"):
+        table.joined([whole, whole.assign(magnification="20x")], "here")
 
 
 @pytest.mark.parametrize("written", ["1", "1.0", "true", "TRUE", " True "])

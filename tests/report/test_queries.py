@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from saliency_stats.report.queries import doubt, one_test, patches_per_unit
+from saliency_stats.report.queries import doubt, of_image, one_test, patches_per_unit
 from saliency_stats.report.run import Run
 
 Blank = Callable[..., Run]
@@ -70,3 +71,20 @@ def test_doubt_is_that_of_the_median_patch_of_each_class():
     assert doubt(ledger) == {(10.0, "benign"): 0.2, (20.0, "malignant"): 0.5}
     assert doubt(ledger.assign(doubtful_share=np.nan)) == {}
     assert doubt(ledger.drop(columns="doubtful_share")) == {}
+
+
+@pytest.mark.parametrize("kind", ["str", "category"])
+def test_maps_of_the_image_bear_the_name_of_their_model(kind: str) -> None:
+    table = pd.DataFrame(
+        {
+            "model": ["trained", "sobel", "trained", "randomised", "eosin", "sobel"],
+            "method": ["gradient", "sobel", "sobel", "gradient", "eosin", "gradient"],
+        },
+        index=[3, 1, 4, 0, 5, 9],
+        dtype=kind,
+    )
+    found = of_image(table)
+    assert found.tolist() == [False, True, False, False, True, False]
+    assert found.index.equals(table.index)
+    assert of_image(table.iloc[:0]).tolist() == []
+    assert not of_image(table.iloc[:1]).any()

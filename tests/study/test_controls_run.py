@@ -109,7 +109,7 @@ def test_contrasts_centred_and_matched_are_of_every_map_that_is_judged(run):
     rows = matched.set_index([*KEY, "picture"])
     assert len(rows) == len(found) * len(IMAGES)
     assert set(matched["picture"]) == set(IMAGES)
-    itself = matched[matched["model"] == matched["picture"]]
+    itself = matched[matched["model"].astype("str") == matched["picture"].astype("str")]
     np.testing.assert_array_equal(itself["matched"], itself["matched_of_picture"])
     assert (itself["status"] == "measured").any()
     edges = itself.loc[itself["model"] == "sobel", "matched"].dropna()

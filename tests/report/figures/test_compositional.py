@@ -278,7 +278,8 @@ def test_the_caption_says_why_nothing_is_tested(run: Run) -> None:
 def test_nothing_judged_is_said(run: Run, seen) -> None:
     unsure = run.changed(predictions=run.own_predictions.assign(p_malignant=0.5))
     stroma = run.own_ledger["compartment"] == "stroma"
-    bare = run.changed(ledger=run.own_ledger.assign(status=run.own_ledger["status"].mask(stroma, "missing: area")))
+    status = run.own_ledger["status"].astype("str").mask(stroma, "missing: area")
+    bare = run.changed(ledger=run.own_ledger.assign(status=status))
     for changed, words in (
         (unsure, "no patch of the evaluation split was classified correctly and confidently"),
         (bare, "no judged patch has saliency in nuclei, cytoplasm and stroma alike"),

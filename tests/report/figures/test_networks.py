@@ -70,7 +70,7 @@ def test_the_caption_says_how_much_lies_between_networks(several: Run) -> None:
 
 def test_folds_are_told(several: Run) -> None:
     renamed = {
-        name: table.assign(network="fold1-" + table["network"])
+        name: table.assign(network="fold1-" + table["network"].astype("str"))
         for name, table in (("predictions", several.predictions), ("ledger", several.ledger))
     }
     assert "their seeds and folds." in networks.caption_networks(several.changed(**renamed))
