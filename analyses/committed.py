@@ -1,9 +1,9 @@
-"""Copy what is committed of a finished run: its contrasts by one test, its other small tables, its figures.
+"""Copy what is committed of a finished run: its contrasts by one test, its verdict, its small tables, its graphs.
 
-    python analyses/committed.py reports/camelyon16_patches analyses/results/real/camelyon16_patches
+    python analyses/committed.py reports/glas analyses/results/real/glas
 
-Of ``contrasts.csv`` only the primary contrast by the test that decides is kept. Other files are copied where the run
-has them.
+Of ``contrasts.csv`` only the primary contrast by the test that decides is kept, as it is and centred. Other files are
+copied where the run has them; none of them shows a patch.
 """
 
 import argparse
@@ -12,12 +12,16 @@ from pathlib import Path
 
 from saliency_stats import Run
 
-TABLES = ("causal.csv", "multiverse_summary.csv", "metrics.csv")
+TABLES = ("causal.csv", "multiverse_summary.csv", "metrics.csv", "verdict.json")
+CONTRASTS = ("cytoplasm_vs_nucleus", "cytoplasm_vs_nucleus_centred")
 FIGURES = (
     *("density_ratio.png", "controls.png", "methods.png", "causal.png", "separation.png", "multiverse.png"),
-    "segmentations.png",
+    *("segmentations.png", "forest.png", "networks.png"),
 )
-SHOWN = ["label", "magnification", "model", "method", "reduction", "estimate", "ratio", "status", "n_patches"]
+SHOWN = [
+    *("contrast", "label", "magnification", "model", "method", "reduction", "estimate", "ci_low", "ci_high", "ratio"),
+    *("test", "p_value", "p_adjusted", "status", "n_networks", "n_slides", "n_patches"),
+]
 
 
 def keep(run: Run, folder: Path) -> None:
@@ -27,9 +31,7 @@ def keep(run: Run, folder: Path) -> None:
         if source.is_file():
             shutil.copy(source, folder / source.name)
     contrasts = run.contrasts
-    one_test = contrasts.query(
-        "test == @run.primary_test and population == 'judged' and contrast == 'cytoplasm_vs_nucleus'"
-    )
+    one_test = contrasts.query("test == @run.primary_test and population == 'judged' and contrast in @CONTRASTS")
     one_test[SHOWN].to_csv(folder / "contrasts.csv", index=False)
 
 
