@@ -43,7 +43,7 @@ def main(folder: Path, slides: int, patches: int, epochs: int) -> None:
     images = np.stack([cohort.read(row).image for row in cohort.table.index])
     pixels = torch.tensor(images).permute(0, 3, 1, 2).float() / 255
     labels = torch.tensor([LABELS.index(label) for label in cohort.table["label"]])
-    teaches = cohort.table["slide_id"].isin(cohort.table["slide_id"].unique()[: slides // 2]).to_numpy()
+    teaches = cohort.table["slide_id"].isin(cohort.table["slide_id"].unique()[: slides // 2]).to_numpy(copy=True)
     network = learned(pixels[teaches], labels[teaches], epochs)
     judged = cohort.table[~teaches]
     seen, target = pixels[~teaches], labels[~teaches]
