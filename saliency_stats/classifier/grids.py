@@ -4,6 +4,7 @@ import math
 from collections.abc import Collection
 from typing import Any, Final, Literal, NamedTuple
 
+import torch
 from torch import Tensor
 
 #: Tokens beside those of the image: a class token, and registers (Darcet et al. 2024 use 4).
@@ -53,7 +54,9 @@ def grid_of(output: Any, images: Tensor, seen: Collection[tuple[int, int]] = ())
     """
     if not isinstance(output, Tensor) or output.shape[:1] != images.shape[:1]:
         return None
-    if output.dim() == 4:  # noqa: PLR2004  (an image)
+    if output.dim() == 4:  # noqa: PLR2004  (an image, or how much each token attends to each)
+        if _is_attention(output):
+            return None
         first, last = tuple(output.shape[2:]), tuple(output.shape[1:3])
         # exact proportions tell channels from places; a stride that does not divide the side leaves a cell more or less
         for slack in (0.01, 1.01):
@@ -63,6 +66,14 @@ def grid_of(output: Any, images: Tensor, seen: Collection[tuple[int, int]] = ())
                 return Grid("last", (last[0], last[1]))
         return None
     return _tokens(int(output.shape[1]), images, seen) if output.dim() == 3 else None  # noqa: PLR2004
+
+
+def _is_attention(output: Tensor) -> bool:
+    """Tell whether an output (N, heads, tokens, tokens) holds weights of attention: each row is shares of 1."""
+    if output.shape[2] != output.shape[3] or bool((output < 0).any()):
+        return False
+    sums = output.sum(dim=3)
+    return torch.allclose(sums, torch.ones_like(sums), atol=1e-3)
 
 
 def _tokens(n: int, images: Tensor, seen: Collection[tuple[int, int]]) -> Grid | None:

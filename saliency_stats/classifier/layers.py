@@ -1,5 +1,6 @@
 """The inside of a network, found or named: the layers that ``head`` trains, Grad-CAM's layer, the parts."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -181,7 +182,11 @@ def _gradcam(calls: Sequence[Call], logits: Tensor, images: Tensor) -> str | Non
         if last is None:
             continue
         if last[1].layout == "tokens":
-            return str(last[0].name)
+            # queries, keys and values together, or the inside of a block, are wider than a token
+            widths = [call.output.shape[2] for call, grid in some if grid.layout == "tokens"]
+            width = Counter(widths).most_common(1)[0][0]
+            whole = ((call, grid) for call, grid in reversed(some) if call.output.shape[-1] == width)
+            return next((str(call.name) for call, grid in whole if _matters(call, grid, logits)), str(last[0].name))
         same = [(call, grid) for call, grid in reversed(some) if (grid.layout, grid.shape) == last[1][:2]]
         outermost = sorted(same, key=lambda one: one[0].name.count("."))
         return next(str(call.name) for call, grid in outermost if _matters(call, grid, logits))

@@ -1,5 +1,6 @@
 """Try a network before a study relies on it: everything that is wrong with it, each with its remedy."""
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -166,6 +167,7 @@ def _of_values(network: nn.Module, found: Tensor, size: int) -> Iterator[str]:
 
 
 def _without_gradient(network: nn.Module, images: Tensor) -> Iterator[str]:
+    network.train().eval()  # what forward kept without a graph is kept no longer
     pixels = images.clone().requires_grad_()
     remedy = "leave out no_grad, detach and NumPy in forward"
     try:
@@ -177,6 +179,13 @@ def _without_gradient(network: nn.Module, images: Tensor) -> Iterator[str]:
         return
     if not bool(torch.isfinite(gradient).all()):
         yield "has a gradient with respect to the pixels that is not finite"
+    try:
+        copy.deepcopy(network)
+    except Exception as error:  # noqa: BLE001  (whatever a part of a network raises)
+        yield (
+            f"cannot be copied after it classified ({_words(error)}), which controls and methods need; let forward "
+            "keep no tensor in the network, or keep it detached"
+        )
 
 
 def _words(error: Exception | None) -> str:

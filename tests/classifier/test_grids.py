@@ -45,6 +45,18 @@ def test_what_is_no_tensor_has_no_grid():
     assert grid_of((torch.zeros(2, 8, 4, 4),), images()) is None
 
 
+def test_weights_of_attention_are_no_image():
+    scores = torch.randn(2, 6, 16, 16, generator=torch.Generator().manual_seed(0))
+    assert grid_of(scores, images()) == Grid("first", (16, 16))
+    weights = scores.softmax(dim=3)
+    assert grid_of(weights, images()) is None
+    # shares along the channels, or of less than all, are an image; so are rows that add up to 1 with what is below 0
+    assert grid_of(scores.softmax(dim=1), images()) == Grid("first", (16, 16))
+    assert grid_of(weights / 2, images()) == Grid("first", (16, 16))
+    assert grid_of(torch.cat([2 - weights[..., :1], -weights[..., 1:]], dim=3), images()) == Grid("first", (16, 16))
+    assert grid_of(weights[:, :, :8], images(16, 32)) == Grid("first", (8, 16))
+
+
 def test_places_stay_where_they_are_in_every_layout():
     picture = torch.arange(2 * 5 * 2 * 3.0).view(2, 5, 2, 3)
     tokens = torch.cat([torch.full((2, 1, 5), -1.0), picture.flatten(2).movedim(1, 2)], dim=1)

@@ -63,6 +63,42 @@ def test_grad_cams_layer_is_the_last_whose_stride_is_at_most_16():
     assert found(one_place).gradcam is None
 
 
+class Attending(nn.Module):
+    """A block of a transformer as timm has it: queries, keys and values of one layer; a class token is read."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.qkv, self.softmax, self.proj = (
+            nn.LayerNorm(8),
+            nn.Linear(8, 24),
+            nn.Softmax(-1),
+            nn.Linear(8, 8),
+        )
+
+    def forward(self, tokens):
+        query, key, value = self.qkv(self.norm(tokens)).chunk(3, dim=2)
+        return tokens + self.proj(self.softmax(query @ key.transpose(1, 2)) @ value)
+
+
+def test_of_tokens_the_last_of_the_usual_width_is_explained():
+    class Transformer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.embed, self.blocks, self.head = nn.Conv2d(3, 8, 16, 16), nn.Sequential(Attending()), nn.Linear(8, 2)
+
+        def forward(self, images):
+            tokens = self.embed(images).flatten(2).transpose(1, 2)
+            return self.head(self.blocks(torch.cat([tokens.mean(1, keepdim=True), tokens], dim=1))[:, 0])
+
+    assert found(Transformer()).gradcam == "blocks.0.norm"
+    # what is wider is taken where nothing else is there
+    network = Transformer()
+    network.blocks[0].norm = nn.Identity()
+    network.blocks[0].forward = lambda tokens: Attending.forward(network.blocks[0], tokens)
+    assert found(network).gradcam == "blocks.0.norm"
+
+
 def test_a_branch_that_the_logits_do_not_depend_on_is_not_explained():
     class Branched(nn.Module):
         def __init__(self):

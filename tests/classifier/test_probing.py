@@ -153,6 +153,27 @@ def test_a_network_that_changes_itself_is_refused():
     assert "changes its own weights or statistics when it classifies" in message(Counting())
 
 
+def test_a_network_that_cannot_be_copied_is_refused():
+    class Keeping(Network):
+        """Keeps its bias with its graph until it is trained again, as LeViT does."""
+
+        def __init__(self):
+            super().__init__()
+            self.kept = None
+
+        def train(self, mode=True):  # noqa: FBT002  (torch's signature)
+            self.kept = None if mode else self.kept
+            return super().train(mode)
+
+        def forward(self, images):
+            self.kept = self.fc.bias * 2 if self.kept is None else self.kept
+            return super().forward(images) + self.kept
+
+    found = message(Keeping())
+    assert "cannot be copied after it classified (RuntimeError: Only Tensors created explicitly" in found
+    assert "let forward keep no tensor in the network, or keep it detached" in found
+
+
 def test_a_network_without_values_is_refused():
     network = Network()
     network.fc = nn.Linear(4, 2, device="meta")

@@ -16,6 +16,7 @@ from saliency_stats.classifier.outputs import Outputs
 from saliency_stats.classifier.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from saliency_stats.classifier.sources import SOURCES, source_of
 from saliency_stats.errors import ClassifierError, StudyError
+from saliency_stats.saliency import gradient
 from saliency_stats.vocabulary import ARCHITECTURE_SOURCES, ARCHITECTURES
 
 
@@ -166,12 +167,49 @@ def test_without_timm_the_extra_is_named(monkeypatch):
         build("timm:resnet18", "none", 0)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="SKIPPED: timm, an extra, is not installed here")
-@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "test_resnet"])
-def test_timm_itself_builds_a_network_of_two_classes(name):
+needs_timm = pytest.mark.skipif(
+    importlib.util.find_spec("timm") is None, reason="SKIPPED: timm, an extra, is not installed here"
+)
+
+
+@needs_timm
+@pytest.mark.parametrize(
+    ("name", "head", "gradcam"),
+    [
+        ("test_resnet", ("layer4.0.downsample.1", "fc"), "layer3"),
+        ("test_efficientnet", ("conv_head", "classifier"), "blocks.3"),
+        ("test_convnext", ("head.fc",), "stages.2"),
+        ("test_vit", ("head",), "blocks.5.norm1"),
+        ("vit_tiny_patch16_224", ("head",), "blocks.11.norm1"),
+        ("tf_efficientnet_lite0", ("conv_head", "classifier"), "blocks.4"),
+    ],
+)
+def test_timms_own_networks_are_found_their_way_in(name, head, gradcam):
     model = build(f"timm:{name}", "none", 0).eval()
-    assert model(torch.rand(1, 3, 224, 224)).shape == (1, 2)
-    assert model.cam_layer is not None
+    images = torch.rand(2, 3, 64, 64)
+    assert model(images).shape == (2, 2)
+    assert (model.layers.head, model.layers.gradcam) == (head, gradcam)
+    # two calls of one seed are the same network
+    again = build(f"timm:{name}", "none", 0).eval()
+    assert torch.equal(again(images), model(images))
+    (expected,) = torch.autograd.grad(model(pixels := images.clone().requires_grad_())[:, 1].sum(), pixels)
+    found = gradient(model, images, torch.ones(2, dtype=torch.long), reduction="l2")
+    torch.testing.assert_close(found, expected.norm(dim=1))
+
+
+@needs_timm
+def test_timm_itself_does_not_fetch_what_is_not_there(monkeypatch, tmp_path):
+    hub = importlib.import_module("huggingface_hub.constants")
+    monkeypatch.setattr(hub, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(hub, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ClassifierError) as caught:
+        build("timm:hf-hub:owner/none", "own", 0)
+    assert "timm:hf-hub:owner/none cannot be loaded (LocalEntryNotFoundError: " in str(caught.value)
+    assert "run `hf download owner/none`" in str(caught.value)
+    with pytest.raises(ClassifierError, match="timm could not load the weights of test_resnet"):
+        build("timm:test_resnet", "imagenet", 0)
+    with pytest.raises(StudyError, match="timm has no network 'nonsense' that can be built"):
+        build("timm:nonsense", "none", 0)
 
 
 FACTORIES = """\
