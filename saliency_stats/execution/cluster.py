@@ -217,7 +217,9 @@ def _processes(workers: int, device: torch.device) -> Iterator[Client]:
     offered = {GPU: 1} if device.type == "cuda" else {}
     with (
         dask.config.set(_LOCAL),
-        LocalCluster(workers, threads_per_worker=1, dashboard_address="127.0.0.1:0", resources=offered) as cluster,
+        LocalCluster(
+            n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0", resources=offered
+        ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
         yield client

@@ -1,7 +1,7 @@
 """The engine of Dask, here in this process; tests/study/test_cluster_run.py has workers that are processes, and die."""
 
-import asyncio
 import time
+from concurrent.futures import CancelledError
 from contextlib import closing
 from dataclasses import replace
 from types import SimpleNamespace
@@ -21,7 +21,7 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 @pytest.fixture(scope="module")
 def local():
-    with LocalCluster(1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as cluster:
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as cluster:
         yield cluster
 
 
@@ -130,7 +130,7 @@ def test_no_further_batch_is_begun_once_nobody_asks(engine):
 def test_while_there_is_no_worker_it_says_so_once_and_waits(tmp_path, said, monkeypatch):
     monkeypatch.setattr(module, "_PATIENCE", 0.05)
     with (
-        LocalCluster(0, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as local,
+        LocalCluster(n_workers=0, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as local,
         Client(local, set_as_default=False) as client,
     ):
 
@@ -170,7 +170,7 @@ def test_a_unit_that_kills_worker_after_worker_is_named_with_a_remedy(engine):
 
 def test_a_scheduler_that_is_gone_is_told_from_an_error_of_a_unit(tmp_path):
     with (
-        LocalCluster(0, processes=False, dashboard_address="127.0.0.1:0") as local,
+        LocalCluster(n_workers=0, processes=False, dashboard_address="127.0.0.1:0") as local,
         Client(local, set_as_default=False) as client,
     ):
         engine = Cluster(client, tmp_path, CPU, str)
@@ -178,7 +178,7 @@ def test_a_scheduler_that_is_gone_is_told_from_an_error_of_a_unit(tmp_path):
             engine._result(Lost(OSError("a disk")))
         address = local.scheduler_address
         with pytest.raises(WorkerError, match=f"scheduler at {address} is gone; what is finished is kept"):
-            engine._result(Lost(asyncio.CancelledError()))
+            engine._result(Lost(CancelledError()))
     with pytest.raises(WorkerError, match="is gone"):
         engine._result(Lost(OSError("closed")))
 
@@ -227,7 +227,7 @@ def test_a_folder_that_a_worker_may_not_write_into(terms, monkeypatch, tmp_path)
 
 def test_workers_that_are_there_are_asked_before_anything_begins(tmp_path):
     with (
-        LocalCluster(1, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0") as local,
+        LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0") as local,
         Client(local, set_as_default=False) as client,
         pytest.raises(
             WorkerError, match=rf"^--scheduler {local.scheduler_address}: worker .* has 2 threads; expected 1"
