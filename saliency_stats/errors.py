@@ -48,6 +48,10 @@ class StorageError(SaliencyStatsError):
     """A run's folder cannot be read, written, or belongs to another study."""
 
 
+class WorkerError(SaliencyStatsError):
+    """Workers in other processes cannot do the work, or die over it; what is finished stays."""
+
+
 class ReportError(SaliencyStatsError):
     """A report cannot be drawn from what the run's folder holds."""
 

@@ -5,14 +5,16 @@ import os
 import sys
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
 from saliency_stats import __version__
 from saliency_stats.cli.compare import compare
-from saliency_stats.cli.errors import reported, stopped_at_once, typed
+from saliency_stats.cli.errors import reported
 from saliency_stats.cli.fetch import fetch
+from saliency_stats.cli.options import FILE, FOLDER, device_option, named, set_option, study_argument
+from saliency_stats.cli.run import run
 from saliency_stats.vocabulary import CELLS, USUAL_CELLS
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -41,92 +43,16 @@ def main() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 
-def _named(study: Path | None) -> str:
-    """Name a study file as messages do."""
-    return "the built-in study" if study is None else str(study)
-
-
 main.add_command(compare)
 main.add_command(fetch)
+main.add_command(run)
 
 
-_FILE: Final = click.Path(path_type=Path, dir_okay=False)
-_FOLDER: Final = click.Path(path_type=Path, file_okay=False)
-_study = click.argument("study", required=False, type=_FILE)
 _run = click.argument("folder", metavar="RUN", type=click.Path(path_type=Path, exists=True, file_okay=False))
-_set = click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="SECTION.KEY=VALUE",
-    help="Override a key of the study file; repeatable.",
-)
-_device = click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
-)
 
 
 @main.command()
-@_study
-@click.option("--out", type=_FOLDER, help="Folder of the run.  [default: reports/<name>]")
-@_set
-@_device
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    help="Batches of patches that are measured at a time; any number gives the same results."
-    "  [default: as many as threads, where memory allows it; 1 on a GPU]",
-)
-@click.option("--fresh", is_flag=True, help="Start again; otherwise a stopped run is resumed.")
-@click.option(
-    "--multiverse",
-    is_flag=True,
-    help="Repeat the analysis with other methods, reductions, segmentations and confidences: a specification curve.",
-)
-@click.option(
-    "--assume-independent",
-    is_flag=True,
-    help="Treat patches without a slide as independent of each other. Nothing supports this; the tables say so.",
-)
-@reported
-def run(
-    study: Path | None,
-    out: Path | None,
-    assignments: tuple[str, ...],
-    device: str,
-    workers: int | None,
-    *,
-    fresh: bool,
-    multiverse: bool,
-    assume_independent: bool,
-) -> None:
-    """Run STUDY (default: the built-in phantom study) and write tables, figures and a report.
-
-    \b
-    saliency-stats run
-    saliency-stats run --set cohort.signal=nucleus --out reports/planted-in-nuclei
-    saliency-stats run study.yaml --set classifier.networks=5   about networks trained alike
-    saliency-stats run analyses/pcam.yaml --device cuda
-    """
-    from saliency_stats import settings
-
-    if assume_independent:
-        assignments = (*assignments, "statistics.assume_independent=true")
-    if multiverse:
-        assignments = (*assignments, "multiverse.enabled=true")
-    loaded = settings.load(study, assignments)  # a wrong file is refused before torch is loaded
-
-    from saliency_stats.statistics import headline
-    from saliency_stats.study import Study
-
-    with stopped_at_once():
-        finished = Study(loaded, _named(study)).run(out, device=device, workers=workers, fresh=fresh, command=typed())
-    click.echo(headline(finished.verdict, finished.classes), err=True)
-    click.echo(finished.folder / "report.html")
-
-
-@main.command()
-@click.argument("folder", type=_FOLDER)
+@click.argument("folder", type=FOLDER)
 @click.option(
     "--kind",
     type=click.Choice(["phantom", "patches", "slides"]),
@@ -149,9 +75,9 @@ def init(folder: Path, kind: str) -> None:
 
 
 @main.command()
-@_study
-@_set
-@_device
+@study_argument
+@set_option
+@device_option
 @reported
 def check(study: Path | None, assignments: tuple[str, ...], device: str) -> None:
     """Validate STUDY, count its patches and slides, estimate time, memory and disk; computes no result.
@@ -166,7 +92,7 @@ def check(study: Path | None, assignments: tuple[str, ...], device: str) -> None
     from saliency_stats.commands.check import preview
     from saliency_stats.study import Study
 
-    for line in preview(Study(loaded, _named(study)).settings, device):
+    for line in preview(Study(loaded, named(study)).settings, device):
         click.echo(line)
 
 
@@ -189,8 +115,8 @@ def report(folder: Path) -> None:
 @click.argument("patch_id")
 @click.option("--model", default="trained", show_default=True, help="trained, or the name of a control.")
 @click.option("--magnification", type=float, help="Where the patch exists at several; default: the finest.")
-@click.option("--out", type=_FILE, help="Picture.  [default: RUN/explain/PATCH_ID.png]")
-@_device
+@click.option("--out", type=FILE, help="Picture.  [default: RUN/explain/PATCH_ID.png]")
+@device_option
 @reported
 def explain(
     folder: Path, patch_id: str, model: str, magnification: float | None, out: Path | None, device: str
@@ -237,7 +163,7 @@ def explain(
 @click.option("--magnification", type=click.FloatRange(min=0, min_open=True), help="Only this magnification.")
 @click.option("--simulations", type=click.IntRange(100, 100_000), default=2_000, show_default=True, help="Per design.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the simulation.")
-@click.option("--out", type=_FOLDER, help="Folder to write into.  [default: RUN]")
+@click.option("--out", type=FOLDER, help="Folder to write into.  [default: RUN]")
 @reported
 def power(folder: Path, **options: Any) -> None:
     """Say how many slides, networks and patches the next study needs, from the variances of RUN.
@@ -257,12 +183,12 @@ def power(folder: Path, **options: Any) -> None:
 
 
 @main.command()
-@click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=_FILE)
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=FILE)
 @click.option("--mpp", type=float, help="µm per pixel of all images; default: what each TIFF says of itself.")
 @click.option(
     "--out",
     required=True,
-    type=_FOLDER,
+    type=FOLDER,
     help="Folder for the results; files of the same names are overwritten, rows of other images in nuclei.csv stay.",
 )
 @click.option(
@@ -278,7 +204,7 @@ def power(folder: Path, **options: Any) -> None:
     type=float,
     help="Coarser images are enlarged until a pixel is at most this many µm.  [default: 0.5]",
 )
-@_device
+@device_option
 @reported
 def segment(
     images: tuple[Path, ...],

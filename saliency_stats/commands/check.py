@@ -20,7 +20,7 @@ from saliency_stats.execution.progress import Progress
 from saliency_stats.saliency import logits_and_gradient
 from saliency_stats.saliency.methods import cost_of, method_of
 from saliency_stats.settings.study import StudySettings
-from saliency_stats.study import parameters
+from saliency_stats.study import estimates, parameters
 from saliency_stats.study.elsewhere import given_of
 from saliency_stats.study.look import found_lines, look_at, obstacles, refuse, remarks
 from saliency_stats.vocabulary import LABELS
@@ -91,7 +91,7 @@ def _reading(settings: StudySettings, used: pd.DataFrame) -> str:
     """Say what a study without a network takes."""
     return (
         f"no network is run: the time is that of segmentation and figures; disk at most "
-        f"{parameters.needed_bytes(settings, used) / 1e9:.1f} GB"
+        f"{estimates.needed_bytes(settings, used) / 1e9:.1f} GB"
     )
 
 
@@ -103,7 +103,7 @@ def _costs(settings: StudySettings, used: pd.DataFrame, device: torch.device, re
     step = _seconds(lambda: _train_step(settings, model, images), device) / _TRIAL
     model.eval()
     target = torch.zeros(_TRIAL, dtype=torch.long, device=device)
-    batch = parameters.batch_bytes(settings, used)
+    batch = estimates.batch_bytes(settings, used)
     workers = usual_workers(device, batch)
     # batches are measured each on one thread, side by side
     alone = Threads(1).map(
@@ -129,19 +129,19 @@ def _costs(settings: StudySettings, used: pd.DataFrame, device: torch.device, re
         reading
         + training
         + n_measured * maps * explained
-        + n_replaced * parameters.altered_images(settings) * each * forward
+        + n_replaced * estimates.altered_images(settings) * each * forward
         + (len(used) - n_measured) * each * forward
     )
     pixels = float((used["height_px"] * used["width_px"]).max())
-    trained = parameters.training_bytes(settings, used, bfloat16=uses_bfloat16(settings.classifier.precision, device))
-    measuring = workers * batch + parameters.network_bytes(settings)
+    trained = estimates.training_bytes(settings, used, bfloat16=uses_bfloat16(settings.classifier.precision, device))
+    measuring = workers * batch + estimates.network_bytes(settings)
     memory = 1.5e9 + max(trained, measuring) + min(settings.cohort.cache_mb * 2**20, 8 * pixels * len(used))
     return [
         (
             f"estimated on this machine ({device.type}): {duration(seconds)}, of which training {duration(training)}; "
             f"segmentation and figures come on top"
         ),
-        f"memory about {memory / 1e9:.1f} GB, disk at most {parameters.needed_bytes(settings, used) / 1e9:.1f} GB",
+        f"memory about {memory / 1e9:.1f} GB, disk at most {estimates.needed_bytes(settings, used) / 1e9:.1f} GB",
     ]
 
 

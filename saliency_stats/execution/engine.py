@@ -15,6 +15,9 @@ Result = TypeVar("Result")
 class Engine(Protocol):
     """Maps a function over batches; results come in the order of the batches, whatever the order of the work."""
 
+    #: Whether a worker is a process of its own all the time, in which a network can be trained beside others.
+    trains: bool
+
     def map(self, function: Callable[[Batch], Result], batches: Sequence[Batch]) -> Generator[Result, None, None]:
         """Yield ``function(batch)`` for each batch; closed early, it begins no further one."""
         ...
@@ -42,6 +45,8 @@ class Futures:
         Its workers call :func:`one_thread` before anything else, for the same results as every other engine, as in
         ``ProcessPoolExecutor(2, multiprocessing.get_context("spawn"), one_thread)``. It stays open.
     """
+
+    trains = False
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
@@ -73,6 +78,8 @@ class Threads:
     StudyError
         For less than one.
     """
+
+    trains = False
 
     def __init__(self, workers: int) -> None:
         if workers < 1:

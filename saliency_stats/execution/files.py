@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import Any, Final, TypeVar
+from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -25,12 +26,14 @@ _NAMED: Final = 10
 def atomic(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` that takes its place when the block ends without an error.
 
+    Another process may write the same file at the same time: each has a temporary path of its own.
+
     Raises
     ------
     StorageError
         If the disk is full or the folder cannot be written; what was there before stays.
     """
-    partial = path.with_name(f".{path.name}.partial")
+    partial = partial_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
@@ -41,6 +44,16 @@ def atomic(path: Path) -> Iterator[Path]:
     except BaseException:
         _discard(partial)
         raise
+
+
+def partial_of(path: Path) -> Path:
+    """Name what is to become ``path``, differently each time; see :func:`partials`."""
+    return path.with_name(f".{path.name}.{uuid4().hex[:12]}.partial")
+
+
+def partials(folder: Path, name: str = "*") -> Iterator[Path]:
+    """Find what processes that were killed began to write in a folder, in place of ``name`` or of anything."""
+    return folder.glob(f".{name}.*partial")
 
 
 def storage_error(path: Path, error: OSError) -> StorageError:

@@ -21,6 +21,9 @@ _PACKAGES: Final = (
     "pillow",
 )
 
+#: Those on which the last digits of results depend.
+DECISIVE: Final = ("saliency-stats", "torch", "numpy")
+
 
 def versions() -> dict[str, str]:
     """List the versions of Python and of the packages that results depend on."""

@@ -13,7 +13,7 @@ import pandas as pd
 
 from saliency_stats.errors import StorageError
 from saliency_stats.execution import inputs
-from saliency_stats.execution.files import plain, read_json, some, storage_error, write_table
+from saliency_stats.execution.files import partial_of, partials, plain, read_json, some, storage_error, write_table
 from saliency_stats.execution.identity import IDENTITY, INPUTS, check_identity, read_identity, write_identity
 from saliency_stats.execution.layout import check_layout
 from saliency_stats.execution.manifest import sha256
@@ -73,6 +73,7 @@ class Store:
         except OSError as error:
             raise storage_error(self.folder, error) from error
         try:
+            self._sweep()
             if fresh:
                 self._clear()
                 check_layout(self.folder)
@@ -208,9 +209,8 @@ class Store:
         final = self.work / "batches" / name
         if is_sealed(final / _SEAL, final):
             return
-        partial = final.with_name(f".{name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
         tables = compute()
+        partial = partial_of(final)
         try:
             partial.mkdir(parents=True)
             files = []
@@ -218,10 +218,13 @@ class Store:
                 files.append(partial / f"{key}.parquet")
                 table.to_parquet(files[-1], index=False)
             write_seal(partial / _SEAL, partial, files)
-            _remove(final)
+            if not is_sealed(final / _SEAL, final):
+                _remove(final)
             partial.rename(final)
         except OSError as error:
             shutil.rmtree(partial, ignore_errors=True)
+            if is_sealed(final / _SEAL, final):
+                return  # a worker that was taken for dead was first, with the same tables
             raise storage_error(final, error) from error
         except StorageError:
             shutil.rmtree(partial, ignore_errors=True)
@@ -256,8 +259,8 @@ class Store:
         others = [child.name for child in self.folder.iterdir() if child.name != self.work.name]
         if self.work.exists():
             # a run that was stopped before it wrote anything leaves no more than these
-            begun = {_LOCK, f".{IDENTITY}.partial"}
-            others += [f"work/{child.name}" for child in self.work.iterdir() if child.name not in begun]
+            begun = {self.work / _LOCK, *partials(self.work, IDENTITY)}
+            others += [f"work/{child.name}" for child in self.work.iterdir() if child not in begun]
         if others:
             found = ", ".join(sorted(others)[:5])
             raise StorageError(
@@ -265,12 +268,21 @@ class Store:
                 f"new or empty folder. Choose another one with --out"
             )
 
+    def _sweep(self) -> None:
+        """Delete what processes that were killed had begun to write."""
+        try:
+            for name in artefacts():
+                inner = [Path(place) for place, *_ in os.walk(self.folder / name)]
+                for partial in [*partials(self.folder, name), *(path for one in inner for path in partials(one))]:
+                    _remove(partial)
+        except OSError as error:
+            raise storage_error(self.folder, error) from error
+
     def _clear(self) -> None:
         try:
             for name in artefacts():
                 if name != self.work.name:
                     _remove(self.folder / name)
-                    _remove(self.folder / f".{name}.partial")
             # the identity goes last: without it what is left would pass for somebody else's
             for inner in sorted(self.work.iterdir(), key=lambda path: path.name == IDENTITY):
                 if inner.name != _LOCK:

@@ -59,7 +59,7 @@ class MultiscaleCompartments:
     _locks: dict[str, Lock] = field(default_factory=dict, init=False, repr=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # another process has locks of its own: two that segment one place write the same file
+        # another process has locks of its own: two that segment one place write the same bytes
         return type(self), (self.cohort, self.folder, self.finder, self.parameters, self.stains, self.tissue)
 
     def segmentations(self, rows: pd.DataFrame) -> list[Segmentation]:

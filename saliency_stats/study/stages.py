@@ -32,7 +32,7 @@ from saliency_stats.saliency.networks import Networks
 from saliency_stats.settings.cohort import SlidesSection
 from saliency_stats.settings.study import StudySettings
 from saliency_stats.statistics.coded import with_shared_categories
-from saliency_stats.study import parameters
+from saliency_stats.study import estimates, parameters
 from saliency_stats.study.conclusions import conclude
 from saliency_stats.study.elsewhere import given_of
 from saliency_stats.study.examples import choose_examples, write_examples
@@ -55,8 +55,6 @@ class Stages:
         Where the networks compute.
     progress
         Where progress is shown.
-    engine
-        Maps the batches of work, or how many workers do; None for as many as is usual.
     """
 
     def __init__(
@@ -65,11 +63,11 @@ class Stages:
         store: Store,
         device: torch.device,
         progress: Progress,
-        engine: Engine | int | None = None,
     ) -> None:
         self.settings, self.store, self.device = settings, store, device
+        # workers elsewhere have other working folders
+        self._shared = Store(store.folder.absolute())
         self._progress = progress
-        self._engine = Threads(engine) if isinstance(engine, int) else engine
         self._cohort = parameters.cohort_of(settings)
         self._given = given_of(settings, self._cohort)
         self._tables: dict[str, pd.DataFrame] = {}
@@ -90,16 +88,23 @@ class Stages:
         with self._progress.stage("read inputs", len(files), "file") as bar:
             return fingerprints(files, bar.update)
 
-    def run(self, record: dict[str, Any]) -> Run:
-        """Compute everything that the report is drawn from; ``record`` is the manifest as far as it is known."""
+    def run(self, record: dict[str, Any], engine: Engine | None = None) -> Run:
+        """Compute everything that the report is drawn from.
+
+        Parameters
+        ----------
+        record
+            The manifest as far as it is known.
+        engine
+            Maps the batches of work, and the trainings if it can; None for as many threads as is usual.
+        """
         table = self.patches()
         used = table[table["status"] == USED]
-        log = train_networks(self.settings, self.store, self._cohort, self.device, self._progress, used)
+        log = train_networks(self.settings, self._shared, self._cohort, self.device, self._progress, used, engine)
         self._keep("training", log)
         measurement = self.measurement(table)
-        engine = self._engine
         if engine is None:
-            engine = Threads(usual_workers(self.device, parameters.batch_bytes(self.settings, used)))
+            engine = Threads(usual_workers(self.device, estimates.batch_bytes(self.settings, used)))
         self.measure(measurement, engine)
         return self.conclude(measurement, engine, record)
 
@@ -113,7 +118,7 @@ class Stages:
         for line in [*found_lines(table, slides), *remarks(self.settings, table)]:
             self._progress.say(line)
         refuse(obstacles(self.settings, table, slides, self.device, given=self._given))
-        self.store.check_space(parameters.needed_bytes(self.settings, table[table["status"] == USED]))
+        self.store.check_space(estimates.needed_bytes(self.settings, table[table["status"] == USED]))
         table["stain_group"] = parameters.stain_groups(table)
         return table
 
@@ -144,7 +149,7 @@ class Stages:
         """Measure every batch that is not stored yet, and put the tables together."""
         split, size = self.settings.cohort.evaluation_split, self.settings.saliency.batch_size
         batches = batches_of(measurement.table, split, size)
-        work = StoredMeasurement(self.store.folder, measurement)
+        work = StoredMeasurement(self._shared.folder, measurement)
         parts: dict[str, list[pd.DataFrame]] = {}
         with (
             self._progress.stage("saliency, compartments", sum(len(batch.rows) for batch in batches)) as bar,
@@ -222,7 +227,7 @@ class Stages:
         cohort = self._cohort.inner
         assert isinstance(cohort, SlideCohort)
         compartments = parameters.measurement_parameters(self.settings)["compartments"]
-        return MultiscaleCompartments(cohort, self.store.work / "compartments", finder, compartments, stains, tissue)
+        return MultiscaleCompartments(cohort, self._shared.work / "compartments", finder, compartments, stains, tissue)
 
     def _estimate(self, part: pd.DataFrame) -> Stains:
         # evenly spaced patches stand for the slide; the choice depends on the table alone
@@ -239,7 +244,7 @@ class Stages:
             parameters.architecture_of(self.settings),
             tuple(self.settings.controls),
             self.settings.network_seed,
-            self.store.folder / "weights",
+            self._shared.folder / "weights",
             tuple(magnifications),
             self.device,
             self.settings.classifier.networks if networks is None else networks,

@@ -1,12 +1,15 @@
 """A study and its stages in order. The only module that knows every room."""
 
+from contextlib import ExitStack
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from saliency_stats import settings as study_file
+from saliency_stats.errors import StudyError
 from saliency_stats.execution import manifest
 from saliency_stats.execution.device import choose, make_deterministic
-from saliency_stats.execution.engine import Engine
+from saliency_stats.execution.engine import Engine, Threads
 from saliency_stats.execution.files import some, write_text
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.recorded import MANIFEST, Recorded, write_manifest
@@ -52,6 +55,7 @@ class Study:
         device: str = "auto",
         fresh: bool = False,
         workers: int | None = None,
+        scheduler: str | None = None,
         progress: Progress | None = None,
         engine: Engine | None = None,
         command: str = "saliency_stats.Study.run",
@@ -69,10 +73,13 @@ class Study:
         workers
             Units of patches that are measured at a time, each on one thread; any number gives the same results. By
             default as many as torch has threads, where memory allows it, and 1 on a GPU.
+        scheduler
+            ``local:N``, N processes of this machine, or the address of a Dask scheduler: its workers measure, and train
+            the networks, in place of this process, with the same results.
         progress
             Where progress is shown; by default on stderr if it is a terminal.
         engine
-            Maps the units of work instead of these workers.
+            Maps the units of work instead of these.
         command
             What the user typed, for the record.
 
@@ -86,16 +93,23 @@ class Study:
         SaliencyStatsError
             With one message that names what was found, what was expected and the remedy.
         """
+        if scheduler is not None and workers is not None:
+            raise StudyError(
+                f"--workers {workers} counts threads of this process, which leaves the work to those of --scheduler "
+                f"{scheduler}; expected one of the two"
+            )
+        if workers is not None:
+            engine = Threads(workers)
         folder = Path("reports") / self.settings.name if out is None else Path(out)
         progress = Progress() if progress is None else progress
         chosen = choose(device)
         flags = make_deterministic(chosen)
-        stages = Stages(self.settings, Store(folder), chosen, progress, workers if engine is None else engine)
+        stages = Stages(self.settings, Store(folder), chosen, progress)
         identity = {
             "study": self.settings.model_dump(mode="json"),
             "device": chosen.type,
             "threads": flags["cpu_threads"],
-            "versions": {name: manifest.versions()[name] for name in ("saliency-stats", "torch", "numpy")},
+            "versions": {name: manifest.versions()[name] for name in manifest.DECISIVE},
         }
         record: dict[str, Any] = {
             "command": command,
@@ -107,14 +121,19 @@ class Study:
             "machine": manifest.machine(),
             **parameters.described(self.settings),
         }
-        with stages.store.opened(identity, fresh=fresh):
+        with ExitStack() as stack:
+            # a scheduler that there is not must not be the end of an earlier run
+            client = None if scheduler is None else stack.enter_context(_dask().connected(scheduler, chosen))
+            stack.enter_context(stages.store.opened(identity, fresh=fresh))
             files = stages.inputs()
             record["inputs"] = {**stages.digests, "inputs.csv": stages.store.check_inputs(files)}
             finished = _finished(folder, progress)
             if finished is not None:
                 return finished
             write_text(folder / "study.yaml", study_file.dump(self.settings))
-            run = stages.run(record)
+            if client is not None:
+                engine = _dask().Cluster(client, folder, chosen, progress.say)
+            run = stages.run(record, engine)
             record |= {
                 "weights": stages.weight_hashes(),
                 "weight_notes": stages.weight_notes(),
@@ -129,6 +148,17 @@ class Study:
             write_manifest(folder, record)
             stages.store.forget_batches()
         return run
+
+
+def _dask() -> ModuleType:
+    """Import what needs the extra ``cluster``."""
+    try:
+        from saliency_stats.execution import cluster  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise StudyError(
+            f"--scheduler needs Dask, which is not installed ({error}): pip install 'saliency-stats[cluster]'"
+        ) from error
+    return cluster
 
 
 def _finished(folder: Path, progress: Progress) -> Run | None:

@@ -1,6 +1,9 @@
 """The training stage: classifiers per magnification and fold, and the controls that are trained on other labels."""
 
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,6 +15,7 @@ from saliency_stats.classifier.saved import save_weights
 from saliency_stats.classifier.training import LOG_COLUMNS
 from saliency_stats.cohort import Cohort
 from saliency_stats.execution.device import release_memory
+from saliency_stats.execution.engine import Engine
 from saliency_stats.execution.files import atomic
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store
@@ -27,7 +31,13 @@ _FIRST = tuple(NetworkKey(TRAINED, network_names(1, fold)[0]) for fold in (0, 1)
 
 
 def train_networks(
-    settings: StudySettings, store: Store, cohort: Cohort, device: torch.device, progress: Progress, used: pd.DataFrame
+    settings: StudySettings,
+    store: Store,
+    cohort: Cohort,
+    device: torch.device,
+    progress: Progress,
+    used: pd.DataFrame,
+    engine: Engine | None = None,
 ) -> pd.DataFrame:
     """Train every network of a study that is not trained yet, and keep its weights in the run's folder.
 
@@ -45,6 +55,8 @@ def train_networks(
         Where progress is shown.
     used
         Rows of the inspected table that can be used.
+    engine
+        Trains several at a time if its workers can; else one is trained after the other in this process.
 
     Returns
     -------
@@ -53,19 +65,34 @@ def train_networks(
     """
     if not settings.classifier.is_network:
         return pd.DataFrame(columns=["magnification", *NetworkKey._fields, *LOG_COLUMNS])
-    trainer = _Trainer(settings, store, cohort, device, progress)
     tables = parameters.folding_of(settings).tables(used)
-    controls = parameters.trained_controls(settings)
+    models = (TRAINED, *(control.name for control in parameters.trained_controls(settings)))
+    asked = [
+        _Asked(magnification, fold, NetworkKey(model, network))
+        for magnification in sorted(used["magnification"].unique().tolist())
+        for fold in tables
+        for network in network_names(settings.classifier.networks, fold)
+        for model in models
+    ]
+    trainer = _Trainer(settings, store, cohort, device, tables, torch.get_num_threads())
+    if engine is None or not engine.trains:
+        return pd.concat([trainer.train(one, progress, progress.say) for one in asked], ignore_index=True)
     logs = []
-    for magnification in sorted(used["magnification"].unique().tolist()):
-        for fold, table in tables.items():
-            part = table[table["magnification"] == magnification]
-            for network in network_names(settings.classifier.networks, fold):
-                logs.append(trainer.train(magnification, part, NetworkKey(TRAINED, network)))
-                for control in controls:
-                    relabelled = _relabelled(settings, part, magnification, control, network)
-                    logs.append(trainer.train(magnification, relabelled, NetworkKey(control.name, network)))
+    with progress.stage("train", len(asked), "network") as bar, closing(engine.map(trainer, asked)) as results:
+        for log, said in results:
+            for line in said:
+                progress.say(line)
+            logs.append(log)
+            bar.update(1)
     return pd.concat(logs, ignore_index=True)
+
+
+class _Asked(NamedTuple):
+    """A network that is to be trained: one of the study's, or a control beside it."""
+
+    magnification: float
+    fold: int
+    key: NetworkKey
 
 
 @dataclass(frozen=True)
@@ -74,11 +101,22 @@ class _Trainer:
     store: Store
     cohort: Cohort
     device: torch.device
-    progress: Progress
+    #: Per fold, what is learned from.
+    tables: Mapping[int, pd.DataFrame]
+    #: Of torch, on which the last digits of the weights depend.
+    threads: int
     #: Those of the last backbone, under what it follows from.
     activations: dict[tuple[float, int | None], Activations] = field(default_factory=dict)
 
-    def train(self, magnification: float, part: pd.DataFrame, key: NetworkKey) -> pd.DataFrame:
+    def __call__(self, asked: _Asked) -> tuple[pd.DataFrame, list[str]]:
+        """Train one in a process of its own, as this one would; returns its log and what is to be said of it."""
+        torch.set_num_threads(self.threads)
+        said: list[str] = []
+        return self.train(asked, Progress(show=False), said.append), said
+
+    def train(self, asked: _Asked, progress: Progress, say: Callable[[str], object]) -> pd.DataFrame:
+        magnification, key = asked.magnification, asked.key
+        part = self._part(asked)
         stem = f"training-{stem_of(*key)}-{magnification:g}x".replace(f"-{TRAINED}", "")
         log_path = self.store.work / f"{stem}.parquet"
         weights = weights_path(self.store.folder / "weights", magnification, *key)
@@ -92,7 +130,7 @@ class _Trainer:
         checkpoint = self.store.work / f"{stem}.checkpoint"
         activations = self._activations(recipe, magnification, part, [train, valid])
         total = recipe.training.epochs * len(train) + activations.n_waiting * (recipe.trainable == "head")
-        with self.progress.stage(self._title(key, magnification), total) as bar:
+        with progress.stage(self._title(key, magnification), total) as bar:
             model, log = train_classifier(
                 recipe,
                 self.cohort,
@@ -103,7 +141,7 @@ class _Trainer:
                 checkpoint=checkpoint,
                 tick=bar.update,
                 # all others start from the same weights
-                **({"say": self.progress.say} if key in _FIRST else {}),
+                **({"say": say} if key in _FIRST else {}),
             )
         with atomic(weights) as partial:
             save_weights(model, partial)
@@ -114,6 +152,14 @@ class _Trainer:
         del model
         release_memory()
         return _named(log, magnification, key)
+
+    def _part(self, asked: _Asked) -> pd.DataFrame:
+        table = self.tables[asked.fold]
+        part = table[table["magnification"] == asked.magnification]
+        controls = [one for one in parameters.trained_controls(self.settings) if one.name == asked.key.model]
+        for control in controls:
+            part = _relabelled(self.settings, part, asked.magnification, control, asked.key.network)
+        return part
 
     def _activations(
         self, recipe: Recipe, magnification: float, part: pd.DataFrame, learned: list[pd.DataFrame]

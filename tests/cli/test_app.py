@@ -5,9 +5,6 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
-from types import SimpleNamespace
-from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -71,11 +68,6 @@ def test_every_command_has_help_with_an_example(arguments):
     assert f"saliency-stats {' '.join(arguments)}".rstrip() in result.stdout
     assert all(len(line) <= 100 for line in result.stdout.splitlines())
     assert call(*arguments, "-h").stdout == result.stdout
-
-
-@pytest.mark.parametrize("option", ["--out", "--set", "--device", "--fresh", "--assume-independent"])
-def test_the_options_of_run(option):
-    assert option in call("run", "--help").stdout
 
 
 def test_help_imports_nothing_heavy():
@@ -365,61 +357,6 @@ def test_report_and_explain_pass_their_options_on(monkeypatch, tmp_path):
         (tmp_path, "p", {"model": "trained", "magnification": None, "out": None, "device": "auto"}),
         (tmp_path, "p", {"model": "sobel", "magnification": 10.0, "out": tmp_path / "q.png", "device": "cpu"}),
     ]
-
-
-@pytest.mark.parametrize(
-    ("options", "crossed", "chosen"),
-    [
-        ((), False, {"device": "auto", "workers": None, "fresh": False}),
-        (("--multiverse", "--device", "cpu", "--workers", "1"), True, {"device": "cpu", "workers": 1, "fresh": False}),
-    ],
-)
-def test_run_without_options_and_with_a_crossing(monkeypatch, options, crossed, chosen):
-    seen = []
-
-    class Study:
-        def __init__(self, settings, _):
-            seen.append((settings.multiverse.enabled, settings.statistics.assume_independent))
-
-        def run(self, out, **options):
-            seen.append((out, options))
-            return SimpleNamespace(folder=Path("reports/phantom"), verdict=[])
-
-    monkeypatch.setattr("saliency_stats.study.Study", Study)
-    monkeypatch.setattr("saliency_stats.statistics.headline", lambda _: "The verdict.")
-    monkeypatch.setattr(sys, "argv", ["somewhere/saliency-stats", "run", "a study.yaml"])
-    assert call("run", *options).exit_code == 0
-    assert seen == [(crossed, False), (None, chosen | {"command": "saliency-stats run 'a study.yaml'"})]
-
-
-def test_no_workers_are_wrong_usage():
-    assert "0 is not in the range x>=1" in refused(2, "run", "--workers", "0")
-
-
-def test_run_passes_its_options_on(monkeypatch, tmp_path):
-    seen = []
-
-    class Finished:
-        folder, verdict = tmp_path / "out", []
-
-    class Study:
-        def __init__(self, settings, where):
-            assert where == "the built-in study"
-            seen.append((settings.cohort.signal, settings.statistics.assume_independent))
-
-        def run(self, out, **options):
-            seen.append((out, options))
-            return Finished
-
-    monkeypatch.setattr("saliency_stats.study.Study", Study)
-    monkeypatch.setattr("saliency_stats.statistics.headline", lambda _: "The verdict.")
-    options = ("--out", tmp_path / "out", "--fresh", "--assume-independent", "--workers", "3")
-    result = call("run", "--set", "cohort.signal=none", *options)
-    assert result.exit_code == 0, result.output
-    assert seen == [("none", True), (tmp_path / "out", {"device": "auto", "workers": 3, "fresh": True, "command": ANY})]
-    # the answer is for a person, the path for a program
-    assert result.stderr == "The verdict.\n"
-    assert result.stdout == f"{tmp_path / 'out' / 'report.html'}\n"
 
 
 def test_a_name_that_no_registry_holds_is_refused_with_its_file(tmp_path):

@@ -17,7 +17,7 @@ from saliency_stats.commands import check as module
 from saliency_stats.compartments.ways import cell_words
 from saliency_stats.errors import CohortError
 from saliency_stats.settings import load
-from saliency_stats.study import parameters
+from saliency_stats.study import estimates, parameters
 from saliency_stats.vocabulary import USUAL_CELLS
 
 CPU = torch.device("cpu")
@@ -180,9 +180,9 @@ def costs(monkeypatch):
         monkeypatch.setattr(module, "initialise", lambda *_: network)
         monkeypatch.setattr(module, "usual_workers", lambda *_: workers)
         monkeypatch.setattr(module, "_seconds", seconds)
-        monkeypatch.setattr(parameters, "batch_bytes", lambda *_: 4e9)
-        monkeypatch.setattr(parameters, "training_bytes", lambda *_, **__: 4.93e9)
-        monkeypatch.setattr(parameters, "needed_bytes", lambda *_: 3_240_000_000)
+        monkeypatch.setattr(estimates, "batch_bytes", lambda *_: 4e9)
+        monkeypatch.setattr(estimates, "training_bytes", lambda *_, **__: 4.93e9)
+        monkeypatch.setattr(estimates, "needed_bytes", lambda *_: 3_240_000_000)
         used = pd.DataFrame({"split": ["train"] * 300 + ["valid"] * 40 + ["test"] * 500})
         used = used.assign(slide_id=[f"s{row % 10}" for row in range(840)], label="benign", magnification=20.0)
         used = used.assign(patch_id=[f"p{row}" for row in range(840)], height_px=64, width_px=32)

@@ -17,7 +17,16 @@ from hypothesis import strategies as st
 
 from saliency_stats.compartments import Stains, stain_table, stains_from
 from saliency_stats.errors import StorageError
-from saliency_stats.execution.files import atomic, read_arrays, read_json, some, write_json, write_table, write_text
+from saliency_stats.execution.files import (
+    atomic,
+    partials,
+    read_arrays,
+    read_json,
+    some,
+    write_json,
+    write_table,
+    write_text,
+)
 from saliency_stats.execution.schema import BIG_TABLE, TABLES, Table
 from saliency_stats.execution.store import Store
 
@@ -58,10 +67,26 @@ def test_a_block_that_fails_leaves_what_was_there(tmp_path, error):
 
 
 def test_what_a_killed_run_left_does_not_stand_in_the_way(tmp_path):
-    (tmp_path / ".a.txt.partial").write_text("left by a run that was killed, and longer than the new text")
+    half = tmp_path / ".a.txt.partial"
+    half.write_text("left by a run that was killed, and longer than the new text")
     write_text(tmp_path / "a.txt", "new")
-    assert names(tmp_path) == ["a.txt"]
+    write_text(tmp_path / "b.txt", "new")
     assert (tmp_path / "a.txt").read_text() == "new"
+    assert list(partials(tmp_path)) == list(partials(tmp_path, "a.txt")) == [half]
+    assert not list(partials(tmp_path, "b.txt"))
+
+
+def test_two_that_write_one_file_at_once_do_not_meet(tmp_path):
+    path = tmp_path / "a.txt"
+    with atomic(path) as first:
+        first.write_text("the first of two")
+        with atomic(path) as second:
+            second.write_text("second")
+            assert first.read_text() == "the first of two"
+            assert set(partials(tmp_path, "a.txt")) == {first, second}
+        assert path.read_text() == "second"
+    assert path.read_text() == "the first of two"
+    assert names(tmp_path) == ["a.txt"]
 
 
 def test_killed_while_writing_the_old_file_stays(tmp_path):

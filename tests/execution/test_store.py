@@ -324,7 +324,34 @@ def test_killed_between_two_tables_the_batch_is_computed_again(tmp_path):
     pd.DataFrame({"wrong": [1]}).to_parquet(half / "wrong.parquet")
     (half / "ledger.parquet").write_bytes(b"PAR1 half a fi")
     assert sorted(kept(Store(tmp_path), "a", batch_tables)) == ["ledger", "profile"]
-    assert not half.exists()
+
+
+def test_what_was_begun_by_killed_processes_is_swept_when_the_run_goes_on(tmp_path):
+    with opened(tmp_path):
+        pass
+    for name in ("work/batches/.a.0f.partial/ledger.parquet", "weights/.b.0f.partial", ".ledger.csv.0f.partial"):
+        write_text(tmp_path / name, "half")
+    for name in (".notes.0f.partial", "notes/.mine.0f.partial", "weights/.hidden", "weights/c.partial"):
+        write_text(tmp_path / name, "mine")
+    with opened(tmp_path):
+        left = [name for name in names(tmp_path) if (tmp_path / name).is_file() and not name.startswith("work/")]
+        assert left == [".notes.0f.partial", "notes/.mine.0f.partial", "weights/.hidden", "weights/c.partial"]
+        assert names(tmp_path / "work" / "batches") == []
+
+
+def test_of_two_workers_with_one_batch_the_first_keeps_it(tmp_path):
+    """One that was taken for dead goes on: what the other has finished, and may be read now, stays untouched."""
+    store = Store(tmp_path)
+
+    def overtaken():
+        store.compute_once("a", batch_tables)
+        before.append((tmp_path / "work" / "batches" / "a" / "ledger.parquet").stat().st_ino)
+        return batch_tables()
+
+    before = []
+    store.compute_once("a", overtaken)
+    assert [(tmp_path / "work" / "batches" / "a" / "ledger.parquet").stat().st_ino] == before
+    assert names(tmp_path / "work" / "batches") == ["a", "a/ledger.parquet", "a/profile.parquet", "a/seal.json"]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from saliency_stats.execution.schema import artefacts
 from saliency_stats.measurement.measure import Measurement
 from saliency_stats.saliency.maps import MapKey
 from saliency_stats.settings.study import load
-from saliency_stats.study.parameters import needed_bytes, networks_of, plan_of
+from saliency_stats.study.estimates import needed_bytes
+from saliency_stats.study.parameters import networks_of, plan_of
 from saliency_stats.vocabulary import TISSUE
 
 KEY = ["patch_id", "magnification", "model", "method", "reduction"]
