@@ -184,7 +184,7 @@ def test_patients_are_planned_where_they_are_the_unit(copy):
 @pytest.mark.usefixtures("undrawn")
 def test_a_sample_that_cannot_be_planned_is_said_and_the_others_are_planned(copy, tmp_path):
     ledger = pd.read_csv(copy / "ledger.csv")
-    one = ledger["slide_id"].astype("str").where(ledger["label"] == "malignant", "only")
+    one = ledger["slide_id"].where(ledger["label"] == "malignant", "only")
     change_table(copy, "ledger", slide_id=one)
     planned = plan_run(copy, simulations=200)
     assert set(pd.read_csv(planned.table)["label"]) == {"malignant"}
