@@ -37,7 +37,7 @@ def run(run_folder: Path) -> Run:
 
 def test_units_are_known_if_all_are(run: Run) -> None:
     assert marks.units_known(run)
-    ledger = run.ledger.copy()
+    ledger = run.ledger.astype({"slide_id": "str"})
     ledger.loc[ledger["patch_id"] == run.judged_ledger["patch_id"].iloc[0], "slide_id"] = ""
     assert not marks.units_known(run.changed(ledger=ledger))
     table = pd.DataFrame({"slide_id": ["a", "", "b"], "patient_id": ""})
