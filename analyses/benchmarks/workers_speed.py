@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python analyses/benchmarks/workers_speed.py
 
 Phantom patches of 256 px with the built-in nuclei and an untrained DenseNet-201, given to ``local:1`` and ``local:2``
-in turns. Prints the seconds of every round, and the patches per second of the best against one process. Needs as many
-idle cores as processes.
+in turns. Prints the seconds of every round, and the patches per second of the best against the first number of
+processes. Needs as many idle cores as processes.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def main() -> None:
                 run = Study(load(None, chosen)).run(out, scheduler=f"local:{workers}", progress=Progress(show=False))
                 record = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
                 found.append(float(record["seconds"][STAGE]))
-                measured = len(run.predictions)
+                measured = run.ledger["patch_id"].nunique()
                 print(f"round {number + 1}, {workers} processes: {found[-1]:.2f} s", flush=True)
     best = {workers: min(found) for workers, found in seconds.items()}
     for workers, value in best.items():
