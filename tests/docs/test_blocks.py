@@ -28,7 +28,7 @@ PAGES = (
     ),
 )
 #: Programs whose options are not ours to check.
-OTHERS = ("pytest", "ruff", "mypy", "pre-commit", "towncrier", "sphinx-build", "docker", "git", "cp")
+OTHERS = ("pytest", "ruff", "mypy", "pre-commit", "towncrier", "sphinx-build", "docker", "git", "cp", "dask")
 _BLOCK = re.compile(
     r"(?:<!-- not run: (?P<why>[^\n]+) -->\n)?^```(?P<language>[\w{}-]*)[^\n]*\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,

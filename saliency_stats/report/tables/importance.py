@@ -22,7 +22,7 @@ def _importance(run: Run) -> Table:
         cells.append(
             (
                 magnification_words(row.magnification),
-                row.label,
+                run.classes.name(row.label),
                 row.compartment,
                 number(row.estimate),
                 interval(row.ci_low, row.ci_high),
