@@ -28,6 +28,8 @@ STAGE = "saliency, compartments"
 class AllThreads:
     """One batch after the other, each computed by all threads."""
 
+    trains = False
+
     def map(self, function: Callable[[Unit], Result], units: Sequence[Unit]) -> Generator[Result, None, None]:
         """Yield ``function(unit)`` for each unit."""
         yield from map(function, units)
