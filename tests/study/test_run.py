@@ -193,8 +193,6 @@ class _StopsAfter(Threads):
         super().__init__(1)
         self.left = units
 
-    trains = False
-
     def map(self, function, units):
         yield from super().map(function, units[: self.left])
         raise _Interrupted
