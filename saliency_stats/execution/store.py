@@ -182,14 +182,13 @@ class Store:
         StorageError
             If the run has none, or it cannot be read; the message names the file.
         """
-        path, spec = self.folder / f"{name}.csv", TABLES[name]
+        path = self.folder / f"{name}.csv"
         if not path.is_file():
             raise StorageError(f"{path}: missing; a finished run has it. Run the study again to finish it")
         try:
-            with pd.read_csv(
-                path, dtype=str, keep_default_na=False, encoding="utf-8", index_col=False, chunksize=_ROWS
-            ) as parts:
-                return spec.joined(parts, str(path))
+            as_texts = {"dtype": str, "keep_default_na": False, "encoding": "utf-8", "index_col": False}
+            with pd.read_csv(path, chunksize=_ROWS, **as_texts) as parts:
+                return TABLES[name].joined(parts, str(path))
         except (OSError, ValueError) as error:
             raise StorageError(f"{path}: cannot be read as CSV: {error}") from error
 

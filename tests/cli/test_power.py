@@ -60,7 +60,6 @@ def test_options_reach_the_plan(seen, tmp_path):
         ["--power", "0.499"],
         ["--alpha", "0"],
         ["--alpha", "0.5"],
-        ["--label", "Benign"],
         ["--simulations", "99"],
         ["--simulations", "100001"],
         ["--seed", "-1"],

@@ -9,6 +9,7 @@ from unittest.mock import ANY
 import pytest
 from click.testing import CliRunner
 
+from saliency_stats.classes import USUAL_CLASSES
 from saliency_stats.cli import app as cli
 
 
@@ -43,10 +44,10 @@ def test_run_without_options_and_with_a_crossing(monkeypatch, options, crossed, 
 
         def run(self, out, **options):
             seen.append((out, options))
-            return SimpleNamespace(folder=Path("reports/phantom"), verdict=[])
+            return SimpleNamespace(folder=Path("reports/phantom"), verdict=[], classes=USUAL_CLASSES)
 
     monkeypatch.setattr("saliency_stats.study.Study", Study)
-    monkeypatch.setattr("saliency_stats.statistics.headline", lambda _: "The verdict.")
+    monkeypatch.setattr("saliency_stats.statistics.headline", lambda *_: "The verdict.")
     monkeypatch.setattr(sys, "argv", ["somewhere/saliency-stats", "run", "a study.yaml"])
     assert call("run", *options).exit_code == 0
     assert seen == [(crossed, False), (None, chosen | {"command": "saliency-stats run 'a study.yaml'"})]
@@ -60,7 +61,7 @@ def test_run_passes_its_options_on(monkeypatch, tmp_path):
     seen = []
 
     class Finished:
-        folder, verdict = tmp_path / "out", []
+        folder, verdict, classes = tmp_path / "out", [], USUAL_CLASSES
 
     class Study:
         def __init__(self, settings, where):
@@ -72,7 +73,7 @@ def test_run_passes_its_options_on(monkeypatch, tmp_path):
             return Finished
 
     monkeypatch.setattr("saliency_stats.study.Study", Study)
-    monkeypatch.setattr("saliency_stats.statistics.headline", lambda _: "The verdict.")
+    monkeypatch.setattr("saliency_stats.statistics.headline", lambda *_: "The verdict.")
     options = ("--out", tmp_path / "out", "--fresh", "--assume-independent", "--scheduler", "local:3")
     result = call("run", "--set", "cohort.signal=none", *options)
     assert result.exit_code == 0, result.output

@@ -36,6 +36,7 @@ class Measuring:
     plan: MapPlan
     models: dict
     asked: list
+    given: None = None
 
     def examine(self, batch):
         self.asked.append(

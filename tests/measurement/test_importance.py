@@ -24,8 +24,8 @@ CPU = torch.device("cpu")
 
 
 @cache
-def cohort_of(signal, slides=3, patches=4):
-    return PhantomCohort(Phantom(signal=signal, size_px=64), PhantomCohortSize(slides, patches), seed=4)
+def cohort_of(signal, slides=3, patches=4, **look):
+    return PhantomCohort(Phantom(signal=signal, size_px=64, **look), PhantomCohortSize(slides, patches), seed=4)
 
 
 class Reads(nn.Module):
@@ -48,7 +48,7 @@ def examined(cohort, rows, network, *, replaced=True, targets=None):
     with torch.no_grad():
         logits = network(to_tensor(np.stack([patch.image for patch in patches]), CPU)).double().numpy()
     target = targets_of(table) if targets is None else targets
-    return Examination(table, patches, {NetworkKey("trained", "1"): logits}, {"1": target})
+    return Examination(table, patches, {NetworkKey("trained", "1"): logits}, targets={"1": target})
 
 
 def measured(cohort, network_of, rows=None, **changes):
@@ -164,7 +164,7 @@ def test_of_a_network_at_chance_the_importance_is_zero_within_its_interval():
 
 
 def test_among_the_patches_it_gets_right_what_is_used_in_vain_would_seem_to_count():
-    cohort = cohort_of("none", slides=6, patches=8)
+    cohort = cohort_of("none", slides=8, patches=12, stain_variation=0.0)  # slides do not hide it
     patches = [cohort.read(row) for row in cohort.table.index]
     darkness = np.array([mean_in(patch, "nucleus")(density_of(patch)) for patch in patches])
     table = measured(cohort, lambda patch: lambda density: 10 * mean_in(patch, "nucleus")(density))
@@ -221,7 +221,7 @@ def test_each_network_is_asked_about_the_same_pictures():
     asked = examined(cohort, [0, 1], one)
     second = examined(cohort, [0, 1], two)
     logits = asked.logits | {NetworkKey("trained", "2"): second.logits[NetworkKey("trained", "1")]}
-    both = Examination(asked.table, asked.patches, logits, {"1": asked.targets["1"], "2": asked.targets["1"]})
+    both = Examination(asked.table, asked.patches, logits, targets=dict.fromkeys("12", asked.targets["1"]))
     table = Rerendering(cohort, 0.02).table(both, {"1": one, "2": two}, CPU)
     first, other = (table[table["network"] == name].reset_index(drop=True) for name in "12")
     np.testing.assert_allclose(other["delta_logit"], -2 * first["delta_logit"], atol=1e-5)

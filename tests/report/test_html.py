@@ -62,7 +62,9 @@ def page_of(run: Run, figures: Any = (), tables: Any = ()) -> str:
 def make(blank_run: Blank, rows_of: Rows, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
     """A run of two judged patches a slide and ten slides, with the given verdicts."""
     # the sentence itself is that of the statistics, and tested there
-    monkeypatch.setattr("saliency_stats.report.html.headline", lambda verdicts: f"{len(verdicts)} verdicts in a line")
+    monkeypatch.setattr(
+        "saliency_stats.report.html.headline", lambda verdicts, _: f"{len(verdicts)} verdicts in a line"
+    )
 
     def made(*verdicts: dict[str, Any], contrasts: Any = None, **options: Any) -> Run:
         keys = [

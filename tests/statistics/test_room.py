@@ -9,7 +9,7 @@ from pathlib import Path
 import saliency_stats.statistics as room
 
 NAME = "saliency_stats.statistics"
-SHARED = ("errors", "typing", "vocabulary")
+SHARED = ("classes", "errors", "typing", "vocabulary")
 LIBRARIES = {"numpy", "scipy", "pandas", "statsmodels", "formulaic"}
 ROOT = Path(room.__file__).parent
 

@@ -36,7 +36,7 @@ def content(model):
         "causal": {"replacements": []},
         "controls": ["sobel"],
         "statistics": {"bootstrap_draws": 2000, "min_slides": 2},
-        "multiverse": {"enabled": True, "segmentations": ["nuclei+1um", "probability+0.1"]},
+        "multiverse": {"enabled": True, "segmentations": ["nuclei+1um"]},
         "report": {"examples": 1},
     }
 
@@ -56,7 +56,7 @@ def test_a_study_with_a_model_of_its_own(tmp_path, monkeypatch):
     assert (nuclei.groupby("patch_id").size() == 16).all()
     assert nuclei["probability"].isna().all()
     assert nuclei["area_um2"].eq(16.0).all()
-    assert set(store.table("crossed")["segmentation"]) == {"usual", "nuclei+1um"}  # no threshold can be moved
+    assert set(store.table("crossed")["segmentation"]) == {"usual", "nuclei+1um"}
     inputs = store.table("inputs").set_index("name")
     assert inputs.loc[f"compartments.nuclei: {model}", "sha256"] == sha256(model)
     torch.jit.script(Tiles(32)).save(model)

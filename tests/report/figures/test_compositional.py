@@ -412,7 +412,7 @@ def test_the_name_of_the_cross_goes_to_every_side() -> None:
         axes = new_figure(2.0).subplots()
         mean = np.array(corner)
         none = np.empty((0, 3))
-        _mark_as_area(axes, [_Cloud(20.0, "benign", "slide", mean[None], mean, none, none, "")], 0.0)
+        _mark_as_area(axes, [_Cloud(20.0, "benign", "benign", "slide", mean[None], mean, none, none, "")], 0.0)
         x, y = axes.texts[0].get_position()
         mark = (mean @ CORNERS) - CENTRE
         assert (np.array([x, y]) - CENTRE) @ mark < 0  # on the other side of the only mark

@@ -33,7 +33,7 @@ def test_strata_are_those_of_the_table_coarse_to_fine(run: Run) -> None:
     assert list(found) == [(5.0, "benign"), (5.0, "malignant"), (20.0, "benign")]
     assert [rows["value"].tolist() for rows in found.values()] == [[2, 4], [1], [0]]
     assert panel.of_stratum(table, (5.0, "benign"))["value"].tolist() == [2, 4]
-    assert panel.place_words((5.0, "benign")) == "Benign, 5×"
+    assert panel.place_words(run, (5.0, "benign")) == "Benign, 5×"
 
 
 def test_panels_are_a_row_per_magnification_and_columns_per_class(run: Run) -> None:
