@@ -186,7 +186,7 @@ class Store:
         if not path.is_file():
             raise StorageError(f"{path}: missing; a finished run has it. Run the study again to finish it")
         try:
-            as_texts = {"dtype": str, "keep_default_na": False, "encoding": "utf-8", "index_col": False}
+            as_texts: dict[str, Any] = {"dtype": str, "keep_default_na": False, "encoding": "utf-8", "index_col": False}
             with pd.read_csv(path, chunksize=_ROWS, **as_texts) as parts:
                 return TABLES[name].joined(parts, str(path))
         except (OSError, ValueError) as error:
