@@ -14,6 +14,7 @@ from saliency_stats.report.run import Run, records
 from saliency_stats.report.tables.table import Table
 from saliency_stats.report.words import (
     architecture_words,
+    begun,
     control_words,
     count,
     interval,
@@ -164,7 +165,7 @@ def _cohort(run: Run) -> str:
             f" ({', '.join(splits)})."
         )
     left_out = f"{count(excluded, 'patch')} could not be used." if excluded else "No patch was excluded."
-    return f"Kind of cohort: {run.settings.cohort.kind}. {' '.join(parts)} {left_out[0].upper()}{left_out[1:]}"
+    return f"Kind of cohort: {run.settings.cohort.kind}. {' '.join(parts)} {begun(left_out)}"
 
 
 def _classifier(run: Run) -> str:

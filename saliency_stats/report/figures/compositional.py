@@ -16,7 +16,7 @@ from saliency_stats.report.figures import style
 from saliency_stats.report.figures.facets import strata
 from saliency_stats.report.figures.marks import NOTHING_JUDGED, Look, handle
 from saliency_stats.report.run import Run, records
-from saliency_stats.report.words import count, listing, magnification_words, number, p_sign
+from saliency_stats.report.words import begun, count, listing, magnification_words, number, p_sign
 from saliency_stats.statistics.compositional import ILR, composition, ilr_values, inverse_ilr
 from saliency_stats.statistics.multivariate import confidence_region, hotelling
 from saliency_stats.statistics.selection import UNLEARNED
@@ -231,7 +231,7 @@ def _numbers(run: Run) -> str:
     table = run.of_own_map(run.compositional)
     shown = table[(table["model"] == TRAINED) & (table["n_patches"] > 0)]
     words = "; ".join(_row_words(row) for rows in strata(run, shown).values() for row in records(run.named(rows)))
-    return f" {words[0].upper()}{words[1:]}." if words else ""
+    return f" {begun(words)}." if words else ""
 
 
 def _row_words(row: Any) -> str:

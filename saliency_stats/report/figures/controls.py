@@ -13,7 +13,7 @@ from saliency_stats.report.figures.facets import facets, in_order, place_words, 
 from saliency_stats.report.figures.marks import ESTIMATE, NOT_BOTH, Look, fit_ratios, handle, mark_estimates
 from saliency_stats.report.figures.rows import NOT_INTERPRETABLE, WIDE_IN, missing_reasons, name_rows
 from saliency_stats.report.run import Run, records
-from saliency_stats.report.words import count, listing, ratio, ratio_interval
+from saliency_stats.report.words import begun, count, listing, ratio, ratio_interval
 from saliency_stats.statistics import PRIMARY
 from saliency_stats.statistics.selection import UNLEARNED
 from saliency_stats.vocabulary import TRAINED
@@ -106,7 +106,7 @@ def caption_controls(run: Run) -> str:
     )
     recorded, present = run.recorded("controls", {}), set(rows["model"])
     kinds = "; ".join(dict.fromkeys(control["is"] for name, control in recorded.items() if name in present))
-    text += f" {kinds[0].upper()}{kinds[1:]}." if kinds else ""
+    text += f" {begun(kinds)}." if kinds else ""
     if np.isfinite(rows[["ci_low", "beyond_low"]]).any(axis=None):
         text += f" Lines are {run.confidence_percent} intervals over {run.unit}s."
     for stratum, own in strata(run, rows).items():

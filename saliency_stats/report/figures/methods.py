@@ -13,7 +13,7 @@ from saliency_stats.report.figures.facets import facets, in_order, place_words, 
 from saliency_stats.report.figures.marks import ESTIMATE, NOT_BOTH, Look, fit_ratios, handle, mark_estimates
 from saliency_stats.report.figures.rows import NOT_INTERPRETABLE, WIDE_IN, name_rows
 from saliency_stats.report.run import Run
-from saliency_stats.report.words import count, listing, ratio
+from saliency_stats.report.words import begun, count, listing, ratio
 from saliency_stats.vocabulary import NO_REDUCTION, TRAINED
 
 #: Colour (Okabe and Ito 2008, none that a compartment has) and marker of reductions, the study's own first.
@@ -96,7 +96,7 @@ def caption_methods(run: Run) -> str:
     if multiplied := [run.words("methods", method) for method in _methods(run, rows) if _times_input(run, method)]:
         names = listing(multiplied)
         text += (
-            f" * {names[0].upper()}{names[1:]} multiply by 1 − x, the light that the pixel lost on its way from white"
+            f" * {begun(names)} multiply by 1 − x, the light that the pixel lost on its way from white"
             " glass. It is largest in dark nuclei, so these maps lean to nuclei by construction, whatever the network"
             " learned."
         )
