@@ -101,8 +101,9 @@ def called(
     rows: pd.DataFrame, group: str, pair: tuple[str, str], classes: Classes
 ) -> tuple[pd.DataFrame, tuple[str, str]]:
     """Call groups that are classes as people do, in a column of rows and in the pair: reasons name them."""
+    names = {label: classes.name(label) for label in rows[group].unique()}
     first, second = pair
-    return rows.assign(**{group: rows[group].map(classes.name)}), (classes.name(first), classes.name(second))
+    return rows.assign(**{group: rows[group].map(names)}), (classes.name(first), classes.name(second))
 
 
 def _cells(

@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from typing import Any
 
 import pandas as pd
@@ -100,8 +102,9 @@ def study_contrasts(
     )
     asked = [question for question in every if all_patches or question.population == JUDGED]
     asked.sort(key=lambda question: _order(question, settings))
-    # one sample at a time is put together, and leaves what is left of it: means, sums and bounds
-    samples, bounds = zip(*(_reduced(question, settings) for question in asked), strict=True)
+    # two samples at a time are put together, and leave what is left of them: means, sums and bounds
+    with ThreadPoolExecutor(2, "sample") as pool:
+        samples, bounds = zip(*pool.map(_reduced, asked, repeat(settings)), strict=True)
     muted = [_is_muted(one, unlearned) for one in asked]
     sizes = Counter(
         _family(one, settings)
