@@ -186,20 +186,15 @@ def inferred(
     results = [infer(test, units, obstacle, alpha=alpha, draws=draws, seed=seed) for test in names]
     shared = _of_all_tests(units, obstacle, alpha, margin)
     rows = [{**shared, **row_of_test(units, test, result)} for test, result in zip(names, results, strict=True)]
-    found = pd.DataFrame(rows, columns=list(COLUMNS))
-    decision = np.sign(found["estimate"]) * (found["p_value"] <= alpha)
-    possible = found["status"] == "tested"
-    same = found["test"].map(lambda test: TESTS[test].estimand)
-    found["n_agree"] = [
-        int((possible & (decision == own) & (same == about)).sum()) if done else 0
-        for own, done, about in zip(decision, possible, same, strict=True)
-    ]
-    found["n_tests"] = [int((possible & (same == about)).sum()) for about in same]
-    found["p_attainable"] = [
-        min(1.0, n_together * TESTS[test].least_p(units, draws)) if done else NAN
-        for test, done in zip(names, possible, strict=True)
-    ]
-    return found
+    decision = np.array([np.sign(row["estimate"]) * (row["p_value"] <= alpha) for row in rows])
+    possible = np.array([row["status"] == "tested" for row in rows], dtype=bool)
+    estimands = np.array([TESTS[test].estimand for test in names])
+    for row, own, done, about in zip(rows, decision, possible, estimands, strict=True):
+        same = possible & (estimands == about)
+        row["n_agree"] = int(np.count_nonzero(same & (decision == own))) if done else 0
+        row["n_tests"] = int(np.count_nonzero(same))
+        row["p_attainable"] = min(1.0, n_together * TESTS[row["test"]].least_p(units, draws)) if done else NAN
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _test_names(tests: str | Sequence[str], units: Units) -> list[str]:
