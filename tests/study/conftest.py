@@ -1,5 +1,6 @@
 """A study small enough to run whole in a test."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,14 @@ classifier: {architecture: densenet121, epochs: 2, batch_size: 8, min_balanced_a
 saliency: {min_confidence: 0.5, batch_size: 4}
 statistics: {bootstrap_draws: 2000}
 """
+
+
+@pytest.fixture(scope="module")
+def undrawn() -> Iterator[None]:
+    """Without a report, which takes most of a small study's time: what it shows is tested elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("saliency_stats.report.write.write_report", lambda _: None)
+        yield
 
 
 @pytest.fixture(scope="session")

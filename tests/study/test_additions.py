@@ -14,6 +14,7 @@ from saliency_stats.settings.study import load
 from saliency_stats.statistics import TESTS, Test, register
 from saliency_stats.statistics.inference import NAN, Inference
 
+pytestmark = pytest.mark.usefixtures("small_densenets")
 MINE = """
 class Even:
     name = "even"
@@ -51,7 +52,7 @@ def signs(units, **_):
 
 
 @pytest.fixture(scope="module")
-def run(study_file, tmp_path_factory):
+def run(study_file, small_densenets, tmp_path_factory):
     """One run with everything added, from a study file beside which the user's own classes lie."""
     folder = tmp_path_factory.mktemp("additions")
     (folder / "mine.py").write_text(MINE)

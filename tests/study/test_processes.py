@@ -9,8 +9,14 @@ from saliency_stats import Study
 from saliency_stats.execution.engine import Futures, Threads, one_thread
 from saliency_stats.settings.study import load
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 # what is left out would only make the test longer: these tables come from batches
-CHOSEN = ("controls=[randomised, sobel, shift]", "causal.patches_per_class=1", "cohort.patches_per_slide=4")
+CHOSEN = (
+    "classifier.architecture=torchvision:squeezenet1_1",
+    "controls=[randomised, sobel, shift]",
+    "causal.patches_per_class=1",
+    "cohort.patches_per_slide=4",
+)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,9 @@ from saliency_stats import Study
 from saliency_stats.cli.app import main
 from saliency_stats.errors import StorageError
 from saliency_stats.execution.engine import Threads
+from saliency_stats.execution.schema import artefacts
 
+pytestmark = pytest.mark.usefixtures("small_densenets")
 TABLES = {
     "patches": [
         "patch_id",
@@ -86,8 +88,8 @@ def csv_bytes(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.csv"))}
 
 
-@pytest.fixture(scope="session")
-def finished(tiny, tmp_path_factory):
+@pytest.fixture(scope="module")
+def finished(tiny, small_densenets, tmp_path_factory):
     return Study(tiny).run(tmp_path_factory.mktemp("run") / "tiny")
 
 
@@ -111,6 +113,11 @@ def test_every_artefact_is_there_with_its_columns(finished):
     )
     assert "ledger.csv" in record["artefacts"]
     assert not list(finished.folder.rglob("*.partial"))
+
+
+def test_a_fresh_start_would_delete_all_that_was_written(finished):
+    written = {path.name for path in finished.folder.iterdir() if not path.name.startswith(".")}
+    assert written <= set(artefacts())
 
 
 def test_the_ledger_adds_up_and_covers_trained_and_control(finished):
@@ -197,7 +204,7 @@ class _StopsAfter(Threads):
         raise _Interrupted
 
 
-def test_an_interrupted_run_ends_with_the_same_bytes(finished, tiny, tmp_path):
+def test_an_interrupted_run_ends_with_the_same_bytes(finished, undrawn, tiny, tmp_path):
     for units in (1, 4):
         with pytest.raises(_Interrupted):
             Study(tiny).run(tmp_path / "run", engine=_StopsAfter(units))
@@ -206,29 +213,29 @@ def test_an_interrupted_run_ends_with_the_same_bytes(finished, tiny, tmp_path):
     assert csv_bytes(resumed.folder) == csv_bytes(finished.folder)
 
 
-def test_a_killed_run_ends_with_the_same_bytes(finished, study_file, tmp_path):
-    """SIGKILL when training has begun, when a checkpoint lies there, and after the units; SIGINT among them."""
+#: The command line, with the small network of these tests under the name of the large one.
+PROGRAM = """
+import sys
+from torchvision import models
+from saliency_stats.cli.app import main
+
+small = lambda weights=None, num_classes=2: models.DenseNet(4, (1, 1, 1, 1), 8, 2, num_classes=num_classes)
+models.densenet121 = small
+main(sys.argv[1:])
+"""
+
+
+def test_a_run_stopped_by_hand_ends_with_the_same_bytes(finished, undrawn, tiny, study_file, tmp_path):
+    """Ctrl-C among the units, in a process of its own; what ``kill -9`` leaves is tested by test_kills.py."""
     out = tmp_path / "run"
-    command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-c",
-        "from saliency_stats.cli.app import main; main()",
-        "run",
-        str(study_file),
-    ]
-    moments = ["patches.csv", "work/*.checkpoint", "work/batches/000002", "contrasts.csv"]
-    for moment in moments:
-        interrupted = moment.startswith("work/batches")
-        process = subprocess.Popen([*command, "--out", str(out)], stderr=subprocess.PIPE)
+    command = [sys.executable, "-W", "ignore", "-c", PROGRAM, "run", str(study_file), "--out", str(out)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
         deadline = time.monotonic() + 180
-        while not list(out.glob(moment)) and process.poll() is None and time.monotonic() < deadline:
+        while not (out / "work/batches/000002").exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.005)
-        assert process.poll() is None, f"ended before {moment}: {process.stderr.read().decode()}"
-        process.send_signal(signal.SIGINT if interrupted else signal.SIGKILL)
-        assert process.wait(timeout=10) == (130 if interrupted else -signal.SIGKILL)
-        assert ("nothing finished is lost" in process.stderr.read().decode()) == interrupted
-        process.stderr.close()
-    subprocess.run([*command, "--out", str(out)], check=True)
+        assert process.poll() is None, f"ended before: {process.stderr.read().decode()}"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == 130
+        assert "nothing finished is lost" in process.stderr.read().decode()
+    Study(tiny).run(out)
     assert csv_bytes(out) == csv_bytes(finished.folder)

@@ -16,6 +16,7 @@ from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store
 from saliency_stats.study.stages import Stages
 
+pytestmark = pytest.mark.usefixtures("small_densenets")
 STUDY_YAML = """\
 name: small
 cohort:
@@ -52,7 +53,7 @@ def study_file(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(study_file, tmp_path_factory):
+def run(study_file, small_densenets, tmp_path_factory):
     return Study.from_yaml(study_file).run(tmp_path_factory.mktemp("run") / "out", workers=3)
 
 
