@@ -1,5 +1,6 @@
 """Methods made of plain input gradients: the abstract's own, two averages of it, and gradient × input."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -17,20 +18,32 @@ from saliency_stats.saliency.gradient import check, logits_and_gradient
 GLASS: Final = 1.0
 
 
+class OfGradient(Batched):
+    """A method that follows from the image and its gradient: where both are there, no network is asked again."""
+
+    @abstractmethod
+    def of_gradient(self, images: Tensor, gradient: Tensor) -> Tensor:
+        """Attribute to the pixels of images (N, 3, H, W), given the gradients (N, 3, H, W) of their target logits."""
+
+    def _explain(self, model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
+        return self.of_gradient(images, logits_and_gradient(model, images, target)[1])
+
+
 @dataclass(frozen=True, kw_only=True)
-class Gradient(Batched):
+class Gradient(OfGradient):
     """The derivative of the logit with respect to the raw pixel (Simonyan et al. 2014, eq. 4)."""
 
     name: ClassVar[str] = "gradient"
     words: ClassVar[str] = "gradient"
     cost: ClassVar[float] = 1.0
 
-    def _explain(self, model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
-        return logits_and_gradient(model, images, target)[1]
+    def of_gradient(self, images: Tensor, gradient: Tensor) -> Tensor:  # noqa: ARG002  (as of every such method)
+        """Return the gradient."""
+        return gradient
 
 
 @dataclass(frozen=True, kw_only=True)
-class GradientTimesInput(Batched):
+class GradientTimesInput(OfGradient):
     """Gradient × input (Shrikumar et al. 2016), the input measured from white glass: (x - 1) dz_c / dx.
 
     It is the first-order estimate of z_c(x) - z_c(white), pixel by pixel, and so the one-step counterpart of
@@ -42,8 +55,9 @@ class GradientTimesInput(Batched):
     cost: ClassVar[float] = 1.1
     times_input: ClassVar[bool] = True
 
-    def _explain(self, model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
-        return (images - GLASS) * logits_and_gradient(model, images, target)[1]
+    def of_gradient(self, images: Tensor, gradient: Tensor) -> Tensor:
+        """Multiply the gradient by what light each pixel lost."""
+        return (images - GLASS) * gradient
 
 
 @dataclass(frozen=True, kw_only=True)

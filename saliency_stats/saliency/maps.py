@@ -13,6 +13,7 @@ from saliency_stats.classifier.protocol import Classifier
 from saliency_stats.cohort.given import GivenMaps
 from saliency_stats.saliency.controls import Control, control_of
 from saliency_stats.saliency.gradient import logits_and_gradient
+from saliency_stats.saliency.gradient_methods import OfGradient
 from saliency_stats.saliency.methods import is_one_channel, method_of
 from saliency_stats.saliency.naming import NetworkKey
 from saliency_stats.saliency.reductions import reduce_channels
@@ -112,14 +113,17 @@ def network_maps(
     maps: dict[MapKey, Float32Array] = {}
     for key, network in models.items():
         methods, target = plan.methods_of(key.model), targets[key.network]
-        if "gradient" not in methods:
+        if "gradient" in methods:
+            # the one backward pass of all methods that take the gradient as it is
+            scores, slope = logits_and_gradient(network, images, target)
+        else:
             with torch.no_grad():
-                logits[key] = _numpy(network(images))
+                scores, slope = network(images), None
+        logits[key] = _numpy(scores)
         for name in methods:
             method = method_of(name)
-            if name == "gradient":
-                scores, attribution = logits_and_gradient(network, images, target)
-                logits[key] = _numpy(scores)
+            if slope is not None and isinstance(method, OfGradient):
+                attribution = method.of_gradient(images, slope)
             else:
                 seeds = [derive(plan.seed, method.name, patch_id) for patch_id in patch_ids]
                 attribution = method.attribute(network, images, target, seeds)

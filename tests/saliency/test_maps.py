@@ -115,6 +115,21 @@ def test_maps_are_those_of_the_plan_and_logits_those_of_the_networks(batch):
     assert (maps[MapKey("trained", "1", "gradient", "max")] <= maps[PLAN.own()] + 1e-7).all()
 
 
+def test_the_gradient_is_computed_once_for_all_methods_that_follow_from_it(batch):
+    """The same bytes as of each method alone, from one forward and one backward pass."""
+    models, images, target = batch
+    trained, passes = models["trained", "1"], []
+    trained.register_forward_hook(lambda *_: passes.append(1))
+    plan = MapPlan(("gradient_x_input", "gradient"), ("l2",))
+    logits, maps = network_maps(models, images, {"1": target}, ["a", "b"], plan)
+    assert len(passes) == 1
+    for name in plan.methods:
+        alone, same = network_maps(models, images, {"1": target}, ["a", "b"], MapPlan((name,)))
+        key = MapKey("trained", "1", name, "l2")
+        np.testing.assert_array_equal(maps[key], same[key])
+        np.testing.assert_allclose(logits["trained", "1"], alone["trained", "1"], rtol=1e-6)
+
+
 def test_without_the_gradient_the_logits_are_there_too(batch):
     models, images, target = batch
     logits, maps = network_maps(models, images, {"1": target}, ["a", "b"], MapPlan(("grad_cam",)))
