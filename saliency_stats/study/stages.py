@@ -11,6 +11,7 @@ import torch
 
 from saliency_stats.classifier.protocol import Classifier
 from saliency_stats.classifier.saved import weight_notes
+from saliency_stats.cohort.cache import CachedCohort
 from saliency_stats.cohort.patch import USED
 from saliency_stats.cohort.slides.cohort import SlideCohort
 from saliency_stats.compartments import NucleusFinder, Stains, TissueFinder, estimate_stains, stain_table, stains_from
@@ -55,6 +56,8 @@ class Stages:
         Where the networks compute.
     progress
         Where progress is shown.
+    cohort
+        The study's, where it is open already.
     """
 
     def __init__(
@@ -63,12 +66,13 @@ class Stages:
         store: Store,
         device: torch.device,
         progress: Progress,
+        cohort: CachedCohort | None = None,
     ) -> None:
         self.settings, self.store, self.device = settings, store, device
         # workers elsewhere have other working folders
         self._shared = Store(store.folder.absolute())
         self._progress = progress
-        self._cohort = parameters.cohort_of(settings)
+        self._cohort = parameters.cohort_of(settings) if cohort is None else cohort
         self._given = given_of(settings, self._cohort)
         self._tables: dict[str, pd.DataFrame] = {}
 
