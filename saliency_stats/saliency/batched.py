@@ -18,11 +18,6 @@ IN_FLIGHT: Final = 32
 class Method(Protocol):
     """A way to say which pixels a logit depends on.
 
-    Attributes
-    ----------
-    name
-        What the tables call it.
-
     Notes
     -----
     These may be left out: ``words``, what figures and text call it (its name); ``cost`` of a map in gradients,
@@ -31,7 +26,10 @@ class Method(Protocol):
     why it cannot explain such a network (empty where it can).
     """
 
-    name: ClassVar[str]
+    @property
+    def name(self) -> str:
+        """What the tables call it."""
+        ...
 
     def attribute(self, model: nn.Module, images: Tensor, target: Tensor, seeds: Sequence[int]) -> Tensor:
         """Attribute each image's target logit to its pixels.

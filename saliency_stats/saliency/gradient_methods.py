@@ -4,18 +4,15 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from saliency_stats.saliency.baselines import FromBaseline
 from saliency_stats.saliency.batched import IN_FLIGHT, Batched, at_least, check_seeds
 from saliency_stats.saliency.gradient import check, logits_and_gradient
-
-#: The baseline of every method that needs one: a raw pixel of 1 is white glass, light that met no stain. Black, the
-#: usual baseline of photographs, would be the darkest stain there is, and would credit the empty glass most of all.
-GLASS: Final = 1.0
 
 
 class OfGradient(Batched):
@@ -43,21 +40,20 @@ class Gradient(OfGradient):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GradientTimesInput(OfGradient):
-    """Gradient × input (Shrikumar et al. 2016), the input measured from white glass: (x - 1) dz_c / dx.
+class GradientTimesInput(FromBaseline, OfGradient):
+    """Gradient × input (Shrikumar et al. 2016), the input x measured from a baseline x': (x - x') dz_c / dx.
 
-    It is the first-order estimate of z_c(x) - z_c(white), pixel by pixel, and so the one-step counterpart of
-    integrated gradients and DeepLIFT from the same baseline; a pixel of clear glass receives nothing.
+    It is the first-order estimate of z_c(x) - z_c(x'), pixel by pixel, and so the one-step counterpart of
+    integrated gradients and DeepLIFT from the same baseline; from white glass, a pixel of clear glass receives nothing.
     """
 
-    name: ClassVar[str] = "gradient_x_input"
-    words: ClassVar[str] = "gradient × input"
+    _name: ClassVar[str] = "gradient_x_input"
+    _words: ClassVar[str] = "gradient × input"
     cost: ClassVar[float] = 1.1
-    times_input: ClassVar[bool] = True
 
     def of_gradient(self, images: Tensor, gradient: Tensor) -> Tensor:
-        """Multiply the gradient by what light each pixel lost."""
-        return (images - GLASS) * gradient
+        """Multiply the gradient by the distance from the baseline."""
+        return (images - self.start(images)) * gradient
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ class SaliencySection(Section):
     """The map: where the classifier looked."""
 
     methods: list[str] = Field(default=["gradient"], min_length=1, max_length=MAX_NAMES)
+    baseline: str = "white"
     reduction: str = "l2"
     more_reductions: list[str] = Field(default=[], max_length=MAX_NAMES)
     target: Literal["correct", "predicted"] = "correct"

@@ -9,9 +9,10 @@ from saliency_stats.compartments.variants import VARIANTS
 from saliency_stats.errors import StudyError, listed, shortened, shown
 from saliency_stats.execution.custom import is_custom
 from saliency_stats.saliency import CONTROLS, METHODS, REDUCTIONS
+from saliency_stats.saliency.baselines import BASELINES, WHITE
 from saliency_stats.saliency.batched import Method
 from saliency_stats.saliency.controls import Control, control_of
-from saliency_stats.saliency.methods import GIVEN, method_of
+from saliency_stats.saliency.methods import GIVEN, at_baseline, method_of
 from saliency_stats.settings import StudySettings
 from saliency_stats.settings.faults import nearest
 from saliency_stats.statistics import primary_tests
@@ -41,6 +42,7 @@ def check_names(settings: StudySettings, where: str) -> None:
     wrong = [
         *network_faults(settings),
         *_unknown("saliency.methods", saliency.methods, known),
+        *_unknown("saliency.baseline", [saliency.baseline], BASELINES),
         *_unknown("saliency.reduction", [saliency.reduction], REDUCTIONS),
         *_unknown("saliency.more_reductions", saliency.more_reductions, REDUCTIONS),
         *_unknown("controls", controls, CONTROLS),
@@ -50,6 +52,7 @@ def check_names(settings: StudySettings, where: str) -> None:
         *_unknown("statistics.primary_test", [settings.statistics.primary_test], primary_tests()),
         *_not_loaded("methods", methods, method_of, METHODS),
         *_not_loaded("controls", controls, control_of, CONTROLS),
+        *_no_start(settings),
         *_no_model(settings.compartments.nuclei),
         *_no_network(settings.classifier.architecture),
     ]
@@ -81,6 +84,17 @@ def _not_loaded(
             wrong.append(f"{kind}: {name} is called {shown(made.name)}, as {called[made.name]} is; choose another name")
         called[made.name] = name
     return wrong
+
+
+def _no_start(settings: StudySettings) -> list[str]:
+    """Say which baseline is of no method."""
+    baseline, multiverse = settings.saliency.baseline, settings.multiverse
+    methods = [*settings.saliency.methods, *(multiverse.methods if multiverse.enabled else ())]
+    if baseline == WHITE or baseline not in BASELINES or any(at_baseline(name, baseline) != name for name in methods):
+        return []
+    able = ", ".join(name for name in METHODS if at_baseline(name, baseline) != name)
+    said = f"saliency.baseline is {baseline}, and no method of the study starts from it; leave it out, or name one in"
+    return [f"{said} saliency.methods: {able}"]
 
 
 def _no_network(architecture: str) -> list[str]:

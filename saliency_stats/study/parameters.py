@@ -25,7 +25,7 @@ from saliency_stats.measurement.importance import Rerendering
 from saliency_stats.measurement.multiverse import Multiverse
 from saliency_stats.saliency.controls import Control, control_of
 from saliency_stats.saliency.maps import MapPlan
-from saliency_stats.saliency.methods import method_of, words_of
+from saliency_stats.saliency.methods import at_baseline, method_of, words_of
 from saliency_stats.saliency.naming import NetworkKey, folds_of, network_names, network_seed
 from saliency_stats.seeds import derive
 from saliency_stats.settings.cohort import PatchesSection
@@ -121,8 +121,9 @@ def plan_of(settings: StudySettings) -> MapPlan:
     """Say which maps are made; the study's own method and reduction come first."""
     saliency, multiverse = settings.saliency, settings.multiverse
     crossed = (multiverse.methods, multiverse.reductions) if multiverse.enabled else ([], [])
+    methods = (at_baseline(name, saliency.baseline) for name in (*saliency.methods, *crossed[0]))
     return MapPlan(
-        methods=tuple(dict.fromkeys([*saliency.methods, *crossed[0]])),
+        methods=tuple(dict.fromkeys(methods)),
         reductions=tuple(dict.fromkeys([saliency.reduction, *saliency.more_reductions, *crossed[1]])),
         controls=tuple(settings.controls),
         seed=derive(settings.seed, "maps"),

@@ -22,6 +22,9 @@ def test_the_built_in_study_names_what_there_is():
     [
         ("controls=[randomized]", "controls: there is no randomized. Did you mean randomised?"),
         ("saliency.methods=[gradiant]", "saliency.methods: there is no gradiant. Did you mean gradient?"),
+        ("saliency.baseline=blurr", "saliency.baseline: there is no blurr. Did you mean blur?"),
+        ("saliency.methods=[integrated_gradients@white]", "there is no integrated_gradients@white. Did you mean "),
+        ("saliency.methods=[gradient@blur]", "saliency.methods: there is no gradient@blur."),
         ("saliency.reduction=l3", "saliency.reduction: there is no l3. Did you mean l"),
         ("saliency.more_reductions=[xyz]", "saliency.more_reductions: there is no xyz. Known are l2, l1, max."),
         ("multiverse.methods=[zzz]", "multiverse.methods: there is no zzz. Known are gradient, "),
@@ -48,6 +51,16 @@ def test_a_wrong_name_is_said_with_its_key_and_the_nearest_right_one(assignment,
     found = refused(assignment)
     assert found.startswith("study.yaml: ")
     assert message in found
+
+
+def test_a_baseline_is_of_a_method():
+    found = refused("saliency.baseline=blur")
+    assert "saliency.baseline is blur, and no method of the study starts from it" in found
+    assert found.endswith("saliency.methods: gradient_x_input, integrated_gradients, deeplift")
+    refused("saliency.baseline=blur", "saliency.methods=[integrated_gradients@mean]")
+    check_names(load(None, ("saliency.baseline=blur", "saliency.methods=[gradient, deeplift]")), "here")
+    # the methods of a multiverse, where there is one
+    check_names(load(None, ("saliency.baseline=mean", "multiverse.enabled=true")), "here")
 
 
 def test_everything_that_is_wrong_is_said():

@@ -57,6 +57,14 @@ def test_the_own_map_is_one_of_those_made(method):
     assert plan.own() in plan.keys(networks_of(load(None)))
 
 
+def test_methods_start_from_the_studys_baseline_unless_they_name_their_own():
+    methods = "saliency.methods=[integrated_gradients, gradient, deeplift@mean, integrated_gradients@blur]"
+    plan = plan_of(load(None, (methods, "saliency.baseline=blur")))
+    assert plan.methods == ("integrated_gradients@blur", "gradient", "deeplift@mean")
+    assert plan.own().method == "integrated_gradients@blur"
+    assert plan_of(load(None, (methods,))).methods[0] == "integrated_gradients"
+
+
 def test_networks_of_a_fold_and_of_all():
     settings = load(None, ("classifier.networks=2", "cohort.folds=3", "controls=[randomised, sobel]"))
     named = [NetworkKey(model, name) for name in ("fold3-1", "fold3-2") for model in ("trained", "randomised")]
