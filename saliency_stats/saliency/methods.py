@@ -10,7 +10,8 @@ from saliency_stats.execution import custom
 from saliency_stats.saliency.baselines import AT, BASELINES
 from saliency_stats.saliency.batched import Method
 from saliency_stats.saliency.captum_methods import DeepLift, GradCam, GuidedBackprop, IntegratedGradients, Occlusion
-from saliency_stats.saliency.gradient_methods import Gradient, GradientTimesInput, ShiftedGradient, SmoothGrad
+from saliency_stats.saliency.gradient_methods import Gradient, GradientTimesInput, ShiftedGradient
+from saliency_stats.saliency.sampled_methods import ExpectedGradients, SmoothGrad
 
 _USUAL: Final[tuple[Method, ...]] = (
     Gradient(),
@@ -19,6 +20,7 @@ _USUAL: Final[tuple[Method, ...]] = (
     GuidedBackprop(),
     *(GradientTimesInput(baseline=name) for name in BASELINES),
     *(IntegratedGradients(baseline=name) for name in BASELINES),
+    ExpectedGradients(),
     *(DeepLift(baseline=name) for name in BASELINES),
     GradCam(),
     Occlusion(),

@@ -18,11 +18,14 @@ from saliency_stats.classifier.training import TrainingParameters
 from saliency_stats.cohort import Cohort, PhantomCohort
 from saliency_stats.cohort.cache import CachedCohort
 from saliency_stats.cohort.folds import Folding
+from saliency_stats.cohort.patch import USED
 from saliency_stats.compartments import CompartmentParameters, NucleusFinder, TissueFinder, finder_for, nucleus_finder
 from saliency_stats.compartments.variants import VARIANTS, impossible
 from saliency_stats.measurement.ablation import Ablations, draw_replaced
 from saliency_stats.measurement.importance import Rerendering
 from saliency_stats.measurement.multiverse import Multiverse
+from saliency_stats.measurement.references import References, draw_references
+from saliency_stats.saliency.batched import Referring
 from saliency_stats.saliency.controls import Control, control_of
 from saliency_stats.saliency.maps import MapPlan
 from saliency_stats.saliency.methods import at_baseline, method_of, words_of
@@ -207,6 +210,19 @@ def rerendering_of(settings: StudySettings, cohort: Cohort) -> Rerendering | Non
     if not settings.causal.replacements or not isinstance(cohort, PhantomCohort):
         return None
     return Rerendering(cohort, settings.compartments.min_area)
+
+
+def references_of(settings: StudySettings, cohort: Cohort, table: pd.DataFrame) -> References | None:
+    """Draw the training patches by which methods explain others; None where no method of the study does."""
+    if not refers(settings):
+        return None
+    tables = folding_of(settings).tables(table[table["status"] == USED])
+    return References(cohort, draw_references(tables, derive(settings.seed, "references")))
+
+
+def refers(settings: StudySettings) -> tuple[str, ...]:
+    """Name the methods of a study that explain a patch by training patches."""
+    return tuple(name for name in plan_of(settings).methods if isinstance(method_of(name), Referring))
 
 
 def replaced_of(settings: StudySettings, measured: pd.DataFrame) -> "pd.Series[bool]":

@@ -1,8 +1,10 @@
 """From the study file to what is made of it: networks, maps."""
 
+import pandas as pd
 import pytest
 
 from saliency_stats.cohort.cache import CachedCohort
+from saliency_stats.cohort.patch import USED
 from saliency_stats.measurement.importance import Rerendering
 from saliency_stats.saliency.maps import MapKey
 from saliency_stats.saliency.naming import NetworkKey
@@ -13,11 +15,13 @@ from saliency_stats.study.parameters import (
     CPU,
     all_networks,
     cells_of,
+    folding_of,
     measurement_parameters,
     multiverse_of,
     networks_of,
     plan_of,
     recipe_of,
+    references_of,
     rerendering_of,
     tissue_of,
 )
@@ -63,6 +67,35 @@ def test_methods_start_from_the_studys_baseline_unless_they_name_their_own():
     assert plan.methods == ("integrated_gradients@blur", "gradient", "deeplift@mean")
     assert plan.own().method == "integrated_gradients@blur"
     assert plan_of(load(None, (methods,))).methods[0] == "integrated_gradients"
+
+
+def test_training_patches_of_each_fold_are_at_hand_where_a_method_asks_for_them():
+    settings = load(None, ("saliency.methods=[gradient, expected_gradients]", "cohort.folds=3"))
+    n = 36
+    table = pd.DataFrame(
+        {
+            "patch_id": [f"p{row}" for row in range(n)],
+            "slide_id": [f"s{row // 3}" for row in range(n)],
+            "patient_id": "",
+            "label": ["benign", "malignant", "benign"] * 12,
+            "split": "",
+            "status": USED,
+            "magnification": 20.0,
+            "height_px": 64,
+            "width_px": 64,
+        }
+    )
+    table.loc[35, "status"] = "excluded: blank"
+    dealt = folding_of(settings).dealt(table)
+    references = references_of(settings, "cohort", dealt)
+    assert references.cohort == "cohort"
+    assert [place.fold for place in references.drawn] == [1, 2, 3]
+    for place, rows in references.drawn.items():
+        judged = set(dealt.loc[dealt["fold"] == place.fold, "slide_id"])
+        assert len(rows) > 10
+        assert judged.isdisjoint(dealt.loc[list(rows), "slide_id"])
+        assert 35 not in rows
+    assert references_of(load(None, ("saliency.methods=[smoothgrad, 'deeplift@blur']",)), "cohort", table) is None
 
 
 def test_networks_of_a_fold_and_of_all():
