@@ -105,12 +105,13 @@ def _further_contrasts(run: Run, own: pd.DataFrame) -> list[pd.DataFrame]:
 
 
 def _crossed(run: Run) -> pd.DataFrame:
+    method, baseline = parameters.crossed_baselines(run.settings).get(run.method, (run.method, ""))
     return multiverse_table(
         run.crossed,
         run.predictions,
         settings=run.settings.statistics_parameters(run.unit),
         min_confidences=run.settings.multiverse.min_confidence,
         min_area=run.settings.compartments.min_area,
-        usual=Specification(run.method, run.reduction),
+        usual=Specification(method, run.reduction, baseline=baseline),
         learned=run.learned,
     )

@@ -1,6 +1,6 @@
 """What a study file may name: methods, controls, reductions, tests, models of nuclei, each from its registry."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from saliency_stats.classifier.sources import source_of
@@ -9,7 +9,7 @@ from saliency_stats.compartments.variants import VARIANTS
 from saliency_stats.errors import StudyError, listed, shortened, shown
 from saliency_stats.execution.custom import is_custom
 from saliency_stats.saliency import CONTROLS, METHODS, REDUCTIONS
-from saliency_stats.saliency.baselines import BASELINES, WHITE
+from saliency_stats.saliency.baselines import AT, BASELINES
 from saliency_stats.saliency.batched import Method
 from saliency_stats.saliency.controls import Control, control_of
 from saliency_stats.saliency.methods import GIVEN, at_baseline, method_of
@@ -17,6 +17,7 @@ from saliency_stats.settings import StudySettings
 from saliency_stats.settings.faults import nearest
 from saliency_stats.statistics import primary_tests
 from saliency_stats.study.elsewhere import network_faults
+from saliency_stats.study.parameters import crossed_baselines
 from saliency_stats.vocabulary import NO_NETWORK, NUCLEUS_FINDERS, TORCHSCRIPT
 
 
@@ -47,6 +48,7 @@ def check_names(settings: StudySettings, where: str) -> None:
         *_unknown("saliency.more_reductions", saliency.more_reductions, REDUCTIONS),
         *_unknown("controls", controls, CONTROLS),
         *_unknown("multiverse.methods", multiverse.methods, known),
+        *_unknown("multiverse.baselines", multiverse.baselines, BASELINES),
         *_unknown("multiverse.reductions", multiverse.reductions, REDUCTIONS),
         *_unknown("multiverse.segmentations", multiverse.segmentations, [variant.name for variant in VARIANTS]),
         *_unknown("statistics.primary_test", [settings.statistics.primary_test], primary_tests()),
@@ -86,15 +88,23 @@ def _not_loaded(
     return wrong
 
 
-def _no_start(settings: StudySettings) -> list[str]:
-    """Say which baseline is of no method."""
-    baseline, multiverse = settings.saliency.baseline, settings.multiverse
+def _no_start(settings: StudySettings) -> Iterator[str]:
+    """Say which baseline is of no method, and which method is named beside its own crossing."""
+    multiverse = settings.multiverse
     methods = [*settings.saliency.methods, *(multiverse.methods if multiverse.enabled else ())]
-    if baseline == WHITE or baseline not in BASELINES or any(at_baseline(name, baseline) != name for name in methods):
-        return []
-    able = ", ".join(name for name in METHODS if at_baseline(name, baseline) != name)
-    said = f"saliency.baseline is {baseline}, and no method of the study starts from it; leave it out, or name one in"
-    return [f"{said} saliency.methods: {able}"]
+    asked = [("saliency.baseline", settings.saliency.baseline)]
+    asked += [("multiverse.baselines", name) for name in multiverse.baselines if multiverse.enabled]
+    for key, baseline in asked:
+        able = [name for name in METHODS if at_baseline(name, baseline) != name]
+        if able and not any(at_baseline(name, baseline) != name for name in methods):
+            yield (
+                f"{key}: no method of the study starts from {baseline} where its name does not say so; leave it out, "
+                f"or name one of {', '.join(able)}"
+            )
+    crossed = crossed_baselines(settings) if multiverse.enabled else {}
+    for name in dict.fromkeys(name for name in methods if AT in name and name in crossed):
+        method, baseline = crossed[name]
+        yield f"methods: {name} is there as {method} from {baseline} (multiverse.baselines); leave it out"
 
 
 def _no_network(architecture: str) -> list[str]:

@@ -124,13 +124,35 @@ def plan_of(settings: StudySettings) -> MapPlan:
     """Say which maps are made; the study's own method and reduction come first."""
     saliency, multiverse = settings.saliency, settings.multiverse
     crossed = (multiverse.methods, multiverse.reductions) if multiverse.enabled else ([], [])
-    methods = (at_baseline(name, saliency.baseline) for name in (*saliency.methods, *crossed[0]))
+    baselines = _baselines(settings)
+    methods = (at_baseline(name, baseline) for name in (*saliency.methods, *crossed[0]) for baseline in baselines)
     return MapPlan(
         methods=tuple(dict.fromkeys(methods)),
         reductions=tuple(dict.fromkeys([saliency.reduction, *saliency.more_reductions, *crossed[1]])),
         controls=tuple(settings.controls),
         seed=derive(settings.seed, "maps"),
     )
+
+
+def _baselines(settings: StudySettings) -> tuple[str, ...]:
+    """Name the baselines of methods whose name does not say theirs, the study's own first."""
+    multiverse = settings.multiverse
+    return tuple(dict.fromkeys([settings.saliency.baseline, *(multiverse.baselines if multiverse.enabled else ())]))
+
+
+def crossed_baselines(settings: StudySettings) -> dict[str, tuple[str, str]]:
+    """Say of each map, by its method, as which method and from which baseline the multiverse has it.
+
+    Only of methods that are made from several.
+    """
+    baselines, names = _baselines(settings), (*settings.saliency.methods, *settings.multiverse.methods)
+    made = [[at_baseline(name, baseline) for baseline in baselines] for name in names]
+    return {
+        method: (methods[0], baseline)
+        for methods in made
+        if len(set(methods)) > 1
+        for method, baseline in zip(methods, baselines, strict=True)
+    }
 
 
 def networks_of(settings: StudySettings, fold: int = 0) -> tuple[NetworkKey, ...]:
@@ -240,7 +262,7 @@ def multiverse_of(settings: StudySettings) -> Multiverse | None:
     # the study's own cells are those of the first
     wanted = [one for one in wanted if one.name not in left_out and one.cells != compartments.cells]
     wanted = [VARIANTS[0], *(variant for variant in wanted if variant != VARIANTS[0])]
-    return Multiverse(tuple(wanted), compartments.cytoplasm_um)
+    return Multiverse(tuple(wanted), compartments.cytoplasm_um, crossed_baselines(settings))
 
 
 def finder_of(settings: StudySettings, device: torch.device) -> NucleusFinder | None:

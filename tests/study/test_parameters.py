@@ -116,6 +116,26 @@ def test_networks_have_seeds_of_their_own_and_the_first_one_that_of_before():
 MULTIVERSE = "multiverse.enabled=true"
 
 
+def test_baselines_are_crossed_of_the_methods_whose_name_does_not_say_theirs():
+    methods = ("saliency.methods=[deeplift@mean, integrated_gradients]", "multiverse.methods=[gradient]")
+    asked = (*methods, "saliency.baseline=blur", "multiverse.baselines=[white, blur, stain]")
+    assert plan_of(load(None, asked)).methods == ("deeplift@mean", "integrated_gradients@blur")
+    assert multiverse_of(load(None, asked)) is None
+    settings = load(None, (*asked, MULTIVERSE))
+    assert plan_of(settings).methods == (
+        *("deeplift@mean", "integrated_gradients@blur", "integrated_gradients", "integrated_gradients@stain"),
+        "gradient",
+    )
+    own = "integrated_gradients@blur"
+    assert multiverse_of(settings).baselines == {
+        own: (own, "blur"),
+        "integrated_gradients": (own, "white"),
+        "integrated_gradients@stain": (own, "stain"),
+    }
+    # a multiverse as it is without being asked crosses none
+    assert multiverse_of(load(None, (MULTIVERSE, "saliency.methods=[deeplift]"))).baselines == {}
+
+
 @pytest.mark.parametrize("cells", CELLS)
 def test_a_study_has_its_own_cells_and_crosses_the_others(cells):
     settings = load(None, (f"compartments.cells={cells}", MULTIVERSE))
