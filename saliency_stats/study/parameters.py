@@ -146,10 +146,10 @@ def crossed_baselines(settings: StudySettings) -> dict[str, tuple[str, str]]:
     Only of methods that are made from several.
     """
     baselines, names = _baselines(settings), (*settings.saliency.methods, *settings.multiverse.methods)
-    made = [[at_baseline(name, baseline) for baseline in baselines] for name in names]
+    made = {name: [at_baseline(name, baseline) for baseline in baselines] for name in names}
     return {
-        method: (methods[0], baseline)
-        for methods in made
+        method: (name, baseline)
+        for name, methods in made.items()
         if len(set(methods)) > 1
         for method, baseline in zip(methods, baselines, strict=True)
     }
