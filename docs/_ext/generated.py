@@ -18,7 +18,9 @@ from saliency_stats.commands.init import study_text
 from saliency_stats.execution.schema import TABLES
 from saliency_stats.report.words import CONTRAST_WORDS
 from saliency_stats.saliency import CONTROLS, METHODS
-from saliency_stats.saliency.methods import cost_of, words_of
+from saliency_stats.saliency.baselines import BASELINES
+from saliency_stats.saliency.batched import Referring
+from saliency_stats.saliency.methods import baseline_of, cost_of, words_of
 from saliency_stats.settings import StudySettings
 from saliency_stats.settings.cohort import COHORT_KINDS, CohortBase
 from saliency_stats.statistics import TESTS
@@ -178,9 +180,19 @@ def _table_of(name: str) -> str:
     return f"{head}\n\n{table(('columns', 'names'), rows)}"
 
 
+def _start_of(name: str) -> str:
+    """Say what a method compares a patch with; nothing where it compares it with nothing."""
+    if isinstance(METHODS[name], Referring):
+        return "training patches"
+    baseline = baseline_of(name)
+    return BASELINES[baseline].words if baseline else ""
+
+
 def choices() -> str:
     """Return what a study file may name: methods, controls, tests, contrasts, signals."""
-    methods = [(f"`{name}`", words_of(method), f"{cost_of(method):g}") for name, method in METHODS.items()]
+    methods = [
+        (f"`{name}`", words_of(method), _start_of(name), f"{cost_of(method):g}") for name, method in METHODS.items()
+    ]
     controls = [(f"`{name}`", control.words, control.group) for name, control in CONTROLS.items()]
     tests = [
         (f"`{name}`", test.words, test.estimand, "yes" if test.may_be_primary else "") for name, test in TESTS.items()
@@ -190,7 +202,7 @@ def choices() -> str:
     return "\n\n".join(
         (
             "## Saliency methods",
-            table(("name", "in words", "time, in gradients"), methods),
+            table(("name", "in words", "starts from", "time, in gradients"), methods),
             "## Controls",
             table(("name", "what it is", "group"), controls),
             "## Tests",

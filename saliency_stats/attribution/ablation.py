@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
-from saliency_stats.attribution.replacement import REPLACEMENTS, SHARED, as_floats, as_weights, composed, replacement
+from saliency_stats.attribution.replacement import SHARED, USUAL, as_floats, as_weights, composed, replacement
 from saliency_stats.errors import AttributionError
 from saliency_stats.typing import Float32Array, Float64Array
 from saliency_stats.vocabulary import COMPARTMENTS, TISSUE
@@ -31,7 +31,7 @@ MIN_AREA: Final = 0.02
 
 
 class Ablation(NamedTuple):
-    """One altered image: ``kind`` of :data:`REPLACEMENTS`, ``region`` of :data:`REGIONS`, ``image`` (H, W, 3)."""
+    """One altered image: ``kind`` of ``REPLACEMENTS``, ``region`` of :data:`REGIONS`, ``image`` (H, W, 3)."""
 
     compartment: str
     kind: str
@@ -110,7 +110,7 @@ def ablated(
     memberships: npt.ArrayLike,
     mpp: float,
     rng: np.random.Generator,
-    kinds: Sequence[str] = REPLACEMENTS,
+    kinds: Sequence[str] = USUAL,
     min_area: float = MIN_AREA,
     *,
     soft: bool = False,
@@ -145,7 +145,7 @@ def ablated(
     """
     pixels = as_floats(image)
     members, tissue = _members(memberships, pixels.shape)
-    stand_in = _stand_ins(pixels, tissue, mpp)
+    stand_in = _stand_ins(pixels, tissue, mpp, rng)
     found = []
     for compartment in TISSUE:
         own = members[compartment]
@@ -227,7 +227,7 @@ def curves(
     """
     pixels = as_floats(image)
     members, tissue = _members(memberships, pixels.shape)
-    stand_in = _stand_ins(pixels, tissue, mpp)
+    stand_in = _stand_ins(pixels, tissue, mpp, rng)
     bare = composed(pixels, tissue, stand_in(kind, tissue))
     found = []
     for compartment in TISSUE:
@@ -243,14 +243,17 @@ def curves(
     return found
 
 
-def _stand_ins(pixels: Float32Array, tissue: Float64Array, mpp: float) -> Callable[[str, Float64Array], Float32Array]:
+def _stand_ins(
+    pixels: Float32Array, tissue: Float64Array, mpp: float, rng: np.random.Generator
+) -> Callable[[str, Float64Array], Float32Array]:
     """Give what builds the stand-ins of one patch: those that are the same whatever is replaced, only once."""
     once: dict[str, Float32Array] = {}
+    (own,) = rng.spawn(1)  # a stand-in that draws leaves the regions' random numbers as they are
 
     def built(kind: str, weight: Float64Array) -> Float32Array:
         if kind in once:
             return once[kind]
-        image = replacement(pixels, weight, kind, mpp, tissue=tissue)
+        image = replacement(pixels, weight, kind, mpp, tissue=tissue, rng=own)
         if kind in SHARED:
             once[kind] = image
         return image

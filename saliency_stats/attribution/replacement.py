@@ -1,8 +1,9 @@
 """What stands in for a compartment that is replaced (pure NumPy and SciPy).
 
-Three stand-ins ask three questions. ``mean`` takes everything away, colour and structure. ``blur`` takes the structure
-and keeps the compartment's own local colour; ``stain`` takes the local colour and keeps the structure: at one length,
-what one keeps is what the other removes.
+Each stand-in asks a question of its own. ``mean`` takes everything away, colour and structure. ``blur`` takes the
+structure and keeps the compartment's own local colour; ``stain`` takes the local colour and keeps the structure: at one
+length, what one keeps is what the other removes. ``inpaint`` continues a
+ring of it over all of it; ``resynthesis`` keeps colour and texture and takes the arrangement.
 
 Images are (H, W, 3), uint8 or float in [0, 1]; all images that come back are float32 in [0, 1], as networks read them.
 """
@@ -13,12 +14,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter
 
+from saliency_stats.attribution.inpainting import inpainted
+from saliency_stats.attribution.resynthesis import resynthesised
 from saliency_stats.errors import AttributionError
 from saliency_stats.imaging.density import DARKEST
 from saliency_stats.typing import Float32Array, Float64Array
 
 #: What may stand in for a compartment.
-REPLACEMENTS: Final = ("mean", "blur", "stain")
+REPLACEMENTS: Final = ("mean", "blur", "stain", "inpaint", "resynthesis")
+#: What does, if nothing else is asked.
+USUAL: Final = REPLACEMENTS[:3]
 #: Those that are the same whatever is replaced, so that a patch needs them once.
 SHARED: Final = ("mean",)
 #: Standard deviations of the Gaussians in µm. Structure finer than this is removed by ``blur`` and kept by ``stain``:
@@ -60,7 +65,13 @@ def composed(image: npt.ArrayLike, weight: npt.ArrayLike, stand_in: npt.ArrayLik
 
 
 def replacement(
-    image: npt.ArrayLike, weight: npt.ArrayLike, kind: str, mpp: float, *, tissue: npt.ArrayLike | None = None
+    image: npt.ArrayLike,
+    weight: npt.ArrayLike,
+    kind: str,
+    mpp: float,
+    *,
+    tissue: npt.ArrayLike | None = None,
+    rng: np.random.Generator | None = None,
 ) -> Float32Array:
     """Build the image that stands in for a compartment.
 
@@ -81,6 +92,12 @@ def replacement(
         One stain, the direction u of the mean optical density of the patch's tissue, and in it the compartment's own
         structure: ``OD' = max(mean + a - local mean of a, 0) u`` with ``a = OD . u``, the local mean taken as in
         ``blur``. Optical density is ``-log10(I)`` (Beer-Lambert; Ruifrok and Johnston 2001, eq. 1).
+    ``inpaint``
+        A ring inside of each piece of the compartment, continued over all of it
+        (:func:`~saliency_stats.attribution.inpainting.inpainted`).
+    ``resynthesis``
+        Another draw of the compartment's texture
+        (:func:`~saliency_stats.attribution.resynthesis.resynthesised`).
 
     Parameters
     ----------
@@ -92,6 +109,8 @@ def replacement(
         µm per pixel.
     tissue
         (H, W) in [0, 1], how much of a pixel is tissue; all of every pixel if left out.
+    rng
+        Random numbers of this patch, for ``resynthesis``; the others draw none.
 
     Returns
     -------
@@ -101,7 +120,7 @@ def replacement(
     Raises
     ------
     AttributionError
-        If shapes differ, values are out of range, or the kind is unknown.
+        If shapes differ, values are out of range, the kind is unknown, or one that draws has no random numbers.
     """
     pixels = as_floats(image).astype(np.float64)
     w = as_weights(weight, pixels.shape)
@@ -114,8 +133,15 @@ def replacement(
         result = _local_mean(pixels, some, SURROUNDINGS_UM / mpp)
     elif kind == "blur":
         result = _local_mean(pixels, w, BLUR_UM / mpp)
-    else:
+    elif kind == "stain":
         result = _one_stain(pixels, w, some, BLUR_UM / mpp)
+    elif kind == "inpaint":
+        result = inpainted(pixels, w, _mean(pixels, w), mpp)
+    elif rng is None:
+        raise AttributionError(f"Replacement {kind!r} draws random numbers; pass the generator of the patch as rng.")
+    else:
+        density = _density(pixels)
+        result = 10.0 ** -resynthesised(density, w, _mean(density, w), rng)
     return np.asarray(np.clip(result, 0.0, 1.0), dtype=np.float32)
 
 
@@ -134,7 +160,7 @@ def _mean(values: Float64Array, weight: Float64Array) -> Float64Array:
 
 
 def _one_stain(pixels: Float64Array, w: Float64Array, tissue: Float64Array, sigma_px: float) -> Float64Array:
-    od = -np.log10(np.maximum(pixels, DARKEST / 255))
+    od = _density(pixels)
     mean = _mean(od, tissue)
     length = float(np.linalg.norm(mean))
     if not length:  # no stain anywhere
@@ -143,6 +169,10 @@ def _one_stain(pixels: Float64Array, w: Float64Array, tissue: Float64Array, sigm
     amount = (od @ direction)[..., None]
     structure = amount - _local_mean(amount, w, sigma_px)
     return np.asarray(10.0 ** -(np.maximum(length + structure, 0.0) * direction))
+
+
+def _density(pixels: Float64Array) -> Float64Array:
+    return np.asarray(-np.log10(np.maximum(pixels, DARKEST / 255)))
 
 
 def as_floats(image: npt.ArrayLike) -> Float32Array:

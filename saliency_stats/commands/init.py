@@ -13,6 +13,8 @@ from saliency_stats.cohort.phantom.signals import SIGNALS
 from saliency_stats.errors import StorageError
 from saliency_stats.execution.files import write_text
 from saliency_stats.saliency import CONTROLS, METHODS, REDUCTIONS
+from saliency_stats.saliency.baselines import AT, BASELINES
+from saliency_stats.saliency.methods import cost_of
 from saliency_stats.statistics import FAMILIES, primary_tests
 from saliency_stats.vocabulary import CELLS, USUAL_CELLS
 
@@ -42,7 +44,8 @@ def study_text(kind: str) -> str:
             mixed=_comment(_mixed()),
         ),
         pretrained=kind != "phantom",  # phantoms are learned from scratch in minutes
-        methods=_comment(_OR.join(METHODS)),
+        methods=_comment(_methods()),
+        baselines=_OR.join(BASELINES),
         reductions=_OR.join(REDUCTIONS),
         cells=USUAL_CELLS,
         all_cells=_OR.join(CELLS),
@@ -71,6 +74,12 @@ def write_template(folder: Path, kind: str) -> list[Path]:
     for target, text in texts.items():
         write_text(target, text)
     return list(texts)
+
+
+def _methods() -> str:
+    """Name the methods, each with what it costs, and once whatever its baseline."""
+    named = (f"{name} ({cost_of(method):g})" for name, method in METHODS.items() if AT not in name)
+    return f"{_OR.join(named)}; in brackets its time for a patch, in gradients"
 
 
 def _controls() -> str:

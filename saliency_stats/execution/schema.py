@@ -151,6 +151,7 @@ TABLES: Final[Mapping[str, Table]] = {
         (*_PATCH, *_NETWORK_MAP, "segmentation"),
         ("magnification", "cytoplasm_um", "area_nucleus", "area_cytoplasm", "mass_nucleus", "mass_cytoplasm"),
         writer="saliency, compartments",
+        may_have_text=("baseline",),
         optional=True,
     ),
     "metrics": Table(
@@ -217,6 +218,7 @@ TABLES: Final[Mapping[str, Table]] = {
         writer="statistics",
         readers=("multiverse", "segmentations"),
         flags=("significant", "usual"),
+        may_have_text=("baseline",),
         optional=True,
     ),
     "multiverse_summary": Table(

@@ -44,6 +44,7 @@ from saliency_stats.measurement.importance import Rerendering
 from saliency_stats.measurement.multiscale import MultiscaleCompartments
 from saliency_stats.measurement.multiverse import Multiverse
 from saliency_stats.measurement.pictures import picture_tables
+from saliency_stats.measurement.references import Place, References
 from saliency_stats.saliency.maps import MapKey, MapPlan, control_maps, given_maps, network_maps
 from saliency_stats.saliency.naming import NetworkKey
 from saliency_stats.typing import Float32Array, Float64Array, Int64Array, UInt8Array
@@ -90,6 +91,8 @@ class Measurement:
         Replaces compartments; None replaces nothing.
     rerendering
         Draws compartments of phantoms as the other class; None draws nothing again.
+    references
+        Training patches for methods that explain a patch by others; None where no method does.
     multiverse
         Crosses maps and segmentations; None crosses nothing.
     """
@@ -110,6 +113,7 @@ class Measurement:
     multiscale: MultiscaleCompartments | None = None
     ablations: Ablations | None = None
     rerendering: Rerendering | None = None
+    references: References | None = None
     multiverse: Multiverse | None = None
     tissue: TissueFinder | None = None
     given: GivenMaps | None = None
@@ -199,7 +203,11 @@ class Measurement:
             with torch.no_grad():
                 targets = {name: model(images).argmax(dim=1) for name, model in trained.items()}
         patch_ids = [str(name) for name in rows["patch_id"]]
-        logits, maps = network_maps(models, images, targets, patch_ids, self.plan)
+        references = None
+        if self.references is not None:
+            place = Place(*batch.place, *images.shape[-2:])
+            references = to_tensor(self.references.at(place), self.device)
+        logits, maps = network_maps(models, images, targets, patch_ids, self.plan, references)
         return logits, {network: target.cpu().numpy() for network, target in targets.items()}, maps
 
     def ledger_rows(self, examined: Examination) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """The crossing of maps and segmentations behind the multiverse: each unique thing computed once."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -15,10 +15,21 @@ from saliency_stats.vocabulary import TRAINED
 
 @dataclass(frozen=True)
 class Multiverse:
-    """Every map of the trained networks against every segmentation."""
+    """Every map of the trained networks against every segmentation.
+
+    Parameters
+    ----------
+    variants
+        The segmentations.
+    cytoplasm_um
+        How far cytoplasm reaches where a variant does not say.
+    baselines
+        By the name of a map's method: as which method, and from which baseline, it is crossed.
+    """
 
     variants: tuple[Variant, ...]
     cytoplasm_um: float
+    baselines: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def rows(
         self,
@@ -41,7 +52,7 @@ class Multiverse:
         -------
         DataFrame
             One row per patch, network, method, reduction and segmentation: the shares of area and saliency of nucleus
-            and cytoplasm.
+            and cytoplasm. The column baseline is there where baselines are crossed, "" for a method without.
         """
         own = {key: checked for key, checked in maps.items() if key.model == TRAINED}
         area, mass = crossed_shares(
@@ -49,13 +60,15 @@ class Multiverse:
         )
         n = len(identity)
         each = [(key, variant) for variant in self.variants for key in own]
+        made = [self.baselines.get(key.method, (key.method, "")) for key, _ in each]
         area = np.broadcast_to(area[:, :, None], mass.shape)
         # one row per patch, within each map, within each segmentation
         in_rows = [np.moveaxis(values, 0, 2).reshape(-1, values.shape[-1]) for values in (area, mass)]
         return pd.concat([identity] * len(each), ignore_index=True).assign(
             model=TRAINED,
             network=np.repeat([key.network for key, _ in each], n),
-            method=np.repeat([key.method for key, _ in each], n),
+            method=np.repeat([method for method, _ in made], n),
+            **({"baseline": np.repeat([baseline for _, baseline in made], n)} if self.baselines else {}),
             reduction=np.repeat([key.reduction for key, _ in each], n),
             segmentation=np.repeat([variant.name for _, variant in each], n),
             cytoplasm_um=np.repeat([self._reach_um(variant) for _, variant in each], n),

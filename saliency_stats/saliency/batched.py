@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final, Protocol
+from typing import ClassVar, Final, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -18,20 +18,19 @@ IN_FLIGHT: Final = 32
 class Method(Protocol):
     """A way to say which pixels a logit depends on.
 
-    Attributes
-    ----------
-    name
-        What the tables call it.
-
     Notes
     -----
     These may be left out: ``words``, what figures and text call it (its name); ``cost`` of a map in gradients,
     measured with DenseNet-201 at 128 px (1); ``one_channel``, whether its maps have no colour channels (False);
-    ``times_input``, whether it multiplies by what light the pixel lost (False); ``refusal(model, images)``, which says
+    ``times_input``, whether it multiplies by what light the pixel lost (False); ``with_references(images)``, see
+    :class:`Referring`; ``refusal(model, images)``, which says
     why it cannot explain such a network (empty where it can).
     """
 
-    name: ClassVar[str]
+    @property
+    def name(self) -> str:
+        """What the tables call it."""
+        ...
 
     def attribute(self, model: nn.Module, images: Tensor, target: Tensor, seeds: Sequence[int]) -> Tensor:
         """Attribute each image's target logit to its pixels.
@@ -58,6 +57,15 @@ class Method(Protocol):
         AttributionError
             If the model is in training mode, shapes differ, or the method cannot explain such a model or image.
         """
+        ...
+
+
+@runtime_checkable
+class Referring(Protocol):
+    """A method that explains a patch by others, of those that the network learned from."""
+
+    def with_references(self, references: Tensor) -> Method:
+        """Return the method as it explains with these training patches (R, 3, H, W) in [0, 1] at hand."""
         ...
 
 

@@ -15,17 +15,17 @@ from torch.nn import functional
 from saliency_stats.classifier.grids import grid_of
 from saliency_stats.classifier.layers import calls_of, sizes_of
 from saliency_stats.errors import AttributionError, shortened
+from saliency_stats.saliency.baselines import BASELINES, FromBaseline
 from saliency_stats.saliency.batched import Batched, at_least
 from saliency_stats.saliency.gradient import fitting
-from saliency_stats.saliency.gradient_methods import GLASS
 from saliency_stats.saliency.unfolded import shared_copy, unfolded, without_pooling
 
 
 @dataclass(frozen=True, kw_only=True)
-class IntegratedGradients(Batched):
-    """The gradient integrated along the straight line from white glass to the image (Sundararajan et al. 2017, eq. 1).
+class IntegratedGradients(FromBaseline):
+    """The gradient integrated along the straight line from a baseline to the image (Sundararajan et al. 2017, eq. 1).
 
-    With enough steps the attributions of an image sum to z_c(image) - z_c(white glass).
+    With enough steps the attributions of an image sum to z_c(image) - z_c(baseline).
 
     Parameters
     ----------
@@ -38,10 +38,9 @@ class IntegratedGradients(Batched):
         For less than one step.
     """
 
-    name: ClassVar[str] = "integrated_gradients"
-    words: ClassVar[str] = "integrated gradients"
+    _name: ClassVar[str] = "integrated_gradients"
+    _words: ClassVar[str] = "integrated gradients"
     cost: ClassVar[float] = 25.0
-    times_input: ClassVar[bool] = True
     n_steps: int = 24
 
     def __post_init__(self) -> None:
@@ -54,7 +53,7 @@ class IntegratedGradients(Batched):
             .IntegratedGradients(model)
             .attribute(
                 images,
-                baselines=GLASS,
+                baselines=self.start(images),
                 target=target,
                 n_steps=self.n_steps,
                 method="gausslegendre",
@@ -91,18 +90,17 @@ class GuidedBackprop(Batched):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeepLift(Batched):
-    """DeepLIFT with the rescale rule (Shrikumar et al. 2017, section 3.5.1) from white glass.
+class DeepLift(FromBaseline):
+    """DeepLIFT with the rescale rule (Shrikumar et al. 2017, section 3.5.1) from a baseline.
 
-    The attributions of an image sum to z_c(image) - z_c(white glass). Captum's rule for max pooling breaks this
+    The attributions of an image sum to z_c(image) - z_c(baseline). Captum's rule for max pooling breaks this
     where windows overlap, as DenseNet's do: it keeps one of the shares that a pixel has in several windows. The
     pooling is therefore written with ReLUs (:class:`~saliency_stats.saliency.unfolded.PoolOfReLUs`).
     """
 
-    name: ClassVar[str] = "deeplift"
-    words: ClassVar[str] = "DeepLIFT"
+    _name: ClassVar[str] = "deeplift"
+    _words: ClassVar[str] = "DeepLIFT"
     cost: ClassVar[float] = 6.0
-    times_input: ClassVar[bool] = True
     # the baseline travels with its image, and each ReLU keeps a copy of its input and output beside autograd's own
     _seen_each: ClassVar[int] = 4
     #: Share of the sum of magnitudes by which attributions may miss the difference of the logits.
@@ -119,15 +117,16 @@ class DeepLift(Batched):
         except Exception as error:  # noqa: BLE001  (Captum raises anything where it has no rule)
             return shortened(f"Captum says {type(error).__name__}: {error}", 200)
         with torch.no_grad():
-            expected = (model(images) - model(torch.full_like(images, GLASS)))[:, 0]
+            expected = (model(images) - model(self.start(images)))[:, 0]
         off = (found.sum(dim=1) - expected).abs() / found.abs().sum(dim=1).clamp(min=1e-12)
         worst = int(off.argmax())
         if off[worst] <= self._off:
             return ""
         return (
             f"its attributions add up to {float(found[worst].sum()):.3g} where the logit differs by "
-            f"{float(expected[worst]):.3g} from that of white glass; it has rules for convolutions, dense layers, "
-            "ReLUs and pooling alone. Use integrated_gradients, which adds up for any network"
+            f"{float(expected[worst]):.3g} from that of {BASELINES[self.baseline].words}; it has rules for "
+            "convolutions, dense layers, ReLUs and pooling alone. Use integrated_gradients, which adds up for any "
+            "network"
         )
 
     def _explain(self, model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
@@ -135,7 +134,7 @@ class DeepLift(Batched):
         found: Tensor = (
             _captum()
             .DeepLift(without_pooling(unfolded(model)))
-            .attribute(images.clone().requires_grad_(), baselines=GLASS, target=target)
+            .attribute(images.clone().requires_grad_(), baselines=self.start(images), target=target)
         )
         return found
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from saliency_stats.classifier.protocol import Classifier
 from saliency_stats.cohort.given import GivenMaps
+from saliency_stats.saliency.batched import Referring
 from saliency_stats.saliency.controls import Control, control_of
 from saliency_stats.saliency.gradient import logits_and_gradient
 from saliency_stats.saliency.gradient_methods import OfGradient
@@ -98,11 +99,13 @@ def network_maps(
     targets: Mapping[str, Tensor],
     patch_ids: Sequence[str],
     plan: MapPlan,
+    references: Tensor | None = None,
 ) -> tuple[dict[NetworkKey, Float64Array], dict[MapKey, Float32Array]]:
     """Classify and explain a batch.
 
     ``images`` (N, 3, H, W) are in [0, 1]; ``targets`` (N,) by the networks' names are the classes whose logits are
-    explained; noise is drawn from the N ``patch_ids``, the same for every network.
+    explained; noise is drawn from the N ``patch_ids``, the same for every network. ``references`` (R, 3, H, W) are
+    training patches, for methods that draw their baselines from them.
 
     Returns
     -------
@@ -125,6 +128,8 @@ def network_maps(
             if slope is not None and isinstance(method, OfGradient):
                 attribution = method.of_gradient(images, slope)
             else:
+                if references is not None and isinstance(method, Referring):
+                    method = method.with_references(references)
                 seeds = [derive(plan.seed, method.name, patch_id) for patch_id in patch_ids]
                 attribution = method.attribute(network, images, target, seeds)
             for reduction in plan.reductions_of(name):

@@ -7,18 +7,21 @@ from torch import Tensor, nn
 
 from saliency_stats.errors import AttributionError
 from saliency_stats.execution import custom
+from saliency_stats.saliency.baselines import AT, BASELINES
 from saliency_stats.saliency.batched import Method
 from saliency_stats.saliency.captum_methods import DeepLift, GradCam, GuidedBackprop, IntegratedGradients, Occlusion
-from saliency_stats.saliency.gradient_methods import Gradient, GradientTimesInput, ShiftedGradient, SmoothGrad
+from saliency_stats.saliency.gradient_methods import Gradient, GradientTimesInput, ShiftedGradient
+from saliency_stats.saliency.sampled_methods import ExpectedGradients, SmoothGrad
 
 _USUAL: Final[tuple[Method, ...]] = (
     Gradient(),
     ShiftedGradient(),
     SmoothGrad(),
     GuidedBackprop(),
-    GradientTimesInput(),
-    IntegratedGradients(),
-    DeepLift(),
+    *(GradientTimesInput(baseline=name) for name in BASELINES),
+    *(IntegratedGradients(baseline=name) for name in BASELINES),
+    ExpectedGradients(),
+    *(DeepLift(baseline=name) for name in BASELINES),
     GradCam(),
     Occlusion(),
 )
@@ -67,6 +70,17 @@ def method_of(name: str) -> Method:
     custom.require(name, made, ("name", "attribute"), "attribute(model, images, target, seeds) -> Tensor (N, C, H, W)")
     method: Method = made
     return method
+
+
+def at_baseline(name: str, baseline: str) -> str:
+    """Name a method as it is from a baseline; a method that has none, or names its own, stays what it is."""
+    other = f"{name}{AT}{baseline}"
+    return other if other in METHODS else name
+
+
+def baseline_of(name: str) -> str:
+    """Name the baseline from which a method of a study starts; "" where it has none."""
+    return str(getattr(method_of(name), "baseline", ""))
 
 
 def refusal_of(name: str, model: nn.Module, images: Tensor) -> str:

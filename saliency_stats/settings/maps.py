@@ -16,6 +16,7 @@ class SaliencySection(Section):
     """The map: where the classifier looked."""
 
     methods: list[str] = Field(default=["gradient"], min_length=1, max_length=MAX_NAMES)
+    baseline: str = "white"
     reduction: str = "l2"
     more_reductions: list[str] = Field(default=[], max_length=MAX_NAMES)
     target: Literal["correct", "predicted"] = "correct"
@@ -36,7 +37,9 @@ class SaliencySection(Section):
 class CausalSection(Section):
     """What is replaced, to see whether the decision depends on it."""
 
-    replacements: list[Literal["mean", "blur", "stain"]] = Field(default=["mean", "blur", "stain"])
+    replacements: list[Literal["mean", "blur", "stain", "inpaint", "resynthesis"]] = Field(
+        default=["mean", "blur", "stain"]
+    )
     patches_per_class: int = Field(default=6, ge=0, le=100_000)
     curve_steps: int = Field(default=0, ge=0, le=50)
 
@@ -60,13 +63,14 @@ class MultiverseSection(Section):
     methods: list[str] = Field(
         default=["gradient", "gradient_x_input", "guided_backprop"], min_length=1, max_length=MAX_NAMES
     )
+    baselines: list[str] = Field(default=["white"], min_length=1, max_length=MAX_NAMES)
     reductions: list[str] = Field(default=["l2", "l1", "max"], min_length=1, max_length=MAX_NAMES)
     segmentations: list[str] = Field(default=[], max_length=MAX_NAMES)
     min_confidence: list[Annotated[float, Field(ge=0.5, lt=1)]] = Field(
         default=[0.5, 0.8, 0.9, 0.95], min_length=1, max_length=50
     )
 
-    @field_validator("methods", "reductions", "segmentations", "min_confidence")
+    @field_validator("methods", "baselines", "reductions", "segmentations", "min_confidence")
     @classmethod
     def _each_once(cls, value: list[str] | list[float]) -> list[str] | list[float]:
         # a choice that stands twice would count twice among the specifications

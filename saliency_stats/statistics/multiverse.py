@@ -19,15 +19,18 @@ from saliency_stats.statistics.units import independent_units
 from saliency_stats.typing import Float64Array
 from saliency_stats.vocabulary import NETWORK, PATCH_KEY, TRAINED
 
+#: What a method starts from, where a study crosses it; "" of a method that starts from nothing.
+BASELINE: Final = "baseline"
 #: What may be chosen otherwise; ``cytoplasm_um`` goes with the segmentation. All but the method are choices of
-#: principled equivalence (Del Giudice & Gangestad 2021, *AMPPS* 4, 1): they measure the same, and share a curve.
-DIMENSIONS: Final = ("method", "reduction", "segmentation", "min_confidence")
+#: principled equivalence (Del Giudice & Gangestad 2021, *AMPPS* 4, 1): they measure the same, and share a curve. The
+#: baseline is among them because no rule names the right one (Sturmfels et al. 2020, *Distill*).
+DIMENSIONS: Final = ("method", BASELINE, "reduction", "segmentation", "min_confidence")
 #: Where the estimates of different choices may be compared.
 STRATUM: Final = ("label", "magnification")
 #: What has a specification curve of its own.
 CURVE: Final = (*STRATUM, "method")
 _CHOICES: Final = ("method", "reduction", "segmentation", "cytoplasm_um")
-_KEY: Final = [*STRATUM, *_CHOICES]
+_KEY: Final = [*STRATUM, *_CHOICES, BASELINE]
 _IDENTITY: Final = ("patch_id", "slide_id", "patient_id", *STRATUM)
 _AREAS: Final = ("area_nucleus", "area_cytoplasm")
 _MASSES: Final = ("mass_nucleus", "mass_cytoplasm")
@@ -35,7 +38,7 @@ _FINDING: Final = ("ci_low", "ci_high", "p_value")
 _ANSWER: Final = ("estimate", *_FINDING, "test", "status", "reason", "n_slides", "n_patches")
 #: What the test of a curve says of it as a whole.
 CURVE_COLUMNS: Final = ("p_global", "p_attainable", "direction", "n_true_low", "curve_reason")
-#: Columns of ``multiverse.csv``.
+#: Columns of ``multiverse.csv``; :data:`BASELINE` comes last, where there is any.
 MULTIVERSE_COLUMNS: Final = (
     *(*STRATUM, *_CHOICES, "min_confidence"),
     *(*_ANSWER, "n_missing", "significant", "sample", "usual", "p_max_t", *CURVE_COLUMNS),
@@ -60,6 +63,7 @@ class Specification:
     method: str
     reduction: str
     segmentation: str = "usual"
+    baseline: str = ""
 
 
 def multiverse_table(
@@ -81,7 +85,7 @@ def multiverse_table(
         label, split, magnification, model ("trained"), method, reduction, segmentation, cytoplasm_um, area_nucleus,
         area_cytoplasm, mass_nucleus, mass_cytoplasm (shares of the patch and of its saliency; NaN for the mass of a map
         without saliency). With a column network, one row for each of these: a patch's value is then the mean over the
-        networks that judged it well.
+        networks that judged it well. With a column baseline, one for each of these.
     predictions : DataFrame
         As :func:`~saliency_stats.statistics.primary_population` reads it.
     min_confidences : sequence of float
@@ -117,10 +121,11 @@ def multiverse_table(
         the usual choices are not among the rows, or a parameter is out of range.
     """
     require_columns("shares", shares.columns, (*_IDENTITY, "model", *_CHOICES, *_AREAS, *_MASSES))
-    shares = shares if "network" in shares.columns else shares.assign(network="")
+    columns = [*MULTIVERSE_COLUMNS, *shares.columns.intersection([BASELINE])]
+    shares = shares.assign(**{name: "" for name in ("network", BASELINE) if name not in shares.columns})
     _check(shares, usual, min_area)
     unlearned = unlearned_of(shares["magnification"].unique(), learned)
-    values = shares[[*_IDENTITY, *_CHOICES, "network"]].assign(value=_values(shares, min_area))
+    values = shares[[*_IDENTITY, *_CHOICES, BASELINE, "network"]].assign(value=_values(shares, min_area))
     values = values.sort_values(["patch_id", "network"])
     samples: dict[float, tuple[dict[Any, int], dict[Any, pd.DataFrame]]] = {}
     for least in sorted({*map(float, min_confidences), settings.min_confidence}):
@@ -149,7 +154,7 @@ def multiverse_table(
     table["significant"] = table["p_value"] <= settings.alpha
     means = {sample: of_units for sample, _, of_units in known.values()}
     curves = [_with_curve(rows, means, settings) for _, rows in table.groupby(list(CURVE), sort=False)]
-    return pd.concat(curves).sort_index()[list(MULTIVERSE_COLUMNS)]
+    return pd.concat(curves).sort_index()[columns]
 
 
 def _with_curve(rows: pd.DataFrame, means: Mapping[int, pd.Series], settings: StatisticsParameters) -> pd.DataFrame:
@@ -212,6 +217,7 @@ def multiverse_summary(table: pd.DataFrame) -> pd.DataFrame:
             (name, level, ALL, own)
             for name in choices_that_matter(part)
             for level, own in part.groupby(name, sort=True)
+            if level != ""
         ]
         for name, level, method, own in groups:
             place = {"label": label, "magnification": magnification, "dimension": name, "level": str(level)}
@@ -223,12 +229,14 @@ def multiverse_summary(table: pd.DataFrame) -> pd.DataFrame:
 
 def choices_that_matter(table: pd.DataFrame) -> tuple[str, ...]:
     """Name the dimensions beside the method that change the values of any specification."""
+    found = {name: [*STRATUM, *dimensions_of(table, name)] for name in dimensions_of(table, "method")}
+    counts = {name: len(table[others].drop_duplicates()) for name, others in found.items()}
+    return tuple(name for name in found if len(table[[*found[name], "sample"]].drop_duplicates()) > counts[name])
 
-    def changes(name: str) -> bool:
-        others = [*STRATUM, *(other for other in DIMENSIONS if other != name)]
-        return len(table[[*others, "sample"]].drop_duplicates()) > len(table[others].drop_duplicates())
 
-    return tuple(name for name in DIMENSIONS[1:] if changes(name))
+def dimensions_of(table: pd.DataFrame, but: str = "") -> tuple[str, ...]:
+    """Name the dimensions that a table has, but for one."""
+    return tuple(name for name in DIMENSIONS if name in table.columns and name != but)
 
 
 def _agreement(rows: pd.DataFrame) -> dict[str, Any]:

@@ -70,6 +70,7 @@ def conclude(run: Run, store: Store, profile_parts: pd.DataFrame) -> pd.DataFram
         keep("multiverse", table)
         curve = multiverse_summary(table)
         keep("multiverse_summary", curve)
+        curve = curve.assign(method=curve["method"].replace(_own_curve(run)[0], run.method))
     rungs = further_rungs(every, chosen, method=run.method, reduction=run.reduction, causal=causal, curve=curve)
     untrained = parameters.untrained_of(settings)
     judged = verdicts(contrasts, run.metrics, chosen, untrained=untrained, further=rungs, reach=reach_of(settings))
@@ -104,13 +105,19 @@ def _further_contrasts(run: Run, own: pd.DataFrame) -> list[pd.DataFrame]:
     return found
 
 
+def _own_curve(run: Run) -> tuple[str, str]:
+    """Name the method of the study's own curve, and its baseline where these are crossed."""
+    return parameters.crossed_baselines(run.settings).get(run.method, (run.method, ""))
+
+
 def _crossed(run: Run) -> pd.DataFrame:
+    method, baseline = _own_curve(run)
     return multiverse_table(
         run.crossed,
         run.predictions,
         settings=run.settings.statistics_parameters(run.unit),
         min_confidences=run.settings.multiverse.min_confidence,
         min_area=run.settings.compartments.min_area,
-        usual=Specification(run.method, run.reduction),
+        usual=Specification(method, run.reduction, baseline=baseline),
         learned=run.learned,
     )

@@ -20,6 +20,7 @@ from saliency_stats.compartments.torchscript import TorchScriptNuclei, trial_vie
 from saliency_stats.compartments.variants import impossible
 from saliency_stats.errors import CohortError, SaliencyStatsError, listed, shortened, shown
 from saliency_stats.execution.progress import Progress
+from saliency_stats.measurement.references import without_references
 from saliency_stats.report.words import count
 from saliency_stats.saliency.controls import control_of
 from saliency_stats.saliency.methods import refusal_of
@@ -112,6 +113,7 @@ def obstacles(
     return [
         *found,
         *_without_valid(settings, used),
+        *_without_references(settings, used),
         *_unnamed(settings, table),
         *(_network(settings, used, say) if given is None else given.faults(used)),
         *_segmenters(settings, used),
@@ -189,6 +191,14 @@ def _without_valid(settings: StudySettings, used: pd.DataFrame) -> Iterator[str]
     if without:
         folds = f"fold {', '.join(map(str, without))} of {settings.cohort.folds}: " if settings.cohort.folds else ""
         yield f"{folds}{NO_VALID}"
+
+
+def _without_references(settings: StudySettings, used: pd.DataFrame) -> Iterator[str]:
+    refers, split = parameters.refers(settings), settings.cohort.evaluation_split
+    if not refers or (settings.cohort.folds and used["fold"].isna().any()):
+        return
+    for fault in without_references(parameters.folding_of(settings).tables(used), split):
+        yield f"saliency.methods: {' and '.join(refers)}: {fault}; add some, or choose other methods"
 
 
 def _unnamed(settings: StudySettings, table: pd.DataFrame) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """What a study file may name: methods, controls, reductions, tests, models of nuclei, each from its registry."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from saliency_stats.classifier.sources import source_of
@@ -9,13 +9,15 @@ from saliency_stats.compartments.variants import VARIANTS
 from saliency_stats.errors import StudyError, listed, shortened, shown
 from saliency_stats.execution.custom import is_custom
 from saliency_stats.saliency import CONTROLS, METHODS, REDUCTIONS
+from saliency_stats.saliency.baselines import AT, BASELINES
 from saliency_stats.saliency.batched import Method
 from saliency_stats.saliency.controls import Control, control_of
-from saliency_stats.saliency.methods import GIVEN, method_of
+from saliency_stats.saliency.methods import GIVEN, at_baseline, method_of
 from saliency_stats.settings import StudySettings
 from saliency_stats.settings.faults import nearest
 from saliency_stats.statistics import primary_tests
 from saliency_stats.study.elsewhere import network_faults
+from saliency_stats.study.parameters import crossed_baselines
 from saliency_stats.vocabulary import NO_NETWORK, NUCLEUS_FINDERS, TORCHSCRIPT
 
 
@@ -41,15 +43,18 @@ def check_names(settings: StudySettings, where: str) -> None:
     wrong = [
         *network_faults(settings),
         *_unknown("saliency.methods", saliency.methods, known),
+        *_unknown("saliency.baseline", [saliency.baseline], BASELINES),
         *_unknown("saliency.reduction", [saliency.reduction], REDUCTIONS),
         *_unknown("saliency.more_reductions", saliency.more_reductions, REDUCTIONS),
         *_unknown("controls", controls, CONTROLS),
         *_unknown("multiverse.methods", multiverse.methods, known),
+        *_unknown("multiverse.baselines", multiverse.baselines, BASELINES),
         *_unknown("multiverse.reductions", multiverse.reductions, REDUCTIONS),
         *_unknown("multiverse.segmentations", multiverse.segmentations, [variant.name for variant in VARIANTS]),
         *_unknown("statistics.primary_test", [settings.statistics.primary_test], primary_tests()),
         *_not_loaded("methods", methods, method_of, METHODS),
         *_not_loaded("controls", controls, control_of, CONTROLS),
+        *_no_start(settings),
         *_no_model(settings.compartments.nuclei),
         *_no_network(settings.classifier.architecture),
     ]
@@ -81,6 +86,25 @@ def _not_loaded(
             wrong.append(f"{kind}: {name} is called {shown(made.name)}, as {called[made.name]} is; choose another name")
         called[made.name] = name
     return wrong
+
+
+def _no_start(settings: StudySettings) -> Iterator[str]:
+    """Say which baseline is of no method, and which method is named beside its own crossing."""
+    multiverse = settings.multiverse
+    methods = [*settings.saliency.methods, *(multiverse.methods if multiverse.enabled else ())]
+    asked = [("saliency.baseline", settings.saliency.baseline)]
+    asked += [("multiverse.baselines", name) for name in multiverse.baselines if multiverse.enabled]
+    for key, baseline in asked:
+        able = [name for name in METHODS if at_baseline(name, baseline) != name]
+        if able and not any(at_baseline(name, baseline) != name for name in methods):
+            yield (
+                f"{key}: no method of the study starts from {baseline} where its name does not say so; leave it out, "
+                f"or name one of {', '.join(able)}"
+            )
+    crossed = crossed_baselines(settings) if multiverse.enabled else {}
+    for name in dict.fromkeys(name for name in methods if AT in name and name in crossed):
+        method, baseline = crossed[name]
+        yield f"methods: {name} is there as {method} from {baseline} (multiverse.baselines); leave it out"
 
 
 def _no_network(architecture: str) -> list[str]:

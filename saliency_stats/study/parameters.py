@@ -18,14 +18,17 @@ from saliency_stats.classifier.training import TrainingParameters
 from saliency_stats.cohort import Cohort, PhantomCohort
 from saliency_stats.cohort.cache import CachedCohort
 from saliency_stats.cohort.folds import Folding
+from saliency_stats.cohort.patch import USED
 from saliency_stats.compartments import CompartmentParameters, NucleusFinder, TissueFinder, finder_for, nucleus_finder
 from saliency_stats.compartments.variants import VARIANTS, impossible
 from saliency_stats.measurement.ablation import Ablations, draw_replaced
 from saliency_stats.measurement.importance import Rerendering
 from saliency_stats.measurement.multiverse import Multiverse
+from saliency_stats.measurement.references import References, draw_references
+from saliency_stats.saliency.batched import Referring
 from saliency_stats.saliency.controls import Control, control_of
 from saliency_stats.saliency.maps import MapPlan
-from saliency_stats.saliency.methods import method_of, words_of
+from saliency_stats.saliency.methods import at_baseline, method_of, words_of
 from saliency_stats.saliency.naming import NetworkKey, folds_of, network_names, network_seed
 from saliency_stats.seeds import derive
 from saliency_stats.settings.cohort import PatchesSection
@@ -121,12 +124,35 @@ def plan_of(settings: StudySettings) -> MapPlan:
     """Say which maps are made; the study's own method and reduction come first."""
     saliency, multiverse = settings.saliency, settings.multiverse
     crossed = (multiverse.methods, multiverse.reductions) if multiverse.enabled else ([], [])
+    baselines = _baselines(settings)
+    methods = (at_baseline(name, baseline) for name in (*saliency.methods, *crossed[0]) for baseline in baselines)
     return MapPlan(
-        methods=tuple(dict.fromkeys([*saliency.methods, *crossed[0]])),
+        methods=tuple(dict.fromkeys(methods)),
         reductions=tuple(dict.fromkeys([saliency.reduction, *saliency.more_reductions, *crossed[1]])),
         controls=tuple(settings.controls),
         seed=derive(settings.seed, "maps"),
     )
+
+
+def _baselines(settings: StudySettings) -> tuple[str, ...]:
+    """Name the baselines of methods whose name does not say theirs, the study's own first."""
+    multiverse = settings.multiverse
+    return tuple(dict.fromkeys([settings.saliency.baseline, *(multiverse.baselines if multiverse.enabled else ())]))
+
+
+def crossed_baselines(settings: StudySettings) -> dict[str, tuple[str, str]]:
+    """Say of each map, by its method, as which method and from which baseline the multiverse has it.
+
+    Only of methods that are made from several.
+    """
+    baselines, names = _baselines(settings), (*settings.saliency.methods, *settings.multiverse.methods)
+    made = {name: [at_baseline(name, baseline) for baseline in baselines] for name in names}
+    return {
+        method: (name, baseline)
+        for name, methods in made.items()
+        if len(set(methods)) > 1
+        for method, baseline in zip(methods, baselines, strict=True)
+    }
 
 
 def networks_of(settings: StudySettings, fold: int = 0) -> tuple[NetworkKey, ...]:
@@ -208,6 +234,19 @@ def rerendering_of(settings: StudySettings, cohort: Cohort) -> Rerendering | Non
     return Rerendering(cohort, settings.compartments.min_area)
 
 
+def references_of(settings: StudySettings, cohort: Cohort, table: pd.DataFrame) -> References | None:
+    """Draw the training patches by which methods explain others; None where no method of the study does."""
+    if not refers(settings):
+        return None
+    tables = folding_of(settings).tables(table[table["status"] == USED])
+    return References(cohort, draw_references(tables, derive(settings.seed, "references")))
+
+
+def refers(settings: StudySettings) -> tuple[str, ...]:
+    """Name the methods of a study that explain a patch by training patches."""
+    return tuple(name for name in plan_of(settings).methods if isinstance(method_of(name), Referring))
+
+
 def replaced_of(settings: StudySettings, measured: pd.DataFrame) -> "pd.Series[bool]":
     """Say of which measured patches compartments are replaced, if they are judged."""
     return draw_replaced(measured, settings.causal.patches_per_class, derive(settings.seed, "causal"))
@@ -223,7 +262,7 @@ def multiverse_of(settings: StudySettings) -> Multiverse | None:
     # the study's own cells are those of the first
     wanted = [one for one in wanted if one.name not in left_out and one.cells != compartments.cells]
     wanted = [VARIANTS[0], *(variant for variant in wanted if variant != VARIANTS[0])]
-    return Multiverse(tuple(wanted), compartments.cytoplasm_um)
+    return Multiverse(tuple(wanted), compartments.cytoplasm_um, crossed_baselines(settings))
 
 
 def finder_of(settings: StudySettings, device: torch.device) -> NucleusFinder | None:

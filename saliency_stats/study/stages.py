@@ -217,6 +217,7 @@ class Stages:
             tissue=tissue,
             multiscale=self._carried(finder, tissue, stains),
             rerendering=parameters.rerendering_of(self.settings, self._cohort.inner),
+            references=parameters.references_of(self.settings, self._cohort, table),
             multiverse=parameters.multiverse_of(self.settings),
             given=self._given,
             **parameters.measurement_parameters(self.settings),

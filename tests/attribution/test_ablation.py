@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from saliency_stats.attribution.ablation import DIRECTIONS, REGIONS, ablated, curves, progressive, random_region
-from saliency_stats.attribution.replacement import REPLACEMENTS, composed, replacement
+from saliency_stats.attribution.replacement import REPLACEMENTS, USUAL, composed, replacement
 from saliency_stats.errors import AttributionError
 from saliency_stats.vocabulary import COMPARTMENTS, TISSUE
 
@@ -98,7 +98,7 @@ def test_every_compartment_is_replaced_in_every_way():
     image, w = picture(rng), members(rng)
     found = ablated(image, w, MPP, np.random.default_rng(1))
     assert [one[:3] for one in found] == [
-        (name, kind, region) for name in TISSUE for region in REGIONS for kind in REPLACEMENTS
+        (name, kind, region) for name in TISSUE for region in REGIONS for kind in USUAL
     ]
     plain = image / np.float32(255)
     tissue = np.minimum(w[:3].astype(np.float64).sum(axis=0), 1)
@@ -288,6 +288,27 @@ def test_what_is_left_out_draws_its_random_numbers_all_the_same():
             np.testing.assert_array_equal(one.image, other.image)
 
 
+def test_what_one_stand_in_draws_changes_no_other_and_no_region():
+    rng = np.random.default_rng(0)
+    image, w = picture(rng), members(rng)
+    usual = {one[:3]: one.image for one in ablated(image, w, MPP, np.random.default_rng(5))}
+    every = {one[:3]: one.image for one in ablated(image, w, MPP, np.random.default_rng(5), REPLACEMENTS)}
+    assert len(every) == 2 * len(TISSUE) * len(REPLACEMENTS)
+    assert set(every) > set(usual)
+    for key, one in usual.items():
+        np.testing.assert_array_equal(every[key], one)
+    plain = image / np.float32(255)
+    for compartment, own in zip(TISSUE, w, strict=False):
+        altered = every[compartment, "resynthesis", "compartment"]
+        np.testing.assert_array_equal(altered[own == 0], plain[own == 0])
+    for seed, same in ((5, True), (6, False)):
+        alone = {one[:3]: one.image for one in ablated(image, w, MPP, np.random.default_rng(seed), ["resynthesis"])}
+        assert all(np.array_equal(every[key], one) == same for key, one in alone.items())
+    some = curves(image, w, MPP, np.random.default_rng(5), 2, "resynthesis")
+    again = curves(image, w, MPP, np.random.default_rng(5), 2, "resynthesis")
+    assert all(np.array_equal(one.image, other.image) for one, other in zip(some, again, strict=True))
+
+
 def test_the_random_region_is_on_the_tissue_and_replaced_by_its_own_stand_in():
     rng = np.random.default_rng(0)
     image, w = picture(rng), members(rng)
@@ -296,7 +317,7 @@ def test_the_random_region_is_on_the_tissue_and_replaced_by_its_own_stand_in():
     draws = np.random.default_rng(5)
     for k, name in enumerate(TISSUE):
         region = random_region(w[k], draws, tissue > 0)
-        for kind in REPLACEMENTS:
+        for kind in USUAL:
             expected = composed(image, region, replacement(image, region, kind, MPP, tissue=tissue))
             np.testing.assert_array_equal(found[name, kind, "random"], expected)
 

@@ -46,7 +46,7 @@ def test_a_constant_image_stands_in_for_itself(kind, colour, area):
     image = np.full((20, 24, 3), colour, dtype=np.uint8)
     weight = np.zeros((20, 24))
     weight[:, : round(24 * area)] = 1
-    found = replacement(image, weight, kind, MPP)
+    found = replacement(image, weight, kind, MPP, rng=np.random.default_rng(0))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, image / 255, atol=1e-6)
 
@@ -139,15 +139,33 @@ def test_what_no_stain_can_be_measured_in_stays():
 @given(seeds, st.sampled_from(REPLACEMENTS), st.floats(0.1, 4))
 def test_stand_ins_are_images(seed, kind, mpp):
     rng = np.random.default_rng(seed)
-    found = replacement(rng.random((12, 9, 3)), soft(rng, 12, 9), kind, mpp, tissue=soft(rng, 12, 9))
+    found = replacement(rng.random((12, 9, 3)), soft(rng, 12, 9), kind, mpp, tissue=soft(rng, 12, 9), rng=rng)
     assert found.shape == (12, 9, 3)
     assert np.isfinite(found).all()
     assert found.min() >= 0
     assert found.max() <= 1
 
 
+@pytest.mark.parametrize("kind", REPLACEMENTS)
+@pytest.mark.parametrize("covered", ["none", "a pixel", "a piece", "all"])
+def test_beside_the_compartment_nothing_changes_and_little_is_enough(kind, covered):
+    rng = np.random.default_rng(3)
+    image, weight = picture(rng), np.zeros((20, 24))
+    where = {"none": (), "a pixel": (slice(4, 5), slice(7, 8)), "a piece": (slice(2, 14), slice(3, 15)), "all": ...}
+    if covered != "none":
+        weight[where[covered]] = 1
+    stand_in = replacement(image, weight, kind, MPP, rng=rng)
+    assert np.isfinite(stand_in).all()
+    found, plain = composed(image, weight, stand_in), image / np.float32(255)
+    np.testing.assert_array_equal(found[weight == 0], plain[weight == 0])
+    if covered in ("a piece", "all"):
+        assert (found[weight == 1] != plain[weight == 1]).mean() > 0.5
+    elif covered == "a pixel" and kind in ("blur", "inpaint", "resynthesis"):
+        np.testing.assert_allclose(found, plain, atol=1e-6)  # of which nothing else tells the colour
+
+
 @settings(deadline=None)
-@given(seeds, st.sampled_from(REPLACEMENTS))
+@given(seeds, st.sampled_from(REPLACEMENTS[:-1]))  # the last is drawn
 def test_turning_everything_turns_the_stand_in(seed, kind):
     rng = np.random.default_rng(seed)
     image, weight, tissue = picture(rng), soft(rng), soft(rng)
@@ -159,7 +177,8 @@ def test_turning_everything_turns_the_stand_in(seed, kind):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kind": "noise"}, "'noise' is unknown, expected one of mean, blur, stain"),
+        ({"kind": "noise"}, "'noise' is unknown, expected one of mean, blur, stain, inpaint, resynthesis"),
+        ({"kind": "resynthesis"}, "'resynthesis' draws random numbers; pass the generator of the patch as rng"),
         ({"mpp": 0.0}, "mpp must be a positive"),
         ({"mpp": np.nan}, "mpp must be a positive"),
         ({"mpp": np.inf}, "mpp must be a positive"),

@@ -11,6 +11,8 @@ from saliency_stats.cohort.phantom.signals import SIGNALS, Signal
 from saliency_stats.commands.init import study_text, write_template
 from saliency_stats.errors import StorageError, StudyError
 from saliency_stats.saliency import METHODS
+from saliency_stats.saliency.baselines import BASELINES
+from saliency_stats.saliency.methods import cost_of
 from saliency_stats.settings.cohort import PatchesSection, PhantomSection, SlidesSection
 from saliency_stats.settings.study import StudySettings
 from saliency_stats.statistics import primary_tests
@@ -96,7 +98,9 @@ def test_most_keys_are_explained(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_choices_are_those_of_the_registries(kind, monkeypatch):
     text = " ".join(line.strip().lstrip("# ") for line in template(kind).splitlines())
-    assert " | ".join(METHODS) in text
+    listed = " | ".join(f"{name} ({cost_of(method):g})" for name, method in METHODS.items() if "@" not in name)
+    assert f"{listed}; in brackets its time for a patch, in gradients" in text
+    assert f"start from: {' | '.join(BASELINES)} (glass, or of the patch)" in text
     assert "# of the colour channels: l2 | l1 | max" in text
     assert "randomised: the same architecture with random weights; cascading: " in text
     assert "sobel, haematoxylin, eosin: edges or stain, without any network; shift: " in text
@@ -111,7 +115,7 @@ def test_the_choices_are_those_of_the_registries(kind, monkeypatch):
     monkeypatch.setitem(TISSUE_ARCHITECTURES, "woven", TISSUE_ARCHITECTURES["nests"])
     assert ("| woven: how the tissue is built" in template(kind)) == (kind == "phantom")
     monkeypatch.setitem(METHODS, "mine", METHODS["gradient"])
-    assert " | mine" in template(kind)
+    assert " | mine (1);" in template(kind)
     monkeypatch.setattr("saliency_stats.commands.init.FAMILIES", {"mine": ("a", "b")})
     assert template(kind).partition("families:")[2].splitlines()[1:4] == ["    mine: [a, b]", "", "report:"]
 

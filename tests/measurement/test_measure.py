@@ -22,6 +22,7 @@ from saliency_stats.compartments import (
     ways,
 )
 from saliency_stats.compartments.variants import VARIANTS
+from saliency_stats.errors import AttributionError
 from saliency_stats.execution.engine import Threads
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store
@@ -30,6 +31,7 @@ from saliency_stats.measurement.batch import Batch
 from saliency_stats.measurement.measure import Measurement
 from saliency_stats.measurement.multiverse import Multiverse
 from saliency_stats.measurement.pictures import picture_tables
+from saliency_stats.measurement.references import References, draw_references
 from saliency_stats.saliency.maps import MapKey, MapPlan, network_maps
 from saliency_stats.saliency.naming import NetworkKey
 from saliency_stats.study.examples import write_examples
@@ -264,6 +266,30 @@ def test_the_logit_that_is_explained_is_that_of_the_label_or_the_chosen_one(smal
         _, maps = network_maps(small.models[20.0, 0], read(small), {"1": wanted}, ids, small.plan)
         for key, values in maps.items():
             np.testing.assert_array_equal(examined.maps[key].raw, values)
+
+
+def test_expected_gradients_see_training_patches_and_no_other_that_is_judged(small):
+    """The other slides' patches are read but for those of the test split, whose images decide nothing."""
+    rows, split = small.table.index, ["test", "test", "test", "train", "train", "test"]
+    drawn = draw_references({0: small.table.assign(split=split, height_px=96, width_px=96)}, 0)
+    seen = []
+
+    class Watched:
+        def read(self, row):
+            seen.append(row)
+            return small.cohort.read(row)
+
+    plan = MapPlan(("expected_gradients",), ("l2",))
+    looking = replace(small, cohort=Watched(), plan=plan, references=References(Watched(), drawn))
+    found = looking.examine(BATCH).maps[plan.own()].raw
+    assert set(seen) == {*BATCH.rows, rows[3], rows[4]}
+    images = to_tensor(np.stack([small.cohort.read(row).image for row in (3, 4)]), torch.device("cpu"))
+    targets = {"1": torch.from_numpy(targets_of(small.table.iloc[:3]))}
+    ids = small.table["patch_id"].tolist()[:3]
+    _, maps = network_maps(small.models[20.0, 0], read(small), targets, ids, plan, images)
+    np.testing.assert_array_equal(found, maps[plan.own()])
+    with pytest.raises(AttributionError, match="draws its baselines from training patches"):
+        replace(looking, references=None).examine(BATCH)
 
 
 def test_what_measures_does_not_change(small):

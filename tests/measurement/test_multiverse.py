@@ -74,6 +74,18 @@ def test_each_row_has_the_shares_of_its_patch_map_and_segmentation(asked, maps, 
     assert asked == [(patch, found, others) for patch, found in enumerate("xyz")]
 
 
+def test_methods_from_several_baselines_are_one_method(asked, maps):
+    crossed = {"occlusion": ("gradient", "blur"), "gradient": ("gradient", "white")}
+    rows = Multiverse((VARIANTS[0],), 15.0, crossed).rows(IDENTITY, [0, 1, 2], ["x", "y", "z"], USUAL, maps)
+    plain = Multiverse((VARIANTS[0],), 15.0).rows(IDENTITY, [0, 1, 2], ["x", "y", "z"], USUAL, maps)
+    assert rows["method"].tolist() == ["gradient"] * 6
+    assert rows["baseline"].tolist() == ["white"] * 3 + ["blur"] * 3
+    pd.testing.assert_frame_equal(rows.drop(columns=["method", "baseline"]), plain.drop(columns="method"))
+    one = Multiverse((VARIANTS[0],), 15.0, {"occlusion": ("occlusion", "blur")})
+    rows = one.rows(IDENTITY, [0, 1, 2], ["x", "y", "z"], USUAL, maps)
+    assert rows[["method", "baseline"]].to_numpy().tolist() == [["gradient", ""]] * 3 + [["occlusion", "blur"]] * 3
+
+
 def test_a_crossing_does_not_change():
     with pytest.raises(FrozenInstanceError):
         Multiverse((GROWN,), 15.0).cytoplasm_um = 2.0

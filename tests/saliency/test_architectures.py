@@ -7,8 +7,8 @@ from torch import nn
 from saliency_stats.classifier.architecture import Architecture
 from saliency_stats.classifier.building import build, examined
 from saliency_stats.saliency import gradient, logits_and_gradient
+from saliency_stats.saliency.baselines import GLASS
 from saliency_stats.saliency.captum_methods import GradCam, IntegratedGradients
-from saliency_stats.saliency.gradient_methods import GLASS
 from saliency_stats.saliency.methods import METHODS, refusal_of
 from saliency_stats.saliency.unfolded import unfolded
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from saliency_stats.attribution.replacement import REPLACEMENTS, USUAL
 from saliency_stats.errors import StudyError
 from saliency_stats.seeds import derive
 from saliency_stats.settings.cohort import COHORT_KINDS
@@ -200,7 +201,9 @@ def test_what_else_the_built_in_study_does():
     )
     assert (settings.saliency.methods, settings.saliency.reduction) == (["gradient"], "l2")
     assert (settings.saliency.more_reductions, settings.saliency.target) == ([], "correct")
-    assert settings.causal.replacements == ["mean", "blur", "stain"]
+    assert settings.causal.replacements == list(USUAL)
+    every = load(None, (f"causal.replacements=[{', '.join(REPLACEMENTS)}]",))
+    assert every.causal.replacements == list(REPLACEMENTS)
     assert settings.multiverse.methods == ["gradient", "gradient_x_input", "guided_backprop"]
     assert settings.multiverse.reductions == ["l2", "l1", "max"]
     assert (settings.multiverse.segmentations, settings.multiverse.min_confidence) == ([], [0.5, 0.8, 0.9, 0.95])

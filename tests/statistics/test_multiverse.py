@@ -123,7 +123,7 @@ def test_a_constant_effect_is_agreed_on_by_all(make_study):
     assert whole["n_specifications"].tolist() == whole["n_tested"].tolist() == [16, 16]
     assert whole["n_distinct"].tolist() == [16, 16]  # no choice of all multiplies rows
     rows = summary.groupby(["dimension", "method"]).size().to_dict()
-    of_levels = {(name, "all"): 4 for name in DIMENSIONS[1:]}
+    of_levels = {(name, "all"): 4 for name in ("reduction", "segmentation", "min_confidence")}
     assert rows == {("all", "all"): 2, ("all", "gradient"): 2, ("all", "occlusion"): 2, **of_levels}
     assert np.allclose(whole["median"], 1.5, atol=0.3)
 
@@ -240,9 +240,41 @@ def test_an_axis_that_changes_nothing_is_no_axis(make_study):
     assert choices_that_matter(table) == ("reduction", "segmentation")
     assert set(multiverse_summary(table)["dimension"]) == {"all", "reduction", "segmentation"}
     # one specification that it changes makes it one
-    assert choices_that_matter(table_of(shares, predictions, min_confidences=(0.9, 0.93))) == DIMENSIONS[1:]
+    every = ("reduction", "segmentation", "min_confidence")
+    assert choices_that_matter(table_of(shares, predictions, min_confidences=(0.9, 0.93))) == every
     one = table_of(shares[shares["method"] == "gradient"], predictions, min_confidences=(0.9, 0.905))
     assert choices_that_matter(one) == ("reduction", "segmentation")
+
+
+def test_a_baseline_is_a_choice_of_the_methods_that_have_one(make_study):
+    ledger, predictions = make_study(slide_sd=0.05, n_slides=8)
+    shares = shares_of(ledger, lambda method, **_: 0.6 if method == "gradient" else 1.0)
+    of_one = shares["method"] == "occlusion"
+    shares = shares.assign(baseline=np.where(of_one, "white", ""))
+    blurred = shares[of_one].assign(baseline="blur", mass_cytoplasm=shares["mass_cytoplasm"] / 4)
+    shares = pd.concat([shares, blurred], ignore_index=True)
+    table = table_of(shares, predictions, usual=Specification("occlusion", "l2", baseline="white"))
+    assert list(table.columns) == [*MULTIVERSE_COLUMNS, "baseline"]
+    assert table.groupby(["method", "baseline"]).size().to_dict() == {
+        ("gradient", ""): 16,
+        ("occlusion", "blur"): 16,
+        ("occlusion", "white"): 16,
+    }
+    own = table[table["usual"]]
+    assert own[["method", "baseline", "segmentation"]].to_numpy().tolist() == [["occlusion", "white", "usual"]] * 2
+    # one curve for a method, whatever it starts from
+    assert len(table[["label", "method", "p_global"]].drop_duplicates()) == 4
+    assert choices_that_matter(table) == DIMENSIONS[1:]
+    assert choices_that_matter(table[table["method"] == "gradient"]) == DIMENSIONS[2:]
+    summary = multiverse_summary(table)
+    found = summary[summary["dimension"] == "baseline"]
+    assert found[["level", "n_specifications"]].to_numpy().tolist() == [["blur", 8], ["white", 8]] * 2
+    assert (found["median"] > 0).tolist() == [False, True] * 2
+    whole = summary[(summary["dimension"] == "all") & (summary["method"] == "occlusion")]
+    assert whole["n_specifications"].tolist() == [16, 16]
+    assert whole["share_above"].tolist() == [0.5, 0.5]
+    with pytest.raises(StatisticsError, match="the usual baseline is 'mean', but there are only , blur, white"):
+        table_of(shares, predictions, usual=Specification("occlusion", "l2", baseline="mean"))
 
 
 def test_shares_are_of_distinct_specifications(make_study):

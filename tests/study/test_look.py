@@ -145,6 +145,16 @@ def test_early_stopping_without_a_valid_split_is_an_obstacle(assignments, told):
     assert obstacles(load(None, assignments), valid) == []
 
 
+def test_without_training_patches_expected_gradients_have_no_baseline():
+    settings = load(None, ("saliency.methods=[gradient, expected_gradients]",))
+    assert obstacles(settings, patches()) == []
+    coarse = pd.concat([patches(), patches().assign(magnification=10.0, split="test")], ignore_index=True)
+    (found,) = [text for text in obstacles(settings, coarse) if text.startswith("saliency.methods")]
+    none = "expected_gradients: there is no training patch of 64 × 64 px at 10×, of which baselines could be drawn for"
+    assert found == f"saliency.methods: {none} {len(patches())} judged ones; add some, or choose other methods"
+    assert not [text for text in obstacles(load(None), coarse) if text.startswith("saliency.methods")]
+
+
 @pytest.mark.parametrize("unit", ["slide", "patient"])
 def test_a_cohort_that_names_a_part_of_its_units_is_refused_in_one_sentence(unit):
     settings = load(None, (f"statistics.unit={unit}",))

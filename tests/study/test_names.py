@@ -22,6 +22,10 @@ def test_the_built_in_study_names_what_there_is():
     [
         ("controls=[randomized]", "controls: there is no randomized. Did you mean randomised?"),
         ("saliency.methods=[gradiant]", "saliency.methods: there is no gradiant. Did you mean gradient?"),
+        ("saliency.baseline=blurr", "saliency.baseline: there is no blurr. Did you mean blur?"),
+        ("multiverse.baselines=[blurr]", "multiverse.baselines: there is no blurr. Did you mean blur?"),
+        ("saliency.methods=[integrated_gradients@white]", "there is no integrated_gradients@white. Did you mean "),
+        ("saliency.methods=[gradient@blur]", "saliency.methods: there is no gradient@blur."),
         ("saliency.reduction=l3", "saliency.reduction: there is no l3. Did you mean l"),
         ("saliency.more_reductions=[xyz]", "saliency.more_reductions: there is no xyz. Known are l2, l1, max."),
         ("multiverse.methods=[zzz]", "multiverse.methods: there is no zzz. Known are gradient, "),
@@ -48,6 +52,29 @@ def test_a_wrong_name_is_said_with_its_key_and_the_nearest_right_one(assignment,
     found = refused(assignment)
     assert found.startswith("study.yaml: ")
     assert message in found
+
+
+def test_a_baseline_is_of_a_method():
+    found = refused("saliency.baseline=blur")
+    assert "saliency.baseline: no method of the study starts from blur where its name does not say so" in found
+    assert found.endswith("leave it out, or name one of gradient_x_input, integrated_gradients, deeplift")
+    refused("saliency.baseline=blur", "saliency.methods=[integrated_gradients@mean]")
+    check_names(load(None, ("saliency.baseline=blur", "saliency.methods=[gradient, deeplift]")), "here")
+    # the methods of a multiverse, where there is one
+    crossing = "multiverse.enabled=true"
+    check_names(load(None, ("saliency.baseline=mean", crossing, "multiverse.baselines=[white, stain]")), "here")
+    some = ("multiverse.methods=[gradient]", "multiverse.baselines=[white, stain]")
+    check_names(load(None, some), "here")
+    assert "multiverse.baselines: no method of the study starts from stain" in refused(crossing, *some)
+
+
+def test_a_method_that_is_crossed_is_not_named_again():
+    asked = ("saliency.methods=[deeplift, deeplift@blur]", "multiverse.baselines=[white, blur]")
+    found = refused(*asked, "multiverse.enabled=true")
+    assert found.endswith("methods: deeplift@blur is there as deeplift from blur (multiverse.baselines); leave it out")
+    check_names(load(None, asked), "here")
+    alone = "saliency.methods=[deeplift@blur]"
+    check_names(load(None, (alone, asked[1], "multiverse.enabled=true")), "here")
 
 
 def test_everything_that_is_wrong_is_said():

@@ -1,8 +1,10 @@
 """From the study file to what is made of it: networks, maps."""
 
+import pandas as pd
 import pytest
 
 from saliency_stats.cohort.cache import CachedCohort
+from saliency_stats.cohort.patch import USED
 from saliency_stats.measurement.importance import Rerendering
 from saliency_stats.saliency.maps import MapKey
 from saliency_stats.saliency.naming import NetworkKey
@@ -13,11 +15,13 @@ from saliency_stats.study.parameters import (
     CPU,
     all_networks,
     cells_of,
+    folding_of,
     measurement_parameters,
     multiverse_of,
     networks_of,
     plan_of,
     recipe_of,
+    references_of,
     rerendering_of,
     tissue_of,
 )
@@ -57,6 +61,43 @@ def test_the_own_map_is_one_of_those_made(method):
     assert plan.own() in plan.keys(networks_of(load(None)))
 
 
+def test_methods_start_from_the_studys_baseline_unless_they_name_their_own():
+    methods = "saliency.methods=[integrated_gradients, gradient, deeplift@mean, integrated_gradients@blur]"
+    plan = plan_of(load(None, (methods, "saliency.baseline=blur")))
+    assert plan.methods == ("integrated_gradients@blur", "gradient", "deeplift@mean")
+    assert plan.own().method == "integrated_gradients@blur"
+    assert plan_of(load(None, (methods,))).methods[0] == "integrated_gradients"
+
+
+def test_training_patches_of_each_fold_are_at_hand_where_a_method_asks_for_them():
+    settings = load(None, ("saliency.methods=[gradient, expected_gradients]", "cohort.folds=3"))
+    n = 36
+    table = pd.DataFrame(
+        {
+            "patch_id": [f"p{row}" for row in range(n)],
+            "slide_id": [f"s{row // 3}" for row in range(n)],
+            "patient_id": "",
+            "label": ["benign", "malignant", "benign"] * 12,
+            "split": "",
+            "status": USED,
+            "magnification": 20.0,
+            "height_px": 64,
+            "width_px": 64,
+        }
+    )
+    table.loc[35, "status"] = "excluded: blank"
+    dealt = folding_of(settings).dealt(table)
+    references = references_of(settings, "cohort", dealt)
+    assert references.cohort == "cohort"
+    assert [place.fold for place in references.drawn] == [1, 2, 3]
+    for place, rows in references.drawn.items():
+        judged = set(dealt.loc[dealt["fold"] == place.fold, "slide_id"])
+        assert len(rows) > 10
+        assert judged.isdisjoint(dealt.loc[list(rows), "slide_id"])
+        assert 35 not in rows
+    assert references_of(load(None, ("saliency.methods=[smoothgrad, 'deeplift@blur']",)), "cohort", table) is None
+
+
 def test_networks_of_a_fold_and_of_all():
     settings = load(None, ("classifier.networks=2", "cohort.folds=3", "controls=[randomised, sobel]"))
     named = [NetworkKey(model, name) for name in ("fold3-1", "fold3-2") for model in ("trained", "randomised")]
@@ -73,6 +114,25 @@ def test_networks_have_seeds_of_their_own_and_the_first_one_that_of_before():
 
 
 MULTIVERSE = "multiverse.enabled=true"
+
+
+def test_baselines_are_crossed_of_the_methods_whose_name_does_not_say_theirs():
+    methods = ("saliency.methods=[deeplift@mean, integrated_gradients]", "multiverse.methods=[gradient]")
+    asked = (*methods, "saliency.baseline=blur", "multiverse.baselines=[white, blur, stain]")
+    assert plan_of(load(None, asked)).methods == ("deeplift@mean", "integrated_gradients@blur")
+    assert multiverse_of(load(None, asked)) is None
+    settings = load(None, (*asked, MULTIVERSE))
+    assert plan_of(settings).methods == (
+        *("deeplift@mean", "integrated_gradients@blur", "integrated_gradients", "integrated_gradients@stain"),
+        "gradient",
+    )
+    assert multiverse_of(settings).baselines == {
+        "integrated_gradients@blur": ("integrated_gradients", "blur"),
+        "integrated_gradients": ("integrated_gradients", "white"),
+        "integrated_gradients@stain": ("integrated_gradients", "stain"),
+    }
+    # a multiverse as it is without being asked crosses none
+    assert multiverse_of(load(None, (MULTIVERSE, "saliency.methods=[deeplift]"))).baselines == {}
 
 
 @pytest.mark.parametrize("cells", CELLS)

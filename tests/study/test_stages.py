@@ -38,3 +38,19 @@ def test_no_unit_is_begun_for_a_table_that_cannot_be_written(cohort_of, tmp_path
     assert caught.tb is not None
     time.sleep(0.3)
     assert Measured.seen == seen
+
+
+@pytest.mark.parametrize("method", ["expected_gradients", "gradient"])
+def test_training_patches_are_at_hand_for_the_methods_that_ask_for_them(tmp_path, method):
+    tiny = ("cohort.slides=6", "cohort.patches_per_slide=2", "cohort.size_px=64", "compartments.nuclei=truth")
+    settings = load(None, (*tiny, "compartments.stain_patches=1", f"saliency.methods=[{method}]"))
+    stages = Stages(settings, Store(tmp_path), torch.device("cpu"), Progress(show=False))
+    table = stages.patches()
+    references = stages.measurement(table).references
+    if method == "gradient":
+        assert references is None
+        return
+    ((place, rows),) = references.drawn.items()
+    assert place == (20.0, 0, 64, 64)
+    assert list(rows) == table.index[table["split"] == "train"].tolist()
+    assert references.at(place).shape == (len(rows), 64, 64, 3)

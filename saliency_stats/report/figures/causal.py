@@ -27,7 +27,13 @@ from saliency_stats.vocabulary import PATCH_KEY, TISSUE, TRAINED
 
 #: Said where there is nothing to draw.
 NOTHING: Final = "no judged patch had a compartment replaced"
-_REPLACEMENT_WORDS: Final = {"mean": "local mean colour", "blur": "blur", "stain": "constant stain"}
+_REPLACEMENT_WORDS: Final = {
+    "mean": "local mean colour",
+    "blur": "blur",
+    "stain": "constant stain",
+    "inpaint": "inpainted from itself",
+    "resynthesis": "its texture drawn anew",
+}
 _RHO: Final = "\N{GREEK SMALL LETTER RHO}"
 _DROP_WORDS: Final = "drop of the logit ÷ area share"
 _ROW_IN: Final = 2.3

@@ -29,7 +29,7 @@ from saliency_stats.report.words import (
     ratio_interval,
     whole,
 )
-from saliency_stats.statistics.multiverse import DIMENSIONS, STRATUM, choices_that_matter
+from saliency_stats.statistics.multiverse import STRATUM, choices_that_matter, dimensions_of
 
 _DIMENSION_WORDS: Final = {"reduction": "reduction of colours", "min_confidence": "least confidence"}
 _VARIANT_WORDS: Final = (
@@ -51,8 +51,6 @@ _LOOK_WORDS: Final = {
     "below": "denser in nuclei, significant",
     "unsure": "not significant or not tested",
 }
-#: What is chosen within a curve.
-_CHOICES: Final = DIMENSIONS[1:]
 #: Height (in) of a row of the dashboard, of a curve with its title, and of a segmentation.
 _ROW_IN, _CURVE_IN, _SEGMENTATION_IN = 0.125, 1.45, 0.17
 
@@ -99,7 +97,7 @@ def caption_multiverse(run: Run) -> str:
         f" ({run.confidence_percent} bound for all together)."
     )
     matter = choices_that_matter(rows)
-    for name in _CHOICES:
+    for name in dimensions_of(table, "method"):
         levels = _levels(run, table, name)
         if len(levels) == 1:
             text += f" The same in all: {_dimension_words(name)} {_words(run, name, levels[0])}."
@@ -188,9 +186,9 @@ def _drawable(table: pd.DataFrame) -> pd.DataFrame:
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
     """Keep one level, the study's own where it is there, of a choice that changes nothing, and call it by that."""
     shown = _drawable(table)
-    for name in set(_CHOICES) - set(choices_that_matter(table)) if len(shown) else ():
+    for name in set(dimensions_of(table, "method")) - set(choices_that_matter(table)) if len(shown) else ():
         own = [*shown.loc[shown["usual"], name], shown[name].iloc[0]][0]
-        others = [*STRATUM, *(other for other in DIMENSIONS if other != name)]
+        others = [*STRATUM, *dimensions_of(table, name)]
         first = pd.concat([shown[shown[name] == own], shown[shown[name] != own]])
         shown = first.drop_duplicates(others).assign(**{name: own})
     return shown
@@ -199,13 +197,14 @@ def _shown(table: pd.DataFrame) -> pd.DataFrame:
 def _placed(rows: pd.DataFrame, first: str) -> pd.DataFrame:
     """Give every combination of choices its place, the middle of a column: in the order of the first method."""
     order = rows[rows["method"] == first].sort_values("estimate", kind="stable")
-    places = pd.concat([order, rows.sort_values([*_CHOICES])])[[*_CHOICES]].drop_duplicates(ignore_index=True)
-    return rows.merge(places.assign(place=np.arange(len(places)) + 0.5), on=[*_CHOICES]).sort_values("place")
+    choices = [*dimensions_of(rows, "method")]
+    places = pd.concat([order, rows.sort_values(choices)])[choices].drop_duplicates(ignore_index=True)
+    return rows.merge(places.assign(place=np.arange(len(places)) + 0.5), on=choices).sort_values("place")
 
 
 def _segmentations(table: pd.DataFrame) -> pd.DataFrame:
     """Keep the rows that differ from the study's own in the segmentation alone."""
-    others = [name for name in DIMENSIONS if name != "segmentation"]
+    others = [*dimensions_of(table, "segmentation")]
     return _drawable(table.merge(table.loc[table["usual"], others].drop_duplicates(), on=others))
 
 
@@ -221,14 +220,15 @@ def _levels(run: Run, table: pd.DataFrame, dimension: str) -> list[Any]:
     if pd.api.types.is_numeric_dtype(table[dimension]):
         return sorted(levels)
     listed = [variant.name for variant in VARIANTS] if dimension == "segmentation" else run.recorded("methods", {})
-    return in_order([*table.loc[table["usual"], dimension], *listed], levels)
+    # of a method without a baseline there is no level to show
+    return in_order([*table.loc[table["usual"], dimension], *listed], [level for level in levels if level != ""])
 
 
 def _dashboard_lines(run: Run, table: pd.DataFrame) -> list[tuple[str, Any, str]]:
     """Return a line, with words, for each dimension that varies (None for a level) and for each of its levels."""
     return [
         (name, level, _dimension_words(name) if level is None else _words(run, name, level))
-        for name in _CHOICES
+        for name in dimensions_of(table, "method")
         if len(table[name].unique()) > 1
         for level in (None, *_levels(run, table, name))
     ]

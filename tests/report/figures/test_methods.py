@@ -9,7 +9,6 @@ from saliency_stats.report.figures.methods import caption_methods, draw_methods,
 from saliency_stats.report.figures.style import CONTROL_COLOUR, TRAINED_COLOUR
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import ratio
-from saliency_stats.saliency.methods import METHODS
 
 LABELS = ("benign", "malignant")
 TRAINED_AT = {"benign": 0.3, "malignant": 0.9}
@@ -41,7 +40,7 @@ def test_a_method_of_the_users_own_has_its_words_and_one_that_is_not_recorded_it
     mine = {"words": "Mine", "times_input": True}
     found = _recorded(run, occlusion=mine, gradient={"words": "gradient", "times_input": False})
     names = list(seen.rows(seen.drawn(draw_methods(found)).axes[0]))
-    others = sorted(set(METHODS) - {"occlusion", "gradient"})
+    others = sorted({*run.recorded("methods", {})} - {"occlusion", "gradient"})
     assert found.method == "occlusion"
     assert names == ["Mine *\n(this study’s own)", "gradient", *others]
     assert "* Mine multiply by 1 − x" in caption_methods(found)
@@ -62,7 +61,7 @@ def test_every_map_has_its_mark_in_its_method_s_row(run: Run, seen) -> None:
         for mark, row in zip(marks.itertuples(), table.itertuples(), strict=True):
             colour, shape = LOOKS[row.reduction]
             trained = row.model == "trained"
-            assert list(METHODS)[int(np.argmin(np.abs(ticks - mark.y)))] == row.method
+            assert list(run.recorded("methods", {}))[int(np.argmin(np.abs(ticks - mark.y)))] == row.method
             assert (mark.x, mark.shape) == (row.estimate, shape)
             assert (mark.face, mark.edge) == ((colour, colour) if trained else (WHITE, GREY))
             assert mark.size == pytest.approx(21.0 if trained else 11.5)

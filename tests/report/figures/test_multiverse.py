@@ -32,7 +32,7 @@ LEVELS = {
     "segmentation": tuple(variant.name for variant in VARIANTS if variant.cells is None),
     "min_confidence": (0.9, 0.99),
 }
-USUAL = {name: LEVELS.get(name, ("same",))[0] for name in DIMENSIONS}
+USUAL = {name: LEVELS.get(name, ("same",))[0] for name in DIMENSIONS if name != "baseline"}
 LABELS = ("benign", "malignant")
 USUAL_FIRST = LEVELS["method"]
 _CURVE = ("p_global", "p_attainable", "direction", "n_true_low", "curve_reason")
@@ -56,7 +56,7 @@ def _table(*, tested: bool = True, magnifications: tuple[float, ...] = (20.0,)) 
     """Every variant, two methods and two confidences, in random order; two of them without an estimate."""
     rng = np.random.default_rng(0)
     rows = []
-    levels = (LEVELS.get(name, ("same",)) for name in DIMENSIONS)
+    levels = (LEVELS.get(name, ("same",)) for name in USUAL)
     for values in product(LABELS, magnifications, *levels):
         row = dict(
             zip(("label", "magnification", *USUAL), values, strict=True),
@@ -173,6 +173,23 @@ def test_the_dashboard_has_a_cell_for_every_choice_in_the_first_curve_s_colour(r
         assert (list(mark.get_xdata()), mark.get_color()) == ([place, place], TRAINED_COLOUR)
         low, high = axes.get_ylim()
         assert (high, low) == (0.0, len(ROWS))
+
+
+def test_a_baseline_is_a_line_of_the_dashboard_for_the_methods_that_have_one(run_folder: Path, seen) -> None:
+    table = _table()
+    of_one = table["method"] == "occlusion"
+    white = table.assign(baseline=np.where(of_one, "white", ""))
+    blurred = white[of_one].assign(baseline="blur", estimate=table["estimate"] + 0.1, sample=table["sample"] + 1000)
+    figure = seen.drawn(draw_multiverse(_run(run_folder, pd.concat([white, blurred]))))
+    lines = ["baseline", "blur", "white", *ROWS]
+    assert list(seen.rows(figure.axes[4])) == lines
+    assert len(figure.axes) == 6  # no curve of its own
+    assert len(seen.marks(figure.axes[2]).query("shape == 'o'")) == 2 * 22
+    (mesh,) = [of for of in figure.axes[4].collections if type(of).__name__ == "QuadMesh"]
+    cells = np.ma.asarray(mesh.get_array()).reshape(len(lines), -1)
+    # the gradient's places, which come first, have none
+    assert np.ma.count(cells[:3], axis=1).tolist() == [0, 22, 22]
+    assert np.ma.count(cells[:3, :24]) == 0
 
 
 def test_a_place_that_the_study_s_method_lacks_comes_last(run_folder: Path, seen) -> None:
