@@ -48,8 +48,10 @@ def write_report(run: Run | Path, *, progress: Callable[[str], None] | None = No
         progress("tables for a paper")
     write_paper(run, figures, tables)
     if progress is not None:
-        progress("explore.html, report.html")
+        progress("explore.html")
     write_explore(run)
+    if progress is not None:
+        progress("report.html")
     page = run.folder / "report.html"
     write_text(page, render_html(run, figures, tables))
     return page

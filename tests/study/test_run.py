@@ -98,6 +98,7 @@ def test_every_artefact_is_there_with_its_columns(finished):
         assert set(columns) <= set(table.columns), name
     for name in (
         "report.html",
+        "explore.html",
         "verdict.json",
         "manifest.json",
         "study.yaml",
@@ -111,6 +112,15 @@ def test_every_artefact_is_there_with_its_columns(finished):
     )
     assert "ledger.csv" in record["artefacts"]
     assert not list(finished.folder.rglob("*.partial"))
+
+
+def test_every_measured_patch_has_its_pictures(finished):
+    measured = finished.patches[finished.patches["split"] == "test"]
+    pictures = finished.thumbnails
+    assert sorted(pictures["patch_id"]) == sorted(measured["patch_id"])
+    assert set(pictures["control"]) == {"randomised"}
+    page = (finished.folder / "explore.html").read_text(encoding="utf-8")
+    assert f"All {len(measured)} patches of the test split are shown." in page
 
 
 def test_the_ledger_adds_up_and_covers_trained_and_control(finished):

@@ -229,7 +229,7 @@ function facts(i) {
     ["In the study", data.judged.find(([value]) => value === of.judged[i])[1]],
     ["Slide", of.slide_id[i] || "unknown"],
     ...(of.patient_id[i] ? [["Patient", of.patient_id[i]]] : []),
-    ["Place on the slide", place],
+    ["Centre on the slide", place],
     ["Magnification", `${times(of.magnification[i])}, ${number(of.mpp[i], 3)} µm per pixel`],
     ["Source", of.source[i] || DASH],
     ...(counted("network").length > 1 ? [["Network", of.network[i]]] : []),
