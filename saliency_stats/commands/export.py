@@ -1,7 +1,7 @@
 """The judged patches of a finished run for QuPath, measured again: a GeoJSON file per slide."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -21,17 +21,15 @@ from saliency_stats.execution.names import file_name
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.recorded import Recorded
 from saliency_stats.execution.store import Store
-from saliency_stats.measurement.batch import Batch
-from saliency_stats.measurement.examination import Examination
+from saliency_stats.measurement.batch import batches_of
 from saliency_stats.measurement.measure import Measurement
 from saliency_stats.report.qupath import Placement, patch_features
 from saliency_stats.report.run import Run
-from saliency_stats.saliency.maps import MapKey
 from saliency_stats.saliency.naming import NetworkKey, first_networks, network_names
 from saliency_stats.statistics import PRIMARY, patch_values
 from saliency_stats.study import estimates
 from saliency_stats.study.stages import Stages
-from saliency_stats.vocabulary import PATCH_KEY, TRAINED
+from saliency_stats.vocabulary import TRAINED
 
 
 def export_qupath(
@@ -98,7 +96,7 @@ def export_qupath(
 
 
 def _judged(run: Run, magnification: float) -> pd.DataFrame:
-    """Return the patches that are exported, fold by fold and slide by slide."""
+    """Return the patches that are exported: rows of the run's table."""
     if magnification not in run.magnifications:
         there = ", ".join(f"{one:g}×" for one in run.magnifications)
         raise CohortError(f"{run.folder} has no patches at {magnification:g}×; it has {there}")
@@ -112,65 +110,72 @@ def _judged(run: Run, magnification: float) -> pd.DataFrame:
             f"{run.folder} judges no patch at {magnification:g}×: none is classified correctly and confidently "
             f"(saliency.min_confidence is {run.settings.saliency.min_confidence:g}), so there is nothing to export"
         )
-    return rows.assign(fold=rows["fold"].fillna(0).astype(int)).sort_values(["fold", "slide_id"], kind="stable")
+    return rows
 
 
 def _features(
-    run: Run, measurement: Measurement, rows: pd.DataFrame, engine: Threads, tick: Any
+    run: Run, measurement: Measurement, rows: pd.DataFrame, engine: Threads, tick: Callable[[int], object]
 ) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Yield the name of the file and the features of every patch."""
-    plan = measurement.plan.alone()
-    predictions = first_networks(run.predictions[run.predictions["model"] == TRAINED])
-    key = predictions[list(PATCH_KEY)].itertuples(index=False, name=None)
-    p_malignant = dict(zip(key, predictions["p_malignant"].tolist(), strict=True))
+    """Yield the name of the file and the features of every patch, fold by fold and slide by slide.
+
+    They are measured in the batches of the run: a network's last digits depend on what it sees beside a patch.
+    """
+    plan, numbers = measurement.plan.alone(), _numbers(run, rows)
     cohort = getattr(measurement.cohort, "inner", measurement.cohort)
-    for fold, part in rows.groupby("fold"):
-        batches = [
-            Batch("export", (int(str(row)),), float(patch["magnification"]), measured=True, fold=int(str(fold)))
-            for row, patch in part.iterrows()
-        ]
-        first = NetworkKey(TRAINED, network_names(1, int(str(fold)))[0])
-        place = batches[0].place
+    slides = cohort if isinstance(cohort, SlideCohort) else None
+    every = batches_of(run.patches, run.evaluation_split, run.settings.saliency.batch_size)
+    judged: dict[Any, pd.Series] = dict(rows.iterrows())
+    batches = [batch for batch in every if not judged.keys().isdisjoint(batch.rows)]
+    for place, part in groupby(batches, key=lambda batch: batch.place):
+        first, of_fold = NetworkKey(TRAINED, network_names(1, place[1])[0]), list(part)
         models = {key: made for key, made in measurement.models[place].items() if key == first}
         own = replace(measurement, plan=plan, models={place: models})
-        for (_, patch), examined in zip(part.iterrows(), engine.map(own.examine, batches), strict=True):
-            check_image(examined.patches[0].image, patch)
-            slides = cohort if isinstance(cohort, SlideCohort) else None
-            yield (
-                str(patch["patch_id" if slides is None else "slide_id"]),
-                patch_features(
-                    examined.segmentations[0],
-                    nuclei_table(examined.segmentations[0], examined.unmixed[0], float(patch["mpp"])),
-                    examined.maps[plan.own(*first)].raw[0],
-                    Placement() if slides is None else _on_slide(slides, patch, examined),
+        for batch, examined in zip(of_fold, engine.map(own.examine, of_fold), strict=True):
+            for k, row in enumerate(batch.rows):
+                if row not in judged:
+                    continue
+                patch, image = judged[row], examined.patches[k].image
+                check_image(image, patch)
+                nuclei = nuclei_table(examined.segmentations[k], examined.unmixed[k], float(patch["mpp"]))
+                features = patch_features(
+                    examined.segmentations[k],
+                    nuclei,
+                    examined.maps[plan.own(*first)].raw[k],
+                    Placement() if slides is None else _on_slide(slides, patch, image.shape[:2]),
                     patch_id=str(patch["patch_id"]),
                     label=run.classes.name(str(patch["label"])),
-                    measured={
-                        **_measured(own, examined, plan.own(*first)),
-                        "p_malignant": p_malignant[patch["patch_id"], patch["magnification"]],
-                    },
-                ),
-            )
-            tick(1)
+                    measured=numbers[str(patch["patch_id"])],
+                )
+                yield str(patch["patch_id" if slides is None else "slide_id"]), features
+                tick(1)
 
 
-def _on_slide(cohort: SlideCohort, patch: pd.Series, examined: Examination) -> Placement:
+def _numbers(run: Run, rows: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Return what the run measured in each of these patches, by the patch's id and the number's name."""
+    at = float(rows["magnification"].iloc[0])
+    ledger, predictions = (
+        first_networks(table[(table["model"] == TRAINED) & (table["magnification"] == at)])
+        for table in (run.of_own_map(run.ledger), run.predictions)
+    )
+    ledger = ledger[ledger["patch_id"].isin(rows["patch_id"])]
+    values = patch_values(ledger)
+    values = values[values["contrast"] == PRIMARY]
+    found: dict[str, dict[str, float]] = {str(name): {} for name in rows["patch_id"]}
+    for row in ledger.to_dict("records"):
+        for column in ("area_share", "mass_share", "density_ratio"):
+            found[row["patch_id"]][f"{column}_{row['compartment']}"] = row[column]
+    for name, table, column in (("delta_log2", values, "value"), ("p_malignant", predictions, "p_malignant")):
+        for patch_id, value in zip(table["patch_id"], table[column], strict=True):
+            if patch_id in found:
+                found[patch_id][name] = value
+    return found
+
+
+def _on_slide(cohort: SlideCohort, patch: pd.Series, shape: tuple[int, int]) -> Placement:
     """Say where a patch lies in pixels of level 0; QuPath counts from the corner of what was scanned."""
-    info, (height, width) = cohort.info(str(patch["slide_id"])), examined.patches[0].image.shape[:2]
+    info, (height, width) = cohort.info(str(patch["slide_id"])), shape
     mpp = np.array([info.mpp_x, info.mpp_y])
     middle = np.array([patch["x_um"], patch["y_um"]], dtype=float) / mpp
     scale = float(patch["mpp"]) / mpp
     corner = middle - scale * (width, height) / 2 - info.bounds_px[::-1]
     return Placement((float(corner[0]), float(corner[1])), (float(scale[0]), float(scale[1])))
-
-
-def _measured(measurement: Measurement, examined: Examination, own: MapKey) -> dict[str, float]:
-    """Return a patch's numbers by name: those of each compartment, and δ."""
-    rows = measurement.ledger_rows(examined)
-    rows = rows[(rows[list(MapKey._fields)] == list(own)).all(axis=1)]
-    values = patch_values(rows)
-    return {
-        f"{column}_{row['compartment']}": float(row[column])
-        for row in rows.to_dict("records")
-        for column in ("area_share", "mass_share", "density_ratio")
-    } | {"delta_log2": float(values.loc[values["contrast"] == PRIMARY, "value"].iloc[0])}

@@ -24,18 +24,14 @@ def run_of(judged):
     )
 
 
-def test_the_first_networks_judged_patches_of_one_magnification_slide_by_slide():
+def test_the_first_networks_judged_patches_of_one_magnification():
     run = run_of([("a", 20.0, "1"), ("c", 20.0, "1"), ("b", 20.0, "2"), ("b", 10.0, "1")])
-    found = _judged(run, 20.0)
-    assert found["patch_id"].tolist() == ["c", "a"]
-    assert found.index.tolist() == [2, 0]
-    assert found["fold"].tolist() == [0, 0]
+    assert _judged(run, 20.0)["patch_id"].to_dict() == {0: "a", 2: "c"}
 
 
-def test_folds_come_one_after_the_other():
-    run = run_of([("a", 20.0, "fold1-1"), ("b", 20.0, "fold2-1"), ("c", 20.0, "fold2-1")])
-    run.patches["fold"] = [1.0, 2.0, 2.0, 1.0]
-    assert _judged(run, 20.0)["patch_id"].tolist() == ["a", "b", "c"]
+def test_of_each_fold_the_first_network():
+    run = run_of([("a", 20.0, "fold1-1"), ("b", 20.0, "fold2-1"), ("c", 20.0, "fold2-2")])
+    assert _judged(run, 20.0)["patch_id"].tolist() == ["a", "b"]
 
 
 def test_what_is_not_there_is_said():
@@ -48,7 +44,6 @@ def test_what_is_not_there_is_said():
 def test_a_patch_lies_where_qupath_counts_from():
     info = SlideInfo("s", Path("s.mrxs"), "mirax", 5_000, 4_000, 0.5, 0.25, (1.0,), bounds_px=(40, 100))
     cohort = SimpleNamespace(info={"s": info}.__getitem__)
-    examined = SimpleNamespace(patches=[SimpleNamespace(image=np.zeros((10, 20, 3)))])
     patch = pd.Series({"slide_id": "s", "x_um": 500.0, "y_um": 300.0, "mpp": 1.0})
     # a pixel of the patch is 4 × 2 of the slide; the middle lies at pixel x 2000, y 600 of the whole plane
-    assert _on_slide(cohort, patch, examined) == Placement((2000 - 40 - 100, 600 - 10 - 40), (4.0, 2.0))
+    assert _on_slide(cohort, patch, (10, 20)) == Placement((2000 - 40 - 100, 600 - 10 - 40), (4.0, 2.0))

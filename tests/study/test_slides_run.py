@@ -1,5 +1,6 @@
 """From slide files to the report: phantom slides, a slide that is broken, two magnifications."""
 
+import itertools
 import json
 import re
 
@@ -129,6 +130,15 @@ def test_judged_patches_come_to_qupath_where_they_lie(run, tmp_path, magnificati
         shares = own[own["patch_id"] == name].set_index("compartment")["mass_share"]
         measured = tile["properties"]["measurements"]
         assert measured["mass_share_stroma"] == pytest.approx(shares["stroma"], abs=1e-6)
+        at = features.index(tile) + 1
+        cells = itertools.takewhile(lambda one: one["properties"]["objectType"] == "cell", features[at:])
+        mass = sum(
+            shapely.geometry.shape(cell["nucleusGeometry"]).area
+            * cell["properties"]["measurements"]["saliency_density_nucleus"]
+            for cell in cells
+        )
+        # borders of nuclei are shared between compartments in a coarser patch
+        assert mass / side**2 == pytest.approx(shares["nucleus"], abs=0.03)
     for feature in features:
         geometry = shapely.geometry.shape(feature["geometry"])
         assert any(shapely.geometry.shape(tile["geometry"]).covers(geometry) for tile in tiles.values())
