@@ -255,6 +255,12 @@ found.opened = dialog.open;
 found.patch = dialog.innerText;
 found.panels = [...dialog.querySelectorAll(".panels figure")].map((figure) => figure.innerText);
 found.wide.push(wide());
+const zoom = dialog.querySelector(".panels button"), side = () => zoom.getBoundingClientRect().width;
+const small = side();
+zoom.click();
+found.larger = side() > 1.9 * small;
+zoom.click();
+found.larger &&= side() === small;
 const over = dialog.querySelectorAll("canvas")[0];
 const pixels = over.getContext("2d").getImageData(0, 0, over.width, over.height).data;
 found.outlined = pixels.some((part, k) => k % 4 === 0 && part === data.outline[0] && pixels[k + 1] === data.outline[1]);
@@ -308,7 +314,7 @@ def test_a_reader_filters_sorts_and_looks(browser, varied, width_px):
     assert found["legend"]["image"] == ""
     assert "outline of a nucleus" in found["legend"]["compartments"]
     assert "much saliency (gradient)" in found["legend"]["saliency"]
-    assert (found["moved"], found["end"], found["opened"], found["outlined"]) == (True,) * 4
+    assert [found[name] for name in ("moved", "end", "opened", "outlined", "larger")] == [True] * 5
     assert found["panels"] == ["Image", "Compartments", "Saliency", "Saliency, randomised control"]
     numbers = ("+2.00, that is 4.00 times", "x 10 µm, y 20 µm", "30 %")
     for words in ("p2", "taken for malignant", "not judged: wrong", *numbers):
