@@ -229,6 +229,8 @@ UNTESTED = {
     *("study/study.py", "study/training.py", "study/conclusions.py"),
     # tests/settings/test_study.py
     "settings/maps.py",
+    # tests/commands/test_explain.py
+    "commands/again.py",
     # tests/cli/test_app.py: what every command has
     "cli/options.py",
     # a record; and what tests/classifier/test_frozen.py and test_unfolding.py cut and rewrite

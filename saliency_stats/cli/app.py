@@ -135,6 +135,26 @@ def explain(
 
 @main.command()
 @_run
+@click.option("--qupath", required=True, type=FOLDER, metavar="DIR", help="Folder of the GeoJSON files.")
+@click.option("--magnification", type=float, help="Of the patches.  [default: the finest]")
+@device_option
+@reported
+def export(folder: Path, qupath: Path, magnification: float | None, device: str) -> None:
+    """Measure the judged patches of RUN again and write them for QuPath: cells with the density of the saliency.
+
+    \b
+    saliency-stats export reports/slides --qupath qupath
+
+    A file per slide, to be dragged onto it in QuPath; of patches that are image files, a file per patch.
+    """
+    from saliency_stats.commands.export import export_qupath
+
+    for path in export_qupath(folder, qupath, magnification=magnification, device=device):
+        click.echo(path)
+
+
+@main.command()
+@_run
 @click.option(
     "--effect",
     type=click.FloatRange(min=0, min_open=True),

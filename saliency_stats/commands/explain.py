@@ -7,12 +7,10 @@ from pathlib import Path
 import pandas as pd
 
 from saliency_stats import settings as study_file
-from saliency_stats.cohort.given import GivenMaps
-from saliency_stats.cohort.inspection import pixel_hash
+from saliency_stats.commands.again import check_image, check_listed, check_map
 from saliency_stats.errors import CohortError
 from saliency_stats.execution.device import choose, make_deterministic
 from saliency_stats.execution.engine import Threads
-from saliency_stats.execution.inputs import fingerprint
 from saliency_stats.execution.layout import check_layout
 from saliency_stats.execution.names import file_name
 from saliency_stats.execution.progress import Progress
@@ -82,10 +80,10 @@ def explain_patch(
     chosen = choose(device)
     make_deterministic(chosen)
     stages = Stages(settings, store, chosen, Progress(show=False))
-    _check_listed(stages.table, int(found.index[0]), row)
+    check_listed(stages.table, int(found.index[0]), row)
     measurement = stages.measurement_of(table, int(found.index[0]))
     if measurement.given is not None:
-        _check_map(measurement.given, int(found.index[0]), row, store.table("inputs"))
+        check_map(measurement.given, int(found.index[0]), row, store.table("inputs"))
     fold = 0 if pd.isna(row["fold"]) else int(row["fold"])
     batch = Batch("explain", (int(found.index[0]),), float(row["magnification"]), measured=True, fold=fold)
     network = network_names(1, fold)[0]
@@ -100,8 +98,7 @@ def explain_patch(
     plan = measurement.plan.alone()
     measurement = replace(measurement, plan=plan, models={batch.place: models})
     (examined,) = Threads(1).map(measurement.examine, [batch])
-    if pixel_hash(examined.patches[0].image) != row["sha256"]:
-        raise _changed(row, "its image has other pixels")
+    check_image(examined.patches[0].image, row)
     ledger = measurement.ledger_rows(examined)
     path = out or picture_of(folder, patch_id)
     explain_figure(
@@ -114,27 +111,6 @@ def explain_patch(
         mpp=float(row["mpp"]),
     )
     return path
-
-
-def _check_listed(now: pd.DataFrame, at: int, row: pd.Series) -> None:
-    """Refuse a cohort that lists another patch where the run's table has this one."""
-    keys = ["patch_id", "magnification", "source"]
-    if at >= len(now) or (now.loc[at, keys] != row[keys]).any():
-        raise _changed(row, "the study's table lists other patches")
-
-
-def _check_map(given: GivenMaps, at: int, row: pd.Series, inputs: pd.DataFrame) -> None:
-    """Refuse a map that is not the file that the run read."""
-    name = given.names[at]
-    if inputs.loc[inputs["name"] == name, "sha256"].tolist() != [fingerprint(name, given.files[name]).sha256]:
-        raise _changed(row, f"its map {name} is not the file that was read")
-
-
-def _changed(row: pd.Series, what: str) -> CohortError:
-    return CohortError(
-        f"patch {row['patch_id']!r} ({row['source']}) has changed since the run: {what}, and a picture of it would not "
-        f"be of what was measured. Put back what the run read, or give the command of the run with --fresh"
-    )
 
 
 def picture_of(folder: Path, patch_id: str) -> Path:

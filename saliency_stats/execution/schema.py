@@ -251,12 +251,12 @@ TABLES: Final[Mapping[str, Table]] = {
     ),
 }
 #: What else a run leaves: files, then folders.
-FILES: Final = ("study.yaml", "verdict.json", "report.html", "power.csv")
+FILES: Final = ("study.yaml", "verdict.json", "thumbnails.parquet", "report.html", "explore.html", "power.csv")
 FOLDERS: Final = ("weights", "examples", "figures", "maps", "slide_pictures", "paper")
 #: Working files, and pictures made on request: no part of a run's result, so not hashed.
 UNHASHED: Final = ("work", "explain", "manifest.json")
 #: Drawn from the tables for people to read, and by `report` and `power` again: nothing reads them back.
-DRAWN: Final = ("report.html", "power.csv", "figures", "paper")
+DRAWN: Final = ("report.html", "explore.html", "power.csv", "figures", "paper")
 #: Tables of more rows than this are written as Parquet too.
 BIG_TABLE: Final = 100_000
 

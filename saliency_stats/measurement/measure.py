@@ -45,6 +45,7 @@ from saliency_stats.measurement.multiscale import MultiscaleCompartments
 from saliency_stats.measurement.multiverse import Multiverse
 from saliency_stats.measurement.pictures import picture_tables
 from saliency_stats.measurement.references import Place, References
+from saliency_stats.measurement.thumbnails import Thumbnails
 from saliency_stats.saliency.maps import MapKey, MapPlan, control_maps, given_maps, network_maps
 from saliency_stats.saliency.naming import NetworkKey
 from saliency_stats.typing import Float32Array, Float64Array, Int64Array, UInt8Array
@@ -95,6 +96,8 @@ class Measurement:
         Training patches for methods that explain a patch by others; None where no method does.
     multiverse
         Crosses maps and segmentations; None crosses nothing.
+    thumbnails
+        Makes small pictures of some patches; None makes none.
     """
 
     cohort: Cohort
@@ -117,6 +120,7 @@ class Measurement:
     multiverse: Multiverse | None = None
     tissue: TissueFinder | None = None
     given: GivenMaps | None = None
+    thumbnails: Thumbnails | None = None
 
     def __call__(self, batch: Batch) -> dict[str, pd.DataFrame]:
         """Measure one batch: its rows of predictions, and of ledger, profile and nuclei where it is measured."""
@@ -139,6 +143,8 @@ class Measurement:
             tables |= self._further(examined, trained)
             if self.keep:
                 tables["maps"] = _map_rows(examined, self.plan)
+            if self.thumbnails is not None:
+                tables["thumbnails"] = self.thumbnails.rows(examined, self.plan)
         return tables
 
     def _further(self, examined: Examination, trained: Mapping[str, Classifier]) -> dict[str, pd.DataFrame]:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from saliency_stats.compartments import to_codes
 from saliency_stats.errors import ReportError
-from saliency_stats.report.figures.panels import DISPLAY_PERCENTILE, outline, show_image, show_saliency, tint
+from saliency_stats.imaging.thumbnail import DISPLAY_PERCENTILE
+from saliency_stats.report.figures.panels import outline, show_image, show_saliency, tint
 from saliency_stats.report.figures.style import (
     COMPARTMENT_COLOURS,
     CONTROL_COLOUR,

@@ -59,6 +59,9 @@ class RunFolder:
         """Path of one of the run's files; of a run that was not just computed, only if it is as the run left it."""
         return self._recorded.file(name) if self.record is None else self.folder / name
 
+    def _has(self, name: str) -> bool:
+        return name in self._recorded.hashes if self.record is None else (self.folder / name).is_file()
+
     def table(self, name: str) -> pd.DataFrame:
         """Return one of the run's tables by the name of its CSV, for example ``ledger``."""
         if name not in self.tables:
@@ -67,8 +70,7 @@ class RunFolder:
 
     def _read(self, name: str) -> pd.DataFrame:
         file = f"{name}.csv"
-        there = file in self._recorded.hashes if self.record is None else (self.folder / file).is_file()
-        if TABLES[name].optional and not there:
+        if TABLES[name].optional and not self._has(file):
             return TABLES[name].empty()
         return Store(self._file(file).parent).table(name)
 
@@ -94,6 +96,25 @@ class RunFolder:
     def recorded(self, key: str, default: Any = NOT_RECORDED) -> Any:
         """Return one entry of the manifest, or `default` where it was not recorded."""
         return self.manifest.get(key, default)
+
+    @cached_property
+    def thumbnails(self) -> pd.DataFrame | None:
+        """Small pictures of the patches that were drawn to be shown, in the order of drawing; None if none were kept.
+
+        Runs of earlier versions kept none.
+
+        Raises
+        ------
+        StorageError
+            If they are not as the run left them.
+        """
+        if not self._has("thumbnails.parquet"):
+            return None
+        path = self._file("thumbnails.parquet")
+        try:
+            return pd.read_parquet(path)
+        except (OSError, ValueError) as error:
+            raise StorageError(f"{path} cannot be read ({error}). Run the study again with --fresh") from error
 
     def changed(self, **tables: pd.DataFrame) -> Self:
         """Return the run with other tables in place of its own."""

@@ -70,7 +70,7 @@ def feature_collection(segmentation: Segmentation, table: pd.DataFrame) -> dict[
                 "properties": {
                     "objectType": "cell",
                     "classification": {"name": _CLASS, "color": list(NUCLEUS_OUTLINE)},
-                    "measurements": _finite({_NUMBER: number, **measured[number]}),
+                    "measurements": finite({_NUMBER: number, **measured[number]}),
                 },
             }
         )
@@ -152,5 +152,6 @@ def _shoelace(ring: Ring) -> float:
     return float(x[:-1] @ y[1:] - x[1:] @ y[:-1]) / 2
 
 
-def _finite(values: Mapping[str, Any]) -> dict[str, float]:
+def finite(values: Mapping[str, Any]) -> dict[str, float]:
+    """Keep the values that are numbers."""
     return {name: float(value) for name, value in values.items() if np.isfinite(value)}

@@ -15,7 +15,7 @@ from saliency_stats.vocabulary import COMPARTMENT_CODES
 #: Of the nuclei's outlines (red, green, blue): a light cyan, since the blue of the figures is lost on haematoxylin.
 NUCLEUS_OUTLINE: Final = (0, 229, 255)
 #: How much of the colour of these compartments covers the tissue.
-_TINTS: Final = {"cytoplasm": 0.25, "stroma": 0.25}
+TINTS: Final = {"cytoplasm": 0.25, "stroma": 0.25}
 
 
 def overlay(image: UInt8Array, segmentation: Segmentation) -> UInt8Array:
@@ -39,7 +39,7 @@ def overlay(image: UInt8Array, segmentation: Segmentation) -> UInt8Array:
         )
     codes = to_codes(segmentation.memberships)
     drawn = image.astype(np.float64)
-    for name, strength in _TINTS.items():
+    for name, strength in TINTS.items():
         here = codes == COMPARTMENT_CODES[name]
         drawn[here] = (1 - strength) * drawn[here] + strength * _rgb(name)
     border = find_boundaries(segmentation.instances, mode="inner")  # type: ignore[no-untyped-call]  # no annotations

@@ -1,5 +1,6 @@
 """A finished run: its study, its tables in their declared types, and what is asked of them again and again."""
 
+import json
 from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,10 +8,13 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from saliency_stats import settings as study_file
 from saliency_stats.classes import Classes
+from saliency_stats.errors import StudyError
 from saliency_stats.execution.schema import TABLES
 from saliency_stats.report import networks, queries
 from saliency_stats.report.folder import RunFolder
+from saliency_stats.report.observations import observations
 from saliency_stats.report.words import magnification_words, model_words
 from saliency_stats.statistics import PRIMARY, Population, learned_flags, patch_values, primary_population
 from saliency_stats.statistics.crossing import CROSSED
@@ -52,6 +56,28 @@ class Run(RunFolder):
             object.__setattr__(self, name, found)
             return found
         raise AttributeError(f"a run has no {name!r}; its tables are {', '.join(TABLES)}")
+
+    def to_anndata(self) -> Any:
+        """Return the measured patches as an ``anndata.AnnData`` (needs the extra ``anndata``).
+
+        An observation is a patch, magnification and network, with the columns of ``patches`` and what the network made
+        of it; a variable is a number (density ratio, share of saliency, share of area) of a map in a compartment.
+        ``uns`` holds the verdict as JSON and the study as YAML, so that the object can be written.
+
+        Raises
+        ------
+        StudyError
+            If anndata is not installed.
+        """
+        try:
+            import anndata  # noqa: PLC0415  (an extra)
+        except ModuleNotFoundError as error:
+            raise StudyError(
+                f"Run.to_anndata needs anndata, which is not installed ({error}): pip install 'saliency-stats[anndata]'"
+            ) from error
+        found = observations(self.ledger, self.patches, self.predictions, self.population.evaluated)
+        about = {"verdict": json.dumps(self.verdict, ensure_ascii=False), "study": study_file.dump(self.settings)}
+        return anndata.AnnData(X=found.values, obs=found.rows, var=found.columns, uns=about)
 
     def words(self, kind: str, name: str, key: str = "words") -> str:
         """Say what one of the study's ``methods`` or ``controls`` is called, or ``is``; its name where not recorded."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from saliency_stats.execution.files import write_text
+from saliency_stats.report.explore import write_explore
 from saliency_stats.report.figures.draw import draw_figures
 from saliency_stats.report.html import render_html
 from saliency_stats.report.ladder import ladder_tables
@@ -17,7 +18,7 @@ from saliency_stats.report.tables.patches import patch_tables
 
 
 def write_report(run: Run | Path, *, progress: Callable[[str], None] | None = None) -> Path:
-    """Draw a finished run's figures, write its ``paper/`` and its ``report.html``, from its tables alone.
+    """Draw a finished run's figures, write its ``paper/``, ``explore.html`` and ``report.html``.
 
     Parameters
     ----------
@@ -46,6 +47,9 @@ def write_report(run: Run | Path, *, progress: Callable[[str], None] | None = No
     if progress is not None:
         progress("tables for a paper")
     write_paper(run, figures, tables)
+    if progress is not None:
+        progress("explore.html")
+    write_explore(run)
     if progress is not None:
         progress("report.html")
     page = run.folder / "report.html"

@@ -5,6 +5,7 @@ from typing import Final
 import pandas as pd
 
 from saliency_stats.classifier.building import weight_bytes
+from saliency_stats.measurement.thumbnails import MOST_PATCHES, PATCH_BYTES
 from saliency_stats.saliency import DIFFERENTIATED_PX
 from saliency_stats.settings.study import StudySettings
 from saliency_stats.study import parameters
@@ -63,7 +64,8 @@ def needed_bytes(settings: StudySettings, used: pd.DataFrame) -> int:
     rows += _REPLACED * altered_images(settings) * settings.classifier.networks
     pixels = int((used["height_px"] * used["width_px"]).sum())
     maps = 4 * pixels * len(networks) if settings.saliency.keep else 0
-    return weights + checkpoint + len(used) * rows + maps + 30_000_000
+    pictures = PATCH_BYTES * min(len(used), MOST_PATCHES)
+    return weights + checkpoint + len(used) * rows + maps + pictures + 30_000_000
 
 
 def altered_images(settings: StudySettings) -> int:

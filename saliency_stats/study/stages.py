@@ -27,9 +27,11 @@ from saliency_stats.measurement.batch import batches_of
 from saliency_stats.measurement.measure import Measurement
 from saliency_stats.measurement.multiscale import MultiscaleCompartments
 from saliency_stats.measurement.stored import StoredMeasurement, write_maps
+from saliency_stats.measurement.thumbnails import Thumbnails, write_thumbnails
 from saliency_stats.report.run import Run
 from saliency_stats.saliency.naming import NetworkKey, first_networks
 from saliency_stats.saliency.networks import Networks
+from saliency_stats.seeds import derive
 from saliency_stats.settings.cohort import SlidesSection
 from saliency_stats.settings.study import StudySettings
 from saliency_stats.statistics.coded import with_shared_categories
@@ -138,7 +140,9 @@ class Stages:
         self._keep("stains", stain_table(stains))
         replaced = parameters.replaced_of(self.settings, measured)
         table = table.assign(replaced=replaced.reindex(table.index, fill_value=False))
-        return self._measurement(table, sorted(table.loc[table["status"] == USED, "magnification"].unique()), stains)
+        at = sorted(table.loc[table["status"] == USED, "magnification"].unique())
+        thumbnails = Thumbnails.drawn(measured, derive(self.settings.seed, "thumbnails"))
+        return replace(self._measurement(table, at, stains), thumbnails=thumbnails)
 
     def measurement_of(self, table: pd.DataFrame, row: int) -> Measurement:
         """Make what measures one row of a finished run's table again, from what the run has stored."""
@@ -155,6 +159,7 @@ class Stages:
         batches = batches_of(measurement.table, split, size)
         work = StoredMeasurement(self._shared.folder, measurement)
         parts: dict[str, list[pd.DataFrame]] = {}
+        thumbnails: list[pd.DataFrame] = []
         with (
             self._progress.stage("saliency, compartments", sum(len(batch.rows) for batch in batches)) as bar,
             # closed whatever happens: else workers would go on with all other batches though the run has ended
@@ -164,9 +169,12 @@ class Stages:
                 for name, table in self.store.read_batch(batch.name).items():
                     if name == "maps":
                         write_maps(self.store.folder / "maps" / f"{batch.name}.npz", table)
+                    elif name == "thumbnails":
+                        thumbnails.append(table)
                     else:
                         parts.setdefault(name, []).extend(with_shared_categories(table))
                 bar.update(len(batch.rows))
+        write_thumbnails(self.store.folder / "thumbnails.parquet", thumbnails)
         for name, collected in parts.items():
             full = [table for table in collected if not table.empty] or collected[:1]
             table = pd.concat(with_shared_categories(*full), ignore_index=True)

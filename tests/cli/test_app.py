@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -147,6 +148,7 @@ def test_an_unknown_key(tmp_path, command, wrong):
         ["init", "x", "--kind", "images"],
         ["report", "no/such/folder"],
         ["explain", "no/such/folder", "p"],
+        ["export", "no/such/folder", "--qupath", "q"],
         ["explain", "."],
     ],
     ids=" ".join,
@@ -326,6 +328,24 @@ def test_check_prints_what_the_preview_says_of_the_study_as_set(monkeypatch, tmp
     result = call("check", tmp_path / "study.yaml", "--set", "cohort.signal=none", "--device", "cpu")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "12 patches\n\n10 min\n", "")
     assert seen == [("mine", "none", "cpu")]
+
+
+def test_export_passes_its_options_on(monkeypatch, tmp_path):
+    seen = []
+
+    def export_qupath(*arguments, **options):
+        seen.append((*arguments, options))
+        return [tmp_path / "a.geojson", tmp_path / "b.geojson"]
+
+    monkeypatch.setattr("saliency_stats.commands.export.export_qupath", export_qupath)
+    result = call("export", tmp_path, "--qupath", tmp_path / "q")
+    assert result.stdout == f"{tmp_path / 'a.geojson'}\n{tmp_path / 'b.geojson'}\n"
+    call("export", tmp_path, "--qupath", "q", "--magnification", 10, "--device", "cpu")
+    assert seen == [
+        (tmp_path, tmp_path / "q", {"magnification": None, "device": "auto"}),
+        (tmp_path, Path("q"), {"magnification": 10.0, "device": "cpu"}),
+    ]
+    assert call("export", tmp_path).exit_code == 2
 
 
 def test_report_and_explain_pass_their_options_on(monkeypatch, tmp_path):

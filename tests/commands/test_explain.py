@@ -215,7 +215,7 @@ def test_networks_of_other_magnifications_are_not_read(run):
 
 
 def test_an_image_that_has_changed_since_is_not_drawn(run, monkeypatch):
-    monkeypatch.setattr(module, "pixel_hash", lambda image: f"other {image.shape}")
+    monkeypatch.setattr("saliency_stats.commands.again.pixel_hash", lambda image: f"other {image.shape}")
     with pytest.raises(
         CohortError, match=r"patch 'a/1' \(a\.png\) has changed since the run: its image has other pixels"
     ):

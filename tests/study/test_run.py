@@ -100,6 +100,7 @@ def test_every_artefact_is_there_with_its_columns(finished):
         assert set(columns) <= set(table.columns), name
     for name in (
         "report.html",
+        "explore.html",
         "verdict.json",
         "manifest.json",
         "study.yaml",
@@ -118,6 +119,15 @@ def test_every_artefact_is_there_with_its_columns(finished):
 def test_a_fresh_start_would_delete_all_that_was_written(finished):
     written = {path.name for path in finished.folder.iterdir() if not path.name.startswith(".")}
     assert written <= set(artefacts())
+
+
+def test_every_measured_patch_has_its_pictures(finished):
+    measured = finished.patches[finished.patches["split"] == "test"]
+    pictures = finished.thumbnails
+    assert sorted(pictures["patch_id"]) == sorted(measured["patch_id"])
+    assert set(pictures["control"]) == {"randomised"}
+    page = (finished.folder / "explore.html").read_text(encoding="utf-8")
+    assert f"All {len(measured)} patches of the test split are shown." in page
 
 
 def test_the_ledger_adds_up_and_covers_trained_and_control(finished):

@@ -1,15 +1,19 @@
 """From slide files to the report: phantom slides, a slide that is broken, two magnifications."""
 
+import itertools
+import json
 import re
 
 import numpy as np
 import pandas as pd
 import pytest
+import shapely
 import torch
 
 from saliency_stats import Study
 from saliency_stats.cohort.phantom.slide import PhantomSlideSpec, write_phantom_slide
 from saliency_stats.commands.explain import explain_patch
+from saliency_stats.commands.export import export_qupath
 from saliency_stats.errors import CohortError, StorageError
 from saliency_stats.execution.names import file_name
 from saliency_stats.execution.progress import Progress
@@ -107,6 +111,39 @@ def test_a_changed_slide_is_no_longer_explained(run, study_file):
             explain_patch(run.folder, patch["patch_id"])
     finally:
         slide.write_bytes(before)
+
+
+@pytest.mark.parametrize("asked", [None, 10.0])
+def test_judged_patches_come_to_qupath_where_they_lie(run, tmp_path, asked):
+    magnification = asked or 20.0
+    files = export_qupath(run.folder, tmp_path, magnification=asked, device="cpu")
+    judged = run.judged[run.judged["magnification"] == magnification].set_index("patch_id")
+    assert sorted(path.name for path in files) == sorted({f"{name}.geojson" for name in judged["slide_id"]})
+    features = [feature for path in files for feature in json.loads(path.read_text())["features"]]
+    tiles = {one["properties"]["name"]: one for one in features if one["properties"]["objectType"] == "tile"}
+    assert sorted(tiles) == sorted(judged.index)
+    assert len(features) > len(tiles)
+    own = run.own_ledger[(run.own_ledger["model"] == "trained") & (run.own_ledger["magnification"] == magnification)]
+    for name, tile in tiles.items():
+        row, side = judged.loc[name], 32 * 20 / magnification
+        x, y = row["x_um"] / 0.5, row["y_um"] / 0.5
+        outline = shapely.geometry.shape(tile["geometry"])
+        np.testing.assert_allclose(outline.bounds, [x - side / 2, y - side / 2, x + side / 2, y + side / 2], atol=0.01)
+        shares = own[own["patch_id"] == name].set_index("compartment")["mass_share"]
+        measured = tile["properties"]["measurements"]
+        assert measured["mass_share_stroma"] == pytest.approx(shares["stroma"], abs=1e-6)
+        at = features.index(tile) + 1
+        cells = itertools.takewhile(lambda one: one["properties"]["objectType"] == "cell", features[at:])
+        mass = sum(
+            shapely.geometry.shape(cell["nucleusGeometry"]).area
+            * cell["properties"]["measurements"]["saliency_density_nucleus"]
+            for cell in cells
+        )
+        # borders of nuclei are shared between compartments in a coarser patch
+        assert mass / side**2 == pytest.approx(shares["nucleus"], abs=0.03)
+    for feature in features:
+        geometry = shapely.geometry.shape(feature["geometry"])
+        assert any(shapely.geometry.shape(tile["geometry"]).covers(geometry) for tile in tiles.values())
 
 
 def test_compartments_are_those_of_the_finest_magnification(run):

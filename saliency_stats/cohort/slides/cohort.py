@@ -13,6 +13,7 @@ from saliency_stats.cohort.location import root_of
 from saliency_stats.cohort.patch import PATCH_COLUMNS, Patch
 from saliency_stats.cohort.slides.companions import companions
 from saliency_stats.cohort.slides.evidence import Origin, WithoutTumour
+from saliency_stats.cohort.slides.geometry import SlideInfo
 from saliency_stats.cohort.slides.listing import ListedSlide, read_slide_list
 from saliency_stats.cohort.slides.looking import LookedAt, Looking, look
 from saliency_stats.cohort.slides.matching import check_groups, check_overrides
@@ -102,6 +103,10 @@ class SlideCohort:
     def read(self, row: int) -> Patch:
         """Read the patch in this row of the table."""
         return Patch(self.field(row, self.tiling.size_px, float(self.table["mpp"].iloc[row])))
+
+    def info(self, slide_id: str) -> SlideInfo:
+        """Return what a slide that gave patches says about itself."""
+        return self._slides[slide_id].info
 
     def field(self, row: int, size_px: int, mpp: float) -> Image:
         """Read a field of another size or resolution around the centre of a patch.

@@ -5,8 +5,9 @@ from typing import Any, Final
 import pandas as pd
 from matplotlib.figure import Figure
 
+from saliency_stats.imaging.thumbnail import DISPLAY_PERCENTILE
 from saliency_stats.report.figures.marks import NOTHING_JUDGED, control_meaning
-from saliency_stats.report.figures.panels import DISPLAY_PERCENTILE, outline, show_image, show_saliency
+from saliency_stats.report.figures.panels import outline, show_image, show_saliency
 from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, WIDTH_IN, line_handle, some
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import shorten

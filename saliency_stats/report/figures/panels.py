@@ -8,12 +8,11 @@ from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
+from saliency_stats.imaging.thumbnail import display_top
 from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, SALIENCY_MAP
 from saliency_stats.typing import FloatArray, UInt8Array
 from saliency_stats.vocabulary import COMPARTMENT_CODES
 
-#: The display (never a number) is cut at this percentile, so that a few bright pixels do not hide the rest.
-DISPLAY_PERCENTILE: Final = 99.5
 _SCALE_BARS_UM: Final = (5, 10, 20, 25, 50, 100, 200, 250, 500, 1000)
 #: A pale rim sets a line off from tissue; on a saliency map a fainter one, so as not to hide bright pixels.
 _RIM: Final = [withStroke(linewidth=1.9, foreground="white", alpha=0.85)]
@@ -56,9 +55,8 @@ def tint(axes: Axes, codes: UInt8Array, alpha: float = 0.45) -> None:
 
 
 def show_saliency(axes: Axes, saliency: FloatArray, *, bar: bool = True) -> None:
-    """Show a raw saliency map (H, W); only its display is cut, at :data:`DISPLAY_PERCENTILE`."""
-    finite = saliency[np.isfinite(saliency)]
-    top = float(np.percentile(finite, DISPLAY_PERCENTILE)) if finite.size else 0.0
+    """Show a raw saliency map (H, W); only its display is cut, at ``DISPLAY_PERCENTILE``."""
+    top = display_top(saliency)
     shown = axes.imshow(saliency, cmap=SALIENCY_MAP, vmin=0.0, vmax=top or 1.0, interpolation="nearest")
     _bare(axes)
     if bar:

@@ -5,7 +5,8 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgba
 
-from saliency_stats.report.figures.panels import DISPLAY_PERCENTILE, outline, show_image, show_saliency, tint
+from saliency_stats.imaging.thumbnail import DISPLAY_PERCENTILE
+from saliency_stats.report.figures.panels import outline, show_image, show_saliency, tint
 from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, new_figure
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (80, 100, 3)).astype(np.uint8)
