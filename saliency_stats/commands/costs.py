@@ -75,7 +75,7 @@ def costs(
     training = by_layers[settings.classifier.trainable]
     if settings.classifier.trainable == "all":
         training *= 1 + len(parameters.trained_controls(settings))
-    of_patch = measuring_seconds(settings, cohort, measured, model, device)
+    of_patch = measuring_seconds(settings, cohort, used, model, device)
     measuring = (
         sum(seconds * int((measured["magnification"] == at).sum()) / workers for at, seconds in of_patch.items())
         + n_replaced * estimates.altered_images(settings) * each * forward
@@ -99,20 +99,21 @@ def costs(
 
 
 def measuring_seconds(
-    settings: StudySettings, cohort: CachedCohort, measured: pd.DataFrame, model: Classifier, device: torch.device
+    settings: StudySettings, cohort: CachedCohort, used: pd.DataFrame, model: Classifier, device: torch.device
 ) -> dict[float, float]:
     """Return how long a patch of each magnification takes on one thread: read, explained, segmented, attributed.
 
     A few are measured, by one network in place of all. It has learned nothing, so that no compartment is replaced.
     """
     found, timed = {}, partial(_seconds, device=device)
+    measured = used[used["split"] == settings.cohort.evaluation_split]
     for magnification, part in measured.groupby("magnification"):
         batches = batches_of(part, settings.cohort.evaluation_split, _MEASURED)
         trial = max(batches, key=lambda batch: len(batch.rows))
         with TemporaryDirectory() as folder:
             stages = Stages(settings, Store(Path(folder)), device, Progress(show=False), cohort)
             rows = part.loc[list(trial.rows)]
-            made = stages.measurement(rows.assign(stain_group=parameters.stain_groups(rows)))
+            made = stages.measurement(rows.assign(stain_group=parameters.stain_groups(rows)), among=used)
             networks = dict.fromkeys(parameters.networks_of(settings, trial.fold), model)
             table = made.table.assign(replaced=False)
             made = replace(made, table=table, models={trial.place: networks})

@@ -128,8 +128,11 @@ class Stages:
         table["stain_group"] = parameters.stain_groups(table)
         return table
 
-    def measurement(self, table: pd.DataFrame) -> Measurement:
-        """Estimate the stains of every measured slide, write ``stains.csv``; returns what measures a batch."""
+    def measurement(self, table: pd.DataFrame, among: pd.DataFrame | None = None) -> Measurement:
+        """Estimate the stains of every measured slide, write ``stains.csv``; returns what measures a batch.
+
+        Training patches that explain others are ``among`` these, if the table is a part of them.
+        """
         measured = table[(table["status"] == USED) & (table["split"] == self.settings.cohort.evaluation_split)]
         groups = dict(list(measured.groupby("stain_group", sort=True)))
         stains: dict[str, Stains] = {}
@@ -142,7 +145,7 @@ class Stages:
         table = table.assign(replaced=replaced.reindex(table.index, fill_value=False))
         at = sorted(table.loc[table["status"] == USED, "magnification"].unique())
         thumbnails = Thumbnails.drawn(measured, derive(self.settings.seed, "thumbnails"))
-        return replace(self._measurement(table, at, stains), thumbnails=thumbnails)
+        return replace(self._measurement(table, at, stains, among), thumbnails=thumbnails)
 
     def measurement_of(self, table: pd.DataFrame, row: int) -> Measurement:
         """Make what measures one row of a finished run's table again, from what the run has stored."""
@@ -211,7 +214,9 @@ class Stages:
         }
         return {name: lines for name, lines in notes.items() if lines}
 
-    def _measurement(self, table: pd.DataFrame, at: list[float], stains: dict[str, Stains]) -> Measurement:
+    def _measurement(
+        self, table: pd.DataFrame, at: list[float], stains: dict[str, Stains], among: pd.DataFrame | None = None
+    ) -> Measurement:
         """Put together what measures a batch of patches at these magnifications."""
         finder = parameters.finder_of(self.settings, self.device)
         tissue = parameters.tissue_of(self.settings, self.device)
@@ -225,7 +230,7 @@ class Stages:
             tissue=tissue,
             multiscale=self._carried(finder, tissue, stains),
             rerendering=parameters.rerendering_of(self.settings, self._cohort.inner),
-            references=parameters.references_of(self.settings, self._cohort, table),
+            references=parameters.references_of(self.settings, self._cohort, table if among is None else among),
             multiverse=parameters.multiverse_of(self.settings),
             given=self._given,
             **parameters.measurement_parameters(self.settings),

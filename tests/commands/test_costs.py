@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from saliency_stats.commands import costs as module
+from saliency_stats.saliency.methods import METHODS
+from saliency_stats.saliency.sampled_methods import ExpectedGradients
 from saliency_stats.settings import load
 from saliency_stats.study import estimates, parameters
 
@@ -111,10 +113,17 @@ def test_on_workers_elsewhere_networks_are_trained_side_by_side_and_patches_shar
 
 
 def test_a_patch_is_measured_as_in_a_run_by_every_network_at_each_magnification(monkeypatch, small_densenets):
-    settings = load(None, ("classifier.architecture=densenet121", "classifier.networks=2", "cohort.size_px=32"))
+    methods = "saliency.methods=[gradient, expected_gradients]"
+    settings = load(
+        None, ("classifier.architecture=densenet121", "classifier.networks=2", "cohort.size_px=32", methods)
+    )
     cohort = parameters.cohort_of(settings)
     table = cohort.table.iloc[:4].assign(split="test", fold=np.nan, height_px=32, width_px=32, status="used")
     table["magnification"] = [20.0, 20.0, 20.0, 10.0]
+    # which nobody measures, and which expected gradients start from
+    trained = table.iloc[2:].assign(split="train").set_axis([4, 5])
+    table = pd.concat([table, trained])
+    monkeypatch.setitem(METHODS, "expected_gradients", ExpectedGradients(n_samples=1))
     asked = []
 
     def seconds(work, device):
@@ -125,6 +134,7 @@ def test_a_patch_is_measured_as_in_a_run_by_every_network_at_each_magnification(
     model = module.initialise("densenet121", 0).eval()
     assert module.measuring_seconds(settings, cohort, table, model, CPU) == {10.0: 6.0, 20.0: 2.0}
     ledger = asked[1]["ledger"]
+    assert set(ledger["method"]) >= {"gradient", "expected_gradients"}
     assert set(ledger["patch_id"]) == set(table["patch_id"].iloc[:3])
     keys = parameters.networks_of(settings)
     assert {(key.model, key.network) for key in keys} <= set(zip(ledger["model"], ledger["network"], strict=True))
