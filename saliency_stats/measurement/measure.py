@@ -46,6 +46,7 @@ from saliency_stats.measurement.multiverse import Multiverse
 from saliency_stats.measurement.pictures import picture_tables
 from saliency_stats.saliency.maps import MapKey, MapPlan, control_maps, given_maps, network_maps
 from saliency_stats.saliency.naming import NetworkKey
+from saliency_stats.saliency.reductions import SIGNED
 from saliency_stats.typing import Float32Array, Float64Array, Int64Array, UInt8Array
 from saliency_stats.vocabulary import COMPARTMENTS, TRAINED
 
@@ -83,7 +84,8 @@ class Measurement:
     keep
         Return the networks' own maps as well.
     scores
-        Whether the ledger also holds relevance rank, top share, pointing game and AUC.
+        Whether the ledger also holds relevance rank, top share, pointing game and AUC, and of maps whose values add up
+        to a change of the logit their sum over each compartment.
     multiscale
         Compartments of slides, segmented once per location; None segments every patch by itself.
     ablations
@@ -173,11 +175,12 @@ class Measurement:
             concentrations(patch.image, self.stains[str(group)])
             for patch, group in zip(patches, rows["stain_group"], strict=True)
         ]
+        signed = {key: maps.pop(key) for key in [*maps] if key.reduction == SIGNED}
         own = {key.network: maps[self.plan.own(*key)] for key in logits if key.model == TRAINED}
         maps |= control_maps(own, images_rgb, unmixed, patch_ids, self.plan)
         checked = {key: checked_saliency(values, patch_ids) for key, values in maps.items()}
         seen = self._seen(rows, patches, unmixed)
-        return Examination(rows, patches, logits, p_malignant, targets, checked, unmixed, *seen)
+        return Examination(rows, patches, logits, p_malignant, targets, checked, unmixed, *seen, signed)
 
     def _looked_at(
         self, batch: Batch, rows: pd.DataFrame, images_rgb: list[UInt8Array]
@@ -209,6 +212,7 @@ class Measurement:
             rows = ledger(maps, examined.memberships, min_area=self.min_area)
             if self.scores:
                 rows = rows.join(relevance(maps, examined.memberships).drop(columns=["patch", "compartment"]))
+                rows["attributed"] = examined.attributed(key)
             parts.append(rows.drop(columns="patch").assign(**key._asdict()))
         rows, named = pd.concat(parts, ignore_index=True), list(MapKey._fields)
         each = np.tile(np.repeat(examined.identity.index, len(COMPARTMENTS)), len(parts))

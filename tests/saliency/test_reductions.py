@@ -5,6 +5,7 @@ import torch
 
 from saliency_stats.errors import AttributionError
 from saliency_stats.saliency import REDUCTIONS, reduce_channels
+from saliency_stats.saliency.reductions import SIGNED
 
 VALUES = torch.tensor([[[[3.0]], [[-4.0]], [[12.0]]]])
 
@@ -17,6 +18,12 @@ def test_reductions(name, expected):
 def test_a_sign_is_lost_and_the_largest_may_be_negative():
     assert reduce_channels(-VALUES, "max").item() == 12.0
     assert list(REDUCTIONS) == ["l2", "l1", "max"]
+
+
+def test_the_signed_sum_keeps_the_sign_and_is_not_for_a_study_to_choose():
+    assert reduce_channels(VALUES, SIGNED).tolist() == [[[11.0]]]
+    assert reduce_channels(-VALUES, SIGNED).item() == -11.0
+    assert SIGNED not in REDUCTIONS
 
 
 def test_another_reduction_is_refused():
