@@ -248,7 +248,6 @@ def test_the_ledger_holds_what_signed_methods_add_up_to_in_each_compartment(smal
     expected = np.einsum("nkhw,nchw->nk", examined.memberships.weights, attribution.double().numpy())
     np.testing.assert_allclose(signed["attributed"], expected.ravel(), rtol=1e-4, atol=1e-6)
     assert (signed["attributed"] < 0).any()
-    assert (signed["attributed"] > 0).any()
     assert rows.loc[rows["method"] != "gradient_x_input", "attributed"].isna().all()
 
 
