@@ -19,10 +19,11 @@ from saliency_stats.vocabulary import ALL_NETWORKS, NETWORK
 #: Stands in the column ``signal`` where the scores of several are averaged.
 ALL_SIGNALS: Final = "all"
 #: By how much a map's rank correlation is above that of the edges of the picture.
-BEYOND_EDGES: Final = "beyond_edges"
-_EDGES: Final = "sobel"
+BEYONDEDGES: Final = "beyond_edges"
+#: The control that every map is compared with.
+EDGES: Final = "sobel"
 #: What has an interval.
-SCORED: Final = {**SCORES, BEYOND_EDGES: (-2.0, 2.0)}
+SCORED: Final = {**SCORES, BEYONDEDGES: (-2.0, 2.0)}
 _STRATUM: Final = ("signal", "magnification")
 _KEY: Final = [*ITEM, NETWORK, "slide_id", "patient_id"]
 #: Columns of :func:`benchmark_table`.
@@ -71,6 +72,13 @@ def benchmark_table(scores: pd.DataFrame, settings: StatisticsParameters) -> pd.
     return pd.DataFrame(found, columns=list(COLUMNS))
 
 
+def overall(table: pd.DataFrame) -> pd.DataFrame:
+    """Keep the rows over everything that was asked: all networks, and all signals and magnifications if several are."""
+    rows = table[table["network"] == ALL_NETWORKS]
+    last = rows[list(_STRATUM)].iloc[-1:].merge(rows, on=list(_STRATUM))
+    return last[list(table.columns)]
+
+
 def stability(scores: pd.DataFrame) -> pd.DataFrame:
     """Ask whether other networks would order the attribution methods alike.
 
@@ -115,10 +123,10 @@ def _halved(table: pd.DataFrame) -> dict[str, float]:
 def _beyond_edges(scores: pd.DataFrame) -> pd.DataFrame:
     """Add how far each map is above the edges of the same picture, network by network and slide by slide."""
     on = [*_STRATUM, NETWORK, "slide_id"]
-    edges = scores.loc[scores["model"] == _EDGES, [*on, "rank_correlation"]]
+    edges = scores.loc[scores["model"] == EDGES, [*on, "rank_correlation"]]
     beside = scores[on].merge(edges, on=on, how="left", validate="many_to_one")["rank_correlation"].to_numpy()
-    own = scores["rank_correlation"].where(scores["relative_error"].isna() & (scores["model"] != _EDGES))
-    return scores.assign(**{BEYOND_EDGES: own - beside})
+    own = scores["rank_correlation"].where(scores["relative_error"].isna() & (scores["model"] != EDGES))
+    return scores.assign(**{BEYONDEDGES: own - beside})
 
 
 def _over_strata(scores: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:

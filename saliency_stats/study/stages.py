@@ -33,7 +33,7 @@ from saliency_stats.settings.cohort import SlidesSection
 from saliency_stats.settings.study import StudySettings
 from saliency_stats.statistics.coded import with_shared_categories
 from saliency_stats.study import estimates, parameters
-from saliency_stats.study.conclusions import conclude
+from saliency_stats.study.conclusions import conclude, keep_metrics
 from saliency_stats.study.elsewhere import given_of
 from saliency_stats.study.examples import choose_examples, write_examples
 from saliency_stats.study.inputs import input_files
@@ -88,8 +88,8 @@ class Stages:
         with self._progress.stage("read inputs", len(files), "file") as bar:
             return fingerprints(files, bar.update)
 
-    def run(self, record: dict[str, Any], engine: Engine | None = None) -> Run:
-        """Compute everything that the report is drawn from.
+    def run(self, record: dict[str, Any], engine: Engine | None = None, *, judge: bool = True) -> Run:
+        """Compute everything that the report is drawn from, or what is measured alone.
 
         Parameters
         ----------
@@ -97,6 +97,8 @@ class Stages:
             The manifest as far as it is known.
         engine
             Maps the batches of work, and the trainings if it can; None for as many threads as is usual.
+        judge
+            Draw conclusions, too.
         """
         table = self.patches()
         used = table[table["status"] == USED]
@@ -106,7 +108,9 @@ class Stages:
         if engine is None:
             engine = Threads(usual_workers(self.device, estimates.batch_bytes(self.settings, used)))
         self.measure(measurement, engine)
-        return self.conclude(measurement, engine, record)
+        run = Run(self.store.folder, self._tables, record)
+        keep_metrics(run, self.store)
+        return self.conclude(run, measurement, engine) if judge else run
 
     def patches(self) -> pd.DataFrame:
         """Look at every patch, assign the splits, write ``patches.csv``; returns the inspected table."""
@@ -172,9 +176,8 @@ class Stages:
             else:
                 self._keep(name, table)
 
-    def conclude(self, measurement: Measurement, engine: Engine, record: dict[str, Any]) -> Run:
+    def conclude(self, run: Run, measurement: Measurement, engine: Engine) -> Run:
         """Judge, and write the examples that are shown; returns the run with its tables."""
-        run = Run(self.store.folder, self._tables, record)
         with self._progress.stage("statistics", 1, "study") as bar:
             judged = conclude(run, self.store, self._profile_parts)
             bar.update(1)
