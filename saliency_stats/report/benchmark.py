@@ -62,7 +62,7 @@ def write_benchmark(runs: Sequence[Run], costs: pd.DataFrame, out: Path) -> Benc
     stable = stability(scores)
     write_table(out / "benchmark.csv", table)
     write_table(out / "stability.csv", stable)
-    words = Words({name: first.words("methods", name) for name in costs["method"]}, first.confidence_percent)
+    words = Words.of_run(first)
     pictures = {}
     with house_style():
         for name, draw in (("maps", draw_maps), ("replacements", draw_replacements)):
@@ -110,11 +110,11 @@ def said(table: pd.DataFrame, stable: pd.DataFrame, words: Words) -> Iterator[st
         found = records(every[every["kind"] == kind])
         if found:
             best, limits = found[-1], interval(found[-1].rank_correlation_low, found[-1].rank_correlation_high)
-            beside = f"; the edges of the picture alone get {number(edges[0].rank_correlation)}"
+            beside = [f"; the edges of the picture alone get {number(one.rank_correlation)}" for one in edges]
             yield (
                 f"Of {count(len(found), _WHAT[kind])}, {what} {words.of(best)}: rank correlation "
                 f"{number(best.rank_correlation)} ({words.level} interval {limits})"
-                f"{beside if edges and kind == ATTRIBUTION else ''}."
+                f"{''.join(beside) if kind == ATTRIBUTION else ''}."
             )
     order = stable["rank_correlation"].iloc[-1] if len(stable) else np.nan
     if np.isfinite(order):

@@ -35,15 +35,23 @@ _CAPTIONS: Final = {
 
 @dataclass(frozen=True)
 class Words:
-    """What methods are called, by their names, and the level of the intervals."""
+    """What methods and controls are called, by their names, and the level of the intervals."""
 
-    methods: Mapping[str, str]
+    names: Mapping[str, str]
     level: str
+
+    @classmethod
+    def of_run(cls, run: Run) -> "Words":
+        """Take them from the record of a run."""
+        known = {name: run.words(kind, name) for kind in ("controls", "methods") for name in run.recorded(kind)}
+        return cls(known, run.confidence_percent)
 
     def of(self, row: Any) -> str:
         """Say what a row of ``benchmark.csv`` is of."""
-        method = _REFERENCES[row.method] if row.kind == REFERENCE else self.methods.get(row.method, row.method)
-        return method if row.model in {TRAINED, row.method} else f"{method} ({row.model})"
+        method = _REFERENCES[row.method] if row.kind == REFERENCE else self.names.get(row.method, row.method)
+        if row.model in {TRAINED, row.method}:
+            return method
+        return f"{method} ({self.names.get(row.model, row.model)})"
 
 
 def render_benchmark(

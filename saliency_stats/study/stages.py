@@ -100,7 +100,7 @@ class Stages:
         judge
             Draw conclusions, too.
         """
-        table = self.patches()
+        table = self.patches(judge=judge)
         used = table[table["status"] == USED]
         log = train_networks(self.settings, self._shared, self._cohort, self.device, self._progress, used, engine)
         self._keep("training", log)
@@ -112,14 +112,17 @@ class Stages:
         keep_metrics(run, self.store)
         return self.conclude(run, measurement, engine) if judge else run
 
-    def patches(self) -> pd.DataFrame:
-        """Look at every patch, assign the splits, write ``patches.csv``; returns the inspected table."""
+    def patches(self, *, judge: bool = True) -> pd.DataFrame:
+        """Look at every patch, assign the splits, write ``patches.csv``; returns the inspected table.
+
+        Where nothing is to be judged, what a verdict could not say is not said.
+        """
         table = look_at(self._cohort, self.settings, self._progress)
         slides = self._cohort.inner.slides if isinstance(self._cohort.inner, SlideCohort) else None
         if isinstance(self._cohort.inner, SlideCohort):
             self._write_slides(self._cohort.inner)
         self._tables["patches"] = self.store.write_once("patches", table)
-        for line in [*found_lines(table, slides), *remarks(self.settings, table)]:
+        for line in [*found_lines(table, slides), *(remarks(self.settings, table) if judge else [])]:
             self._progress.say(line)
         refuse(obstacles(self.settings, table, slides, self.device, given=self._given))
         self.store.check_space(estimates.needed_bytes(self.settings, table[table["status"] == USED]))
