@@ -51,12 +51,12 @@ def benchmark(study: Path | None, out: Path, magnifications: tuple[str, ...], **
     \b
     saliency-stats benchmark                                     a quarter of an hour on two cores
     saliency-stats benchmark --method python:my_maps:Mine        with a method of your own
-    saliency-stats benchmark --set classifier.networks=5 --signal stroma --magnification 10 --magnification 20
+    saliency-stats benchmark --set classifier.networks=5 --signal stroma --magnification 10
 
     Networks are trained on phantoms, and the same phantoms drawn again with one compartment as in the other class say
     what each network makes of it. STUDY is a study file of phantoms; methods and replacements that it does not name are
-    all that there are. Writes benchmark.csv, benchmark.html, stability.csv, costs.csv and figures/, and each study with
-    its report into runs/.
+    all that there are. Writes benchmark.csv, benchmark.html, stability.csv, costs.csv and figures/; what each study
+    measured goes into runs/.
     """
     from saliency_stats.commands import benchmark as command
 

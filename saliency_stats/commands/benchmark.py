@@ -14,7 +14,7 @@ from saliency_stats import settings as study_file
 from saliency_stats.attribution.replacement import REPLACEMENTS
 from saliency_stats.classifier.samples import targets_of, to_tensor
 from saliency_stats.cohort.patch import USED
-from saliency_stats.errors import StudyError
+from saliency_stats.errors import StorageError, StudyError
 from saliency_stats.execution.device import choose, make_deterministic
 from saliency_stats.execution.files import write_table
 from saliency_stats.execution.progress import Progress
@@ -23,17 +23,18 @@ from saliency_stats.measurement.costs import seconds_per_patch
 from saliency_stats.report.benchmark import Benchmarked, write_benchmark
 from saliency_stats.report.run import Run
 from saliency_stats.saliency.methods import METHODS, method_of
-from saliency_stats.saliency.naming import NetworkKey
 from saliency_stats.settings import StudySettings
 from saliency_stats.settings.cohort import PhantomSection
+from saliency_stats.study import parameters
 from saliency_stats.study.stages import Stages
 from saliency_stats.study.study import Study
-from saliency_stats.vocabulary import ONE_NETWORK, TRAINED
 
 #: The study that is repeated, unless another one is given.
 USUAL: Final = Path(__file__).parent / "templates" / "benchmark.yaml"
 #: Patches on which methods are timed.
 _TIMED: Final = 4
+#: Columns of ``costs.csv``.
+_COSTS: Final = ("method", "baseline", "seconds_per_patch")
 
 
 def benchmark(
@@ -128,23 +129,34 @@ def _with_all(path: Path, assignments: tuple[str, ...], methods: Sequence[str]) 
 
 def _costs(path: Path, run: Run, device: str, progress: Progress, *, fresh: bool) -> pd.DataFrame:
     """Time the methods of a run, or read how long they took: time is measured once, all else is computed."""
-    names = [method_of(name).name for name in run.settings.saliency.methods]
+    plan = parameters.plan_of(run.settings)
+    methods = {name: method_of(name) for name in plan.methods}
     if path.is_file() and not fresh:
-        table = pd.read_csv(path, keep_default_na=False)
-        if table["method"].tolist() == names:
+        table = _read_costs(path)
+        if table["method"].tolist() == [method.name for method in methods.values()]:
             return table
     chosen = choose(device)
     make_deterministic(chosen)
-    stages = Stages(run.settings, Store(run.folder), chosen, Progress(show=False))
     patches = run.patches
     timed = patches[(patches["status"] == USED) & (patches["split"] == run.evaluation_split)].iloc[:_TIMED]
+    stages = Stages(run.settings, Store(run.folder), chosen, Progress(show=False))
     measurement = stages.measurement_of(patches, int(timed.index[0]))
     images = to_tensor(np.stack([measurement.cohort.read(row).image for row in timed.index]), chosen)
     target = torch.from_numpy(targets_of(timed)).to(chosen)
-    model = measurement.models[float(timed["magnification"].iloc[0]), 0][NetworkKey(TRAINED, ONE_NETWORK)]
-    with progress.stage("time of each method", len(names), "method") as bar:
-        seconds = seconds_per_patch(model, images, target, measurement.plan, tick=bar.update)
-    rows = [(method_of(name).name, str(getattr(method_of(name), "baseline", "")), seconds[name]) for name in seconds]
-    table = pd.DataFrame(rows, columns=["method", "baseline", "seconds_per_patch"])
+    model = next(iter(next(iter(measurement.models.values())).values()))
+    with progress.stage("time of each method", len(methods), "method") as bar:
+        seconds = seconds_per_patch(model, images, target, plan, tick=bar.update)
+    rows = [(method.name, getattr(method, "baseline", ""), seconds[name]) for name, method in methods.items()]
+    table = pd.DataFrame(rows, columns=list(_COSTS))
     write_table(path, table)
     return table
+
+
+def _read_costs(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, keep_default_na=False, usecols=list(_COSTS), dtype={"seconds_per_patch": float})
+    except (OSError, ValueError) as error:
+        raise StorageError(
+            f"{path} cannot be read as the benchmark wrote it ({error}); expected a CSV with the columns "
+            f"{', '.join(_COSTS)}. Delete it, and the methods are timed again"
+        ) from error
