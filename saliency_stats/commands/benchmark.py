@@ -6,19 +6,16 @@ from itertools import product
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import pandas as pd
-import torch
 
 from saliency_stats import settings as study_file
 from saliency_stats.attribution.replacement import REPLACEMENTS
-from saliency_stats.classifier.samples import targets_of, to_tensor
-from saliency_stats.cohort.patch import USED
 from saliency_stats.errors import StorageError, StudyError
 from saliency_stats.execution.device import choose, make_deterministic
 from saliency_stats.execution.files import write_table
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store
+from saliency_stats.measurement.batch import batches_of
 from saliency_stats.measurement.costs import seconds_per_patch
 from saliency_stats.report.benchmark import Benchmarked, write_benchmark
 from saliency_stats.report.run import Run
@@ -138,14 +135,11 @@ def _costs(path: Path, run: Run, device: str, progress: Progress, *, fresh: bool
     chosen = choose(device)
     make_deterministic(chosen)
     patches = run.patches
-    timed = patches[(patches["status"] == USED) & (patches["split"] == run.evaluation_split)].iloc[:_TIMED]
+    batch = next(one for one in batches_of(patches, run.evaluation_split, _TIMED) if one.measured)
     stages = Stages(run.settings, Store(run.folder), chosen, Progress(show=False))
-    measurement = stages.measurement_of(patches, int(timed.index[0]))
-    images = to_tensor(np.stack([measurement.cohort.read(row).image for row in timed.index]), chosen)
-    target = torch.from_numpy(targets_of(timed)).to(chosen)
-    model = next(iter(next(iter(measurement.models.values())).values()))
+    measurement = stages.measurement_of(patches, batch.rows[0])
     with progress.stage("time of each method", len(methods), "method") as bar:
-        seconds = seconds_per_patch(model, images, target, plan, tick=bar.update)
+        seconds = seconds_per_patch(measurement, batch, bar.update)
     rows = [(method.name, getattr(method, "baseline", ""), seconds[name]) for name, method in methods.items()]
     table = pd.DataFrame(rows, columns=list(_COSTS))
     write_table(path, table)

@@ -1,39 +1,27 @@
 """What a map of each method costs: seconds, measured."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from time import perf_counter
 
-import torch
-from torch import Tensor
+from saliency_stats.measurement.batch import Batch
+from saliency_stats.measurement.measure import Measurement
 
-from saliency_stats.classifier.protocol import Classifier
-from saliency_stats.saliency.maps import MapPlan, network_maps
-from saliency_stats.saliency.naming import NetworkKey
-from saliency_stats.vocabulary import ONE_NETWORK, TRAINED
+#: The fastest of so many tries is taken: the first warms up, and others may be disturbed.
+_TRIES = 3
 
 
 def seconds_per_patch(
-    model: Classifier,
-    images: Tensor,
-    target: Tensor,
-    plan: MapPlan,
-    *,
-    repeats: int = 3,
-    tick: Callable[[int], object] = lambda _: None,
+    measurement: Measurement, batch: Batch, tick: Callable[[int], object] = lambda _: None
 ) -> dict[str, float]:
-    """Time the maps of every method of a plan, with the logits that come with them.
+    """Time the maps of every method of a plan on one trained network, with the logits that come with them.
 
     Parameters
     ----------
-    model
-        A trained network.
-    images, target
-        N patches (N, 3, H, W) in [0, 1] and the classes whose logits are explained, on the network's device.
-    plan
-        Its methods are timed, one at a time.
-    repeats
-        The fastest of so many is taken: the first warms up, and others may be disturbed.
+    measurement
+        Its methods are timed, one at a time, on the first of its networks.
+    batch
+        The patches that are explained.
     tick
         Told of each method that is done.
 
@@ -42,19 +30,17 @@ def seconds_per_patch(
     dict of float
         Seconds per patch, by the name of the method in the plan.
     """
-    names = [str(at) for at in range(len(images))]
+    rows = measurement.table.loc[list(batch.rows)]
+    images = [measurement.cohort.read(row).image for row in batch.rows]
+    key, network = next(iter(measurement.models[batch.place].items()))
     found = {}
-    for method in plan.methods:
-        alone = replace(plan, methods=(method,), controls=(), signed=False)
-        taken = [_seconds(model, images, target, names, alone) for _ in range(repeats)]
+    for method in measurement.plan.methods:
+        plan = replace(measurement.plan, methods=(method,), controls=(), signed=False)
+        alone, taken = replace(measurement, plan=plan, models={batch.place: {key: network}}), []
+        for _ in range(_TRIES):
+            began = perf_counter()
+            alone.explain(batch, rows, images)
+            taken.append(perf_counter() - began)
         found[method] = min(taken) / len(images)
         tick(1)
     return found
-
-
-def _seconds(model: Classifier, images: Tensor, target: Tensor, names: Sequence[str], plan: MapPlan) -> float:
-    began = perf_counter()
-    network_maps({NetworkKey(TRAINED, ONE_NETWORK): model}, images, {ONE_NETWORK: target}, names, plan)
-    if images.is_cuda:
-        torch.cuda.synchronize(images.device)
-    return perf_counter() - began

@@ -166,7 +166,7 @@ class Measurement:
         rows = self.table.loc[list(batch.rows)]
         patches = [self.cohort.read(row) for row in batch.rows]
         images_rgb = [patch.image for patch in patches]
-        logits, targets, maps = self._looked_at(batch, rows, images_rgb)
+        logits, targets, maps = self.explain(batch, rows, images_rgb)
         p_malignant = None if self.given is None else self.given.p_malignant[list(batch.rows)]
         if not batch.measured:
             return Examination(rows, patches, logits, p_malignant)
@@ -182,7 +182,7 @@ class Measurement:
         seen = self._seen(rows, patches, unmixed)
         return Examination(rows, patches, logits, p_malignant, targets, checked, unmixed, *seen, signed)
 
-    def _looked_at(
+    def explain(
         self, batch: Batch, rows: pd.DataFrame, images_rgb: list[UInt8Array]
     ) -> tuple[dict[NetworkKey, Float64Array], dict[str, Int64Array], dict[MapKey, Float32Array]]:
         """Return logits, and where they are measured the explained classes and the maps: of the networks, or given."""

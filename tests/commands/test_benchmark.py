@@ -54,8 +54,6 @@ def folder(tmp_path_factory):
     (folder / "study.yaml").write_text(STUDY)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        timed = lambda *_, **__: dict.fromkeys(["gradient", "gradient_x_input", f"python:{folder}/mine.py:Noise"], 0.5)  # noqa: E731
-        patch.setattr(command, "seconds_per_patch", timed)
         yield folder
 
 
@@ -112,9 +110,17 @@ def test_the_truth_gets_one_and_what_is_random_nothing(table):
 
 def test_methods_have_their_cost_and_nothing_else_has(table):
     own = table["kind"] == "attribution"
-    assert (table.loc[own, "seconds_per_patch"] == 0.5).all()
-    assert (table.loc[own, "gradients"] == 1.0).all()
+    assert (table.loc[own, "seconds_per_patch"] > 0).all()
+    assert (rows_of(table, method="gradient")["gradients"] == 1.0).all()
     assert table.loc[~own, ["seconds_per_patch", "gradients"]].isna().all(axis=None)
+
+
+def test_the_studies_are_measured_and_not_judged(folder, whole):
+    study = folder / "whole" / "runs" / "small-nucleus-20x"
+    written = {path.name for path in study.iterdir()}
+    assert {"study.yaml", "importance.csv", "ablation.csv", "metrics.csv"} <= written
+    assert not {"contrasts.csv", "verdict.json", "report.html", "examples"} & written
+    assert whole.page.is_file()
 
 
 def test_the_page_and_the_figures_are_there(folder, whole):
