@@ -13,9 +13,9 @@ from saliency_stats.classifier.protocol import Classifier
 from saliency_stats.cohort.given import GivenMaps
 from saliency_stats.saliency.controls import Control, control_of
 from saliency_stats.saliency.gradient import logits_and_gradient
-from saliency_stats.saliency.methods import adds_up, is_one_channel, method_of
+from saliency_stats.saliency.methods import is_one_channel, method_of
 from saliency_stats.saliency.naming import NetworkKey
-from saliency_stats.saliency.reductions import SIGNED, reduce_channels
+from saliency_stats.saliency.reductions import SIGNED, adds_up, reduce_channels
 from saliency_stats.seeds import derive
 from saliency_stats.typing import Float32Array, Float64Array, FloatArray, UInt8Array
 from saliency_stats.vocabulary import NO_REDUCTION, ONE_NETWORK, TRAINED

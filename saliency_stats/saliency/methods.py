@@ -100,8 +100,3 @@ def cost_of(method: Method) -> float:
 def is_one_channel(method: Method) -> bool:
     """Tell whether a method's maps have no colour channels to reduce."""
     return bool(getattr(method, "one_channel", False))
-
-
-def adds_up(method: Method) -> bool:
-    """Tell whether a method's values add up to a change of the logit, so that their sign has a meaning."""
-    return bool(getattr(method, "times_input", False) or getattr(method, "baseline", ""))

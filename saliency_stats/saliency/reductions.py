@@ -32,3 +32,12 @@ def reduce_channels(attribution: Tensor, reduction: str) -> Tensor:
     if reduction not in REDUCTIONS:
         raise AttributionError(f"saliency.reduction is {reduction!r}; expected one of {', '.join(REDUCTIONS)}")
     return REDUCTIONS[reduction](attribution)
+
+
+def adds_up(method: object) -> bool:
+    """Tell whether a method's values add up to a change of the logit, so that their sign has a meaning.
+
+    They do where it starts from something: white glass (``times_input``), a ``baseline`` that it names, or training
+    patches (``with_references``).
+    """
+    return any(getattr(method, name, None) for name in ("times_input", "baseline", "with_references"))

@@ -2,7 +2,6 @@
 
 import pickle
 from dataclasses import FrozenInstanceError
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from saliency_stats.classifier.building import initialise
 from saliency_stats.cohort.given import GivenMaps
 from saliency_stats.errors import AttributionError
 from saliency_stats.saliency.maps import MapKey, MapPlan, control_maps, given_maps, network_maps
-from saliency_stats.saliency.methods import GIVEN, METHODS, adds_up, cost_of, is_one_channel, method_of, words_of
+from saliency_stats.saliency.methods import GIVEN, METHODS, cost_of, is_one_channel, method_of, words_of
 from saliency_stats.saliency.naming import NetworkKey
 from saliency_stats.seeds import derive
 
@@ -201,10 +200,3 @@ def test_methods_that_add_up_to_a_change_of_the_logit_give_their_signed_sums_too
     assert plan.own().reduction == "l2"
     assert not plan.alone().signed
     assert MapPlan(("gradient_x_input",)).reductions_of("gradient_x_input") == ("l2",)
-
-
-def test_a_sign_has_a_meaning_where_values_add_up():
-    signed = {name for name, method in METHODS.items() if adds_up(method)}
-    assert {"gradient_x_input", "integrated_gradients", "deeplift"} <= signed
-    assert not signed & {"gradient", "smoothgrad", "grad_cam", "occlusion", "guided_backprop"}
-    assert adds_up(SimpleNamespace(name="mine", baseline="mean"))
