@@ -75,7 +75,11 @@ def benchmark(
         progress.say(f"{one.settings.name}: study {at} of {len(studies)}")
         folder = out / "runs" / one.settings.name
         runs.append(one.run(folder, device=device, workers=workers, fresh=fresh, command=command, judge=False))
-    return write_benchmark(runs, _costs(out / "costs.csv", runs[0], device, progress, fresh=fresh), out)
+    costs = _costs(out / "costs.csv", runs[0], device, progress, fresh=fresh)
+    with progress.stage("scores", 1, "table") as bar:
+        written = write_benchmark(runs, costs, out)
+        bar.update(1)
+    return written
 
 
 def studies_of(

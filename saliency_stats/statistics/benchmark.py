@@ -19,11 +19,11 @@ from saliency_stats.vocabulary import ALL_NETWORKS, NETWORK
 #: Stands in the column ``signal`` where the scores of several are averaged.
 ALL_SIGNALS: Final = "all"
 #: By how much a map's rank correlation is above that of the edges of the picture.
-BEYONDEDGES: Final = "beyond_edges"
+BEYOND_EDGES: Final = "beyond_edges"
 #: The control that every map is compared with.
 EDGES: Final = "sobel"
 #: What has an interval.
-SCORED: Final = {**SCORES, BEYONDEDGES: (-2.0, 2.0)}
+SCORED: Final = {**SCORES, BEYOND_EDGES: (-2.0, 2.0)}
 _STRATUM: Final = ("signal", "magnification")
 _KEY: Final = [*ITEM, NETWORK, "slide_id", "patient_id"]
 #: Columns of :func:`benchmark_table`.
@@ -105,19 +105,15 @@ def stability(scores: pd.DataFrame) -> pd.DataFrame:
 
 def _halved(table: pd.DataFrame) -> dict[str, float]:
     """Correlate methods (rows) between halves of the networks (columns)."""
-    n = table.shape[1]
-    halves = islice(combinations(range(n), n // 2), _HALVINGS) if n > 1 else ()
-    rest = [(list(half), [k for k in range(n) if k not in half]) for half in halves]
-    codes = np.zeros(len(table), dtype=np.intp)
-    found = (
-        [
-            float(rank_correlations(codes, *(table.iloc[:, list(each)].mean(axis=1) for each in pair))[0])
-            for pair in rest
-        ]
-        if len(table)
-        else []
-    )
-    return {"rank_correlation": float(np.mean(found)), "lowest": min(found)} if found else {}
+    n, codes = table.shape[1], np.zeros(len(table), dtype=np.intp)
+    if n < 2 or table.empty:  # noqa: PLR2004  (halves)
+        return {}
+    found = []
+    for half in islice(combinations(range(n), n // 2), _HALVINGS):
+        rest = [at for at in range(n) if at not in half]
+        means = (table.iloc[:, list(each)].mean(axis=1) for each in (half, rest))
+        found.append(float(rank_correlations(codes, *means)[0]))
+    return {"rank_correlation": float(np.mean(found)), "lowest": min(found)}
 
 
 def _beyond_edges(scores: pd.DataFrame) -> pd.DataFrame:
@@ -126,7 +122,7 @@ def _beyond_edges(scores: pd.DataFrame) -> pd.DataFrame:
     edges = scores.loc[scores["model"] == EDGES, [*on, "rank_correlation"]]
     beside = scores[on].merge(edges, on=on, how="left", validate="many_to_one")["rank_correlation"].to_numpy()
     own = scores["rank_correlation"].where(scores["relative_error"].isna() & (scores["model"] != EDGES))
-    return scores.assign(**{BEYONDEDGES: own - beside})
+    return scores.assign(**{BEYOND_EDGES: own - beside})
 
 
 def _over_strata(scores: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:

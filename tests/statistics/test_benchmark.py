@@ -6,7 +6,7 @@ import pytest
 
 from saliency_stats.statistics import StatisticsParameters, contrast_table
 from saliency_stats.statistics.agreement import SCORES
-from saliency_stats.statistics.benchmark import BEYOND_EDGES, COLUMNS, benchmark_table, stability
+from saliency_stats.statistics.benchmark import BEYOND_EDGES, COLUMNS, benchmark_table, overall, stability
 
 SETTINGS = StatisticsParameters()
 
@@ -138,6 +138,19 @@ def test_over_signals_and_magnifications_each_network_and_slide_is_averaged_firs
     assert set(one["signal"]) == {"cytoplasm", "nucleus", "all"}
     same = benchmark_table(scores_of({"gradient": 0.4}, strata[::2]), SETTINGS)
     assert same.loc[same["signal"] == "all", "magnification"].isna().tolist() == [True]
+
+
+def test_over_everything_means_what_was_averaged_last():
+    strata = (("cytoplasm", 20.0), ("nucleus", 20.0))
+    scores = scores_of({"gradient": 0.4, "sobel": 0.1}, strata, networks=2, slides=3)
+    for signal, part in (("all", scores), ("nucleus", scores[scores["signal"] == "nucleus"])):
+        found = overall(benchmark_table(part, SETTINGS))
+        assert found["method"].tolist() == ["gradient", "sobel"]
+        assert set(found["signal"]) == {signal}
+        assert set(found["network"]) == {"all"}
+    table = benchmark_table(scores.assign(magnification=np.repeat([10.0, 20.0], len(scores) // 2)), SETTINGS)
+    assert overall(table)["magnification"].isna().tolist() == [True, True]
+    assert overall(benchmark_table(scores.assign(learned=False), SETTINGS)).empty
 
 
 def test_kinds_come_in_their_order():
