@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from saliency_stats import __version__
+from saliency_stats.cli.benchmark import benchmark
 from saliency_stats.cli.compare import compare
 from saliency_stats.cli.errors import reported
 from saliency_stats.cli.fetch import fetch
@@ -43,6 +44,7 @@ def main() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 
+main.add_command(benchmark)
 main.add_command(compare)
 main.add_command(fetch)
 main.add_command(run)

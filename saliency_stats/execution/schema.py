@@ -90,7 +90,7 @@ TABLES: Final[Mapping[str, Table]] = {
         ("magnification", "area_share", "mass_share", "density_ratio"),
         writer="saliency, compartments",
         readers=("density_ratio", "area_vs_mass", "ternary"),
-        may_have=("relevance_rank", "top_k", "pointing", "auc", "doubtful_share"),
+        may_have=("relevance_rank", "top_k", "pointing", "auc", "attributed", "doubtful_share"),
         may_have_text=("relevance_status",),
         long=True,
     ),

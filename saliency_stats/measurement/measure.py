@@ -48,6 +48,7 @@ from saliency_stats.measurement.references import Place, References
 from saliency_stats.measurement.thumbnails import Thumbnails
 from saliency_stats.saliency.maps import MapKey, MapPlan, control_maps, given_maps, network_maps
 from saliency_stats.saliency.naming import NetworkKey
+from saliency_stats.saliency.reductions import SIGNED
 from saliency_stats.typing import Float32Array, Float64Array, Int64Array, UInt8Array
 from saliency_stats.vocabulary import COMPARTMENTS, TRAINED
 
@@ -85,7 +86,8 @@ class Measurement:
     keep
         Return the networks' own maps as well.
     scores
-        Whether the ledger also holds relevance rank, top share, pointing game and AUC.
+        Whether the ledger also holds relevance rank, top share, pointing game and AUC, and of maps whose values add up
+        to a change of the logit their sum over each compartment.
     multiscale
         Compartments of slides, segmented once per location; None segments every patch by itself.
     ablations
@@ -174,7 +176,7 @@ class Measurement:
         rows = self.table.loc[list(batch.rows)]
         patches = [self.cohort.read(row) for row in batch.rows]
         images_rgb = [patch.image for patch in patches]
-        logits, targets, maps = self._looked_at(batch, rows, images_rgb)
+        logits, targets, maps = self.explain(batch, rows, images_rgb)
         p_malignant = None if self.given is None else self.given.p_malignant[list(batch.rows)]
         if not batch.measured:
             return Examination(rows, patches, logits, p_malignant)
@@ -183,13 +185,14 @@ class Measurement:
             concentrations(patch.image, self.stains[str(group)])
             for patch, group in zip(patches, rows["stain_group"], strict=True)
         ]
+        signed = {key: maps.pop(key) for key in [*maps] if key.reduction == SIGNED}
         own = {key.network: maps[self.plan.own(*key)] for key in logits if key.model == TRAINED}
         maps |= control_maps(own, images_rgb, unmixed, patch_ids, self.plan)
         checked = {key: checked_saliency(values, patch_ids) for key, values in maps.items()}
         seen = self._seen(rows, patches, unmixed)
-        return Examination(rows, patches, logits, p_malignant, targets, checked, unmixed, *seen)
+        return Examination(rows, patches, logits, p_malignant, targets, checked, unmixed, *seen, signed)
 
-    def _looked_at(
+    def explain(
         self, batch: Batch, rows: pd.DataFrame, images_rgb: list[UInt8Array]
     ) -> tuple[dict[NetworkKey, Float64Array], dict[str, Int64Array], dict[MapKey, Float32Array]]:
         """Return logits, and where they are measured the explained classes and the maps: of the networks, or given."""
@@ -223,6 +226,7 @@ class Measurement:
             rows = ledger(maps, examined.memberships, min_area=self.min_area)
             if self.scores:
                 rows = rows.join(relevance(maps, examined.memberships).drop(columns=["patch", "compartment"]))
+                rows["attributed"] = examined.attributed(key)
             parts.append(rows.drop(columns="patch").assign(**key._asdict()))
         rows, named = pd.concat(parts, ignore_index=True), list(MapKey._fields)
         each = np.tile(np.repeat(examined.identity.index, len(COMPARTMENTS)), len(parts))

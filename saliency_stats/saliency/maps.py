@@ -17,7 +17,7 @@ from saliency_stats.saliency.gradient import logits_and_gradient
 from saliency_stats.saliency.gradient_methods import OfGradient
 from saliency_stats.saliency.methods import is_one_channel, method_of
 from saliency_stats.saliency.naming import NetworkKey
-from saliency_stats.saliency.reductions import reduce_channels
+from saliency_stats.saliency.reductions import SIGNED, adds_up, reduce_channels
 from saliency_stats.seeds import derive
 from saliency_stats.typing import Float32Array, Float64Array, FloatArray, UInt8Array
 from saliency_stats.vocabulary import NO_REDUCTION, ONE_NETWORK, TRAINED
@@ -46,12 +46,16 @@ class MapPlan:
         As a study file names them.
     seed
         From which every random number is derived.
+    signed
+        Whether a method whose values add up to a change of the logit also gives their sums over the channels, which
+        keep their sign (``SIGNED`` for a reduction).
     """
 
     methods: tuple[str, ...] = ("gradient",)
     reductions: tuple[str, ...] = ("l2",)
     controls: tuple[str, ...] = ()
     seed: int = 0
+    signed: bool = False
 
     def own(self, model: str = TRAINED, network: str = ONE_NETWORK) -> MapKey:
         """Name the map of a network that the study judges by."""
@@ -77,11 +81,13 @@ class MapPlan:
 
     def reductions_of(self, method: str) -> tuple[str, ...]:
         """Say how the channels of a method's maps are reduced."""
-        return (NO_REDUCTION,) if is_one_channel(method_of(method)) else self.reductions
+        made = method_of(method)
+        reductions = (NO_REDUCTION,) if is_one_channel(made) else self.reductions
+        return (*reductions, SIGNED) if self.signed and adds_up(made) else reductions
 
     def alone(self) -> "MapPlan":
         """Plan for the maps that the study judges by, and no others."""
-        return replace(self, methods=self.methods[:1], reductions=self.reductions[:1], controls=())
+        return replace(self, methods=self.methods[:1], reductions=self.reductions[:1], controls=(), signed=False)
 
     @property
     def moved(self) -> tuple[str, ...]:

@@ -7,10 +7,9 @@ import pandas as pd
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.models.checks import require_columns
+from saliency_stats.statistics.ranks import rank_correlations
 from saliency_stats.vocabulary import TISSUE
 
-#: Fewer pairs of values than this have hardly any order.
-MIN_POINTS: Final = 4
 _JOINED: Final = ("model", "patch_id", "magnification", "compartment")
 _SLIDE: Final = [
     *("label", "magnification", "model", "method", "reduction", "replacement"),
@@ -38,7 +37,7 @@ def slide_correlations(effects: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFr
         magnification, model, method, reduction, replacement and slide, sorted, with the columns rho, value, n_points
         and n_patches. ``value`` is Fisher's z, ``atanh(rho)`` (1921, *Metron* 1, 3-32), whose mean over slides is less
         skewed than that of rho. A perfect order has an infinite z; it counts as ``1 - 6 / (n (n² - 1))``, half-way to
-        the next smaller rho that n untied points can have. Both are NaN with fewer than :data:`MIN_POINTS` points, or
+        the next smaller rho that n untied points can have. Both are NaN with fewer than ``MIN_POINTS`` points, or
         where all are tied. Patches without a slide are one group.
 
     Raises
@@ -70,13 +69,9 @@ def _correlate(points: pd.DataFrame) -> pd.DataFrame:
     """Return one row per slide; all slides' ranks are taken at once, as there may be thousands of slides."""
     groups = points.groupby(_SLIDE, sort=True, dropna=False)
     rows = groups.agg(n_points=("patch_id", "size"), n_patches=("patch_id", "nunique")).reset_index()
-    codes, n = groups.ngroup().to_numpy(), rows["n_points"].to_numpy(dtype=np.float64)
-    # Mid-ranks are multiples of a half: these sums are exact, so the order of the rows changes no bit.
-    x, y = (groups[name].rank().to_numpy() - (n[codes] + 1) / 2 for name in ("density_ratio", "drop_per_area"))
-    sums = [np.bincount(codes, weights=product, minlength=len(rows)) for product in (x * y, x * x, y * y)]
-    spread = np.sqrt(sums[1] * sums[2])
-    known = (spread > 0) & (n >= MIN_POINTS)
-    rho = np.divide(sums[0], spread, out=np.full(len(rows), np.nan), where=known)
+    codes = np.asarray(groups.ngroup(), dtype=np.intp)
+    rho = rank_correlations(codes, points["density_ratio"], points["drop_per_area"])
     # of a single point nothing is known, and the limit is not needed
+    n = rows["n_points"].to_numpy(dtype=np.float64)
     most = 1 - 6 / np.maximum(n * (n**2 - 1), 6.0)
     return rows.assign(rho=rho, value=np.arctanh(np.clip(rho, -most, most)))

@@ -21,13 +21,19 @@ from saliency_stats.vocabulary import PATCH_KEY, TRAINED
 _MAP = ["method", "reduction"]
 
 
+def keep_metrics(run: Run, store: Store) -> None:
+    """Write ``metrics.csv``: how well the networks do."""
+    table = metrics_table(run.predictions, parameters.evaluation_of(run.settings, run.unit))
+    run.tables["metrics"] = store.write("metrics", table)
+
+
 def conclude(run: Run, store: Store, profile_parts: pd.DataFrame) -> pd.DataFrame:
-    """Write metrics, selection, profile, contrasts, composition, verdicts, and what the study asks for beside them.
+    """Write selection, profile, contrasts, composition, verdicts, and what the study asks for beside them.
 
     Parameters
     ----------
     run
-        The run with the tables of what was measured; what is concluded is added to its tables.
+        The run with the tables of what was measured and its metrics; what is concluded is added to its tables.
     store
         The run's folder.
     profile_parts
@@ -44,7 +50,6 @@ def conclude(run: Run, store: Store, profile_parts: pd.DataFrame) -> pd.DataFram
         run.tables[name] = store.write(name, table)
 
     settings, chosen = run.settings, run.settings.statistics_parameters(run.unit)
-    keep("metrics", metrics_table(run.predictions, parameters.evaluation_of(settings, run.unit)))
     own, population = run.of_own_map(run.ledger), run.population
     split = run.evaluation_split
     keep("selection", study_flow(run.patches, run.predictions, own, population, evaluation_split=split))

@@ -131,6 +131,7 @@ def plan_of(settings: StudySettings) -> MapPlan:
         reductions=tuple(dict.fromkeys([saliency.reduction, *saliency.more_reductions, *crossed[1]])),
         controls=tuple(settings.controls),
         seed=derive(settings.seed, "maps"),
+        signed=saliency.scores,
     )
 
 

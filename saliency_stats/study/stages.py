@@ -36,7 +36,7 @@ from saliency_stats.settings.cohort import SlidesSection
 from saliency_stats.settings.study import StudySettings
 from saliency_stats.statistics.coded import with_shared_categories
 from saliency_stats.study import estimates, parameters
-from saliency_stats.study.conclusions import conclude
+from saliency_stats.study.conclusions import conclude, keep_metrics
 from saliency_stats.study.elsewhere import given_of
 from saliency_stats.study.examples import choose_examples, write_examples
 from saliency_stats.study.inputs import input_files
@@ -94,8 +94,8 @@ class Stages:
         with self._progress.stage("read inputs", len(files), "file") as bar:
             return fingerprints(files, bar.update)
 
-    def run(self, record: dict[str, Any], engine: Engine | None = None) -> Run:
-        """Compute everything that the report is drawn from.
+    def run(self, record: dict[str, Any], engine: Engine | None = None, *, judge: bool = True) -> Run:
+        """Compute everything that the report is drawn from, or what is measured alone.
 
         Parameters
         ----------
@@ -103,8 +103,10 @@ class Stages:
             The manifest as far as it is known.
         engine
             Maps the batches of work, and the trainings if it can; None for as many threads as is usual.
+        judge
+            Draw conclusions, too.
         """
-        table = self.patches()
+        table = self.patches(judge=judge)
         used = table[table["status"] == USED]
         log = train_networks(self.settings, self._shared, self._cohort, self.device, self._progress, used, engine)
         self._keep("training", log)
@@ -112,16 +114,21 @@ class Stages:
         if engine is None:
             engine = Threads(usual_workers(self.device, estimates.batch_bytes(self.settings, used)))
         self.measure(measurement, engine)
-        return self.conclude(measurement, engine, record)
+        run = Run(self.store.folder, self._tables, record)
+        keep_metrics(run, self.store)
+        return self.conclude(run, measurement, engine) if judge else run
 
-    def patches(self) -> pd.DataFrame:
-        """Look at every patch, assign the splits, write ``patches.csv``; returns the inspected table."""
+    def patches(self, *, judge: bool = True) -> pd.DataFrame:
+        """Look at every patch, assign the splits, write ``patches.csv``; returns the inspected table.
+
+        Where nothing is to be judged, what a verdict could not say is not said.
+        """
         table = look_at(self._cohort, self.settings, self._progress)
         slides = self._cohort.inner.slides if isinstance(self._cohort.inner, SlideCohort) else None
         if isinstance(self._cohort.inner, SlideCohort):
             self._write_slides(self._cohort.inner)
         self._tables["patches"] = self.store.write_once("patches", table)
-        for line in [*found_lines(table, slides), *remarks(self.settings, table)]:
+        for line in [*found_lines(table, slides), *(remarks(self.settings, table) if judge else [])]:
             self._progress.say(line)
         refuse(obstacles(self.settings, table, slides, self.device, given=self._given))
         self.store.check_space(estimates.needed_bytes(self.settings, table[table["status"] == USED]))
@@ -187,9 +194,8 @@ class Stages:
             else:
                 self._keep(name, table)
 
-    def conclude(self, measurement: Measurement, engine: Engine, record: dict[str, Any]) -> Run:
+    def conclude(self, run: Run, measurement: Measurement, engine: Engine) -> Run:
         """Judge, and write the examples that are shown; returns the run with its tables."""
-        run = Run(self.store.folder, self._tables, record)
         with self._progress.stage("statistics", 1, "study") as bar:
             judged = conclude(run, self.store, self._profile_parts)
             bar.update(1)

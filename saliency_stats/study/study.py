@@ -59,6 +59,7 @@ class Study:
         progress: Progress | None = None,
         engine: Engine | None = None,
         command: str = "saliency_stats.Study.run",
+        judge: bool = True,
     ) -> Run:
         """Run the study, or go on with it where it was interrupted.
 
@@ -82,11 +83,14 @@ class Study:
             Maps the units of work instead of these.
         command
             What the user typed, for the record.
+        judge
+            Draw conclusions and the report. Without, the run ends with what was measured and how well the networks do;
+            run again with them, it goes on from there.
 
         Returns
         -------
         Run
-            The finished run.
+            The finished run, or what was measured.
 
         Raises
         ------
@@ -133,7 +137,9 @@ class Study:
             write_text(folder / "study.yaml", study_file.dump(self.settings))
             if client is not None:
                 engine = _dask().Cluster(client, folder, chosen, progress.say)
-            run = stages.run(record, engine)
+            run = stages.run(record, engine, judge=judge)
+            if not judge:
+                return run
             record |= {
                 "weights": stages.weight_hashes(),
                 "weight_notes": stages.weight_notes(),

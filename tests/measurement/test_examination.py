@@ -57,6 +57,17 @@ def test_the_studys_own_maps_of_every_network(table):
         assert (values == keys.index(MapKey(*key, "gradient", "l1"))).all()
 
 
+def test_signed_values_are_summed_over_the_compartments(table):
+    key = MapKey(*TRAINED, "gradient_x_input", "l2")
+    values = np.array([[[1, -2], [3, -8]], [[1, 1], [1, 1]]], np.float32)
+    signed = {key._replace(reduction="sum"): values}
+    examined = Examination(table, [], {}, segmentations=[division(0.25), division(1.0)], signed=signed)
+    assert examined.attributed(key).tolist() == [-4.5, -1.5, 0, 0, 0, 4, 0, 0]
+    other = examined.attributed(key._replace(method="gradient"))
+    assert other.shape == (8,)
+    assert np.isnan(other).all()
+
+
 def test_what_is_known_does_not_change(table):
     with pytest.raises(FrozenInstanceError):
         Examination(table, [], {}).maps = {}

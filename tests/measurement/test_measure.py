@@ -33,6 +33,7 @@ from saliency_stats.measurement.multiverse import Multiverse
 from saliency_stats.measurement.pictures import picture_tables
 from saliency_stats.measurement.references import References, draw_references
 from saliency_stats.saliency.maps import MapKey, MapPlan, network_maps
+from saliency_stats.saliency.methods import method_of
 from saliency_stats.saliency.naming import NetworkKey
 from saliency_stats.study.examples import write_examples
 
@@ -233,6 +234,23 @@ def test_the_ledgers_rows_are_those_of_their_patch_and_map(small):
         pd.testing.assert_frame_equal(part[list(scored.columns)], scored)
     assert "relevance_rank" not in small(BATCH)["ledger"]
     assert (replace(small, min_area=0.9)(BATCH)["ledger"]["status"] != rows["status"]).any()
+
+
+def test_the_ledger_holds_what_signed_methods_add_up_to_in_each_compartment(small):
+    plan = replace(PLAN, methods=("gradient", "gradient_x_input"), signed=True)
+    measured = replace(small, scores=True, plan=plan)
+    examined, rows = measured.examine(BATCH), measured(BATCH)["ledger"]
+    assert set(rows["reduction"]) == {*PLAN.reductions, "none"}
+    own = (rows["method"] == "gradient_x_input") & (rows["model"] == "trained")
+    signed = rows[own & (rows["reduction"] == PLAN.reductions[0])]
+    target = torch.from_numpy(examined.targets["1"])
+    attribution = method_of("gradient_x_input").attribute(
+        measured.models[20.0, 0][TRAINED], read(small), target, [0] * 3
+    )
+    expected = np.einsum("nkhw,nchw->nk", examined.memberships.weights, attribution.double().numpy())
+    np.testing.assert_allclose(signed["attributed"], expected.ravel(), rtol=1e-4, atol=1e-6)
+    assert (signed["attributed"] < 0).any()
+    assert rows.loc[rows["method"] != "gradient_x_input", "attributed"].isna().all()
 
 
 def test_profiles_and_nuclei_say_whose_they_are(small):

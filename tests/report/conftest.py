@@ -15,6 +15,7 @@ from saliency_stats.cohort.phantom.phantom import Phantom
 from saliency_stats.execution.manifest import artefact_hashes
 from saliency_stats.execution.recorded import write_manifest
 from saliency_stats.execution.schema import TABLES
+from saliency_stats.report.benchmark import BENCHMARK_COLUMNS
 from saliency_stats.report.networks import averaged
 from saliency_stats.report.run import Run
 from saliency_stats.settings import parse
@@ -442,6 +443,22 @@ def rows_of(name: str, *rows: dict[str, object], **common: object) -> pd.DataFra
 def rows_of_fixture() -> Callable[..., pd.DataFrame]:
     """Makes rows of a table of the schema from the few columns that a test is about."""
     return rows_of
+
+
+@pytest.fixture(scope="session")
+def benchmark_rows() -> Callable[..., pd.DataFrame]:
+    """Makes rows of ``benchmark.csv``, of all networks unless told otherwise, from the columns that a test is about."""
+    texts = {
+        "network": "all", "signal": "nucleus", "kind": "attribution", "model": "trained", "reduction": "l2",
+        "baseline": "", "learned": True,
+    }  # fmt: skip
+    score = {"rank_correlation": 0.3, "rank_correlation_low": 0.1, "rank_correlation_high": 0.9}
+    default = dict.fromkeys(BENCHMARK_COLUMNS, np.nan) | texts | score | {"magnification": 20.0, "n_patches": 24}
+
+    def make(*rows: dict[str, object]) -> pd.DataFrame:
+        return pd.DataFrame([default | row for row in rows])
+
+    return make
 
 
 @pytest.fixture

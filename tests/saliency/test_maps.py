@@ -206,3 +206,12 @@ def test_no_network_is_explained_by_the_map_of_a_table():
     assert (words_of(GIVEN), cost_of(GIVEN), is_one_channel(GIVEN)) == ("map made elsewhere", 0.0, True)
     with pytest.raises(AttributionError, match="map comes from a file, and explains no network"):
         GIVEN.attribute(torch.nn.Identity(), torch.zeros(1, 3, 4, 4), torch.zeros(1, dtype=torch.long), [0])
+
+
+def test_methods_that_add_up_to_a_change_of_the_logit_give_their_signed_sums_too_where_asked():
+    plan = MapPlan(("gradient", "gradient_x_input"), ("l2", "max"), signed=True)
+    assert plan.reductions_of("gradient") == ("l2", "max")
+    assert plan.reductions_of("gradient_x_input") == ("l2", "max", "sum")
+    assert plan.own().reduction == "l2"
+    assert not plan.alone().signed
+    assert MapPlan(("gradient_x_input",)).reductions_of("gradient_x_input") == ("l2",)

@@ -6,7 +6,8 @@ import pytest
 from scipy import stats
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics.prediction import MIN_POINTS, slide_correlations
+from saliency_stats.statistics.prediction import slide_correlations
+from saliency_stats.statistics.ranks import MIN_POINTS
 
 
 def correlation_of(density, drop):
