@@ -57,7 +57,8 @@ def all_commands(group: click.Group, name: str) -> Iterator[tuple[str, click.Com
 
 
 def _command(name: str, command: click.Command) -> str:
-    context = click.Context(command, info_name=name)
+    # within the program, whose settings each command takes over and keeps
+    context = click.Context(command, click.Context(main, **main.context_settings), info_name=name)
     usage = " ".join([name, *command.collect_usage_pieces(context)])
     options = [
         (f"`{record[0]}`", plain(record[1]))

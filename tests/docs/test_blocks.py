@@ -104,7 +104,7 @@ def check_ours(words: list[str], folder: Path) -> None:
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         assert words[0] in command.commands, f"there is no command {words[0]}"
         command, words = command.commands[words[0]], words[1:]
-    given = command.make_context(command.name, words).params
+    given = command.make_context(command.name, words, click.Context(main, **main.context_settings)).params
     study = given.get("study") or ""
     assert not study.startswith("analyses/") or (ROOT / study).is_file(), study
     check_assignments(given.get("assignments", ()), folder)
