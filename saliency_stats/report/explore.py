@@ -97,8 +97,8 @@ def _data(run: Run, shown: pd.DataFrame) -> dict[str, Any]:
         "outline": list(NUCLEUS_OUTLINE),
         "scale": _colour_scale(),
         "judged": [
-            (JUDGED, f"judged: right, p at least {least}"),
-            (UNSURE, f"not judged: right, p below {least}"),
+            (JUDGED, f"judged: right, probability at least {least}"),
+            (UNSURE, f"not judged: right, probability below {least}"),
             ("", "not judged: wrong"),
         ],
         "patches": _columns(run, shown),

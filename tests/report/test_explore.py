@@ -105,8 +105,8 @@ def test_every_patch_with_its_pictures_and_numbers(explored):
     assert patches["area_share"][0] == [0.2, 0.3, 0.4, 0.1]
     assert patches["control_density_ratio"][5] == [0.5, 1.0, 1.25, 1.0]
     assert [words for _, words in data["judged"]] == [
-        "judged: right, p at least 90 %",
-        "not judged: right, p below 90 %",
+        "judged: right, probability at least 90 %",
+        "not judged: right, probability below 90 %",
         "not judged: wrong",
     ]
     image = Image.open(BytesIO(base64.b64decode(patches["image"][3])))

@@ -108,7 +108,7 @@ function tile(i) {
   const caption = element("span", { className: "caption" },
     element("span", {}, `${label(i)} `, element("span", {
       className: of.correct[i] ? "right" : "wrong", style: "display: inline", textContent: of.correct[i] ? "✓" : "✗ wrong" })),
-    element("span", { textContent: of.delta[i] == null ? "δ not measured" : `δ ${signed(of.delta[i])} · p ${number(of.p_true[i])}` }),
+    element("span", { textContent: of.delta[i] == null ? "δ not measured" : `δ ${signed(of.delta[i])} · prob. ${number(of.p_true[i])}` }),
     element("span", { className: "of", textContent: `${of.slide_id[i] || "slide unknown"}, ${times(of.magnification[i])}` }));
   const made = element("button", { type: "button" },
     element("span", { className: "picture-of" }, element("img", { alt: alternative(i) })), caption);
