@@ -105,7 +105,8 @@ def _maps(run: Run) -> str:
 
 
 def _controls(run: Run) -> str:
-    return listing([run.words("controls", name) for name in run.recorded("controls", {})]) or _NOTHING
+    names = run.recorded("controls", run.settings.controls)
+    return listing([run.words("controls", name) for name in names]) if names else _NOTHING
 
 
 def _nuclei(run: Run) -> str:

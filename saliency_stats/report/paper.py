@@ -54,13 +54,14 @@ def write_paper(run: Run, figures: Sequence[DrawnFigure], tables: Sequence[Table
     contents["methods.tex"] = render("methods.tex.j2", **_methods(run))
     contents["references.bib"] = render("references.bib.j2")
     contents["figures.tex"] = render("figures.tex.j2", figures=figures)
-    parts = [("methods", "Methods and results"), ("figures", "Figures")]
+    parts = [("methods", "Methods and results")]
     placed = {name for *_, names in _PARTS for name in names or ()}
     for part, heading, names in _PARTS:
         own = [table for table in tables if (table.name in names if names else table.name not in placed)]
         if own:
             contents[f"{part}.tex"] = render("floats.tex.j2", tables=own)
             parts.append((part, heading))
+    parts.append(("figures", "Figures"))
     foreign = sorted({letter for content in contents.values() for letter in content if not letter.isascii()})
     letters = [(letter, f"{ord(letter):04X}") for letter in foreign]
     contents["main.tex"] = render("main.tex.j2", title=run.settings.name, parts=parts, letters=letters)

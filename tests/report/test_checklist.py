@@ -2,11 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 
 from saliency_stats.report.checklist import TO_FILL, checklist_table
 from saliency_stats.report.run import Run
+
+Blank = Callable[..., Run]
 
 
 def _answers(run: Run) -> dict[str, str]:
@@ -54,42 +58,49 @@ def test_answers_hold_the_numbers_of_the_tables(run: Run) -> None:
     assert answers["Seed"] == "reported: 7"
     assert answers["Hashes"] == "reported: SHA-256 of b00.png; 1 file of weights (manifest.json)"
     assert answers["Versions of the code and its libraries"] == (
-        "reported: saliency-stats 0.1.0, python 3.11.9, torch 2.14.0"
-    ).replace("2.14", "2.4")
+        "reported: saliency-stats 0.1.0, python 3.11.9, torch 2.4.0"
+    )
     assert answers["Command"] == "reported: saliency-stats run study.yaml"
     assert answers["Controls"] == "reported: randomised"
     assert answers["Method"] == "reported: gradient, reduction l2, target: correct class"
 
 
-def test_what_a_run_did_not_do_is_said_and_what_it_does_not_know_is_left(blank_run: Callable[..., Run]) -> None:
-    answers = _answers(blank_run({"controls": []}, record={}))
+def test_what_a_run_did_not_do_is_said_and_what_it_does_not_know_is_left(blank_run: Blank, tables: Any) -> None:
+    tables["patches"]["slide_id"] = ""
+    answers = _answers(blank_run(None, {"controls": {}}, **tables))
     for item in ("Controls", "How often the deciding test errs", "Other choices of analysis"):
         assert answers[item] == "reported: none in this run"
     for item in ("Device", "Command", "Hashes", "Primary outcome", "Unit of inference, and number of units"):
         assert answers[item] == TO_FILL
 
 
-def test_maps_made_elsewhere_leave_the_network_to_the_author(blank_run: Callable[..., Run]) -> None:
+def test_maps_made_elsewhere_leave_the_network_to_the_author(blank_run: Blank, tables: Any) -> None:
     study = {"classifier": dict.fromkeys(("weights", "trainable", "epochs")) | {"architecture": "none"}}
-    study |= {"cohort": {"kind": "patches", "table": "patches.csv", "signal": None}, "controls": []}
-    answers = _answers(blank_run(study, record={"methods": {"mine": {"words": "my maps"}}}))
+    study |= {"cohort": {"kind": "patches", "table": "patches.csv", "signal": None}, "controls": {}}
+    study |= {"saliency": {"methods": None, "target": None}}
+    run = blank_run(study, {"methods": {"mine": {"words": "my maps"}}}, **tables)
+    study_file = run.folder / "study.yaml"
+    study_file.write_text(study_file.read_text(encoding="utf-8").replace("controls: {}", "controls: []"))
+    answers = _answers(run)
     assert (answers["Architecture and training"], answers["Number of networks"]) == (TO_FILL, TO_FILL)
-    assert answers["Method"].startswith("reported: my maps, reduction ")
-    assert "target" not in answers["Method"]
+    assert answers["Method"] == f"reported: my maps, reduction {run.reduction}"
 
 
-def test_folds_other_methods_and_listed_files_are_told(blank_run: Callable[..., Run], rows_of) -> None:
-    files = rows_of("inputs", {"name": "a.png", "sha256": "ab"}, {"name": "b.png", "sha256": "cd"}, {"name": "c"})
-    patches = rows_of("patches", {"magnification": 10.0, "mpp": 1.0}, {"magnification": 5.0, "mpp": 2.0})
+def test_folds_other_methods_and_listed_files_are_told(blank_run: Blank, rows_of: Any, tables: Any) -> None:
+    more = rows_of("patches", {"patch_id": "x", "magnification": 5.0, "mpp": 2.0, "label": "benign"})
+    tables["patches"] = pd.concat([tables["patches"].assign(mpp=0.5), more])
+    tables["inputs"] = rows_of("inputs", {"name": "a", "sha256": "ab"}, {"name": "b", "sha256": "cd"}, {"name": "c"})
+    tables["multiverse"] = rows_of("multiverse", {}, {})
     record = {"methods": {name: {"words": name} for name in ("gradient", "lrp")}}
-    tables = {"inputs": files, "patches": patches, "multiverse": rows_of("multiverse", {}, {})}
-    answers = _answers(blank_run({"cohort": {"folds": 4}, "classifier": {"seed": 5}}, record, **tables))
+    claims = [{"claim": "One."}, {"claim": "Two."}, {"claim": "One."}]
+    answers = _answers(blank_run({"cohort": {"folds": 4}, "classifier": {"seed": 5}}, record, claims, **tables))
+    assert answers["Primary outcome"] == "reported: One; Two"
     assert answers["Split"] == "reported: the test split is judged; 4 folds"
     assert answers["Seed"] == "reported: 7; of the classifier: 5"
-    assert answers["Method"].endswith("class; also lrp")
+    assert answers["Method"] == "reported: gradient, reduction l2, target: correct class; also lrp"
     assert answers["Hashes"] == "reported: SHA-256 of 2 files of inputs.csv (manifest.json)"
     assert answers["Other choices of analysis"] == "reported: 2 specifications (multiverse.csv)"
-    assert answers["Magnification and size of a pixel"] == "reported: 5×, 2 µm per pixel; 10×, 1 µm per pixel"
+    assert answers["Magnification and size of a pixel"] == "reported: 5×, 2 µm per pixel; 20×, 0.5 µm per pixel"
     assert answers["Patches (the table of the flow has each step)"] == (
-        "reported: 2 listed, 0 used, 0 judged (a patch counts once per magnification)"
+        "reported: 11 listed, 10 used, 10 judged (a patch counts once per magnification)"
     )

@@ -30,7 +30,7 @@ def test_escaped_text_holds_no_command_of_its_own(text: str) -> None:
         ("0.41–0.57 p < 0.05", "0.41--0.57 p \\textless{} 0.05"),
         ("20×, −1 ± 2 mm²", "20$\\times$, $-$1 $\\pm$ 2 mm$^2$"),
         ("≥ ≤ ≠ ≈", "$\\geq$ $\\leq$ $\\neq$ $\\approx$"),
-        ("δ, ρ, ω, Δ, Ω", "$\\delta$, $\\rho$, $\\omega$, $\\Delta$, $\\Omega$"),
+        ("δ, ε, ω, Δ, Ω", "$\\delta$, $\\varepsilon$, $\\omega$, $\\Delta$, $\\Omega$"),
         ("[a] *", "{[}a{]} {*}"),
         ("run --seed a---b", "run -{}-seed a-{}-{}-b"),
         ("a\x01b\u200bc", "a{[}U+0001{]}b{[}U+200B{]}c"),
