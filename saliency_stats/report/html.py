@@ -23,6 +23,7 @@ from saliency_stats.report.words import (
     STATUS_WORDS,
     architecture_words,
     count,
+    flat,
     magnification_words,
     p_sign,
     percent,
@@ -183,9 +184,9 @@ def _reproduction(run: Run) -> dict[str, Any]:
     facts = [
         ("Command", str(run.recorded("command"))),
         ("Seed", str(run.settings.seed)),
-        ("Device", _flat(run.recorded("device"))),
-        ("Determinism", _flat(run.recorded("determinism"))),
-        ("Machine", _flat(run.recorded("machine"))),
+        ("Device", flat(run.recorded("device"))),
+        ("Determinism", flat(run.recorded("determinism"))),
+        ("Machine", flat(run.recorded("machine"))),
     ]
     # Drawing this page is left out: its time is not known until the page is written.
     timings = {name: float(value) for name, value in run.recorded("seconds", {}).items() if name != "report"}
@@ -200,12 +201,6 @@ def _reproduction(run: Run) -> dict[str, Any]:
         "hashes": list(leaves(hashed, separator=" / ")),
         "not_recorded": NOT_RECORDED,
     }
-
-
-def _flat(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_flat(entry)}" for key, entry in value.items())
-    return str(value)
 
 
 def _number(value: Any) -> float:

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from saliency_stats.compartments.ways import SURE, cell_words
 from saliency_stats.execution.files import write_text
 from saliency_stats.report.figures.draw import DrawnFigure
 from saliency_stats.report.folder import NOT_RECORDED
+from saliency_stats.report.latex import environment
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.tables.table import Table
 from saliency_stats.report.words import (
@@ -26,82 +25,60 @@ from saliency_stats.report.words import (
 from saliency_stats.statistics.registry import words_of
 from saliency_stats.vocabulary import NO_REDUCTION, SPLITS, TRAINED
 
-#: What LaTeX reads as a command, and what its default fonts lack.
-_TEX: Final = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-    "\N{MULTIPLICATION SIGN}": r"$\times$",
-    "÷": r"$\div$",
-    "\N{MINUS SIGN}": r"$-$",
-    "±": r"$\pm$",
-    "≥": r"$\geq$",
-    "≤": r"$\leq$",
-    "√": r"$\surd$",
-    "µ": r"\textmu{}",
-    "μ": r"\textmu{}",
-    "δ": r"$\delta$",
-    "²": r"$^2$",
-    "\N{EN DASH}": "--",
-    "\N{EM DASH}": "---",
-    "\N{RIGHT SINGLE QUOTATION MARK}": "'",
-    "“": "``",
-    "”": "''",
-    "…": r"\ldots{}",
-    "←": r"$\leftarrow$",
-    "→": r"$\rightarrow$",
-}
+#: The parts of the paper that are made of tables: the file, its heading, the tables; the last takes all others.
+_PARTS: Final = (
+    ("ladder", "What the finding survives", ("ladder", "ladder_numbers")),
+    ("flow", "The patches", ("selection", "exclusions")),
+    ("checklist", "Checklist", ("checklist",)),
+    ("tables", "All other tables", None),
+)
+#: Columns of text with longer cells than this are wrapped, each to at most this share of the line.
+_LONG, _WIDEST = 40, 0.45
 _CORRECTIONS: Final = {"holm": "holm1979", "bh": "benjamini1995"}
 
 
-def escape(text: str) -> str:
-    """Write a text so that LaTeX prints it as it is; line ends become spaces, so that no comment is left."""
-    return "".join(_TEX.get(letter, letter) for letter in " ".join(str(text).split()))
-
-
 def write_paper(run: Run, figures: Sequence[DrawnFigure], tables: Sequence[Table]) -> tuple[Path, ...]:
-    """Write ``paper/`` of the run's folder: one ``.tex`` per table, captions, methods and references."""
-    environment = Environment(  # noqa: S701 - LaTeX, where HTML's escapes would be wrong; the filter below escapes
-        loader=PackageLoader("saliency_stats.report"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        # LaTeX is full of "{#": a comment mark that cannot occur keeps Jinja from reading it as one.
-        comment_start_string="((*",
-        comment_end_string="*))",
-    )
-    environment.filters["tex"] = escape
+    """Write ``paper/`` of the run's folder: ``main.tex``, which LaTeX reads as it is, and all that it puts in."""
+    templates = environment()
+    templates.filters["command"] = _command
+
+    def render(template: str, **values: Any) -> str:
+        return templates.get_template(template).render(**values)
+
     contents = {
-        f"table_{table.name}.tex": (
-            environment.get_template("table.tex.j2").render(
-                table=table, columns="l" * table.n_text + "r" * (len(table.columns) - table.n_text)
-            )
-        )
-        for table in tables
+        f"table_{table.name}.tex": render("table.tex.j2", table=table, columns=_columns(table)) for table in tables
     }
     captions = [(_command(figure.name), f"{figure.title}. {figure.caption}") for figure in figures]
     captions += [(f"Table{_command(table.name)}", f"{table.title}. {table.note}") for table in tables]
-    contents["captions.tex"] = environment.get_template("captions.tex.j2").render(captions=captions)
-    contents["methods.tex"] = environment.get_template("methods.tex.j2").render(**_methods(run))
-    contents["references.bib"] = environment.get_template("references.bib.j2").render()
+    contents["captions.tex"] = render("captions.tex.j2", captions=captions)
+    contents["methods.tex"] = render("methods.tex.j2", **_methods(run))
+    contents["references.bib"] = render("references.bib.j2")
+    contents["figures.tex"] = render("figures.tex.j2", figures=figures)
+    parts = [("methods", "Methods and results")]
+    placed = {name for *_, names in _PARTS for name in names or ()}
+    for part, heading, names in _PARTS:
+        own = [table for table in tables if (table.name in names if names else table.name not in placed)]
+        if own:
+            contents[f"{part}.tex"] = render("floats.tex.j2", tables=own)
+            parts.append((part, heading))
+    parts.append(("figures", "Figures"))
+    foreign = sorted({letter for content in contents.values() for letter in content if not letter.isascii()})
+    letters = [(letter, f"{ord(letter):04X}") for letter in foreign]
+    contents["main.tex"] = render("main.tex.j2", title=run.settings.name, parts=parts, letters=letters)
     written = []
     for name, content in contents.items():
         path = run.folder / "paper" / name
         write_text(path, content)
         written.append(path)
     return tuple(written)
+
+
+def _columns(table: Table) -> str:
+    """Return the columns of a table as LaTeX is told them: text to the left, wrapped where it is long."""
+    long = [any(len(row[k]) > _LONG for row in table.rows) for k in range(table.n_text)]
+    share = min(_WIDEST, 0.8 / max(sum(long), 1))
+    wrapped = rf">{{\raggedright\arraybackslash}}p{{{share:.2f}\linewidth}}"
+    return "".join(wrapped if is_long else "l" for is_long in long) + "r" * (len(table.columns) - table.n_text)
 
 
 def _command(name: str) -> str:

@@ -9,6 +9,7 @@ from scipy import stats
 from saliency_stats.report.run import Run
 from saliency_stats.statistics.selection import UNLEARNED
 from saliency_stats.typing import Float64Array
+from saliency_stats.vocabulary import SPLITS
 
 
 @dataclass(frozen=True)
@@ -102,3 +103,20 @@ def judged_counts(run: Run, magnification: float, label: str) -> tuple[int, int]
     """Return the numbers of judged patches and of their known slides (or patients) in one stratum."""
     rows = run.judged[(run.judged["magnification"] == magnification) & (run.judged["label"] == label)]
     return len(rows), rows.loc[rows[run.unit_column] != "", run.unit_column].nunique()
+
+
+def left_out_words(run: Run, magnification: float, label: str, step: str) -> list[str]:
+    """Say why a step of ``selection.csv`` leaves patches out, with their numbers where there are several reasons."""
+    if step == "used":
+        found = run.exclusions
+        rows = found[(found["magnification"] == magnification) & (found["label"] == label)]
+        return [f"{n}: {reason}" for n, reason in zip(rows["n_patches"], rows["reason"], strict=True)]
+    if step == "evaluation split":
+        rows = run.patches[(run.patches["magnification"] == magnification) & (run.patches["label"] == label)]
+        counts = rows.loc[rows["status"] == "used", "split"].value_counts()
+        return [f"{counts[name]}: {name} split" for name in SPLITS if name != run.evaluation_split and name in counts]
+    return {
+        "correct": ["classified wrongly"],
+        "correct and confident": [f"probability of the true class below {run.settings.saliency.min_confidence:g}"],
+        "both compartments present": ["too little nucleus or cytoplasm to measure"],
+    }.get(step, [])

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any, Final
 
@@ -178,3 +179,10 @@ def whole(n: float) -> str:
 def shorten(text: str, length: int) -> str:
     """Return a text cut to a length, the cut marked."""
     return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
+
+
+def flat(value: Any) -> str:
+    """Return nested entries of a record as one line."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {flat(entry)}" for key, entry in value.items())
+    return str(value)

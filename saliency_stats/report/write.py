@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from saliency_stats.execution.files import write_text
+from saliency_stats.report.checklist import checklist_table
 from saliency_stats.report.explore import write_explore
 from saliency_stats.report.figures.draw import draw_figures
 from saliency_stats.report.html import render_html
@@ -46,7 +47,7 @@ def write_report(run: Run | Path, *, progress: Callable[[str], None] | None = No
     )
     if progress is not None:
         progress("tables for a paper")
-    write_paper(run, figures, tables)
+    write_paper(run, figures, (*tables, checklist_table(run)))
     if progress is not None:
         progress("explore.html")
     write_explore(run)

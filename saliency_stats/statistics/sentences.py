@@ -18,7 +18,7 @@ DASH = "\N{EN DASH}"
 NOUNS = {"nucleus": "the nuclei", "cytoplasm": "the cytoplasm", "stroma": "the stroma"}
 WERE = {"nucleus": "the nuclei were", "cytoplasm": "the cytoplasm was", "stroma": "the stroma was"}
 _SPLITS = {"train": "training", "valid": "validation", "test": "test"}
-_CORRECTIONS = {"holm": "Holm", "bh": "Benjamini\N{EN DASH}Hochberg"}
+CORRECTIONS = {"holm": "Holm", "bh": "Benjamini\N{EN DASH}Hochberg"}
 _CONCLUSIONS: Final = {
     "supported": "the claim is supported",
     "contradicted": "the claim is contradicted",
@@ -64,7 +64,7 @@ def interval_words(low: float, high: float, alpha: float, *, flip: bool = False)
 
 def p_words(p_adjusted: float, settings: StatisticsParameters) -> str:
     """Return an adjusted p-value with the name of its correction."""
-    return f"{p_number(p_adjusted)} after {_CORRECTIONS[settings.correction]}"
+    return f"{p_number(p_adjusted)} after {CORRECTIONS[settings.correction]}"
 
 
 def p_number(p_value: float) -> str:

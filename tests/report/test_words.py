@@ -19,6 +19,8 @@ NAN = math.nan
         (words.check_words, ("matched_sobel",), "at equal edges"),
         (words.check_words, ("matched_eosin_excess",), "at equal eosin, beyond eosin itself"),
         (words.check_words, ("cytoplasm_vs_nucleus",), ""),
+        (words.flat, ({"threads": 1, "of": {"a": True}},), "threads 1, of a True"),
+        (words.flat, ("cpu",), "cpu"),
         (words.number, (1.005, 1), "1.0"),
         (words.number, (-0.126,), "−0.13"),
         (words.number, (-0.001,), "0.00"),

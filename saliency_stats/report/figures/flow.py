@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from saliency_stats.report.figures.facets import in_order, of_stratum
+from saliency_stats.report.figures.facets import in_order
 from saliency_stats.report.figures.style import QUIET, WIDTH_IN, some
-from saliency_stats.report.run import Run, records
+from saliency_stats.report.population import left_out_words
+from saliency_stats.report.run import Run
 from saliency_stats.report.words import STEP_WORDS, begun, count, magnification_words, shorten
-from saliency_stats.vocabulary import SPLITS
 
 #: Heights of a line of text, of what is around it, and between boxes; widths of a box and of one at the side.
 _LINE_IN, _PAD_IN, _GAP_IN, _BOX_IN, _SIDE_IN = 0.125, 0.07, 0.16, 1.62, 1.5
@@ -105,21 +105,11 @@ def _side_lines(run: Run, magnification: float, label: str, step: str, left_out:
     """Return the text of a box of exclusions; nothing where a step leaves nothing out."""
     if left_out <= 0:
         return ()
-    words = {
-        "correct": ["classified wrongly"],
-        "correct and confident": [f"probability of the true class below {run.settings.saliency.min_confidence:g}"],
-        "both compartments present": ["too little nucleus or cytoplasm to measure"],
-    }.get(step, [])
+    words = left_out_words(run, magnification, label, step)
     if step == "used":
-        reasons = records(of_stratum(run.exclusions, (magnification, label)))
-        words = [f"{row.n_patches}: {shorten(row.reason, 2 * _SIDE_CHARACTERS)}" for row in reasons]
         more = len(words) - _SHOWN_REASONS
-        words = [*words[:_SHOWN_REASONS], f"and {count(more, 'other reason')}"] if more > 0 else words
-    elif step == "evaluation split":
-        rows = of_stratum(run.patches, (magnification, label))
-        counts = rows.loc[rows["status"] == "used", "split"].value_counts()
-        others = [split for split in SPLITS if split != run.evaluation_split and split in counts]
-        words = [f"{counts[split]}: {split} split" for split in others]
+        words = [shorten(text, 2 * _SIDE_CHARACTERS) for text in words[:_SHOWN_REASONS]]
+        words += [f"and {count(more, 'other reason')}"] if more > 0 else []
     lines = [line for word in words for line in textwrap.wrap(word, _SIDE_CHARACTERS)]
     return (f"{count(left_out, 'patch')} left out", *lines)
 

@@ -1,6 +1,6 @@
 """The classifier's performance, the judged patches and those left out, as tables."""
 
-from saliency_stats.report.population import points
+from saliency_stats.report.population import left_out_words, points
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.tables.table import Table, of_labels, place_of
 from saliency_stats.report.words import (
@@ -108,24 +108,30 @@ def composition_table(run: Run) -> Table:
 
 
 def selection_table(run: Run) -> Table:
-    """Return the flow diagram as a table."""
-    cells = [
-        (
-            magnification_words(row.magnification),
-            row.label,
-            STEP_WORDS.get(row.step, row.step),
-            whole(row.n_slides) if row.n_slides else NONE,
-            whole(row.n_patches),
-        )
-        for row in records(run.named(of_labels(run, run.selection)))
-    ]
+    """Return the flow diagram as a table: what is left after each step, and why others were left out there."""
+    cells = []
+    rows = of_labels(run, run.selection)
+    for _, steps in rows.groupby(["magnification", "label"], sort=False):
+        before = steps["n_patches"].shift(fill_value=steps["n_patches"].iloc[0])
+        for row, fewer in zip(records(steps), before - steps["n_patches"], strict=True):
+            cells.append(
+                (
+                    magnification_words(row.magnification),
+                    run.classes.name(row.label),
+                    STEP_WORDS.get(row.step, row.step),
+                    "; ".join(left_out_words(run, row.magnification, row.label, row.step)) if fewer > 0 else "",
+                    whole(fewer) if fewer > 0 else NONE,
+                    whole(row.n_slides) if row.n_slides else NONE,
+                    whole(row.n_patches),
+                )
+            )
     return Table(
         "selection",
         "From listed to judged patches",
         "",
-        ("Magnification", "Class", "Step", "Slides", "Patches"),
+        ("Magnification", "Class", "Step", "Left out because", "Left out", "Slides", "Patches"),
         tuple(cells),
-        n_text=3,
+        n_text=4,
     )
 
 

@@ -98,18 +98,25 @@ def test_metrics_in_reading_order(blank_run: Blank, rows_of: Rows) -> None:
 
 def test_selection_and_exclusions(blank_run: Blank, rows_of: Rows) -> None:
     at: dict[str, Any] = {"magnification": 20.0, "label": "benign"}
-    steps = [{"step": "listed", "n_slides": 2, "n_patches": 1000}, {"step": "my step", "n_slides": 0, "n_patches": 3}]
+    steps = [
+        {"step": "listed", "n_slides": 2, "n_patches": 1000},
+        {"step": "used", "n_slides": 2, "n_patches": 999},
+        {"step": "my step", "n_slides": 0, "n_patches": 3},
+    ]
     selection = rows_of("selection", *steps, {**steps[0], "label": "malignant"}, **at)
     patches = rows_of("patches", {"patch_id": "a", "status": "excluded: no tissue"}, **at)
     run = blank_run(selection=selection, patches=patches)
     assert selection_table(run).rows == (
-        ("20×", "benign", "Listed", "2", "1,000"),
-        ("20×", "benign", "my step", "—", "3"),
+        ("20×", "benign", "Listed", "", "—", "2", "1,000"),
+        ("20×", "benign", "Readable and used", "1: no tissue", "1", "2", "999"),
+        ("20×", "benign", "my step", "", "996", "—", "3"),
     )
     assert exclusions_table(run).rows == (("20×", "benign", "no tissue", "1"),)
-    assert selection_table(run).columns == ("Magnification", "Class", "Step", "Slides", "Patches")
+    assert selection_table(run).columns == (
+        *("Magnification", "Class", "Step", "Left out because", "Left out", "Slides", "Patches"),
+    )
     assert exclusions_table(run).columns == ("Magnification", "Class", "Reason", "Patches")
-    assert (selection_table(run).n_text, exclusions_table(run).n_text) == (3, 3)
+    assert (selection_table(run).n_text, exclusions_table(run).n_text) == (4, 3)
 
 
 def test_tables_without_rows_are_left_out(blank_run: Blank, cohort: Any) -> None:
