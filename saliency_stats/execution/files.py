@@ -74,8 +74,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON atomically; missing numbers become null, numbers of NumPy plain ones, paths text."""
-    write_text(path, json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write JSON atomically, as :func:`json_text` has it."""
+    write_text(path, json_text(content) + "\n")
+
+
+def json_text(content: Any) -> str:
+    """Return JSON; missing numbers become null, numbers of NumPy plain ones, paths text."""
+    return json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:

@@ -1,6 +1,5 @@
 """A finished run: its study, its tables in their declared types, and what is asked of them again and again."""
 
-import json
 from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +10,7 @@ import pandas as pd
 from saliency_stats import settings as study_file
 from saliency_stats.classes import Classes
 from saliency_stats.errors import StudyError
+from saliency_stats.execution.files import json_text
 from saliency_stats.execution.schema import TABLES
 from saliency_stats.report import networks, queries
 from saliency_stats.report.folder import RunFolder
@@ -76,7 +76,7 @@ class Run(RunFolder):
                 f"Run.to_anndata needs anndata, which is not installed ({error}): pip install 'saliency-stats[anndata]'"
             ) from error
         found = observations(self.ledger, self.patches, self.predictions, self.population.evaluated)
-        about = {"verdict": json.dumps(self.verdict, ensure_ascii=False), "study": study_file.dump(self.settings)}
+        about = {"verdict": json_text(self.verdict), "study": study_file.dump(self.settings)}
         return anndata.AnnData(X=found.values, obs=found.rows, var=found.columns, uns=about)
 
     def words(self, kind: str, name: str, key: str = "words") -> str:
