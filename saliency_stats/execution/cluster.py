@@ -1,5 +1,6 @@
 """The engine of other processes and machines: Dask hands the work out, and again where a worker dies over it."""
 
+import gc
 import os
 import pickle
 import shutil
@@ -229,7 +230,10 @@ def _found(address: str) -> Client:
     try:
         return Client(address, timeout=_CONNECTING, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise StudyError(f"--scheduler {address}: no Dask scheduler answers there ({error}); {_EXPECTED}") from error
+        why = str(error)
+    # the client that found nobody is closed now: collected while another one starts, it would wait for it for ever
+    gc.collect()
+    raise StudyError(f"--scheduler {address}: no Dask scheduler answers there ({why}); {_EXPECTED}")
 
 
 def _faults(terms: Terms, dask_worker: Worker) -> list[str]:
