@@ -10,7 +10,7 @@ import pandas as pd
 from saliency_stats.execution.files import write_table, write_text
 from saliency_stats.report.benchmark_page import Words, render_benchmark
 from saliency_stats.report.figures.benchmark import draw_maps, draw_replacements
-from saliency_stats.report.figures.style import house_style, save
+from saliency_stats.report.figures.style import house_style, save_both
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import count, interval, listing, magnification_words, number
 from saliency_stats.seeds import derive
@@ -66,10 +66,7 @@ def write_benchmark(runs: Sequence[Run], costs: pd.DataFrame, out: Path) -> Benc
     pictures = {}
     with house_style():
         for name, draw in (("maps", draw_maps), ("replacements", draw_replacements)):
-            figure = draw(table, words.of)
-            pictures[name] = save(figure, out / "figures" / f"benchmark_{name}.png")
-            figure.set_layout_engine("none")
-            save(figure, out / "figures" / f"benchmark_{name}.pdf")
+            pictures[name], _ = save_both(draw(table, words.of), out / "figures" / f"benchmark_{name}")
     sentences = tuple(said(table, stable, words))
     page = out / "benchmark.html"
     write_text(page, render_benchmark(runs, table, stable, sentences, pictures, words))

@@ -1,6 +1,5 @@
 """The benchmark as one page with everything inside."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from saliency_stats.report.page import page_template
+from saliency_stats.report.page import embedded, page_template
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.tables.table import Table
 from saliency_stats.report.words import architecture_words, count, interval, magnification_words, number, whole
@@ -85,7 +84,7 @@ def render_benchmark(
         figures=[
             {
                 "name": name,
-                "data": base64.b64encode(path.read_bytes()).decode("ascii"),
+                "data": embedded(path.read_bytes()),
                 "caption": _CAPTIONS[name],
             }
             for name, path in pictures.items()

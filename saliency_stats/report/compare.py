@@ -11,7 +11,7 @@ from saliency_stats.errors import StudyError
 from saliency_stats.execution.files import write_table, write_text
 from saliency_stats.report.compare_page import render_comparison
 from saliency_stats.report.figures.compare import draw_comparison
-from saliency_stats.report.figures.style import house_style, save
+from saliency_stats.report.figures.style import house_style, save_both
 from saliency_stats.report.queries import leaves
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import check_words, count, listing, magnification_words
@@ -80,9 +80,7 @@ def compare_runs(folders: Sequence[Path], out: Path) -> Compared:
     table = table.assign(label=table["label"].map(names))
     with house_style():
         figure = draw_comparison(table, list(runs), levels(runs))
-        png = save(figure, out / "figures" / "comparison.png")
-        figure.set_layout_engine("none")
-        save(figure, out / "figures" / "comparison.pdf")
+        png, _ = save_both(figure, out / "figures" / "comparison")
     sentences = tuple(verdict_sentences(table))
     page = out / "comparison.html"
     write_text(page, render_comparison(runs, table, sentences, study_differences(runs), png, levels(runs)))

@@ -1,6 +1,5 @@
 """The comparison of several runs as one page with everything inside."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -9,7 +8,7 @@ import pandas as pd
 
 from saliency_stats.report.figures.compare import caption_comparison
 from saliency_stats.report.ladder import RUNG_WORDS, hypothesis_words, ladder_rows
-from saliency_stats.report.page import page_template
+from saliency_stats.report.page import embedded, page_template
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.tables.table import Table
 from saliency_stats.report.words import (
@@ -56,7 +55,7 @@ def render_comparison(
     return page_template("comparison.html.j2").render(
         summary=f"{count(len(runs), 'run')}: {', '.join(runs)}.",
         sentences=sentences,
-        data=base64.b64encode(picture.read_bytes()).decode("ascii"),
+        data=embedded(picture.read_bytes()),
         caption=caption_comparison(level),
         tables=[
             made

@@ -1,6 +1,5 @@
 """The page on which every measured patch can be looked at: its pictures, and what was measured in it."""
 
-import base64
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +11,7 @@ from saliency_stats.execution.files import plain, write_text
 from saliency_stats.imaging.thumbnail import CODE_STEP, DISPLAY_PERCENTILE
 from saliency_stats.report.figures.style import COMPARTMENT_COLOURS, SALIENCY_MAP
 from saliency_stats.report.overlay import NUCLEUS_OUTLINE, TINTS
-from saliency_stats.report.page import page_template
+from saliency_stats.report.page import embedded, page_template
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import count, listing, percent, whole
 from saliency_stats.statistics import PRIMARY, patch_values
@@ -53,14 +52,10 @@ def render_explore(run: Run, most_bytes: int = MOST_BYTES) -> str:
 
 def _fitting(kept: pd.DataFrame, most_bytes: int) -> pd.DataFrame:
     """Return the patches that fit, with pictures as base64; all rows of a patch or none."""
-    shown = kept.assign(**{name: kept[name].map(_base64) for name in PICTURES})
+    shown = kept.assign(**{name: kept[name].map(embedded) for name in PICTURES})
     taken = shown[list(PICTURES)].map(len).sum(axis=1)
     up_to = taken.groupby(shown["rank"]).sum().cumsum()
     return shown[shown["rank"].map(up_to) <= most_bytes].reset_index(drop=True)
-
-
-def _base64(content: bytes) -> str:
-    return base64.b64encode(content).decode("ascii")
 
 
 def _chosen(run: Run, shown: pd.DataFrame) -> str:

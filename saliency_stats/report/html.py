@@ -1,6 +1,5 @@
 """The report as one page: verdict, evidence, caveats, and how to reproduce it, with everything inside."""
 
-import base64
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +12,7 @@ from saliency_stats.report.caveats import caveats
 from saliency_stats.report.figures.draw import DrawnFigure
 from saliency_stats.report.folder import NOT_RECORDED
 from saliency_stats.report.ladder import ANSWERS, hypothesis_words, ladders, reading
-from saliency_stats.report.page import page_template
+from saliency_stats.report.page import embedded, page_template
 from saliency_stats.report.queries import leaves
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.tables.contrasts import calibration_of
@@ -100,7 +99,7 @@ def _sections(figures: Mapping[str, DrawnFigure], tables: Mapping[str, Table]) -
                 "title": figures[name].title,
                 "caption": figures[name].caption,
                 "alt": f"{figures[name].title}. {figures[name].caption.split('. ')[0].rstrip('.')}.",
-                "data": base64.b64encode(figures[name].png.read_bytes()).decode("ascii"),
+                "data": embedded(figures[name].png.read_bytes()),
                 "name": name,
             }
             for name in names

@@ -1,5 +1,7 @@
 """Pages that open from disk: the templates of the report and of a comparison, filled in and escaped alike."""
 
+import base64
+
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 
 
@@ -13,3 +15,8 @@ def page_template(name: str) -> Template:
         lstrip_blocks=True,
     )
     return environment.get_template(name)
+
+
+def embedded(content: bytes) -> str:
+    """Return the bytes of a picture as a page holds them."""
+    return base64.b64encode(content).decode("ascii")

@@ -11,7 +11,7 @@ from saliency_stats.errors import StatisticsError, StudyError
 from saliency_stats.execution.files import write_table
 from saliency_stats.report.advice import advice, cautions
 from saliency_stats.report.figures.power import draw_power
-from saliency_stats.report.figures.style import house_style, save
+from saliency_stats.report.figures.style import house_style, save_both
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import listing, magnification_words
 from saliency_stats.statistics import PRIMARY
@@ -138,10 +138,7 @@ def plan_run(
     write_table(folder / "power.csv", table[[*first, *table.columns.drop(first)]])
     titled = {run.place(at, name): plan for (name, at), plan in plans.items()}
     with house_style():
-        drawn = draw_power(titled)
-        png = save(drawn, folder / "figures" / "power.png")
-        drawn.set_layout_engine("none")
-        save(drawn, folder / "figures" / "power.pdf")
+        png, _ = save_both(draw_power(titled), folder / "figures" / "power")
     lines = [line for title, plan in titled.items() for line in advice(title, plan)]
     lines += [f"{reason}." for reason in reasons]
     lines += cautions(titled.values())

@@ -14,7 +14,7 @@ from saliency_stats.errors import StorageError
 from saliency_stats.execution.schema import TABLES
 from saliency_stats.execution.store import Store
 from saliency_stats.report import run as module
-from saliency_stats.report.figures import draw
+from saliency_stats.report.figures import style
 from saliency_stats.report.queries import leaves
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.write import write_report
@@ -47,7 +47,7 @@ def test_one_report_selects_once_and_reads_each_table_once(copied: Path, monkeyp
     select, table = module.primary_population, Store.table
     monkeypatch.setattr(module, "primary_population", lambda *a, **k: selected.append(1) or select(*a, **k))
     monkeypatch.setattr(Store, "table", lambda store, name: read.append(name) or table(store, name))
-    monkeypatch.setattr(draw, "save", _blank_picture)
+    monkeypatch.setattr(style, "save", _blank_picture)
     write_report(copied)
     assert selected == [1]
     assert sorted(read) == sorted(set(read))

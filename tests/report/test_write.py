@@ -17,6 +17,7 @@ from PIL import Image
 
 from saliency_stats.errors import SaliencyStatsError, StorageError, StudyError
 from saliency_stats.report.figures import draw as figures
+from saliency_stats.report.figures import style
 from saliency_stats.report.write import write_report
 from saliency_stats.statistics import headline
 
@@ -192,7 +193,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]] = {
 def test_other_runs_are_reported_too(
     name: str, tmp_path: Path, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(figures, "save", _sketch)
+    monkeypatch.setattr(style, "save", _sketch)
     properties, present, absent = VARIANTS[name]
     told: list[str] = []
     folder = make_run(tmp_path / "run", **({"slides": 3, "patches": 4} | properties))

@@ -26,7 +26,7 @@ from saliency_stats.report.figures import (
     separation,
     slides,
 )
-from saliency_stats.report.figures.style import NothingToDrawError, empty_figure, house_style, save
+from saliency_stats.report.figures.style import NothingToDrawError, empty_figure, house_style, save_both
 from saliency_stats.report.run import Run
 
 
@@ -121,9 +121,6 @@ def draw_figures(run: Run, progress: Callable[[str], None] | None = None) -> tup
                 figure, caption = spec.draw(run), spec.caption(run) + whose
             except NothingToDrawError as nothing:
                 figure, caption = empty_figure(str(nothing)), f"Nothing could be drawn: {nothing}."
-            png = save(figure, run.folder / "figures" / f"{spec.name}.png")
-            # The layout is solved: the PDF takes it over, which is quicker and makes the two alike.
-            figure.set_layout_engine("none")
-            pdf = save(figure, run.folder / "figures" / f"{spec.name}.pdf")
+            png, pdf = save_both(figure, run.folder / "figures" / spec.name)
             drawn.append(DrawnFigure(spec.name, spec.title, caption, png, pdf))
     return tuple(drawn)

@@ -103,6 +103,14 @@ def save(figure: Figure, path: Path) -> Path:
     return path
 
 
+def save_both(figure: Figure, path: Path) -> tuple[Path, Path]:
+    """Write a figure as PNG and, with the same layout, as PDF beside it; ``path`` has no ending."""
+    png = save(figure, path.with_name(f"{path.name}.png"))
+    # solved once: quicker, and the two are alike
+    figure.set_layout_engine("none")
+    return png, save(figure, path.with_name(f"{path.name}.pdf"))
+
+
 def spread(n: int, width: float) -> Float64Array:
     """Return `n` offsets within ±width/2 that keep neighbours apart: multiples of the golden ratio."""
     golden = (np.sqrt(5.0) - 1.0) / 2.0

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from saliency_stats.report.figures import draw
+from saliency_stats.report.figures import draw, style
 from saliency_stats.report.figures.style import NothingToDrawError, new_figure
 from saliency_stats.report.run import Run
 from saliency_stats.statistics.causal import SUM_OF_LABELS
@@ -59,7 +59,7 @@ def test_of_nothing_a_figure_and_its_caption_say_why(run: Run, tmp_path: Path, m
         return new_figure(2.0)
 
     drawn: list[Figure] = []
-    monkeypatch.setattr(draw, "save", lambda figure, path: drawn.append(figure) or path)
+    monkeypatch.setattr(style, "save", lambda figure, path: drawn.append(figure) or path)
     specs = [
         draw.FigureSpec("a", "A", sketch, nothing, lambda _: True),
         draw.FigureSpec("b", "B", nothing, lambda _: "words", lambda _: True),
