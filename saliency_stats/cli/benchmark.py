@@ -49,7 +49,7 @@ def benchmark(study: Path | None, out: Path, magnifications: tuple[str, ...], **
     """Score attribution methods, and ways to replace tissue, against what networks really use.
 
     \b
-    saliency-stats benchmark                                     a quarter of an hour on two cores
+    saliency-stats benchmark                                     two signals, three networks each
     saliency-stats benchmark --method python:my_maps:Mine        with a method of your own
     saliency-stats benchmark --set classifier.networks=5 --signal stroma --magnification 10
 
