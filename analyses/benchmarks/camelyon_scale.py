@@ -32,11 +32,12 @@ from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.recorded import write_manifest
 from saliency_stats.execution.store import Store
 from saliency_stats.measurement.batch import Batch, batches_of
+from saliency_stats.measurement.thumbnails import Thumbnails
 from saliency_stats.report.run import Run
 from saliency_stats.report.write import write_report
 from saliency_stats.settings import StudySettings, dump, load
 from saliency_stats.study import parameters
-from saliency_stats.study.conclusions import conclude
+from saliency_stats.study.conclusions import conclude, keep_metrics
 from saliency_stats.study.elsewhere import resolved
 from saliency_stats.study.stages import Stages
 from saliency_stats.study.training import train_networks
@@ -45,7 +46,7 @@ from saliency_stats.vocabulary import COMPARTMENTS, TISSUE, TRAINED
 MAGNIFICATIONS = (5.0, 10.0, 20.0, 40.0)
 #: Patches that are measured for real, half of either class.
 TEMPLATES = 16
-IDENTITY = ("patch_id", "slide_id", "patient_id", "label", "split", "magnification")
+IDENTITY = ("patch_id", "slide_id", "patient_id", "label", "split", "magnification", "rank")
 
 
 def settings_of(slides: int, patches: int, networks: int) -> StudySettings:
@@ -87,10 +88,12 @@ class Templates:
         """Draw the tables of a batch of patches."""
         made = {}
         for name, found in self.tables.items():
-            rows = [self.rows[name][number] for number in patches["template"]]
-            each = np.repeat(np.arange(len(patches)), [len(one) for one in rows])
-            table = found.iloc[np.concatenate(rows)].reset_index(drop=True)
-            identity = {key: patches[key].to_numpy()[each] for key in IDENTITY if key in table}
+            # pictures are of the patches that a study would draw
+            of = patches[patches["rank"].notna()] if name == "thumbnails" else patches
+            rows = [self.rows[name][number] for number in of["template"]]
+            each = np.repeat(np.arange(len(of)), [len(one) for one in rows])
+            table = found.iloc[[at for one in rows for at in one]].reset_index(drop=True)
+            identity = {key: of[key].to_numpy()[each] for key in IDENTITY if key in table}
             made[name] = _ALTERED.get(name, _as_it_is)(table.assign(**identity), rng)
         return made
 
@@ -147,7 +150,8 @@ def cohort(templates: Templates, slides: int, patches: int) -> pd.DataFrame:
                 stain_group=f"slide-{number:03d}",
             )
             parts.append(part)
-    return pd.concat(parts, ignore_index=True)
+    table = pd.concat(parts, ignore_index=True)
+    return table.assign(rank=table.index.map(Thumbnails.drawn(table, seed=0).rank))
 
 
 @contextmanager
@@ -194,12 +198,13 @@ def main() -> None:
             **parameters.described(settings),
         }
         (folder / "study.yaml").write_text(dump(settings), encoding="utf-8")
-        patches = table.drop(columns=["template", "stain_group"])
+        patches = table.drop(columns=["template", "stain_group", "rank"])
         stages._tables |= {"patches": stages.store.write_once("patches", patches), "stains": templates.stains}  # noqa: SLF001
         with stage("put together", folder):
             stages.measure(cast("Any", SimpleNamespace(table=table)), Threads(2))
         run = Run(folder, stages._tables, record)  # noqa: SLF001
         with stage("statistics", folder):
+            keep_metrics(run, stages.store)
             conclude(run, stages.store, stages._profile_parts)  # noqa: SLF001
         print(", ".join(f"{name} {len(found):,} rows" for name, found in run.tables.items()))
         with stage("report", folder):
