@@ -2,13 +2,14 @@
 
     OMP_NUM_THREADS=2 python analyses/benchmarks/naive_road.py
 
-Phantom patches of 256 px, an untrained DenseNet-201 whose last layers are trained. The naive road runs the frozen
-network over every patch in every epoch, explains patch by patch with Captum, segments patch by patch with our
-networks (``stardist_speed.py`` compares those with the reference), and fits statsmodels' MixedLM. Ours is what a run
-does. Both have the same patches, weights and compartments, and the numbers are compared: the loss of the head, the mass
-of every compartment, the estimate of the mixed model. Also printed: the gradient against raw torch at the batch that is
-fastest there, and a patch measured all in against it. The statistics are of a table of ``--rows`` values in 400 slides,
-and stand beside the sum: a study has them once, however many patches it measures.
+Phantom patches of 256 px in the usual shares to learn from, to watch, and to judge; ``--networks`` DenseNet-201 that
+share a frozen backbone and whose last layers are trained. Three, because a verdict over networks takes as many. The
+naive road runs each network over every patch in every epoch, explains patch by patch with Captum, segments patch by
+patch with our networks (``stardist_speed.py`` compares those with the reference), and fits statsmodels' MixedLM. Ours
+is what a run does. Both have the same patches, weights and compartments, and the numbers are compared: the loss of the
+heads, the mass of every compartment, the estimate of the mixed model. Also printed: the gradient against raw torch at
+the batch that is fastest there, and a patch measured all in against it. The statistics are of a table of ``--rows``
+values in 400 slides, and stand beside the sum: a study has them once, however many patches it measures.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from saliency_stats.classifier.network import NetworkClassifier
 from saliency_stats.classifier.samples import ImageSamples, to_tensor
 from saliency_stats.classifier.training import TrainingParameters, fit
 from saliency_stats.cohort import Phantom, PhantomCohort, PhantomCohortSize
+from saliency_stats.cohort.splits import with_splits
 from saliency_stats.compartments import (
     CompartmentParameters,
     Segmentation,
@@ -43,6 +45,7 @@ from saliency_stats.compartments import (
     view_of,
 )
 from saliency_stats.saliency import gradient, reduce_channels
+from saliency_stats.settings.cohort import Fractions
 from saliency_stats.statistics import contrast_table
 from saliency_stats.vocabulary import COMPARTMENTS
 
@@ -52,13 +55,16 @@ BATCH = 16
 
 
 class Roads:
-    """Patches, one network, and every part of a study on both roads."""
+    """Patches, networks, and every part of a study on both roads."""
 
-    def __init__(self, patches: int, epochs: int) -> None:
-        self.cohort = PhantomCohort(Phantom(size_px=256, mpp=MPP), PhantomCohortSize(4, patches // 4), seed=0)
-        self.table = self.cohort.table.assign(height_px=256, width_px=256)
-        self.images = [self.cohort.read(row).image for row in range(len(self.cohort.table))]
-        self.targets = torch.from_numpy((self.cohort.table["label"] == "malignant").to_numpy(dtype=np.int64))
+    def __init__(self, slides: int, epochs: int, networks: int) -> None:
+        cohort = PhantomCohort(Phantom(size_px=256, mpp=MPP), PhantomCohortSize(slides, 4), seed=0)
+        self.networks = range(networks)
+        self.table = with_splits(cohort.table.assign(height_px=256, width_px=256), Fractions().model_dump(), seed=0)
+        self.read = _Read(cohort, self.table)
+        judged = self.table[self.table["split"] == "test"]
+        self.images = [self.read.read(row).image for row in judged.index]
+        self.targets = torch.from_numpy((judged["label"] == "malignant").to_numpy(dtype=np.int64))
         self.stains = estimate_stains(self.images)
         self.parameters = CompartmentParameters()
         self.model = network()
@@ -73,35 +79,48 @@ class Roads:
             for at in range(0, len(self.images), size)
         ]
 
-    def _samples(self) -> ImageSamples:
-        read = _Read(self.cohort, self.images)
-        still = Augmentation(dihedral=False, stain=0.0)
-        return ImageSamples(read, self.table, still, 0, torch.device("cpu"))
+    def _samples(self, seed: int) -> tuple[ImageSamples, ImageSamples]:
+        """Return what is learned from, and what is watched meanwhile."""
+        still, device = Augmentation(dihedral=False, stain=0.0), torch.device("cpu")
+        train, valid = (self.table[self.table["split"] == split] for split in ("train", "valid"))
+        return ImageSamples(self.read, train, still, seed, device), ImageSamples(self.read, valid, still, seed, device)
 
     def naive_training(self) -> pd.DataFrame:
-        """Train the head, with a forward pass of the whole network in every epoch."""
-        model = network()
-        freeze_all_but_head(model)
-        return fit(whole(model), self._samples(), None, self.training)
+        """Train the heads, with a forward pass of the whole network in every epoch."""
+        logs = []
+        for seed in self.networks:
+            model = network()
+            freeze_all_but_head(model)
+            logs.append(fit(whole(model), *self._samples(seed), self.training))
+        return pd.concat(logs)
 
     def our_training(self) -> pd.DataFrame:
-        """Train the head on activations that are computed once."""
-        model = network()
-        freeze_all_but_head(model)
-        samples = self._samples()
-        made = split_of(model.eval(), samples)
-        if made is None:
-            raise SystemExit("the network cannot be split at its head")
-        cached = Activations([self.table]).of(made, samples, self.training.batch_size, lambda _: None)
-        return fit(made.head, cached, None, self.training)
+        """Train the heads on activations that are computed once."""
+        logs = []
+        activations = Activations([self.table[self.table["split"] == split] for split in ("train", "valid")])
+        for seed in self.networks:
+            model = network()
+            freeze_all_but_head(model)
+            samples = self._samples(seed)
+            made = split_of(model.eval(), samples[0])
+            if made is None:
+                raise SystemExit("the network cannot be split at its head")
+            cached = [activations.of(made, some, self.training.batch_size) for some in samples]
+            logs.append(fit(made.head, *cached, self.training))
+        return pd.concat(logs)
 
     def naive_maps(self) -> np.ndarray[Any, Any]:
-        """Explain one patch after the other with Captum."""
+        """Explain one patch after the other with Captum, with every network."""
         explainer = Saliency(self.model)
-        made = [explainer.attribute(image, target=label, abs=False) for image, label in self.batches(1)]
+        for _ in self.networks:
+            made = [explainer.attribute(image, target=label, abs=False) for image, label in self.batches(1)]
         return reduce_channels(torch.cat(made), "l2").numpy()
 
     def our_maps(self) -> np.ndarray[Any, Any]:
+        """Explain as units of work do, with every network."""
+        return [self.one_map() for _ in self.networks][-1]
+
+    def one_map(self) -> np.ndarray[Any, Any]:
         """Explain as a unit of work does."""
         return torch.cat([gradient(self.model, *batch) for batch in self.batches(BATCH)]).numpy()
 
@@ -140,8 +159,8 @@ class Roads:
         return pd.concat(parts)["mass_share"].to_numpy().reshape(-1, len(COMPARTMENTS))
 
     def all_in(self) -> None:
-        """Measure patches as a unit of work does: gradient, segmentation, attribution."""
-        self.our_masses(self.our_maps(), self.our_segmentations())
+        """Measure patches as a unit of work does: gradient of one network, segmentation, attribution."""
+        self.our_masses(self.one_map(), self.our_segmentations())
 
 
 class _Read:
@@ -149,9 +168,9 @@ class _Read:
 
     kind = "phantom"
 
-    def __init__(self, cohort: PhantomCohort, images: list[Any]) -> None:
-        self.table, self.files, self.digests, self._cohort = cohort.table, cohort.files, cohort.digests, cohort
-        self.patches = [self._cohort.read(row) for row in range(len(images))]
+    def __init__(self, cohort: PhantomCohort, table: pd.DataFrame) -> None:
+        self.table, self.files, self.digests = table, cohort.files, cohort.digests
+        self.patches = [cohort.read(row) for row in table.index]
 
     def read(self, row: int) -> Any:
         """Return one of them."""
@@ -187,12 +206,13 @@ def statistics(rows: int) -> None:
 def main() -> None:
     """Take both roads in turns."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--patches", type=int, default=64)
+    parser.add_argument("--slides", type=int, default=20, help="Of four patches.")
+    parser.add_argument("--networks", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=12, help="Of the head.")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--rows", type=int, default=200_000)
     arguments = parser.parse_args()
-    roads = Roads(arguments.patches, arguments.epochs)
+    roads = Roads(arguments.slides, arguments.epochs, arguments.networks)
     parts: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
         "training a head": (roads.naive_training, roads.our_training),
         "gradients": (roads.naive_maps, roads.our_maps),
@@ -203,12 +223,13 @@ def main() -> None:
     best: dict[str, list[float]] = {name: [np.inf, np.inf] for name in parts}
     made: dict[str, list[Any]] = {name: [None, None] for name in parts}
     raw: dict[int, float] = {}
-    whole_s = np.inf
+    whole_s = alone = np.inf
     for _ in range(arguments.rounds):
         for name, road in parts.items():
             for at, run in enumerate(road):
                 seconds, made[name][at] = timed(run)
                 best[name][at] = min(best[name][at], seconds)
+        alone = min(alone, timed(roads.one_map)[0])
         for size in (1, 2, 4, 8):
             raw[size] = min(raw.get(size, np.inf), timed(partial(roads.raw_maps, size))[0])
         whole_s = min(whole_s, timed(roads.all_in)[0])
@@ -216,8 +237,8 @@ def main() -> None:
     naive_s, naive_mass = timed(lambda: roads.naive_masses(maps[0], found[0]))
     our_s, our_mass = timed(lambda: roads.our_masses(maps[1], found[1]))
     best["attribution"] = [naive_s, our_s]
-    n = len(roads.images)
-    print(f"{n} patches of 256 px, {arguments.epochs} epochs")
+    n, k = len(roads.images), arguments.networks
+    print(f"{len(roads.table)} patches of 256 px, {n} of them judged, {k} networks, {arguments.epochs} epochs")
     print("                  naive       ours")
     for name, (naive, ours) in best.items():
         print(f"{name:<15} {naive:7.2f} s  {ours:7.2f} s  ×{naive / ours:.1f}")
@@ -228,7 +249,7 @@ def main() -> None:
     apart = [float(np.abs(one - other).max()) for one, other in (loss, (naive_mass, our_mass))]
     print(f"same numbers: loss {apart[0]:.0e}, mass {apart[1]:.0e} apart")
     fastest = min(raw, key=raw.__getitem__)
-    rate = raw[fastest] / best["gradients"][1]
+    rate = raw[fastest] / alone
     print(f"raw torch {n / raw[fastest]:.2f} gradients/s at batch {fastest}; ours {rate:.2f} of it")
     print(f"a patch all in: {n / whole_s:.2f} patches/s, {raw[fastest] / whole_s:.2f} of raw torch's gradients")
 

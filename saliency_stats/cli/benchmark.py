@@ -55,8 +55,8 @@ def benchmark(study: Path | None, out: Path, magnifications: tuple[str, ...], **
 
     Networks are trained on phantoms, and the same phantoms drawn again with one compartment as in the other class say
     what each network makes of it. STUDY is a study file of phantoms; methods and replacements that it does not name are
-    all that there are. Writes benchmark.csv, benchmark.html, stability.csv, costs.csv and figures/; what each study
-    measured goes into runs/.
+    all that there are. Writes benchmark.csv, importance.csv, benchmark.html, stability.csv, costs.csv and figures/;
+    what each study measured goes into runs/.
     """
     from saliency_stats.commands import benchmark as command
 

@@ -16,6 +16,7 @@ from saliency_stats.report.words import count, interval, listing, magnification_
 from saliency_stats.seeds import derive
 from saliency_stats.statistics.agreement import ATTRIBUTION, REPLACEMENT, map_scores, replacement_scores
 from saliency_stats.statistics.benchmark import COLUMNS, EDGES, benchmark_table, overall, stability
+from saliency_stats.statistics.importance import importance_table
 from saliency_stats.vocabulary import ALL_NETWORKS, TRAINED
 
 #: Columns of ``benchmark.csv``: those of the table, and what a method starts from and costs.
@@ -35,7 +36,7 @@ class Benchmarked(NamedTuple):
 
 
 def write_benchmark(runs: Sequence[Run], costs: pd.DataFrame, out: Path) -> Benchmarked:
-    """Write ``benchmark.csv``, ``stability.csv``, ``benchmark.html`` and ``figures/`` of finished phantom runs.
+    """Write the tables, ``benchmark.html`` and ``figures/`` of finished phantom runs.
 
     Parameters
     ----------
@@ -60,7 +61,9 @@ def write_benchmark(runs: Sequence[Run], costs: pd.DataFrame, out: Path) -> Benc
     scores = pd.concat([scores_of(run) for run in runs], ignore_index=True)
     table = with_costs(benchmark_table(scores, first.settings.statistics_parameters(first.unit)), costs)
     stable = stability(scores)
+    used = pd.concat([used_in(run) for run in runs], ignore_index=True)
     write_table(out / "benchmark.csv", table)
+    write_table(out / "importance.csv", used)
     write_table(out / "stability.csv", stable)
     words = Words.of_run(first)
     pictures = {}
@@ -69,7 +72,7 @@ def write_benchmark(runs: Sequence[Run], costs: pd.DataFrame, out: Path) -> Benc
             pictures[name], _ = save_both(draw(table, words.of), out / "figures" / f"benchmark_{name}")
     sentences = tuple(said(table, stable, words))
     page = out / "benchmark.html"
-    write_text(page, render_benchmark(runs, table, stable, sentences, pictures, words))
+    write_text(page, render_benchmark(runs, table, used, stable, sentences, pictures, words))
     return Benchmarked(page, out / "benchmark.csv", sentences)
 
 
@@ -83,6 +86,13 @@ def scores_of(run: Run) -> pd.DataFrame:
     ]
     scores = pd.concat(found, ignore_index=True).join(networks, on="network")
     return scores.assign(signal=run.settings.cohort.signal, magnification=run.magnifications[0])  # type: ignore[union-attr]
+
+
+def used_in(run: Run) -> pd.DataFrame:
+    """Return what the networks of a run use, see :func:`importance_table`, with its signal."""
+    table = importance_table(run.importance, run.settings.statistics_parameters(run.unit), run.tests)
+    table.insert(0, "signal", run.settings.cohort.signal)  # type: ignore[union-attr]
+    return table
 
 
 def with_costs(table: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:

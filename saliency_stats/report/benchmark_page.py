@@ -56,6 +56,7 @@ class Words:
 def render_benchmark(
     runs: Sequence[Run],
     table: pd.DataFrame,
+    used: pd.DataFrame,
     stable: pd.DataFrame,
     sentences: Sequence[str],
     pictures: Mapping[str, Path],
@@ -65,8 +66,8 @@ def render_benchmark(
 
     Parameters
     ----------
-    table, stable
-        ``benchmark.csv`` and ``stability.csv``.
+    table, used, stable
+        ``benchmark.csv``, ``importance.csv`` and ``stability.csv``.
     pictures
         PNGs by the name of what they show.
     """
@@ -74,6 +75,7 @@ def render_benchmark(
     networks = count(first.classifier.networks, "network")
     tables = (
         *(make(table, words) for make in (_maps, _replacements, _cohorts)),
+        _used(used, runs[0]),
         _networks(table),
         _stability(stable),
     )
@@ -178,6 +180,32 @@ def _cohorts(table: pd.DataFrame, words: Words) -> Table:
         cells = []
     title = "Rank correlation in each cohort"
     return Table("cohorts", title, "", ("Map or replacement", "Kind", *columns), tuple(cells), n_text=2)
+
+
+def _used(used: pd.DataFrame, run: Run) -> Table:
+    cells = [
+        (
+            row.signal,
+            magnification_words(row.magnification),
+            run.classes.name(row.label),
+            row.compartment,
+            number(row.estimate),
+            interval(row.ci_low, row.ci_high),
+            number(row.size),
+            f"{row.largest_in} of {row.n_networks}",
+        )
+        for row in records(used)
+    ]
+    return Table(
+        "importance",
+        "What the networks use",
+        "The fall of the log-odds of the patch’s class when a compartment alone is drawn as in the other class, over"
+        f" slides and networks ({run.confidence_percent} intervals). Size: the mean change whatever its sign. Most: in"
+        " how many networks no other compartment has a larger size.",
+        ("Signal", "Magnification", "Class", "Compartment", "Importance", "Interval", "Size", "Most"),
+        tuple(cells),
+        n_text=4,
+    )
 
 
 def _networks(table: pd.DataFrame) -> Table:

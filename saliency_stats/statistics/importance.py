@@ -1,5 +1,6 @@
 """What networks make of each compartment of a phantom, over slides and networks (pure pandas)."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -31,19 +32,29 @@ def importance_table(importance: pd.DataFrame, settings: StatisticsParameters, t
     -------
     DataFrame
         One row per magnification, label and compartment: estimate (of ``delta_logit``: the mean over units), ci_low,
-        ci_high, test, status, reason, n_networks, n_units and n_patches as in ``contrasts.csv``, and size, the mean of
-        the amounts whatever their sign. Chance decides as which class a compartment without a signal is drawn: what a
-        network makes of it has either sign in equal parts, so it shows in the size and cancels in the estimate.
+        ci_high, test, status, reason, n_networks, n_units and n_patches as in ``contrasts.csv``, size, the mean of
+        the amounts whatever their sign, and largest_in, the number of networks of which no other compartment has a
+        larger size. Chance decides as which class a compartment without a signal is drawn: what a network makes of it
+        has either sign in equal parts, so it shows in the size and cancels in the estimate.
     """
     require_columns("importance", importance.columns, (*_STRATUM, NETWORK, "delta_logit"))
+    largest = _largest(importance)
     found = [
-        dict(zip(_STRATUM, stratum, strict=True)) | _averaged(part, settings, tests)
+        dict(zip(_STRATUM, stratum, strict=True)) | _averaged(part, settings, tests) | {"largest_in": largest[stratum]}
         for stratum, part in importance.groupby(list(_STRATUM))
     ]
     place = {name: at for at, name in enumerate((*reversed(LABELS), *COMPARTMENTS))}
-    return pd.DataFrame(found, columns=[*_STRATUM, *_KEPT, "size"]).sort_values(
+    return pd.DataFrame(found, columns=[*_STRATUM, *_KEPT, "size", "largest_in"]).sort_values(
         list(_STRATUM), key=lambda values: values.map(lambda value: place.get(value, value)), ignore_index=True
     )
+
+
+def _largest(importance: pd.DataFrame) -> "Counter[Any]":
+    """Count for each stratum the networks in which its compartment has the largest mean amount."""
+    rows = importance.assign(size=importance["delta_logit"].abs())
+    sizes = rows.groupby([*_STRATUM, NETWORK], observed=True)["size"].mean()
+    among = sizes.groupby(["magnification", "label", NETWORK], observed=True)
+    return Counter(key[: len(_STRATUM)] for key in sizes.index[sizes == among.transform("max")])
 
 
 def _averaged(rows: pd.DataFrame, settings: StatisticsParameters, tests: Sequence[str]) -> dict[str, Any]:

@@ -97,6 +97,13 @@ def test_what_a_network_uses_is_found_and_one_at_chance_stands_apart(table, whol
     assert whole.sentences[-1] == "Of 2 networks these learned nothing and are left out: cytoplasm 20×, network 1."
 
 
+def test_what_the_network_uses_stands_beside(whole):
+    used = pd.read_csv(whole.table.parent / "importance.csv").set_index(["signal", "label", "compartment"])
+    for label in ("benign", "malignant"):
+        assert used.loc[("nucleus", label, "nucleus"), "largest_in"] == 1
+        assert used.loc[("nucleus", label, "nucleus"), "ci_low"] > 0
+
+
 def test_the_truth_gets_one_and_what_is_random_nothing(table):
     (truth,) = rows_of(table, network="all", method="truth").itertuples()
     assert (truth.rank_correlation, truth.densest_is_most_important, truth.sign_errors) == (1, 1, 0)
@@ -142,7 +149,7 @@ def test_stopped_it_goes_on_to_the_same_bytes_and_keeps_the_time_that_was_measur
         path.unlink()
     monkeypatch.setattr(command, "seconds_per_patch", lambda *_, **__: pytest.fail("timed again"))
     again = run(folder, "stopped")
-    for name in ("benchmark.csv", "stability.csv", "costs.csv", "benchmark.html"):
+    for name in ("benchmark.csv", "importance.csv", "stability.csv", "costs.csv", "benchmark.html"):
         assert (again.page.parent / name).read_bytes() == (whole.page.parent / name).read_bytes()
 
 

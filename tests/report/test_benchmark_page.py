@@ -20,6 +20,12 @@ STABLE = {
 }
 
 
+USED = {
+    "signal": "nucleus", "magnification": 20.0, "label": "benign", "compartment": "stroma", "estimate": -0.123,
+    "ci_low": -0.3, "ci_high": 0.1, "size": 0.5, "largest_in": 2, "n_networks": 5,
+}  # fmt: skip
+
+
 @pytest.fixture
 def page(blank_run, benchmark_rows, tmp_path):
     (tmp_path / "picture.png").write_bytes(b"ABC")
@@ -27,7 +33,8 @@ def page(blank_run, benchmark_rows, tmp_path):
 
     def rendered(*rows, stable=(STABLE,)):
         pictures = {"maps": tmp_path / "picture.png", "replacements": tmp_path / "picture.png"}
-        return render_benchmark(runs, benchmark_rows(*rows), pd.DataFrame(stable), ("<One> is best.",), pictures, WORDS)
+        tables = (benchmark_rows(*rows), pd.DataFrame([USED]), pd.DataFrame(stable))
+        return render_benchmark(runs, *tables, ("<One> is best.",), pictures, WORDS)
 
     return rendered
 
@@ -98,6 +105,12 @@ def test_cohorts_stand_side_by_side_where_there_are_several(page):
     assert cells(text, "cohorts") == [["the gradient", "attribution", "0.10", "0.20"]]
     assert re.findall(r"<th[^>]*>(nucleus 10×|xor 20×)</th>", text) == ["nucleus 10×", "xor 20×"]
     assert 'id="table-cohorts"' not in page(rows[0])
+
+
+def test_what_networks_use_has_its_numbers(page):
+    assert cells(page({"method": "gradient"}), "importance") == [
+        ["nucleus", "20×", "benign", "stroma", "−0.12", "−0.30 to 0.10", "0.50", "2 of 5"]
+    ]
 
 
 def test_networks_at_chance_are_named(page):

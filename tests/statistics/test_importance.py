@@ -51,6 +51,15 @@ def test_several_networks_are_a_sample_too():
     assert (row.estimate, row.ci_low, row.ci_high) == tuple(expected[["estimate", "ci_low", "ci_high"]])
 
 
+def test_networks_are_counted_in_which_no_other_compartment_has_a_larger_size():
+    table = rows(networks=("1", "2", "3"), stroma=0.0, cytoplasm=2.0, nucleus=1.0)
+    other = (table["network"] == "3") & (table["label"] == "benign") & (table["compartment"] == "nucleus")
+    table.loc[other, "delta_logit"] = -5.0  # whatever its sign
+    found = importance_table(table, SETTINGS, ["crossed"]).set_index(["label", "compartment"])["largest_in"]
+    assert found["malignant"].to_dict() == {"nucleus": 0, "cytoplasm": 3, "stroma": 0}
+    assert found["benign"].to_dict() == {"nucleus": 1, "cytoplasm": 2, "stroma": 0}
+
+
 def test_where_the_first_test_cannot_be_had_the_next_one_answers():
     found = importance_table(rows(nucleus=1.0), SETTINGS, ["crossed", "t_slide_means"])
     assert list(found["test"]) == ["t_slide_means"] * 2
