@@ -77,6 +77,7 @@ def preregister(study: Path) -> Path:
     text = environment.get_template("preregistration.md.j2").render(
         **_facts(settings),
         **about,
+        settings=written,
         date=time_words(about["registered"]),
         study=study.name,
         kept=target.name,
@@ -95,7 +96,6 @@ def _facts(settings: StudySettings) -> dict[str, Any]:
     sides = dict(zip(("more", "less"), SIDES, strict=True))
     reach = reach_of(settings)
     return {
-        "settings": settings,
         "claims": [claim_words(one.label, one.magnification, classes) for one in hypotheses],
         "needed": [RUNGS[rung].format(**sides) for rung in reach.needed],
         "reported": [question.format(**sides) for rung, question in RUNGS.items() if rung not in reach.needed],

@@ -46,8 +46,13 @@ ITEM = "When outcome, margin and exclusions were fixed"
         ),
     ],
 )
-def test_one_sentence_for_all(blank_run: Callable[..., Run], tables: Any, record: Any, title: str, words: str) -> None:
+def test_one_sentence_for_all(record: Any, title: str, words: str) -> None:
     assert (registration_title(record), registration_words(record)) == (title, words)
+
+
+@pytest.mark.parametrize("record", [{}, DIFFERENT])
+def test_every_place_that_tells_it(blank_run: Callable[..., Run], tables: Any, record: Any) -> None:
+    title, words = registration_title(record), registration_words(record)
     run = blank_run(None, {"registration": record} if record else {}, **tables)
     assert registered(run) == record
     first = [(caveat.title, caveat.text) for caveat in caveats(run) if caveat.first]
@@ -58,6 +63,6 @@ def test_one_sentence_for_all(blank_run: Callable[..., Run], tables: Any, record
     write_paper(run, (), ())
     methods = (run.folder / "paper/methods.tex").read_text(encoding="utf-8")
     assert ("\\paragraph{Pre-registration.}" in methods) == bool(words)
-    assert not words or "2026-11-28 13:02 UTC" in methods
+    assert ("2026-11-28 13:02 UTC" in methods) == bool(words)
     page = render_html(run, (), ())
     assert ('<th scope="row">Pre-registration</th>' in page) == bool(words)

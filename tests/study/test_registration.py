@@ -201,10 +201,12 @@ def test_an_override_differs(runs):
     assert run("statistics.equivalence_margin=0.2")["differences"] == [["statistics.equivalence_margin", 0.1, 0.2]]
 
 
-@pytest.mark.parametrize("fresh", [False, True])
-def test_what_was_registered_after_the_results_is_told_as_such(runs, tmp_path, fresh, monkeypatch):
+@pytest.mark.parametrize(("stopped", "fresh"), [(False, False), (False, True), (True, False)])
+def test_what_was_registered_after_the_results_is_told_as_such(runs, tmp_path, stopped, fresh, monkeypatch):
     study, run, drawn = runs
     assert run() is None
+    if stopped:
+        (tmp_path / "run/manifest.json").unlink()
     since = results_since(tmp_path / "run")
     monkeypatch.setattr("saliency_stats.commands.preregister.now", lambda: LATE)
     preregister(study)
