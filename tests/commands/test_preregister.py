@@ -25,7 +25,8 @@ statistics:
 """
 SLIDES = """\
 cohort:
-  {kind: slides, table: s.csv, magnifications: [5, 10], min_tumour: 0.6, patches_per_slide: 7, size_px: 64, carry: native}
+  {kind: slides, table: s.csv, magnifications: [5, 10], min_tumour: 0.6, patches_per_slide: 7, size_px: 64,
+   carry: native}
 classifier: {seed: 4, weights: none}
 multiverse: {enabled: true}
 """

@@ -171,15 +171,6 @@ def test_what_was_planned_is_what_was_asked(finished):
     assert sorted(rows.itertuples(index=False, name=None)) == sorted(expected)
 
 
-def test_what_is_registered_later_is_told_by_the_report(finished, undrawn, study_file, tmp_path, monkeypatch):
-    monkeypatch.setattr("saliency_stats.commands.preregister.now", lambda: "2999-01-01T00:00:00+00:00")
-    preregister(shutil.copy(study_file, tmp_path))
-    run = Study.from_yaml(tmp_path / study_file.name).run(shutil.copytree(finished.folder, tmp_path / "run"))
-    found = registered(Run.read(run.folder))
-    assert found["results_since"] == results_since(finished.folder)
-    assert not found["differences"]
-
-
 def test_the_report_is_redrawn_from_the_tables_alone(finished):
     html = (finished.folder / "report.html").read_bytes()
     (finished.folder / "report.html").unlink()
@@ -247,6 +238,15 @@ def test_an_interrupted_run_ends_with_the_same_bytes(finished, undrawn, tiny, tm
     # whatever the number of workers, before and after
     resumed = Study(tiny).run(tmp_path / "run", workers=3)
     assert csv_bytes(resumed.folder) == csv_bytes(finished.folder)
+
+
+def test_what_is_registered_later_is_told_by_the_report(finished, undrawn, study_file, tmp_path, monkeypatch):
+    monkeypatch.setattr("saliency_stats.commands.preregister.now", lambda: "2999-01-01T00:00:00+00:00")
+    preregister(Path(shutil.copy(study_file, tmp_path)))
+    run = Study.from_yaml(tmp_path / study_file.name).run(shutil.copytree(finished.folder, tmp_path / "run"))
+    found = registered(Run.read(run.folder))
+    assert found["results_since"] == results_since(finished.folder)
+    assert not found["differences"]
 
 
 #: The command line, with the small network of these tests under the name of the large one.
