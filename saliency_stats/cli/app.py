@@ -84,7 +84,7 @@ def init(folder: Path, kind: str | None, *, preregister: bool) -> None:
         click.echo(command.preregister(folder))
         return
     if folder.is_file():
-        raise click.BadParameter(f"{folder} is a file, expected a folder; --preregister takes a study file")
+        raise click.BadParameter(f"Directory '{folder}' is a file; with --preregister it may be a study file")
 
     from saliency_stats.commands.init import write_template
 

@@ -51,8 +51,7 @@ class Registration:
         StudyError
             If it was changed since, or cannot be read.
         """
-        path = None if study is None else path_of(study)
-        if study is None or path is None or not path.exists():
+        if study is None or not (path := path_of(study)).exists():
             return None
         remedy = (
             f"Put back what was registered; or move it away, and `saliency-stats init --preregister {study}` registers "

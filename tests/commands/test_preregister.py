@@ -189,6 +189,6 @@ def test_what_cannot_be_registered_is_refused(tmp_path):
 def test_wrong_usage(tmp_path):
     (tmp_path / "study.yaml").touch()
     result = call("init", tmp_path / "study.yaml")
-    assert (result.exit_code, "expected a folder; --preregister takes a study file" in result.output) == (2, True)
+    assert (result.exit_code, "study.yaml' is a file; with --preregister it may be" in result.output) == (2, True)
     result = call("init", "--preregister", tmp_path / "study.yaml", "--kind", "slides")
     assert (result.exit_code, "leave out --kind slides" in result.output) == (2, True)

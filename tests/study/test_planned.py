@@ -7,7 +7,7 @@ from saliency_stats.study.planned import planned, primary
 
 
 def asked(*assignments, at=(20.0,)):
-    return planned(load(None, assignments), at)
+    return planned(load(None, ("controls=[]", *assignments)), at)
 
 
 def names(questions, *fields):
