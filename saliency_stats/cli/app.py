@@ -54,25 +54,41 @@ _run = click.argument("folder", metavar="RUN", type=click.Path(path_type=Path, e
 
 
 @main.command()
-@click.argument("folder", type=FOLDER)
+@click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
     "--kind",
     type=click.Choice(["phantom", "patches", "slides"]),
-    default="patches",
-    show_default=True,
-    help="What the cohort is made of.",
+    help="What the cohort is made of.  [default: patches]",
+)
+@click.option(
+    "--preregister",
+    is_flag=True,
+    help="Fix the study file FOLDER (or its study.yaml) before it is run: hypotheses, tests, exclusions, with a hash.",
 )
 @reported
-def init(folder: Path, kind: str) -> None:
+def init(folder: Path, kind: str | None, *, preregister: bool) -> None:
     """Write a commented study file (and, for patches and slides, an example table) into FOLDER.
 
     \b
     saliency-stats init my-study
     saliency-stats init my-phantoms --kind phantom
+    saliency-stats init --preregister my-study/study.yaml
+
+    The last writes my-study/study.preregistration.md. The report of a run says whether it kept to it.
     """
+    if preregister:
+        if kind is not None:
+            raise click.UsageError(f"--preregister is of a study file, which has its kind: leave out --kind {kind}")
+        from saliency_stats.commands import preregister as command
+
+        click.echo(command.preregister(folder))
+        return
+    if folder.is_file():
+        raise click.BadParameter(f"Directory '{folder}' is a file; with --preregister it may be a study file")
+
     from saliency_stats.commands.init import write_template
 
-    for path in write_template(folder, kind):
+    for path in write_template(folder, kind or "patches"):
         click.echo(path)
 
 

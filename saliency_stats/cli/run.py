@@ -69,9 +69,10 @@ def run(
 
     from saliency_stats.statistics import headline
     from saliency_stats.study import Study
+    from saliency_stats.study.registration import Registration
 
     with stopped_at_once():
-        finished = Study(loaded, named(study)).run(
+        finished = Study(loaded, named(study), Registration.beside(study)).run(
             out, device=device, workers=workers, scheduler=scheduler, fresh=fresh, command=typed()
         )
     click.echo(headline(finished.verdict, finished.classes), err=True)

@@ -251,7 +251,10 @@ TABLES: Final[Mapping[str, Table]] = {
     ),
 }
 #: What else a run leaves: files, then folders.
-FILES: Final = ("study.yaml", "verdict.json", "thumbnails.parquet", "report.html", "explore.html", "power.csv")
+FILES: Final = (
+    *("study.yaml", "preregistration.md", "verdict.json", "thumbnails.parquet", "report.html", "explore.html"),
+    "power.csv",
+)
 FOLDERS: Final = ("weights", "examples", "figures", "maps", "slide_pictures", "paper")
 #: Working files, and pictures made on request: no part of a run's result, so not hashed.
 UNHASHED: Final = ("work", "explain", "manifest.json")

@@ -9,6 +9,7 @@ import pandas as pd
 from saliency_stats.report.caveats_of_images import Caveat, of_the_images
 from saliency_stats.report.figures.rows import NOT_INTERPRETABLE
 from saliency_stats.report.ladder import ladders
+from saliency_stats.report.registration import registered, registration_title, registration_words
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.words import (
     NONE,
@@ -36,6 +37,7 @@ _FINDINGS: Final = ("supported", "contradicted", "equivalent")
 def caveats(run: Run) -> tuple[Caveat, ...]:
     """Return the caveats of a run, those that its own facts raise before those that always hold."""
     found = (
+        *_registration(run),
         *_classifier(run),
         *_slides(run),
         *_folds(run),
@@ -48,6 +50,12 @@ def caveats(run: Run) -> tuple[Caveat, ...]:
         *_always(run),
     )
     return tuple(found)
+
+
+def _registration(run: Run) -> Iterator[Caveat]:
+    found = registered(run)
+    if title := registration_title(found):
+        yield Caveat(title, registration_words(found), first=True)
 
 
 def _classifier(run: Run) -> Iterator[Caveat]:

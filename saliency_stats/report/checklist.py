@@ -5,6 +5,7 @@ from typing import Final
 
 from saliency_stats.report.calibration import error_words
 from saliency_stats.report.folder import NOT_RECORDED
+from saliency_stats.report.registration import registered, registration_words
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.tables.table import Table
 from saliency_stats.report.words import (
@@ -169,7 +170,8 @@ def _hashes(run: Run) -> str:
 _ITEMS: Final[tuple[tuple[str, str, Callable[[Run], str] | None], ...]] = (
     ("Study", "Clinical question and intended use", None),
     ("Study", "Primary outcome", _outcome),
-    ("Study", "When outcome, margin and exclusions were fixed, and where that is registered", None),
+    ("Study", "When outcome, margin and exclusions were fixed", lambda run: registration_words(registered(run))),
+    ("Study", "Where that is registered", None),
     ("Study", "Limits of the finding", None),
     ("Study", "Funding and competing interests", None),
     ("Data", "Source and licence", None),

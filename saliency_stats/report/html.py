@@ -14,6 +14,7 @@ from saliency_stats.report.folder import NOT_RECORDED
 from saliency_stats.report.ladder import ANSWERS, hypothesis_words, ladders, reading
 from saliency_stats.report.page import embedded, page_template
 from saliency_stats.report.queries import leaves
+from saliency_stats.report.registration import registered, registration_words
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.tables.contrasts import calibration_of
 from saliency_stats.report.tables.table import Table
@@ -182,6 +183,7 @@ def _reproduction(run: Run) -> dict[str, Any]:
     """Collect what is needed to repeat the run; what the manifest lacks is said to be not recorded."""
     facts = [
         ("Command", str(run.recorded("command"))),
+        *([("Pre-registration", said)] if (said := registration_words(registered(run))) else []),
         ("Seed", str(run.settings.seed)),
         ("Device", flat(run.recorded("device"))),
         ("Determinism", flat(run.recorded("determinism"))),

@@ -9,6 +9,7 @@ from saliency_stats.execution.files import write_text
 from saliency_stats.report.figures.draw import DrawnFigure
 from saliency_stats.report.folder import NOT_RECORDED
 from saliency_stats.report.latex import environment
+from saliency_stats.report.registration import registered, registration_words
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.tables.table import Table
 from saliency_stats.report.words import (
@@ -114,6 +115,7 @@ def _methods(run: Run) -> dict[str, Any]:
             else ""
         ),
         "results": [str(verdict.get("sentence", "")) for verdict in run.verdict],
+        "registration": registration_words(registered(run)),
         "software": _software(run),
     }
 

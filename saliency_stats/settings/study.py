@@ -217,15 +217,17 @@ def load(path: Path | None, assignments: tuple[str, ...] = ()) -> StudySettings:
     return _checked(content, where, assigned, faults)
 
 
-def parse(content: dict[str, Any], where: str) -> StudySettings:
+def parse(content: dict[str, Any], where: str, folder: Path | None = None) -> StudySettings:
     """Validate the content of a study file.
+
+    Paths in it are relative to ``folder``; without one they stay as they are.
 
     Raises
     ------
     StudyError
         All that is wrong.
     """
-    return _checked(content, where, {}, [])
+    return _checked(content, where, {}, [] if folder is None else anchored(content, folder))
 
 
 def dump(settings: StudySettings) -> str:

@@ -58,7 +58,7 @@ def read(path: Path) -> dict[str, Any]:
     """
     name = shortened(str(path))
     try:
-        content = _plain(_text(path))
+        content = plain(_text(path))
     except FileNotFoundError as error:
         raise StudyError(
             f"there is no study file {name}; `saliency-stats init DIR` writes one to start from"
@@ -87,7 +87,7 @@ def assign(content: dict[str, Any], assignment: str) -> tuple[list[str], Any]:
     if not equals or not all(steps) or len(steps) > MAX_STEPS:
         raise StudyError(f"--set {shown(assignment)}: expected section.key=value, for example cohort.signal=nucleus")
     try:
-        value = _plain(text)
+        value = plain(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise StudyError(f"--set {shown(assignment)}: the value is not readable ({_reason(error)})") from error
     # YAML reads a bare `none` as text, but `null` and an empty value as nothing at all
@@ -216,7 +216,8 @@ for _kind in ("str", "seq", "map"):
 _Loader.yaml_constructors[None] = yaml.SafeLoader.yaml_constructors[None]
 
 
-def _plain(text: str) -> Any:
+def plain(text: str) -> Any:
+    """Read YAML; raises what its reader raises, or ``ValueError``."""
     control = yaml.reader.Reader.NON_PRINTABLE.search(text)
     if control is not None:
         line = text.count("\n", 0, control.start()) + 1

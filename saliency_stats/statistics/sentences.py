@@ -49,6 +49,12 @@ def magnification_words(magnification: Any) -> str:
     return f"{text[:-1]}{TIMES}" if text[-1:] in {"x", "X"} and text[:-1].replace(".", "", 1).isdigit() else text
 
 
+def claim_words(label: str, magnification: Any, classes: Classes) -> str:
+    """State what one primary hypothesis claims."""
+    where = f"{classes.name(label)} patches at {magnification_words(magnification)}"
+    return f"In {where}, saliency is denser in the cytoplasm than in the nuclei."
+
+
 def ratio_words(log2_ratio: float) -> str:
     """Return a log2 ratio as a plain ratio of three digits."""
     return np.format_float_positional(2.0**log2_ratio, precision=3, unique=False, fractional=False, trim="-")

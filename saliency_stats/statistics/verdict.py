@@ -15,8 +15,8 @@ from saliency_stats.statistics.parameters import PRIMARY, StatisticsParameters
 from saliency_stats.statistics.reasons import Judged, reasons
 from saliency_stats.statistics.selection import JUDGED, learned_flags, of_all_networks, plain
 from saliency_stats.statistics.sentences import (
+    claim_words,
     headline,
-    magnification_words,
     p_words,
     saliency_words,
     tested_sentence,
@@ -160,10 +160,9 @@ def _verdict(judged: Judged, settings: StatisticsParameters, *, equivalent: bool
         sentence, obstacle = untested_sentence(row, densest, settings, saliency), str(row["reason"])
     else:
         sentence, obstacle = tested_sentence(row, status, explained_by, densest, settings, saliency), ""
-    where = f"{settings.classes.name(row['label'])} patches at {magnification_words(row['magnification'])}"
     survives = ladder.as_list(judged.factor, settings) if learned else []
     return {
-        "claim": f"In {where}, saliency is denser in the cytoplasm than in the nuclei.",
+        "claim": claim_words(row["label"], row["magnification"], settings.classes),
         "status": status,
         "sentence": sentence,
         "contrast": row["contrast"],

@@ -128,13 +128,18 @@ def remarks(settings: StudySettings, table: pd.DataFrame) -> list[str]:
         return []
     if (judged[f"{unit}_id"] == "").all():
         return [f"The {unit}s are unknown: the tables will hold estimates without p-values.", *_left_out(settings)]
-    return [*_too_few(settings, judged, unit), *_limits(settings), *_left_out(settings)]
+    return [*_too_few(settings, judged, unit), *limits(settings), *_left_out(settings)]
+
+
+def least_units(settings: StudySettings, hypotheses: int) -> int:
+    """Count the units of a class from which on the deciding test can find anything, of so many hypotheses."""
+    section, flips = settings.statistics, parameters.deciding_test(settings) == "sign_flip"
+    return max(section.min_slides, units_needed(hypotheses, section.alpha) if flips else 0)
 
 
 def _too_few(settings: StudySettings, judged: pd.DataFrame, unit: Literal["slide", "patient"]) -> Iterator[str]:
-    section, counts = settings.statistics, judged.groupby(["magnification", "label"])[f"{unit}_id"].nunique()
-    test = settings.statistics_parameters(unit).deciding_test(len(parameters.all_networks(settings)))
-    needed = max(section.min_slides, units_needed(len(counts), section.alpha) if test == "sign_flip" else 0)
+    counts = judged.groupby(["magnification", "label"])[f"{unit}_id"].nunique()
+    test, needed = parameters.deciding_test(settings), least_units(settings, len(counts))
     few = [
         f"{count(row['n'], unit)} ({settings.cohort.two_classes.name(row['label'])}, {row['magnification']:g}×)"
         for row in counts[counts < needed].reset_index(name="n").to_dict("records")
@@ -146,7 +151,7 @@ def _too_few(settings: StudySettings, judged: pd.DataFrame, unit: Literal["slide
         )
 
 
-def _limits(settings: StudySettings) -> Iterator[str]:
+def limits(settings: StudySettings) -> Iterator[str]:
     """Say what the verdict cannot say, because the study does not ask it."""
     images = [name for name in settings.controls if control_of(name).map is not None]
     reach = reach_of(settings)

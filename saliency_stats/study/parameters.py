@@ -176,6 +176,11 @@ def all_networks(settings: StudySettings) -> tuple[str, ...]:
     return tuple(name for fold in folds for name in network_names(settings.classifier.networks, fold))
 
 
+def deciding_test(settings: StudySettings) -> str:
+    """Name the test that decides the verdicts of a study."""
+    return settings.statistics_parameters("slide").deciding_test(len(all_networks(settings)))
+
+
 def untrained_of(settings: StudySettings) -> tuple[str, ...]:
     """Name the controls that are whole networks that learned nothing of the classes."""
     learned_nothing = [one for one in map(control_of, settings.controls) if one.learned_nothing]

@@ -41,6 +41,7 @@ from saliency_stats.study.elsewhere import given_of
 from saliency_stats.study.examples import choose_examples, write_examples
 from saliency_stats.study.inputs import input_files
 from saliency_stats.study.look import found_lines, look_at, obstacles, refuse, remarks
+from saliency_stats.study.registration import note_results
 from saliency_stats.study.training import train_networks
 from saliency_stats.vocabulary import PATCH_KEY, TRAINED
 
@@ -113,6 +114,7 @@ class Stages:
         measurement = self.measurement(table)
         if engine is None:
             engine = Threads(usual_workers(self.device, estimates.batch_bytes(self.settings, used)))
+        note_results(self.store.folder)
         self.measure(measurement, engine)
         run = Run(self.store.folder, self._tables, record)
         keep_metrics(run, self.store)

@@ -14,11 +14,13 @@ from saliency_stats.execution.files import some, write_text
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.recorded import MANIFEST, Recorded, write_manifest
 from saliency_stats.execution.store import Store
+from saliency_stats.report.registration import registration_words
 from saliency_stats.report.run import Run
 from saliency_stats.settings import StudySettings
 from saliency_stats.study import parameters
 from saliency_stats.study.elsewhere import resolved
 from saliency_stats.study.names import check_names
+from saliency_stats.study.registration import FILE, Registration, carry, note_results, results_since
 from saliency_stats.study.stages import Stages
 
 
@@ -31,6 +33,8 @@ class Study:
         The validated content of a study file.
     where
         Where it comes from, for messages.
+    registration
+        What was registered before; a run is compared with it.
 
     Raises
     ------
@@ -38,15 +42,25 @@ class Study:
         If it names a method, a control, a reduction, a test or a model of nuclei that there is not.
     """
 
-    def __init__(self, settings: StudySettings | None = None, where: str = "the study") -> None:
+    def __init__(
+        self,
+        settings: StudySettings | None = None,
+        where: str = "the study",
+        registration: Registration | None = None,
+    ) -> None:
         self.settings = resolved(StudySettings() if settings is None else settings)
+        self._registration = registration
         check_names(self.settings, where)
 
     @classmethod
     def from_yaml(cls, path: str | Path | None, assignments: tuple[str, ...] = ()) -> "Study":
-        """Read a study file (None: the built-in study); ``assignments`` are ``section.key=value`` texts over it."""
+        """Read a study file (None: the built-in study), and what was registered of it.
+
+        ``assignments`` are ``section.key=value`` texts over it.
+        """
         path = None if path is None else Path(path)
-        return cls(study_file.load(path, assignments), "the built-in study" if path is None else str(path))
+        where = "the built-in study" if path is None else str(path)
+        return cls(study_file.load(path, assignments), where, Registration.beside(path))
 
     def run(
         self,
@@ -125,13 +139,20 @@ class Study:
             "machine": manifest.machine(),
             **parameters.described(self.settings),
         }
+        since = results_since(folder)  # --fresh would delete it
         with ExitStack() as stack:
             # a scheduler that there is not must not be the end of an earlier run
             client = None if scheduler is None else stack.enter_context(_dask().connected(scheduler, chosen))
             stack.enter_context(stages.store.opened(identity, fresh=fresh))
+            if since is not None:
+                note_results(folder, since)
             files = stages.inputs()
             record["inputs"] = {**stages.digests, "inputs.csv": stages.store.check_inputs(files)}
-            finished = _finished(folder, progress)
+            carry(self._registration, folder)
+            if self._registration is not None:
+                record["registration"] = self._registration.compared(self.settings, since)
+                progress.say(registration_words(record["registration"]))
+            finished = _finished(folder, progress, record.get("registration"))
             if finished is not None:
                 return finished
             write_text(folder / "study.yaml", study_file.dump(self.settings))
@@ -167,8 +188,10 @@ def _dask() -> ModuleType:
     return cluster
 
 
-def _finished(folder: Path, progress: Progress) -> Run | None:
+def _finished(folder: Path, progress: Progress, registration: dict[str, Any] | None) -> Run | None:
     """Return the run that a folder holds, if it is whole; one that lacks files is from now on one that goes on.
+
+    What was registered only since is told by its report.
 
     Raises
     ------
@@ -179,10 +202,14 @@ def _finished(folder: Path, progress: Progress) -> Run | None:
     if not recorded.exists or not recorded.finished:
         return None
     missing = recorded.missing()
-    if not missing:
+    if registration not in (None, recorded.manifest.get("registration")):
+        artefacts = {**recorded.hashes, FILE: manifest.sha256(folder / FILE)}
+        write_manifest(folder, {**recorded.manifest, "registration": registration, "artefacts": artefacts})
+    elif not missing:
         progress.say(f"{folder} holds this study, finished; --fresh would compute it again")
         return Run(folder)
-    progress.say(f"{folder} lacks what its run wrote ({some(missing)}); it is written again")
+    why = f"lacks what its run wrote ({some(missing)})" if missing else "was registered after it was finished"
+    progress.say(f"{folder} {why}; it is written again")
     if all(map(manifest.is_drawn, missing)):
         run = Run.read(folder)
         _draw(run, progress)

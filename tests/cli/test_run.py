@@ -39,7 +39,8 @@ def test_run_without_options_and_with_a_crossing(monkeypatch, options, crossed, 
     seen = []
 
     class Study:
-        def __init__(self, settings, _):
+        def __init__(self, settings, _, registration):
+            assert registration is None
             seen.append((settings.multiverse.enabled, settings.statistics.assume_independent))
 
         def run(self, out, **options):
@@ -64,8 +65,8 @@ def test_run_passes_its_options_on(monkeypatch, tmp_path):
         folder, verdict, classes = tmp_path / "out", [], USUAL_CLASSES
 
     class Study:
-        def __init__(self, settings, where):
-            assert where == "the built-in study"
+        def __init__(self, settings, where, registration):
+            assert (where, registration) == ("the built-in study", None)
             seen.append((settings.cohort.signal, settings.statistics.assume_independent))
 
         def run(self, out, **options):

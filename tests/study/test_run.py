@@ -1,6 +1,7 @@
 """A whole run: every artefact, the same bytes again, through interruptions and kills."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +15,14 @@ from click.testing import CliRunner
 
 from saliency_stats import Study
 from saliency_stats.cli.app import main
+from saliency_stats.commands.preregister import preregister
 from saliency_stats.errors import StorageError
 from saliency_stats.execution.engine import Threads
 from saliency_stats.execution.schema import artefacts
+from saliency_stats.report.registration import registered
+from saliency_stats.report.run import Run
+from saliency_stats.study.planned import planned
+from saliency_stats.study.registration import results_since
 
 pytestmark = pytest.mark.usefixtures("small_densenets")
 TABLES = {
@@ -154,6 +160,17 @@ def test_a_finished_run_is_not_computed_again(finished, tiny):
     assert (finished.folder / "manifest.json").stat().st_mtime_ns == before
 
 
+def test_what_was_planned_is_what_was_asked(finished):
+    names = ["contrast", "label", "magnification", "model", "method", "reduction", "population"]
+    rows = finished.contrasts[["family", *names]].drop_duplicates()
+    chosen = finished.settings.statistics_parameters(finished.unit)
+    expected = [
+        (chosen.family_of(one.hypothesis), *(getattr(one, name) for name in names))
+        for one in planned(finished.settings, finished.magnifications)
+    ]
+    assert sorted(rows.itertuples(index=False, name=None)) == sorted(expected)
+
+
 def test_the_report_is_redrawn_from_the_tables_alone(finished):
     html = (finished.folder / "report.html").read_bytes()
     (finished.folder / "report.html").unlink()
@@ -221,6 +238,15 @@ def test_an_interrupted_run_ends_with_the_same_bytes(finished, undrawn, tiny, tm
     # whatever the number of workers, before and after
     resumed = Study(tiny).run(tmp_path / "run", workers=3)
     assert csv_bytes(resumed.folder) == csv_bytes(finished.folder)
+
+
+def test_what_is_registered_later_is_told_by_the_report(finished, undrawn, study_file, tmp_path, monkeypatch):
+    monkeypatch.setattr("saliency_stats.commands.preregister.now", lambda: "2999-01-01T00:00:00+00:00")
+    preregister(Path(shutil.copy(study_file, tmp_path)))
+    run = Study.from_yaml(tmp_path / study_file.name).run(shutil.copytree(finished.folder, tmp_path / "run"))
+    found = registered(Run.read(run.folder))
+    assert found["results_since"] == results_since(finished.folder)
+    assert not found["differences"]
 
 
 #: The command line, with the small network of these tests under the name of the large one.
