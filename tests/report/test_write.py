@@ -134,6 +134,23 @@ def test_the_page_can_be_heard(page: Page) -> None:
     assert ("html", {"lang": "en"}) in page.tags
 
 
+#: Opens what is closed, and finds what sticks out of the page and not into what scrolls.
+WIDE = """
+document.querySelectorAll("details").forEach((one) => { one.open = true; });
+const edge = document.documentElement.clientWidth, wide = document.documentElement.scrollWidth - edge;
+const sticks = (one) => one.getBoundingClientRect().right > edge + 1 && !one.closest(".scroll, .picture, pre");
+const out = [...document.querySelectorAll("body *")].filter(sticks).map((one) => one.outerHTML.slice(0, 80));
+const found = { edge, wide, out };
+"""
+
+
+@pytest.mark.parametrize("width_px", [375, 768, 1280])
+def test_the_page_is_no_wider_than_the_window(drawn: Path, browser: Any, width_px: int) -> None:
+    found = browser.asked(drawn, WIDE, width_px)
+    assert width_px - 20 < found["edge"] <= width_px
+    assert (found["wide"], found["out"]) == (0, [])
+
+
 def test_the_page_quotes_the_manifest(page: Page) -> None:
     for words in ("torch 2.4.0", "saliency-stats run study.yaml", "classifier 118.0", "all stages 161.8", "cd" * 32):
         assert words in page.text
