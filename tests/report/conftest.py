@@ -101,6 +101,8 @@ def write_run(folder: Path, sim: Simulation) -> Path:
             {**one, "survives": survives(), "sentence": one["sentence"].replace("this network", of_several)}
             for one in found
         ]
+    for rung in (rung for one in found for rung in one["survives"]):
+        rung["parts"] = [*rung["parts"], *rung["parts"]]  # as of two controls
     tables = {
         "patches": patches,
         "predictions": every,
