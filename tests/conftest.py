@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import shutil
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -316,3 +318,19 @@ def old_keys():
         return old
 
     return renamed
+
+
+@pytest.fixture(scope="session")
+def compiled() -> Callable[[Path], None]:
+    """Makes main.pdf of a run's folder ``paper`` as it is; where there is no LaTeX, the test is skipped and says so."""
+    commands = {"pdflatex": ["-interaction=nonstopmode", "-halt-on-error"], "tectonic": []}
+    found = next((name for name in commands if shutil.which(name)), None)
+    if found is None:
+        pytest.skip("paper/main.tex was NOT compiled: neither pdflatex nor tectonic is installed")
+
+    def compile_main(paper: Path) -> None:
+        done = subprocess.run([found, *commands[found], "main.tex"], cwd=paper, capture_output=True, check=False)
+        assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
+        assert (paper / "main.pdf").stat().st_size > 0
+
+    return compile_main

@@ -11,7 +11,7 @@ from saliency_stats.report.calibration import Calibration, error_words
 from saliency_stats.report.caveats import caveats
 from saliency_stats.report.figures.draw import DrawnFigure
 from saliency_stats.report.folder import NOT_RECORDED
-from saliency_stats.report.ladder import ANSWERS, hypothesis_words, ladders, reading
+from saliency_stats.report.ladder import hypothesis_words, ladders, reading
 from saliency_stats.report.page import embedded, page_template
 from saliency_stats.report.queries import leaves
 from saliency_stats.report.registration import registered, registration_words
@@ -80,7 +80,6 @@ def render_html(run: Run, figures: Sequence[DrawnFigure], tables: Sequence[Table
         summary=_summary(run),
         headline=headline(list(run.verdict), run.classes),
         ladders=ladders(run),
-        answers=ANSWERS,
         reading=reading(run),
         badges=[_badge(run, verdict, per_unit) for verdict in run.verdict],
         sections=list(_sections({figure.name: figure for figure in figures}, {table.name: table for table in tables})),

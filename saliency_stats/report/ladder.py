@@ -1,8 +1,8 @@
 """What a verdict survives: eight questions with answers and numbers, for the page, a paper and a comparison."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from saliency_stats.report.run import Run
 from saliency_stats.report.tables.table import Table
@@ -18,12 +18,20 @@ from saliency_stats.report.words import (
     ratio_interval,
 )
 
-#: What stands before each answer, so that it is told apart without its colour, and its class in the style sheet.
+
+class Answer(NamedTuple):
+    """How an answer looks: the mark by which it is told apart without its colour, its class in pages, its colour."""
+
+    mark: str
+    kind: str
+    colour: str
+
+
 ANSWERS: Final = {
-    "yes": ("✓", "yes"),
-    "no": ("✗", "no"),
-    "not tested": (NONE, "untested"),
-    "could not have been found": ("?", "unreachable"),
+    "yes": Answer("✓", "yes", "#005f46"),
+    "no": Answer("✗", "no", "#963b00"),
+    "not tested": Answer(NONE, "untested", "#5f6b76"),
+    "could not have been found": Answer("?", "unreachable", "#795400"),
 }
 #: The questions in two words, for headings, in their order.
 RUNG_WORDS: Final = {
@@ -60,6 +68,7 @@ class Rung:
     answer: str
     mark: str
     kind: str
+    colour: str
     numbers: str
     why: str
     parts: tuple[tuple[str, ...], ...]
@@ -77,16 +86,20 @@ class Ladder:
 
 def ladders(run: Run) -> tuple[Ladder, ...]:
     """Return the ladder of every hypothesis of a run that was asked what it survives."""
-    return tuple(
-        Ladder(
-            hypothesis_words(run, verdict),
-            str(verdict["status"]),
-            STATUS_WORDS.get(str(verdict["status"]), str(verdict["status"])),
-            tuple(_rung(run, found) for found in verdict["survives"]),
-        )
-        for verdict in run.verdict
-        if verdict.get("survives")
-    )
+    return tuple(climbed(run, verdict) for verdict in run.verdict if verdict.get("survives"))
+
+
+def climbed(run: Run, verdict: Mapping[str, Any]) -> Ladder:
+    """Return the ladder of one verdict."""
+    status = str(verdict["status"])
+    rungs = tuple(_rung(run, found) for found in verdict["survives"])
+    return Ladder(hypothesis_words(run, verdict), status, STATUS_WORDS.get(status, status), rungs)
+
+
+def questions(found: Iterable[Ladder]) -> list[str]:
+    """Return what ladders ask, rung by rung; they may be asked in different directions, of which all are named."""
+    together = zip(*(ladder.rungs for ladder in found), strict=True)
+    return [" / ".join(dict.fromkeys(rung.question for rung in rungs)) for rungs in together]
 
 
 def reading(run: Run) -> str:
@@ -107,10 +120,7 @@ def ladder_tables(run: Run) -> tuple[Table, ...]:
     found = ladders(run)
     if not found:
         return ()
-    together = [[ladder.rungs[k] for ladder in found] for k in range(len(found[0].rungs))]
-    # hypotheses may be asked in different directions
-    asked = [" / ".join(dict.fromkeys(rung.question for rung in rungs)) for rungs in together]
-    answers = [(text, *(rung.answer for rung in rungs)) for text, rungs in zip(asked, together, strict=True)]
+    answers = [(text, *(ladder.rungs[k].answer for ladder in found)) for k, text in enumerate(questions(found))]
     verdicts = ("Verdict", *(ladder.words for ladder in found))
     numbers = [
         (ladder.where, rung.question, rung.answer, said(rung) or NONE) for ladder in found for rung in ladder.rungs
@@ -138,9 +148,9 @@ def said(rung: Rung) -> str:
 
 def _rung(run: Run, found: Mapping[str, Any]) -> Rung:
     answer, rung = str(found["answer"]), str(found["rung"])
-    mark, kind = ANSWERS.get(answer, ANSWERS["not tested"])
+    look = ANSWERS.get(answer, ANSWERS["not tested"])
     parts = tuple(_part(run, rung, part) for part in found["parts"])
-    return Rung(rung, found["question"], answer, mark, kind, found["numbers"], found["why"], parts)
+    return Rung(rung, found["question"], answer, *look, found["numbers"], found["why"], parts)
 
 
 def _part(run: Run, rung: str, part: Mapping[str, Any]) -> tuple[str, ...]:

@@ -26,7 +26,8 @@ from saliency_stats.report.words import (
 from saliency_stats.statistics.registry import words_of
 from saliency_stats.vocabulary import NO_REDUCTION, SPLITS, TRAINED
 
-#: The parts of the paper that are made of tables: the file, its heading, the tables; the last takes all others.
+#: The parts of the paper that are made of tables: the file, its heading, the tables; the last takes all others. A
+#: figure that is called as a part stands in it.
 _PARTS: Final = (
     ("ladder", "What the finding survives", ("ladder", "ladder_numbers")),
     ("flow", "The patches", ("selection", "exclusions")),
@@ -54,14 +55,16 @@ def write_paper(run: Run, figures: Sequence[DrawnFigure], tables: Sequence[Table
     contents["captions.tex"] = render("captions.tex.j2", captions=captions)
     contents["methods.tex"] = render("methods.tex.j2", **_methods(run))
     contents["references.bib"] = render("references.bib.j2")
-    contents["figures.tex"] = render("figures.tex.j2", figures=figures)
     parts = [("methods", "Methods and results")]
     placed = {name for *_, names in _PARTS for name in names or ()}
     for part, heading, names in _PARTS:
         own = [table for table in tables if (table.name in names if names else table.name not in placed)]
-        if own:
-            contents[f"{part}.tex"] = render("floats.tex.j2", tables=own)
+        beside = [figure for figure in figures if figure.name == part]
+        if own or beside:
+            contents[f"{part}.tex"] = render("floats.tex.j2", figures=beside, tables=own, height=0.8)
             parts.append((part, heading))
+    others = [figure for figure in figures if figure.name not in {part for part, *_ in _PARTS}]
+    contents["figures.tex"] = render("floats.tex.j2", figures=others, tables=(), height=0.55)
     parts.append(("figures", "Figures"))
     foreign = sorted({letter for content in contents.values() for letter in content if not letter.isascii()})
     letters = [(letter, f"{ord(letter):04X}") for letter in foreign]

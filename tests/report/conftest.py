@@ -1,10 +1,12 @@
 """A finished run's folder from simulated tables: the shape of a real one without a classifier."""
 
+import importlib.util
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -99,6 +101,8 @@ def write_run(folder: Path, sim: Simulation) -> Path:
             {**one, "survives": survives(), "sentence": one["sentence"].replace("this network", of_several)}
             for one in found
         ]
+    for rung in (rung for one in found for rung in one["survives"]):
+        rung["parts"] = [*rung["parts"], *rung["parts"]]  # as of two controls
     tables = {
         "patches": patches,
         "predictions": every,
@@ -508,3 +512,17 @@ def tables(rows_of: Callable[..., pd.DataFrame]) -> dict[str, pd.DataFrame]:
         "ledger": ledger.assign(reduction="l2", compartment="nucleus", density_ratio=1.0),
         "metrics": rows_of("metrics", {"balanced_accuracy": 0.9}, **JUDGED_AT, model="trained", learned=True),
     }
+
+
+@pytest.fixture(scope="session")
+def browser() -> ModuleType:
+    """Opens pages in a Chromium of this machine; where there is none, the test is skipped and says so."""
+    path = Path(__file__).parents[2] / "analyses" / "benchmarks" / "explore_speed.py"
+    spec = importlib.util.spec_from_file_location("explore_speed", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if module.browser() is None:
+        pytest.skip(f"the page was NOT opened in a browser: none of {', '.join(module.BROWSERS)} is installed")
+    return module

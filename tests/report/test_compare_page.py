@@ -59,7 +59,7 @@ def cells(text, name):
 
 def note(text, name):
     after = text[text.index(f'id="table-{name}"') :].split("</table>")[1].split('class="table"')[0]
-    found = re.search(r'<p class="note">(.*?)</p>', after)
+    found = re.search(r'<div class="note">(.*?)</div>', after)
     return unescape(found[1]) if found else ""
 
 

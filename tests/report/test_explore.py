@@ -1,11 +1,9 @@
 """The page of all patches: what it holds, what it leaves out and says so, and how fast a browser is with it."""
 
 import base64
-import importlib.util
 import json
 import re
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -182,17 +180,6 @@ def test_the_same_run_gives_the_same_bytes(explored):
 
 
 # --- in a real browser ---
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = Path(__file__).parents[2] / "analyses" / "benchmarks" / "explore_speed.py"
-    spec = importlib.util.spec_from_file_location("explore_speed", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if module.browser() is None:
-        pytest.skip(f"no browser ({', '.join(module.BROWSERS)}): the speed of explore.html is not tested")
-    return module
 
 
 def test_two_thousand_patches_open_and_filter_at_once(browser, explored):

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from saliency_stats.report.calibration import calibration
-from saliency_stats.report.figures.draw import DrawnFigure
-from saliency_stats.report.html import render_html
+from saliency_stats.report.figures.draw import FIGURES, DrawnFigure
+from saliency_stats.report.html import _SECTIONS, render_html
 from saliency_stats.report.run import Run
 from saliency_stats.report.tables.table import Table
 
@@ -197,14 +197,19 @@ def test_what_must_be_known_first_stands_above_the_badges(make: Callable[..., Ru
 def test_figures_are_numbered_through_their_questions(make: Callable[..., Run], tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"ABC")
     drawn = [
-        DrawnFigure(name, f"Title of {name}", f"First of {name}. Second.", tmp_path / "a.png", tmp_path / "a.pdf")
+        DrawnFigure(
+            name, f"Title of {name}", f"First of {name}. Second. Third.", tmp_path / "a.png", tmp_path / "a.pdf"
+        )
         for name in ("flow", "forest", "profile", "examples")
     ]
     tables = [Table(name, f"Table {name}", "", ("A",), (("x",),), 1) for name in ("exclusions", "contrasts", "metrics")]
     page = page_of(make(VERDICT), drawn, tables)
     captions = re.findall(r"<strong>Figure (\d+)\. Title of (\w+)\.</strong> (.*?)</figcaption>", page)
     order = ["examples", "profile", "forest", "flow"]
-    assert captions == [(str(k), name, f"First of {name}. Second.") for k, name in enumerate(order, start=1)]
+    more = '<details class="printed"><summary>More on figure {}</summary>Third.</details>'
+    assert captions == [
+        (str(k), name, f"First of {name}. Second.{more.format(k)}") for k, name in enumerate(order, start=1)
+    ]
     images = re.findall(r'<figure id="figure-(\w+)">.*?src="data:image/png;base64,(\w+)" alt="(.*?)"', page, re.DOTALL)
     assert images == [(name, "QUJD", f"Title of {name}. First of {name}.") for name in order]
     shown = re.findall(r'<h3>([^<]*\?)</h3>|<div class="table" id="table-(\w+)">', page)
@@ -257,22 +262,33 @@ def _text(html: str) -> str:
     return " ".join(unescape(re.sub(r"<[^>]*>", " ", html)).split())
 
 
+def test_every_figure_has_its_place_on_the_page_but_the_ladder_which_stands_there_as_a_table() -> None:
+    placed = [name for _, names, _ in _SECTIONS for name in names]
+    assert sorted([*placed, "ladder"]) == sorted(spec.name for spec in FIGURES)
+
+
 PART = {"name": "a_part", "estimate": 1.0, "ci_low": 0.0, "ci_high": 2.0, "p_value": 0.5, "answer": "no"}
-RUNGS = [_rung("maps", "yes", numbers="1.69 <times>"), _rung("training", "no", why="as much", parts=[PART])]
+RUNGS = [
+    _rung("maps", "yes", numbers="1.69 <times>", parts=[PART]),
+    _rung("training", "no", why="as much", parts=[PART, PART]),
+]
 
 
 def test_the_ladder_is_the_first_thing_under_the_headline(make: Callable[..., Run]) -> None:
     page = page_of(make({**VERDICT, "survives": RUNGS}))
-    places = [page.index(text) for text in ('class="headline"', 'id="ladder"', 'class="badges"', 'id="evidence"')]
+    order = ('class="claim"', 'class="headline"', 'id="ladder"', 'class="badges"', 'id="evidence"')
+    places = [page.index(text) for text in order]
     assert places == sorted(places)
-    ladder = page[places[1] : places[2]]
+    ladder = page[places[2] : places[3]]
     assert 'class="matrix"' not in ladder  # of one hypothesis the list says all
     assert _text(re.findall(r"<summary>(.*?)</summary>", ladder)[0]) == "Malignant patches, 20×: Supported"
     first, second = re.findall(r'<li class="(\w+)">(.*?)</li>', ladder, re.DOTALL)
     assert (first[0], second[0]) == ("yes", "no")
-    assert _text(first[1]) == "maps? ✓ yes 1.69 <times>"
-    heads = "Its parts (1) Compared with Estimate Interval p Answer"
-    assert _text(second[1]) == f"training? ✗ no as much {heads} a part 2.00 1.00–4.00 p = 0.5 no"
+    assert _text(first[1]) == "maps? ✓ yes 1.69 <times>"  # the numbers say all of a single part
+    heads = "Its parts (2) Compared with Estimate Interval p Answer"
+    part = "a part 2.00 1.00–4.00 p = 0.5 no"
+    assert _text(second[1]) == f"training? ✗ no As much {heads} {part} {part}"
+    assert '<details class="rungs printed" open>' in ladder
 
 
 def test_several_hypotheses_stand_side_by_side(make: Callable[..., Run]) -> None:
@@ -290,11 +306,9 @@ def test_several_hypotheses_stand_side_by_side(make: Callable[..., Run]) -> None
         "2. training? ✗ no — not tested",
         "The verdict Supported Present without training",
     ]
-    assert page.count('<details class="rungs" open>') == 2
+    # the table says it at a glance: the numbers are there when asked for
+    assert page.count('<details class="rungs printed">') == 2
     assert 'class="badge present_without_training"' in page
-    many = page_of(make(*[{**VERDICT, "survives": RUNGS}] * 3))
-    assert "rungs" in many
-    assert '<details class="rungs" open>' not in many
 
 
 def test_a_verdict_that_was_asked_nothing_has_no_ladder(make: Callable[..., Run]) -> None:

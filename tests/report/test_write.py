@@ -27,6 +27,8 @@ OPTIONAL = [
     *("magnification", "magnification_compartments", "networks", "slides"),
     *("causal", "separation", "ablation_curves", "controls", "methods", "segmentations", "multiverse"),
 ]
+#: Drawn for a paper: on the page a table says the same.
+FOR_PAPER = ("ladder",)
 NAMES = [spec.name for spec in figures.FIGURES if spec.name not in OPTIONAL]
 
 
@@ -122,7 +124,7 @@ def test_the_page_escapes_what_the_tables_hold(page: Page, drawn: Path) -> None:
 
 def test_the_page_can_be_heard(page: Page) -> None:
     images = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert len(images) == len(NAMES)
+    assert len(images) == len(NAMES) - len(FOR_PAPER)
     assert all(len(str(image["alt"])) > 40 for image in images)
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
@@ -130,6 +132,23 @@ def test_the_page_can_be_heard(page: Page) -> None:
     # no level is skipped on the way down
     assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
     assert ("html", {"lang": "en"}) in page.tags
+
+
+#: Opens what is closed, and finds what sticks out of the page and not into what scrolls.
+WIDE = """
+document.querySelectorAll("details").forEach((one) => { one.open = true; });
+const edge = document.documentElement.clientWidth, wide = document.documentElement.scrollWidth - edge;
+const sticks = (one) => one.getBoundingClientRect().right > edge + 1 && !one.closest(".scroll, .picture, pre");
+const out = [...document.querySelectorAll("body *")].filter(sticks).map((one) => one.outerHTML.slice(0, 80));
+const found = { edge, wide, out };
+"""
+
+
+@pytest.mark.parametrize("width_px", [375, 768, 1280])
+def test_the_page_is_no_wider_than_the_window(drawn: Path, browser: Any, width_px: int) -> None:
+    found = browser.asked(drawn, WIDE, width_px)
+    assert width_px - 20 < found["edge"] <= width_px
+    assert (found["wide"], found["out"]) == (0, [])
 
 
 def test_the_page_quotes_the_manifest(page: Page) -> None:
@@ -200,7 +219,9 @@ def test_other_runs_are_reported_too(
     report = write_report(folder, progress=told.append)
     several = len(properties.get("magnifications", ())) > 1
     more = [*(OPTIONAL[:2] if several else []), *(["networks"] if "networks" in properties else [])]
-    names = [spec.name for spec in figures.FIGURES if spec.name in [*NAMES, *more]]
+    asked = any(verdict["survives"] for verdict in json.loads((folder / "verdict.json").read_text()))
+    left_out = () if asked else FOR_PAPER
+    names = [spec.name for spec in figures.FIGURES if spec.name in [*NAMES, *more] and spec.name not in left_out]
     assert told == [*(f"figure {name}" for name in names), "tables for a paper", "explore.html", "report.html"]
     text = Page(report.read_text(encoding="utf-8")).text
     for words in present:

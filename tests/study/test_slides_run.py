@@ -77,6 +77,10 @@ def test_the_road_from_slides_to_the_report(run):
     assert (run.contrasts["contrast"] == "magnification_vs_reference").any()
 
 
+def test_the_paper_of_slides_compiles(run, compiled):
+    compiled(run.folder / "paper")
+
+
 def test_a_moved_annotation_is_another_study(run, study_file):
     """All outlines by 900 px: the old verdict would be of tissue that nobody calls tumour any more."""
     moved = next(study_file.parent.glob("slide-3*.xml"))

@@ -18,6 +18,7 @@ from saliency_stats.report.figures import (
     density,
     examples,
     flow,
+    ladder,
     magnification,
     methods,
     multiverse,
@@ -56,7 +57,7 @@ class DrawnFigure:
 
 
 #: Figures that say themselves whose they are; all others show what the trained network does.
-NOT_OF_NETWORKS: Final = ("examples", "networks", "slides", "roc_reliability", "training", "flow")
+NOT_OF_NETWORKS: Final = ("examples", "networks", "slides", "roc_reliability", "training", "flow", "ladder")
 
 
 def _figure(
@@ -73,8 +74,10 @@ def _has(table: str) -> Callable[[Run], bool]:
 
 
 _SEVERAL: Final = magnification.has_magnifications
-#: In the order of the report: where it looked, how sure that is, by magnification, the classifier, the patches.
+#: What it comes to, then in the order of the report: where it looked, how sure that is, by magnification, the
+#: classifier, the patches.
 FIGURES: Final = (
+    _figure("ladder", "What the finding survives", ladder, "", ladder.has_ladder),
     _figure("examples", "Example patches with their saliency", examples),
     _figure("density_ratio", "Saliency density in each compartment", density),
     _figure("forest", "Cytoplasm against nuclei: estimates and intervals", contrasts),

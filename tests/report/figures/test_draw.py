@@ -19,10 +19,10 @@ def run(run_folder: Path) -> Run:
 
 def test_figures_have_names_of_their_own_and_are_described() -> None:
     names = [spec.name for spec in draw.FIGURES]
-    assert len(set(names)) == len(names) == 20
+    assert len(set(names)) == len(names) == 21
     assert len({spec.title for spec in draw.FIGURES}) == len(names)
     assert all(spec.title[0].isupper() for spec in draw.FIGURES)
-    assert names[:3] == ["examples", "density_ratio", "forest"]
+    assert names[:4] == ["ladder", "examples", "density_ratio", "forest"]
     assert {spec.name: (spec.draw.__name__, spec.caption.__name__) for spec in draw.FIGURES} == {
         name: (f"draw_{called}", f"caption_{called}")
         for name, called in {
@@ -36,7 +36,7 @@ def test_figures_have_names_of_their_own_and_are_described() -> None:
 
 def test_what_a_run_is_not_about_is_not_drawn(run: Run) -> None:
     wanted = {spec.name for spec in draw.FIGURES if spec.wanted(run)}
-    always = {"examples", "density_ratio", "forest", "profile", "area_vs_mass", "ternary"}
+    always = {"ladder", "examples", "density_ratio", "forest", "profile", "area_vs_mass", "ternary"}
     assert wanted == always | {"roc_reliability", "training", "flow"}
     patches = pd.concat([run.patches, run.patches.assign(magnification=5.0)])
     ablation = run.ablation.reindex(range(1)).assign(model="trained", magnification=20.0)
