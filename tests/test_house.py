@@ -210,6 +210,17 @@ def test_what_does_not_belong_there_would_be_noticed(tmp_path, name, size, welco
     assert unwelcome([path]) == (set() if welcome else {name})
 
 
+def test_texts_are_read_and_written_alike_on_every_system():
+    """Without being told, Windows writes other line ends and another encoding."""
+    written = {"encoding", "newline"}
+    for name, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                needed = {"write_text": written, "read_text": {"encoding"}}.get(node.func.attr, set())
+                told = {keyword.arg for keyword in node.keywords}
+                assert needed <= told, f"{name}, line {node.lineno}: {node.func.attr} without {needed - told}"
+
+
 def test_a_module_worth_testing_has_a_test_of_its_name():
     tests = {path.relative_to(PROJECT / "tests").as_posix() for path in (PROJECT / "tests").rglob("test_*.py")}
     lacking = set()

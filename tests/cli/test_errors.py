@@ -9,7 +9,7 @@ import click
 import pytest
 
 from saliency_stats import __version__
-from saliency_stats.cli.errors import reported, stopped_at_once
+from saliency_stats.cli.errors import reported, stopped_at_once, typed
 from saliency_stats.errors import CohortError, StudyError
 
 STOPPED = "\nsaliency-stats: stopped; nothing finished is lost, and the same command can be given again\n"
@@ -74,6 +74,15 @@ def test_an_error_that_nobody_foresaw_is_one_message_and_keeps_its_traceback(mon
     assert text.startswith(err[: err.index("traceback")])
     assert "raise error" in text
     assert text.endswith("KeyError: 'patch_id'\n")
+
+
+@pytest.mark.parametrize(
+    ("system", "quoted"), [("linux", "'my study.yaml' 'C:\\x'"), ("win32", '"my study.yaml" C:\\x')]
+)
+def test_a_command_is_quoted_for_the_shell_of_the_system(monkeypatch, system, quoted):
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(sys, "argv", ["x", "run", "my study.yaml", "C:\\x"])
+    assert typed() == f"saliency-stats run {quoted}"
 
 
 def test_a_long_or_empty_reason_is_shown_in_part(monkeypatch, capsys, tmp_path):

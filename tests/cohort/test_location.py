@@ -1,11 +1,14 @@
 """Where listed files lie: below one folder, under their own names."""
 
+import ntpath
 import os
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
+from saliency_stats.cohort import location
 from saliency_stats.cohort.listing import Columns, Listing
 from saliency_stats.cohort.location import locate, root_of
 from saliency_stats.cohort.problems import Problems
@@ -117,6 +120,25 @@ def test_what_lies_outside_is_refused_and_not_looked_at(root, written):
     assert found == ["a.tif", ""]
     assert wrong.startswith(f", line 3: path {written!r} lies outside {root}, the folder that paths are relative to")
     assert "Move the files (or the table), or set cohort.root in the study file to a folder above all" in wrong
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        ("sub\\a.tif", "sub/a.tif"),
+        ("c:\\DATA\\sub\\a.tif", "sub/a.tif"),
+        ("C:/data/a.tif", "a.tif"),
+        ("\\data\\a.tif", None),  # of whichever drive is the current one
+        ("/data/a.tif", None),
+        ("D:\\data\\a.tif", None),
+        ("C:a.tif", None),
+        ("\\\\server\\data\\a.tif", None),
+    ],
+)
+def test_paths_of_windows_on_windows(monkeypatch, written, found):
+    monkeypatch.setattr(location, "Path", PureWindowsPath)
+    monkeypatch.setattr(location, "os", SimpleNamespace(path=ntpath, pardir=".."))
+    assert location._Folders(PureWindowsPath("C:/data")).relative(written) == found
 
 
 def test_a_neighbour_whose_name_begins_alike_is_outside(root, tmp_path):

@@ -104,6 +104,30 @@ def test_killed_while_writing_the_old_file_stays(tmp_path):
     assert (tmp_path / "a.txt").read_text() == "old"
 
 
+def test_a_text_has_the_same_bytes_on_windows(tmp_path, monkeypatch):
+    """There a text file that is opened without more has other line ends and another encoding."""
+    usual = Path.write_text
+
+    def write(self, text, encoding="cp1252", errors=None, newline="\r\n"):
+        return usual(self, text, encoding, errors, newline)
+
+    monkeypatch.setattr(Path, "write_text", write)
+    write_text(tmp_path / "a.txt", "δ\nµ\n")
+    assert (tmp_path / "a.txt").read_bytes() == "δ\nµ\n".encode()
+
+
+def test_a_file_that_another_program_holds_is_said_with_its_remedy(tmp_path, monkeypatch):
+    """Windows replaces no file that a spreadsheet has open."""
+
+    def held(*_):
+        raise PermissionError(errno.EACCES, "Access is denied")
+
+    monkeypatch.setattr(os, "replace", held)
+    with pytest.raises(StorageError, match=r"a\.txt cannot be written \(Access is denied\).*and close the file where"):
+        write_text(tmp_path / "a.txt", "x")
+    assert names(tmp_path) == []
+
+
 def test_no_space_is_said_with_its_remedy(tmp_path):
     with pytest.raises(StorageError) as caught, atomic(tmp_path / "a.txt"):
         raise NO_SPACE

@@ -1,5 +1,7 @@
 """A run's folder holds files and folders where a run has them, and no way out."""
 
+import os
+
 import pytest
 
 from saliency_stats.errors import StorageError
@@ -50,6 +52,13 @@ def test_a_link_that_leads_out(run, tmp_path, name):
     (run / name).rename(tmp_path / "elsewhere")
     (run / name).symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     assert f": {name} is a link to {tmp_path / 'elsewhere'}, expected a folder of its own." in refused(run)
+
+
+def test_a_junction_leads_out_like_a_link(run, tmp_path, monkeypatch):
+    """Windows has folders that lie elsewhere and are no symbolic links: only where they really lie tells."""
+    real = os.path.realpath
+    monkeypatch.setattr(os.path, "realpath", lambda path, **_: real(tmp_path if path == run / "figures" else path))
+    assert f": figures is a link to {tmp_path}, expected a folder of its own." in refused(run)
 
 
 def test_links_that_lead_nowhere_else(run, tmp_path):

@@ -502,6 +502,17 @@ def test_a_run_works_through_no_link(tmp_path, fresh):
     assert names(elsewhere) == before
 
 
+def test_nothing_is_deleted_through_a_junction_of_windows(tmp_path, monkeypatch):
+    """It is no symbolic link: only where it really lies tells."""
+    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    with opened(run):
+        pass
+    real, before = os.path.realpath, names(run)
+    monkeypatch.setattr(os.path, "realpath", lambda path, **_: real(elsewhere if path == run / "work" else path))
+    assert f"work is a link to {elsewhere}, expected a folder of its own" in refused(run, fresh=True)
+    assert names(run) == before
+
+
 def test_a_link_or_a_folder_in_the_way_is_refused_before_anything_is_computed(tmp_path):
     with opened(tmp_path / "run"):
         pass
