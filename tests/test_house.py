@@ -221,6 +221,16 @@ def test_texts_are_read_and_written_alike_on_every_system():
                 assert needed <= told, f"{name}, line {node.lineno}: {node.func.attr} without {needed - told}"
 
 
+def test_what_windows_lacks_is_skipped_there_and_says_why(request, monkeypatch):
+    conftest = str(PROJECT / "tests" / "conftest.py")
+    hooks = next(one for one in request.config.pluginmanager.get_plugins() if getattr(one, "__file__", "") == conftest)
+    request.node.add_marker(pytest.mark.posix("named pipes"))
+    hooks.pytest_runtest_setup(request.node)
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(pytest.skip.Exception, match="NOT TESTED: needs named pipes, and this is Windows"):
+        hooks.pytest_runtest_setup(request.node)
+
+
 def test_a_module_worth_testing_has_a_test_of_its_name():
     tests = {path.relative_to(PROJECT / "tests").as_posix() for path in (PROJECT / "tests").rglob("test_*.py")}
     lacking = set()

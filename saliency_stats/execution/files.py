@@ -65,8 +65,8 @@ def storage_error(path: Path, error: OSError) -> StorageError:
             f"command again, or choose another folder with --out"
         )
     return StorageError(
-        f"{name} cannot be written ({error.strerror or error}); check the folder's permissions, and close the file where "
-        f"another program has it open"
+        f"{name} cannot be written ({error.strerror or error}); check the folder's permissions, and close the "
+        f"file where another program has it open"
     )
 
 

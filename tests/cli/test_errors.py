@@ -121,6 +121,7 @@ def test_what_click_deals_with_comes_through(error):
         raising(error)()
 
 
+@pytest.mark.posix("signals")
 def test_an_interrupted_process_ends_at_once_and_says_so():
     """A worker is in the middle of something long; Python would wait for it."""
     script = (

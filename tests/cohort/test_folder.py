@@ -331,6 +331,7 @@ def test_paths_outside_are_not_said_to_be_one_another(tmp_path):
     assert "twice" not in message
 
 
+@pytest.mark.posix("symbolic links")
 def test_a_link_to_a_listed_image_is_that_image(tmp_path):
     Image.fromarray(tissue()).save(tmp_path / "a.png")
     (tmp_path / "b.png").symlink_to("a.png")

@@ -246,6 +246,7 @@ def test_an_empty_run_knows_no_patch(run):
         explained(run, "a")
 
 
+@pytest.mark.posix("symbolic links")
 def test_a_link_that_leads_out_of_the_run_is_not_followed(run, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (run.folder / "explain").symlink_to(tmp_path / "elsewhere")

@@ -78,6 +78,7 @@ def test_what_no_file_can_be_called_is_refused_shortly(name):
     assert len(str(caught.value)) < 1_000
 
 
+@pytest.mark.posix("named pipes")
 def test_what_may_hold_a_model(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     assert all(map(there_is, ["builtin", "classical", str(tmp_path), str(BUILTIN)]))

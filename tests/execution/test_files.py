@@ -89,6 +89,7 @@ def test_two_that_write_one_file_at_once_do_not_meet(tmp_path):
     assert names(tmp_path) == ["a.txt"]
 
 
+@pytest.mark.posix("signals")
 def test_killed_while_writing_the_old_file_stays(tmp_path):
     """The writer kills itself, as `kill -9` would, with half the text on disk."""
     (tmp_path / "a.txt").write_text("old")

@@ -47,6 +47,7 @@ def test_a_file_for_a_folder(run, name):
     assert f": {name} is a file, expected a folder. Nothing was changed" in refused(run)
 
 
+@pytest.mark.posix("symbolic links")
 @pytest.mark.parametrize("name", ["figures", "explain", "work", "work/batches", "work/batches/000000"])
 def test_a_link_that_leads_out(run, tmp_path, name):
     (run / name).rename(tmp_path / "elsewhere")
@@ -61,6 +62,7 @@ def test_a_junction_leads_out_like_a_link(run, tmp_path, monkeypatch):
     assert f": figures is a link to {tmp_path}, expected a folder of its own." in refused(run)
 
 
+@pytest.mark.posix("symbolic links")
 def test_links_that_lead_nowhere_else(run, tmp_path):
     """Into the run itself; below a folder of the user's own; a table, which is replaced and never written through."""
     (run / "paper").rmdir()
@@ -75,6 +77,7 @@ def test_links_that_lead_nowhere_else(run, tmp_path):
     check_layout(tmp_path / "link")
 
 
+@pytest.mark.posix("symbolic links")
 def test_all_that_is_wrong_is_said(run, tmp_path):
     for name in ("ledger.csv", "verdict.json"):
         (run / name).unlink()

@@ -57,7 +57,11 @@ def test_a_run_as_it_was_left(run):
         (lambda path: path.unlink(), "is missing"),
         (lambda path: path.rename(path.with_name("ledger2.csv")), "is missing"),
         (lambda path: (path.unlink(), path.mkdir()), "is a folder"),
-        (lambda path: (path.unlink(), path.symlink_to(path)), "cannot be read (Too many levels of symbolic links)"),
+        pytest.param(
+            lambda path: (path.unlink(), path.symlink_to(path)),
+            "cannot be read (Too many levels of symbolic links)",
+            marks=pytest.mark.posix("symbolic links"),
+        ),
     ],
 )
 def test_what_is_wrong_with_a_table(run, damage, found):
@@ -111,6 +115,7 @@ def test_a_report_reads_neither_weights_nor_maps_nor_what_was_drawn(run):
     assert "patches.csv is missing." in refused(Recorded(run).check_readable)
 
 
+@pytest.mark.posix("symbolic links")
 def test_a_report_writes_through_no_link(run, tmp_path):
     (run / "paper").symlink_to(tmp_path.parent, target_is_directory=True)
     assert "paper is a link to" in refused(Recorded(run).check_readable)

@@ -223,6 +223,7 @@ def test_fresh_deletes_artefacts_and_nothing_else(tmp_path):
     assert json.loads((tmp_path / "work" / "identity.json").read_text()) == other
 
 
+@pytest.mark.posix("symbolic links")
 def test_fresh_follows_no_link(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     write_text(tmp_path / "elsewhere" / "a.png", "mine")
@@ -366,7 +367,9 @@ def test_of_two_workers_with_one_batch_the_first_keeps_it(tmp_path):
         lambda batch: (batch / "seal.json").unlink(),
         lambda batch: (shutil.rmtree(batch), batch.write_text("a file for a folder")),
         lambda batch: (shutil.rmtree(batch), batch.mkdir()),
-        lambda batch: (shutil.rmtree(batch), batch.symlink_to(batch)),
+        pytest.param(
+            lambda batch: (shutil.rmtree(batch), batch.symlink_to(batch)), marks=pytest.mark.posix("symbolic links")
+        ),
     ],
 )
 def test_a_damaged_batch_is_computed_again_and_comes_out_the_same(tmp_path, damage):
@@ -490,6 +493,7 @@ def test_a_run_that_did_not_note_what_it_read_is_not_trusted(tmp_path):
 # --- links, and files for folders -------------------------------------------------------------------
 
 
+@pytest.mark.posix("symbolic links")
 @pytest.mark.parametrize("fresh", [True, False])
 def test_a_run_works_through_no_link(tmp_path, fresh):
     run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
@@ -513,6 +517,7 @@ def test_nothing_is_deleted_through_a_junction_of_windows(tmp_path, monkeypatch)
     assert names(run) == before
 
 
+@pytest.mark.posix("symbolic links")
 def test_a_link_or_a_folder_in_the_way_is_refused_before_anything_is_computed(tmp_path):
     with opened(tmp_path / "run"):
         pass

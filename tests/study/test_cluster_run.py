@@ -72,6 +72,7 @@ def computed(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in kept}
 
 
+@pytest.mark.posix("signals")
 def test_workers_killed_over_a_training_and_a_unit_end_with_the_bytes_of_threads(study, tmp_path):
     """Two processes that load torch, and two in place of those that die: the test takes its time."""
     quiet = Progress(show=False)

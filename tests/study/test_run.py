@@ -261,6 +261,7 @@ main(sys.argv[1:])
 """
 
 
+@pytest.mark.posix("signals")
 def test_a_run_stopped_by_hand_ends_with_the_same_bytes(finished, undrawn, tiny, study_file, tmp_path):
     """Ctrl-C among the units, in a process of its own; what ``kill -9`` leaves is tested by test_kills.py."""
     out = tmp_path / "run"

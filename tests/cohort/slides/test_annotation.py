@@ -101,6 +101,7 @@ def test_files_hold_pixels_as_x_and_y_and_the_geometry_holds_um(tmp_path, read, 
 # --- files ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.posix("named pipes")
 def test_files_that_cannot_be_read_are_refused(tmp_path, monkeypatch, read, refused, asap, text_file):
     refused(tmp_path / "none.xml", "No such file", "column 'annotation'")
     refused(tmp_path, "cannot be read", "folder or a device")

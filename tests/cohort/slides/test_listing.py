@@ -131,6 +131,7 @@ def test_every_malignant_slide_without_an_annotation_is_named(tmp_path):
     assert "'b'" not in message
 
 
+@pytest.mark.posix("symbolic links")
 def test_one_slide_by_another_spelling_or_a_link(tmp_path):
     (tmp_path / "a.svs").write_bytes(b"x")
     (tmp_path / "link.svs").symlink_to("a.svs")
