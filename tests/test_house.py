@@ -109,7 +109,8 @@ def test_a_module_imports_only_what_lies_below(module):
 def test_an_upward_import_would_be_noticed(tmp_path):
     wrong = tmp_path / "wrong.py"
     wrong.write_text(
-        "def late():\n    from saliency_stats.report.run import Run\n    from saliency_stats import study\n"
+        "def late():\n    from saliency_stats.report.run import Run\n    from saliency_stats import study\n",
+        encoding="utf-8",
     )
     assert {room_of(name) for name in imported(wrong)} == {"report", "study"}
     assert floor_of("study") > floor_of("saliency")

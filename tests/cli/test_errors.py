@@ -70,7 +70,7 @@ def test_an_error_that_nobody_foresaw_is_one_message_and_keeps_its_traceback(mon
         f"traceback: {kept}. What is finished stays; please report this with that file.",
         "",
     ]
-    text = kept.read_text()
+    text = kept.read_text(encoding="utf-8")
     assert text.startswith(err[: err.index("traceback")])
     assert "raise error" in text
     assert text.endswith("KeyError: 'patch_id'\n")

@@ -376,9 +376,9 @@ def test_a_patch_says_what_its_file_states_of_its_scale(tmp_path):
 
 
 def test_columns_that_nothing_reads_are_known(tmp_path):
-    (tmp_path / "patches.csv").write_text("stage,path,label,mpp,,my notes\n3,a.png,benign,0.5,,\n")
+    (tmp_path / "patches.csv").write_text("stage,path,label,mpp,,my notes\n3,a.png,benign,0.5,,\n", encoding="utf-8")
     assert PatchFolder(tmp_path / "patches.csv").unread == ("stage", "my notes")
-    (tmp_path / "patches.csv").write_text("path,label,mpp\na.png,benign,0.5\n")
+    (tmp_path / "patches.csv").write_text("path,label,mpp\na.png,benign,0.5\n", encoding="utf-8")
     assert PatchFolder(tmp_path / "patches.csv").unread == ()
 
 

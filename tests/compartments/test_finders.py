@@ -127,7 +127,7 @@ def test_a_torchscript_finder_has_no_threshold_to_move():
 
 
 def test_a_torchscript_model_is_a_file_and_no_folder(tmp_path):
-    (tmp_path / "m.pt").write_text("")
+    (tmp_path / "m.pt").write_text("", encoding="utf-8")
     assert there_is(f"torchscript:{tmp_path / 'm.pt'}")
     assert there_is(f"torchscript:{tmp_path / 'm.pt'}@0.5")
     assert not there_is(f"torchscript:{tmp_path}")

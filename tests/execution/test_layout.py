@@ -15,7 +15,7 @@ def run(tmp_path):
     for name in (*FOLDERS, "work/batches/000000", "explain"):
         (folder / name).mkdir(parents=True)
     for name in (*FILES, *(f"{table}.csv" for table in TABLES), "ledger.parquet", "manifest.json", "notes.txt"):
-        (folder / name).write_text("")
+        (folder / name).write_text("", encoding="utf-8")
     return folder
 
 
@@ -43,7 +43,7 @@ def test_a_folder_for_a_file(run, name):
 @pytest.mark.parametrize("name", [*FOLDERS, "explain", "work"])
 def test_a_file_for_a_folder(run, name):
     (run / name).rename(run.parent / "away")
-    (run / name).write_text("")
+    (run / name).write_text("", encoding="utf-8")
     assert f": {name} is a file, expected a folder. Nothing was changed" in refused(run)
 
 
@@ -68,7 +68,7 @@ def test_links_that_lead_nowhere_else(run, tmp_path):
     (run / "paper").rmdir()
     (run / "paper").symlink_to(run / "figures", target_is_directory=True)
     (run / "mine").symlink_to(tmp_path, target_is_directory=True)
-    (tmp_path / "kept.csv").write_text("")
+    (tmp_path / "kept.csv").write_text("", encoding="utf-8")
     (run / "ledger.csv").unlink()
     (run / "ledger.csv").symlink_to(tmp_path / "kept.csv")
     check_layout(run)

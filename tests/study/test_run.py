@@ -114,7 +114,7 @@ def test_every_artefact_is_there_with_its_columns(finished):
         "paper/methods.tex",
     ):
         assert (finished.folder / name).stat().st_size > 0, name
-    record = json.loads((finished.folder / "manifest.json").read_text())
+    record = json.loads((finished.folder / "manifest.json").read_text(encoding="utf-8"))
     assert {"study", "seed", "versions", "device", "determinism", "inputs", "weights", "seconds", "artefacts"} <= set(
         record
     )
