@@ -1,6 +1,7 @@
 # docker build -t saliency-stats .
-# docker run --rm -v "$PWD:/work" saliency-stats run study.yaml
+# docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/work" saliency-stats run study.yaml
 #
+# On an ARM machine both with --platform linux/amd64: stardist has no wheel for Linux on ARM.
 # Wheels of PyTorch without CUDA are smaller: --build-arg PIP_EXTRA_INDEX_URL=… with the address that PyTorch names.
 FROM python:3.12-slim
 ARG PIP_EXTRA_INDEX_URL=""
@@ -8,5 +9,7 @@ COPY pyproject.toml README.md LICENSE /source/
 COPY saliency_stats /source/saliency_stats
 RUN PIP_EXTRA_INDEX_URL="$PIP_EXTRA_INDEX_URL" pip install --no-cache-dir /source && rm -r /source
 WORKDIR /work
+# whoever runs it needs a place for caches; what fetch loads is kept with -v FOLDER:/tmp/.cache
+ENV HOME=/tmp
 ENTRYPOINT ["saliency-stats"]
 CMD ["--help"]

@@ -69,6 +69,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: "study" not in item.path.parts)
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, loudly, what Windows lacks; to make a symbolic link is a right there that few users have."""
+    for mark in item.iter_markers("posix"):
+        if sys.platform == "win32":
+            pytest.skip(f"NOT TESTED: needs {mark.args[0]}, and this is Windows")
+
+
 @pytest.fixture
 def cohort_of() -> Callable[[list[tuple[int, int]]], ArrayCohort]:
     return ArrayCohort

@@ -10,6 +10,7 @@ import pytest
 SCRIPT = Path(__file__).parent / "bad_inputs"
 
 
+@pytest.mark.posix("fork, signals and limits of memory")
 def test_bad_inputs_are_refused_by_name():
     """Three of each area; takes half a minute, since a run is made first. All of them: python tests/bad_inputs."""
     done = subprocess.run(

@@ -109,7 +109,8 @@ def test_a_module_imports_only_what_lies_below(module):
 def test_an_upward_import_would_be_noticed(tmp_path):
     wrong = tmp_path / "wrong.py"
     wrong.write_text(
-        "def late():\n    from saliency_stats.report.run import Run\n    from saliency_stats import study\n"
+        "def late():\n    from saliency_stats.report.run import Run\n    from saliency_stats import study\n",
+        encoding="utf-8",
     )
     assert {room_of(name) for name in imported(wrong)} == {"report", "study"}
     assert floor_of("study") > floor_of("saliency")
@@ -208,6 +209,27 @@ def test_what_does_not_belong_there_would_be_noticed(tmp_path, name, size, welco
     path.touch()
     os.truncate(path, size)
     assert unwelcome([path]) == (set() if welcome else {name})
+
+
+def test_texts_are_read_and_written_alike_on_every_system():
+    """Without being told, Windows writes other line ends and another encoding."""
+    written = {"encoding", "newline"}
+    for name, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                needed = {"write_text": written, "read_text": {"encoding"}}.get(node.func.attr, set())
+                told = {keyword.arg for keyword in node.keywords}
+                assert needed <= told, f"{name}, line {node.lineno}: {node.func.attr} without {needed - told}"
+
+
+def test_what_windows_lacks_is_skipped_there_and_says_why(request, monkeypatch):
+    conftest = str(PROJECT / "tests" / "conftest.py")
+    hooks = next(one for one in request.config.pluginmanager.get_plugins() if getattr(one, "__file__", "") == conftest)
+    request.node.add_marker(pytest.mark.posix("named pipes"))
+    hooks.pytest_runtest_setup(request.node)
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(pytest.skip.Exception, match="NOT TESTED: needs named pipes, and this is Windows"):
+        hooks.pytest_runtest_setup(request.node)
 
 
 def test_a_module_worth_testing_has_a_test_of_its_name():

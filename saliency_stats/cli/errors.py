@@ -4,6 +4,7 @@ import functools
 import os
 import shlex
 import signal
+import subprocess
 import sys
 import tempfile
 import traceback
@@ -46,8 +47,9 @@ def reported(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
 
 
 def typed() -> str:
-    """Return the command as it was typed."""
-    return shlex.join(["saliency-stats", *sys.argv[1:]])
+    """Return the command as it was typed, quoted for the shell of the system."""
+    join = subprocess.list2cmdline if sys.platform == "win32" else shlex.join
+    return join(["saliency-stats", *sys.argv[1:]])
 
 
 def _unforeseen(error: Exception) -> str:

@@ -87,7 +87,8 @@ class Folding:
         named = used.loc[used["fold"].isna(), "split"]
         if named.empty:
             return
-        counts = ", ".join(f"{split or 'none'}: {n} patches" for split, n in named.value_counts(sort=False).items())
+        numbers = named.value_counts(sort=False).items()
+        counts = ", ".join(f"{str(split) or 'none'}: {n} patches" for split, n in numbers)
         yield (
             f"cohort.folds is {self.folds}, which deals patients or slides out by itself, but the table names splits "
             f"({counts}). Empty its column 'split', or set cohort.folds to 0"

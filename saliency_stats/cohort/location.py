@@ -117,7 +117,8 @@ class _Folders:
             return written
         path = Path(os.path.normpath(written.replace("\\", "/")))
         if not path.is_absolute():
-            elsewhere = path.parts[:1] == (os.pardir,) or bool(PureWindowsPath(written).drive)
+            # on Windows \\data is no absolute path, and yet lies outside: at the top of the current drive
+            elsewhere = path.parts[:1] == (os.pardir,) or bool(PureWindowsPath(written).anchor)
             return None if elsewhere else path.as_posix()
         # the root may be spelt with or without a link
         for root, absolute in ((self._root, path), (self._real_root, self._real_folder(path.parent) / path.name)):

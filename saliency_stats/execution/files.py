@@ -64,13 +64,16 @@ def storage_error(path: Path, error: OSError) -> StorageError:
             f"no disk space left while writing {name}. What was finished is kept: free some space and give the same "
             f"command again, or choose another folder with --out"
         )
-    return StorageError(f"{name} cannot be written ({error.strerror or error}); check the folder's permissions")
+    return StorageError(
+        f"{name} cannot be written ({error.strerror or error}); check the folder's permissions, and close the "
+        f"file where another program has it open"
+    )
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
+    """Write a text file atomically, with the same bytes on every system."""
     with atomic(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -28,6 +28,12 @@ def check_layout(folder: Path) -> None:
         )
 
 
+def is_link(path: Path) -> bool:
+    """Tell whether a path leads elsewhere: a link, or a junction of Windows, which does not count as one there."""
+    # unlike Path.resolve, realpath takes a link to itself
+    return path.is_symlink() or Path(os.path.realpath(path)) != Path(os.path.realpath(path.parent)) / path.name
+
+
 def _wrong_kinds(folder: Path) -> Iterator[str]:
     for name in sorted(_FOLDERS | _FILES):
         path = folder / name
@@ -43,7 +49,6 @@ def _links_out(folder: Path) -> Iterator[str]:
     for own in sorted(_FOLDERS):
         inner = [Path(place) / name for place, folders, _ in os.walk(home / own) for name in sorted(folders)]
         for path in (home / own, *inner):
-            # unlike Path.resolve it takes a link to itself
             leads_to = Path(os.path.realpath(path))
-            if path.is_symlink() and (not leads_to.is_relative_to(home) or not path.exists()):
+            if is_link(path) and (not leads_to.is_relative_to(home) or not path.exists()):
                 yield f"{path.relative_to(home).as_posix()} is a link to {leads_to}, expected a folder of its own"

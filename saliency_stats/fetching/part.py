@@ -46,7 +46,7 @@ class Part:
         """Begin anew with the version ``etag``; return how many bytes are lost."""
         lost = self.remove()
         # the mark first: bytes without it are never continued
-        self._note.write_text(etag, encoding="utf-8")
+        self._note.write_text(etag, encoding="utf-8", newline="\n")
         self.path.touch()
         return lost
 

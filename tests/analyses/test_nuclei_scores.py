@@ -182,7 +182,7 @@ def small_set(tmp_path):
             (folder / kind).mkdir(parents=True, exist_ok=True)
             sets.Image.fromarray(pixels).save(folder / kind / f"image_{slide}.png")
         rows.append(f"image_{slide},256,256,0.25,{cases[0].labels.max()},slide-{slide}")
-    (folder / "index.csv").write_text("\n".join(rows) + "\n")
+    (folder / "index.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     return tmp_path
 
 

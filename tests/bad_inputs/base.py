@@ -76,7 +76,7 @@ def make_patches(folder: Path, slides: Sequence[str] = PATCH_SLIDES) -> None:
             Image.fromarray(image).save(folder / path)
             rows.append([path, label, MPP, ("train", "test")[at >= len(slides) // 2], slide, f"person-{at}"])
     write_csv(folder / "patches.csv", [["path", "label", "mpp", "split", "slide_id", "patient_id"], *rows])
-    (folder / "study.yaml").write_text(PATCHES_YAML)
+    (folder / "study.yaml").write_text(PATCHES_YAML, encoding="utf-8")
 
 
 def make_run(folder: Path) -> None:
@@ -88,7 +88,7 @@ def make_run(folder: Path) -> None:
         if label == "malignant":
             pixels[..., 1] //= 2
         Image.fromarray(pixels).save(folder / path)
-    (folder / "study.yaml").write_text(RUN_YAML)
+    (folder / "study.yaml").write_text(RUN_YAML, encoding="utf-8")
 
 
 def make_slides(folder: Path) -> None:
@@ -106,9 +106,9 @@ def make_slides(folder: Path) -> None:
         label = "malignant" if outline else "benign"
         rows.append([f"{slide}.tif", slide, f"person-{at}", outline, label, ("train", "test")[at % 2]])
     write_csv(folder / "slides.csv", rows)
-    (folder / OUTLINES[0]).write_text(json.dumps(geojson([feature()])))
-    (folder / OUTLINES[1]).write_text(asap([annotation()]))
-    (folder / "slides.yaml").write_text(SLIDES_YAML)
+    (folder / OUTLINES[0]).write_text(json.dumps(geojson([feature()])), encoding="utf-8")
+    (folder / OUTLINES[1]).write_text(asap([annotation()]), encoding="utf-8")
+    (folder / "slides.yaml").write_text(SLIDES_YAML, encoding="utf-8")
 
 
 def tiles_of(image: np.ndarray) -> Callable[[int, int], np.ndarray]:

@@ -101,7 +101,7 @@ def _edited(path: Path, rng: Random) -> None:
 def _folder(path: Path, _: Random) -> None:
     path.unlink()
     path.mkdir()
-    (path / "inside.txt").write_text("x")
+    (path / "inside.txt").write_text("x", encoding="utf-8")
 
 
 def _pipe(path: Path, _: Random) -> None:
@@ -226,9 +226,9 @@ def _studies(rng: Random) -> Bad:
 
     def damage(folder: Path, _: Random) -> None:
         path = folder / "out" / "study.yaml"
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         assert before in text, before
-        path.write_text(text.replace(before, after, 1))
+        path.write_text(text.replace(before, after, 1), encoding="utf-8")
 
     return _case(f"study.yaml: {after[:40]}", command, damage, "study.yaml", before.split(":")[0])
 
@@ -282,7 +282,7 @@ def _folders(rng: Random) -> Bad:
         else:
             out.mkdir()
         if how == "a file":
-            path.write_text("not a folder")
+            path.write_text("not a folder", encoding="utf-8")
         else:
             target = {"a link that leads out": out, "a link to nothing": "nothing", "a link to itself": name}[how]
             path.symlink_to(target)
@@ -370,7 +370,7 @@ def _unfinished(rng: Random) -> Bad:
             path = out / "ledger.csv"
             path.write_bytes(path.read_bytes()[:500])
         else:
-            (out / "manifest.json").write_text('{"command": "saliency-st')
+            (out / "manifest.json").write_text('{"command": "saliency-st', encoding="utf-8")
 
     return _case(f"killed: {how}", "run", damage, "--fresh", "checkpoint", "batches", "weights", "manifest.json")
 
@@ -394,14 +394,14 @@ def _pretends(folder: Path) -> None:
 _ELSEWHERE: Final = (
     _not_a_run("nothing", lambda _: None),
     _not_a_run("an empty folder", lambda folder: (folder / "nowhere").mkdir()),
-    _not_a_run("a file", lambda folder: (folder / "nowhere").write_text("x")),
+    _not_a_run("a file", lambda folder: (folder / "nowhere").write_text("x", encoding="utf-8")),
     _not_a_run("a folder of a study", _pretends),
     _not_a_run("a link to itself", lambda folder: (folder / "nowhere").symlink_to("nowhere")),
     _not_a_run(
         "a folder with a manifest alone",
         lambda folder: [
             (folder / "nowhere").mkdir(),
-            (folder / "nowhere" / "manifest.json").write_text(json.dumps({"artefacts": {}})),
+            (folder / "nowhere" / "manifest.json").write_text(json.dumps({"artefacts": {}}), encoding="utf-8"),
         ],
     ),
 )

@@ -110,7 +110,7 @@ class Sandbox:
             shutil.copytree(sound, work, symlinks=True)
         for extra in ("elsewhere", "tmp", "home"):
             (self._case / extra).mkdir()
-        (self._case / "elsewhere" / "bait.csv").write_text("path,label,mpp\n")
+        (self._case / "elsewhere" / "bait.csv").write_text("path,label,mpp\n", encoding="utf-8")
         return work
 
     def _sound(self, name: str) -> Path:
@@ -236,7 +236,7 @@ def _command(args: Sequence[str], work: Path, streams: Sequence[Path]) -> None:
         "http_proxy": "http://127.0.0.1:9",
     }
     tempfile.tempdir = None
-    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    taken = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (taken + _MEMORY, taken + _MEMORY))
     resource.setrlimit(resource.RLIMIT_FSIZE, (_LARGEST_FILE, _LARGEST_FILE))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

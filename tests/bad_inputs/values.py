@@ -140,7 +140,7 @@ def _in_file(key: Key) -> Callable[[Random], Bad]:
 
         def make(folder: Path, _: Random) -> list[str]:
             links(folder)
-            (folder / file).write_text(with_value(content, key.name, value))
+            (folder / file).write_text(with_value(content, key.name, value), encoding="utf-8")
             return ["check", file]
 
         # what is no YAML, or of a kind that is not taken, has no key yet: it is named by its line
@@ -165,7 +165,7 @@ def _in_set(key: Key) -> Callable[[Random], Bad]:
 
         def make(folder: Path, _: Random) -> list[str]:
             links(folder)
-            (folder / file).write_text(content)
+            (folder / file).write_text(content, encoding="utf-8")
             return ["check", file, "--set", f"{key.name}={value}"]
 
         return Bad(f"--set {key.kind}: {key.name}={short(value)}", make, naming(key.name, value), base)
@@ -215,7 +215,7 @@ def _unknown_key(*, by_set: bool) -> Callable[[Random], Bad]:
         base, file, content = STUDIES[key.kind]
 
         def make(folder: Path, _: Random) -> list[str]:
-            (folder / file).write_text(content if by_set else with_value(content, wrong, "5"))
+            (folder / file).write_text(content if by_set else with_value(content, wrong, "5"), encoding="utf-8")
             return ["check", file, *(["--set", f"{wrong}=5"] if by_set else [])]
 
         return Bad(f"{'--set ' if by_set else ''}{key.kind}: unknown key {wrong}", make, (wrong,), base)
@@ -328,7 +328,7 @@ def _set(
     base, file, content = STUDIES[study]
 
     def make(folder: Path, _: Random) -> list[str]:
-        (folder / file).write_text(content)
+        (folder / file).write_text(content, encoding="utf-8")
         return ["check", file, *[part for text in assignments for part in ("--set", text)]]
 
     return given(

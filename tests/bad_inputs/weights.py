@@ -213,8 +213,10 @@ def _model(folder: Path, config: Any = None, thresholds: Any = None) -> Path:
     """Write a folder as stardist does, with weights of no layer: what fails first is what is wrong before them."""
     model = folder / _NAME
     model.mkdir()
-    (model / "config.json").write_text(json.dumps(_CONFIG | (config or {})))
-    (model / "thresholds.json").write_text(json.dumps({"prob": 0.5, "nms": 0.4} if thresholds is None else thresholds))
+    (model / "config.json").write_text(json.dumps(_CONFIG | (config or {})), encoding="utf-8")
+    (model / "thresholds.json").write_text(
+        json.dumps({"prob": 0.5, "nms": 0.4} if thresholds is None else thresholds), encoding="utf-8"
+    )
     with h5py.File(model / "weights_best.h5", "w") as file:
         file.attrs["layer_names"] = np.array([], dtype="S1")
     return model

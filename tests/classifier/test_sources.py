@@ -238,7 +238,7 @@ def number():
 def own(tmp_path):
     """A factory in a file, whose weights have learned something: all are 2."""
     path = tmp_path / "mine.py"
-    path.write_text(FACTORIES)
+    path.write_text(FACTORIES, encoding="utf-8")
     return f"python:{path}"
 
 

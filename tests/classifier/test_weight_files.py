@@ -33,6 +33,7 @@ def test_files_of_weights_pass(tmp_path, zipped):
     refuse_others(tmp_path / "w.pth")
 
 
+@pytest.mark.posix("named pipes")
 def test_a_path_that_is_no_file(tmp_path):
     assert f"there is no file {tmp_path / 'w.pt'}; expected 'imagenet', 'none' or a" in refused(tmp_path / "w.pt")
     assert f"{tmp_path} is a folder" in refused(tmp_path)

@@ -49,8 +49,8 @@ def patch_study(folder, labels, *, size=32):
         pixels = (np.array([200, 120, 180]) + rng.integers(-30, 30, (size, size, 3))).astype(np.uint8)
         Image.fromarray(pixels).save(folder / f"{number}.png")
         lines.append(f"{number}.png,{label},0.5")
-    (folder / "patches.csv").write_text("\n".join(lines))
-    (folder / "study.yaml").write_text("cohort: {kind: patches, table: patches.csv}")
+    (folder / "patches.csv").write_text("\n".join(lines), encoding="utf-8")
+    (folder / "study.yaml").write_text("cohort: {kind: patches, table: patches.csv}", encoding="utf-8")
     return folder / "study.yaml"
 
 
@@ -90,7 +90,7 @@ def test_help_imports_nothing_heavy():
 
 
 def test_a_wrong_study_file_is_refused_before_torch_is_loaded(tmp_path):
-    (tmp_path / "study.yaml").write_text("clasifier: {}")
+    (tmp_path / "study.yaml").write_text("clasifier: {}", encoding="utf-8")
     script = f"import atexit, sys; atexit.register(lambda: print('torch' in sys.modules)); {RUN_CLI}"
     done = in_a_new_process(script, "run", tmp_path / "study.yaml")
     assert done.returncode == 2
@@ -130,7 +130,7 @@ def test_there_is_no_study_file(tmp_path, command):
 @pytest.mark.parametrize("command", ["run", "check"])
 @pytest.mark.parametrize("wrong", ["file", "assignment"])
 def test_an_unknown_key(tmp_path, command, wrong):
-    (tmp_path / "study.yaml").write_text("cohort: {singal: none}" if wrong == "file" else "")
+    (tmp_path / "study.yaml").write_text("cohort: {singal: none}" if wrong == "file" else "", encoding="utf-8")
     assignment = [] if wrong == "file" else ["--set", "cohort.singal=none"]
     message = refused(2, command, tmp_path / "study.yaml", *assignment)
     assert "unknown key cohort.singal. Did you mean cohort.signal?" in message
@@ -200,7 +200,7 @@ def test_a_folder_is_no_study(tmp_path):
 
 
 def test_a_table_that_is_not_there_is_a_wrong_study(tmp_path):
-    (tmp_path / "study.yaml").write_text("cohort: {kind: patches, table: nothing.csv}")
+    (tmp_path / "study.yaml").write_text("cohort: {kind: patches, table: nothing.csv}", encoding="utf-8")
     message = refused(2, "check", tmp_path / "study.yaml")
     assert f"cohort.table: there is no file {tmp_path / 'nothing.csv'}" in message
 
@@ -213,7 +213,7 @@ def test_a_finding_about_the_data(tmp_path):
     message = result.stderr
     assert "every one of the 6 usable patches is 'benign', none is 'malignant'" in message
     table = tmp_path / "patches.csv"
-    table.write_text(table.read_text().replace("3.png,benign", "3.png,bening"))
+    table.write_text(table.read_text(encoding="utf-8").replace("3.png,benign", "3.png,bening"), encoding="utf-8")
     message = refused(1, "check", path)
     assert "line 5: label is 'bening'" in message
     assert "Did you mean 'benign'?" in message
@@ -224,7 +224,7 @@ def test_a_run_into_somebody_elses_folder(tmp_path):
     path = patch_study(tmp_path, ["benign", "malignant"] * 6)
     out = tmp_path / "out"
     (out / "paper").mkdir(parents=True)
-    (out / "paper" / "thesis.tex").write_text("mine")
+    (out / "paper" / "thesis.tex").write_text("mine", encoding="utf-8")
     for options in ([], ["--fresh"]):
         message = refused(1, "run", path, "--out", out, *options)
         assert f"{out} is not empty and holds no run of saliency-stats (found paper)" in message
@@ -324,7 +324,7 @@ def test_check_prints_what_the_preview_says_of_the_study_as_set(monkeypatch, tmp
         return iter(["12 patches", "", "10 min"])
 
     monkeypatch.setattr("saliency_stats.commands.check.preview", preview)
-    (tmp_path / "study.yaml").write_text("name: mine")
+    (tmp_path / "study.yaml").write_text("name: mine", encoding="utf-8")
     result = call("check", tmp_path / "study.yaml", "--set", "cohort.signal=none", "--device", "cpu")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "12 patches\n\n10 min\n", "")
     assert seen == [("mine", "none", "cpu")]
@@ -381,7 +381,7 @@ def test_report_and_explain_pass_their_options_on(monkeypatch, tmp_path):
 
 def test_a_name_that_no_registry_holds_is_refused_with_its_file(tmp_path):
     path = tmp_path / "study.yaml"
-    path.write_text("controls: [randomized]\n")
+    path.write_text("controls: [randomized]\n", encoding="utf-8")
     for command in ("run", "check"):
         assert refused(2, command, path) == (
             f"saliency-stats: {path}: controls: there is no randomized. Did you mean randomised?\n"

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from saliency_stats import __version__
-from saliency_stats.cli.errors import reported, stopped_at_once
+from saliency_stats.cli.errors import reported, stopped_at_once, typed
 from saliency_stats.errors import CohortError, StudyError
 
 STOPPED = "\nsaliency-stats: stopped; nothing finished is lost, and the same command can be given again\n"
@@ -70,10 +70,19 @@ def test_an_error_that_nobody_foresaw_is_one_message_and_keeps_its_traceback(mon
         f"traceback: {kept}. What is finished stays; please report this with that file.",
         "",
     ]
-    text = kept.read_text()
+    text = kept.read_text(encoding="utf-8")
     assert text.startswith(err[: err.index("traceback")])
     assert "raise error" in text
     assert text.endswith("KeyError: 'patch_id'\n")
+
+
+@pytest.mark.parametrize(
+    ("system", "quoted"), [("linux", "'my study.yaml' 'C:\\x'"), ("win32", '"my study.yaml" C:\\x')]
+)
+def test_a_command_is_quoted_for_the_shell_of_the_system(monkeypatch, system, quoted):
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(sys, "argv", ["x", "run", "my study.yaml", "C:\\x"])
+    assert typed() == f"saliency-stats run {quoted}"
 
 
 def test_a_long_or_empty_reason_is_shown_in_part(monkeypatch, capsys, tmp_path):
@@ -112,6 +121,7 @@ def test_what_click_deals_with_comes_through(error):
         raising(error)()
 
 
+@pytest.mark.posix("signals")
 def test_an_interrupted_process_ends_at_once_and_says_so():
     """A worker is in the middle of something long; Python would wait for it."""
     script = (

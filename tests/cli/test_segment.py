@@ -147,7 +147,7 @@ def test_what_is_refused(tmp_path, monkeypatch, arguments, status, message):
 
 
 def test_one_broken_image_costs_the_others_nothing(tmp_path):
-    (tmp_path / "b.png").write_text("no image")
+    (tmp_path / "b.png").write_text("no image", encoding="utf-8")
     images = [tissue(tmp_path / "a.png"), tmp_path / "b.png", tissue(tmp_path / "c.png")]
     result = call(*images, "--mpp", 0.5, "--out", tmp_path / "out", "--nuclei", "classical")
     assert result.exit_code == 1

@@ -331,6 +331,7 @@ def test_paths_outside_are_not_said_to_be_one_another(tmp_path):
     assert "twice" not in message
 
 
+@pytest.mark.posix("symbolic links")
 def test_a_link_to_a_listed_image_is_that_image(tmp_path):
     Image.fromarray(tissue()).save(tmp_path / "a.png")
     (tmp_path / "b.png").symlink_to("a.png")
@@ -375,9 +376,9 @@ def test_a_patch_says_what_its_file_states_of_its_scale(tmp_path):
 
 
 def test_columns_that_nothing_reads_are_known(tmp_path):
-    (tmp_path / "patches.csv").write_text("stage,path,label,mpp,,my notes\n3,a.png,benign,0.5,,\n")
+    (tmp_path / "patches.csv").write_text("stage,path,label,mpp,,my notes\n3,a.png,benign,0.5,,\n", encoding="utf-8")
     assert PatchFolder(tmp_path / "patches.csv").unread == ("stage", "my notes")
-    (tmp_path / "patches.csv").write_text("path,label,mpp\na.png,benign,0.5\n")
+    (tmp_path / "patches.csv").write_text("path,label,mpp\na.png,benign,0.5\n", encoding="utf-8")
     assert PatchFolder(tmp_path / "patches.csv").unread == ()
 
 

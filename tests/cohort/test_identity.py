@@ -26,6 +26,9 @@ def told(check, root, paths, names=None):
     return ""
 
 
+pytestmark = pytest.mark.posix("symbolic links")
+
+
 @pytest.fixture
 def root(tmp_path):
     for name, content in {"a": b"a" * 10, "b": b"b" * 10, "copy": b"a" * 10, "long": b"a" * 11}.items():

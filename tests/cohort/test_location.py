@@ -1,11 +1,14 @@
 """Where listed files lie: below one folder, under their own names."""
 
+import ntpath
 import os
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
+from saliency_stats.cohort import location
 from saliency_stats.cohort.listing import Columns, Listing
 from saliency_stats.cohort.location import locate, root_of
 from saliency_stats.cohort.problems import Problems
@@ -77,6 +80,7 @@ def test_absolute_paths_below_the_root_are_fine(root):
     assert located(Path("/"), str(root / "a.tif")) == ([str(root / "a.tif").lstrip("/")], "")
 
 
+@pytest.mark.posix("symbolic links")
 def test_a_root_that_is_a_link_may_be_spelt_either_way(root, tmp_path):
     (tmp_path / "link").symlink_to(root)
     for spelt in (root, tmp_path / "link"):
@@ -84,6 +88,7 @@ def test_a_root_that_is_a_link_may_be_spelt_either_way(root, tmp_path):
             assert located(named, str(spelt / "sub" / "b.tif")) == (["sub/b.tif"], "")
 
 
+@pytest.mark.posix("symbolic links")
 def test_links_inside_the_root_are_fine(root):
     (root / "link.tif").symlink_to("sub/b.tif")
     (root / "folder").symlink_to(root / "sub")
@@ -119,6 +124,25 @@ def test_what_lies_outside_is_refused_and_not_looked_at(root, written):
     assert "Move the files (or the table), or set cohort.root in the study file to a folder above all" in wrong
 
 
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        ("sub\\a.tif", "sub/a.tif"),
+        ("c:\\DATA\\sub\\a.tif", "sub/a.tif"),
+        ("C:/data/a.tif", "a.tif"),
+        ("\\data\\a.tif", None),  # of whichever drive is the current one
+        ("/data/a.tif", None),
+        ("D:\\data\\a.tif", None),
+        ("C:a.tif", None),
+        ("\\\\server\\data\\a.tif", None),
+    ],
+)
+def test_paths_of_windows_on_windows(monkeypatch, written, found):
+    monkeypatch.setattr(location, "Path", PureWindowsPath)
+    monkeypatch.setattr(location, "os", SimpleNamespace(path=ntpath, pardir=".."))
+    assert location._Folders(PureWindowsPath("C:/data")).relative(written) == found
+
+
 def test_a_neighbour_whose_name_begins_alike_is_outside(root, tmp_path):
     (tmp_path / "data2").mkdir()
     assert "lies outside" in located(root, str(tmp_path / "data2" / "x.tif"))[1]
@@ -129,6 +153,7 @@ def test_many_files_outside_are_one_problem(root, tmp_path):
     assert wrong.startswith(", line 2 (and 4, 5): path '../x.tif' and 2 more lies outside")
 
 
+@pytest.mark.posix("symbolic links")
 def test_links_that_lead_out_are_refused_by_name(root, tmp_path):
     (root / "link.tif").symlink_to(tmp_path / "outside.tif")
     (root / "away").symlink_to(tmp_path)
@@ -144,6 +169,7 @@ def test_links_that_lead_out_are_refused_by_name(root, tmp_path):
         assert "lies outside" in wrong
 
 
+@pytest.mark.posix("symbolic links")
 def test_loops_of_links_end(root):
     (root / "loop.tif").symlink_to("loop.tif")
     (root / "ring").symlink_to("ring")
@@ -177,6 +203,7 @@ def test_of_two_files_that_differ_in_letter_case_each_is_itself(root):
     assert located(root, "a.tif", "A.tif") == (["a.tif", "A.tif"], "")
 
 
+@pytest.mark.posix("symbolic links")
 def test_a_missing_file_is_left_to_who_reads_it(root):
     (root / "gone.tif").symlink_to("sub/absent.tif")
     assert located(root, "absent.tif", "nowhere/a.tif", "a.tif/b", "gone.tif")[1] == ""
@@ -207,6 +234,7 @@ def test_what_is_no_file(root, written, said):
     assert said in located(root, written)[1]
 
 
+@pytest.mark.posix("named pipes")
 def test_what_is_no_regular_file(root):
     os.mkfifo(root / "pipe")
     assert "path 'pipe' is no file; expected a slide" in located(root, "pipe")[1]

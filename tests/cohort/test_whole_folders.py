@@ -29,7 +29,7 @@ def image_cohort(tmp_path, labels):
         Image.fromarray(tissue(number)).save(tmp_path / f"{number}.png")
         lines.append(f"{number}.png,{label},0.5")
     path = tmp_path / "patches.csv"
-    path.write_text("\n".join(lines))
+    path.write_text("\n".join(lines), encoding="utf-8")
     return PatchFolder(path)
 
 

@@ -50,8 +50,8 @@ statistics: {bootstrap_draws: 2000}
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("benchmark")
-    (folder / "mine.py").write_text(MINE)
-    (folder / "study.yaml").write_text(STUDY)
+    (folder / "mine.py").write_text(MINE, encoding="utf-8")
+    (folder / "study.yaml").write_text(STUDY, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         yield folder
@@ -131,7 +131,7 @@ def test_the_studies_are_measured_and_not_judged(folder, whole):
 
 
 def test_the_page_and_the_figures_are_there(folder, whole):
-    page = whole.page.read_text()
+    page = whole.page.read_text(encoding="utf-8")
     assert "Which maps tell what networks use?" in page
     assert "data:image/png;base64," in page
     drawn = {path.name for path in (folder / "whole" / "figures").iterdir()}
@@ -205,6 +205,6 @@ def test_what_cannot_be_benchmarked_is_refused_before_anything_is_run(how, messa
 
 def test_only_of_phantoms_it_is_known_what_networks_use(tmp_path):
     path = tmp_path / "study.yaml"
-    path.write_text("cohort: {kind: patches, table: patches.csv}\n")
+    path.write_text("cohort: {kind: patches, table: patches.csv}\n", encoding="utf-8")
     with pytest.raises(StudyError, match=r"study\.yaml: cohort\.kind is patches; expected phantom"):
         studies(path)

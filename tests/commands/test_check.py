@@ -149,7 +149,9 @@ def half_of(folder):
     ring = [[0, 0], [128, 0], [128, 256], [0, 256], [0, 0]]
     kind = {"objectType": "annotation", "classification": {"name": "Tumor"}}
     feature = {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]}, "properties": kind}
-    (folder / "half.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    (folder / "half.geojson").write_text(
+        json.dumps({"type": "FeatureCollection", "features": [feature]}), encoding="utf-8"
+    )
 
 
 def slide_study(folder, names):
@@ -162,12 +164,13 @@ def slide_study(folder, names):
             image[0, 0] = len(name)
             write_pyramid(folder / f"{name}.tif", lambda *_, image=image: image, (256, 256), 0.5)
         elif name.startswith("text"):
-            (folder / f"{name}.tif").write_text("no slide")
+            (folder / f"{name}.tif").write_text("no slide", encoding="utf-8")
     lines = [f"{name}.tif,half.geojson,{split}" for name, split in zip(names, ["train", "test"] * 9, strict=False)]
-    (folder / "slides.csv").write_text("\n".join(["path,annotation,split", *lines, ""]))
+    (folder / "slides.csv").write_text("\n".join(["path,annotation,split", *lines, ""]), encoding="utf-8")
     (folder / "study.yaml").write_text(
         "cohort: {kind: slides, table: slides.csv, size_px: 32, magnifications: [20], patches_per_slide: 8}\n"
-        "classifier: {architecture: densenet121}\n"
+        "classifier: {architecture: densenet121}\n",
+        encoding="utf-8",
     )
     return CliRunner().invoke(main, ["check", str(folder / "study.yaml")])
 

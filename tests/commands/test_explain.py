@@ -60,7 +60,7 @@ def run(tmp_path, monkeypatch):
     """A run of three patches, and what was asked and drawn."""
     folder = tmp_path / "run"
     folder.mkdir()
-    (folder / "study.yaml").write_text("name: mine\n")
+    (folder / "study.yaml").write_text("name: mine\n", encoding="utf-8")
     table = pd.DataFrame(PATCHES, columns=["patch_id", "magnification", "mpp", "status"])
     table = table.assign(label="benign", sha256=pixel_hash(IMAGE), source=["a.png", "b.png", "a.png"])
     blank = dict.fromkeys(TABLES["patches"].text, "") | dict.fromkeys(TABLES["patches"].numbers, 1.0) | {"fold": np.nan}
@@ -162,7 +162,7 @@ def test_what_is_not_there_is_named_with_what_is(run, patch, options, message):
 
 
 def test_a_picture_below_a_file_is_refused_in_one_message(tmp_path):
-    (tmp_path / "afile").write_text("")
+    (tmp_path / "afile").write_text("", encoding="utf-8")
     rows = pd.DataFrame(
         {"compartment": ["nucleus"], "area_share": [1.0], "mass_share": [1.0], "density_ratio": [1.0], "status": ["x"]}
     )
@@ -175,13 +175,13 @@ def test_a_folder_without_a_run(tmp_path):
     """One with a study file and a table of patches is not one either."""
     for name in (None, "study.yaml", "patches.csv"):
         if name is not None:
-            (tmp_path / name).write_text("name: mine\n")
+            (tmp_path / name).write_text("name: mine\n", encoding="utf-8")
         with pytest.raises(StorageError, match=r"holds no finished run \(there is no manifest\.json in it\); expected"):
             explain_patch(tmp_path, "a")
 
 
 def semicolons(path):
-    path.write_text(path.read_text().replace(",", ";"))
+    path.write_text(path.read_text(encoding="utf-8").replace(",", ";"), encoding="utf-8")
 
 
 def cut(path):
@@ -246,6 +246,7 @@ def test_an_empty_run_knows_no_patch(run):
         explained(run, "a")
 
 
+@pytest.mark.posix("symbolic links")
 def test_a_link_that_leads_out_of_the_run_is_not_followed(run, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (run.folder / "explain").symlink_to(tmp_path / "elsewhere")

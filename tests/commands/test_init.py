@@ -145,16 +145,16 @@ def test_what_is_written_is_said(tmp_path, kind, names):
 
 @pytest.mark.parametrize("existing", ["study.yaml", "patches.csv"])
 def test_nothing_is_overwritten_and_nothing_half_written(tmp_path, existing):
-    (tmp_path / existing).write_text("mine")
+    (tmp_path / existing).write_text("mine", encoding="utf-8")
     with pytest.raises(StorageError, match=f"{existing} exists already and is not overwritten; choose another folder"):
         write_template(tmp_path, "patches")
     assert [path.name for path in tmp_path.iterdir()] == [existing]
-    assert (tmp_path / existing).read_text() == "mine"
+    assert (tmp_path / existing).read_text(encoding="utf-8") == "mine"
 
 
 def test_a_typo_in_a_template_would_be_found(tmp_path):
     (path,) = write_template(tmp_path, "phantom")
-    path.write_text(path.read_text().replace("cytoplasm_um:", "cytoplasm_microns:"))
+    path.write_text(path.read_text(encoding="utf-8").replace("cytoplasm_um:", "cytoplasm_microns:"), encoding="utf-8")
     with pytest.raises(
         StudyError, match=r"unknown key compartments\.cytoplasm_microns\. Did you mean compartments\.cytoplasm_um"
     ):

@@ -33,7 +33,7 @@ multiverse: {enabled: true}
 
 
 def text_of(folder: Path, content: str) -> str:
-    (folder / "study.yaml").write_text(content)
+    (folder / "study.yaml").write_text(content, encoding="utf-8")
     return preregister(folder).read_text(encoding="utf-8")
 
 
@@ -41,14 +41,14 @@ def text_of(folder: Path, content: str) -> str:
 def patches(tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("patches")
     rows = [f"{k}.png,{'ill' if k % 2 else 'healthy'},{0.5 if k < 5 else 1},s{k % 3}" for k in range(8)]
-    (folder / "p.csv").write_text("\n".join(["path,label,mpp,slide_id", *rows, "x.png,ill,1,"]))
+    (folder / "p.csv").write_text("\n".join(["path,label,mpp,slide_id", *rows, "x.png,ill,1,"]), encoding="utf-8")
     return text_of(folder, PATCHES)
 
 
 @pytest.fixture(scope="module")
 def slides(tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("slides")
-    (folder / "s.csv").write_text("slide_id,path\n")
+    (folder / "s.csv").write_text("slide_id,path\n", encoding="utf-8")
     return text_of(folder, SLIDES)
 
 
@@ -142,7 +142,7 @@ def test_paths_are_those_that_were_typed(tmp_path):
 
 
 def test_maps_made_elsewhere_ask_nothing_of_a_network(tmp_path):
-    (tmp_path / "p.csv").write_text("path,label,mpp,map,p_malignant\na.png,benign,0.5,a.npy,0.1\n")
+    (tmp_path / "p.csv").write_text("path,label,mpp,map,p_malignant\na.png,benign,0.5,a.npy,0.1\n", encoding="utf-8")
     text = text_of(tmp_path, "cohort: {kind: patches, table: p.csv}\nclassifier: {architecture: none}\n")
     assert "learned nothing?" in text.partition("The report also")[2]
     assert "of the logit" not in text
@@ -156,7 +156,7 @@ def call(*arguments):
 
 @pytest.mark.parametrize("swapped", [False, True])
 def test_the_command_takes_a_study_file_or_its_folder(tmp_path, swapped):
-    (tmp_path / "mine.yaml").write_text("cohort: {slides: 3, patches_per_slide: 2}\n")
+    (tmp_path / "mine.yaml").write_text("cohort: {slides: 3, patches_per_slide: 2}\n", encoding="utf-8")
     words = ("--preregister", tmp_path / "mine.yaml")
     result = call("init", *(reversed(words) if swapped else words))
     assert (result.exit_code, result.output) == (0, f"{tmp_path / 'mine.preregistration.md'}\n")
@@ -169,19 +169,19 @@ def test_what_cannot_be_registered_is_refused(tmp_path):
     with pytest.raises(StudyError, match=r"there is no study file .*study\.yaml"):
         preregister(tmp_path)
     path = tmp_path / "study.yaml"
-    path.write_text("controls: [sobol]\n")
+    path.write_text("controls: [sobol]\n", encoding="utf-8")
     with pytest.raises(StudyError, match="Did you mean sobel"):
         preregister(path)
-    path.write_text("cohort: {kind: patches, table: none.csv}\n")
+    path.write_text("cohort: {kind: patches, table: none.csv}\n", encoding="utf-8")
     with pytest.raises(StudyError, match=r"none\.csv"):
         preregister(path)
-    (tmp_path / "p.csv").write_text("path,label,mpp\na.png,ill,0.5\n")
-    path.write_text("cohort: {kind: patches, table: p.csv}\n")
+    (tmp_path / "p.csv").write_text("path,label,mpp\na.png,ill,0.5\n", encoding="utf-8")
+    path.write_text("cohort: {kind: patches, table: p.csv}\n", encoding="utf-8")
     with pytest.raises(CohortError, match="ill"):
         preregister(path)
     assert not list(tmp_path.glob("*.md"))
     (tmp_path / "study.preregistration.md").touch()
-    path.write_text("")
+    path.write_text("", encoding="utf-8")
     with pytest.raises((StorageError, StudyError)):
         preregister(path)
 

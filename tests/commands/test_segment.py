@@ -135,10 +135,10 @@ def test_only_images_without_a_nucleus(tmp_path):
 def test_the_same_images_give_the_same_bytes_over_the_old_ones(tmp_path):
     image, out = saved(tmp_path / "a.png"), tmp_path / "out"
     out.mkdir()
-    (out / "notes.txt").write_text("mine")
+    (out / "notes.txt").write_text("mine", encoding="utf-8")
     run([image], out)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-    (out / "a.geojson").write_text("old")
+    (out / "a.geojson").write_text("old", encoding="utf-8")
     run([image], out)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert before["notes.txt"] == b"mine"
@@ -295,7 +295,7 @@ def test_an_image_is_never_overwritten(tmp_path):
 def broken(folder):
     """Return images that cannot be used, and why."""
     text, cut, small = folder / "text.png", folder / "cut.png", folder / "small.png"
-    text.write_text("no image")
+    text.write_text("no image", encoding="utf-8")
     cut.write_bytes(saved(cut).read_bytes()[:-900])
     saved(small, tissue()[:20])
     return {text: "not a readable image", cut: "decoded", small: "at least 32", folder / "gone.tif": "missing"}

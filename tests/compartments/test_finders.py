@@ -78,6 +78,7 @@ def test_what_no_file_can_be_called_is_refused_shortly(name):
     assert len(str(caught.value)) < 1_000
 
 
+@pytest.mark.posix("named pipes")
 def test_what_may_hold_a_model(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     assert all(map(there_is, ["builtin", "classical", str(tmp_path), str(BUILTIN)]))
@@ -126,7 +127,7 @@ def test_a_torchscript_finder_has_no_threshold_to_move():
 
 
 def test_a_torchscript_model_is_a_file_and_no_folder(tmp_path):
-    (tmp_path / "m.pt").write_text("")
+    (tmp_path / "m.pt").write_text("", encoding="utf-8")
     assert there_is(f"torchscript:{tmp_path / 'm.pt'}")
     assert there_is(f"torchscript:{tmp_path / 'm.pt'}@0.5")
     assert not there_is(f"torchscript:{tmp_path}")

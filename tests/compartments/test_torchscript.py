@@ -443,7 +443,7 @@ def saved(path, kind):
     elif kind == "folder":
         path.mkdir()
     elif kind in {"text", "empty"}:
-        path.write_text("no program" if kind == "text" else "")
+        path.write_text("no program" if kind == "text" else "", encoding="utf-8")
     return path
 
 

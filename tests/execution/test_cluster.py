@@ -4,6 +4,7 @@ import time
 from concurrent.futures import CancelledError
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -86,6 +87,16 @@ def test_results_come_in_the_order_of_the_batches_and_nothing_stays(engine, tmp_
     assert list(engine.map(slow_first, [3, 1, 2])) == [6, 2, 4]
     assert list(engine.map(str, [])) == []
     assert [path.name for path in (tmp_path / "functions").iterdir()] == ["mark"]
+
+
+def test_a_function_that_a_worker_still_reads_stays_and_is_no_error(engine, monkeypatch):
+    """Windows deletes no file that somebody has open."""
+
+    def held(*_, **__):
+        raise PermissionError(13, "used by another process")
+
+    monkeypatch.setattr(Path, "unlink", held)
+    assert list(engine.map(str, [1])) == ["1"]
 
 
 def test_a_unit_has_one_thread_and_deterministic_kernels(engine):

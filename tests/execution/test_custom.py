@@ -49,7 +49,7 @@ class _Hidden:
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "mine.py"
-    path.write_text(SOURCE)
+    path.write_text(SOURCE, encoding="utf-8")
     return path
 
 
@@ -115,7 +115,7 @@ def test_a_module_that_is_not_there_or_fails(tmp_path):
         load("python:no_such_module_anywhere:A")
     with pytest.raises(StudyError, match=r"the module cannot be imported \(FileNotFoundError"):
         load(f"python:{tmp_path / 'none.py'}:A")
-    (tmp_path / "bad.py").write_text("import torch\n1 / 0\n")
+    (tmp_path / "bad.py").write_text("import torch\n1 / 0\n", encoding="utf-8")
     for _ in range(2):  # half a module is not kept
         with pytest.raises(StudyError, match="ZeroDivisionError"):
             load(f"python:{tmp_path / 'bad.py'}:A")
@@ -123,11 +123,11 @@ def test_a_module_that_is_not_there_or_fails(tmp_path):
 
 @pytest.mark.parametrize("code", ["raise SystemExit(3)", "import sys; sys.exit()", "raise ValueError('x' * 10**6)"])
 def test_a_module_does_not_end_the_program(tmp_path, code):
-    (tmp_path / "ends.py").write_text(code)
+    (tmp_path / "ends.py").write_text(code, encoding="utf-8")
     with pytest.raises(StudyError, match="the module cannot be imported") as caught:
         load(f"python:{tmp_path / 'ends.py'}:A")
     assert len(str(caught.value)) < 1_000
-    (tmp_path / "made.py").write_text(f"class A:\n    def __init__(self):\n        {code}\n")
+    (tmp_path / "made.py").write_text(f"class A:\n    def __init__(self):\n        {code}\n", encoding="utf-8")
     with pytest.raises(StudyError, match=r"A\(\) fails"):
         load(f"python:{tmp_path / 'made.py'}:A")
 

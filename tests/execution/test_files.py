@@ -43,35 +43,35 @@ def names(folder):
 def test_a_file_appears_when_the_block_ends(tmp_path):
     path = tmp_path / "deep" / "er" / "a.txt"
     with atomic(path) as partial:
-        partial.write_text("new")
+        partial.write_text("new", encoding="utf-8")
         assert partial.parent == path.parent  # a rename to another disk would not be atomic
         assert not path.exists()
-    assert path.read_text() == "new"
+    assert path.read_text(encoding="utf-8") == "new"
     assert names(path.parent) == ["a.txt"]
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt(), SystemExit(1), OSError("x"), NO_SPACE])
 def test_a_block_that_fails_leaves_what_was_there(tmp_path, error):
     path = tmp_path / "a.txt"
-    path.write_text("old")
+    path.write_text("old", encoding="utf-8")
 
     def write():
         with atomic(path) as partial:
-            partial.write_text("half of the n")
+            partial.write_text("half of the n", encoding="utf-8")
             raise error
 
     with pytest.raises(StorageError if isinstance(error, OSError) else type(error)):
         write()
-    assert path.read_text() == "old"
+    assert path.read_text(encoding="utf-8") == "old"
     assert names(tmp_path) == ["a.txt"]
 
 
 def test_what_a_killed_run_left_does_not_stand_in_the_way(tmp_path):
     half = tmp_path / ".a.txt.partial"
-    half.write_text("left by a run that was killed, and longer than the new text")
+    half.write_text("left by a run that was killed, and longer than the new text", encoding="utf-8")
     write_text(tmp_path / "a.txt", "new")
     write_text(tmp_path / "b.txt", "new")
-    assert (tmp_path / "a.txt").read_text() == "new"
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "new"
     assert list(partials(tmp_path)) == list(partials(tmp_path, "a.txt")) == [half]
     assert not list(partials(tmp_path, "b.txt"))
 
@@ -79,19 +79,20 @@ def test_what_a_killed_run_left_does_not_stand_in_the_way(tmp_path):
 def test_two_that_write_one_file_at_once_do_not_meet(tmp_path):
     path = tmp_path / "a.txt"
     with atomic(path) as first:
-        first.write_text("the first of two")
+        first.write_text("the first of two", encoding="utf-8")
         with atomic(path) as second:
-            second.write_text("second")
-            assert first.read_text() == "the first of two"
+            second.write_text("second", encoding="utf-8")
+            assert first.read_text(encoding="utf-8") == "the first of two"
             assert set(partials(tmp_path, "a.txt")) == {first, second}
-        assert path.read_text() == "second"
-    assert path.read_text() == "the first of two"
+        assert path.read_text(encoding="utf-8") == "second"
+    assert path.read_text(encoding="utf-8") == "the first of two"
     assert names(tmp_path) == ["a.txt"]
 
 
+@pytest.mark.posix("signals")
 def test_killed_while_writing_the_old_file_stays(tmp_path):
     """The writer kills itself, as `kill -9` would, with half the text on disk."""
-    (tmp_path / "a.txt").write_text("old")
+    (tmp_path / "a.txt").write_text("old", encoding="utf-8")
     script = (
         "import os, signal, sys, pathlib\n"
         "from saliency_stats.execution.files import atomic\n"
@@ -101,7 +102,31 @@ def test_killed_while_writing_the_old_file_stays(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", script, tmp_path / "a.txt"], check=False)
     assert done.returncode == -9
-    assert (tmp_path / "a.txt").read_text() == "old"
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "old"
+
+
+def test_a_text_has_the_same_bytes_on_windows(tmp_path, monkeypatch):
+    """There a text file that is opened without more has other line ends and another encoding."""
+    usual = Path.write_text
+
+    def write(self, text, encoding="cp1252", errors=None, newline="\r\n"):
+        return usual(self, text, encoding, errors, newline)
+
+    monkeypatch.setattr(Path, "write_text", write)
+    write_text(tmp_path / "a.txt", "δ\nµ\n")
+    assert (tmp_path / "a.txt").read_bytes() == "δ\nµ\n".encode()
+
+
+def test_a_file_that_another_program_holds_is_said_with_its_remedy(tmp_path, monkeypatch):
+    """Windows replaces no file that a spreadsheet has open."""
+
+    def held(*_):
+        raise PermissionError(errno.EACCES, "Access is denied")
+
+    monkeypatch.setattr(os, "replace", held)
+    with pytest.raises(StorageError, match=r"a\.txt cannot be written \(Access is denied\).*and close the file where"):
+        write_text(tmp_path / "a.txt", "x")
+    assert names(tmp_path) == []
 
 
 def test_no_space_is_said_with_its_remedy(tmp_path):
@@ -114,7 +139,7 @@ def test_no_space_is_said_with_its_remedy(tmp_path):
 
 
 def test_a_folder_that_cannot_be(tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(StorageError, match=r"a\.txt cannot be written \((File exists|Not a directory)\)"):
         write_text(tmp_path / "file" / "a.txt", "x")
 
@@ -144,7 +169,7 @@ def test_a_full_disk(small_disk):
     with pytest.raises(StorageError, match=r"no disk space left while writing .*a\.csv"):
         write_table(small_disk / "a.csv", LARGE)
     assert names(small_disk) == ["a.csv"]
-    assert (small_disk / "a.csv").read_text() == "old\n"
+    assert (small_disk / "a.csv").read_text(encoding="utf-8") == "old\n"
 
 
 def test_a_full_disk_while_a_batch_is_stored(small_disk):
@@ -296,7 +321,7 @@ def test_json_that_cannot_be_is_named(tmp_path, content, message):
 
 
 def test_a_list_is_asked_for_as_one(tmp_path):
-    (tmp_path / "a.json").write_text("{}")
+    (tmp_path / "a.json").write_text("{}", encoding="utf-8")
     with pytest.raises(StorageError, match="holds a dict, expected a list"):
         read_json(tmp_path / "a.json", list, "")
 

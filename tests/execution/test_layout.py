@@ -1,5 +1,7 @@
 """A run's folder holds files and folders where a run has them, and no way out."""
 
+import os
+
 import pytest
 
 from saliency_stats.errors import StorageError
@@ -13,7 +15,7 @@ def run(tmp_path):
     for name in (*FOLDERS, "work/batches/000000", "explain"):
         (folder / name).mkdir(parents=True)
     for name in (*FILES, *(f"{table}.csv" for table in TABLES), "ledger.parquet", "manifest.json", "notes.txt"):
-        (folder / name).write_text("")
+        (folder / name).write_text("", encoding="utf-8")
     return folder
 
 
@@ -41,10 +43,11 @@ def test_a_folder_for_a_file(run, name):
 @pytest.mark.parametrize("name", [*FOLDERS, "explain", "work"])
 def test_a_file_for_a_folder(run, name):
     (run / name).rename(run.parent / "away")
-    (run / name).write_text("")
+    (run / name).write_text("", encoding="utf-8")
     assert f": {name} is a file, expected a folder. Nothing was changed" in refused(run)
 
 
+@pytest.mark.posix("symbolic links")
 @pytest.mark.parametrize("name", ["figures", "explain", "work", "work/batches", "work/batches/000000"])
 def test_a_link_that_leads_out(run, tmp_path, name):
     (run / name).rename(tmp_path / "elsewhere")
@@ -52,12 +55,20 @@ def test_a_link_that_leads_out(run, tmp_path, name):
     assert f": {name} is a link to {tmp_path / 'elsewhere'}, expected a folder of its own." in refused(run)
 
 
+def test_a_junction_leads_out_like_a_link(run, tmp_path, monkeypatch):
+    """Windows has folders that lie elsewhere and are no symbolic links: only where they really lie tells."""
+    real = os.path.realpath
+    monkeypatch.setattr(os.path, "realpath", lambda path, **_: real(tmp_path if path == run / "figures" else path))
+    assert f": figures is a link to {tmp_path}, expected a folder of its own." in refused(run)
+
+
+@pytest.mark.posix("symbolic links")
 def test_links_that_lead_nowhere_else(run, tmp_path):
     """Into the run itself; below a folder of the user's own; a table, which is replaced and never written through."""
     (run / "paper").rmdir()
     (run / "paper").symlink_to(run / "figures", target_is_directory=True)
     (run / "mine").symlink_to(tmp_path, target_is_directory=True)
-    (tmp_path / "kept.csv").write_text("")
+    (tmp_path / "kept.csv").write_text("", encoding="utf-8")
     (run / "ledger.csv").unlink()
     (run / "ledger.csv").symlink_to(tmp_path / "kept.csv")
     check_layout(run)
@@ -66,6 +77,7 @@ def test_links_that_lead_nowhere_else(run, tmp_path):
     check_layout(tmp_path / "link")
 
 
+@pytest.mark.posix("symbolic links")
 def test_all_that_is_wrong_is_said(run, tmp_path):
     for name in ("ledger.csv", "verdict.json"):
         (run / name).unlink()

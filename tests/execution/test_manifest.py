@@ -21,14 +21,14 @@ def test_every_artefact_is_hashed_and_no_working_file(tmp_path):
     outside = ["manifest.json", "work/identity.json", "work/batches/a/ledger.parquet", "explain/p.png"]
     for name in inside + outside:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(name)
+        (tmp_path / name).write_text(name, encoding="utf-8")
     hashes = artefact_hashes(tmp_path)
     assert hashes == {name: hashlib.sha256(name.encode()).hexdigest() for name in sorted(inside)}
     assert json.loads(json.dumps(hashes)) == hashes
 
 
 def test_what_is_left_half_written_is_no_artefact(tmp_path):
-    (tmp_path / ".ledger.csv.partial").write_text("half")
+    (tmp_path / ".ledger.csv.partial").write_text("half", encoding="utf-8")
     assert artefact_hashes(tmp_path) == {}
 
 
@@ -58,7 +58,7 @@ def test_the_machine_is_described_without_its_name():
 def test_what_is_drawn_is_hashed_apart(tmp_path):
     for name in ("ledger.csv", "power.csv", "figures/a.png", "paper/b.tex", "report.html", "examples/figures.npz"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(name)
+        (tmp_path / name).write_text(name, encoding="utf-8")
     drawn, rest = artefact_hashes(tmp_path, drawn=True), artefact_hashes(tmp_path, drawn=False)
     assert sorted(drawn) == ["figures/a.png", "paper/b.tex", "power.csv", "report.html"]
     assert sorted(rest) == ["examples/figures.npz", "ledger.csv"]
@@ -70,5 +70,5 @@ def test_what_is_drawn_is_hashed_apart(tmp_path):
 def test_files_of_the_users_own_are_no_artefacts(tmp_path):
     for name in ("notes.txt", "mine/ledger.csv", "figures.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("mine")
+        (tmp_path / name).write_text("mine", encoding="utf-8")
     assert artefact_hashes(tmp_path) == {}

@@ -44,7 +44,7 @@ def test_what_is_written_must_be_declared(tmp_path):
     with pytest.raises(StorageError, match="selection: the columns surprise are not in the schema"):
         Store(tmp_path).write("selection", table.assign(surprise=1))
     Store(tmp_path).write("selection", table)
-    assert (tmp_path / "selection.csv").read_text() == "label,step,magnification,n_patches,n_slides\n"
+    assert (tmp_path / "selection.csv").read_text(encoding="utf-8") == "label,step,magnification,n_patches,n_slides\n"
 
 
 def test_what_fresh_deletes_is_all_that_there_is():
@@ -62,5 +62,5 @@ def test_working_files_and_the_manifest_are_not_hashed(tmp_path):
     for name in ("ledger.csv", "figures/a.png", "work/identity.json", "explain/x.png", "manifest.json", ".hidden"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
-        path.write_text("x")
+        path.write_text("x", encoding="utf-8")
     assert list(artefact_hashes(tmp_path)) == ["figures/a.png", "ledger.csv"]

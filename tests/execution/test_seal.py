@@ -12,7 +12,7 @@ from saliency_stats.execution.seal import is_sealed, write_seal
 def sealed(tmp_path):
     for name in ("a.csv", "weights/b.bin"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(f"{name} is finished")
+        (tmp_path / name).write_text(f"{name} is finished", encoding="utf-8")
     write_seal(tmp_path / "seals" / "s.json", tmp_path, [tmp_path / "a.csv", tmp_path / "weights" / "b.bin"])
     return tmp_path
 
@@ -22,7 +22,7 @@ def whole(folder):
 
 
 def test_what_was_sealed_is_whole_wherever_the_folder_is(sealed):
-    assert json.loads((sealed / "seals" / "s.json").read_text()) == {
+    assert json.loads((sealed / "seals" / "s.json").read_text(encoding="utf-8")) == {
         name: sha256(sealed / name) for name in ("a.csv", "weights/b.bin")
     }
     assert whole(sealed)
@@ -49,12 +49,12 @@ def test_a_file_that_is_not_as_it_was_breaks_the_seal(sealed, name, damage):
     "damage",
     [
         lambda path: path.unlink(),
-        lambda path: path.write_text(""),
+        lambda path: path.write_text("", encoding="utf-8"),
         lambda path: path.write_bytes(path.read_bytes()[:-9]),
         lambda path: path.write_bytes(b"\xff\xfe\x00"),
-        lambda path: path.write_text("[]"),
-        lambda path: path.write_text("7"),
-        lambda path: path.write_text("[" * 100_000),
+        lambda path: path.write_text("[]", encoding="utf-8"),
+        lambda path: path.write_text("7", encoding="utf-8"),
+        lambda path: path.write_text("[" * 100_000, encoding="utf-8"),
         lambda path: (path.unlink(), path.mkdir()),
     ],
 )

@@ -53,7 +53,7 @@ def test_a_new_or_empty_folder_is_taken(tmp_path, made):
     if made:
         folder.mkdir(parents=True)
     with opened(folder):
-        assert json.loads((folder / "work" / "identity.json").read_text()) == IDENTITY
+        assert json.loads((folder / "work" / "identity.json").read_text(encoding="utf-8")) == IDENTITY
     with opened(folder):
         pass
 
@@ -65,7 +65,7 @@ def test_a_new_or_empty_folder_is_taken(tmp_path, made):
 def test_a_folder_of_somebody_else_is_refused_and_left_as_it_is(tmp_path, name, fresh):
     """Many names of artefacts are anybody's: `--fresh` must not delete somebody's paper."""
     (tmp_path / name).parent.mkdir(exist_ok=True)
-    (tmp_path / name).write_text("mine")
+    (tmp_path / name).write_text("mine", encoding="utf-8")
     before = names(tmp_path)
     message = refused(tmp_path, fresh=fresh)
     assert str(tmp_path) in message
@@ -73,19 +73,19 @@ def test_a_folder_of_somebody_else_is_refused_and_left_as_it_is(tmp_path, name, 
         assert "is not empty and holds no run of saliency-stats (found " in message
         assert "new or empty folder" in message
     assert names(tmp_path) == before
-    assert (tmp_path / name).read_text() == "mine"
+    assert (tmp_path / name).read_text(encoding="utf-8") == "mine"
 
 
 def test_a_run_stopped_before_its_first_word_can_be_begun_again(tmp_path):
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / ".lock").touch()
-    (tmp_path / "work" / ".identity.json.partial").write_text("{")
+    (tmp_path / "work" / ".identity.json.partial").write_text("{", encoding="utf-8")
     with opened(tmp_path):
         pass
 
 
 def test_a_file_in_place_of_the_folder(tmp_path):
-    (tmp_path / "run").write_text("")
+    (tmp_path / "run").write_text("", encoding="utf-8")
     assert "cannot be written" in refused(tmp_path / "run")
 
 
@@ -213,16 +213,17 @@ def test_fresh_deletes_artefacts_and_nothing_else(tmp_path):
             if name != "work":
                 write_text(tmp_path / name / "inner.txt" if "." not in name else tmp_path / name, "x")
         write_text(tmp_path / "work" / "batches" / "a" / "ledger.parquet", "x")
-        (tmp_path / ".ledger.csv.partial").write_text("left by a killed run")
+        (tmp_path / ".ledger.csv.partial").write_text("left by a killed run", encoding="utf-8")
         write_text(tmp_path / "notes.txt", "mine")
         write_text(tmp_path / "slides" / "ledger.csv", "mine")
     other = IDENTITY | {"study": {"name": "b"}}
     with opened(tmp_path, other, fresh=True):
         left = names(tmp_path)
     assert left == ["notes.txt", "slides", "slides/ledger.csv", "work", "work/.lock", "work/identity.json"]
-    assert json.loads((tmp_path / "work" / "identity.json").read_text()) == other
+    assert json.loads((tmp_path / "work" / "identity.json").read_text(encoding="utf-8")) == other
 
 
+@pytest.mark.posix("symbolic links")
 def test_fresh_follows_no_link(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     write_text(tmp_path / "elsewhere" / "a.png", "mine")
@@ -231,7 +232,7 @@ def test_fresh_follows_no_link(tmp_path):
         (run / "figures").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     with opened(run, fresh=True):
         assert not (run / "figures").is_symlink()
-    assert (tmp_path / "elsewhere" / "a.png").read_text() == "mine"
+    assert (tmp_path / "elsewhere" / "a.png").read_text(encoding="utf-8") == "mine"
 
 
 @pytest.mark.parametrize("stop", range(5))
@@ -263,7 +264,7 @@ def test_without_fresh_everything_stays(tmp_path):
     with opened(tmp_path):
         write_text(tmp_path / "ledger.csv", "x")
     with opened(tmp_path):
-        assert (tmp_path / "ledger.csv").read_text() == "x"
+        assert (tmp_path / "ledger.csv").read_text(encoding="utf-8") == "x"
 
 
 # --- once -------------------------------------------------------------------------------------------
@@ -362,11 +363,13 @@ def test_of_two_workers_with_one_batch_the_first_keeps_it(tmp_path):
         lambda batch: (batch / "ledger.parquet").write_bytes(b"PAR1" + bytes(400) + b"PAR1"),
         lambda batch: (batch / "profile.parquet").unlink(),
         lambda batch: pd.DataFrame({"wrong": [1]}).to_parquet(batch / "ledger.parquet"),
-        lambda batch: (batch / "seal.json").write_text("{"),
+        lambda batch: (batch / "seal.json").write_text("{", encoding="utf-8"),
         lambda batch: (batch / "seal.json").unlink(),
-        lambda batch: (shutil.rmtree(batch), batch.write_text("a file for a folder")),
+        lambda batch: (shutil.rmtree(batch), batch.write_text("a file for a folder", encoding="utf-8")),
         lambda batch: (shutil.rmtree(batch), batch.mkdir()),
-        lambda batch: (shutil.rmtree(batch), batch.symlink_to(batch)),
+        pytest.param(
+            lambda batch: (shutil.rmtree(batch), batch.symlink_to(batch)), marks=pytest.mark.posix("symbolic links")
+        ),
     ],
 )
 def test_a_damaged_batch_is_computed_again_and_comes_out_the_same(tmp_path, damage):
@@ -412,7 +415,7 @@ def test_a_seal_is_of_the_runs_files(tmp_path):
     store.seal("training", [tmp_path / "weights" / "w.bin"])
     assert store.is_sealed("training")
     assert names(tmp_path / "work") == ["seals", "seals/training.json"]
-    (tmp_path / "weights" / "w.bin").write_text("train")
+    (tmp_path / "weights" / "w.bin").write_text("train", encoding="utf-8")
     assert not store.is_sealed("training")
 
 
@@ -423,7 +426,7 @@ def described(tmp_path, **content):
     folder = tmp_path / "inputs"
     folder.mkdir(exist_ok=True)
     for name, text in content.items():
-        (folder / name).write_text(text)
+        (folder / name).write_text(text, encoding="utf-8")
     return fingerprints({name: folder / name for name in content})
 
 
@@ -433,14 +436,17 @@ def test_a_run_goes_on_with_the_files_it_began_with(tmp_path):
     with store.opened(IDENTITY, fresh=False):
         digest = store.check_inputs(files)
         assert digest == sha256(run / "inputs.csv")
-        assert json.loads((run / "work" / "identity.json").read_text()) == {**IDENTITY, "inputs": digest}
+        assert json.loads((run / "work" / "identity.json").read_text(encoding="utf-8")) == {
+            **IDENTITY,
+            "inputs": digest,
+        }
         write_text(run / "patches.csv", "x")
     before = (run / "inputs.csv").stat().st_mtime_ns
     with store.opened(IDENTITY, fresh=False):
         assert store.check_inputs(files) == digest
     assert (run / "inputs.csv").stat().st_mtime_ns == before
     # the same files again after the table was lost or cut: it is written again
-    for damage in (lambda path: path.write_text("name,si"), Path.unlink):
+    for damage in (lambda path: path.write_text("name,si", encoding="utf-8"), Path.unlink):
         damage(run / "inputs.csv")
         with store.opened(IDENTITY, fresh=False):
             assert store.check_inputs(files) == digest
@@ -468,7 +474,7 @@ def test_files_that_have_changed_are_refused_by_name(tmp_path):
 
 def test_what_changed_cannot_be_named_without_the_table(tmp_path):
     store = Store(tmp_path / "run")
-    for damage in (lambda path: path.write_text("name,si"), Path.unlink):
+    for damage in (lambda path: path.write_text("name,si", encoding="utf-8"), Path.unlink):
         with store.opened(IDENTITY, fresh=True):
             store.check_inputs(described(tmp_path, a="1"))
         damage(tmp_path / "run" / "inputs.csv")
@@ -490,6 +496,7 @@ def test_a_run_that_did_not_note_what_it_read_is_not_trusted(tmp_path):
 # --- links, and files for folders -------------------------------------------------------------------
 
 
+@pytest.mark.posix("symbolic links")
 @pytest.mark.parametrize("fresh", [True, False])
 def test_a_run_works_through_no_link(tmp_path, fresh):
     run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
@@ -502,6 +509,18 @@ def test_a_run_works_through_no_link(tmp_path, fresh):
     assert names(elsewhere) == before
 
 
+def test_nothing_is_deleted_through_a_junction_of_windows(tmp_path, monkeypatch):
+    """It is no symbolic link: only where it really lies tells."""
+    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    with opened(run):
+        pass
+    real, before = os.path.realpath, names(run)
+    monkeypatch.setattr(os.path, "realpath", lambda path, **_: real(elsewhere if path == run / "work" else path))
+    assert f"work is a link to {elsewhere}, expected a folder of its own" in refused(run, fresh=True)
+    assert names(run) == before
+
+
+@pytest.mark.posix("symbolic links")
 def test_a_link_or_a_folder_in_the_way_is_refused_before_anything_is_computed(tmp_path):
     with opened(tmp_path / "run"):
         pass

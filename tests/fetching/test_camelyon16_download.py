@@ -174,7 +174,7 @@ def test_two_commands_do_not_write_into_one_folder(load, tmp_path):
 
 
 def test_a_folder_that_cannot_be_made_is_refused(camelyon, tmp_path, hasty):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(StorageError, match="choose another --out"):
         fetch(tmp_path / "file" / "below", url=camelyon.url, retries=hasty)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import zipfile
 from dataclasses import replace
 
@@ -51,7 +52,7 @@ def index(tmp_path, monkeypatch, published):
     monkeypatch.setenv("SALIENCY_STATS_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "index"
     folder.mkdir()
-    for name, value in (("PIP_NO_INDEX", "1"), ("PIP_FIND_LINKS", str(folder)), ("PIP_CONFIG_FILE", "/dev/null")):
+    for name, value in (("PIP_NO_INDEX", "1"), ("PIP_FIND_LINKS", str(folder)), ("PIP_CONFIG_FILE", os.devnull)):
         monkeypatch.setenv(name, value)
     _, content = published
     package = replace(PACKAGES[NAME], sha256=hashlib.sha256(content).hexdigest())
@@ -127,6 +128,17 @@ def test_a_package_that_cannot_be_had_says_what_to_do(index):
     assert "PIP_FIND_LINKS" in message
 
 
+@pytest.mark.posix("programs of the shell")
+def test_what_pip_says_in_another_encoding_is_told(index, monkeypatch, tmp_path):
+    program = tmp_path / "python"
+    program.write_bytes(b"#!/bin/sh\nprintf 'ERROR: kein Platz f\\374r das Paket\\n' >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(program))
+    with pytest.raises(DownloadError, match=r"\(ERROR: kein Platz f\\xfcr das Paket\)"):
+        fetch_lite(NAME)
+
+
+@pytest.mark.posix("programs of the shell")
 def test_without_pip_that_is_said(index, monkeypatch):
     monkeypatch.setattr("sys.executable", "/bin/false")
     with pytest.raises(DownloadError, match="exit status 1"):

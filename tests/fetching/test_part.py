@@ -13,7 +13,7 @@ def path(tmp_path):
 def begun(path, content, etag=None):
     part_of(path).write_bytes(content)
     if etag is not None:
-        path.with_name("slide.tif.part.etag").write_text(etag)
+        path.with_name("slide.tif.part.etag").write_text(etag, encoding="utf-8")
 
 
 def left(path):

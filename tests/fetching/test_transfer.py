@@ -48,7 +48,7 @@ def left(path):
 def begun(path, content, etag):
     path.parent.mkdir(parents=True)
     part_of(path).write_bytes(content)
-    path.with_name("slide.tif.part.etag").write_text(etag)
+    path.with_name("slide.tif.part.etag").write_text(etag, encoding="utf-8")
 
 
 def test_a_file_arrives_as_it_is_and_leaves_nothing_beside(server, path, hasty):

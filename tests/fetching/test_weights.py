@@ -77,7 +77,7 @@ def archive(bucket, tmp_path, monkeypatch):
 def test_the_model_is_unpacked_where_the_room_looks_for_it(archive, hasty):
     folder = fetch_stardist(retries=hasty)
     assert folder == stardist_download.official_folder("2D_versatile_he")
-    assert (folder / "config.json").read_text() == "config.json"
+    assert (folder / "config.json").read_text(encoding="utf-8") == "config.json"
     assert len(archive.asked) == 1
 
 

@@ -80,7 +80,9 @@ def test_maps_made_elsewhere_leave_the_network_to_the_author(blank_run: Blank, t
     study |= {"saliency": {"methods": None, "target": None}}
     run = blank_run(study, {"methods": {"mine": {"words": "my maps"}}}, **tables)
     study_file = run.folder / "study.yaml"
-    study_file.write_text(study_file.read_text(encoding="utf-8").replace("controls: {}", "controls: []"))
+    study_file.write_text(
+        study_file.read_text(encoding="utf-8").replace("controls: {}", "controls: []"), encoding="utf-8"
+    )
     answers = _answers(run)
     assert (answers["Architecture and training"], answers["Number of networks"]) == (TO_FILL, TO_FILL)
     assert answers["Method"] == f"reported: my maps, reduction {run.reduction}"

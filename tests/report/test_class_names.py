@@ -79,7 +79,10 @@ def test_runs_side_by_side_are_called_by_all_their_names(make_run: MakeRun, tmp_
     runs = {folder.name: Run(folder) for folder in folders}
     assert class_names(runs) == {"benign": "benign / xanthic", "malignant": "malignant / Zygotic HG"}
     found = compare_runs(folders, tmp_path / "out")
-    assert {line.split(",")[1] for line in found.table.read_text().splitlines()[1:]} == {"benign", "malignant"}
+    assert {line.split(",")[1] for line in found.table.read_text(encoding="utf-8").splitlines()[1:]} == {
+        "benign",
+        "malignant",
+    }
     assert any(text.startswith("The claim for malignant / Zygotic HG patches") for text in found.sentences)
     alone = compare_runs(folders[1:], tmp_path / "alone")
     assert "benign" not in " ".join(alone.sentences)

@@ -40,11 +40,11 @@ def folders(
         make_run(root / "chance", seed=3, slides=4, patches=5, learned=False),
     ]
     path = made[1] / "study.yaml"
-    study = yaml.safe_load(path.read_text())
+    study = yaml.safe_load(path.read_text(encoding="utf-8"))
     study["classifier"] |= {"architecture": "densenet121", "patience": 9}
     study["controls"] = []
     study["statistics"]["primary_test"] = "t_slide_means"
-    path.write_text(yaml.safe_dump(study))
+    path.write_text(yaml.safe_dump(study), encoding="utf-8")
     record(made[1])
     return made
 
@@ -147,7 +147,7 @@ def test_levels_are_named_once_where_they_agree(
 ) -> None:
     run = Run.read(folders[0])
     path = shutil.copytree(folders[0], tmp_path / "other") / "study.yaml"
-    path.write_text(path.read_text().replace("alpha: 0.05", "alpha: 0.01"))
+    path.write_text(path.read_text(encoding="utf-8").replace("alpha: 0.05", "alpha: 0.01"), encoding="utf-8")
     other = Run.read(record(path.parent))
     assert levels({"a": run, "b": run}) == "95 %"
     assert levels({"a": run, "b": other}) == "95 % and 99 % (each run's own)"

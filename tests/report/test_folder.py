@@ -30,7 +30,7 @@ def copied(small_folder: Path, tmp_path: Path) -> Path:
 def test_reading_checks_everything(
     copied: Path, file: str, content: str, error: type, message: str, record: Callable[[Path], Path]
 ) -> None:
-    (copied / file).write_text(content)
+    (copied / file).write_text(content, encoding="utf-8")
     with pytest.raises(StorageError, match=rf"is not as the run left it: {file} "):
         Run.read(copied)
     # of a version that wrote so
@@ -39,7 +39,7 @@ def test_reading_checks_everything(
 
 
 def test_all_that_is_damaged_is_named_at_once(copied: Path) -> None:
-    (copied / "ledger.csv").write_text("")
+    (copied / "ledger.csv").write_text("", encoding="utf-8")
     (copied / "study.yaml").unlink()
     next((copied / "examples").iterdir()).write_bytes(b"x")
     for read in (lambda: Run.read(copied), lambda: write_report(copied)):
@@ -70,7 +70,7 @@ def test_what_is_read_later_is_checked_too(copied: Path, name: str, read: Callab
 def test_what_no_report_reads_may_be_gone(copied: Path, record: Callable[[Path], Path]) -> None:
     for name in ("weights/trained-20x.safetensors", "maps/000000.npz", "figures/flow.png", "report.html"):
         (copied / name).parent.mkdir(exist_ok=True)
-        (copied / name).write_text("x")
+        (copied / name).write_text("x", encoding="utf-8")
     record(copied)
     for name in ("weights", "maps", "figures"):
         shutil.rmtree(copied / name)
@@ -78,7 +78,7 @@ def test_what_no_report_reads_may_be_gone(copied: Path, record: Callable[[Path],
 
 
 def test_a_table_that_the_run_did_not_write_is_not_its_own(copied: Path) -> None:
-    (copied / "multiverse.csv").write_text("somebody's own\n")
+    (copied / "multiverse.csv").write_text("somebody's own\n", encoding="utf-8")
     assert Run.read(copied).multiverse.empty
 
 

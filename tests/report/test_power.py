@@ -60,10 +60,10 @@ def undrawn(monkeypatch):
 
 def change(folder, **keys):
     """Change keys of a section of the study."""
-    study = yaml.safe_load((folder / "study.yaml").read_text())
+    study = yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8"))
     for section, values in keys.items():
         study[section] = {**study[section], **values}
-    (folder / "study.yaml").write_text(yaml.safe_dump(study))
+    (folder / "study.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
     MADE.record(folder)
 
 

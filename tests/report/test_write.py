@@ -92,7 +92,7 @@ def test_drawing_again_gives_the_same_bytes(drawn: Path, tmp_path: Path) -> None
 
 
 def test_the_page_states_the_verdict_first(page: Page, drawn: Path) -> None:
-    verdicts = json.loads((drawn.parent / "verdict.json").read_text())
+    verdicts = json.loads((drawn.parent / "verdict.json").read_text(encoding="utf-8"))
     sentence = headline(verdicts)
     assert sentence in page.text
     assert page.text.index(sentence) < page.text.index("Evidence")
@@ -257,11 +257,11 @@ def _spoil_flag(folder: Path) -> None:
 
 def _misspell_confidence(folder: Path) -> None:
     path = folder / "study.yaml"
-    path.write_text(path.read_text().replace("min_confidence", "other"))
+    path.write_text(path.read_text(encoding="utf-8").replace("min_confidence", "other"), encoding="utf-8")
 
 
 def _spoil(name: str, content: str) -> Callable[[Path], Any]:
-    return lambda folder: (folder / name).write_text(content)
+    return lambda folder: (folder / name).write_text(content, encoding="utf-8")
 
 
 DAMAGES: dict[str, tuple[Any, type[SaliencyStatsError], str]] = {

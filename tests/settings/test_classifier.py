@@ -8,7 +8,7 @@ from saliency_stats.settings.study import load
 
 def study(tmp_path, text):
     path = tmp_path / "study.yaml"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -34,7 +34,7 @@ def test_other_names_are_refused_with_those_there_are(tmp_path, name):
 
 
 def test_a_factory_beside_the_study_file_is_found_there_and_its_weights_are_its_own(tmp_path):
-    (tmp_path / "mine.py").write_text("")
+    (tmp_path / "mine.py").write_text("", encoding="utf-8")
     section = load(study(tmp_path, "classifier: {architecture: 'python:mine:build'}")).classifier
     assert section.architecture == f"python:{tmp_path.resolve() / 'mine.py'}:build"
     assert section.weights == "own"

@@ -41,7 +41,7 @@ def test_an_unknown_architecture_is_refused_with_the_choices():
 
 def test_a_patches_section_reads_its_list(tmp_path):
     path = tmp_path / "patches.csv"
-    path.write_text("path,label,mpp\na.png,benign,\nb.png,malignant,0.25\n")
+    path.write_text("path,label,mpp\na.png,benign,\nb.png,malignant,0.25\n", encoding="utf-8")
     cohort = PatchesSection(kind="patches", table=path, mpp=0.5).open(0)
     assert isinstance(cohort, PatchFolder)
     assert cohort.table["mpp"].tolist() == [0.5, 0.25]
@@ -49,7 +49,7 @@ def test_a_patches_section_reads_its_list(tmp_path):
 
 def test_words_of_a_table_stand_for_the_study_s_classes(tmp_path):
     path = tmp_path / "patches.csv"
-    path.write_text("path,label,mpp\na.png,0,0.5\nb.png,Carcinoma,0.5\n")
+    path.write_text("path,label,mpp\na.png,0,0.5\nb.png,Carcinoma,0.5\n", encoding="utf-8")
     stated = {"normal": [0], "tumor": ["Carcinoma", 1]}
     section = PatchesSection(kind="patches", table=path, classes=stated)
     assert section.open(0).table["label"].tolist() == ["benign", "malignant"]
@@ -64,13 +64,13 @@ def test_words_of_a_table_stand_for_the_study_s_classes(tmp_path):
     assert PhantomSection(classes=usual).classes == usual
     assert PhantomSection().two_classes == USUAL_CLASSES
     slides = SlidesSection(kind="slides", table=path, classes=stated)
-    (tmp_path / "patches.csv").write_text("path,label\na.svs,0\nb.svs,tumor\n")
+    (tmp_path / "patches.csv").write_text("path,label\na.svs,0\nb.svs,tumor\n", encoding="utf-8")
     with pytest.raises(CohortError, match="slide 'b' is tumor and has no annotation; without one all its tissue would"):
         slides.open(0)
 
 
 def test_classes_that_cannot_be_are_refused_with_the_key(tmp_path):
-    (tmp_path / "study.yaml").write_text("cohort: {classes: {normal: [x], tumor: [x], other: []}}")
+    (tmp_path / "study.yaml").write_text("cohort: {classes: {normal: [x], tumor: [x], other: []}}", encoding="utf-8")
     with pytest.raises(StudyError) as caught:
         load(tmp_path / "study.yaml")
     found = str(caught.value)
@@ -94,7 +94,7 @@ def test_what_is_no_kind_opens_nothing():
 @pytest.mark.parametrize("kind", ["patches", "slides"])
 def test_a_list_is_read_below_the_root_that_is_named(tmp_path, kind):
     (tmp_path / "lists").mkdir()
-    (tmp_path / "lists" / "list.csv").write_text("path,label,mpp\nx/a.tif,benign,0.5\n")
+    (tmp_path / "lists" / "list.csv").write_text("path,label,mpp\nx/a.tif,benign,0.5\n", encoding="utf-8")
     for root, said in ((tmp_path / "nowhere", "cohort.root: there is no folder"), (None, "")):
         section = COHORT_KINDS[kind](kind=kind, table=tmp_path / "lists" / "list.csv", root=root)
         if said:
@@ -107,7 +107,7 @@ def test_a_list_is_read_below_the_root_that_is_named(tmp_path, kind):
 def test_the_root_is_handed_to_both_kinds_of_lists(tmp_path):
     (tmp_path / "lists").mkdir()
     text = f"path,label,mpp\n{tmp_path}/a.png,benign,0.5\n"
-    (tmp_path / "lists" / "list.csv").write_text(text)
+    (tmp_path / "lists" / "list.csv").write_text(text, encoding="utf-8")
     table = tmp_path / "lists" / "list.csv"
     assert PatchesSection(kind="patches", table=table, root=tmp_path).open(0).table["source"].tolist() == ["a.png"]
     slides = SlidesSection(kind="slides", table=table, root=tmp_path).open(0).slides
@@ -118,5 +118,5 @@ def test_the_root_is_handed_to_both_kinds_of_lists(tmp_path):
 
 
 def test_the_root_of_a_study_file_is_relative_to_it(tmp_path):
-    (tmp_path / "study.yaml").write_text("cohort: {kind: patches, table: lists/p.csv, root: data}\n")
+    (tmp_path / "study.yaml").write_text("cohort: {kind: patches, table: lists/p.csv, root: data}\n", encoding="utf-8")
     assert load(tmp_path / "study.yaml").cohort.root == tmp_path / "data"

@@ -13,6 +13,7 @@ def test_relative_paths_are_those_from_the_folder(tmp_path):
     assert content["compartments"]["nuclei"] == str(tmp_path / "m")
 
 
+@pytest.mark.posix("symbolic links")
 @pytest.mark.parametrize(
     ("value", "reason"),
     [("x" * 5_000, "File name too long"), ("a\0b", "null byte"), ("loop", "ymlink loop|symbolic links")],

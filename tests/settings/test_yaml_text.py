@@ -210,6 +210,7 @@ def test_written_numbers_are_read_as_the_same(tmp_path, number):
     assert yaml_text.read(study_file(tmp_path, yaml_text.write({"a": number}))) == {"a": number}
 
 
+@pytest.mark.posix("named pipes")
 def test_a_pipe_is_not_waited_for_and_a_device_not_read(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     assert "(it is a pipe, expected a file)" in refused(tmp_path / "pipe")
@@ -217,6 +218,7 @@ def test_a_pipe_is_not_waited_for_and_a_device_not_read(tmp_path):
     assert "(it is a folder, expected a file)" in refused(tmp_path)
 
 
+@pytest.mark.posix("symbolic links")
 def test_paths_that_lead_nowhere(tmp_path):
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     assert "is not a readable YAML file (Too many levels of symbolic links)" in refused(tmp_path / "loop")

@@ -27,7 +27,7 @@ def undrawn() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def study_file(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("study") / "tiny.yaml"
-    path.write_text(STUDY_YAML)
+    path.write_text(STUDY_YAML, encoding="utf-8")
     return path
 
 

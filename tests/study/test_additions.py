@@ -55,10 +55,12 @@ def signs(units, **_):
 def run(study_file, small_densenets, tmp_path_factory):
     """One run with everything added, from a study file beside which the user's own classes lie."""
     folder = tmp_path_factory.mktemp("additions")
-    (folder / "mine.py").write_text(MINE)
+    (folder / "mine.py").write_text(MINE, encoding="utf-8")
     path = folder / "study.yaml"
     path.write_text(
-        study_file.read_text() + "controls: [randomised, bright, python:mine:Dark]\ncausal: {replacements: []}\n"
+        study_file.read_text(encoding="utf-8")
+        + "controls: [randomised, bright, python:mine:Dark]\ncausal: {replacements: []}\n",
+        encoding="utf-8",
     )
     with pytest.MonkeyPatch.context() as patched:
         patched.setitem(METHODS, "doubled", Doubled())

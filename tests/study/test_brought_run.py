@@ -51,8 +51,8 @@ report: {examples: 1}
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stranger")
-    (folder / "mine.py").write_text(FACTORY)
-    (folder / "study.yaml").write_text(STUDY)
+    (folder / "mine.py").write_text(FACTORY, encoding="utf-8")
+    (folder / "study.yaml").write_text(STUDY, encoding="utf-8")
     return folder
 
 

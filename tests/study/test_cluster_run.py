@@ -59,8 +59,8 @@ report: {examples: 1}
 
 @pytest.fixture
 def study(tmp_path, monkeypatch):
-    (tmp_path / "network.py").write_text(NETWORK)
-    (tmp_path / "study.yaml").write_text(STUDY)
+    (tmp_path / "network.py").write_text(NETWORK, encoding="utf-8")
+    (tmp_path / "study.yaml").write_text(STUDY, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     # a report is drawn here in either case
     monkeypatch.setattr("saliency_stats.report.write.write_report", lambda _: None)
@@ -72,13 +72,14 @@ def computed(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in kept}
 
 
+@pytest.mark.posix("signals")
 def test_workers_killed_over_a_training_and_a_unit_end_with_the_bytes_of_threads(study, tmp_path):
     """Two processes that load torch, and two in place of those that die: the test takes its time."""
     quiet = Progress(show=False)
     # a folder relative to this process's, which workers do not know
     study.run("threads", workers=2, progress=quiet)
     study.run("processes", scheduler="local:2", progress=quiet)
-    killed = {int((tmp_path / what).read_text()) for what in ("training", "unit")}
+    killed = {int((tmp_path / what).read_text(encoding="utf-8")) for what in ("training", "unit")}
     assert len(killed) == 2
     assert os.getpid() not in killed
     on_threads = computed(tmp_path / "threads")
@@ -91,11 +92,11 @@ def test_workers_killed_over_a_training_and_a_unit_end_with_the_bytes_of_threads
 
 def test_a_wrong_scheduler_leaves_an_earlier_run_alone(study, tmp_path):
     (tmp_path / "out" / "work").mkdir(parents=True)
-    (tmp_path / "out" / "work" / "identity.json").write_text("{}")
+    (tmp_path / "out" / "work" / "identity.json").write_text("{}", encoding="utf-8")
     for words in ("two", "tcp://127.0.0.1:1x"):
         with pytest.raises(StudyError, match=f"--scheduler (is ')?{words}.*; expected local:N"):
             study.run("out", scheduler=words, fresh=True, progress=Progress(show=False))
-    assert (tmp_path / "out" / "work" / "identity.json").read_text() == "{}"
+    assert (tmp_path / "out" / "work" / "identity.json").read_text(encoding="utf-8") == "{}"
 
 
 def test_workers_of_two_kinds_are_refused(study):

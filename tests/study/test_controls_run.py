@@ -148,7 +148,7 @@ def test_the_usual_specification_is_the_studys_own_contrast(run):
 def test_the_report_shows_them(run):
     for name in ("controls", "methods", "causal", "ablation_curves", "multiverse", "segmentations"):
         assert (run.folder / "figures" / f"{name}.png").stat().st_size > 5000, name
-    page = (run.folder / "report.html").read_text()
+    page = (run.folder / "report.html").read_text(encoding="utf-8")
     assert "Is it the network, or the method?" in page
     assert "Does the decision depend on it?" in page
 

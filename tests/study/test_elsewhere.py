@@ -37,7 +37,7 @@ def test_what_is_named_stays():
 
 def test_the_study_as_resolved_can_be_run_again(tmp_path):
     settings = resolved(load(None, (*OF_TABLE, "saliency.signed=true")))
-    (tmp_path / "study.yaml").write_text(dump(settings))
+    (tmp_path / "study.yaml").write_text(dump(settings), encoding="utf-8")
     again = load(tmp_path / "study.yaml")
     assert list(network_faults(resolved(again))) == []
     assert (again.controls, again.saliency.methods) == (settings.controls, ["map"])
@@ -119,7 +119,7 @@ def test_other_cohorts_have_no_maps(kind):
 
 def test_maps_are_signed_where_the_study_says_so(tmp_path):
     table = tmp_path / "patches.csv"
-    table.write_text("path,label,mpp,map,p_malignant\na.png,benign,0.5,a.npy,0.25\n")
+    table.write_text("path,label,mpp,map,p_malignant\na.png,benign,0.5,a.npy,0.25\n", encoding="utf-8")
     cohort = CachedCohort(PatchFolder(table, maps=True), 0)
     for signed in (False, True):
         found = given_of(load(None, (*OF_TABLE, f"saliency.signed={signed}")), cohort)

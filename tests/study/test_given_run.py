@@ -48,7 +48,7 @@ def tables(tmp_path_factory):
         rows.append((f"{name}.png", label, slide, 0.5, f"{name}.npy", p_malignant))
     columns = ["path", "label", "slide_id", "mpp", "map", "p_malignant"]
     pd.DataFrame(rows, columns=columns).to_csv(folder / "patches.csv", index=False)
-    (folder / "study.yaml").write_text(STUDY)
+    (folder / "study.yaml").write_text(STUDY, encoding="utf-8")
     return folder
 
 
@@ -104,7 +104,7 @@ def test_what_was_not_run_left_nothing(run):
 def test_the_maps_are_inputs_by_their_hashes(run, tables):
     names = set(run.inputs.loc[run.inputs["sha256"] != "", "name"])
     assert names == {"patches.csv", *(path.name for ending in ("npy", "png") for path in tables.glob(f"*.{ending}"))}
-    recorded = json.loads((run.folder / "manifest.json").read_text())
+    recorded = json.loads((run.folder / "manifest.json").read_text(encoding="utf-8"))
     assert recorded["study"]["saliency"]["methods"] == ["map"]
     assert recorded["methods"] == {"map": {"words": "map made elsewhere", "times_input": False}}
 
@@ -177,7 +177,7 @@ def test_a_check_says_all_that_is_wrong_with_the_maps_and_computes_nothing(table
         shutil.copy((tables / name).with_suffix(".png"), tmp_path)
     listed.to_csv(tmp_path / "patches.csv", index=False)
     (tmp_path / listed["map"][3]).unlink()
-    (tmp_path / "study.yaml").write_text(STUDY)
+    (tmp_path / "study.yaml").write_text(STUDY, encoding="utf-8")
     with pytest.raises(CohortError) as caught:
         list(preview(Study(load(tmp_path / "study.yaml")).settings, "cpu"))
     first, *rest = str(caught.value).splitlines()

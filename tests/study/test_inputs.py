@@ -35,7 +35,7 @@ def test_phantoms_are_drawn_and_read_nothing():
 
 
 def test_the_table_and_its_images_by_their_names_in_it(tmp_path):
-    (tmp_path / "t.csv").write_text("path,label,mpp\nb/1.png,benign,0.5\n./a.png,malignant,0.5\n")
+    (tmp_path / "t.csv").write_text("path,label,mpp\nb/1.png,benign,0.5\n./a.png,malignant,0.5\n", encoding="utf-8")
     settings = load(None, (RULE, "cohort.kind=patches", f"cohort.table={tmp_path / 't.csv'}"))
     assert input_files(settings, parameters.cohort_of(settings)) == {
         "t.csv": tmp_path / "t.csv",
@@ -65,7 +65,7 @@ def test_published_weights_are_fetched_first(tmp_path, monkeypatch):
 
 def test_models_of_nuclei(tmp_path, monkeypatch):
     for name in ("config.json", "weights_best.h5"):
-        (tmp_path / name).write_text("")
+        (tmp_path / name).write_text("", encoding="utf-8")
     (tmp_path / "logs").mkdir()
     wanted = {f"compartments.nuclei: {tmp_path / name}": tmp_path / name for name in ("config.json", "weights_best.h5")}
     assert files_of(f"compartments.nuclei={tmp_path}") == wanted
@@ -84,7 +84,7 @@ def test_what_comes_with_the_package_goes_by_its_version(name):
 @pytest.mark.parametrize("key", ["saliency.methods", "multiverse.methods", "controls"])
 def test_classes_of_the_users_own(tmp_path, monkeypatch, key):
     file = tmp_path / "own.py"
-    file.write_text(METHOD)
+    file.write_text(METHOD, encoding="utf-8")
     custom.load.cache_clear()
     assert files_of(f"{key}=['python:{file}:Plain']") == {}  # not loaded, so nothing of it was used
     custom.load(f"python:{file}:Plain")

@@ -69,7 +69,7 @@ def command(tmp_path_factory):
     if not hasattr(signal, "SIGKILL"):
         pytest.skip("NOT TESTED: kill -9; this system has no such signal and no fork")
     path = tmp_path_factory.mktemp("killed") / "study.yaml"
-    path.write_text(STUDY)
+    path.write_text(STUDY, encoding="utf-8")
     with subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", SERVER, path], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as server:

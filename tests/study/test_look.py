@@ -487,7 +487,7 @@ def overflowing():
 
 
 def of_a_factory(tmp_path, cohort_of, factory, *assignments, shape=(48, 48)):
-    (tmp_path / "mine.py").write_text(FACTORY)
+    (tmp_path / "mine.py").write_text(FACTORY, encoding="utf-8")
     settings = load(None, (f"classifier.architecture=python:{tmp_path / 'mine.py'}:{factory}", *assignments))
     said = []
     used = cohort_of([shape, shape, (64, 64)]).table

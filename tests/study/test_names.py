@@ -101,7 +101,8 @@ def test_two_methods_are_not_called_the_same(tmp_path, monkeypatch):
         "class A:\n    name = 'gradient'\n    def attribute(self, model, images, target, seeds):\n"
         "        return images\n"
         "class B(A):\n    name = 'b'\n"
-        "class C(A):\n    name = 'b'\n"
+        "class C(A):\n    name = 'b'\n",
+        encoding="utf-8",
     )
     found = refused("saliency.methods=['python:mine:A', 'python:mine:B']", "multiverse.methods=['python:mine:C']")
     assert "A is called 'gradient', as one of this package is; choose another name" in found
@@ -112,7 +113,7 @@ def test_two_methods_are_not_called_the_same(tmp_path, monkeypatch):
 def test_a_class_of_the_users_own_is_loaded_and_refused_by_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(
-        "class A:\n    name = 'a'\n    def map(self, image, stained):\n        return image\n"
+        "class A:\n    name = 'a'\n    def map(self, image, stained):\n        return image\n", encoding="utf-8"
     )
     check_names(load(None, ("controls=['python:mine:A']",)), "here")
     assert "A has no attribute" in refused("saliency.methods=['python:mine:A']")

@@ -26,9 +26,9 @@ EARLY, LATE = "2020-01-01T00:00:00+00:00", "2999-01-01T00:00:00+00:00"
 def first(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("first")
     (folder / "lists").mkdir()
-    (folder / "lists/patches.csv").write_text(TABLE)
+    (folder / "lists/patches.csv").write_text(TABLE, encoding="utf-8")
     path = folder / "study.yaml"
-    path.write_text(STUDY)
+    path.write_text(STUDY, encoding="utf-8")
     assert preregister(path) == registration.path_of(path) == folder / "study.preregistration.md"
     return path
 
@@ -70,7 +70,7 @@ def test_what_decides_nothing_may_change_and_what_decides_may_not(study):
 
 
 def test_a_key_that_one_of_them_lacks_is_told(study):
-    study.write_text("cohort: {kind: phantom}\nstatistics: {alpha: 0.01}\n")
+    study.write_text("cohort: {kind: phantom}\nstatistics: {alpha: 0.01}\n", encoding="utf-8")
     found = {key: (before, now) for key, before, now in differences(study)}
     assert found["cohort.signal"] == ("not there", "cytoplasm")
     assert found["cohort.root"] == (None, "not there")
@@ -78,7 +78,7 @@ def test_a_key_that_one_of_them_lacks_is_told(study):
 
 
 def test_another_list_of_patches_is_a_difference(study):
-    (study.parent / "lists/patches.csv").write_text(TABLE + "c.png,benign,0.5,s3\n")
+    (study.parent / "lists/patches.csv").write_text(TABLE + "c.png,benign,0.5,s3\n", encoding="utf-8")
     ((key, before, now),) = differences(study)
     assert key == "contents of cohort.table"
     assert len(before) == len(now) == 64
@@ -167,7 +167,7 @@ def runs(tmp_path, monkeypatch):
     monkeypatch.setattr(Run, "read", classmethod(lambda cls, folder: cls(folder)))
     monkeypatch.setattr("saliency_stats.report.write.write_report", lambda run: drawn.append(_page(run)))
     study = tmp_path / "study.yaml"
-    study.write_text("cohort: {slides: 3, patches_per_slide: 2, size_px: 32}\ncontrols: []\n")
+    study.write_text("cohort: {slides: 3, patches_per_slide: 2, size_px: 32}\ncontrols: []\n", encoding="utf-8")
 
     def run(*assignments, fresh=False):
         Study.from_yaml(study, assignments).run(tmp_path / "run", device="cpu", fresh=fresh)
@@ -177,7 +177,7 @@ def runs(tmp_path, monkeypatch):
 
 
 def _page(run):
-    (run.folder / "report.html").write_text(json.dumps(run.recorded("registration", None)))
+    (run.folder / "report.html").write_text(json.dumps(run.recorded("registration", None)), encoding="utf-8")
     return run.recorded("registration", None)
 
 

@@ -114,7 +114,7 @@ def test_every_artefact_is_there_with_its_columns(finished):
         "paper/methods.tex",
     ):
         assert (finished.folder / name).stat().st_size > 0, name
-    record = json.loads((finished.folder / "manifest.json").read_text())
+    record = json.loads((finished.folder / "manifest.json").read_text(encoding="utf-8"))
     assert {"study", "seed", "versions", "device", "determinism", "inputs", "weights", "seconds", "artefacts"} <= set(
         record
     )
@@ -261,6 +261,7 @@ main(sys.argv[1:])
 """
 
 
+@pytest.mark.posix("signals")
 def test_a_run_stopped_by_hand_ends_with_the_same_bytes(finished, undrawn, tiny, study_file, tmp_path):
     """Ctrl-C among the units, in a process of its own; what ``kill -9`` leaves is tested by test_kills.py."""
     out = tmp_path / "run"

@@ -51,8 +51,8 @@ def study_file(tmp_path_factory):
         files = write_phantom_slide(folder, spec)
         lines.append(f"{files.slide.name},{spec.slide_id},patient-{number},{files.xml.name}")
     (folder / "broken.svs").write_bytes(b"not a slide")
-    (folder / "slides.csv").write_text("\n".join([*lines, "broken.svs,broken,,"]))
-    (folder / "study.yaml").write_text(STUDY_YAML)
+    (folder / "slides.csv").write_text("\n".join([*lines, "broken.svs,broken,,"]), encoding="utf-8")
+    (folder / "study.yaml").write_text(STUDY_YAML, encoding="utf-8")
     return folder / "study.yaml"
 
 
@@ -84,17 +84,17 @@ def test_the_paper_of_slides_compiles(run, compiled):
 def test_a_moved_annotation_is_another_study(run, study_file):
     """All outlines by 900 px: the old verdict would be of tissue that nobody calls tumour any more."""
     moved = next(study_file.parent.glob("slide-3*.xml"))
-    before = moved.read_text()
+    before = moved.read_text(encoding="utf-8")
     shifted = re.sub(r'X="([^"]+)"', lambda found: f'X="{float(found[1]) + 900}"', before)
     assert shifted != before
     try:
-        moved.write_text(shifted)
+        moved.write_text(shifted, encoding="utf-8")
         with pytest.raises(
             StorageError, match=rf"\(1 of 13 files\): {moved.name} has changed.* Put them back as they were"
         ):
             Study.from_yaml(study_file).run(run.folder)
     finally:
-        moved.write_text(before)
+        moved.write_text(before, encoding="utf-8")
     assert Study.from_yaml(study_file).run(run.folder).verdict == run.verdict
 
 
@@ -123,7 +123,7 @@ def test_judged_patches_come_to_qupath_where_they_lie(run, tmp_path, asked):
     files = export_qupath(run.folder, tmp_path, magnification=asked, device="cpu")
     judged = run.judged[run.judged["magnification"] == magnification].set_index("patch_id")
     assert sorted(path.name for path in files) == sorted({f"{name}.geojson" for name in judged["slide_id"]})
-    features = [feature for path in files for feature in json.loads(path.read_text())["features"]]
+    features = [feature for path in files for feature in json.loads(path.read_text(encoding="utf-8"))["features"]]
     tiles = {one["properties"]["name"]: one for one in features if one["properties"]["objectType"] == "tile"}
     assert sorted(tiles) == sorted(judged.index)
     assert len(features) > len(tiles)

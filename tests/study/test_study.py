@@ -56,8 +56,8 @@ def folder(tmp_path_factory, small_densenets) -> Path:
     for row, place in enumerate(cohort.table.itertuples()):
         Image.fromarray(cohort.read(row).image).save(folder / f"{row:02d}.png")
         lines.append(f"{row:02d}.png,{place.label},0.5,{place.slide_id}")
-    (folder / "patches.csv").write_text("\n".join(lines) + "\n")
-    (folder / "study.yaml").write_text(STUDY)
+    (folder / "patches.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "study.yaml").write_text(STUDY, encoding="utf-8")
     save_weights(initialise("densenet121", 4), folder / "w.safetensors")
     return folder
 
@@ -113,9 +113,9 @@ def test_a_finished_run_names_its_inputs(folder, finished):
     weights = f"classifier.weights: {folder / 'w.safetensors'}"
     tissue = "compartments.cells: tissue.safetensors"
     assert table["name"].tolist() == sorted(["patches.csv", *(f"{n:02d}.png" for n in range(24)), weights, tissue])
-    record = json.loads((finished / "manifest.json").read_text())
+    record = json.loads((finished / "manifest.json").read_text(encoding="utf-8"))
     assert set(record["inputs"]) == {"patches.csv", "inputs.csv"}
-    identity = json.loads((finished / "work" / "identity.json").read_text())
+    identity = json.loads((finished / "work" / "identity.json").read_text(encoding="utf-8"))
     assert record["inputs"]["inputs.csv"] == record["artefacts"]["inputs.csv"] == identity["inputs"]
     assert {"read inputs", "report"} <= set(record["seconds"])
 
@@ -130,7 +130,11 @@ def test_a_finished_run_names_its_inputs(folder, finished):
             lambda path: path.write_bytes(path.read_bytes() + b" "),
             r"classifier\.weights: \S+ has changed",
         ),
-        ("patches.csv", lambda path: path.write_text(path.read_text() + "\n"), r"patches\.csv has changed \(\S+ bytes"),
+        (
+            "patches.csv",
+            lambda path: path.write_text(path.read_text(encoding="utf-8") + "\n", encoding="utf-8"),
+            r"patches\.csv has changed \(\S+ bytes",
+        ),
     ],
 )
 def test_the_verdict_of_other_inputs_is_not_given(inputs, copied, name, change, found):
@@ -204,7 +208,7 @@ def test_what_was_only_drawn_is_drawn_again(folder, copied, monkeypatch):
 
 
 def test_a_garbled_manifest_is_named(folder, copied):
-    (copied / "manifest.json").write_text("{")
+    (copied / "manifest.json").write_text("{", encoding="utf-8")
     with pytest.raises(StorageError, match=r"manifest\.json cannot be read as JSON .*--fresh"):
         again(folder, copied)
 

@@ -115,7 +115,12 @@ class _Coarser:
     """The next level, filled tile by tile; float32, so that averages of averages are rounded once."""
 
     def __init__(self, path: Path, shape: tuple[int, int]) -> None:
-        self._pixels = np.memmap(path, dtype=np.float32, mode="w+", shape=(*shape, 3))
+        self._path, self._shape = path, (*shape, 3)
+        self._pixels("w+")
+
+    def _pixels(self, mode: Literal["r+", "w+"] = "r+") -> Float32Array:
+        """Map the file anew for each tile: Windows deletes no file that is mapped."""
+        return np.memmap(self._path, dtype=np.float32, mode=mode, shape=self._shape)
 
     def take(self, tile: NDArray[np.generic], top: int, left: int) -> None:
         """Average 2 x 2 pixels of a tile whose upper left corner has this place in the finer level."""
@@ -123,14 +128,14 @@ class _Coarser:
         total = np.zeros((height, width, 3), dtype=np.float32)
         for row, column in np.ndindex(2, 2):
             total += tile[row::2, column::2]
-        self._pixels[top // 2 : top // 2 + height, left // 2 : left // 2 + width] = total / 4
+        self._pixels()[top // 2 : top // 2 + height, left // 2 : left // 2 + width] = total / 4
 
     def tiles(self, tile_px: int) -> Callable[[int, int], Float32Array]:
         """Tiles of the level, unrounded."""
 
         def tile(row: int, column: int) -> Float32Array:
             rows, columns = (slice(index * tile_px, (index + 1) * tile_px) for index in (row, column))
-            return np.array(self._pixels[rows, columns])
+            return np.array(self._pixels()[rows, columns])
 
         return tile
 

@@ -44,7 +44,9 @@ def asap():
             text += "".join(f'<Coordinate Order="{order}" X="{x}" Y="{y}" />' for order, (x, y) in enumerate(points))
             text += "</Coordinates></Annotation>\n"
         path = folder / name
-        path.write_text(f"{text}</Annotations><AnnotationGroups>{groups}</AnnotationGroups></ASAP_Annotations>")
+        path.write_text(
+            f"{text}</Annotations><AnnotationGroups>{groups}</AnnotationGroups></ASAP_Annotations>", encoding="utf-8"
+        )
         return path
 
     return write
@@ -74,7 +76,7 @@ def geojson():
 
     def write(folder, *features, name="a.geojson"):
         path = folder / name
-        path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+        path.write_text(json.dumps({"type": "FeatureCollection", "features": features}), encoding="utf-8")
         return path
 
     return write

@@ -93,14 +93,15 @@ def test_files_hold_pixels_as_x_and_y_and_the_geometry_holds_um(tmp_path, read, 
     assert back.source == tmp_path / "a.xml"
     both = tmp_path / "b.xml"
     write_asap_xml(both, back.tumour, None, 0.5, 0.25)
-    assert 'X="10.0" Y="20.0"' in both.read_text()
+    assert 'X="10.0" Y="20.0"' in both.read_text(encoding="utf-8")
     write_geojson(tmp_path / "b.json", back.tumour, None, 0.5, 0.25)
-    assert "[10.0, 20.0]" in (tmp_path / "b.json").read_text()
+    assert "[10.0, 20.0]" in (tmp_path / "b.json").read_text(encoding="utf-8")
 
 
 # --- files ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.posix("named pipes")
 def test_files_that_cannot_be_read_are_refused(tmp_path, monkeypatch, read, refused, asap, text_file):
     refused(tmp_path / "none.xml", "No such file", "column 'annotation'")
     refused(tmp_path, "cannot be read", "folder or a device")

@@ -68,14 +68,14 @@ def test_a_group_has_one_meaning(tmp_path, read, asap):
 
 
 def test_coordinates_come_in_any_order(tmp_path, read, asap, text_file):
-    text = asap(tmp_path, ("_0", SQUARE)).read_text()
+    text = asap(tmp_path, ("_0", SQUARE)).read_text(encoding="utf-8")
     first, second = '<Coordinate Order="0" X="0" Y="0" />', '<Coordinate Order="1" X="100" Y="0" />'
     path = text_file(tmp_path, text.replace(first + second, second + first))
-    assert path.read_text() != text
+    assert path.read_text(encoding="utf-8") != text
     assert read(path).tumour.area == 100**2
     # more than nine points: as text, 10 would come before 2
     circle = [(50 + 50 * np.cos(t), 50 + 50 * np.sin(t)) for t in np.linspace(0, 2 * np.pi, 60, endpoint=False)]
-    text = asap(tmp_path, ("_0", circle)).read_text()
+    text = asap(tmp_path, ("_0", circle)).read_text(encoding="utf-8")
     points = [f"<Coordinate {part}" for part in text.split("<Coordinate ")[1:]]
     points[-1] = points[-1].split("</")[0]
     shuffled = text.replace("".join(points), "".join(np.random.default_rng(0).permutation(points)))
@@ -116,7 +116,7 @@ def test_dots_are_left_out_splines_and_rectangles_are_outlines(tmp_path, read, a
     ],
 )
 def test_a_coordinate_that_is_no_number_is_refused(tmp_path, old, new, found, refused, asap, text_file):
-    text = asap(tmp_path, ("_0", SQUARE)).read_text()
+    text = asap(tmp_path, ("_0", SQUARE)).read_text(encoding="utf-8")
     refused(text_file(tmp_path, text.replace(old, new, 1)), "'A0'", found)
 
 
@@ -137,7 +137,9 @@ LAUGHS = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
 )
 def test_document_types_and_entities_are_refused(tmp_path, declared, refused, asap, text_file):
     text = (
-        asap(tmp_path, ("_0", SQUARE)).read_text().replace('<?xml version="1.0"?>', f'<?xml version="1.0"?>{declared}')
+        asap(tmp_path, ("_0", SQUARE))
+        .read_text(encoding="utf-8")
+        .replace('<?xml version="1.0"?>', f'<?xml version="1.0"?>{declared}')
     )
     name = "&l9;" if "l9" in declared else "A0"
     refused(text_file(tmp_path, text.replace("A0", name)), "document type or entities", "ASAP")

@@ -35,7 +35,8 @@ def folder(tmp_path_factory):
     (path / "far.xml").write_text(
         '<ASAP_Annotations><Annotations><Annotation Name="a" Type="Polygon" PartOfGroup="_0"><Coordinates>'
         '<Coordinate Order="0" X="90000" Y="0"/><Coordinate Order="1" X="91000" Y="0"/>'
-        '<Coordinate Order="2" X="91000" Y="900"/></Coordinates></Annotation></Annotations></ASAP_Annotations>'
+        '<Coordinate Order="2" X="91000" Y="900"/></Coordinates></Annotation></Annotations></ASAP_Annotations>',
+        encoding="utf-8",
     )
     return path
 
@@ -142,8 +143,13 @@ def test_a_cached_cohort_gives_the_same_pixels(folder):
 
 
 def test_slides_of_one_annotation_group_can_be_renamed(folder):
-    text = (folder / "slide-1.xml").read_text().replace('"_0"', '"carcinoma"').replace('"_2"', '"normal tissue"')
-    (folder / "renamed.xml").write_text(text)
+    text = (
+        (folder / "slide-1.xml")
+        .read_text(encoding="utf-8")
+        .replace('"_0"', '"carcinoma"')
+        .replace('"_2"', '"normal tissue"')
+    )
+    (folder / "renamed.xml").write_text(text, encoding="utf-8")
     unknown = cohort(folder, "slide-1.tif,one,,renamed.xml").slides.iloc[0]
     assert "annotation_groups" in unknown["status"]
     groups = {"tumour": ("carcinoma",), "exclude": ("normal tissue",)}
@@ -207,7 +213,7 @@ def test_keys_that_name_nothing_stop(folder):
 
 
 def test_an_annotation_without_tumour_is_no_evidence_unless_the_study_says_so(folder):
-    (folder / "nothing.geojson").write_text('{"type": "FeatureCollection", "features": []}')
+    (folder / "nothing.geojson").write_text('{"type": "FeatureCollection", "features": []}', encoding="utf-8")
     line = "slide-2.tif,two,p2,nothing.geojson"
     assert "the file holds no object" in cohort(folder, line).slides["status"].iloc[0]
     used = cohort(folder, line, without_tumour="benign")

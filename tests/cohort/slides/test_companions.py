@@ -9,7 +9,7 @@ from saliency_stats.cohort.slides.companions import companions
 def folder(tmp_path):
     for name in ("s/Index.dat", "s/Data0000.dat", "s/deep/x.dat", "t/Data0000.dat", "a.dcm", "b.DCM", "c.dcm", "n.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(name)
+        (tmp_path / name).write_text(name, encoding="utf-8")
     return tmp_path
 
 
@@ -36,7 +36,7 @@ def test_other_formats_are_one_file(folder, name):
 def test_an_index_names_its_images(folder, ending):
     images = ("s(0,1).jpg", "s.jpg", "s.opt", "s_map2.jpg")
     for name in images:
-        (folder / name).write_text(name)
+        (folder / name).write_text(name, encoding="utf-8")
     lines = [f"ImageFile{k}={name}" for k, name in enumerate(images)]
     more = [
         "NoLayers=1",

@@ -35,7 +35,7 @@ def tissue(seed=0):
 def outlines(folder, ring=LEFT, name="Tumor", file="half.geojson"):
     one = {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]}}
     one["properties"] = {"objectType": "annotation", "classification": {"name": name}}
-    (folder / file).write_text(json.dumps({"type": "FeatureCollection", "features": [one]}))
+    (folder / file).write_text(json.dumps({"type": "FeatureCollection", "features": [one]}), encoding="utf-8")
     return folder / file
 
 
@@ -43,7 +43,8 @@ def asap_outlines(folder, ring):
     points = "".join(f'<Coordinate Order="{n}" X="{x}" Y="{y}"/>' for n, (x, y) in enumerate(ring[:-1]))
     (folder / "half.xml").write_text(
         f'<ASAP_Annotations><Annotation PartOfGroup="_0"><Coordinates>{points}</Coordinates></Annotation>'
-        "</ASAP_Annotations>"
+        "</ASAP_Annotations>",
+        encoding="utf-8",
     )
     return folder / "half.xml"
 
@@ -146,7 +147,7 @@ def test_tumour_smaller_than_a_field_is_noted(folder, tmp_path):
 
 def test_all_that_is_wrong_is_told(folder, tmp_path):
     path = outlines(tmp_path)
-    path.write_text("{")
+    path.write_text("{", encoding="utf-8")
     found = seen(tmp_path / "none.tif", path)
     assert len(found.reasons) == 2
     assert "not readable JSON" in found.row["status"]

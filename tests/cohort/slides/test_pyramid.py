@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+import tempfile
 import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
@@ -42,6 +44,26 @@ def levels(path):
             np.asarray(slide.read_region((0, 0), level, size))[..., :3].astype(float)
             for level, size in enumerate(slide.level_dimensions)
         ]
+
+
+def test_no_file_is_mapped_when_the_levels_files_are_deleted(tmp_path, monkeypatch):
+    """Windows deletes no file that is mapped."""
+    mapped, usual = [], np.memmap
+
+    def memmap(*args, **kwargs):
+        array = usual(*args, **kwargs)
+        mapped.append(weakref.ref(array))
+        return array
+
+    class Folder(tempfile.TemporaryDirectory):
+        def __exit__(self, *how):
+            assert mapped
+            assert not [array for array in mapped if array() is not None]
+            super().__exit__(*how)
+
+    monkeypatch.setattr(np, "memmap", memmap)
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", Folder)
+    write_pyramid(tmp_path / "noise.tif", cut(noise(128, 128)), (128, 128), 0.5, tile_px=TILE, levels=3)
 
 
 @settings(max_examples=15, deadline=None)

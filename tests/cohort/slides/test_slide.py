@@ -270,7 +270,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_a_file_that_is_no_slide_is_refused(tmp_path):
-    (tmp_path / "x.svs").write_text("no slide")
+    (tmp_path / "x.svs").write_text("no slide", encoding="utf-8")
     with pytest.raises(SlideError, match=r"slide 's' \(x.svs\) cannot be opened"):
         Slide(tmp_path / "x.svs", "s").info  # noqa: B018
 

@@ -58,7 +58,7 @@ def record(folder, config, size, seed):
     threshold = float(np.quantile(prob, 0.9))
     labels, details = model.predict_instances(shown, prob_thresh=threshold, nms_thresh=0.4)
     model.keras_model.save_weights(str(folder / "weights_best.h5"))
-    (folder / "thresholds.json").write_text(f'{{"prob": {threshold!r}, "nms": 0.4}}')
+    (folder / "thresholds.json").write_text(f'{{"prob": {threshold!r}, "nms": 0.4}}', encoding="utf-8")
     np.savez_compressed(
         folder / "reference.npz", image=image, prob=prob, dist=dist, labels=labels, probabilities=details["prob"]
     )

@@ -9,7 +9,7 @@ from saliency_stats.compartments.stardist.config import MAX_DIVISOR, MAX_FILTERS
 from saliency_stats.errors import CompartmentError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-WRITTEN = json.loads((GOLDEN / "stardist" / "grid2_colour" / "config.json").read_text())
+WRITTEN = json.loads((GOLDEN / "stardist" / "grid2_colour" / "config.json").read_text(encoding="utf-8"))
 LIMITS = [
     ("n_rays", 3, 512),
     ("n_channel_in", 1, 16),

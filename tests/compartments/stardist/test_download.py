@@ -105,6 +105,6 @@ def test_a_broken_archive_is_named(tmp_path):
 
 
 def test_the_registered_hash_is_that_of_the_stardist_package():
-    source = (Path(stardist.__file__).parent / "models" / "__init__.py").read_text()
+    source = (Path(stardist.__file__).parent / "models" / "__init__.py").read_text(encoding="utf-8")
     assert OFFICIAL["2D_versatile_he"].url in source
     assert OFFICIAL["2D_versatile_he"].sha256 in source

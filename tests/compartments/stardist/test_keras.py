@@ -168,7 +168,11 @@ def test_a_cut_file(folder):
 
 
 def test_variances_are_not_negative(tmp_path):
-    case = next(path for path in GOLDEN.iterdir() if json.loads((path / "config.json").read_text())["unet_batch_norm"])
+    case = next(
+        path
+        for path in GOLDEN.iterdir()
+        if json.loads((path / "config.json").read_text(encoding="utf-8"))["unet_batch_norm"]
+    )
     folder = Path(shutil.copytree(case, tmp_path / "model"))
     with h5py.File(folder / "weights_best.h5", "r+") as file:
         group = where(file)

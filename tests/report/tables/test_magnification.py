@@ -44,7 +44,7 @@ def test_a_magnification_at_chance_is_left_out(run):
 
 def test_another_reference_and_one_magnification(run, tmp_path, record):
     folder = shutil.copytree(run.folder, tmp_path / "run")
-    (folder / "study.yaml").write_text((folder / "study.yaml").read_text() + "\n")
+    (folder / "study.yaml").write_text((folder / "study.yaml").read_text(encoding="utf-8") + "\n", encoding="utf-8")
     one = pd.read_csv(folder / "patches.csv", keep_default_na=False)
     one[one["magnification"] == 10].to_csv(folder / "patches.csv", index=False)
     assert magnification_tables(Run.read(record(folder))) == ()
