@@ -16,7 +16,6 @@ from saliency_stats.report.words import (
     CONTRAST_WORDS,
     architecture_words,
     check_words,
-    control_words,
     count,
     magnification_words,
     model_words,
@@ -107,7 +106,7 @@ def _facts(settings: StudySettings) -> dict[str, Any]:
         "networks": len(parameters.all_networks(settings)),
         "own": plan.own(),
         "methods": [words_of(method_of(name)) for name in plan.methods],
-        "controls": [control_words(one.name, one.words) for one in map(control_of, settings.controls)],
+        "controls": _controls(settings.controls),
         "cells": cell_words(settings.compartments.cells, settings.compartments.cytoplasm_um),
         "unit": _UNITS[judged.unit],
         "deciding": registry.words_of(parameters.deciding_test(settings)),
@@ -115,6 +114,14 @@ def _facts(settings: StudySettings) -> dict[str, Any]:
         "least": least_units(settings, len(hypotheses)),
         "families": list(_families(settings, asked)),
     }
+
+
+def _controls(names: Sequence[str]) -> dict[str, list[str]]:
+    """Return the names of the controls under what they are: several maps of the image alone are of one kind."""
+    found: dict[str, list[str]] = {}
+    for one in map(control_of, names):
+        found.setdefault(one.words, []).append(one.name)
+    return found
 
 
 def _listed(settings: StudySettings) -> tuple[str, Sequence[float]]:

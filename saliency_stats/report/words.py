@@ -83,7 +83,7 @@ def model_words(model: str) -> str:
 
 def control_words(control: str, what: str = "") -> str:
     """Return a control's name and what it is, as the run's record says it: "NAME: the same architecture with …"."""
-    meaning = what.removeprefix(control).removeprefix(": ")
+    meaning = "" if what == control else what.removeprefix(f"{control}: ")
     return f"{model_words(control)} ({meaning})" if meaning else model_words(control)
 
 

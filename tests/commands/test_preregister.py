@@ -81,7 +81,7 @@ def test_hypotheses_are_one_per_class_and_magnification(patches, slides):
         "DenseNet-121; initial weights none, trained part head. Networks: 6.",
         "(`grad_cam`), reduction over the colour channels `none`, of the logit of the correct class",
         "For comparison only: gradient.",
-        "- randomised control (the same architecture with random weights)\n",
+        "- randomised: the same architecture with random weights (`randomised`)\n",
         "Unit of inference: the patient.",
         "two-sided, at 0.01.",
         "With fewer than 5 units",
@@ -110,7 +110,7 @@ def test_what_the_study_does_is_said(patches, said):
         "With fewer than 8 units",  # 2^(1-8) < 0.05 / 4
         "| magnifications | against the reference magnification | trained network | 4 |",
         "crossed as a check: yes.",
-        "- sobel control (images alone: ",
+        "- images alone: edges or stain, without any network (`sobel`, `haematoxylin`, `eosin`)\n",
     ],
 )
 def test_what_a_study_of_slides_does_is_said(slides, said):

@@ -67,6 +67,7 @@ NAN = math.nan
         (words.control_words, ("shuffled",), "shuffled control"),
         (words.control_words, ("shuffled", "shuffled"), "shuffled control"),
         (words.control_words, ("shuffled", "shuffled: other labels"), "shuffled control (other labels)"),
+        (words.control_words, ("shift", "shifted map: elsewhere"), "shift control (shifted map: elsewhere)"),
         (words.architecture_words, ("densenet201",), "DenseNet-201"),
         (words.architecture_words, ("my_densenet201",), "my_densenet201"),
         (words.architecture_words, ("none",), "outside this study (maps and probabilities from files)"),
