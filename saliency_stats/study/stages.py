@@ -188,9 +188,8 @@ class Stages:
                 bar.update(len(batch.rows))
         write_thumbnails(self.store.folder / "thumbnails.parquet", thumbnails)
         for name, collected in parts.items():
-            full = [table for table in collected if not table.empty] or collected[:1]
-            table = pd.concat(with_shared_categories(*full), ignore_index=True)
-            collected.clear()
+            table = _together(collected)
+            collected.clear()  # these may be gigabytes, and are there once more
             if name == "profile":
                 self._profile_parts = table
             else:
@@ -287,3 +286,9 @@ class Stages:
         for slide_id, arrays in cohort.pictures.items():
             with atomic(folder / file_name(slide_id, ".npz")) as partial, partial.open("wb") as file:
                 np.savez_compressed(file, **arrays)
+
+
+def _together(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    """Put the parts of a table together; nothing keeps its copies of them afterwards."""
+    full = [table for table in parts if not table.empty] or parts[:1]
+    return pd.concat(with_shared_categories(*full), ignore_index=True)
