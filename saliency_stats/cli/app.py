@@ -102,6 +102,8 @@ def check(study: Path | None, assignments: tuple[str, ...], device: str) -> None
 
     \b
     saliency-stats check analyses/pcam.yaml
+
+    For the time a few patches are measured, and forgotten.
     """
     from saliency_stats import settings
 

@@ -27,14 +27,21 @@ _WHAT: Final = {
 _OR: Final = " | "
 
 
-def study_text(kind: str) -> str:
-    """Write the study file of one kind of cohort: every key with its value, most with a comment."""
-    environment = Environment(
+def templates(*, trimmed: bool = False) -> Environment:
+    """Return the templates of this room; ``trimmed``: lines that hold a statement alone leave nothing behind."""
+    return Environment(
         loader=PackageLoader("saliency_stats.commands"),
         undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701  (YAML, of our own texts)
+        autoescape=False,  # noqa: S701  (YAML and Markdown, of our own texts)
         keep_trailing_newline=True,
+        trim_blocks=trimmed,
+        lstrip_blocks=trimmed,
     )
+
+
+def study_text(kind: str) -> str:
+    """Write the study file of one kind of cohort: every key with its value, most with a comment."""
+    environment = templates()
     return environment.get_template("study.yaml.j2").render(
         kind=kind,
         what=_WHAT[kind],

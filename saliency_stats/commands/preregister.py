@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from saliency_stats import __version__
+from saliency_stats.commands.init import templates
 from saliency_stats.compartments.ways import cell_words
 from saliency_stats.errors import StorageError
 from saliency_stats.execution.files import write_text
@@ -65,22 +65,18 @@ def preregister(study: Path) -> Path:
     # as they are typed: what is registered holds wherever the folder is moved
     written = resolved(parse(yaml_text.read(study), str(study)))
     about = {"registered": now(), "version": __version__, "list_sha256": list_sha256(settings)}
-    environment = Environment(
-        loader=PackageLoader("saliency_stats.commands"),
-        undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701  (Markdown, of our own texts)
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = environment.get_template("preregistration.md.j2").render(
-        **_facts(settings),
-        **about,
-        settings=written,
-        date=time_words(about["registered"]),
-        study=study.name,
-        kept=target.name,
-        block=yaml_text.write({**about, "study": decisive(written)}),
+    text = (
+        templates(trimmed=True)
+        .get_template("preregistration.md.j2")
+        .render(
+            **_facts(settings),
+            **about,
+            settings=written,
+            date=time_words(about["registered"]),
+            study=study.name,
+            kept=target.name,
+            block=yaml_text.write({**about, "study": decisive(written)}),
+        )
     )
     write_text(target, sealed(text))
     return target

@@ -10,6 +10,7 @@ import pandas as pd
 
 from saliency_stats.report.page import embedded, page_template
 from saliency_stats.report.run import Run, records
+from saliency_stats.report.tables.importance import importance_cells
 from saliency_stats.report.tables.table import Table
 from saliency_stats.report.words import architecture_words, count, interval, magnification_words, number, whole
 from saliency_stats.statistics.agreement import ATTRIBUTION, CONTROL, ITEM, RANDOM, REFERENCE, REPLACEMENT, TRUTH
@@ -184,17 +185,7 @@ def _cohorts(table: pd.DataFrame, words: Words) -> Table:
 
 def _used(used: pd.DataFrame, run: Run) -> Table:
     cells = [
-        (
-            row.signal,
-            magnification_words(row.magnification),
-            run.classes.name(row.label),
-            row.compartment,
-            number(row.estimate),
-            interval(row.ci_low, row.ci_high),
-            number(row.size),
-            f"{row.largest_in} of {row.n_networks}",
-        )
-        for row in records(used)
+        (row.signal, *importance_cells(run, row), f"{row.largest_in} of {row.n_networks}") for row in records(used)
     ]
     return Table(
         "importance",

@@ -1,5 +1,7 @@
 """What the networks really use of a phantom, beside where their saliency lies and what replacing takes away."""
 
+from typing import Any
+
 from saliency_stats.report.population import points
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.tables.table import Table
@@ -21,12 +23,7 @@ def _importance(run: Run) -> Table:
         where = {"label": row.label, "magnification": row.magnification, "model": TRAINED}
         cells.append(
             (
-                magnification_words(row.magnification),
-                run.classes.name(row.label),
-                row.compartment,
-                number(row.estimate),
-                interval(row.ci_low, row.ci_high),
-                number(row.size),
+                *importance_cells(run, row),
                 _density(run, where | {"compartment": row.compartment}),
                 *(_drop(run, where | {"contrast": f"drop:{row.compartment}", "replacement": by}) for by in replaced),
                 whole(row.n_units) if row.n_units else NONE,
@@ -48,6 +45,18 @@ def _importance(run: Run) -> Table:
         ),
         tuple(cells),
         n_text=3,
+    )
+
+
+def importance_cells(run: Run, row: Any) -> tuple[str, ...]:
+    """Say where a row of :func:`importance_table` is, its importance with the interval, and its size."""
+    return (
+        magnification_words(row.magnification),
+        run.classes.name(row.label),
+        row.compartment,
+        number(row.estimate),
+        interval(row.ci_low, row.ci_high),
+        number(row.size),
     )
 
 
