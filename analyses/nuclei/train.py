@@ -33,6 +33,7 @@ from tqdm import tqdm
 
 from saliency_stats.cohort import Phantom
 from saliency_stats.cohort.image import read_rgb
+from saliency_stats.cohort.phantom.architecture import ARCHITECTURES
 from saliency_stats.compartments import CompartmentParameters, estimate_stains, segment_batch, view_of
 from saliency_stats.compartments.stardist.files import StarDistModel, read_safetensors, write_safetensors
 from saliency_stats.compartments.stardist.network import StarDistConfig, StarDistNetwork
@@ -47,13 +48,13 @@ _DSB_HELD_OUT: Final = 6
 #: Shares of the examples drawn from each source.
 SHARES: Final = {
     "scc-breast": 0.25,
-    "dsb2018": 0.21,
+    "dsb2018": 0.17,
     "scc-regions": 0.13,
-    "phantoms": 0.23,
+    "phantoms": 0.27,
     "blanks": 0.02,
     "pseudo": 0.16,
 }
-_PHANTOMS: Final = 240
+_PHANTOMS: Final = 400
 _BLANKS: Final = 60
 _DIAMETER_WITHOUT_NUCLEI_PX: Final = 14.0
 #: The running average forgets its past at this rate once it is warm.
@@ -203,14 +204,16 @@ def labelled(image: npt.NDArray[np.uint8], labels: Any, *, one_dye: bool = False
 
 
 def phantoms(seed: int) -> list[Labelled]:
-    """Phantoms of many slides, stains and scales, with every signal and both labels: their tissues look different."""
+    """Phantoms of every architecture, signal and label, of many slides, stains and scales."""
     made = []
     for number in range(_PHANTOMS):
         rng = np.random.default_rng([seed, number])
+        architecture = tuple(ARCHITECTURES)[number % len(ARCHITECTURES)]
         mpp = float(rng.uniform(0.3, 0.6))
-        drawn = Phantom(signal=SIGNALS[number % 4], size_px=256, mpp=mpp, stain_variation=1.5).render(
-            rng, LABELS[number // 4 % 2]
+        phantom = Phantom(
+            signal=SIGNALS[number // 2 % 4], size_px=256, mpp=mpp, stain_variation=1.5, architecture=architecture
         )
+        drawn = phantom.render(rng, LABELS[number % 2])
         made.append(labelled(drawn.image, drawn.instances))
     return made
 

@@ -135,7 +135,7 @@ def _notes(architecture: Architecture, layers: Layers, size: int | None, n_outpu
     """Say what was found of an architecture that is not known in advance."""
     alone = " alone: no convolution stands directly before it" if len(layers.head) == 1 else ""
     return [
-        f"trainable: head trains {' and '.join(layers.head)}{'' if architecture.layers.head else alone}",
+        f"its head (trainable: head) is {' and '.join(layers.head)}{'' if architecture.layers.head else alone}",
         f"Grad-CAM explains {layers.gradcam}" if layers.gradcam else "Grad-CAM has no layer whose output is a grid",
         *_changes(architecture, size, n_outputs),
     ]

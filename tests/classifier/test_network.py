@@ -65,7 +65,7 @@ def test_named_layers_go_before_found_ones(resnet):
     named = replace(resnet, layers=NamedLayers(head=("fc",), gradcam="layer2"))
     model = build(named, "own", 0)
     assert (model.head, model.cam_layer) == (("backbone.fc.",), "backbone.layer2")
-    assert "trainable: head trains fc" in model.notes
+    assert "its head (trainable: head) is fc" in model.notes
     parts = ("fc", "layer4", "layer3", "layer2", "layer1", "bn1", "conv1")
     assert parts_of(replace(resnet, layers=NamedLayers(parts=parts))) == parts
 

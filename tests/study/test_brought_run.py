@@ -73,7 +73,7 @@ def test_it_runs_to_a_report(folder):
     assert manifest["controls"]["cascading_2"]["words"] == "cascading 2: + conv (all)"
     assert manifest["study"]["classifier"]["weights"] == "own"
     notes = manifest["weight_notes"]["trained-20x.safetensors"]
-    assert "trainable: head trains conv and fc" in notes
+    assert "its head (trainable: head) is conv and fc" in notes
     assert "its 3 classes are taken as normal, normal and tumor, in this order" in notes
     # people see the study's names, tables keep those of the contract
     assert set(pd.read_csv(run / "ledger.csv")["label"]) <= {"benign", "malignant"}

@@ -498,7 +498,7 @@ def test_a_size_that_a_network_does_not_take_is_told_with_the_remedy(tmp_path, c
     (found,), said = of_a_factory(tmp_path, cohort_of, "build")
     assert "mine.py:build does not take patches of 48 × 48 px (ValueError: not of these)" in found
     assert "Set classifier.preprocess.size_px, to which square patches are resized" in found
-    assert any("trainable: head trains conv and fc" in line for line in said)
+    assert any("its head (trainable: head) is conv and fc" in line for line in said)
     assert of_a_factory(tmp_path, cohort_of, "build", "classifier.preprocess.size_px=64")[0] == []
     (oblong,), _ = of_a_factory(tmp_path, cohort_of, "build", "classifier.preprocess.size_px=64", shape=(32, 40))
     assert "does not take patches of 32 × 40 px" in oblong
