@@ -1,7 +1,7 @@
 """Measure how well each way to tell cells finds cytoplasm and stroma, on outlined epithelium and on phantoms.
 
     python analyses/nuclei/evaluate_cells.py --out reports/cells.csv
-    python analyses/nuclei/evaluate_cells.py --network reports/part-0.safetensors --part 0 --out reports/part-0.csv
+    python analyses/nuclei/evaluate_cells.py --network reports/tissue-0/tissue.safetensors --part 0 --out reports/0.csv
 
 Pixels of tissue outside nuclei are asked: nuclei by the built-in model, tissue by brightness, the hard map of the
 largest membership. Epithelium counts as cytoplasm, everything outside the outlines as stroma. Once all such pixels
@@ -20,14 +20,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scores import compartment_scores
-from tissue_sets import UNKNOWN, from_outlines, outlined
+from tissue_sets import MPP, UNKNOWN, from_outlines, outlined
 from tqdm import tqdm
+from train_tissue import read
 
 from saliency_stats.cohort import Phantom, PhantomCohort, PhantomCohortSize
 from saliency_stats.cohort.phantom.architecture import ARCHITECTURES
 from saliency_stats.compartments import CompartmentParameters, estimate_stains, nucleus_finder, to_codes, view_of
 from saliency_stats.compartments.segmentation import divided, find_nuclei, with_tissues
-from saliency_stats.compartments.tissue.files import BUILTIN_TISSUE, read_tissue
+from saliency_stats.compartments.tissue.files import BUILTIN_TISSUE, TissueModel, read_tissue
 from saliency_stats.compartments.tissue.predict import Tissues
 from saliency_stats.vocabulary import CELLS, COMPARTMENT_CODES
 
@@ -40,7 +41,7 @@ def main() -> None:
     """Measure, write the table and print it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=REPOSITORY / "../shared/data")
-    parser.add_argument("--network", type=Path, default=BUILTIN_TISSUE)
+    parser.add_argument("--network", type=Path, help="as train_tissue.py writes it; the one of the package if left out")
     parser.add_argument("--part", type=int, help="measure on this part of the outlined images only")
     parser.add_argument("--cells", nargs="+", default=list(CELLS), choices=CELLS)
     parser.add_argument("--sets", nargs="+", default=["outlines", "phantoms"], choices=["outlines", "phantoms"])
@@ -59,6 +60,11 @@ def main() -> None:
     print(table.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
 
 
+def model_of(path: Path | None) -> TissueModel:
+    """Read the network of the package, or one as training leaves it: as sure as it was trained to be."""
+    return read_tissue(BUILTIN_TISSUE) if path is None else TissueModel("trained", read(path), MPP, 1.0)
+
+
 def codes_of(
     image: npt.NDArray[np.uint8], mpp: float, arguments: argparse.Namespace, tissue: Tissues
 ) -> tuple[dict[str, npt.NDArray[np.uint8]], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
@@ -74,7 +80,7 @@ def codes_of(
 
 def on_outlines(arguments: argparse.Namespace) -> Iterator[dict[str, object]]:
     """Cytoplasm against stroma, of each set and part."""
-    tissue = Tissues(read_tissue(arguments.network))
+    tissue = Tissues(model_of(arguments.network))
     counts: dict[tuple[str, str, str], npt.NDArray[np.int64]] = {}
     chosen = [one for one in outlined(arguments.data) if arguments.part in (None, one.part)]
     for source in tqdm(chosen, desc="outlines", disable=None):
@@ -101,7 +107,7 @@ def on_outlines(arguments: argparse.Namespace) -> Iterator[dict[str, object]]:
 
 def on_phantoms(arguments: argparse.Namespace) -> Iterator[dict[str, object]]:
     """Share of the pixels that are right, of each architecture and scale."""
-    tissue = Tissues(read_tissue(arguments.network))
+    tissue = Tissues(model_of(arguments.network))
     for architecture in ARCHITECTURES:
         for mpp in arguments.mpp:
             phantom = Phantom(

@@ -240,7 +240,9 @@ def pseudo_labelled(data: Path, path: Path) -> list[Labelled]:
     made = []
     for file in tqdm(files, desc="pseudo-labels", disable=None):
         image = read_rgb(file)
-        view = view_of(image, 0.25, CompartmentParameters(nuclei="classical"), estimate_stains([image]))
+        view = view_of(
+            image, 0.25, CompartmentParameters(nuclei="classical", cells="distance"), estimate_stains([image])
+        )
         found = segment_batch([view], finder)[0].instances
         if found.max() >= 5:
             made.append(labelled(image, found))
@@ -264,7 +266,7 @@ def with_thresholds(model: StarDistModel, data: Path) -> tuple[StarDistModel, di
         "scc-breast": read_set(data / "nuclei", "scc-breast", VALIDATION_SLIDES),
         "dsb2018": read_set(data / "nuclei", "dsb2018")[::_DSB_HELD_OUT],
     }
-    parameters = CompartmentParameters(nuclei="classical")
+    parameters = CompartmentParameters(nuclei="classical", cells="distance")
     views = {
         name: [view_of(c.image, c.mpp, parameters, estimate_stains([c.image])) for c in cases]
         for name, cases in sets.items()
