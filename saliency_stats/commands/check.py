@@ -21,9 +21,7 @@ from saliency_stats.study.registration import Registration
 from saliency_stats.vocabulary import LABELS
 
 
-def preview(
-    settings: StudySettings, device: str = "auto", registration: Registration | None = None
-) -> Iterator[str]:
+def preview(settings: StudySettings, device: str = "auto", registration: Registration | None = None) -> Iterator[str]:
     """Describe a study without computing a result.
 
     Every patch is looked at; then a network of the study's architecture, if it has one, takes a few timed steps, and a

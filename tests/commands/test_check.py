@@ -120,9 +120,8 @@ def test_what_is_said_of_a_cohort_that_can_all_be_used(previewed):
     [
         ((), "a run would keep to it"),
         (
-            ("statistics.alpha=0.01", "controls=[sobel]", "name=other"),
-            "a run would differ from it in 2 settings: controls (registered [], run ['sobel']); "
-            "statistics.alpha (registered 0.05, run 0.01)",
+            ("controls=[sobel]", "report.examples=1"),
+            "a run would differ from it in 1 setting: controls (registered [], run ['sobel'])",
         ),
     ],
 )
