@@ -2,7 +2,8 @@
 # docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/work" saliency-stats run study.yaml
 #
 # On an ARM machine both with --platform linux/amd64: stardist has no wheel for Linux on ARM.
-# Wheels of PyTorch without CUDA are smaller: --build-arg PIP_EXTRA_INDEX_URL=… with the address that PyTorch names.
+# The image has 7 GB, 4 of them CUDA, which a CPU does not need. Wheels of PyTorch without it:
+# --build-arg PIP_EXTRA_INDEX_URL=… with the address that PyTorch names.
 FROM python:3.12-slim
 ARG PIP_EXTRA_INDEX_URL=""
 COPY pyproject.toml README.md LICENSE /source/

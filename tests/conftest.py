@@ -330,7 +330,7 @@ def old_keys():
 @pytest.fixture(scope="session")
 def compiled() -> Callable[[Path], None]:
     """Makes main.pdf of a run's folder ``paper`` as it is; where there is no LaTeX, the test is skipped and says so."""
-    commands = {"pdflatex": ["-interaction=nonstopmode", "-halt-on-error"], "tectonic": []}
+    commands = {"pdflatex": ["-interaction=nonstopmode", "-halt-on-error"], "tectonic": ["--keep-intermediates"]}
     found = next((name for name in commands if shutil.which(name)), None)
     if found is None:
         pytest.skip("paper/main.tex was NOT compiled: neither pdflatex nor tectonic is installed")

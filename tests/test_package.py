@@ -69,6 +69,11 @@ def test_every_python_that_is_declared_is_tested():
     assert f">={tested[0]}" == DECLARED["requires-python"]
 
 
+def test_the_paper_is_compiled_in_continuous_integration():
+    (step,) = (step for step in workflow("tests")["jobs"]["tests"]["steps"] if "texlive" in step.get("run", ""))
+    assert step["if"] == "runner.os == 'Linux'"
+
+
 def test_coverage_is_asked_for_in_continuous_integration():
     commands = [step.get("run") for step in workflow("tests")["jobs"]["coverage"]["steps"]]
     assert commands[-2:] == ["pip install . --group dev", "pytest --cov"]

@@ -111,8 +111,9 @@ def check(study: Path | None, assignments: tuple[str, ...], device: str) -> None
 
     from saliency_stats.commands.check import preview
     from saliency_stats.study import Study
+    from saliency_stats.study.registration import Registration
 
-    for line in preview(Study(loaded, named(study)).settings, device):
+    for line in preview(Study(loaded, named(study)).settings, device, Registration.beside(study)):
         click.echo(line)
 
 

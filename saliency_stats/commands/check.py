@@ -12,18 +12,21 @@ from saliency_stats.commands.costs import costs
 from saliency_stats.compartments.ways import cell_words
 from saliency_stats.execution.device import choose
 from saliency_stats.execution.progress import Progress
+from saliency_stats.report.registration import kept_words, time_words
 from saliency_stats.settings.study import StudySettings
 from saliency_stats.study import estimates, parameters
 from saliency_stats.study.elsewhere import given_of
 from saliency_stats.study.look import found_lines, look_at, obstacles, refuse, remarks
+from saliency_stats.study.registration import Registration
 from saliency_stats.vocabulary import LABELS
 
 
-def preview(settings: StudySettings, device: str = "auto") -> Iterator[str]:
+def preview(settings: StudySettings, device: str = "auto", registration: Registration | None = None) -> Iterator[str]:
     """Describe a study without computing a result.
 
     Every patch is looked at; then a network of the study's architecture, if it has one, takes a few timed steps, and a
-    few patches are measured, from which the times are extrapolated.
+    few patches are measured, from which the times are extrapolated. Of a study that was registered it is said whether
+    a run would keep to that.
 
     Yields
     ------
@@ -47,6 +50,8 @@ def preview(settings: StudySettings, device: str = "auto") -> Iterator[str]:
     used = table[table["status"] == USED]
     section = settings.compartments
     yield f"study {settings.name}: {len(used)} of {len(table)} patches can be used"
+    if registration is not None:
+        yield _registered(registration, settings)
     yield from _roles(settings.cohort.two_classes)
     yield from ["", _counts(used, settings.cohort.two_classes)] if len(used) else []
     cells = (
@@ -62,6 +67,12 @@ def preview(settings: StudySettings, device: str = "auto") -> Iterator[str]:
     yield from ["", *notes] if notes else []
     refuse(found)
     yield from ["", *(costs(settings, cohort, used, chosen, reading) if given is None else [_reading(settings, used)])]
+
+
+def _registered(registration: Registration, settings: StudySettings) -> str:
+    """Say when the study was registered, and whether a run would keep to it."""
+    kept = kept_words(registration.compared(settings, None), "a run would keep", "a run would differ")
+    return f"registered on {time_words(registration.registered)}: {kept}"
 
 
 def _roles(classes: Classes) -> Iterator[str]:

@@ -78,7 +78,7 @@ def render_html(run: Run, figures: Sequence[DrawnFigure], tables: Sequence[Table
     return page_template("report.html.j2").render(
         name=run.settings.name,
         summary=_summary(run),
-        headline=headline(list(run.verdict), run.classes),
+        headline=run.typeset(headline(list(run.verdict), run.classes)),
         ladders=ladders(run),
         reading=reading(run),
         badges=[_badge(run, verdict, per_unit) for verdict in run.verdict],
@@ -150,8 +150,8 @@ def _badge(run: Run, verdict: Mapping[str, Any], per_unit: Mapping[tuple[float, 
         status=status if status in STATUS_WORDS else "not_testable",
         words=STATUS_WORDS.get(status, status),
         numbers=" · ".join(parts),
-        sentence=str(verdict.get("sentence", "")),
-        reasons=(*(str(reason) for reason in verdict.get("reasons", ())), *_trust(run, errs, verdict)),
+        sentence=run.typeset(str(verdict.get("sentence", ""))),
+        reasons=(*(run.typeset(str(reason)) for reason in verdict.get("reasons", ())), *_trust(run, errs, verdict)),
     )
 
 

@@ -143,14 +143,15 @@ def ladder_rows(verdicts: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Mapping
 
 def said(rung: Rung) -> str:
     """Put what a rung says in numbers and in words one after the other."""
-    return ". ".join(text.rstrip(".") for text in (rung.numbers, rung.why) if text)
+    return ". ".join(begun(text.rstrip(".")) for text in (rung.numbers, rung.why) if text)
 
 
 def _rung(run: Run, found: Mapping[str, Any]) -> Rung:
     answer, rung = str(found["answer"]), str(found["rung"])
     look = ANSWERS.get(answer, ANSWERS["not tested"])
     parts = tuple(_part(run, rung, part) for part in found["parts"])
-    return Rung(rung, found["question"], answer, *look, found["numbers"], found["why"], parts)
+    numbers, why = run.typeset(found["numbers"]), run.typeset(found["why"])
+    return Rung(rung, found["question"], answer, *look, numbers, why, parts)
 
 
 def _part(run: Run, rung: str, part: Mapping[str, Any]) -> tuple[str, ...]:

@@ -117,7 +117,7 @@ def _methods(run: Run) -> dict[str, Any]:
             if controls
             else ""
         ),
-        "results": [str(verdict.get("sentence", "")) for verdict in run.verdict],
+        "results": [run.typeset(str(verdict.get("sentence", ""))) for verdict in run.verdict],
         "registration": registration_words(registered(run)),
         "software": _software(run),
     }

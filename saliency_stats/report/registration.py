@@ -24,16 +24,22 @@ def registration_words(found: Mapping[str, Any]) -> str:
     """Say when and where all was fixed, and whether the run kept to it; nothing where there was no registration."""
     if not found:
         return ""
-    since, differences = found["results_since"], found["differences"]
+    since = found["results_since"]
     when = f"after there were results (since {time_words(since)})" if since else "before there were results"
-    kept = "The run kept to it"
-    if differences:
-        listed = "; ".join(f"{key} (registered {before}, run {now})" for key, before, now in differences)
-        kept = f"The run differs from it in {count(len(differences), 'setting')}: {listed}"
+    kept = kept_words(found, "The run kept", "The run differs")
     return (
         f"Hypotheses, families, margins and exclusions were registered on {time_words(found['registered'])} with"
         f" saliency-stats {found['version']} (preregistration.md, SHA-256 {found['sha256'][:12]}…), {when}. {kept}."
     )
+
+
+def kept_words(found: Mapping[str, Any], kept: str, differs: str) -> str:
+    """Say with the verbs given whether the settings are those that were registered, and which are not."""
+    differences = found["differences"]
+    if not differences:
+        return f"{kept} to it"
+    listed = "; ".join(f"{key} (registered {before}, run {now})" for key, before, now in differences)
+    return f"{differs} from it in {count(len(differences), 'setting')}: {listed}"
 
 
 def time_words(recorded: str) -> str:

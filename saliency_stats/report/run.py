@@ -1,5 +1,6 @@
 """A finished run: its study, its tables in their declared types, and what is asked of them again and again."""
 
+import re
 from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ from saliency_stats.execution.schema import TABLES
 from saliency_stats.report import networks, queries
 from saliency_stats.report.folder import RunFolder
 from saliency_stats.report.observations import observations
-from saliency_stats.report.words import magnification_words, model_words
+from saliency_stats.report.words import magnification_words, minus, model_words
 from saliency_stats.statistics import PRIMARY, Population, learned_flags, patch_values, primary_population
 from saliency_stats.statistics.crossing import CROSSED
 from saliency_stats.statistics.selection import ALL_PATCHES, of_all_networks, restrict
@@ -82,6 +83,11 @@ class Run(RunFolder):
     def words(self, kind: str, name: str, key: str = "words") -> str:
         """Say what one of the study's ``methods`` or ``controls`` is called, or ``is``; its name where not recorded."""
         return str(self.recorded(kind, {}).get(name, {}).get(key, name))
+
+    def typeset(self, text: str) -> str:
+        """Write what ``verdict.json`` says as figures and tables do: methods and controls by words, a true minus."""
+        named = {name: self.words(kind, name) for kind in ("methods", "controls") for name in self.recorded(kind, {})}
+        return re.sub(r"\w+", lambda word: named.get(word[0], word[0]), minus(text))
 
     @cached_property
     def classes(self) -> Classes:

@@ -110,6 +110,11 @@ def number(value: float, digits: int = 2) -> str:
     return text.replace("-", MINUS) if float(text) else text.replace("-", "")
 
 
+def minus(text: str) -> str:
+    """Return a text with a true minus before its negative numbers."""
+    return re.sub(r"(?<![\w.-])-(?=\d)", MINUS, text)
+
+
 def begun(text: str) -> str:
     """Begin a sentence: the first letter large, the others as they are."""
     return f"{text[:1].upper()}{text[1:]}"

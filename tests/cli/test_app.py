@@ -14,7 +14,9 @@ from PIL import Image
 
 import saliency_stats
 from saliency_stats.cli import app as cli
+from saliency_stats.commands.preregister import preregister
 from saliency_stats.errors import CohortError, PatchError, SaliencyStatsError, StorageError, StudyError
+from saliency_stats.study.registration import Registration
 
 COMMANDS = sorted(cli.main.commands)
 
@@ -319,15 +321,22 @@ def test_init_can_write_the_built_in_study(tmp_path):
 def test_check_prints_what_the_preview_says_of_the_study_as_set(monkeypatch, tmp_path):
     seen = []
 
-    def preview(settings, device):
-        seen.append((settings.name, settings.cohort.signal, device))
+    def preview(settings, device, registration):
+        seen.append((settings.name, settings.cohort.signal, device, registration))
         return iter(["12 patches", "", "10 min"])
 
     monkeypatch.setattr("saliency_stats.commands.check.preview", preview)
     (tmp_path / "study.yaml").write_text("name: mine", encoding="utf-8")
     result = call("check", tmp_path / "study.yaml", "--set", "cohort.signal=none", "--device", "cpu")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "12 patches\n\n10 min\n", "")
-    assert seen == [("mine", "none", "cpu")]
+    assert seen == [("mine", "none", "cpu", None)]
+    path = preregister(tmp_path)
+    call("check", tmp_path / "study.yaml")
+    assert seen[1][-1] == Registration.beside(tmp_path / "study.yaml")
+    path.write_text(path.read_text(encoding="utf-8") + "mine\n", encoding="utf-8")
+    result = call("check", tmp_path / "study.yaml")
+    assert (result.exit_code, result.stdout, len(seen)) == (2, "", 2)
+    assert "was changed after it was registered" in result.stderr
 
 
 def test_export_passes_its_options_on(monkeypatch, tmp_path):

@@ -13,10 +13,12 @@ from click.testing import CliRunner
 from saliency_stats.cli.app import main
 from saliency_stats.cohort.slides.pyramid import write_pyramid
 from saliency_stats.commands import check as module
+from saliency_stats.commands.preregister import preregister
 from saliency_stats.compartments.ways import cell_words
 from saliency_stats.errors import CohortError
 from saliency_stats.settings import load
 from saliency_stats.study import parameters
+from saliency_stats.study.registration import Registration
 from saliency_stats.vocabulary import USUAL_CELLS
 
 CPU = torch.device("cpu")
@@ -69,13 +71,13 @@ def table(*, slides=("a", "b"), status="used"):
 def previewed(monkeypatch):
     """Preview a table that somebody else has looked at."""
 
-    def preview(found, inner=None, assignments=()):
+    def preview(found, inner=None, assignments=(), registration=None):
         monkeypatch.setattr(parameters, "cohort_of", lambda _: SimpleNamespace(table=found, inner=inner))
         monkeypatch.setattr(module, "look_at", lambda cohort, *_: cohort.table)
         monkeypatch.setattr(
             module, "costs", lambda _, __, used, device, reading: [f"{len(used)} {device} {reading >= 0}"]
         )
-        return module.preview(load(None, assignments), "cpu")
+        return module.preview(load(None, assignments), "cpu", registration)
 
     return preview
 
@@ -111,6 +113,26 @@ def test_what_is_said_of_a_cohort_that_can_all_be_used(previewed):
     assert lines[4] == ""
     assert lines[5].startswith("cells by network: cytoplasm is what a small network takes for tissue of cells")
     assert lines[6:] == ["", "16 cpu True"]
+
+
+@pytest.mark.parametrize(
+    ("assignments", "said"),
+    [
+        ((), "a run would keep to it"),
+        (
+            ("controls=[sobel]", "report.examples=1"),
+            "a run would differ from it in 1 setting: controls (registered [], run ['sobel'])",
+        ),
+    ],
+)
+def test_of_a_registered_study_it_is_said_whether_a_run_would_keep_to_it(previewed, tmp_path, assignments, said):
+    (tmp_path / "study.yaml").write_text("controls: []\n", encoding="utf-8")
+    preregister(tmp_path)
+    found = Registration.beside(tmp_path / "study.yaml")
+    lines = previewed(table(), assignments=("controls=[]", *assignments), registration=found)
+    assert next(lines) == "study phantom: 8 of 8 patches can be used"
+    assert next(lines) == f"registered on {found.registered[:10]} {found.registered[11:16]} UTC: {said}"
+    assert "registered" not in next(lines)
 
 
 def test_all_that_was_found_is_told_before_what_stands_in_the_way(previewed):

@@ -55,12 +55,20 @@ def test_a_ladder_has_its_rungs_in_order_with_words_for_parts(blank_run: Blank) 
     # a decision is a difference of logits, no ratio
     assert found.rungs[1].parts == (("random weights", "1.00", "0.50 to 2.00", "p = 0.004", "yes"),)
     assert found.rungs[2].parts[0][0] == "LRP"
-    assert [ladder.said(rung) for rung in found.rungs[:3]] == ["1.4 times", "it does not", ""]
+    assert [ladder.said(rung) for rung in found.rungs[:3]] == ["1.4 times", "It does not", ""]
 
 
 def test_numbers_come_before_words(blank_run: Blank) -> None:
     run = blank_run(record=RECORD, verdict=[_verdict(_rung("maps", "no", numbers="1.1.", why="too little."))])
-    assert ladder.said(ladder.ladders(run)[0].rungs[0]) == "1.1. too little"
+    assert ladder.said(ladder.ladders(run)[0].rungs[0]) == "1.1. Too little"
+
+
+def test_what_is_shown_has_a_true_minus_and_the_names_of_the_report(blank_run: Blank) -> None:
+    numbers, why = "-4.9 logits by lrp (-8.1 to -1.7)", "as in the randomised networks"
+    run = blank_run(record=RECORD, verdict=[_verdict(_rung("decision", "no", numbers=numbers, why=why))])
+    (found,) = ladder.ladders(run)[0].rungs
+    assert (found.numbers, found.why) == ("−4.9 logits by LRP (−8.1 to −1.7)", "as in the random weights networks")
+    assert run.verdict[0]["survives"][0]["numbers"] == numbers
 
 
 @pytest.mark.parametrize(
@@ -98,7 +106,7 @@ def test_a_paper_gets_a_column_per_hypothesis_and_a_row_per_answer(blank_run: Bl
     )
     assert numbers.rows[:2] == (
         ("Benign patches, 20×", "maps?", "yes", "1.69"),
-        ("Benign patches, 20×", "training?", "no", "1.1. as much"),
+        ("Benign patches, 20×", "training?", "no", "1.1. As much"),
     )
     assert len(numbers.rows) == 4
     assert (answers.n_text, numbers.n_text) == (3, 4)

@@ -192,6 +192,13 @@ def test_long_text_is_wrapped(paper: Path) -> None:
 
 def test_main_compiles_as_it_is(paper: Path, compiled: Callable[[Path], None]) -> None:
     compiled(paper)
+    # a high table stands on the page of its heading
+    pages = (paper / "main.aux").read_text(encoding="utf-8")
+    heading = re.search(r"Checklist\}\{(\d+)\}", pages)
+    table = re.search(r"\\newlabel\{tab:checklist\}\{\{\d+\}\{(\d+)\}", pages)
+    assert heading is not None
+    assert table is not None
+    assert heading[1] == table[1]
 
 
 def test_captions_are_commands(paper: Path) -> None:

@@ -150,6 +150,8 @@ def test_words_come_from_the_record(blank_run: Blank) -> None:
     assert run.words("methods", "my_method") == "my_method"
     assert run.words("controls", "randomised", "is") == "randomised: the same"
     assert run.network("trained") == "trained"
+    said = "by grad_cam (-0.5), not grad_cam_2; against sobel, by my_method"
+    assert run.typeset(said) == "by Grad-CAM (−0.5), not grad_cam_2; against edges, by my_method"
     assert run.network("randomised") == "random weights control"
     assert run.network("trained-randomised") == "trained − random weights"
     assert run.network("bark") == "bark control"

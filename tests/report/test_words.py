@@ -43,6 +43,7 @@ NAN = math.nan
         (words.ratio_interval, (0.0, 1.0), "1.00–2.00"),
         (words.ratio_interval, (-math.inf, 1.0), "—"),
         (words.ratio_interval, (0.0, NAN), "—"),
+        (words.minus, ("-1 to -0.5 (-2), 10-20, 1e-05, a-1, --1",), "−1 to −0.5 (−2), 10-20, 1e-05, a-1, --1"),
         (words.p_words, (0.0123,), "0.012"),
         (words.p_words, (0.0001,), "0.0001"),
         (words.p_words, (0.00009,), "< 0.0001"),

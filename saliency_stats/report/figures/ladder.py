@@ -81,7 +81,7 @@ def _climb(axes: Axes, ladder: Ladder, width: float) -> None:
 
 def _lines(text: str, letters: int) -> str:
     """Break what is said into lines, an estimate's brackets into lines of their own; what is left over is cut off."""
-    lines = [line for part in text.replace(" (", "\n(", 1).splitlines() for line in textwrap.wrap(part, letters)]
+    lines = [line for part in "\n(".join(text.rsplit(" (", 1)).splitlines() for line in textwrap.wrap(part, letters)]
     if len(lines) > _LINES:
         return textwrap.fill(text, letters, max_lines=_LINES, placeholder=" …")
     return "\n".join(lines)
