@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import filelock
 import pandas as pd
+import pyarrow.parquet as pq
 
 from saliency_stats.errors import StorageError
 from saliency_stats.execution import inputs
@@ -230,8 +231,13 @@ class Store:
             shutil.rmtree(partial, ignore_errors=True)
             raise
 
-    def read_batch(self, name: str) -> dict[str, pd.DataFrame]:
+    def read_batch(self, name: str) -> dict[str, Any]:
         """Read what :meth:`compute_once` stored: a run that was resumed and an undisturbed one see the same values.
+
+        Returns
+        -------
+        dict
+            Tables of Arrow, by name.
 
         Raises
         ------
@@ -241,7 +247,7 @@ class Store:
         final = self.work / "batches" / name
         try:
             sealed = sorted(read_json(final / _SEAL, dict, ""))
-            return {Path(file).stem: pd.read_parquet(final / file) for file in sealed}
+            return {Path(file).stem: pq.ParquetFile(final / file).read() for file in sealed}
         except (OSError, ValueError, StorageError) as error:
             raise StorageError(
                 f"{final} was changed by something else while the run went on ({error}); give the same command again, "

@@ -21,6 +21,7 @@ from saliency_stats.execution.files import atomic
 from saliency_stats.execution.inputs import fingerprints
 from saliency_stats.execution.manifest import sha256
 from saliency_stats.execution.names import file_name
+from saliency_stats.execution.parts import coded, together
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store
 from saliency_stats.measurement.batch import batches_of
@@ -34,7 +35,6 @@ from saliency_stats.saliency.networks import Networks
 from saliency_stats.seeds import derive
 from saliency_stats.settings.cohort import SlidesSection
 from saliency_stats.settings.study import StudySettings
-from saliency_stats.statistics.coded import with_shared_categories
 from saliency_stats.study import estimates, parameters
 from saliency_stats.study.conclusions import conclude, keep_metrics
 from saliency_stats.study.elsewhere import given_of
@@ -170,7 +170,7 @@ class Stages:
         split, size = self.settings.cohort.evaluation_split, self.settings.saliency.batch_size
         batches = batches_of(measurement.table, split, size)
         work = StoredMeasurement(self._shared.folder, measurement)
-        parts: dict[str, list[pd.DataFrame]] = {}
+        parts: dict[str, list[Any]] = {}
         thumbnails: list[pd.DataFrame] = []
         with (
             self._progress.stage("saliency, compartments", sum(len(batch.rows) for batch in batches)) as bar,
@@ -180,16 +180,15 @@ class Stages:
             for batch, _ in zip(batches, results, strict=True):
                 for name, table in self.store.read_batch(batch.name).items():
                     if name == "maps":
-                        write_maps(self.store.folder / "maps" / f"{batch.name}.npz", table)
+                        write_maps(self.store.folder / "maps" / f"{batch.name}.npz", table.to_pandas())
                     elif name == "thumbnails":
-                        thumbnails.append(table)
+                        thumbnails.append(table.to_pandas())
                     else:
-                        parts.setdefault(name, []).extend(with_shared_categories(table))
+                        parts.setdefault(name, []).append(coded(table))
                 bar.update(len(batch.rows))
         write_thumbnails(self.store.folder / "thumbnails.parquet", thumbnails)
         for name, collected in parts.items():
-            table = _together(collected)
-            collected.clear()  # these may be gigabytes, and are there once more
+            table = together(collected)
             if name == "profile":
                 self._profile_parts = table
             else:
@@ -286,9 +285,3 @@ class Stages:
         for slide_id, arrays in cohort.pictures.items():
             with atomic(folder / file_name(slide_id, ".npz")) as partial, partial.open("wb") as file:
                 np.savez_compressed(file, **arrays)
-
-
-def _together(parts: list[pd.DataFrame]) -> pd.DataFrame:
-    """Put the parts of a table together; nothing keeps its copies of them afterwards."""
-    full = [table for table in parts if not table.empty] or parts[:1]
-    return pd.concat(with_shared_categories(*full), ignore_index=True)

@@ -27,7 +27,7 @@ NO_SPACE = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 def kept(store, name, compute):
     store.compute_once(name, compute)
-    return store.read_batch(name)
+    return {key: table.to_pandas() for key, table in store.read_batch(name).items()}
 
 
 def names(folder):
