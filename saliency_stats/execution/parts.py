@@ -2,13 +2,14 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 
 def coded(part: Any) -> Any:
-    """Turn texts of a part (a table of Arrow) into numbers, so that a row costs a few bytes a column."""
-    columns = [column.dictionary_encode() if _is_text(column.type) else column for column in part.columns]
+    """Turn texts of a part (a table of Arrow) into numbers, so that a row costs a byte or four a column."""
+    columns = [_numbered(column) if _is_text(column.type) else column for column in part.columns]
     return pa.table(columns, names=part.column_names)
 
 
@@ -30,6 +31,13 @@ def together(parts: list[Any]) -> pd.DataFrame:
 
 def _is_text(dtype: Any) -> bool:
     return bool(pa.types.is_string(dtype) or pa.types.is_large_string(dtype))
+
+
+def _numbered(column: Any) -> Any:
+    found = column.combine_chunks().dictionary_encode()
+    if len(found.dictionary) > np.iinfo(np.int8).max:
+        return found
+    return pa.DictionaryArray.from_arrays(found.indices.cast(pa.int8()), found.dictionary)
 
 
 def _series(column: Any) -> pd.Series:

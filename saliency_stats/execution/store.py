@@ -231,8 +231,15 @@ class Store:
             shutil.rmtree(partial, ignore_errors=True)
             raise
 
-    def read_batch(self, name: str) -> dict[str, Any]:
+    def read_batch(self, name: str, wanted: Callable[[str], bool] = lambda _: True) -> dict[str, Any]:
         """Read what :meth:`compute_once` stored: a run that was resumed and an undisturbed one see the same values.
+
+        Parameters
+        ----------
+        name
+            The batch.
+        wanted
+            Which of its tables, by name.
 
         Returns
         -------
@@ -246,8 +253,8 @@ class Store:
         """
         final = self.work / "batches" / name
         try:
-            sealed = sorted(read_json(final / _SEAL, dict, ""))
-            return {Path(file).stem: pq.ParquetFile(final / file).read() for file in sealed}
+            files = [final / file for file in sorted(read_json(final / _SEAL, dict, ""))]
+            return {file.stem: pq.ParquetFile(file).read() for file in files if wanted(file.stem)}
         except (OSError, ValueError, StorageError) as error:
             raise StorageError(
                 f"{final} was changed by something else while the run went on ({error}); give the same command again, "

@@ -1,9 +1,9 @@
 """The stages of a study, each from the tables of the one before to the next."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -45,6 +45,9 @@ from saliency_stats.study.registration import note_results
 from saliency_stats.study.training import train_networks
 from saliency_stats.vocabulary import PATCH_KEY, TRAINED
 
+#: So many slides' profiles are in memory at a time.
+_SLIDES: Final = 20
+
 
 class Stages:
     """The stages of one study in one folder.
@@ -78,6 +81,8 @@ class Stages:
         self._cohort = parameters.cohort_of(settings) if cohort is None else cohort
         self._given = given_of(settings, self._cohort)
         self._tables: dict[str, pd.DataFrame] = {}
+        #: The slide of each batch of which saliency was measured.
+        self._measured: dict[str, str] = {}
 
     @property
     def table(self) -> pd.DataFrame:
@@ -169,6 +174,8 @@ class Stages:
         """Measure every batch that is not stored yet, and put the tables together."""
         split, size = self.settings.cohort.evaluation_split, self.settings.saliency.batch_size
         batches = batches_of(measurement.table, split, size)
+        slides = measurement.table["slide_id"]
+        self._measured = {batch.name: str(slides[batch.rows[0]]) for batch in batches if batch.measured}
         work = StoredMeasurement(self._shared.folder, measurement)
         parts: dict[str, list[Any]] = {}
         thumbnails: list[pd.DataFrame] = []
@@ -178,7 +185,7 @@ class Stages:
             closing(engine.map(work, batches)) as results,
         ):
             for batch, _ in zip(batches, results, strict=True):
-                for name, table in self.store.read_batch(batch.name).items():
+                for name, table in self.store.read_batch(batch.name, lambda name: name != "profile").items():
                     if name == "maps":
                         write_maps(self.store.folder / "maps" / f"{batch.name}.npz", table.to_pandas())
                     elif name == "thumbnails":
@@ -188,16 +195,19 @@ class Stages:
                 bar.update(len(batch.rows))
         write_thumbnails(self.store.folder / "thumbnails.parquet", thumbnails)
         for name, collected in parts.items():
-            table = together(collected)
-            if name == "profile":
-                self._profile_parts = table
-            else:
-                self._keep(name, table)
+            self._keep(name, together(collected))
+
+    def profile_rows(self) -> Iterator[pd.DataFrame]:
+        """Read the profile rows of every measured patch, the longest table of all: those of some slides at a time."""
+        slides = sorted(set(self._measured.values()))
+        for start in range(0, len(slides), _SLIDES):
+            names = [name for name, slide in self._measured.items() if slide in slides[start : start + _SLIDES]]
+            yield together([coded(self.store.read_batch(name, "profile".__eq__)["profile"]) for name in names])
 
     def conclude(self, run: Run, measurement: Measurement, engine: Engine) -> Run:
         """Judge, and write the examples that are shown; returns the run with its tables."""
         with self._progress.stage("statistics", 1, "study") as bar:
-            judged = conclude(run, self.store, self._profile_parts)
+            judged = conclude(run, self.store, self.profile_rows())
             bar.update(1)
         trained = first_networks(run.predictions[run.predictions["model"] == TRAINED])
         # of several networks the first one of each fold, and what it judged itself

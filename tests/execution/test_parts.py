@@ -40,6 +40,15 @@ def test_texts_of_a_part_are_numbered_and_the_rest_stays():
     assert found["model"].chunk(0).dictionary.to_pylist() == ["b"]
 
 
+@pytest.mark.parametrize(("n", "width"), [(127, 8), (128, 32)])
+def test_a_few_texts_take_a_byte_a_row(n, width):
+    patches = part(patch_id=[f"p{number:03d}" for number in range(n)] * 2)
+    assert patches["patch_id"].type.index_type.bit_width == width
+    found = together([part(patch_id=["a", None]), patches])["patch_id"]
+    assert found.isna().tolist() == [False, True] + [False] * 2 * n
+    assert found[found.notna()].tolist() == ["a"] + [f"p{number:03d}" for number in range(n)] * 2
+
+
 @pytest.mark.parametrize("where", [0, 1, 2])
 def test_a_part_without_rows_has_no_say_in_types(where):
     parts = [part(model=["b"], n=[1]), part(model=["a"], n=[2])]
