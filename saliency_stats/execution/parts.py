@@ -41,7 +41,7 @@ def _numbered(column: Any) -> Any:
 
 
 def _series(column: Any) -> pd.Series:
-    values = column.to_pandas()
+    values: pd.Series = column.to_pandas()
     if pa.types.is_dictionary(column.type):
-        return values.cat.reorder_categories(values.cat.categories.sort_values())
+        values = values.cat.reorder_categories(values.cat.categories.sort_values())
     return values

@@ -214,11 +214,9 @@ class Store:
         partial = partial_of(final)
         try:
             partial.mkdir(parents=True)
-            files = []
             for key, table in tables.items():
-                files.append(partial / f"{key}.parquet")
-                table.to_parquet(files[-1], index=False)
-            write_seal(partial / _SEAL, partial, files)
+                table.to_parquet(partial / f"{key}.parquet", index=False)
+            write_seal(partial / _SEAL, partial, sorted(partial.iterdir()))
             if not is_sealed(final / _SEAL, final):
                 _remove(final)
             partial.rename(final)
@@ -232,19 +230,7 @@ class Store:
             raise
 
     def read_batch(self, name: str, wanted: Callable[[str], bool] = lambda _: True) -> dict[str, Any]:
-        """Read what :meth:`compute_once` stored: a run that was resumed and an undisturbed one see the same values.
-
-        Parameters
-        ----------
-        name
-            The batch.
-        wanted
-            Which of its tables, by name.
-
-        Returns
-        -------
-        dict
-            Tables of Arrow, by name.
+        """Read the tables that are ``wanted`` of what :meth:`compute_once` stored, as Arrow has them.
 
         Raises
         ------
@@ -293,9 +279,8 @@ class Store:
 
     def _clear(self) -> None:
         try:
-            for name in artefacts():
-                if name != self.work.name:
-                    _remove(self.folder / name)
+            for name in {*artefacts()} - {self.work.name}:
+                _remove(self.folder / name)
             # the identity goes last: without it what is left would pass for somebody else's
             for inner in sorted(self.work.iterdir(), key=lambda path: path.name == IDENTITY):
                 if inner.name != _LOCK:
