@@ -205,7 +205,7 @@ def main() -> None:
         run = Run(folder, stages._tables, record)  # noqa: SLF001
         with stage("statistics", folder):
             keep_metrics(run, stages.store)
-            conclude(run, stages.store, stages._profile_parts)  # noqa: SLF001
+            conclude(run, stages.store, stages.profile_rows())
         print(", ".join(f"{name} {len(found):,} rows" for name, found in run.tables.items()))
         with stage("report", folder):
             record |= {"weights": {}, "weight_notes": {}, "seconds": {}, "artefacts": manifest.artefact_hashes(folder)}

@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from saliency_stats.errors import StorageError, shortened
+from saliency_stats.execution.csv_text import csv_pieces
 from saliency_stats.execution.schema import BIG_TABLE
 
 Content = TypeVar("Content", dict[str, Any], list[Any])
@@ -88,8 +89,8 @@ def json_text(content: Any) -> str:
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a CSV in full precision atomically, and beside it a Parquet file if it is big."""
-    with atomic(path) as partial:
-        table.to_csv(partial, index=False, lineterminator="\n", encoding="utf-8")
+    with atomic(path) as partial, partial.open("wb") as file:
+        file.writelines(csv_pieces(table))
     if len(table) > BIG_TABLE:
         with atomic(path.with_suffix(".parquet")) as partial:
             table.to_parquet(partial, index=False)

@@ -15,6 +15,8 @@ from typing import BinaryIO, Final, NamedTuple
 
 import pandas as pd
 
+from saliency_stats.execution.csv_text import csv_pieces
+
 #: Larger files are hashed in parts.
 WHOLE_BYTES: Final = 64 * 2**20
 _PARTS, _PART_BYTES = 64, 2**18
@@ -83,7 +85,7 @@ def _hash_of_parts(file: BinaryIO, size: int) -> str:
 
 def as_csv(table: pd.DataFrame) -> bytes:
     """Write the table as ``inputs.csv`` holds it: its hash stands for all inputs."""
-    return table.to_csv(index=False, lineterminator="\n").encode()
+    return b"".join(csv_pieces(table))
 
 
 def changes(before: pd.DataFrame, now: pd.DataFrame) -> Iterator[str]:

@@ -10,9 +10,11 @@ from typing import Any, Final
 
 import filelock
 import pandas as pd
+import pyarrow.parquet as pq
 
 from saliency_stats.errors import StorageError
 from saliency_stats.execution import inputs
+from saliency_stats.execution.csv_text import csv_pieces
 from saliency_stats.execution.files import partial_of, partials, plain, read_json, some, storage_error, write_table
 from saliency_stats.execution.identity import IDENTITY, INPUTS, check_identity, read_identity, write_identity
 from saliency_stats.execution.layout import check_layout, is_link
@@ -164,7 +166,7 @@ class Store:
             typed = self.write(name, table)
             self.seal(name, [path])
             return typed
-        before, now = path.read_bytes(), table.to_csv(index=False, lineterminator="\n").encode()
+        before, now = path.read_bytes(), b"".join(csv_pieces(table))
         if before != now:
             lines = zip(before.split(b"\n"), now.split(b"\n"), strict=False)
             line = next((n for n, (old, new) in enumerate(lines, start=1) if old != new), 0)
@@ -212,11 +214,9 @@ class Store:
         partial = partial_of(final)
         try:
             partial.mkdir(parents=True)
-            files = []
             for key, table in tables.items():
-                files.append(partial / f"{key}.parquet")
-                table.to_parquet(files[-1], index=False)
-            write_seal(partial / _SEAL, partial, files)
+                table.to_parquet(partial / f"{key}.parquet", index=False)
+            write_seal(partial / _SEAL, partial, sorted(partial.iterdir()))
             if not is_sealed(final / _SEAL, final):
                 _remove(final)
             partial.rename(final)
@@ -229,8 +229,8 @@ class Store:
             shutil.rmtree(partial, ignore_errors=True)
             raise
 
-    def read_batch(self, name: str) -> dict[str, pd.DataFrame]:
-        """Read what :meth:`compute_once` stored: a run that was resumed and an undisturbed one see the same values.
+    def read_batch(self, name: str, wanted: Callable[[str], bool] = lambda _: True) -> dict[str, Any]:
+        """Read the tables that are ``wanted`` of what :meth:`compute_once` stored, as Arrow has them.
 
         Raises
         ------
@@ -239,8 +239,8 @@ class Store:
         """
         final = self.work / "batches" / name
         try:
-            sealed = sorted(read_json(final / _SEAL, dict, ""))
-            return {Path(file).stem: pd.read_parquet(final / file) for file in sealed}
+            files = [final / file for file in sorted(read_json(final / _SEAL, dict, ""))]
+            return {file.stem: pq.ParquetFile(file).read() for file in files if wanted(file.stem)}
         except (OSError, ValueError, StorageError) as error:
             raise StorageError(
                 f"{final} was changed by something else while the run went on ({error}); give the same command again, "
@@ -279,9 +279,8 @@ class Store:
 
     def _clear(self) -> None:
         try:
-            for name in artefacts():
-                if name != self.work.name:
-                    _remove(self.folder / name)
+            for name in {*artefacts()} - {self.work.name}:
+                _remove(self.folder / name)
             # the identity goes last: without it what is left would pass for somebody else's
             for inner in sorted(self.work.iterdir(), key=lambda path: path.name == IDENTITY):
                 if inner.name != _LOCK:

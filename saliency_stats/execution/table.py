@@ -91,7 +91,8 @@ class Table:
                 f"{where}: the columns {', '.join(missing)} are missing (found {', '.join(map(str, table.columns))}); "
                 "the folder was written by another version or edited. Run the study again"
             )
-        return pd.DataFrame({name: self._column(table[name], f"{where}: column {name}") for name in table.columns})
+        columns = {name: self._column(table[name], f"{where}: column {name}") for name in table.columns}
+        return pd.DataFrame(columns, copy=False)  # of what has its type already, nothing is copied
 
     def joined(self, parts: Iterable[pd.DataFrame], where: str) -> pd.DataFrame:
         """Type parts of a table one after the other, see :meth:`typed`, and put them together."""
@@ -104,6 +105,8 @@ class Table:
         kind = self.kind(str(values.name))
         if kind == "text":
             return _categories(values) if self.long else _texts(values)
+        if values.dtype == {"flag": bool, "number": float}.get(str(kind)):
+            return values
         if kind == "flag":
             lowered = _texts(values).str.strip().str.lower()
             odd = sorted(set(lowered) - _TRUE - _FALSE)

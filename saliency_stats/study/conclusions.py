@@ -1,5 +1,7 @@
 """What a run concludes from what it measured: contrasts, verdicts, causal effects, the multiverse."""
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from saliency_stats.attribution import combine, over_networks
@@ -27,7 +29,7 @@ def keep_metrics(run: Run, store: Store) -> None:
     run.tables["metrics"] = store.write("metrics", table)
 
 
-def conclude(run: Run, store: Store, profile_parts: pd.DataFrame) -> pd.DataFrame:
+def conclude(run: Run, store: Store, profile_rows: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Write selection, profile, contrasts, composition, verdicts, and what the study asks for beside them.
 
     Parameters
@@ -36,8 +38,8 @@ def conclude(run: Run, store: Store, profile_parts: pd.DataFrame) -> pd.DataFram
         The run with the tables of what was measured and its metrics; what is concluded is added to its tables.
     store
         The run's folder.
-    profile_parts
-        Profile rows of every patch.
+    profile_rows
+        Profile rows of every patch, slides in their order, some of them at a time.
 
     Returns
     -------
@@ -53,7 +55,8 @@ def conclude(run: Run, store: Store, profile_parts: pd.DataFrame) -> pd.DataFram
     own, population = run.of_own_map(run.ledger), run.population
     split = run.evaluation_split
     keep("selection", study_flow(run.patches, run.predictions, own, population, evaluation_split=split))
-    keep("profile", combine(over_networks(restrict(profile_parts, population.patches))))
+    profiles = [combine(over_networks(restrict(rows, population.patches))) for rows in profile_rows]
+    keep("profile", pd.concat(profiles, ignore_index=True))
     contrasts = study_contrasts(
         own,
         run.predictions,

@@ -1,9 +1,9 @@
 """The stages of a study, each from the tables of the one before to the next."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from saliency_stats.execution.files import atomic
 from saliency_stats.execution.inputs import fingerprints
 from saliency_stats.execution.manifest import sha256
 from saliency_stats.execution.names import file_name
+from saliency_stats.execution.parts import coded, together
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store
 from saliency_stats.measurement.batch import batches_of
@@ -34,7 +35,6 @@ from saliency_stats.saliency.networks import Networks
 from saliency_stats.seeds import derive
 from saliency_stats.settings.cohort import SlidesSection
 from saliency_stats.settings.study import StudySettings
-from saliency_stats.statistics.coded import with_shared_categories
 from saliency_stats.study import estimates, parameters
 from saliency_stats.study.conclusions import conclude, keep_metrics
 from saliency_stats.study.elsewhere import given_of
@@ -44,6 +44,9 @@ from saliency_stats.study.look import found_lines, look_at, obstacles, refuse, r
 from saliency_stats.study.registration import note_results
 from saliency_stats.study.training import train_networks
 from saliency_stats.vocabulary import PATCH_KEY, TRAINED
+
+#: So many slides' profiles are in memory at a time.
+_SLIDES: Final = 20
 
 
 class Stages:
@@ -78,6 +81,8 @@ class Stages:
         self._cohort = parameters.cohort_of(settings) if cohort is None else cohort
         self._given = given_of(settings, self._cohort)
         self._tables: dict[str, pd.DataFrame] = {}
+        #: The slide of each batch of which saliency was measured.
+        self._measured: dict[str, str] = {}
 
     @property
     def table(self) -> pd.DataFrame:
@@ -169,8 +174,10 @@ class Stages:
         """Measure every batch that is not stored yet, and put the tables together."""
         split, size = self.settings.cohort.evaluation_split, self.settings.saliency.batch_size
         batches = batches_of(measurement.table, split, size)
+        slides = measurement.table["slide_id"]
+        self._measured = {batch.name: str(slides[batch.rows[0]]) for batch in batches if batch.measured}
         work = StoredMeasurement(self._shared.folder, measurement)
-        parts: dict[str, list[pd.DataFrame]] = {}
+        parts: dict[str, list[Any]] = {}
         thumbnails: list[pd.DataFrame] = []
         with (
             self._progress.stage("saliency, compartments", sum(len(batch.rows) for batch in batches)) as bar,
@@ -178,27 +185,29 @@ class Stages:
             closing(engine.map(work, batches)) as results,
         ):
             for batch, _ in zip(batches, results, strict=True):
-                for name, table in self.store.read_batch(batch.name).items():
+                for name, table in self.store.read_batch(batch.name, lambda name: name != "profile").items():
                     if name == "maps":
-                        write_maps(self.store.folder / "maps" / f"{batch.name}.npz", table)
+                        write_maps(self.store.folder / "maps" / f"{batch.name}.npz", table.to_pandas())
                     elif name == "thumbnails":
-                        thumbnails.append(table)
+                        thumbnails.append(table.to_pandas())
                     else:
-                        parts.setdefault(name, []).extend(with_shared_categories(table))
+                        parts.setdefault(name, []).append(coded(table))
                 bar.update(len(batch.rows))
         write_thumbnails(self.store.folder / "thumbnails.parquet", thumbnails)
         for name, collected in parts.items():
-            table = _together(collected)
-            collected.clear()  # these may be gigabytes, and are there once more
-            if name == "profile":
-                self._profile_parts = table
-            else:
-                self._keep(name, table)
+            self._keep(name, together(collected))
+
+    def profile_rows(self) -> Iterator[pd.DataFrame]:
+        """Read the profile rows of every measured patch, the longest table of all: those of some slides at a time."""
+        slides = sorted(set(self._measured.values()))
+        for start in range(0, len(slides), _SLIDES):
+            names = [name for name, slide in self._measured.items() if slide in slides[start : start + _SLIDES]]
+            yield together([coded(self.store.read_batch(name, "profile".__eq__)["profile"]) for name in names])
 
     def conclude(self, run: Run, measurement: Measurement, engine: Engine) -> Run:
         """Judge, and write the examples that are shown; returns the run with its tables."""
         with self._progress.stage("statistics", 1, "study") as bar:
-            judged = conclude(run, self.store, self._profile_parts)
+            judged = conclude(run, self.store, self.profile_rows())
             bar.update(1)
         trained = first_networks(run.predictions[run.predictions["model"] == TRAINED])
         # of several networks the first one of each fold, and what it judged itself
@@ -286,9 +295,3 @@ class Stages:
         for slide_id, arrays in cohort.pictures.items():
             with atomic(folder / file_name(slide_id, ".npz")) as partial, partial.open("wb") as file:
                 np.savez_compressed(file, **arrays)
-
-
-def _together(parts: list[pd.DataFrame]) -> pd.DataFrame:
-    """Put the parts of a table together; nothing keeps its copies of them afterwards."""
-    full = [table for table in parts if not table.empty] or parts[:1]
-    return pd.concat(with_shared_categories(*full), ignore_index=True)

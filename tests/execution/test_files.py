@@ -194,7 +194,7 @@ TEXT = ("patch_id", "slide_id", "patient_id", "split")
 
 def kept(store, name, compute):
     store.compute_once(name, compute)
-    return store.read_batch(name)
+    return {key: table.to_pandas() for key, table in store.read_batch(name).items()}
 
 
 @pytest.fixture

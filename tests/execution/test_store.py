@@ -27,7 +27,7 @@ NO_SPACE = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 def kept(store, name, compute):
     store.compute_once(name, compute)
-    return store.read_batch(name)
+    return {key: table.to_pandas() for key, table in store.read_batch(name).items()}
 
 
 def names(folder):
@@ -395,6 +395,7 @@ def test_a_file_that_is_no_part_of_a_batch_is_not_read(tmp_path):
     store.compute_once("a", batch_tables)
     pd.DataFrame({"stray": [1]}).to_parquet(tmp_path / "work" / "batches" / "a" / "stray.parquet")
     assert sorted(store.read_batch("a")) == ["ledger", "profile"]
+    assert list(store.read_batch("a", "profile".__eq__)) == ["profile"]
 
 
 def test_a_batch_that_is_damaged_while_the_run_goes_on_is_named(tmp_path):

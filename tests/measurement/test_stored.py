@@ -32,7 +32,7 @@ def test_what_is_stored_is_not_measured_again(tmp_path):
     assert Counting.calls == 1
     with pytest.raises(FrozenInstanceError):
         work.folder = tmp_path / "other"
-    assert Store(tmp_path).read_batch(BATCH.name)["ledger"]["rows"].tolist() == [0, 1]
+    assert Store(tmp_path).read_batch(BATCH.name)["ledger"]["rows"].to_pylist() == [0, 1]
 
 
 def test_maps_are_kept_by_model_with_the_names_of_their_patches(tmp_path):

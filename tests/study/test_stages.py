@@ -40,6 +40,27 @@ def test_no_unit_is_begun_for_a_table_that_cannot_be_written(cohort_of, tmp_path
     assert Measured.seen == seen
 
 
+def test_profiles_are_read_from_the_batches_some_slides_at_a_time(cohort_of, tmp_path, monkeypatch):
+    slides = ["c", "a", "b", "c", "unmeasured"]
+
+    class Measured:
+        table = cohort_of([(32, 32)] * 5).table.assign(
+            split=["test"] * 4 + ["train"], fold=float("nan"), slide_id=slides, magnification=[5.0, 5.0, 5.0, 10.0, 5.0]
+        )
+
+        def __call__(self, batch):
+            thumbnails = pd.DataFrame({"rank": list(batch.rows), "magnification": 1.0})
+            return {"thumbnails": thumbnails} | (
+                {"profile": pd.DataFrame({"patch_id": [f"p{row}" for row in batch.rows]})} if batch.measured else {}
+            )
+
+    monkeypatch.setattr("saliency_stats.study.stages._SLIDES", 2)
+    stages = Stages(load(None), Store(tmp_path), torch.device("cpu"), Progress(show=False))
+    stages.measure(Measured(), Threads(1))
+    assert not (tmp_path / "profile.csv").exists()
+    assert [rows["patch_id"].tolist() for rows in stages.profile_rows()] == [["p1", "p2"], ["p0", "p3"]]
+
+
 @pytest.mark.parametrize("method", ["expected_gradients", "gradient"])
 def test_training_patches_are_at_hand_for_the_methods_that_ask_for_them(tmp_path, method):
     tiny = ("cohort.slides=6", "cohort.patches_per_slide=2", "cohort.size_px=64", "compartments.nuclei=truth")
