@@ -42,7 +42,9 @@ def test_torchvisions_networks_come_with_its_preprocessing():
     assert model.n_outputs == 2
     assert model.normalise.mean.flatten().tolist() == pytest.approx(IMAGENET_MEAN)
     assert model(torch.rand(2, 3, 64, 96)).shape == (2, 2)
-    assert model.notes[0] == ("its head (trainable: head) is classifier.3 alone: no convolution stands directly before it")
+    assert (
+        model.notes[0] == "its head (trainable: head) is classifier.3 alone: no convolution stands directly before it"
+    )
 
 
 def test_torchvisions_unknown_names_and_auxiliary_classifiers_are_refused():
