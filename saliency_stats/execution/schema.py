@@ -103,6 +103,7 @@ TABLES: Final[Mapping[str, Table]] = {
         ),
         writer="saliency, compartments",
         optional=True,
+        long=True,
     ),
     "shift": Table(
         "patch × magnification × map",
@@ -130,6 +131,7 @@ TABLES: Final[Mapping[str, Table]] = {
         writer="saliency, compartments",
         readers=("causal",),
         optional=True,
+        long=True,
     ),
     "ablation_curves": Table(
         "patch × network × compartment × direction × share",
@@ -145,6 +147,7 @@ TABLES: Final[Mapping[str, Table]] = {
         ("magnification", "area_share", "delta_logit", "delta_target"),
         writer="saliency, compartments",
         optional=True,
+        long=True,
     ),
     "crossed": Table(
         "patch × network × method × reduction × segmentation",
@@ -153,6 +156,7 @@ TABLES: Final[Mapping[str, Table]] = {
         writer="saliency, compartments",
         may_have_text=("baseline",),
         optional=True,
+        long=True,
     ),
     "metrics": Table(
         "magnification × model × network × split",
