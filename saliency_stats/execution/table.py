@@ -34,7 +34,7 @@ class Table:
     optional
         Whether a finished run may do without it.
     long
-        Whether it has a row per patch and map, millions in a large study: its texts are categories, in which a row
+        Whether it has several rows per patch, millions in a large study: its texts are categories, in which a row
         costs a few bytes.
     """
 

@@ -36,7 +36,9 @@ def test_an_empty_table_has_its_types():
 
 
 def test_the_tables_of_patches_and_their_maps_are_long():
-    assert {name for name, table in TABLES.items() if table.long} == {"predictions", "ledger", "shift", "matched"}
+    assert {name for name, table in TABLES.items() if table.long} == {
+        *("predictions", "ledger", "nuclei", "shift", "matched", "ablation", "importance", "crossed")
+    }
 
 
 def test_what_is_written_must_be_declared(tmp_path):
