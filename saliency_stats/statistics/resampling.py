@@ -5,6 +5,7 @@ two-sided p-value is at most ``alpha``.
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -18,6 +19,8 @@ EXACT_UNITS: Final = 16
 MAX_RESAMPLED_UNITS: Final = 20_000
 #: Numbers held at once while resampling; larger problems go through in blocks of draws.
 BLOCK: Final = 4_000_000
+#: Random assignments of up to this many signs are kept: all tests of a study flip the same ones.
+_KEPT: Final = 32_000_000
 
 
 def sign_flip(means: Float64Array, *, alpha: float, draws: int, seed: int) -> Inference:
@@ -48,17 +51,18 @@ def sign_flip(means: Float64Array, *, alpha: float, draws: int, seed: int) -> In
     """
     n = means.size
     total = float(np.sum(means))
-    n_draws = 0
+    least, hits, n_draws = _least_counted(means), 0, 0
     subset_low, subset_high = [], []
     for flips in flips_of(n, draws, seed):
         flipped, size = flips @ means, flips.sum(axis=1)
         n_draws += size.size
+        hits += int(np.count_nonzero(np.abs(total - 2 * flipped) >= least))
         for part, count in ((flipped, size), (total - flipped, n - size)):
             # An empty set stands for the observed assignment: it counts against every mu, on either side.
             mean = part / np.maximum(count, 1)
             subset_low.append(np.where(count == 0, -np.inf, mean))
             subset_high.append(np.where(count == 0, np.inf, mean))
-    p_value = float(sign_flip_p(means[None], draws=draws, seed=seed)[0])
+    p_value = (1 + hits) / (1 + n_draws)
     rank = _rank(alpha, n_draws)
     low = _order_statistic(np.concatenate(subset_low), rank)
     high = -_order_statistic(-np.concatenate(subset_high), rank)
@@ -91,8 +95,7 @@ def sign_flip_p(samples: Float64Array, *, draws: int, seed: int) -> Float64Array
 
     Each row of ``samples`` (S, n) holds the unit means of one; the same assignments serve all.
     """
-    total = np.abs(samples.sum(axis=1))
-    tolerance = 1e-12 * np.abs(samples).sum(axis=1)  # ties must count although their sums round differently
+    least = _least_counted(samples)
     hits, n_draws = np.zeros(len(samples)), 0
     for flips in flips_of(samples.shape[1], draws, seed):
         n_draws += len(flips)
@@ -100,8 +103,14 @@ def sign_flip_p(samples: Float64Array, *, draws: int, seed: int) -> Float64Array
         for start in range(0, len(samples), step):
             rows = slice(start, start + step)
             drawn = np.abs(samples[rows] @ (1.0 - 2.0 * flips.T))
-            hits[rows] += np.count_nonzero(drawn >= (total - tolerance)[rows, None], axis=1)
+            hits[rows] += np.count_nonzero(drawn >= least[rows, None], axis=1)
     return np.asarray((1 + hits) / (1 + n_draws))
+
+
+def _least_counted(means: Float64Array) -> Float64Array:
+    """Return the size of a sum from which on a draw counts as being as large as the one observed."""
+    # ties must count although their sums round differently
+    return np.asarray(np.abs(means.sum(axis=-1)) - 1e-12 * np.abs(means).sum(axis=-1))
 
 
 def cluster_bootstrap(means: Float64Array, *, alpha: float, draws: int, seed: int) -> Inference:
@@ -147,13 +156,27 @@ def cluster_bootstrap(means: Float64Array, *, alpha: float, draws: int, seed: in
 
 def flips_of(n: int, draws: int, seed: int) -> Iterator[BoolArray]:
     """Yield blocks (draws, n) of the units whose signs are flipped: all sets but the observed one, or random ones."""
-    return _all_flips(n) if n <= EXACT_UNITS else _random_flips(n, draws, seed)
+    if n <= EXACT_UNITS:
+        return iter((_all_flips(n),))
+    return iter(_kept_flips(n, draws, seed)) if n * draws <= _KEPT else _random_flips(n, draws, seed)
 
 
-def _all_flips(n: int) -> Iterator[BoolArray]:
+@lru_cache(maxsize=4)
+def _all_flips(n: int) -> BoolArray:
     """Every set of flipped units but the empty one, up to its complement: the last unit is never flipped."""
     codes = np.arange(1, 2 ** (n - 1), dtype=np.int64)
-    yield (codes[:, None] >> np.arange(n)) % 2 == 1
+    return _fixed((codes[:, None] >> np.arange(n)) % 2 == 1)
+
+
+@lru_cache(maxsize=4)
+def _kept_flips(n: int, draws: int, seed: int) -> tuple[BoolArray, ...]:
+    return tuple(map(_fixed, _random_flips(n, draws, seed)))
+
+
+def _fixed(flips: BoolArray) -> BoolArray:
+    """Let nobody change what is kept."""
+    flips.setflags(write=False)
+    return flips
 
 
 def _random_flips(n: int, draws: int, seed: int) -> Iterator[BoolArray]:
