@@ -1,6 +1,6 @@
 """The images that nuclei and compartments are measured on, with their truth and their µm per pixel."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from math import ceil
@@ -15,6 +15,9 @@ from skimage.transform import resize_local_mean
 
 from saliency_stats.cohort import Phantom, PhantomCohort, PhantomCohortSize
 from saliency_stats.cohort.image import read_rgb
+from saliency_stats.cohort.phantom.architecture import ARCHITECTURES
+from saliency_stats.cohort.phantom.scene import PhantomPatch
+from saliency_stats.vocabulary import LABELS
 
 UInt8Array = npt.NDArray[np.uint8]
 Instances = npt.NDArray[np.int32]
@@ -133,6 +136,23 @@ def phantoms(mpp: float, *, slides: int = 12, patches_per_slide: int = 4) -> dic
             for drawn in [cohort.read(number)]
         ]
     return made
+
+
+def varied_phantoms(
+    seed: int, number: int, architectures: Sequence[str] = tuple(ARCHITECTURES)
+) -> Iterator[tuple[str, float, PhantomPatch]]:
+    """Draw phantoms to learn from: of every architecture, signal and label in turn, with other stains and pixel sizes.
+
+    Yields the architecture, the µm per pixel and what was drawn.
+    """
+    for index in range(number):
+        rng = np.random.default_rng([seed, index])
+        architecture = architectures[index % len(architectures)]
+        mpp = float(rng.uniform(0.3, 0.6))
+        phantom = Phantom(
+            signal=SIGNALS[index // 2 % 4], size_px=256, mpp=mpp, stain_variation=1.5, architecture=architecture
+        )
+        yield architecture, mpp, phantom.render(rng, LABELS[index % 2])
 
 
 def blank_images(side_px: int, draws: int = 3) -> dict[str, list[UInt8Array]]:

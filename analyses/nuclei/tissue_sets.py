@@ -12,16 +12,15 @@ from augment import photographed, restained
 from PIL import Image
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
-from sets import SIGNALS
+from sets import varied_phantoms
 from skimage.measure import regionprops
 from tqdm import tqdm
 
-from saliency_stats.cohort import Phantom
 from saliency_stats.cohort.image import read_rgb
 from saliency_stats.cohort.phantom.architecture import ARCHITECTURES
 from saliency_stats.compartments import CompartmentParameters, estimate_stains, nucleus_finder, segment, view_of
 from saliency_stats.compartments.ways import TISSUES
-from saliency_stats.vocabulary import COMPARTMENT_CODES, COMPARTMENTS, LABELS
+from saliency_stats.vocabulary import COMPARTMENT_CODES, COMPARTMENTS
 
 UInt8Array = npt.NDArray[np.uint8]
 BoolArray = npt.NDArray[np.bool_]
@@ -124,17 +123,11 @@ def phantoms(seed: int, number: int, architectures: Sequence[str] = tuple(ARCHIT
     to_class = np.full(max(COMPARTMENT_CODES.values()) + 1, UNKNOWN, dtype=np.uint8)
     for compartment, tissue in (("cytoplasm", CELL), ("stroma", STROMA), ("background", BACKGROUND)):
         to_class[COMPARTMENT_CODES[compartment]] = tissue
-    made = []
-    for index in tqdm(range(number), desc="phantoms", disable=None):
-        rng = np.random.default_rng([seed, index])
-        architecture = architectures[index % len(architectures)]
-        mpp = float(rng.uniform(0.3, 0.6))
-        phantom = Phantom(
-            signal=SIGNALS[index // 2 % 4], size_px=256, mpp=mpp, stain_variation=1.5, architecture=architecture
-        )
-        drawn = phantom.render(rng, LABELS[index % 2])
-        made.append(Painted(f"{architecture}-{index}", drawn.image, to_class[drawn.truth], mpp))
-    return made
+    drawn = tqdm(varied_phantoms(seed, number, architectures), desc="phantoms", total=number, disable=None)
+    return [
+        Painted(f"{architecture}-{index}", phantom.image, to_class[phantom.truth], mpp)
+        for index, (architecture, mpp, phantom) in enumerate(drawn)
+    ]
 
 
 def sample(

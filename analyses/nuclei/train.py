@@ -22,7 +22,7 @@ import torch
 from augment import Labelled, sample
 from PIL import Image
 from scipy.ndimage import gaussian_filter
-from sets import SIGNALS, read_set
+from sets import read_set, varied_phantoms
 from stardist.geometry import star_dist
 from stardist.matching import matching_dataset
 from stardist.utils import edt_prob
@@ -33,12 +33,10 @@ from tqdm import tqdm
 
 from saliency_stats.cohort import Phantom
 from saliency_stats.cohort.image import read_rgb
-from saliency_stats.cohort.phantom.architecture import ARCHITECTURES
 from saliency_stats.compartments import CompartmentParameters, estimate_stains, segment_batch, view_of
 from saliency_stats.compartments.stardist.files import StarDistModel, read_safetensors, write_safetensors
 from saliency_stats.compartments.stardist.network import StarDistConfig, StarDistNetwork
 from saliency_stats.compartments.stardist.nuclei import StarDistNuclei
-from saliency_stats.vocabulary import LABELS
 
 CONFIG: Final = StarDistConfig(n_rays=32, n_channel_in=3, grid=(2, 2))
 VALIDATION_SLIDES: Final = ("2890139/1000000",)
@@ -205,17 +203,7 @@ def labelled(image: npt.NDArray[np.uint8], labels: Any, *, one_dye: bool = False
 
 def phantoms(seed: int) -> list[Labelled]:
     """Phantoms of every architecture, signal and label, of many slides, stains and scales."""
-    made = []
-    for number in range(_PHANTOMS):
-        rng = np.random.default_rng([seed, number])
-        architecture = tuple(ARCHITECTURES)[number % len(ARCHITECTURES)]
-        mpp = float(rng.uniform(0.3, 0.6))
-        phantom = Phantom(
-            signal=SIGNALS[number // 2 % 4], size_px=256, mpp=mpp, stain_variation=1.5, architecture=architecture
-        )
-        drawn = phantom.render(rng, LABELS[number % 2])
-        made.append(labelled(drawn.image, drawn.instances))
-    return made
+    return [labelled(drawn.image, drawn.instances) for _, _, drawn in varied_phantoms(seed, _PHANTOMS)]
 
 
 def blanks(seed: int) -> list[Labelled]:

@@ -84,7 +84,7 @@ def _hash_of_parts(file: BinaryIO, size: int) -> str:
 
 
 def as_csv(table: pd.DataFrame) -> bytes:
-    """Write the table as ``inputs.csv`` holds it: its hash stands for all inputs."""
+    """Return a table as its CSV holds it; the hash of ``inputs.csv`` stands for all inputs."""
     return b"".join(csv_pieces(table))
 
 

@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 
 from saliency_stats.errors import StorageError
 from saliency_stats.execution import inputs
-from saliency_stats.execution.csv_text import csv_pieces
 from saliency_stats.execution.files import partial_of, partials, plain, read_json, some, storage_error, write_table
 from saliency_stats.execution.identity import IDENTITY, INPUTS, check_identity, read_identity, write_identity
 from saliency_stats.execution.layout import check_layout, is_link
@@ -166,7 +165,7 @@ class Store:
             typed = self.write(name, table)
             self.seal(name, [path])
             return typed
-        before, now = path.read_bytes(), b"".join(csv_pieces(table))
+        before, now = path.read_bytes(), inputs.as_csv(table)
         if before != now:
             lines = zip(before.split(b"\n"), now.split(b"\n"), strict=False)
             line = next((n for n, (old, new) in enumerate(lines, start=1) if old != new), 0)
