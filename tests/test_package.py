@@ -1,7 +1,10 @@
 """What is installed: the conda recipe, the image for Docker and continuous integration follow pyproject.toml."""
 
 import re
+import subprocess
+import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -45,11 +48,31 @@ def test_the_recipe_says_what_the_package_says(recipe):
     scripts = [f"{name} = {where}" for name, where in DECLARED["scripts"].items()]
     assert recipe["build"]["python"]["entry_points"] == scripts
     assert recipe["package"]["name"] == DECLARED["name"]
-    assert recipe["context"]["version"] == DECLARED["version"] == __version__
+    fallback = PYPROJECT["tool"]["hatch"]["version"]["fallback-version"]
+    assert f'default="{fallback}"' in recipe["context"]["version"]
+    assert f'ARG VERSION="{fallback}"' in (PROJECT / "Dockerfile").read_text(encoding="utf-8")
     assert f">={recipe['context']['python_min']}" == DECLARED["requires-python"]
     about = recipe["about"]
     assert [about["license"], [about["license_file"]]] == [DECLARED["license"], DECLARED["license-files"]]
     assert about["summary"] == DECLARED["description"]
+
+
+def test_the_version_is_of_what_is_installed():
+    assert __version__ == metadata.version("saliency-stats")
+    assert DECLARED["dynamic"] == ["version"]
+
+
+def test_a_source_tree_that_was_never_installed_says_so():
+    code = """
+from importlib import metadata
+def none(name):
+    raise metadata.PackageNotFoundError(name)
+metadata.version = none
+import saliency_stats
+print(saliency_stats.__version__)
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PROJECT)
+    assert told.stdout == "0+not.installed\n"
 
 
 def test_the_image_holds_what_the_build_needs():
