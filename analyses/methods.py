@@ -3,9 +3,9 @@
     python analyses/recovery.py --out reports/recovery --table reports/recovery.csv --nuclei builtin
     python analyses/methods.py --trained reports/recovery --out reports/methods --results analyses/results/phantom
 
-Takes the classifiers of ``recovery.py`` and explains a third of the patches of its slides. SmoothGrad, integrated
-gradients and occlusion take the time of 15, 25 and 90 gradients a patch. ``--methods`` chooses; occlusion is computed
-only if named.
+Takes the first classifier of each run of ``recovery.py`` and explains a third of the patches of its slides. SmoothGrad,
+integrated gradients and occlusion take the time of 15, 25 and 90 gradients a patch. ``--methods`` chooses; occlusion is
+computed only if named. Compartments were replaced by ``recovery.py``, for all its networks.
 
 Writes ``methods.csv`` (contrasts of every method and reduction), ``methods_summary.csv`` (whether each finds what was
 planted, with the power of a t test over as many slides if the effect were as estimated, which says no more than the
@@ -57,7 +57,8 @@ def main() -> None:
         run = _run(arguments, signal)
         contrasts = run.contrasts.query("test == 'sign_flip' and population == 'judged'")
         methods.append(contrasts[COLUMNS].assign(signal=signal))
-        causal.append(largest(run.table("causal")).assign(signal=signal))
+        networks = Run(arguments.trained / f"{signal}-builtin")
+        causal.append(largest(networks.table("causal"), test=networks.primary_test).assign(signal=signal))
     arguments.results.mkdir(parents=True, exist_ok=True)
     table = pd.concat(methods, ignore_index=True)
     table.to_csv(arguments.results / "methods.csv", index=False)
@@ -90,6 +91,7 @@ def _run(arguments: argparse.Namespace, signal: str) -> Run:
         f"classifier.weights={weights}",
         "classifier.trainable=none",
         f"saliency.methods=[{','.join(arguments.methods)}]",
+        "causal.replacements=[]",
         "saliency.more_reductions=[l1, max]",
         "controls=[sobel, haematoxylin, eosin, shift]",
     )

@@ -1,6 +1,7 @@
 """Weights from files: read without running the code in them, and refused by name where they do not fit."""
 
 import pickle
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +107,11 @@ def load_state(
             f"classifier.weights: {source} cannot be used: {len(unusable)} of {len(reasons)} tensors"
             f"{_some(unusable)}. Expected finite floating-point numbers; did training diverge?"
         )
-    network.load_state_dict(state, strict=False)
+    # safetensors keep no versions of modules, and what has none is taken for the oldest: MNASNet would then put its
+    # first layers of then in. Names and shapes are those of this network, so its versions are meant.
+    fitting = OrderedDict(state)
+    fitting._metadata = own._metadata  # type: ignore[attr-defined]  # noqa: SLF001 - torch has no other way
+    network.load_state_dict(fitting, strict=False)
 
 
 def _unwrapped(content: Any, path: Path) -> tuple[Any, list[str]]:

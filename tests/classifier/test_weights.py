@@ -4,6 +4,7 @@ import pickle
 
 import pytest
 import torch
+import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
@@ -150,6 +151,14 @@ def load(changes):
     loaded = network()
     load_state(loaded, state, source="w.pt", architecture="a line")
     return loaded
+
+
+def test_a_network_that_counts_its_versions_is_loaded_again_as_it_was(tmp_path):
+    network = torchvision.models.mnasnet0_5()
+    save_file(network.state_dict(), tmp_path / "w.safetensors")
+    again = torchvision.models.mnasnet0_5()
+    load_state(again, read_state(tmp_path / "w.safetensors").tensors, source="w", architecture="mnasnet0_5")
+    assert same(again.state_dict(), network.state_dict())
 
 
 def test_what_fits_is_loaded_with_or_without_the_counters_of_batch_normalisation():
