@@ -1,11 +1,12 @@
 """All contrasts of a study: its declared families of hypotheses, and their corrected p-values."""
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from saliency_stats.errors import StatisticsError
@@ -16,11 +17,20 @@ from saliency_stats.statistics.contrasts import COLUMNS, Sampled, inferred, samp
 from saliency_stats.statistics.differences import called
 from saliency_stats.statistics.margins import with_equivalence
 from saliency_stats.statistics.multiplicity import adjust
-from saliency_stats.statistics.parameters import DIFFERENCES, PRIMARY, StatisticsParameters
-from saliency_stats.statistics.pictures import centred_values, matched_values
+from saliency_stats.statistics.parameters import DIFFERENCES, StatisticsParameters
+from saliency_stats.statistics.pictures import (
+    CENTRED,
+    EXCESS,
+    OF_MATCHED,
+    OF_SHIFT,
+    centred_values,
+    matched_name,
+    matched_values,
+)
 from saliency_stats.statistics.questions import BOTH_LABELS, STRATUM, Question, Samples, questions
 from saliency_stats.statistics.resampling import draws_needed
 from saliency_stats.statistics.selection import (
+    CHOSEN,
     JUDGED,
     mute,
     primary_population,
@@ -96,10 +106,7 @@ def study_contrasts(
         If a table does not have the form described, the ledger has no trained model, or ``learned`` lacks a
         magnification.
     """
-    beside = {centred_values: shift, matched_values: matched}
-    every, unlearned = _questions(
-        ledger, predictions, {of: table for of, table in beside.items() if table is not None}, settings, learned
-    )
+    every, unlearned = _questions(ledger, predictions, shift, matched, settings, learned)
     asked = [question for question in every if all_patches or question.population == JUDGED]
     asked.sort(key=lambda question: _order(question, settings))
     # two samples at a time are put together, and leave what is left of them: means, sums and bounds
@@ -126,15 +133,21 @@ def study_contrasts(
 def _questions(
     ledger: pd.DataFrame,
     predictions: pd.DataFrame,
-    beside: Mapping[Callable[[pd.DataFrame], pd.DataFrame], pd.DataFrame],
+    shift: pd.DataFrame | None,
+    matched: pd.DataFrame | None,
     settings: StatisticsParameters,
     learned: Mapping[Hashable, bool] | None,
 ) -> tuple[list[Question], set[Hashable]]:
-    """List what is asked of the tables, those beside the ledger by what reads them; and who learned nothing.
+    """List what is asked of the tables, and who learned nothing.
 
     Of the tables nothing is kept but the values, which the questions hold.
     """
-    ledger, predictions, *others = with_shared_categories(*map(with_network, (ledger, predictions, *beside.values())))
+    beside = [
+        table.loc[:, table.columns.isin([*columns, NETWORK])]
+        for table, columns in ((shift, OF_SHIFT), (matched, OF_MATCHED))
+        if table is not None
+    ]
+    ledger, predictions, *beside = with_shared_categories(*map(with_network, (ledger, predictions, *beside)))
     population = primary_population(
         predictions, min_confidence=settings.min_confidence, evaluation_split=settings.evaluation_split
     )
@@ -143,9 +156,20 @@ def _questions(
         raise StatisticsError(f"ledger: no rows of model {TRAINED!r}; found {sorted(strata['model'].unique())}")
     unlearned = unlearned_of(strata["magnification"].unique(), learned)
     values = Samples(restrict(wide_values(ledger), population.evaluated))
-    parts = [reader(restrict(table, population.patches)) for reader, table in zip(beside, others, strict=True)]
-    further = pd.concat([values.take(PRIMARY, []), *parts], ignore_index=True)
+    further = {}
+    if shift is not None:
+        further[CENTRED] = _judged(centred_values(restrict(beside.pop(0), population.patches)))
+    if matched is not None:
+        for picture, wide in matched_values(restrict(beside.pop(0), population.patches)).items():
+            name, of_picture = matched_name(picture), _judged(wide)
+            further |= {name: of_picture, f"{name}{EXCESS}": of_picture}
     return questions(values, further, strata, population, settings.reference_magnification), unlearned
+
+
+def _judged(wide: pd.DataFrame) -> Samples:
+    """Return samples of judged patches alone."""
+    all_judged = pd.Categorical.from_codes(np.zeros(len(wide), dtype=np.int8), categories=pd.Index([JUDGED]))
+    return Samples(wide.assign(**{CHOSEN: all_judged}))
 
 
 def _family(question: Question, settings: StatisticsParameters) -> tuple[str, ...]:

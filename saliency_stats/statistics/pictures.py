@@ -1,5 +1,6 @@
 """From the tables of what knows nothing to one value per patch: centred and matched contrasts (pure pandas)."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import pandas as pd
@@ -7,7 +8,7 @@ import pandas as pd
 from saliency_stats.statistics.models.checks import require_columns
 from saliency_stats.statistics.parameters import PRIMARY
 from saliency_stats.statistics.selection import with_network
-from saliency_stats.statistics.values import IDENTITY, VALUE_KEY
+from saliency_stats.statistics.values import IDENTITY, VALUE_KEY, why_missing
 from saliency_stats.vocabulary import NETWORK
 
 #: The primary contrast minus its mean over all torus shifts of the map.
@@ -16,6 +17,9 @@ CENTRED: Final = f"{PRIMARY}_centred"
 EXCESS: Final = "_excess"
 _VALUE: Final = [*VALUE_KEY, *IDENTITY]
 _KEY: Final = tuple(name for name in VALUE_KEY if name != NETWORK)
+#: What is read of the tables ``shift`` and ``matched``, beside the network.
+OF_SHIFT: Final = (*_KEY, *IDENTITY, "delta", "null_mean", "status")
+OF_MATCHED: Final = (*_KEY, *IDENTITY, "picture", "matched", "matched_of_picture", "status")
 
 
 def matched_name(picture: str) -> str:
@@ -29,35 +33,36 @@ def centred_values(shift: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        As :func:`~saliency_stats.statistics.patch_values` gives it. ``value`` is ``delta - null_mean``.
+        One row per key, sorted, as :func:`~saliency_stats.statistics.values.values_of` reads it. The value is
+        ``delta - null_mean``.
     """
-    require_columns("shift", shift.columns, (*_KEY, *IDENTITY, "delta", "null_mean", "status"))
-    table = with_network(shift)
-    value = (table["delta"] - table["null_mean"]).astype("float64")
-    return _values(table, CENTRED, value)
+    require_columns("shift", shift.columns, OF_SHIFT)
+    rows = with_network(shift)
+    return _wide(rows, {CENTRED: rows["delta"] - rows["null_mean"]})
 
 
-def matched_values(matched: pd.DataFrame) -> pd.DataFrame:
+def matched_values(matched: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Read the matched contrasts of every patch out of the table ``matched``.
 
     Returns
     -------
-    DataFrame
-        As :func:`~saliency_stats.statistics.patch_values` gives it, two contrasts for every picture:
-        ``matched_PICTURE`` of the map itself, and ``matched_PICTURE_excess``, how much more that is than of the
-        picture.
+    dict
+        For every picture one row per key, sorted, as :func:`~saliency_stats.statistics.values.values_of` reads it; two
+        contrasts: ``matched_PICTURE`` of the map itself, and ``matched_PICTURE_excess``, how much more that is than of
+        the picture.
     """
-    needed = (*_KEY, *IDENTITY, "picture", "matched", "matched_of_picture", "status")
-    require_columns("matched", matched.columns, needed)
-    tables = []
-    for picture, rows in with_network(matched).groupby("picture", sort=True):
-        own = rows["matched"].astype("float64")
+    require_columns("matched", matched.columns, OF_MATCHED)
+    found = {}
+    for picture, rows in with_network(matched).groupby("picture", sort=True, observed=True):
         name = matched_name(str(picture))
-        tables += [_values(rows, name, own), _values(rows, f"{name}{EXCESS}", own - rows["matched_of_picture"])]
-    return pd.concat(tables, ignore_index=True) if tables else _values(with_network(matched), "", matched["matched"])
+        excess = rows["matched"] - rows["matched_of_picture"]
+        found[str(picture)] = _wide(rows, {name: rows["matched"], f"{name}{EXCESS}": excess})
+    return found
 
 
-def _values(rows: pd.DataFrame, contrast: str, value: pd.Series) -> pd.DataFrame:
-    missing = rows["status"].astype(str).mask(value.notna(), "")
-    found = rows[_VALUE].assign(contrast=contrast, value=value, missing=missing)
+def _wide(rows: pd.DataFrame, contrasts: Mapping[str, pd.Series]) -> pd.DataFrame:
+    found = rows[_VALUE]
+    for contrast, value in contrasts.items():
+        missing = rows["status"].astype("str").mask(value.notna(), "").astype("category")
+        found = found.assign(**{contrast: value.astype("float64"), why_missing(contrast): missing})
     return found.sort_values(list(VALUE_KEY), ignore_index=True)

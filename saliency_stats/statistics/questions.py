@@ -1,6 +1,6 @@
 """What a study asks of its patches: every contrast, of every network and map, in every stratum (pure pandas)."""
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Final
@@ -86,7 +86,11 @@ class Samples:
 
 
 def questions(
-    samples: Samples, beside: pd.DataFrame, strata: pd.DataFrame, population: Population, reference: float
+    samples: Samples,
+    beside: Mapping[str, Samples],
+    strata: pd.DataFrame,
+    population: Population,
+    reference: float,
 ) -> list[Question]:
     """List every question of a study.
 
@@ -94,8 +98,8 @@ def questions(
     ----------
     samples : Samples
         Values of the ledger's contrasts.
-    beside : DataFrame
-        Other contrasts of the judged patches, as of :func:`~saliency_stats.statistics.patch_values`.
+    beside : mapping
+        Values of other contrasts of the judged patches, by the name of the contrast.
     strata : DataFrame
         Every magnification, model, method and reduction of the ledger.
     reference : float
@@ -112,17 +116,15 @@ def questions(
     ]
 
 
-def _own(samples: Samples, beside: pd.DataFrame, strata: pd.DataFrame, judged: pd.DataFrame) -> Iterable[Question]:
-    others = dict(iter(beside.groupby(["contrast", *STRATUM], sort=False)))
-    names = [*CONTRASTS, *sorted(set(beside["contrast"].unique()))]
+def _own(
+    samples: Samples, beside: Mapping[str, Samples], strata: pd.DataFrame, judged: pd.DataFrame
+) -> Iterable[Question]:
     for mag, model, method, reduction in strata.itertuples(index=False, name=None):
-        for contrast in names:
+        for contrast in (*CONTRASTS, *sorted(beside)):
             hypothesis = _hypothesis(contrast) if model == TRAINED else "control_contrasts"
             for label in LABELS:
                 fixed = (contrast, label, mag, model, method, reduction)
-                take = partial(samples.take, contrast, [fixed[1:]])
-                if contrast not in CONTRASTS:
-                    take = partial(pd.DataFrame, others.get(fixed, beside.iloc[:0]))
+                take = partial(beside.get(contrast, samples).take, contrast, [fixed[1:]])
                 yield Question(*fixed, hypothesis, take, _count(judged, mag, label))
 
 

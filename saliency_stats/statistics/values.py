@@ -96,7 +96,7 @@ def wide_values(ledger: pd.DataFrame) -> pd.DataFrame:
     _require_one_identity(keys)
     found: dict[str, Any] = {}
     for contrast in CONTRASTS:
-        found[contrast], found[_why(contrast)] = _ratio(contrast, area, mass, density, present)
+        found[contrast], found[why_missing(contrast)] = _ratio(contrast, area, mass, density, present)
     return keys.assign(**found)
 
 
@@ -120,10 +120,11 @@ def _placed(ledger: pd.DataFrame) -> tuple[pd.DataFrame, IndexArray, BoolArray]:
 def values_of(wide: pd.DataFrame, contrast: str) -> pd.DataFrame:
     """Return one contrast in the form of :func:`patch_values`."""
     key = wide[[*VALUE_KEY, *IDENTITY]]
-    return key.assign(contrast=contrast, value=wide[contrast], missing=wide[_why(contrast)].astype("str"))
+    return key.assign(contrast=contrast, value=wide[contrast], missing=wide[why_missing(contrast)].astype("str"))
 
 
-def _why(contrast: str) -> str:
+def why_missing(contrast: str) -> str:
+    """Name the column that says why a contrast has no value."""
     return f"missing {contrast}"
 
 

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from saliency_stats.errors import StatisticsError
-from saliency_stats.statistics.pictures import CENTRED, centred_values, matched_name, matched_values
+from saliency_stats.statistics.pictures import CENTRED, EXCESS, centred_values, matched_name, matched_values
+from saliency_stats.statistics.values import values_of
 
 KEY = {"patch_id": ["b", "a"], "slide_id": "s", "patient_id": "p", "label": "benign", "magnification": 20.0}
 KEY |= {"model": "trained", "method": "gradient", "reduction": "l2"}
@@ -16,7 +17,7 @@ COLUMNS = ["model", "patch_id", "magnification", "method", "reduction", "network
 
 
 def test_the_centred_contrast_is_the_difference_from_the_mean_over_shifts():
-    found = centred_values(SHIFT)
+    found = values_of(centred_values(SHIFT), CENTRED)
     assert list(found) == [*COLUMNS, "contrast", "value", "missing"]
     assert set(found["contrast"]) == {CENTRED} == {"cytoplasm_vs_nucleus_centred"}
     assert found["patch_id"].tolist() == ["a", "b"]
@@ -27,7 +28,10 @@ def test_the_centred_contrast_is_the_difference_from_the_mean_over_shifts():
 def test_a_table_without_networks_is_one_of_a_single_network():
     assert centred_values(SHIFT.drop(columns="network"))["network"].tolist() == ["1", "1"]
     matched = matched_table().drop(columns="network")
-    assert set(matched_values(matched)["network"]) == {"1"}
+    assert {name: set(found["network"]) for name, found in matched_values(matched).items()} == {
+        "eosin": {"1"},
+        "sobel": {"1"},
+    }
 
 
 @pytest.mark.parametrize("column", ["delta", "null_mean", "status", "label", "method"])
@@ -44,8 +48,14 @@ def matched_table():
     return pd.concat(parts)
 
 
+def matched(table):
+    """Return the values of both contrasts of every picture below one another."""
+    wide = {matched_name(picture): values for picture, values in matched_values(table).items()}
+    return pd.concat([values_of(values, one) for name, values in wide.items() for one in (name, f"{name}{EXCESS}")])
+
+
 def test_a_map_is_matched_for_itself_and_beyond_the_picture():
-    found = matched_values(matched_table())
+    found = matched(matched_table())
     assert list(found) == [*COLUMNS, "contrast", "value", "missing"]
     assert found["contrast"].drop_duplicates().tolist() == [
         "matched_eosin",
@@ -68,15 +78,14 @@ def test_a_map_is_matched_for_itself_and_beyond_the_picture():
 
 def test_a_picture_without_a_ratio_of_its_own_leaves_the_excess_open():
     table = matched_table().query("picture == 'sobel'").assign(matched_of_picture=np.nan, status="no overlap")
-    found = matched_values(table).set_index(["contrast", "patch_id"])
+    found = matched(table).set_index(["contrast", "patch_id"])
     assert found.loc[("matched_sobel", "b"), "value"] == 0.5
     assert found.loc[("matched_sobel", "b"), "missing"] == ""
     assert found.loc[("matched_sobel_excess", "b"), "missing"] == "no overlap"
 
 
 def test_a_table_without_rows_has_no_contrast():
-    found = matched_values(matched_table().iloc[:0])
-    assert found.empty
-    assert list(found) == [*COLUMNS, "contrast", "value", "missing"]
+    assert matched_values(matched_table().iloc[:0]) == {}
+    assert centred_values(SHIFT.iloc[:0]).empty
     with pytest.raises(StatisticsError, match="matched: no column picture"):
         matched_values(matched_table().drop(columns="picture"))

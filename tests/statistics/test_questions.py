@@ -25,14 +25,14 @@ def ask(make_study, make_beside):
             ledger = pd.concat([with_network(ledger), own], ignore_index=True)
         population = primary_population(predictions, min_confidence=0.8)
         samples = Samples(restrict(wide_values(ledger), population.evaluated))
-        further = [samples.take("cytoplasm_vs_nucleus", [])]
+        further = {}
         if beside:
-            further += [
-                restrict(centred_values(tables["shift"]), population.patches),
-                restrict(matched_values(tables["matched"]), population.patches),
-            ]
+            wide = [centred_values(tables["shift"]), *matched_values(tables["matched"]).values()]
+            for values in (restrict(one, population.patches).assign(chosen="judged") for one in wide):
+                names = [name for name in values if f"missing {name}" in values]
+                further |= dict.fromkeys(names, Samples(values))
         strata = ledger[["magnification", "model", "method", "reduction"]].drop_duplicates()
-        return questions(samples, pd.concat(further), strata, population, reference)
+        return questions(samples, further, strata, population, reference)
 
     return asked
 
