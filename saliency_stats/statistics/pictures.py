@@ -61,8 +61,8 @@ def matched_values(matched: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def _wide(rows: pd.DataFrame, contrasts: Mapping[str, pd.Series]) -> pd.DataFrame:
-    found = rows[_VALUE]
+    found = rows[_VALUE].copy(deep=False)
     for contrast, value in contrasts.items():
-        missing = rows["status"].astype("str").mask(value.notna(), "").astype("category")
-        found = found.assign(**{contrast: value.astype("float64"), why_missing(contrast): missing})
+        found[contrast] = value.astype("float64")
+        found[why_missing(contrast)] = rows["status"].astype("str").mask(value.notna(), "").astype("category")
     return found.sort_values(list(VALUE_KEY), ignore_index=True)
