@@ -21,7 +21,7 @@ from saliency_stats.execution.files import atomic
 from saliency_stats.execution.inputs import fingerprints
 from saliency_stats.execution.manifest import sha256
 from saliency_stats.execution.names import file_name
-from saliency_stats.execution.parts import coded, together
+from saliency_stats.execution.parts import Parts
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store
 from saliency_stats.measurement.batch import batches_of
@@ -177,7 +177,7 @@ class Stages:
         slides = measurement.table["slide_id"]
         self._measured = {batch.name: str(slides[batch.rows[0]]) for batch in batches if batch.measured}
         work = StoredMeasurement(self._shared.folder, measurement)
-        parts: dict[str, list[Any]] = {}
+        parts: dict[str, Parts] = {}
         thumbnails: list[pd.DataFrame] = []
         with (
             self._progress.stage("saliency, compartments", sum(len(batch.rows) for batch in batches)) as bar,
@@ -191,18 +191,20 @@ class Stages:
                     elif name == "thumbnails":
                         thumbnails.append(table.to_pandas())
                     else:
-                        parts.setdefault(name, []).append(coded(table))
+                        parts.setdefault(name, Parts()).add(table)
                 bar.update(len(batch.rows))
         write_thumbnails(self.store.folder / "thumbnails.parquet", thumbnails)
         for name, collected in parts.items():
-            self._keep(name, together(collected))
+            self._keep(name, collected.together())
 
     def profile_rows(self) -> Iterator[pd.DataFrame]:
         """Read the profile rows of every measured patch, the longest table of all: those of some slides at a time."""
         slides = sorted(set(self._measured.values()))
         for start in range(0, len(slides), _SLIDES):
-            names = [name for name, slide in self._measured.items() if slide in slides[start : start + _SLIDES]]
-            yield together([coded(self.store.read_batch(name, "profile".__eq__)["profile"]) for name in names])
+            parts = Parts()
+            for name in (name for name, slide in self._measured.items() if slide in slides[start : start + _SLIDES]):
+                parts.add(self.store.read_batch(name, "profile".__eq__)["profile"])
+            yield parts.together()
 
     def conclude(self, run: Run, measurement: Measurement, engine: Engine) -> Run:
         """Judge, and write the examples that are shown; returns the run with its tables."""

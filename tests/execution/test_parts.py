@@ -5,20 +5,32 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from saliency_stats.execution.parts import coded, together
+from saliency_stats.execution import parts
+from saliency_stats.execution.parts import Parts
 
 
 def part(**columns):
-    return coded(pa.Table.from_pandas(pd.DataFrame(columns), preserve_index=False))
+    return pa.Table.from_pandas(pd.DataFrame(columns), preserve_index=False)
+
+
+def together(several):
+    collected = Parts()
+    for one in several:
+        collected.add(one)
+    return collected.together()
+
+
+@pytest.fixture(params=[1, 2, 1000], autouse=True)
+def _some_at_a_time(request, monkeypatch):
+    monkeypatch.setattr(parts, "AT_A_TIME", request.param)
 
 
 def test_parts_follow_each_other_and_texts_are_sorted_categories():
-    parts = [
+    several = [
         part(model=["trained", "sobel"], label=["benign", "benign"], value=[0.5, np.nan], n=[2**53 + 1, 3]),
         part(model=["a,b", "trained"], label=["benign", "benign"], value=[np.inf, -0.0], n=[-1, 0]),
     ]
-    found = together(parts)
-    assert parts == []
+    found = together(several)
     wanted = pd.DataFrame(
         {
             "model": pd.Categorical(
@@ -33,27 +45,28 @@ def test_parts_follow_each_other_and_texts_are_sorted_categories():
     assert found["model"].cat.codes.dtype == np.int8
 
 
-def test_texts_of_a_part_are_numbered_and_the_rest_stays():
-    found = part(model=["b", "b"], value=[1.0, 2.0], flag=[True, False], n=[1, 2])
-    assert [str(kind) for kind in found.schema.types[1:]] == ["double", "bool", "int64"]
-    assert pa.types.is_dictionary(found.schema.types[0])
-    assert found["model"].chunk(0).dictionary.to_pylist() == ["b"]
-
-
-@pytest.mark.parametrize(("n", "width"), [(127, 8), (128, 32)])
+@pytest.mark.parametrize(("n", "width"), [(126, 1), (127, 2), (70_000, 4)])
 def test_a_few_texts_take_a_byte_a_row(n, width):
-    patches = part(patch_id=[f"p{number:03d}" for number in range(n)] * 2)
-    assert patches["patch_id"].type.index_type.bit_width == width
-    found = together([part(patch_id=["a", None]), patches])["patch_id"]
-    assert found.isna().tolist() == [False, True] + [False] * 2 * n
-    assert found[found.notna()].tolist() == ["a"] + [f"p{number:03d}" for number in range(n)] * 2
+    patches = part(patch_id=[f"p{number:05d}" for number in range(n)] * 2)
+    found = together([part(patch_id=["p00000", None]), patches, part(patch_id=["p00001"])])["patch_id"]
+    assert found.cat.codes.dtype.itemsize == width
+    assert found.isna().tolist() == [False, True] + [False] * (2 * n + 1)
+    assert found[found.notna()].tolist() == ["p00000", *[f"p{number:05d}" for number in range(n)] * 2, "p00001"]
+
+
+def test_nothing_is_left_of_the_parts():
+    collected = Parts()
+    collected.add(part(n=[1]))
+    assert len(collected.together()) == 1
+    collected.add(part(n=[2]))
+    assert collected.together()["n"].tolist() == [2]
 
 
 @pytest.mark.parametrize("where", [0, 1, 2])
 def test_a_part_without_rows_has_no_say_in_types(where):
-    parts = [part(model=["b"], n=[1]), part(model=["a"], n=[2])]
-    parts.insert(where, coded(pa.table({"model": pa.array([], pa.null()), "n": pa.array([], pa.float64())})))
-    found = together(parts)
+    several = [part(model=["b"], n=[1]), part(model=["a"], n=[2])]
+    several.insert(where, pa.table({"model": pa.array([], pa.null()), "n": pa.array([], pa.float64())}))
+    found = together(several)
     assert found["model"].tolist() == ["b", "a"]
     assert found["n"].dtype == np.int64
 
