@@ -32,10 +32,10 @@ def planned(settings: StudySettings, magnifications: Sequence[float]) -> list[Qu
         columns=["magnification", "model", "method", "reduction"],
     )
     matched = [f"{matched_name(name)}{ending}" for name in pictures for ending in ("", EXCESS)]
-    beside = pd.DataFrame({"contrast": [CENTRED, *matched]}).reindex(columns=["contrast", *STRATUM])
     nobody = pd.DataFrame(columns=[*PATCH_KEY, "label", NETWORK, CHOSEN])
     samples = Samples(pd.DataFrame(columns=[CHOSEN, *STRATUM]))
     population = Population(nobody, nobody, nobody, nobody)
+    beside = dict.fromkeys([CENTRED, *matched], samples)
     return questions(samples, beside, strata, population, settings.statistics.reference_magnification)
 
 
