@@ -6,12 +6,12 @@ two-sided p-value is at most ``alpha``.
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
 from saliency_stats.statistics.inference import NAN, Inference
-from saliency_stats.typing import BoolArray, Float64Array
+from saliency_stats.typing import BoolArray, Float64Array, Int16Array
 
 #: Up to this many units every one of the ``2^units`` sign assignments is visited.
 EXACT_UNITS: Final = 16
@@ -19,8 +19,10 @@ EXACT_UNITS: Final = 16
 MAX_RESAMPLED_UNITS: Final = 20_000
 #: Numbers held at once while resampling; larger problems go through in blocks of draws.
 BLOCK: Final = 4_000_000
-#: Random assignments of up to this many signs are kept: all tests of a study flip the same ones.
+#: Random draws of up to this many numbers are kept: all tests of a study flip the same signs, and draw the same units.
 _KEPT: Final = 32_000_000
+
+_Drawn = TypeVar("_Drawn", BoolArray, Int16Array)
 
 
 def sign_flip(means: Float64Array, *, alpha: float, draws: int, seed: int) -> Inference:
@@ -132,16 +134,16 @@ def cluster_bootstrap(means: Float64Array, *, alpha: float, draws: int, seed: in
     rule).
     """
     n = means.size
-    rng = np.random.default_rng((seed, 2))
     mean, root_n = float(np.mean(means)), float(np.sqrt(n))
     se = float(np.std(means, ddof=1)) / root_n
     centred = means - mean
-    flat = 1e-12 * float(np.max(np.abs(centred)))
+    powers = np.stack([centred, centred**2], axis=1)
     parts = []
-    for block in blocks_of(n, draws):
-        sample = centred[rng.integers(0, n, size=(block, n))]
-        centre, spread = sample.mean(axis=1), sample.std(axis=1, ddof=1) / root_n
-        spread = np.where(spread > flat, spread, 0.0)
+    for drawn in resamples_of(n, draws, seed):
+        total, of_squares = (drawn @ powers).T
+        centre, squares = total / n, of_squares - total**2 / n
+        # a difference of sums keeps about 16 digits of them: below that nothing is known to spread
+        spread = np.sqrt(np.where(squares > 1e-13 * of_squares, squares, 0.0) / (n - 1)) / root_n
         with np.errstate(divide="ignore", invalid="ignore"):
             parts.append(np.nan_to_num(centre / spread, nan=0.0, posinf=np.inf, neginf=-np.inf))
     t = np.concatenate(parts)
@@ -173,16 +175,34 @@ def _kept_flips(n: int, draws: int, seed: int) -> tuple[BoolArray, ...]:
     return tuple(map(_fixed, _random_flips(n, draws, seed)))
 
 
-def _fixed(flips: BoolArray) -> BoolArray:
+def _fixed(drawn: _Drawn) -> _Drawn:
     """Let nobody change what is kept."""
-    flips.setflags(write=False)
-    return flips
+    drawn.setflags(write=False)
+    return drawn
 
 
 def _random_flips(n: int, draws: int, seed: int) -> Iterator[BoolArray]:
     rng = np.random.default_rng((seed, 1))
     for block in blocks_of(n, draws):
         yield rng.integers(0, 2, size=(block, n), dtype=np.int8) == 1
+
+
+def resamples_of(n: int, draws: int, seed: int) -> Iterator[Int16Array]:
+    """Yield blocks (draws, n) of how often each unit was drawn, with replacement."""
+    return iter(_kept_resamples(n, draws, seed)) if n * draws <= _KEPT else _random_resamples(n, draws, seed)
+
+
+@lru_cache(maxsize=4)
+def _kept_resamples(n: int, draws: int, seed: int) -> tuple[Int16Array, ...]:
+    return tuple(map(_fixed, _random_resamples(n, draws, seed)))
+
+
+def _random_resamples(n: int, draws: int, seed: int) -> Iterator[Int16Array]:
+    rng = np.random.default_rng((seed, 2))
+    for block in blocks_of(n, draws):
+        cells = rng.integers(0, n, size=(block, n)) + n * np.arange(block)[:, None]
+        # 16 bits hold how often: more than MAX_RESAMPLED_UNITS are not drawn from
+        yield np.bincount(cells.ravel(), minlength=block * n).reshape(block, n).astype(np.int16)
 
 
 def blocks_of(n: int, draws: int) -> Iterator[int]:

@@ -103,6 +103,8 @@ def test_three_units_give_the_bootstrap_no_finite_interval():
 def test_drawing_in_blocks_is_the_same_test(monkeypatch):
     means = np.sort(np.random.default_rng(5).normal(0.3, 1, 25))
     whole = [test(means, alpha=0.05, draws=DRAWS, seed=1) for test in (sign_flip, cluster_bootstrap)]
+    monkeypatch.setattr(resampling, "_KEPT", 0)
+    assert [test(means, alpha=0.05, draws=DRAWS, seed=1) for test in (sign_flip, cluster_bootstrap)] == whole
     monkeypatch.setattr(resampling, "BLOCK", 1_000)
     in_parts = [test(means, alpha=0.05, draws=DRAWS, seed=1) for test in (sign_flip, cluster_bootstrap)]
     assert [found.p_value for found in in_parts] == pytest.approx([found.p_value for found in whole], abs=0.01)
@@ -205,6 +207,22 @@ def test_the_bootstrap_is_studentised_by_hand():
     assert found.p_value == pytest.approx(2 * (1 + (t >= means.mean() / se).sum()) / 2_000)
     assert found.ci_high == pytest.approx(means.mean() - np.sort(t)[199] * se)
     assert found.ci_low == pytest.approx(means.mean() - np.sort(t)[-200] * se)
+
+
+@pytest.mark.parametrize("means", [[0.1] * 18 + [0.3, 0.7], [1e6 + 0.1] * 18 + [1e6 + 0.3, 1e6 + 0.7]])
+def test_units_that_are_alike_do_not_spread(means):
+    # of twenty draws from these a seventh are of the first kind alone, as far off the mean as can be
+    found = cluster_bootstrap(np.array(means), alpha=0.2, draws=4_999, seed=0)
+    assert found.ci_high == np.inf or np.isnan(found.ci_high)
+    assert found.note == "the bootstrap over 20 units set no finite interval at this level"
+
+
+def test_every_unit_is_drawn_as_often_as_it_is_counted():
+    drawn = np.concatenate(list(resampling.resamples_of(7, 500, seed=2)))
+    assert drawn.shape == (500, 7)
+    assert (drawn.sum(axis=1) == 7).all()
+    wanted = np.random.default_rng((2, 2)).integers(0, 7, size=(500, 7))
+    assert drawn[3].tolist() == np.bincount(wanted[3], minlength=7).tolist()
 
 
 def test_ties_count_at_every_scale():
