@@ -14,7 +14,7 @@ from saliency_stats.classifier.densenet import ARCHITECTURES, PARTS, PatchClassi
 from saliency_stats.classifier.layers import Layers, calls_of, find_layers, with_named
 from saliency_stats.classifier.network import NetworkClassifier
 from saliency_stats.classifier.preprocessing import Preprocessing
-from saliency_stats.classifier.probing import noise, probe
+from saliency_stats.classifier.probing import kept_of, noise, probe
 from saliency_stats.classifier.sources import OwnModule, Source, Torchvision, source_of
 from saliency_stats.classifier.weights import Weights, load_state, read_state, wrapping
 from saliency_stats.errors import ClassifierError, StudyError, shown
@@ -22,8 +22,8 @@ from saliency_stats.vocabulary import LABELS
 
 #: Published weights by name; anything else that is not ``none`` is a path.
 PUBLISHED: Final = ("imagenet", "own")
-#: What the largest DenseNet takes.
-DENSENET_BYTES: Final = 85_000_000
+#: Bytes of the largest DenseNet's weights, and those that it keeps of a pixel until its gradient is computed.
+DENSENET_BYTES, DENSENET_KEPT = 85_000_000, 4_000
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Examined:
         Outputs, unless a file of weights has another number.
     n_bytes
         What its weights take.
+    kept
+        Bytes of an input pixel that it keeps until its gradient is computed.
     notes
         What a reader should know, in words.
     """
@@ -48,6 +50,7 @@ class Examined:
     layers: Layers
     n_outputs: int
     n_bytes: int
+    kept: float
     notes: tuple[str, ...]
 
 
@@ -94,8 +97,8 @@ def examined(architecture: Architecture) -> Examined:
     ClassifierError
         With everything that is wrong with it.
     """
-    source, name = source_of(architecture.name)
-    known, stated, outputs = source.preprocessing(name), architecture.preprocessing, architecture.outputs
+    (source, name), stated, outputs = source_of(architecture.name), architecture.preprocessing, architecture.outputs
+    known = source.preprocessing(name)
     network = _seeded(0, partial(source.sample, name, outputs.least))
     tried = probe(network, outputs, architecture.name, stated.size_px, known.size_px)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
@@ -107,11 +110,10 @@ def examined(architecture: Architecture) -> Examined:
     with torch.enable_grad():
         calls, logits = calls_of(network, images)
         layers = find_layers(network, calls, logits, images, architecture.layers)
-    size = tried.size_px if tried.fixed else None
     n_bytes = sum(value.numel() * value.element_size() for value in network.state_dict().values())
-    notes = _notes(architecture, layers, size, tried.n_outputs)
-    resolved = replace(stated.otherwise(known), size_px=size)
-    return Examined(resolved, layers, tried.n_outputs, n_bytes, tuple(notes))
+    resolved = replace(stated.otherwise(known), size_px=tried.size_px if tried.fixed else None)
+    notes, kept = _notes(architecture, layers, resolved.size_px, tried.n_outputs), kept_of(network, tried.size_px)
+    return Examined(resolved, layers, tried.n_outputs, n_bytes, kept, tuple(notes))
 
 
 def is_known(architecture: Architecture) -> bool:
@@ -129,6 +131,13 @@ def parts_of(architecture: Architecture) -> tuple[str, ...]:
 def weight_bytes(architecture: Architecture) -> int:
     """Say from above what the weights of a network take, on disk or in memory."""
     return DENSENET_BYTES if is_known(architecture) else examined(architecture).n_bytes
+
+
+def kept_bytes(architecture: Architecture, pixels: float) -> float:
+    """Say what a network keeps of an image of so many pixels until its gradient is computed, in float32."""
+    found = None if is_known(architecture) else examined(architecture)
+    size = (found or architecture).preprocessing.size_px  # to which images are resized
+    return (found.kept if found else DENSENET_KEPT) * (size**2 if size else pixels)
 
 
 def _notes(architecture: Architecture, layers: Layers, size: int | None, n_outputs: int) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
 
 from saliency_stats.classifier.outputs import Outputs
 from saliency_stats.errors import ClassifierError, listed, shortened
@@ -83,6 +84,23 @@ def probe(network: nn.Module, outputs: Outputs, name: str, size_px: int | None, 
     _refuse(name, faults)
     fixed = size_px is not None or not _takes(network, size + _STEP)
     return Probe(size, fixed, int(found.shape[1]))
+
+
+def kept_of(network: nn.Module, size_px: int) -> float:
+    """Measure what a network keeps of an input pixel until its gradient is computed, in bytes, beside its weights."""
+    weights = {one.untyped_storage().data_ptr() for one in (*network.parameters(), *network.buffers())}
+    kept: dict[int, int] = {}
+
+    def seen(value: Tensor) -> Tensor:
+        storage = value.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return value
+
+    with torch.enable_grad(), saved_tensors_hooks(seen, lambda value: value):
+        # bound to a name, or its graph would be freed and its memory counted again
+        _made = network(noise(size_px, 1).requires_grad_())
+    return sum(kept.values()) / size_px**2
 
 
 def _refuse(name: str, faults: list[str]) -> None:

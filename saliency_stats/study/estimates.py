@@ -1,10 +1,8 @@
 """How much memory and disk a study takes, before anything is computed."""
 
-from typing import Final
-
 import pandas as pd
 
-from saliency_stats.classifier.building import weight_bytes
+from saliency_stats.classifier.building import kept_bytes, weight_bytes
 from saliency_stats.measurement.thumbnails import MOST_PATCHES, PATCH_BYTES
 from saliency_stats.saliency import DIFFERENTIATED_PX
 from saliency_stats.settings.study import StudySettings
@@ -17,16 +15,16 @@ from saliency_stats.vocabulary import TRAINED
 _NUCLEI, _NETWORK, _MAP, _CROSSED, _REPLACED = 30_000, 6_000, 2_000, 400, 400
 #: Bytes in memory of what a frozen DenseNet-201 makes of a pixel and of a patch.
 _ACTIVATED, _POOLED = 128 * 2 / 32**2, 1_920 * 4
-#: Bytes in memory that DenseNet-201 keeps of an input pixel for its backward pass, in float32.
-_ACTIVATIONS: Final = 4_000
 
 
 def batch_bytes(settings: StudySettings, used: pd.DataFrame) -> float:
     """Estimate the memory that a batch of work takes, of the largest patches of an inspected table."""
     pixels = float((used["height_px"] * used["width_px"]).max())
-    # maps and compartments of all its patches, and what the network keeps of those that it sees at once
+    # maps and compartments of all its patches
     arrays = 100 + 4 * len(parameters.plan_of(settings).keys(parameters.networks_of(settings)))
-    return settings.saliency.batch_size * pixels * arrays + _ACTIVATIONS * max(pixels, DIFFERENTIATED_PX["cpu"])
+    # and what the network keeps of those that it sees at once
+    at_once = DIFFERENTIATED_PX["cpu"]
+    return settings.saliency.batch_size * pixels * arrays + _kept(settings, pixels) * max(1.0, at_once / pixels)
 
 
 def network_bytes(settings: StudySettings) -> int:
@@ -39,6 +37,10 @@ def _weight_bytes(settings: StudySettings) -> int:
     return weight_bytes(parameters.architecture_of(settings)) if settings.classifier.is_network else 0
 
 
+def _kept(settings: StudySettings, pixels: float) -> float:
+    return kept_bytes(parameters.architecture_of(settings), pixels) if settings.classifier.is_network else 0.0
+
+
 def training_bytes(settings: StudySettings, used: pd.DataFrame, *, bfloat16: bool) -> float:
     """Estimate the memory that training takes, of the largest patches of an inspected table."""
     if settings.classifier.trainable == "none":
@@ -47,8 +49,8 @@ def training_bytes(settings: StudySettings, used: pd.DataFrame, *, bfloat16: boo
         # what the backbone makes of all patches of a magnification
         pixels = (used["height_px"] * used["width_px"]).groupby(used["magnification"]).sum().max()
         return float(pixels) * _ACTIVATED + _POOLED * float(used["magnification"].value_counts().max())
-    pixels = settings.classifier.batch_size * float((used["height_px"] * used["width_px"]).max())
-    return pixels * _ACTIVATIONS * (0.6 if bfloat16 else 1.2)
+    each = _kept(settings, float((used["height_px"] * used["width_px"]).max()))
+    return settings.classifier.batch_size * each * (0.6 if bfloat16 else 1.2)
 
 
 def needed_bytes(settings: StudySettings, used: pd.DataFrame) -> int:

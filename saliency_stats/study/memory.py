@@ -6,11 +6,14 @@ import pandas as pd
 import psutil
 import torch
 
+from saliency_stats.classifier.building import kept_bytes
+from saliency_stats.errors import ClassifierError, StudyError
 from saliency_stats.settings import StudySettings
+from saliency_stats.study import parameters
 
-#: Bytes per pixel of a batch, from below: a quarter of what DenseNet-201 keeps of it in training, and half of what
-#: maps and compartments take while it is measured.
-TRAINED_BYTES = 1_000
+#: What a batch takes from below: of what the network keeps in training a quarter, and half of what maps and
+#: compartments take of a pixel while it is measured, in bytes.
+TRAINED_SHARE = 0.25
 MEASURED_BYTES = 50
 
 
@@ -36,19 +39,22 @@ def too_large_batches(settings: StudySettings, used: pd.DataFrame, device: torch
     else:
         memory, where = psutil.virtual_memory().total, "this machine"
     judged = settings.cohort.evaluation_split
-    batches = [
-        ("saliency", settings.saliency.batch_size, used[used["split"] == judged], MEASURED_BYTES, "while measured")
-    ]
+    batches = [("saliency", settings.saliency.batch_size, used[used["split"] == judged], "while measured")]
     if settings.classifier.trainable == "all":
         # with folds every patch is learned from in all folds but its own
         train = used if settings.cohort.folds else used[used["split"] == "train"]
-        batches.insert(0, ("classifier", settings.classifier.batch_size, train, TRAINED_BYTES, "in training"))
-    for section, size, rows, each, when in batches:
+        batches.insert(0, ("classifier", settings.classifier.batch_size, train, "in training"))
+    for section, size, rows, when in batches:
         if rows.empty:
             continue
         largest = (rows["height_px"] * rows["width_px"]).to_numpy().argmax()
         height, width = float(rows["height_px"].iloc[largest]), float(rows["width_px"].iloc[largest])
-        of_one = height * width * each
+        of_one = height * width * MEASURED_BYTES
+        if section == "classifier":
+            try:
+                of_one = TRAINED_SHARE * kept_bytes(parameters.architecture_of(settings), height * width)
+            except (ClassifierError, StudyError):  # of a network that cannot be used more is told elsewhere
+                continue
         n = min(size, len(rows))
         if n * of_one > memory:
             yield (

@@ -6,7 +6,7 @@ from torch import nn
 
 from saliency_stats.classifier import probing
 from saliency_stats.classifier.outputs import Outputs
-from saliency_stats.classifier.probing import Probe, probe
+from saliency_stats.classifier.probing import Probe, kept_of, probe
 from saliency_stats.errors import ClassifierError
 
 
@@ -206,3 +206,9 @@ def test_long_errors_are_shortened():
 def test_the_noise_is_always_the_same():
     assert torch.equal(probing.noise(8), probing.noise(8))
     assert probing.noise(8, 3).shape == (3, 3, 8, 8)
+
+
+def test_what_a_network_keeps_is_counted_once_and_without_its_weights():
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 2, 1), nn.Flatten(), nn.Linear(2 * 8 * 8, 2))
+    # the image, the output of the ReLU (which it and the next layer keep), and that of the last convolution
+    assert kept_of(network, 8) == 4 * (3 + 4 + 2)

@@ -74,6 +74,13 @@ def test_a_head_is_trained_from_what_the_backbone_makes_of_all_patches_of_a_magn
     assert training_bytes(load(None), TABLE, bfloat16=True) == 32 * 128 * 128 * 4_000 * 0.6
 
 
+def test_training_takes_what_the_network_keeps_of_the_patches_as_it_sees_them():
+    enlarged = training_bytes(load(None, ("classifier.preprocess.size_px=256",)), TABLE, bfloat16=True)
+    assert enlarged == 4 * training_bytes(load(None), TABLE, bfloat16=True)
+    smaller = training_bytes(load(None, ("classifier.architecture=torchvision:resnet18",)), TABLE, bfloat16=True)
+    assert smaller < 0.5 * training_bytes(load(None), TABLE, bfloat16=True)
+
+
 def test_networks_beside_the_first_take_memory():
     settings = load(None, ("classifier.networks=2", "cohort.folds=3", "controls=[randomised, sobel]"))
     assert network_bytes(settings) == 2 * WEIGHTS

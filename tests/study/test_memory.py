@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from saliency_stats.settings.study import load
-from saliency_stats.study.memory import MEASURED_BYTES, TRAINED_BYTES, too_large_batches
+from saliency_stats.study.memory import MEASURED_BYTES, too_large_batches
 
 CPU = torch.device("cpu")
 
@@ -33,13 +33,33 @@ def memory(monkeypatch):
 
 def test_a_batch_in_training(memory):
     settings = load(None, ("classifier.batch_size=64", "saliency.batch_size=1"))
-    memory(64 * 500_000 * TRAINED_BYTES)
+    memory(64 * 500_000 * 1_000)
     assert told(settings, table(), CPU) == ""
-    memory(64 * 500_000 * TRAINED_BYTES - 1)
+    memory(64 * 500_000 * 1_000 - 1)
     assert told(settings, table(), CPU) == (
         "classifier.batch_size: 64 patches of 1000 × 500 px take at least 32.0 GB in training; this machine has 32.0 "
         "GB. Set it to 15 or less, or use smaller patches"
     )
+
+
+def test_a_batch_in_training_takes_what_its_network_keeps(memory, tmp_path):
+    (tmp_path / "tiny.py").write_text(
+        "from torch import nn\n"
+        "def make():\n"
+        "    return nn.Sequential(nn.Conv2d(3, 5, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 2))\n"
+    )
+    settings = load(None, (f"classifier.architecture=python:{tmp_path / 'tiny.py'}:make", "saliency.batch_size=1"))
+    # its input, of twelve bytes a pixel, of which a quarter counts
+    memory(32 * 500_000 * 40)
+    assert told(settings, table(), CPU) == ""
+    memory(32 * 500_000 * 2)
+    assert told(settings, table(), CPU).startswith("classifier.batch_size: 32 patches of 1000 × 500 px take at least")
+
+
+def test_of_a_network_that_cannot_be_used_nothing_is_said(memory):
+    memory(1)
+    settings = load(None, ("classifier.architecture=torchvision:none_such", "saliency.batch_size=1"))
+    assert "classifier" not in told(settings, table(), CPU)
 
 
 def test_a_batch_that_is_measured(memory):
@@ -61,14 +81,14 @@ def test_both_are_told(memory):
 
 def test_a_batch_is_no_larger_than_the_patches_that_there_are(memory):
     settings = load(None, ("classifier.batch_size=4096", "saliency.batch_size=1"))
-    memory(3 * 500_000 * TRAINED_BYTES)
+    memory(3 * 500_000 * 1_000)
     assert told(settings, table(train=3), CPU) == ""
     assert told(settings, table(train=0, test=0), CPU) == ""
     assert re.search("4 patches", told(settings, table(train=4), CPU))
 
 
 def test_the_largest_patch_counts(memory):
-    memory(2 * 500_000 * TRAINED_BYTES)
+    memory(2 * 500_000 * 1_000)
     mixed = pd.concat([table(5, 0, (10, 10)), table(1, 0), table(5, 0, (10, 10))], ignore_index=True)
     settings = load(None, ("classifier.batch_size=3",))
     assert re.search("3 patches of 1000 × 500 px", told(settings, mixed, CPU))
@@ -85,7 +105,7 @@ def test_of_a_gpu_its_own_memory_counts(memory, monkeypatch):
 
 def test_with_folds_every_patch_is_trained_on(memory):
     settings = load(None, ("classifier.batch_size=64", "saliency.batch_size=1", "cohort.folds=2"))
-    memory(64 * 500_000 * TRAINED_BYTES - 1)
+    memory(64 * 500_000 * 1_000 - 1)
     judged = table(train=0, test=100)
     assert "classifier.batch_size: 64 patches of 1000 × 500 px" in told(settings, judged, CPU)
     assert told(load(None, ("classifier.batch_size=64", "saliency.batch_size=1")), judged, CPU) == ""
