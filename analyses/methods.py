@@ -1,16 +1,15 @@
-"""Which methods find the planted compartment, and does replacing compartments agree? Phantoms of every planted signal.
+"""Which methods find the planted compartment? Phantoms of every planted signal.
 
     python analyses/recovery.py --out reports/recovery --table reports/recovery.csv --nuclei builtin
     python analyses/methods.py --trained reports/recovery --out reports/methods --results analyses/results/phantom
 
 Takes the first classifier of each run of ``recovery.py`` and explains a third of the patches of its slides. SmoothGrad,
 integrated gradients and occlusion take the time of 15, 25 and 90 gradients a patch. ``--methods`` chooses; occlusion is
-computed only if named. Compartments were replaced by ``recovery.py``, for all its networks.
+computed only if named.
 
-Writes ``methods.csv`` (contrasts of every method and reduction), ``methods_summary.csv`` (whether each finds what was
-planted, with the power of a t test over as many slides if the effect were as estimated, which says no more than the
-p-value) and ``causal.csv`` (which compartment's replacement lowers the logit most). Finished runs are not computed
-again.
+Writes ``methods.csv`` (contrasts of every method and reduction) and ``methods_summary.csv`` (whether each finds what
+was planted, with the power of a t test over as many slides if the effect were as estimated, which says no more than the
+p-value). Finished runs are not computed again.
 """
 
 import argparse
@@ -22,7 +21,6 @@ from scipy import stats
 
 from saliency_stats import Run, Study
 from saliency_stats.settings.study import load
-from saliency_stats.statistics.largest import largest
 
 SIGNALS = ("cytoplasm", "nucleus", "stroma", "none")
 #: By planted signal: the contrast that should find it, and the sign it should have.
@@ -44,7 +42,7 @@ COLUMNS = [
 
 
 def main() -> None:
-    """Run the four studies and write three tables."""
+    """Run the four studies and write two tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trained", type=Path, required=True, help="folder of recovery.py's runs")
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
@@ -52,18 +50,15 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
     parser.add_argument("--signals", nargs="+", choices=SIGNALS, default=list(SIGNALS))
     arguments = parser.parse_args()
-    methods, causal = [], []
+    methods = []
     for signal in arguments.signals:
         run = _run(arguments, signal)
         contrasts = run.contrasts.query("test == 'sign_flip' and population == 'judged'")
         methods.append(contrasts[COLUMNS].assign(signal=signal))
-        networks = Run(arguments.trained / f"{signal}-builtin")
-        causal.append(largest(networks.table("causal"), test=networks.primary_test).assign(signal=signal))
     arguments.results.mkdir(parents=True, exist_ok=True)
     table = pd.concat(methods, ignore_index=True)
     table.to_csv(arguments.results / "methods.csv", index=False)
     summary(table).to_csv(arguments.results / "methods_summary.csv", index=False)
-    pd.concat(causal, ignore_index=True).to_csv(arguments.results / "causal.csv", index=False)
 
 
 def summary(contrasts: pd.DataFrame) -> pd.DataFrame:
