@@ -61,8 +61,9 @@ def matched_values(matched: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def _wide(rows: pd.DataFrame, contrasts: Mapping[str, pd.Series]) -> pd.DataFrame:
-    found = rows[_VALUE].copy(deep=False)
+    found, status = rows[_VALUE].copy(deep=False), rows["status"].astype("category")
+    status = status.cat.add_categories([] if "" in status.cat.categories else [""])
     for contrast, value in contrasts.items():
         found[contrast] = value.astype("float64")
-        found[why_missing(contrast)] = rows["status"].astype("str").mask(value.notna(), "").astype("category")
+        found[why_missing(contrast)] = status.mask(value.notna(), "")
     return found.sort_values(list(VALUE_KEY), ignore_index=True)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.models.checks import require_columns
-from saliency_stats.typing import BoolArray, Float64Array
+from saliency_stats.typing import BoolArray, Float64Array, Int8Array
 from saliency_stats.vocabulary import ALL_NETWORKS, LABELS, NETWORK, ONE_NETWORK, PATCH_KEY, TRAINED
 
 #: How a classifier is called that was not found to beat chance: it may, in a larger study.
@@ -147,7 +147,8 @@ def restrict(ledger: pd.DataFrame, patches: pd.DataFrame) -> pd.DataFrame:
     """
     require_columns("ledger", ledger.columns, (*PATCH_KEY, "label"))
     key = list(PATCH_KEY)
-    judged = patches.rename(columns={"label": "predicted_label"})
+    # classes as numbers: of millions of rows their texts would take gigabytes
+    judged = patches.drop(columns="label").assign(predicted_label=_numbers(patches["label"]))
     if NETWORK not in ledger:
         rows = ledger.merge(without_network(judged), on=key, how="inner", validate="many_to_one")
     else:
@@ -156,14 +157,19 @@ def restrict(ledger: pd.DataFrame, patches: pd.DataFrame) -> pd.DataFrame:
         if not of_network.all():
             of_image = ledger[~of_network].drop(columns=NETWORK).merge(judged, on=key, how="inner")
             rows = pd.concat([rows, of_image[rows.columns]], ignore_index=True)
-    wrong = rows["label"].astype("str") != rows["predicted_label"].astype("str")
+    wrong = _numbers(rows["label"]) != rows["predicted_label"]
     if wrong.any():
         row = rows[wrong].iloc[0]
         raise StatisticsError(
             f"patch {row['patch_id']} is {row['label']} in the ledger but "
-            f"{row['predicted_label']} according to the predictions; both tables must come from the same run"
+            f"{LABELS[row['predicted_label']]} according to the predictions; both tables must come from the same run"
         )
     return rows.drop(columns="predicted_label")
+
+
+def _numbers(labels: pd.Series) -> Int8Array:
+    """Return the number of each label, in the order of the classes; another is -1."""
+    return pd.Categorical(labels, categories=list(LABELS)).codes
 
 
 def learned_flags(metrics: pd.DataFrame, *, evaluation_split: str = "test") -> dict[Hashable, bool]:
