@@ -26,7 +26,8 @@ from saliency_stats.measurement.measure import Measurement
 from saliency_stats.report.qupath import Placement, patch_features
 from saliency_stats.report.run import Run
 from saliency_stats.saliency.naming import NetworkKey, first_networks, network_names
-from saliency_stats.statistics import PRIMARY, patch_values
+from saliency_stats.statistics import PRIMARY
+from saliency_stats.statistics.values import values_of, wide_values
 from saliency_stats.study import estimates
 from saliency_stats.study.stages import Stages
 from saliency_stats.vocabulary import TRAINED
@@ -158,8 +159,7 @@ def _numbers(run: Run, rows: pd.DataFrame) -> dict[str, dict[str, float]]:
         for table in (run.of_own_map(run.ledger), run.predictions)
     )
     ledger = ledger[ledger["patch_id"].isin(rows["patch_id"])]
-    values = patch_values(ledger)
-    values = values[values["contrast"] == PRIMARY]
+    values = values_of(wide_values(ledger), PRIMARY)
     found: dict[str, dict[str, float]] = {str(name): {} for name in rows["patch_id"]}
     for row in ledger.to_dict("records"):
         for column in ("area_share", "mass_share", "density_ratio"):

@@ -14,8 +14,9 @@ from saliency_stats.report.overlay import NUCLEUS_OUTLINE, TINTS
 from saliency_stats.report.page import embedded, page_template
 from saliency_stats.report.run import Run
 from saliency_stats.report.words import count, listing, percent, whole
-from saliency_stats.statistics import PRIMARY, patch_values
+from saliency_stats.statistics import PRIMARY
 from saliency_stats.statistics.selection import JUDGED, UNSURE, true_class_probability
+from saliency_stats.statistics.values import values_of, wide_values
 from saliency_stats.vocabulary import COMPARTMENT_CODES, COMPARTMENTS, LABELS, NETWORK, PATCH_KEY, TRAINED
 
 #: The pictures of a page, as text, take at most so many bytes: the whole page stays below 60 MB.
@@ -116,8 +117,7 @@ def _columns(run: Run, shown: pd.DataFrame) -> dict[str, list[Any]]:
     # a map of the image alone is of no network
     maps = maps[(maps[NETWORK] == maps[f"{NETWORK}_shown"]) | (maps[NETWORK] == "")]
     own, beside = maps[maps["model"] == TRAINED], maps[maps["model"].isin(shown["control"])]
-    values = patch_values(own)
-    values = _row_each(keys, values[values["contrast"] == PRIMARY])
+    values = _row_each(keys, values_of(wide_values(own), PRIMARY))
     malignant = (known["label"] == LABELS[1]).to_numpy()
     p_true = true_class_probability(decided["p_malignant"].to_numpy(), malignant)
     return {

@@ -17,9 +17,10 @@ from saliency_stats.report import networks, queries
 from saliency_stats.report.folder import RunFolder
 from saliency_stats.report.observations import observations
 from saliency_stats.report.words import magnification_words, minus, model_words
-from saliency_stats.statistics import PRIMARY, Population, learned_flags, patch_values, primary_population
+from saliency_stats.statistics import PRIMARY, Population, learned_flags, primary_population
 from saliency_stats.statistics.crossing import CROSSED
 from saliency_stats.statistics.selection import ALL_PATCHES, of_all_networks, restrict
+from saliency_stats.statistics.values import values_of, wide_values
 from saliency_stats.vocabulary import LABELS, NO_REDUCTION, PATCH_KEY, TRAINED
 
 
@@ -214,8 +215,7 @@ class Run(RunFolder):
         relabelled = [name for name, found in self.recorded("controls", {}).items() if found.get("relabelled")]
         rows = self.of_own_map(self.ledger)
         rows = rows[rows["model"].isin([TRAINED, *self.controls, *relabelled]) & ~queries.of_image(rows)]
-        values = patch_values(restrict(rows, self.population.patches))
-        return values[values["contrast"] == PRIMARY].reset_index(drop=True)
+        return values_of(wide_values(restrict(rows, self.population.patches)), PRIMARY)
 
     @cached_property
     def primary_values(self) -> pd.DataFrame:

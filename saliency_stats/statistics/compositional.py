@@ -26,7 +26,7 @@ from saliency_stats.statistics.parameters import PRIMARY, StatisticsParameters
 from saliency_stats.statistics.resampling import MAX_RESAMPLED_UNITS
 from saliency_stats.statistics.selection import AT_CHANCE, primary_population, restrict, unlearned_of, with_network
 from saliency_stats.statistics.units import independent_units
-from saliency_stats.statistics.values import IDENTITY, VALUE_KEY, patch_values
+from saliency_stats.statistics.values import IDENTITY, VALUE_KEY, why_missing, wide_values
 from saliency_stats.typing import Float64Array
 from saliency_stats.vocabulary import LABELS, TISSUE, TRAINED
 
@@ -112,17 +112,14 @@ def ilr_values(ledger: pd.DataFrame) -> pd.DataFrame:
         and missing. A patch in which one of the three is missing or without saliency has NaN, and ``missing`` names
         the cause; no small number is put in its place.
     """
-    values = patch_values(ledger)
-    key = list(VALUE_KEY)
-    cytoplasm, stroma = (values[values["contrast"] == name] for name in (PRIMARY, "stroma_vs_nucleus"))
-    both = cytoplasm.merge(stroma[[*key, "value", "missing"]], on=key, suffixes=("", "_stroma"), validate="one_to_one")
+    wide, (cytoplasm, stroma) = wide_values(ledger), (PRIMARY, "stroma_vs_nucleus")
     # Densities with the nuclei's as the unit: a common factor has no part in a composition.
-    log2_density = np.stack([np.zeros(len(both)), both["value"], both["value_stroma"]], axis=-1)
+    log2_density = np.stack([np.zeros(len(wide)), wide[cytoplasm], wide[stroma]], axis=-1)
     known = np.isfinite(log2_density).all(axis=-1, keepdims=True)
     coordinates = ilr(np.exp2(np.where(known, log2_density, NAN)))
-    missing = both["missing"].mask(both["missing"] == "", both["missing_stroma"])
+    missing, of_stroma = (wide[why_missing(contrast)].astype("str") for contrast in (cytoplasm, stroma))
     columns = dict(zip(ILR, coordinates.T, strict=True))
-    return both[[*key, *IDENTITY]].assign(**columns, missing=missing)
+    return wide[[*VALUE_KEY, *IDENTITY]].assign(**columns, missing=missing.mask(missing == "", of_stroma))
 
 
 def composition(values: pd.DataFrame, *, patient: str | None = None, assume_independent: bool = False) -> Composition:
