@@ -60,7 +60,7 @@ def main() -> None:
         first, *others = arguments.nuclei
         trained = _run(arguments, signal, first, (f"classifier.networks={arguments.networks}",))
         parts.append(_summary(trained, signal, first))
-        causal.append(largest(trained.table("causal"), test=trained.primary_test).assign(signal=signal))
+        causal.append(largest(trained.table("causal")).assign(signal=signal))
         weights = trained.folder / "weights" / "trained-20x.safetensors"
         for nuclei in others:
             again = _run(arguments, signal, nuclei, (f"classifier.weights={weights}", "classifier.trainable=none"))
