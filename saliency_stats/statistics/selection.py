@@ -169,7 +169,9 @@ def restrict(ledger: pd.DataFrame, patches: pd.DataFrame) -> pd.DataFrame:
 
 def _numbers(labels: pd.Series) -> Int8Array:
     """Return the number of each label, in the order of the classes; another is -1."""
-    return pd.Categorical(labels, categories=list(LABELS)).codes
+    codes, names = pd.factorize(labels)  # what is missing has the code -1
+    places = pd.Index(LABELS).get_indexer(pd.Index(names)).astype(np.int8)
+    return np.asarray(np.append(places, np.int8(-1))[codes])
 
 
 def learned_flags(metrics: pd.DataFrame, *, evaluation_split: str = "test") -> dict[Hashable, bool]:
