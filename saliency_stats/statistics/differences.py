@@ -58,7 +58,7 @@ def group_difference(
         raise StatisticsError(f"the group {first!r} cannot be compared with itself; name two groups of {group!r}")
     rows = table[table[group].isin(pair)]
     how: dict[str, Any] = {"slide": slide, "patient": patient, "assume_independent": assume_independent}
-    n_networks = 0 if network is None else int(rows[network].nunique())
+    n_networks = 0 if network is None else max(1, rows[network].nunique())
     cells = _cells(rows, value, group, first, network, how) if network is not None and n_networks > 1 else None
     if n_networks > 1:
         rows = over_networks(rows, ["patch_id", group], [value], str(network))

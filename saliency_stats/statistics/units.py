@@ -161,7 +161,7 @@ def independent_units(
     cells, n_networks = None, 0
     if network is not None:
         names, different = pd.factorize(table[network], sort=True)
-        n_networks = len(different)
+        n_networks = max(1, len(different))  # a sample without patches is of networks too: its tests have their rows
         if n_networks > 1:
             require_columns("table", table.columns, ("patch_id",))
             rows = sample_of(table, value, **how)

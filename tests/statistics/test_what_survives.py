@@ -256,11 +256,26 @@ def test_networks_of_folds_judge_slides_of_their_own(make_study, make_beside, ma
     tables["predictions"] = predictions[predictions["predicted"] == "benign"]
     rows = {name: table.assign(network=fold_of(table) + table["network"]) for name, table in tables.items()}
     contrasts = study_contrasts(rows.pop("ledger"), rows.pop("predictions"), settings=SETTINGS, **rows)
-    row = contrasts.query("contrast == 'cytoplasm_vs_nucleus' and test == 'crossed' and model == 'trained'").iloc[0]
+    benign = contrasts[contrasts["label"] == "benign"]
+    row = benign.query("contrast == 'cytoplasm_vs_nucleus' and test == 'crossed' and model == 'trained'").iloc[0]
     assert (row["n_networks"], row["n_units"], row["n_patches"]) == (4, 6, 24)
     assert row["reason"].startswith("REML")
-    for v in verdicts(contrasts, make_metrics(), SETTINGS):
-        assert (v["status"], v["n_networks"], v["n_slides"]) == ("supported", 4, 6)
+    found = {v["label"]: v for v in verdicts(contrasts, make_metrics(), SETTINGS)}
+    v = found["benign"]
+    assert (v["status"], v["n_networks"], v["n_slides"]) == ("supported", 4, 6)
+    assert found["malignant"]["status"] == "not_testable"
+
+
+@pytest.mark.parametrize("networks", [1, 3])
+def test_a_class_of_which_no_network_judges_a_patch_has_its_verdict(make_study, make_beside, make_metrics, networks):
+    ledger, predictions = make_study(**USUAL | {"n_networks": networks})
+    predictions.loc[predictions["predicted"] == "malignant", "p_malignant"] = 0.6
+    contrasts = study_contrasts(ledger, predictions, settings=SETTINGS, **make_beside(ledger))
+    found = {v["label"]: v for v in verdicts(contrasts, make_metrics(), SETTINGS)}
+    assert found["benign"]["status"] == "supported"
+    assert (found["malignant"]["status"], found["malignant"]["n_patches"]) == ("not_testable", 0)
+    assert found["malignant"]["sentence"].startswith("No correctly and confidently classified malignant test patch")
+    assert set(contrasts.groupby(["label", "test"]).groups) >= {("malignant", "crossed"), ("benign", "crossed")}
 
 
 @pytest.mark.parametrize("assumed", [False, True])
