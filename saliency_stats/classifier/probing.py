@@ -99,8 +99,8 @@ def kept_of(network: nn.Module, size_px: int) -> float:
 
     with torch.enable_grad(), saved_tensors_hooks(seen, lambda value: value):
         # bound to a name, or its graph would be freed and its memory counted again
-        _made = network(noise(size_px, 1).requires_grad_())
-    return sum(kept.values()) / size_px**2
+        _made = network((images := noise(size_px)).requires_grad_())
+    return sum(kept.values()) / (len(images) * size_px**2)
 
 
 def _refuse(name: str, faults: list[str]) -> None:
