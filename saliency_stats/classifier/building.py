@@ -108,12 +108,12 @@ def examined(architecture: Architecture) -> Examined:
                 parameter.normal_(0.0, 0.05)
     images = noise(tried.size_px).requires_grad_()
     with torch.enable_grad():
-        calls, logits = calls_of(network, images)
+        (calls, logits), kept = kept_of(network, lambda: calls_of(network, images))
         layers = find_layers(network, calls, logits, images, architecture.layers)
     n_bytes = sum(value.numel() * value.element_size() for value in network.state_dict().values())
     resolved = replace(stated.otherwise(known), size_px=tried.size_px if tried.fixed else None)
-    notes, kept = _notes(architecture, layers, resolved.size_px, tried.n_outputs), kept_of(network, tried.size_px)
-    return Examined(resolved, layers, tried.n_outputs, n_bytes, kept, tuple(notes))
+    notes, each = _notes(architecture, layers, resolved.size_px, tried.n_outputs), kept / images[:, 0].numel()
+    return Examined(resolved, layers, tried.n_outputs, n_bytes, each, tuple(notes))
 
 
 def is_known(architecture: Architecture) -> bool:

@@ -1,9 +1,9 @@
 """Try a network before a study relies on it: everything that is wrong with it, each with its remedy."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ SIZES: Final = (224, 256, 96, 384, 512, 64, 32)
 _STEP: Final = 32
 #: Images do not influence each other, and sums are 1, up to this.
 _TOLERANCE: Final = 1e-3
+
+_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,11 @@ def probe(network: nn.Module, outputs: Outputs, name: str, size_px: int | None, 
     return Probe(size, fixed, int(found.shape[1]))
 
 
-def kept_of(network: nn.Module, size_px: int) -> float:
-    """Measure what a network keeps of an input pixel until its gradient is computed, in bytes, beside its weights."""
+def kept_of(network: nn.Module, run: Callable[[], _Made]) -> tuple[_Made, int]:
+    """Run a network, and count the bytes that it keeps until its gradient is computed, beside its weights.
+
+    ``run`` returns what holds the graph: else it would be freed, and its memory counted again.
+    """
     weights = {one.untyped_storage().data_ptr() for one in (*network.parameters(), *network.buffers())}
     kept: dict[int, int] = {}
 
@@ -98,9 +103,7 @@ def kept_of(network: nn.Module, size_px: int) -> float:
         return value
 
     with torch.enable_grad(), saved_tensors_hooks(seen, lambda value: value):
-        # bound to a name, or its graph would be freed and its memory counted again
-        _made = network((images := noise(size_px)).requires_grad_())
-    return sum(kept.values()) / (len(images) * size_px**2)
+        return run(), sum(kept.values())
 
 
 def _refuse(name: str, faults: list[str]) -> None:

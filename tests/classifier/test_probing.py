@@ -211,4 +211,7 @@ def test_the_noise_is_always_the_same():
 def test_what_a_network_keeps_is_counted_once_and_without_its_weights():
     network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 2, 1), nn.Flatten(), nn.Linear(2 * 8 * 8, 2))
     # the image, the output of the ReLU (which it and the next layer keep), and that of the last convolution
-    assert kept_of(network, 8) == 4 * (3 + 4 + 2)
+    images = torch.rand(1, 3, 8, 8).requires_grad_()
+    made, kept = kept_of(network, lambda: network(images))
+    assert kept == 4 * (3 + 4 + 2) * 8 * 8
+    assert torch.equal(made, network(images))
