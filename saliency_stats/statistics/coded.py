@@ -22,9 +22,16 @@ def with_shared_categories(*tables: pd.DataFrame) -> list[pd.DataFrame]:
         found = [pd.factorize(table[name]) for table in having]
         texts = pd.Index(pd.concat([pd.Series(names, dtype="str") for _, names in found]).unique()).sort_values()
         for table, (codes, names) in zip(having, found, strict=True):
-            places = np.append(texts.get_indexer(pd.Index(names)), -1)  # a missing text has the code -1
-            table[name] = pd.Categorical.from_codes(places[codes], categories=texts)
+            table[name] = pd.Categorical.from_codes(places_among(texts, codes, names), categories=texts)
     return coded
+
+
+def places_among(texts: pd.Index, codes: IndexArray, names: pd.Index) -> IndexArray:
+    """Return where each text of a column stands among others, given the column as :func:`pandas.factorize` does.
+
+    A missing text, and one that is not among them, is at -1.
+    """
+    return np.asarray(np.append(texts.get_indexer(pd.Index(names)), -1)[codes])
 
 
 def _is_text(dtype: object) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from saliency_stats.errors import StatisticsError
+from saliency_stats.statistics.coded import places_among
 from saliency_stats.statistics.models.checks import require_columns
 from saliency_stats.typing import BoolArray, Float64Array, Int8Array
 from saliency_stats.vocabulary import ALL_NETWORKS, LABELS, NETWORK, ONE_NETWORK, PATCH_KEY, TRAINED
@@ -169,9 +170,7 @@ def restrict(ledger: pd.DataFrame, patches: pd.DataFrame) -> pd.DataFrame:
 
 def _numbers(labels: pd.Series) -> Int8Array:
     """Return the number of each label, in the order of the classes; another is -1."""
-    codes, names = pd.factorize(labels)  # what is missing has the code -1
-    places = pd.Index(LABELS).get_indexer(pd.Index(names)).astype(np.int8)
-    return np.asarray(np.append(places, np.int8(-1))[codes])
+    return places_among(pd.Index(LABELS), *pd.factorize(labels)).astype(np.int8)
 
 
 def learned_flags(metrics: pd.DataFrame, *, evaluation_split: str = "test") -> dict[Hashable, bool]:
