@@ -9,13 +9,12 @@ an image before it is used.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from saliency_stats.classifier.graphs import graph_of, module_at
-from saliency_stats.classifier.network import NetworkClassifier
+from saliency_stats.classifier.network import BACKBONE, NetworkClassifier
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def split(model: NetworkClassifier, images: Tensor) -> Split | None:
     Parameters
     ----------
     model
-        In evaluation mode, with only its head trainable.
+        In evaluation mode.
     images
         (N, 3, H, W) to try the split on.
     """
@@ -103,7 +102,6 @@ def _is_exact(model: NetworkClassifier, made: Split, images: Tensor) -> bool:
 def _at_the_class_layer(model: NetworkClassifier) -> Split:
     """Take the inputs of the layer of classes from a run of the whole network."""
 
-    @torch.no_grad()
     def frozen(images: Tensor) -> tuple[Tensor, ...]:
         seen: list[Tensor] = []
         layer = model.backbone.get_submodule(model.layers.class_layer)
@@ -123,7 +121,7 @@ def _by_the_graph(model: NetworkClassifier) -> Split | None:
     graph = graph_of(model.backbone)
     if graph is None:
         return None
-    trained = _trained_nodes(model.backbone, graph)
+    trained = _trained_nodes(model, graph)
     between = [node for node in graph.nodes if node not in trained and _flows_into(node, trained)]
     # constants and weights are had without an image
     flowing = [node for node in between if node.op != "get_attr"]
@@ -142,7 +140,6 @@ def _by_the_graph(model: NetworkClassifier) -> Split | None:
     lower.graph.eliminate_dead_code()
     lower.recompile()
 
-    @torch.no_grad()
     def frozen(images: Tensor) -> tuple[Tensor, ...]:
         made: tuple[Tensor, ...] = lower.eval()(model.normalise(model.fit(images)))
         return made
@@ -150,21 +147,19 @@ def _by_the_graph(model: NetworkClassifier) -> Split | None:
     return Split(frozen, Still(_Graph(model, upper)))
 
 
-def _trained_nodes(backbone: nn.Module, graph: fx.Graph) -> set[fx.Node]:
-    """Name the nodes that compute with a trained weight, or with what another such node made."""
+def _trained_nodes(model: NetworkClassifier, graph: fx.Graph) -> set[fx.Node]:
+    """Name the nodes that compute with a weight of the head, or with what another such node made."""
+    head = tuple(name.removeprefix(BACKBONE) for name in model.head)
     trained: set[fx.Node] = set()
     for node in graph.nodes:
-        module = module_at(backbone, node)
-        own = module is not None and any(one.requires_grad for one in module.parameters())
-        weight = node.op == "get_attr" and bool(getattr(_attribute(backbone, node), "requires_grad", False))
+        module = module_at(model.backbone, node)
+        own = module is not None and any(
+            f"{node.target}.{name}".startswith(head) for name, _ in module.named_parameters()
+        )
+        weight = node.op == "get_attr" and str(node.target).startswith(head)
         if own or weight or node.op == "output" or any(source in trained for source in node.all_input_nodes):
             trained.add(node)
     return trained
-
-
-def _attribute(backbone: nn.Module, node: fx.Node) -> Any:
-    owner, _, name = str(node.target).rpartition(".")
-    return getattr(backbone.get_submodule(owner), name)
 
 
 def _flows_into(node: fx.Node, trained: set[fx.Node]) -> bool:

@@ -188,7 +188,8 @@ def cache(
     """
     found: list[tuple[NDArray[Any], ...]] = [()] * len(samples.targets)
     for members, ((images,), _) in zip(samples.members(batch_size), samples.batches(batch_size, None), strict=True):
-        arrays = [values.contiguous().cpu().numpy() for values in made.frozen(images)]
+        with torch.no_grad():
+            arrays = [values.contiguous().cpu().numpy() for values in made.frozen(images)]
         for position, member in enumerate(members):
             found[member] = tuple(_kept(values[position], dtype) for values in arrays)
         tick(len(members))

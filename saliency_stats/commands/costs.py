@@ -14,6 +14,7 @@ import torch
 
 from saliency_stats.classifier.building import initialise
 from saliency_stats.classifier.protocol import Classifier
+from saliency_stats.classifier.together import together
 from saliency_stats.classifier.training import uses_bfloat16
 from saliency_stats.cohort.cache import CachedCohort
 from saliency_stats.execution.device import usual_workers
@@ -24,6 +25,7 @@ from saliency_stats.measurement.batch import batches_of
 from saliency_stats.settings.study import StudySettings
 from saliency_stats.study import estimates, parameters
 from saliency_stats.study.stages import Stages
+from saliency_stats.vocabulary import TRAINED
 
 #: Images of a timed step, and patches of each magnification that are measured for a trial.
 _TRIAL: Final = 8
@@ -67,19 +69,21 @@ def costs(
     splits, each = parameters.folding_of(settings).tables(used).values(), settings.classifier.networks
     n_train = each * sum(int((table["split"] == "train").sum()) for table in splits)
     # a frozen backbone is of all networks, unless each has its own random one
-    shared = len(used) if len(splits) > 1 else n_train // each
-    n_frozen = n_train if settings.classifier.weights == "none" else shared
+    once = len(used) if len(splits) > 1 else n_train // each
+    shares = settings.classifier.trainable == "head" and settings.classifier.weights != "none"
+    n_frozen = once if shares else n_train
     measured = used[used["split"] == settings.cohort.evaluation_split]
     n_replaced = int(parameters.replaced_of(settings, measured).sum())
     by_layers = {"all": settings.classifier.epochs * n_train * step, "head": n_frozen * forward, "none": 0.0}
     training = by_layers[settings.classifier.trainable]
     if settings.classifier.trainable == "all":
         training *= 1 + len(parameters.trained_controls(settings))
-    of_patch = measuring_seconds(settings, cohort, used, model, device)
+    of_patch = measuring_seconds(settings, cohort, used, model, device, shares=shares)
+    passes = 1 if shares else each
     measuring = (
         sum(seconds * int((measured["magnification"] == at).sum()) / workers for at, seconds in of_patch.items())
-        + n_replaced * estimates.altered_images(settings) * each * forward
-        + (len(used) - len(measured)) * each * forward
+        + n_replaced * estimates.altered_images(settings) * passes * forward
+        + (len(used) - len(measured)) * passes * forward
     )
     pixels = float((used["height_px"] * used["width_px"]).max())
     trained = estimates.training_bytes(settings, used, bfloat16=uses_bfloat16(settings.classifier.precision, device))
@@ -99,12 +103,21 @@ def costs(
 
 
 def measuring_seconds(
-    settings: StudySettings, cohort: CachedCohort, used: pd.DataFrame, model: Classifier, device: torch.device
+    settings: StudySettings,
+    cohort: CachedCohort,
+    used: pd.DataFrame,
+    model: Classifier,
+    device: torch.device,
+    *,
+    shares: bool,
 ) -> dict[float, float]:
     """Return how long a patch of each magnification takes on one thread: read, explained, segmented, attributed.
 
-    A few are measured, by one network in place of all. It has learned nothing, so that no compartment is replaced.
+    A few are measured, by one network in place of all, or of those that share its backbone. It has learned nothing, so
+    that no compartment is replaced.
     """
+    learned = (TRAINED, *(control.name for control in parameters.trained_controls(settings)))
+    other = model.fresh(1).to(device).to(memory_format=torch.channels_last).eval() if shares else model
     found, timed = {}, partial(_seconds, device=device)
     measured = used[used["split"] == settings.cohort.evaluation_split]
     for magnification, part in measured.groupby("magnification"):
@@ -114,9 +127,10 @@ def measuring_seconds(
             stages = Stages(settings, Store(Path(folder)), device, Progress(show=False), cohort)
             rows = part.loc[list(trial.rows)]
             made = stages.measurement(rows.assign(stain_group=parameters.stain_groups(rows)), among=used)
-            networks = dict.fromkeys(parameters.networks_of(settings, trial.fold), model)
+            keys = parameters.networks_of(settings, trial.fold)
+            networks = {key: model if key.model in learned else other for key in keys}
             table = made.table.assign(replaced=False)
-            made = replace(made, table=table, models={trial.place: networks})
+            made = replace(made, table=table, models={trial.place: together(networks) if shares else networks})
             work = [lambda made=made, trial=trial: made(trial)]
             found[float(str(magnification))] = next(iter(Threads(1).map(timed, work))) / len(rows)
     return found

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 
 from saliency_stats.attribution.ablation import CurveImage, ablated, curves
 from saliency_stats.classifier.protocol import Classifier
+from saliency_stats.classifier.together import Together
 from saliency_stats.cohort.patch import Patch
 from saliency_stats.compartments import Segmentation
 from saliency_stats.seeds import derive
@@ -77,6 +77,7 @@ class Ablations:
         """
         replaced = rows["replaced"].to_numpy(dtype=bool)
         judged = {network: replaced & self._judged(logits[network], targets[network]) for network in networks}
+        together = Together.of(networks)
         rows, asked = rows.drop(columns="replaced"), np.flatnonzero(np.any(list(judged.values()), axis=0))
         ablations: list[dict[str, Any]] = []
         curve_rows: list[dict[str, Any]] = []
@@ -91,15 +92,17 @@ class Ablations:
             if self.curve_steps:
                 rng = _rng(self.seed, "curves", named)
                 drawn = curves(image, members, mpp, rng, self.curve_steps, self.replacements[0], self.min_area)
-            for network in (name for name in networks if judged[name][at]):
+            judges = together.only(name for name in networks if judged[name][at])
+            of_altered = scores_of(judges, device, [one.image for one in altered])
+            of_drawn = scores_of(judges, device, [step.image for step in drawn])
+            for network in judges:
                 target = int(targets[network][at])
-                ask = partial(_logits, networks[network], device, target)
                 identity |= {"model": TRAINED, "network": network}
                 known = identity | {"logit": float(logits[network][at, target])}
-                for one, logit in zip(altered, ask([one.image for one in altered]), strict=True):
+                for one, logit in zip(altered, of_altered[network][:, target].tolist(), strict=True):
                     what = {"compartment": one.compartment, "replacement": one.kind, "region": one.region}
                     ablations.append(known | what | {"area_share": area[one.compartment], "logit_ablated": logit})
-                for step, logit in zip(drawn, ask([step.image for step in drawn]), strict=True):
+                for step, logit in zip(drawn, of_drawn[network][:, target].tolist(), strict=True):
                     what = {"compartment": step.compartment, "direction": step.direction}
                     curve_rows.append(identity | what | {"share": step.share, "logit": logit})
         # with their columns also where nothing was judged
@@ -142,17 +145,12 @@ def _rng(seed: int, use: str, name: tuple[str, float]) -> np.random.Generator:
     return np.random.default_rng(derive(seed, use, *name))
 
 
-def scores_of(network: Classifier, device: torch.device, images: Sequence[Float32Array]) -> Float64Array:
-    """Return the logits (N, 2) of altered images (H, W, 3) in [0, 1], few at a time."""
-    found = [np.empty((0, 2))]
+def scores_of(networks: Together[str], device: torch.device, images: Sequence[Float32Array]) -> dict[str, Float64Array]:
+    """Return each network's logits (N, 2) of altered images (H, W, 3) in [0, 1], few at a time."""
+    found: dict[str, list[Float64Array]] = {network: [np.empty((0, 2))] for network in networks}
     for start in range(0, len(images), _IN_FLIGHT):
         batch = torch.from_numpy(np.stack(images[start : start + _IN_FLIGHT])).to(device).permute(0, 3, 1, 2)
-        with torch.no_grad():
-            scores = network(batch.contiguous(memory_format=torch.channels_last))
-        found.append(scores.double().cpu().numpy())
-    return np.concatenate(found)
-
-
-def _logits(network: Classifier, device: torch.device, target: int, images: Sequence[Float32Array]) -> list[float]:
-    """Return the target's logit of every image."""
-    return [float(logit) for logit in scores_of(network, device, images)[:, target]]
+        scores = networks.logits(batch.contiguous(memory_format=torch.channels_last))
+        for network, logits in scores.items():
+            found[network].append(logits.double().cpu().numpy())
+    return {network: np.concatenate(parts) for network, parts in found.items()}

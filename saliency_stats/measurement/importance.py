@@ -10,6 +10,7 @@ import torch
 
 from saliency_stats.attribution.replacement import as_floats
 from saliency_stats.classifier.protocol import Classifier
+from saliency_stats.classifier.together import Together
 from saliency_stats.cohort.phantom.cohort import PhantomCohort
 from saliency_stats.cohort.phantom.signals import other_class
 from saliency_stats.measurement.ablation import scores_of
@@ -60,6 +61,7 @@ class Rerendering:
             which maps explain and replacements take away from.
         """
         rows: list[dict[str, Any]] = []
+        together = Together.of(networks)
         for at in np.flatnonzero(examined.table["replaced"]).tolist():
             identity: dict[str, Any] = {str(name): value for name, value in examined.identity.iloc[at].items()}
             label = LABELS.index(identity["label"])
@@ -67,9 +69,8 @@ class Rerendering:
             areas = {name: float(np.mean(truth == COMPARTMENT_CODES[name])) for name in scene.choices}
             present = {name: area for name, area in areas.items() if area and area >= self.min_area}
             images = [as_floats(scene.render({name: other_class(scene.classes[name])}).image) for name in present]
-            for network, model in networks.items():
-                before = examined.logits[NetworkKey(TRAINED, network)][at]
-                falls = before - scores_of(model, device, images)
+            for network, after in scores_of(together, device, images).items():
+                falls = examined.logits[NetworkKey(TRAINED, network)][at] - after
                 target = examined.targets[network][at]
                 for (name, area), fall in zip(present.items(), falls, strict=True):
                     changes = float(fall[label] - fall[1 - label]), float(fall[target])

@@ -19,6 +19,7 @@ from saliency_stats.attribution import (
 from saliency_stats.classifier.evaluation import predictions_table
 from saliency_stats.classifier.protocol import Classifier
 from saliency_stats.classifier.samples import targets_of, to_tensor
+from saliency_stats.classifier.together import Together
 from saliency_stats.cohort.given import GivenMaps
 from saliency_stats.cohort.patch import Cohort, Patch
 from saliency_stats.compartments import (
@@ -149,7 +150,7 @@ class Measurement:
                 tables["thumbnails"] = self.thumbnails.rows(examined, self.plan)
         return tables
 
-    def _further(self, examined: Examination, trained: Mapping[str, Classifier]) -> dict[str, pd.DataFrame]:
+    def _further(self, examined: Examination, trained: Together[str]) -> dict[str, pd.DataFrame]:
         """Measure what the picture explains; and where a study asks, compartments altered, other segmentations."""
         tables = picture_tables(examined, self.plan, self.min_area)
         identity = examined.identity
@@ -204,13 +205,11 @@ class Measurement:
         models = self.models[batch.place]
         trained = _trained(models)
         if not batch.measured:
-            with torch.no_grad():
-                scores = {NetworkKey(TRAINED, name): model(images) for name, model in trained.items()}
-            return {key: logits.double().cpu().numpy() for key, logits in scores.items()}, {}, {}
+            scores = trained.logits(images)
+            return {NetworkKey(TRAINED, name): made.double().cpu().numpy() for name, made in scores.items()}, {}, {}
         targets = dict.fromkeys(trained, torch.from_numpy(targets_of(rows)).to(self.device))
         if self.target == "predicted":
-            with torch.no_grad():
-                targets = {name: model(images).argmax(dim=1) for name, model in trained.items()}
+            targets = {name: logits.argmax(dim=1) for name, logits in trained.logits(images).items()}
         patch_ids = [str(name) for name in rows["patch_id"]]
         references = None
         if self.references is not None:
@@ -277,9 +276,9 @@ class Measurement:
         return pd.concat(parts, ignore_index=True)
 
 
-def _trained(models: Mapping[NetworkKey, Classifier]) -> dict[str, Classifier]:
+def _trained(models: Mapping[NetworkKey, Classifier]) -> Together[str]:
     """Return the trained networks by their names."""
-    return {key.network: model for key, model in models.items() if key.model == TRAINED}
+    return Together.of(models).named({key.network: key for key in models if key.model == TRAINED})
 
 
 def _true_segmentation(patch: Patch) -> Segmentation:

@@ -1,16 +1,21 @@
 """The abstract's class-saliency map: the gradient of the correct class's logit with respect to the raw pixels."""
 
-from typing import Final
+from collections.abc import Hashable, Mapping
+from typing import Final, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from saliency_stats.classifier.frozen import Split
+from saliency_stats.classifier.together import Together
 from saliency_stats.errors import AttributionError
 from saliency_stats.saliency.reductions import reduce_channels
 
 #: Pixels that are differentiated at once. DenseNet-201 keeps about 4 kB for each of them: half a gigabyte on a CPU,
 #: where more at once is no faster and each worker has its own, and eight on a GPU, which less leaves idle.
 DIFFERENTIATED_PX: Final = {"cpu": 2**17, "cuda": 2**21}
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 def fitting(images: Tensor) -> int:
@@ -69,6 +74,48 @@ def logits_and_gradient(model: nn.Module, images: Tensor, target: Tensor) -> tup
     return torch.cat(logits), torch.cat(gradients)
 
 
+def logits_and_gradients(
+    networks: Together[Name], images: Tensor, targets: Mapping[Name, Tensor]
+) -> dict[Name, tuple[Tensor, Tensor]]:
+    """Do the same with several networks; those that differ in their heads alone share the way to the head.
+
+    Parameters
+    ----------
+    networks, images
+        As in :func:`logits_and_gradient`.
+    targets
+        (N,) by the networks' names.
+
+    Returns
+    -------
+    dict of tuple
+        Logits (N, C) and gradients (N, 3, H, W) by the networks' names.
+
+    Raises
+    ------
+    AttributionError
+        As in :func:`logits_and_gradient`.
+    """
+    found: dict[Name, tuple[Tensor, Tensor]] = {}
+    for family in networks.families():
+        for name in family:
+            check(networks[name], images, targets[name])
+        parts: dict[Name, list[tuple[Tensor, Tensor]]] = {name: [] for name in family}
+        for start in range(0, len(images), fitting(images)):
+            some = slice(start, start + fitting(images))
+            asked = {name: (made, targets[name][some]) for name, made in family.items()}
+            for name, one in _differentiated_together(asked, images[some]).items():
+                parts[name].append(one)
+        found |= {
+            name: (torch.cat([one[0] for one in some]), torch.cat([one[1] for one in some]))
+            for name, some in parts.items()
+        }
+    return {
+        name: found[name] if name in found else logits_and_gradient(network, images, targets[name])
+        for name, network in networks.items()
+    }
+
+
 def _differentiated(model: nn.Module, images: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     pixels = images.detach().clone().requires_grad_()
     with torch.enable_grad():
@@ -77,6 +124,26 @@ def _differentiated(model: nn.Module, images: Tensor, target: Tensor) -> tuple[T
         chosen = logits.gather(1, target.view(-1, 1)).sum()
         (gradient,) = torch.autograd.grad(chosen, pixels)
     return logits.detach(), gradient
+
+
+def _differentiated_together(
+    asked: Mapping[Name, tuple[Split, Tensor]], images: Tensor
+) -> dict[Name, tuple[Tensor, Tensor]]:
+    """Differentiate from each head to what flows into it, and from there, on one way for all, to the pixels."""
+    pixels = images.detach().clone().requires_grad_()
+    found = {}
+    with torch.enable_grad():
+        between = next(iter(asked.values()))[0].frozen(pixels)
+        # what weights alone make, such as a class token, does not depend on the pixels
+        flowing = [values for values in between if values.requires_grad]
+        for name, (made, target) in asked.items():
+            inputs = [values.detach().requires_grad_(values.requires_grad) for values in between]
+            logits = made.head(*inputs)
+            chosen = logits.gather(1, target.view(-1, 1)).sum()
+            slopes = torch.autograd.grad(chosen, [values for values in inputs if values.requires_grad])
+            (gradient,) = torch.autograd.grad(flowing, pixels, slopes, retain_graph=True)
+            found[name] = logits.detach(), gradient
+    return found
 
 
 def gradient(model: nn.Module, images: Tensor, target: Tensor, reduction: str = "l2") -> Tensor:

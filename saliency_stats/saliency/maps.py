@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from scipy.special import logit
 from torch import Tensor
 
 from saliency_stats.classifier.protocol import Classifier
+from saliency_stats.classifier.together import Together
 from saliency_stats.cohort.given import GivenMaps
 from saliency_stats.saliency.batched import Referring
 from saliency_stats.saliency.controls import Control, control_of
-from saliency_stats.saliency.gradient import logits_and_gradient
+from saliency_stats.saliency.gradient import logits_and_gradients
 from saliency_stats.saliency.gradient_methods import OfGradient
 from saliency_stats.saliency.methods import is_one_channel, method_of
 from saliency_stats.saliency.naming import NetworkKey
@@ -120,14 +120,14 @@ def network_maps(
     """
     logits: dict[NetworkKey, Float64Array] = {}
     maps: dict[MapKey, Float32Array] = {}
+    networks, each = Together.of(models), {key: targets[key.network] for key in models}
+    # the one backward pass of all methods that take the gradient as it is
+    wanted = [key for key in models if "gradient" in plan.methods_of(key.model)]
+    slopes = logits_and_gradients(networks.only(wanted), images, each)
+    others = networks.only(key for key in models if key not in slopes).logits(images)
     for key, network in models.items():
-        methods, target = plan.methods_of(key.model), targets[key.network]
-        if "gradient" in methods:
-            # the one backward pass of all methods that take the gradient as it is
-            scores, slope = logits_and_gradient(network, images, target)
-        else:
-            with torch.no_grad():
-                scores, slope = network(images), None
+        methods, target = plan.methods_of(key.model), each[key]
+        scores, slope = slopes[key] if key in slopes else (others[key], None)
         logits[key] = _numpy(scores)
         for name in methods:
             method = method_of(name)

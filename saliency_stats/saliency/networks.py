@@ -12,6 +12,7 @@ import torch
 from saliency_stats.classifier.architecture import Architecture
 from saliency_stats.classifier.building import build
 from saliency_stats.classifier.protocol import Classifier
+from saliency_stats.classifier.together import Together, together
 from saliency_stats.saliency.controls import control_of
 from saliency_stats.saliency.naming import NetworkKey, folds_of, network_names, network_seed, stem_of
 from saliency_stats.vocabulary import ONE_NETWORK, TRAINED
@@ -48,7 +49,7 @@ class Networks(Mapping[tuple[float, int], Mapping[NetworkKey, Classifier]]):
     device: torch.device
     networks: int = 1
     folds: int = 0
-    _kept: dict[tuple[float, int], dict[NetworkKey, Classifier]] = field(default_factory=dict, init=False, repr=False)
+    _kept: dict[tuple[float, int], Together[NetworkKey]] = field(default_factory=dict, init=False, repr=False)
     _lock: Lock = field(default_factory=Lock, init=False, repr=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -56,7 +57,7 @@ class Networks(Mapping[tuple[float, int], Mapping[NetworkKey, Classifier]]):
         made = (self.architecture, self.controls, self.seed, self.folder, self.magnifications, self.device)
         return type(self), (*made, self.networks, self.folds)
 
-    def __getitem__(self, place: tuple[float, int]) -> dict[NetworkKey, Classifier]:
+    def __getitem__(self, place: tuple[float, int]) -> Together[NetworkKey]:
         if place not in list(self):
             raise KeyError(place)
         with self._lock:
@@ -64,11 +65,14 @@ class Networks(Mapping[tuple[float, int], Mapping[NetworkKey, Classifier]]):
                 # workers that still use the others hold them until they are done
                 self._kept.clear()
                 magnification, fold = place
-                self._kept[place] = {
-                    NetworkKey(model, network): made
-                    for network in network_names(self.networks, fold)
-                    for model, made in self._load(magnification, network).items()
-                }
+                # all workers begin by asking for networks: while the first ones are split, none computes
+                self._kept[place] = together(
+                    {
+                        NetworkKey(model, network): made
+                        for network in network_names(self.networks, fold)
+                        for model, made in self._load(magnification, network).items()
+                    }
+                )
             return self._kept[place]
 
     def __iter__(self) -> Iterator[tuple[float, int]]:

@@ -54,7 +54,7 @@ def costs(monkeypatch):
         monkeypatch.setattr(module, "initialise", lambda *_: network)
         monkeypatch.setattr(module, "usual_workers", lambda *_: workers)
         monkeypatch.setattr(module, "_seconds", seconds)
-        monkeypatch.setattr(module, "measuring_seconds", lambda *_: {20.0: 2.0})
+        monkeypatch.setattr(module, "measuring_seconds", lambda *_, **__: {20.0: 2.0})
         monkeypatch.setattr(estimates, "batch_bytes", lambda *_: 4e9)
         monkeypatch.setattr(estimates, "training_bytes", lambda *_, **__: 4.93e9)
         monkeypatch.setattr(estimates, "needed_bytes", lambda *_: 3_240_000_000)
@@ -92,7 +92,8 @@ REST = 60 * 22 * 0.25 + 340 * 0.25
 )
 def test_times_are_those_of_the_steps_times_their_number(costs, assignments, training):
     lines, seen = costs(*assignments)
-    networks = 3 if "classifier.networks=3" in assignments else 1
+    # one pass of a shared backbone is of all networks
+    networks = 3 if "classifier.networks=3" in assignments and HEAD[1] not in assignments else 1
     seconds = 600 + networks * REST + training + 500 * 2 / 2
     assert lines[0] == (
         f"estimated on this machine (cpu): {module.duration(seconds)}, of which training {module.duration(training)}; "
@@ -132,7 +133,7 @@ def test_a_patch_is_measured_as_in_a_run_by_every_network_at_each_magnification(
 
     monkeypatch.setattr(module, "_seconds", seconds)
     model = module.initialise("densenet121", 0).eval()
-    assert module.measuring_seconds(settings, cohort, table, model, CPU) == {10.0: 6.0, 20.0: 2.0}
+    assert module.measuring_seconds(settings, cohort, table, model, CPU, shares=False) == {10.0: 6.0, 20.0: 2.0}
     ledger = asked[1]["ledger"]
     assert set(ledger["method"]) >= {"gradient", "expected_gradients"}
     assert set(ledger["patch_id"]) == set(table["patch_id"].iloc[:3])
@@ -141,6 +142,31 @@ def test_a_patch_is_measured_as_in_a_run_by_every_network_at_each_magnification(
     # nothing is replaced by a network that has learned nothing
     assert asked[1]["ablation"].empty
     assert asked[1]["importance"].empty
+
+
+def test_networks_that_share_a_backbone_are_timed_together(monkeypatch, small_densenets):
+    controls = "controls=[randomised, shuffled]"
+    settings = load(
+        None, ("classifier.architecture=densenet121", "classifier.networks=2", "cohort.size_px=32", controls)
+    )
+    cohort = parameters.cohort_of(settings)
+    table = cohort.table.iloc[:2].assign(split="test", fold=np.nan, height_px=32, width_px=32, status="used")
+    table["magnification"] = 20.0
+    model = module.initialise("densenet121", 0).eval()
+    calls, passes = [], []
+    model.backbone.features.conv0.register_forward_hook(lambda *_: calls.append(1))
+
+    def seconds(work, device):
+        calls.clear()
+        work()
+        passes.append(len(calls))
+        return 1.0
+
+    monkeypatch.setattr(module, "_seconds", seconds)
+    for shares in (False, True):
+        module.measuring_seconds(settings, cohort, table, model, CPU, shares=shares)
+    # one for all six, one after the other; of these four are a family, and two are random networks of their own
+    assert passes == [6, 1]
 
 
 @pytest.mark.parametrize(

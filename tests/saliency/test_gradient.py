@@ -4,11 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from saliency_stats.classifier.building import initialise
+from saliency_stats.classifier.building import build, initialise
+from saliency_stats.classifier.together import together
 from saliency_stats.errors import AttributionError
 from saliency_stats.saliency import DIFFERENTIATED_PX, gradient, logits_and_gradient, reduce_channels
 from saliency_stats.saliency.control_networks import randomised
-from saliency_stats.saliency.gradient import fitting
+from saliency_stats.saliency.gradient import fitting, logits_and_gradients
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +123,36 @@ def test_a_randomised_network_is_the_architecture_alone(small_densenets):
     assert torch.equal(first.state_dict()[name], again.state_dict()[name])
     assert not torch.equal(first.state_dict()[name], other.state_dict()[name])
     assert not first.training
+
+
+@pytest.mark.parametrize("name", ["resnet", "efficientnet", "vit", "swin"])
+def test_networks_that_share_have_the_gradients_that_each_has_alone(name, tiny_networks, monkeypatch):
+    networks = {}
+    for seed, key in enumerate("abc"):
+        made = build(tiny_networks(name), "own", 0).eval()
+        for parameter_name, parameter in made.named_parameters():
+            if parameter_name.startswith(made.head):
+                parameter.data += torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed))
+        networks[key] = made.requires_grad_(requires_grad=False)
+    networks["random"] = networks["a"].fresh(1).eval().requires_grad_(requires_grad=False)
+    found = together(networks)
+    assert [list(family) for family in found.families()] == [["a", "b", "c"]]
+    images = torch.rand(5, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    # each network may explain other classes
+    targets = {key: torch.tensor([0, 1, 1, 0, at % 2]) for at, key in enumerate(networks)}
+    monkeypatch.setitem(DIFFERENTIATED_PX, "cpu", 2 * 32 * 32)  # in pieces
+    shared = logits_and_gradients(found, images, targets)
+    assert list(shared) == list(networks)
+    for key, network in networks.items():
+        logits, slope = logits_and_gradient(network, images, targets[key])
+        torch.testing.assert_close(shared[key][0], logits, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(shared[key][1], slope, rtol=1e-4, atol=1e-6 * float(slope.abs().max()) + 1e-8)
+        assert not shared[key][1].requires_grad
+
+
+def test_a_network_in_training_mode_is_refused_among_others_too(tiny_networks):
+    networks = {key: build(tiny_networks("resnet"), "own", 0).eval() for key in "ab"}
+    found = together(networks)
+    networks["b"].train()
+    with pytest.raises(AttributionError, match="training mode"):
+        logits_and_gradients(found, torch.rand(1, 3, 32, 32), dict.fromkeys("ab", torch.tensor([0])))

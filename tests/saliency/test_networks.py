@@ -120,3 +120,17 @@ def test_several_networks_of_several_folds_each_with_controls_of_its_own(tmp_pat
             torch.testing.assert_close(randomised[name](image), initialise("densenet121", seed).eval()(image).detach())
     first, again = (one[20.0, 2] for one in (found, pickle.loads(pickle.dumps(found))))  # noqa: S301  (our own bytes)
     assert list(first) == list(again)
+
+
+def test_networks_that_learned_their_heads_alone_share_the_rest(tmp_path, small_densenets):
+    for seed, name in enumerate(["trained", "shuffled"]):
+        made = initialise("densenet121", 7)
+        for key, parameter in made.named_parameters():
+            if key.startswith(made.head):
+                parameter.data += torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed))
+        save_weights(made, weights_path(tmp_path, 20.0, name))
+    found = Networks(Architecture("densenet121"), ("randomised", "shuffled"), 0, tmp_path, (20.0,), CPU)[20.0, 0]
+    assert [list(family) for family in found.families()] == [[("trained", "1"), ("shuffled", "1")]]
+    image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    for key, logits in found.logits(image).items():
+        torch.testing.assert_close(logits, found[key](image).detach(), rtol=1e-5, atol=1e-6)
