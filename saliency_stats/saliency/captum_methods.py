@@ -181,14 +181,17 @@ class GradCam(Batched):
         seen: list[Tensor] = []
 
         def noted(_: nn.Module, __: Any, output: Any) -> Any:
-            seen.append(output)
+            if not isinstance(output, Tensor):
+                seen.append(output)
+                return output
+            # the gradient ends here: nothing of the layers below is kept
+            seen.append(output.detach().requires_grad_())
             # what follows may work in place
-            return output.clone() if isinstance(output, Tensor) else output
+            return seen[-1].clone()
 
         layer.register_forward_hook(noted)
-        pixels = images.detach().clone().requires_grad_()
         with torch.enable_grad():
-            chosen = network(pixels).gather(1, target.view(-1, 1)).sum()
+            chosen = network(images.detach()).gather(1, target.view(-1, 1)).sum()
         grid = grid_of(seen[-1], images, _sizes(model, images) if seen[-1].dim() == 3 else ()) if seen else None  # noqa: PLR2004
         if grid is None:
             shape = f" (its shape is {tuple(seen[-1].shape)})" if seen and isinstance(seen[-1], Tensor) else ""
