@@ -1,6 +1,7 @@
 """Cells of a phantom: their kinds, where they lie, and how far every pixel is from them; geometry in µm."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -144,12 +145,13 @@ def thin(centre_um: Float64Array, radius_um: Float64Array) -> BoolArray:
     pairs = cKDTree(centre_um).query_pairs(2 * float(radius_um.max()), output_type="ndarray")
     between = np.linalg.norm(centre_um[pairs[:, 0]] - centre_um[pairs[:, 1]], axis=1)
     pairs = pairs[between < radius_um[pairs[:, 0]] + radius_um[pairs[:, 1]]]
-    pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
-    stays = [True] * len(centre_um)
-    for earlier, later in pairs.tolist():
+    pairs = pairs[np.argsort(pairs[:, 0], kind="stable")]
+    stays, later = np.ones(len(centre_um), dtype=np.bool_), pairs[:, 1]
+    bounds = np.searchsorted(pairs[:, 0], np.arange(len(centre_um) + 1)).tolist()
+    for earlier, (first, end) in enumerate(pairwise(bounds)):
         if stays[earlier]:
-            stays[later] = False
-    return np.array(stays)
+            stays[later[first:end]] = False
+    return stays
 
 
 def _window_distance(cells: Cells, first_px: IndexArray, n_px: int, px_um: float) -> Float32Array:
