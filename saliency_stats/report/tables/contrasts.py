@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from saliency_stats.report.calibration import Calibration, calibration
+from saliency_stats.report.figures.marks import units_known
 from saliency_stats.report.figures.rows import missing_reasons
 from saliency_stats.report.run import Run, records
 from saliency_stats.report.tables.checks import reach_words
@@ -268,7 +269,7 @@ def _contrast_rows(run: Run, name: str, title: str, rows: pd.DataFrame, first: s
     return Table(
         name,
         title,
-        f"{_means_words(run, rows)}{difference}{corrected}{unreachable}{missing}",
+        f"{_means_words(run)}{difference}{corrected}{unreachable}{missing}",
         (
             *_stratum_heads(several),
             "Network" if first == "network" else "Contrast",
@@ -280,9 +281,9 @@ def _contrast_rows(run: Run, name: str, title: str, rows: pd.DataFrame, first: s
     )
 
 
-def _means_words(run: Run, rows: pd.DataFrame) -> str:
+def _means_words(run: Run) -> str:
     """Say what the numbers are means of, and what the columns on the design mean."""
-    if not (rows["n_units"] > 0).any():
+    if not units_known(run):
         return f"Ratios are geometric means over patches, because their {run.unit}s are unknown."
     networks = f" Values of a patch are means over {run.n_networks} networks." if run.n_networks > 1 else ""
     return (

@@ -24,6 +24,7 @@ from saliency_stats.statistics import BOTH_LABELS
 Blank = Callable[..., Run]
 Rows = Callable[..., pd.DataFrame]
 
+MODELS = ("trained", "randomised")
 STRATUM: dict[str, Any] = {"label": "benign", "magnification": 20.0, "method": "gradient", "reduction": "l2"}
 NUMBERS: dict[str, Any] = {
     "estimate": 1.0,
@@ -56,7 +57,9 @@ NUMBERS: dict[str, Any] = {
 
 @pytest.fixture
 def make(blank_run: Blank, rows_of: Rows) -> Callable[..., Run]:
-    def made(*rows: dict[str, Any], study: Any = None, sizes: tuple[int, ...] = (4, 4), **common: Any) -> Run:
+    def made(
+        *rows: dict[str, Any], study: Any = None, sizes: tuple[int, ...] = (4, 4), patient: str = "p", **common: Any
+    ) -> Run:
         names = [f"{slide}-{k}" for slide, size in enumerate(sizes) for k in range(size)]
         strata = dict.fromkeys((row.get("label", "benign"), row.get("magnification", 20.0)) for row in rows)
         cohort = [
@@ -70,7 +73,10 @@ def make(blank_run: Blank, rows_of: Rows) -> Callable[..., Run]:
         predictions = rows_of("predictions", *keys, model="trained", correct=True)
         predictions["predicted"] = predictions["label"]
         predictions["p_malignant"] = (predictions["label"] == "malignant").astype(float)
-        ledger = rows_of("ledger", *({**STRATUM, "model": model} for model in ("trained", "randomised")))
+        known = {"method": "gradient", "reduction": "l2", "patient_id": patient}
+        ledger = rows_of(
+            "ledger", *({**row, **known, "model": model} for row in cohort for model in MODELS), split="test"
+        )
         merged = [
             {**STRATUM, **NUMBERS, "contrast": "cytoplasm_vs_nucleus", "model": "trained", **common, **r} for r in rows
         ]
@@ -133,8 +139,11 @@ def test_the_note_names_unit_and_correction(make: Callable[..., Run], correction
     assert "over patients of the patients' means" in note
     assert f"corrected by {words} within" in note
     assert "—:" not in note
-    unknown = contrasts_table(make({"n_units": 0}, study=study)).note
+    unknown = contrasts_table(make({}, study=study, patient="")).note
     assert unknown.startswith("Ratios are geometric means over patches, because their patients are unknown.")
+    # a contrast without a value has no patients either, and they are known all the same
+    empty = contrasts_table(make({"n_units": 0}, study=study)).note
+    assert "over patients of the patients' means" in empty
 
 
 def test_a_class_that_the_cohort_lacks_has_no_row(make: Callable[..., Run]) -> None:
