@@ -133,11 +133,11 @@ def weight_bytes(architecture: Architecture) -> int:
     return DENSENET_BYTES if is_known(architecture) else examined(architecture).n_bytes
 
 
-def kept_bytes(architecture: Architecture, pixels: float) -> float:
-    """Say what a network keeps of an image of so many pixels until its gradient is computed, in float32."""
+def kept_bytes(architecture: Architecture, pixels: float, at_once: float = 0.0) -> float:
+    """Say what a network keeps of an image of so many pixels, or of ``at_once``, until its gradient is computed."""
     found = None if is_known(architecture) else examined(architecture)
     size = (found or architecture).preprocessing.size_px  # to which images are resized
-    return (found.kept if found else DENSENET_KEPT) * (size**2 if size else pixels)
+    return (found.kept if found else DENSENET_KEPT) * max(at_once, size**2 if size else pixels)
 
 
 def _notes(architecture: Architecture, layers: Layers, size: int | None, n_outputs: int) -> list[str]:

@@ -78,6 +78,11 @@ class NetworkClassifier(Classifier):
         return None if self.layers.gradcam is None else f"{BACKBONE}{self.layers.gradcam}"
 
     @property
+    def input_px(self) -> int | None:  # type: ignore[override]
+        """Side to which it resizes images."""
+        return self.fit.size_px
+
+    @property
     def head(self) -> tuple[str, ...]:
         """Prefixes of the tensors that ``classifier.trainable: head`` trains."""
         return tuple(f"{BACKBONE}{name}." for name in self.layers.head)

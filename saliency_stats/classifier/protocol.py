@@ -20,10 +20,13 @@ class Classifier(nn.Module, ABC):
         together they hold every tensor of ``state_dict``.
     cam_layer
         Name of the layer that Grad-CAM explains, whose output is an image; None where there is none.
+    input_px
+        Side to which it resizes images; None where it takes them as they are.
     """
 
     parts: Mapping[str, tuple[str, ...]]
     cam_layer: str | None = None
+    input_px: int | None = None
 
     @property
     @abstractmethod

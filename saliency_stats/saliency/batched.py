@@ -90,7 +90,7 @@ class Batched(ABC):
         """Attribute each image's target logit to its pixels; see :meth:`Method.attribute`."""
         check(model, images, target)
         check_seeds(images, seeds)
-        size = max(1, min(self.in_flight, fitting(images)) // self._seen_each)
+        size = max(1, min(self.in_flight, fitting(model, images)) // self._seen_each)
         parts = [
             self._explain(model, some, wanted)
             for some, wanted in zip(torch.split(images.detach(), size), torch.split(target, size), strict=True)

@@ -57,7 +57,7 @@ class IntegratedGradients(FromBaseline):
                 target=target,
                 n_steps=self.n_steps,
                 method="gausslegendre",
-                internal_batch_size=min(self.in_flight, fitting(images)),
+                internal_batch_size=min(self.in_flight, fitting(model, images)),
             )
         )
         return found

@@ -18,10 +18,14 @@ DIFFERENTIATED_PX: Final = {"cpu": 2**17, "cuda": 2**21}
 Name = TypeVar("Name", bound=Hashable)
 
 
-def fitting(images: Tensor) -> int:
-    """Say how many images (N, 3, H, W) of this size, on this device, are differentiated at once; at least one."""
+def fitting(model: nn.Module, images: Tensor) -> int:
+    """Say how many images (N, 3, H, W) are differentiated at once on this device, at least one.
+
+    As the network sees them: a :class:`~saliency_stats.classifier.protocol.Classifier` may resize them.
+    """
     pixels = DIFFERENTIATED_PX.get(images.device.type, DIFFERENTIATED_PX["cpu"])
-    return max(1, pixels // (images.shape[-2] * images.shape[-1]))
+    side = getattr(model, "input_px", None)
+    return max(1, pixels // (side**2 if side else images.shape[-2] * images.shape[-1]))
 
 
 def check(model: nn.Module, images: Tensor, target: Tensor) -> None:
@@ -66,7 +70,7 @@ def logits_and_gradient(model: nn.Module, images: Tensor, target: Tensor) -> tup
         If the model is in training mode (batch statistics would mix the images of a batch), or shapes differ.
     """
     check(model, images, target)
-    size = fitting(images)
+    size = fitting(model, images)
     parts = [
         _differentiated(model, *part) for part in zip(torch.split(images, size), torch.split(target, size), strict=True)
     ]
@@ -101,8 +105,9 @@ def logits_and_gradients(
         for name in family:
             check(networks[name], images, targets[name])
         parts: dict[Name, list[tuple[Tensor, Tensor]]] = {name: [] for name in family}
-        for start in range(0, len(images), fitting(images)):
-            some = slice(start, start + fitting(images))
+        size = fitting(networks[next(iter(family))], images)
+        for start in range(0, len(images), size):
+            some = slice(start, start + size)
             asked = {name: (made, targets[name][some]) for name, made in family.items()}
             for name, one in _differentiated_together(asked, images[some]).items():
                 parts[name].append(one)

@@ -23,8 +23,8 @@ def batch_bytes(settings: StudySettings, used: pd.DataFrame) -> float:
     # maps and compartments of all its patches
     arrays = 100 + 4 * len(parameters.plan_of(settings).keys(parameters.networks_of(settings)))
     # and what the network keeps of those that it sees at once
-    at_once = DIFFERENTIATED_PX["cpu"]
-    return settings.saliency.batch_size * pixels * arrays + _kept(settings, pixels) * max(1.0, at_once / pixels)
+    kept = _kept(settings, pixels, DIFFERENTIATED_PX["cpu"])
+    return settings.saliency.batch_size * pixels * arrays + kept
 
 
 def network_bytes(settings: StudySettings) -> int:
@@ -37,8 +37,8 @@ def _weight_bytes(settings: StudySettings) -> int:
     return weight_bytes(parameters.architecture_of(settings)) if settings.classifier.is_network else 0
 
 
-def _kept(settings: StudySettings, pixels: float) -> float:
-    return kept_bytes(parameters.architecture_of(settings), pixels) if settings.classifier.is_network else 0.0
+def _kept(settings: StudySettings, pixels: float, at_once: float = 0.0) -> float:
+    return kept_bytes(parameters.architecture_of(settings), pixels, at_once) if settings.classifier.is_network else 0.0
 
 
 def training_bytes(settings: StudySettings, used: pd.DataFrame, *, bfloat16: bool) -> float:

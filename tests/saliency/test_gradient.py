@@ -63,9 +63,13 @@ def test_no_more_images_are_differentiated_at_once_than_fit(network, images, mon
 
 
 def test_fewer_large_images_fit_and_one_always():
-    assert fitting(torch.empty(24, 3, 128, 128)) == 8
-    assert fitting(torch.empty(24, 3, 256, 256)) == 2
-    assert fitting(torch.empty(24, 3, 1024, 1024)) == 1
+    assert fitting(nn.Identity(), torch.empty(24, 3, 128, 128)) == 8
+    assert fitting(nn.Identity(), torch.empty(24, 3, 256, 256)) == 2
+    assert fitting(nn.Identity(), torch.empty(24, 3, 1024, 1024)) == 1
+    # what counts is the size that the network sees
+    enlarging = nn.Identity()
+    enlarging.input_px = 256
+    assert fitting(enlarging, torch.empty(24, 3, 64, 64)) == 2
 
 
 def test_it_is_the_logit_and_not_the_probability():
