@@ -1,18 +1,20 @@
 """Networks that differ in their heads alone, asked about the same images: what they share sees each image once."""
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from typing import Generic, Self, TypeVar
+from typing import Final, Generic, Self, TypeVar
 
 import torch
 from torch import Tensor
 
 from saliency_stats.classifier.frozen import Split, split
 from saliency_stats.classifier.network import NetworkClassifier
-from saliency_stats.classifier.probing import SIZES, noise
+from saliency_stats.classifier.probing import noise
 from saliency_stats.classifier.protocol import Classifier
 
 Name = TypeVar("Name", bound=Hashable)
 Other = TypeVar("Other", bound=Hashable)
+#: Side of the images that a split is tried on: all but networks of one size, which resize them, take so few pixels.
+_TRIED_PX: Final = 96
 
 
 class Together(Mapping[Name, Classifier], Generic[Name]):
@@ -111,7 +113,7 @@ def _differ_in_heads(first: NetworkClassifier, second: NetworkClassifier) -> boo
 def _shared(family: Mapping[Name, NetworkClassifier]) -> dict[Name, Split]:
     """Split a family at its heads; nothing where the parts are not the networks, tried as they will be used."""
     device = next(next(iter(family.values())).parameters()).device
-    images = noise(SIZES[0]).to(device)
+    images = noise(_TRIED_PX).to(device)
     splits = {name: split(network, images) for name, network in family.items()}
     made = {name: one for name, one in splits.items() if one is not None}
     if len(made) < len(family):
