@@ -163,42 +163,49 @@ class CrossedSums:
         )
 
     def products(self, variances: NDArray[Any]) -> NDArray[Any]:
-        """(p + 1, p + 1) cross products of X and y weighted by the inverse covariance of the rows."""
+        """(..., p + 1, p + 1) cross products of X and y weighted by the inverse covariance of the rows."""
         wide = self._given_networks(variances)
         if not self.n_networks:
             return wide
-        across = variances[_NETWORK] * wide[self.p :, : self.p]
-        small = np.linalg.solve(np.eye(self.n_networks) + variances[_NETWORK] * wide[self.p :, self.p :], across)
-        return np.asarray(wide[: self.p, : self.p] - wide[: self.p, self.p :] @ small)
+        across = variances[..., _NETWORK, None, None] * wide[..., self.p :, : self.p]
+        small = np.linalg.solve(self._above(wide, variances), across)
+        return np.asarray(wide[..., : self.p, : self.p] - wide[..., : self.p, self.p :] @ small)
 
     def log_determinant(self, variances: NDArray[Any]) -> Any:
-        """Logarithm of the determinant of the covariance of the rows."""
+        """(...) logarithms of the determinant of the covariance of the rows."""
         inner, effects = self._inner(variances)
-        location, rows = variances[1], variances[-1]
-        value = self.counts @ ((self.repeats - 1) * np.log(rows) + np.log(rows + self.repeats * location))
+        location, rows = variances[..., 1, None], variances[..., -1, None]
+        value = ((self.repeats - 1) * np.log(rows) + np.log(rows + self.repeats * location)) @ self.counts
         first = self.p + self.n_networks
-        small = np.eye(len(effects)) + effects[:, None] * inner[:, first:, first:]
-        value = value + np.log(np.linalg.det(small)).sum()
+        small = np.eye(effects.shape[-1]) + effects[..., None, :, None] * inner[..., first:, first:]
+        value = value + np.log(np.linalg.det(small)).sum(axis=-1)
         if not self.n_networks:
             return value
-        wide = self._given_networks(variances)
-        return value + np.log(np.linalg.det(np.eye(self.n_networks) + variances[_NETWORK] * wide[self.p :, self.p :]))
+        return value + np.log(np.linalg.det(self._above(self._given_networks(variances), variances)))
+
+    def _above(self, wide: NDArray[Any], variances: NDArray[Any]) -> NDArray[Any]:
+        """Return 1 plus the networks' variance times their cross products."""
+        spread = variances[..., _NETWORK, None, None]
+        return np.asarray(np.eye(self.n_networks) + spread * wide[..., self.p :, self.p :])
 
     def _given_networks(self, variances: NDArray[Any]) -> NDArray[Any]:
         """Cross products of X, y and networks weighted by the inverse covariance given networks."""
         inner, effects = self._inner(variances)
         first = self.p + self.n_networks
-        across = inner[:, :first, first:]
+        across = inner[..., :first, first:]
         # Woodbury: what a slide and its magnifications share is few columns on top of what its locations share
-        small = np.linalg.solve(np.eye(len(effects)) + effects[:, None] * inner[:, first:, first:], np.diag(effects))
-        return np.asarray(inner[:, :first, :first].sum(axis=0) - np.einsum("gij,gjk,glk->il", across, small, across))
+        each, spread = np.eye(effects.shape[-1]), effects[..., None, :, None]
+        small = np.linalg.solve(each + spread * inner[..., first:, first:], spread * each)
+        shared = np.einsum("...gij,...gjk,...glk->...il", across, small, across)
+        return np.asarray(inner[..., :first, :first].sum(axis=-3) - shared)
 
     def _inner(self, variances: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Cross products weighted by the inverse covariance given slides and magnifications, and their variances."""
-        slide, location, level, rows = variances[0], variances[1], variances[2], variances[-1]
+        slide, location, level, rows = (variances[..., at, None] for at in (0, 1, 2, -1))
         share = location / (rows + self.repeats * location)
-        inner = (self.totals - np.tensordot(share, self.squares, axes=1)) / rows
-        return inner, np.append(slide, np.full(self.totals.shape[1] - self.p - self.n_networks - 1, level))
+        inner = (self.totals - np.tensordot(share, self.squares, axes=1)) / rows[..., None, None]
+        n_levels = self.totals.shape[1] - self.p - self.n_networks - 1
+        return inner, np.concatenate([slide, np.repeat(level, n_levels, axis=-1)], axis=-1)
 
 
 def gram(columns: Float64Array, codes: IndexArray, n: int) -> Float64Array:

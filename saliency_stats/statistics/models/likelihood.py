@@ -1,22 +1,19 @@
 """Variance components of any model whose rows have a covariance that is linear in them, by (restricted) likelihood."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, optimize, stats
+from scipy.sparse import csgraph
 
 from saliency_stats.errors import StatisticsError
+from saliency_stats.statistics.models.derivatives import Function, gradient, hessian, second, value_and_gradient
 from saliency_stats.statistics.models.linear import LinearTest, contrast_weights, kenward_roger, satterthwaite, t_test
 from saliency_stats.statistics.models.mixed import Freedom, Method
 from saliency_stats.typing import Float64Array, IndexArray
 
-Function = Callable[[NDArray[Any]], Any]
-
-#: Step of the complex-step derivative, exact to rounding (Squire and Trapp 1998, SIAM Review 40, 110-112).
-_IMAGINARY: Final = 1e-20
 #: Step of the central difference of those derivatives, as a share of the scale of each argument.
 _STEP: Final = 1e-3
 #: A standard deviation below this share of the residual one is on the boundary.
@@ -30,7 +27,10 @@ _CONFOUNDED: Final = 1e-6
 
 
 class Rows(Protocol):
-    """What the likelihood needs of the data: ``variances`` are those of :attr:`names`, that of the residuals last."""
+    """What the likelihood needs of the data: ``variances`` (..., k) are those of :attr:`names`, of the residuals last.
+
+    Many are asked for at once: what is computed of one is little beside what it costs to ask.
+    """
 
     @property
     def n(self) -> int:
@@ -41,10 +41,10 @@ class Rows(Protocol):
         """(k,) names of the variance components."""
 
     def products(self, variances: NDArray[Any]) -> NDArray[Any]:
-        """(p + 1, p + 1) cross products of X and y weighted by the inverse covariance of the rows."""
+        """(..., p + 1, p + 1) cross products of X and y weighted by the inverse covariance of the rows."""
 
     def log_determinant(self, variances: NDArray[Any]) -> Any:
-        """Logarithm of the determinant of the covariance of the rows."""
+        """(...) logarithms of the determinant of the covariance of the rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +115,7 @@ def fit_components(data: Rows, *, method: Method = "reml", spread: float = 1.0) 
     _refuse_confounded(data, method)
 
     def profile(ratios: NDArray[Any]) -> Any:
-        determinants, rest, freedom = _parts(data, np.append(ratios, 1.0), method)
+        determinants, rest, freedom = _parts(data, with_one(ratios), method)
         return determinants + freedom * (1 + np.log(2 * np.pi * rest / freedom))
 
     try:
@@ -143,18 +143,29 @@ def fit_components(data: Rows, *, method: Method = "reml", spread: float = 1.0) 
 def _parts(data: Rows, variances: NDArray[Any], method: Method) -> tuple[Any, Any, int]:
     """Log determinants, squared residuals weighted by the inverse covariance, and how many rows they count for."""
     products = data.products(variances)
-    matrix, vector = products[:-1, :-1], products[:-1, -1]
-    rest = products[-1, -1] - vector @ np.linalg.solve(matrix, vector)
+    matrix, vector = products[..., :-1, :-1], products[..., :-1, -1]
+    rest = products[..., -1, -1] - _form(vector, matrix)
     determinant = data.log_determinant(variances)
     if method == "ml":
         return determinant, rest, data.n
-    return determinant + np.log(np.linalg.det(matrix)), rest, data.n - len(matrix)
+    return determinant + np.log(np.linalg.det(matrix)), rest, data.n - matrix.shape[-1]
+
+
+def _form(vector: NDArray[Any], matrix: NDArray[Any]) -> Any:
+    """Return v' M^-1 v of vectors (..., p), or of one, and matrices (..., p, p)."""
+    vector = np.broadcast_to(vector, matrix.shape[:-1])
+    return (vector * np.linalg.solve(matrix, vector[..., None])[..., 0]).sum(axis=-1)
+
+
+def with_one(ratios: NDArray[Any]) -> NDArray[Any]:
+    """Append 1, the residual variance relative to itself, to ratios (..., k)."""
+    return np.concatenate([ratios, np.ones((*ratios.shape[:-1], 1))], axis=-1)
 
 
 def _refuse_confounded(data: Rows, method: Method) -> None:
     """Look at the expected information, tr(P V_i P V_j) (Harville 1977, JASA 72, 320-338), at equal variances."""
     at = np.ones(len(data.names))
-    information = -_hessian(lambda v: _parts(data, v, method)[0], at, _STEP * _scales(data, at))
+    information = -hessian(lambda v: _parts(data, v, method)[0], at, _STEP * _scales(data, at))
     seen = np.diag(information) > _CONFOUNDED * np.diag(information).max()
     if not seen.all():
         unseen = [name for name, one in zip(data.names, seen, strict=True) if not one]
@@ -162,51 +173,27 @@ def _refuse_confounded(data: Rows, method: Method) -> None:
     root = np.sqrt(np.diag(information))
     values, vectors = np.linalg.eigh(information / np.outer(root, root))
     if values[0] < _CONFOUNDED:
-        mixed = [name for name, one in zip(data.names, np.abs(vectors[:, 0]) > 0.1, strict=True) if one]  # noqa: PLR2004
-        raise StatisticsError(f"the design does not tell the variances of {' and '.join(mixed)} apart")
+        # the directions about which nothing is known may be any mixture of one another; what they span is not
+        null = vectors[:, values < _CONFOUNDED]
+        together = csgraph.connected_components(np.abs(null @ null.T) > 0.1, directed=False)[1]  # noqa: PLR2004
+        groups = [[data.names[at] for at in np.flatnonzero(together == group)] for group in np.unique(together)]
+        first, *others = [" and ".join(names) for names in groups if len(names) > 1]
+        more = "".join(f", nor those of {names}" for names in others)
+        raise StatisticsError(f"the design does not tell the variances of {first} apart{more}")
 
 
 def _refuse_unsettled(data: Rows, profile: Function, theta: Float64Array) -> None:
     free = np.flatnonzero(theta)
-    slope = _gradient(lambda relative: profile(relative**2), theta)[free]
-    bend = _hessian(lambda relative: profile(relative**2), theta, _STEP * theta, free)
+    slope = gradient(lambda relative: profile(relative**2), theta)[free]
+    bend = hessian(lambda relative: profile(relative**2), theta, _STEP * theta, free)
     if not np.isfinite(slope).all() or not np.isfinite(bend).all():
         raise StatisticsError("the likelihood cannot be computed where the optimiser stopped")
     if free.size and (np.linalg.eigvalsh(bend)[0] <= 0 or abs(slope @ np.linalg.solve(bend, slope)) > _SETTLED):
         raise StatisticsError("the optimiser found no maximum of the likelihood")
-    rise = _gradient(profile, theta**2) * _scales(data, np.append(theta**2, 1.0))[:-1]
+    rise = gradient(profile, theta**2) * _scales(data, np.append(theta**2, 1.0))[:-1]
     for name, value, at in zip(data.names, rise, theta, strict=False):
         if at == 0 and value < -_RISING:
             raise StatisticsError(f"the optimiser stopped where more variance of {name} raises the likelihood")
-
-
-def _gradient(function: Function, at: Float64Array) -> Float64Array:
-    size = _tilt(at)
-    return np.array([np.imag(function(at + step)) / size for step in np.eye(at.size) * 1j * size])
-
-
-def _tilt(at: Float64Array) -> float:
-    """Return an imaginary step that is nothing beside the arguments, whatever their units."""
-    return _IMAGINARY * (float(np.abs(at).max()) or 1.0)
-
-
-def _second(function: Function, at: Float64Array, steps: Float64Array, i: int, j: int) -> Any:
-    """Second derivative of a function with values of any shape."""
-    step = np.eye(at.size)[j] * steps[j]
-    tilt = np.eye(at.size)[i] * 1j * _tilt(at)
-    # Richardson: two central differences cancel each other's leading error
-    near, far = (
-        (np.imag(function(at + h * step + tilt)) - np.imag(function(at - h * step + tilt)))
-        / (2 * h * steps[j] * _tilt(at))
-        for h in (1, 2)
-    )
-    return (4 * near - far) / 3
-
-
-def _hessian(function: Function, at: Float64Array, steps: Float64Array, free: IndexArray | None = None) -> Float64Array:
-    over = np.arange(at.size) if free is None else free
-    bend = np.array([[_second(function, at, steps, i, j) for j in over] for i in over]).reshape(len(over), len(over))
-    return np.asarray((bend + bend.T) / 2)
 
 
 def _scales(data: Rows, at: Float64Array) -> Float64Array:
@@ -215,8 +202,8 @@ def _scales(data: Rows, at: Float64Array) -> Float64Array:
     Its inverse is the Frobenius norm of V^-1 V_j, which no eigenvalue exceeds. A variance of 0 may so be given steps
     to both sides, however many rows share it.
     """
-    small = 1e-8 * at.max()
-    norms = [-_second(data.log_determinant, at, np.full(at.size, small), j, j) for j in range(at.size)]
+    small, each = 1e-8 * at.max(), np.arange(at.size)
+    norms = -second(data.log_determinant, at, np.full(at.size, small), each, each)
     return np.asarray(1 / np.sqrt(np.maximum(norms, 1e-6 / at.max() ** 2)))
 
 
@@ -226,32 +213,30 @@ def _best(data: Rows, profile: Function, start: float) -> Float64Array:
     def deviance(theta: NDArray[Any]) -> Any:
         return profile(theta**2)
 
-    def slope_at(theta: Float64Array) -> Float64Array:
-        return _gradient(deviance, theta)
+    def both(theta: Float64Array) -> tuple[float, Float64Array]:
+        return value_and_gradient(deviance, theta)
 
-    def rescaled(units: NDArray[Any], scales: Float64Array) -> Any:
-        return profile(units * scales)
-
-    def rescaled_slope(units: Float64Array, scales: Float64Array) -> Float64Array:
-        return _gradient(profile, units * scales) * scales
+    def rescaled(units: Float64Array, scales: Float64Array) -> tuple[float, Float64Array]:
+        value, slope = value_and_gradient(profile, units * scales)
+        return value, slope * scales
 
     k = len(data.names) - 1
     bounds = [(0, None)] * k
     starts = start * np.vstack([np.full(k, 0.7), np.where(np.eye(k, dtype=bool), 1.0, 0.1)])
-    found = [optimize.minimize(deviance, one, jac=slope_at, bounds=bounds) for one in starts]
+    found = [optimize.minimize(both, one, jac=True, bounds=bounds) for one in starts]
     ratios = min(found, key=lambda result: float(result.fun)).x ** 2
     # by its standard deviation the deviance is flat at a variance of 0, where a search may have stuck; by the variance
     # itself it is not
     scales = _scales(data, np.append(ratios, 1.0))[:-1]
-    by_variance = optimize.minimize(rescaled, ratios / scales, args=(scales,), jac=rescaled_slope, bounds=bounds)
+    by_variance = optimize.minimize(rescaled, ratios / scales, args=(scales,), jac=True, bounds=bounds)
     theta: Float64Array = np.sqrt(np.asarray(by_variance.x * scales, dtype=np.float64))
     theta[theta <= _BOUNDARY] = 0.0
     free = np.flatnonzero(theta)
     for _ in range(_NEWTON_STEPS if free.size else 0):
-        bend = _hessian(deviance, theta, _STEP * np.abs(theta), free)
+        bend = hessian(deviance, theta, _STEP * np.abs(theta), free)
         if not np.isfinite(bend).all() or np.linalg.matrix_rank(bend) < free.size:
             break
-        step = np.linalg.solve(bend, slope_at(theta)[free])
+        step = np.linalg.solve(bend, gradient(deviance, theta)[free])
         theta[free] -= step
         if np.abs(step).max() < 1e-12 * max(1.0, float(np.abs(theta).max())):
             break
@@ -263,9 +248,9 @@ def _satterthwaite(fit: ComponentFit, weights: Float64Array) -> tuple[float, Flo
     at, free = fit.variances, np.flatnonzero(fit.variances > 0)
 
     def variance(variances: NDArray[Any]) -> Any:
-        return weights @ np.linalg.solve(fit.data.products(variances)[:-1, :-1], weights)
+        return _form(weights, fit.data.products(variances)[..., :-1, :-1])
 
-    slope = _gradient(variance, at)[free]
+    slope = gradient(variance, at)[free]
     return satterthwaite(float(weights @ fit.covariance @ weights), slope, _information(fit, free)), fit.covariance
 
 
@@ -276,19 +261,19 @@ def _information(fit: ComponentFit, free: IndexArray) -> Float64Array:
         determinants, rest, _ = _parts(fit.data, variances, fit.method)
         return determinants + rest
 
-    return _hessian(deviance, fit.variances, _STEP * _scales(fit.data, fit.variances), free)
+    return hessian(deviance, fit.variances, _STEP * _scales(fit.data, fit.variances), free)
 
 
 def _kenward_roger(fit: ComponentFit, weights: Float64Array) -> tuple[float, Float64Array]:
     """Degrees of freedom and covariance of Kenward and Roger."""
-    at, pairs = fit.variances, range(fit.variances.size)
+    at = fit.variances
     steps = _STEP * _scales(fit.data, at)
 
     def matrix(variances: NDArray[Any]) -> NDArray[Any]:
-        return fit.data.products(variances)[:-1, :-1]
+        return fit.data.products(variances)[..., :-1, :-1]
 
-    p_i = list(_gradient(matrix, at))
+    p_i = list(gradient(matrix, at))
     # the covariance is linear in its variances: second derivatives of its inverse are twice the products Q, those of
     # its log determinant the traces
-    q_ij = [[_second(matrix, at, steps, i, j) / 2 for j in pairs] for i in pairs]
-    return kenward_roger(weights, fit.covariance, p_i, q_ij, -_hessian(fit.data.log_determinant, at, steps))
+    q_ij = [list(row) for row in hessian(matrix, at, steps) / 2]
+    return kenward_roger(weights, fit.covariance, p_i, q_ij, -hessian(fit.data.log_determinant, at, steps))

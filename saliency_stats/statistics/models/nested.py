@@ -35,27 +35,28 @@ class NestedSums:
         return "patients", "slides", "patches"
 
     def products(self, variances: NDArray[Any]) -> NDArray[Any]:
-        """(p + 1, p + 1) cross products of X and y weighted by the inverse covariance of the rows."""
-        patients, slides, rows = variances
+        """(..., p + 1, p + 1) cross products of X and y weighted by the inverse covariance of the rows."""
+        patients, slides, rows = (variances[..., at, None] for at in range(3))
         means = self.sums.means
         weight = self.sums.sizes / (rows + self.sums.sizes * slides)
-        weighted = means * weight[:, None]
+        weighted = means * weight[..., None]
         totals = self._by_patient(weighted)
-        shrink = patients / (1 + patients * self._by_patient(weight[:, None])[:, 0])
-        inner = self.sums.within.sum(axis=0) / rows
-        return np.asarray(inner + weighted.T @ means - (totals * shrink[:, None]).T @ totals)
+        shrink = patients / (1 + patients * self._by_patient(weight[..., None])[..., 0])
+        inner = self.sums.within.sum(axis=0) / rows[..., None]
+        shared = (totals * shrink[..., None]).swapaxes(-1, -2) @ totals
+        return np.asarray(inner + weighted.swapaxes(-1, -2) @ means - shared)
 
     def log_determinant(self, variances: NDArray[Any]) -> Any:
-        """Logarithm of the determinant of the covariance of the rows."""
-        patients, slides, rows = variances
+        """(...) logarithms of the determinant of the covariance of the rows."""
+        patients, slides, rows = (variances[..., at, None] for at in range(3))
         sizes = self.sums.sizes
         weight = sizes / (rows + sizes * slides)
-        above = np.log(1 + patients * self._by_patient(weight[:, None])[:, 0]).sum()
-        return (sizes - 1).sum() * np.log(rows) + np.log(rows + sizes * slides).sum() + above
+        above = np.log(1 + patients * self._by_patient(weight[..., None])[..., 0]).sum(axis=-1)
+        return (sizes - 1).sum() * np.log(rows[..., 0]) + np.log(rows + sizes * slides).sum(axis=-1) + above
 
     def _by_patient(self, values: NDArray[Any]) -> NDArray[Any]:
-        total = np.zeros((int(self.patients.max()) + 1, values.shape[1]), dtype=values.dtype)
-        np.add.at(total, self.patients, values)
+        total = np.zeros((*values.shape[:-2], int(self.patients.max()) + 1, values.shape[-1]), dtype=values.dtype)
+        np.add.at(total.swapaxes(0, -2), self.patients, values.swapaxes(0, -2))
         return total
 
 

@@ -59,21 +59,22 @@ class NetworkSums:
         return np.asarray(np.diagonal(self.totals, axis1=1, axis2=2)[:, 1:])
 
     def products(self, variances: NDArray[Any]) -> NDArray[Any]:
-        """(2, 2) cross products of the intercept and y weighted by the inverse covariance of the rows."""
+        """(..., 2, 2) cross products of the intercept and y weighted by the inverse covariance of the rows."""
         both, network, _ = self._given_networks(variances)
         # Woodbury: the networks of the whole table are few columns on top of what a unit's rows share
-        sums = np.vstack([both[1:].sum(axis=0), both[:1]])
-        top = np.column_stack([sums[:, 1:].sum(axis=1), sums[:, 0]])
-        small = np.linalg.solve(np.eye(len(both) - 1) + network * both[1:, 1:], network * sums[:, 1:].T)
-        return np.asarray(top - sums[:, 1:] @ small)
+        sums = np.stack([both[..., 1:, :].sum(axis=-2), both[..., 0, :]], axis=-2)
+        of_networks = sums[..., 1:]
+        top = np.stack([of_networks.sum(axis=-1), sums[..., 0]], axis=-1)
+        small = np.linalg.solve(_above(both, network), network[..., None, None] * of_networks.swapaxes(-1, -2))
+        return np.asarray(top - of_networks @ small)
 
     def log_determinant(self, variances: NDArray[Any]) -> Any:
-        """Logarithm of the determinant of the covariance of the rows."""
+        """(...) logarithms of the determinant of the covariance of the rows."""
         both, network, value = self._given_networks(variances)
-        return value + np.log(np.linalg.det(np.eye(len(both) - 1) + network * both[1:, 1:]))
+        return value + np.log(np.linalg.det(_above(both, network)))
 
     def _given_networks(self, variances: NDArray[Any]) -> tuple[NDArray[Any], Any, Any]:
-        """(1 + K, 1 + K) cross products of y and networks, weighted given these; their variance; log determinant."""
+        """(..., 1 + K, 1 + K) cross products of y and networks, given these; their variance; log determinant."""
         key = variances.dtype.char.encode() + variances.tobytes()
         found = self._found.get(key)
         if found is None:  # products and determinants are asked for of the same variances, one after the other
@@ -94,19 +95,32 @@ class NetworkSums:
         return size, (at[:, :, None] * size + at[:, None, :]).ravel()
 
     def _weighted(self, variances: NDArray[Any]) -> tuple[NDArray[Any], Any, Any]:
-        of = dict(zip(self.names, variances, strict=True))
-        network, unit, patch, cell, rows = (of.get(name, 0.0) for name in COMPONENTS)
-        share = patch / (rows + self.repeats * patch)
-        inner = (self.totals - np.tensordot(share, self.squares, axes=1)) / rows
+        of = dict(zip(self.names, np.moveaxis(variances, -1, 0), strict=True))
+        absent = np.zeros_like(variances[..., 0])
+        network, unit, patch, cell, rows = (of.get(name, absent) for name in COMPONENTS)
+        of_patches = rows[..., None] + self.repeats * patch[..., None]
+        share = patch[..., None] / of_patches
+        inner = (self.totals - np.tensordot(share, self.squares, axes=1)) / rows[..., None, None, None]
         diagonal = np.eye(self.local.shape[1])
-        shared = unit + cell * diagonal
-        system = diagonal + shared @ inner[:, 1:, 1:]
-        inner = inner - inner[:, :, 1:] @ np.linalg.solve(system, shared @ inner[:, 1:, :])
+        shared = unit[..., None, None, None] + cell[..., None, None, None] * diagonal
+        system = diagonal + shared @ inner[..., 1:, 1:]
+        inner = inner - inner[..., 1:] @ np.linalg.solve(system, shared @ inner[..., 1:, :])
+        value = ((self.repeats - 1) * np.log(rows[..., None]) + np.log(of_patches)) @ self.counts
+        return self._gathered(inner), network, value + np.log(np.linalg.det(system)).sum(axis=-1)
+
+    def _gathered(self, inner: NDArray[Any]) -> NDArray[Any]:
+        """Add up the units' cross products (..., G, 1 + L, 1 + L) where they belong, of y and all networks."""
         size, flat = self._places
-        real, imaginary = (np.bincount(flat, part.ravel(), size * size) for part in (inner.real, inner.imag))
-        both = (real + 1j * imaginary if np.iscomplexobj(inner) else real).reshape(size, size)
-        value = self.counts @ ((self.repeats - 1) * np.log(rows) + np.log(rows + self.repeats * patch))
-        return both, network, value + np.log(np.linalg.det(system)).sum()
+        many = inner.reshape(-1, flat.size)
+        where = (np.arange(len(many))[:, None] * size**2 + flat).ravel()
+        real, imaginary = (np.bincount(where, part.ravel(), len(many) * size**2) for part in (many.real, many.imag))
+        both = real + 1j * imaginary if np.iscomplexobj(inner) else real
+        return both.reshape(*inner.shape[:-3], size, size)
+
+
+def _above(both: NDArray[Any], network: NDArray[Any]) -> NDArray[Any]:
+    """Return 1 plus the networks' variance times their cross products (..., K, K)."""
+    return np.asarray(np.eye(both.shape[-1] - 1) + network[..., None, None] * both[..., 1:, 1:])
 
 
 def owners_of(what: str, members: IndexArray, units: IndexArray) -> IndexArray:

@@ -8,8 +8,14 @@ from numpy.typing import NDArray
 from scipy import linalg, optimize
 
 from saliency_stats.errors import StatisticsError
+from saliency_stats.statistics.models.derivatives import gradient, hessian, value_and_gradient
 from saliency_stats.statistics.models.grouped import GroupedSums
-from saliency_stats.statistics.models.likelihood import ComponentFit, _gradient, _hessian, _parts
+from saliency_stats.statistics.models.likelihood import (
+    ComponentFit,
+    _form,
+    _parts,
+    with_one,
+)
 from saliency_stats.statistics.models.linear import LinearTest, contrast_weights, satterthwaite, t_test
 from saliency_stats.statistics.models.mixed import Freedom, fit_random_intercept
 from saliency_stats.typing import Float64Array
@@ -55,15 +61,17 @@ class SlopeSums:
         return cls(cross[:, :, 0], cross, products.sum(axis=0))
 
     def products(self, variances: NDArray[Any]) -> NDArray[Any]:
-        """(p + 1, p + 1) cross products of X and y weighted by the inverse covariance of the rows."""
+        """(..., p + 1, p + 1) cross products of X and y weighted by the inverse covariance of the rows."""
         between, inner = self._inner(variances)
-        weights = between @ np.linalg.inv(inner)
-        return np.asarray((self.total - np.einsum("gij,gik,gkl->jl", self.cross, weights, self.cross)) / variances[3])
+        weights = between[..., None, :, :] @ np.linalg.inv(inner)
+        shared = np.einsum("gij,...gik,gkl->...jl", self.cross, weights, self.cross)
+        return np.asarray((self.total - shared) / variances[..., 3, None, None])
 
     def log_determinant(self, variances: NDArray[Any]) -> Any:
-        """Logarithm of the determinant of the covariance of the rows."""
+        """(...) logarithms of the determinant of the covariance of the rows."""
         inner = self._inner(variances)[1]
-        return (self.n - 2 * len(inner)) * np.log(variances[3]) + np.log(np.linalg.det(inner)).sum()
+        alone = (self.n - 2 * len(self.counts)) * np.log(variances[..., 3])
+        return alone + np.log(np.linalg.det(inner)).sum(axis=-1)
 
     def within(self) -> tuple[float, int]:
         """Return the squares of y about the means of a slide's groups, and their degrees of freedom."""
@@ -72,9 +80,9 @@ class SlopeSums:
         return squares, self.n - int(some.sum())
 
     def _inner(self, variances: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        others, both, group, rows = variances
-        between = np.array([[others, both], [both, group]])
-        return between, rows * np.eye(2) + self.counts[:, :, None] * between
+        between = variances[..., [[0, 1], [1, 2]]]
+        alone = variances[..., 3, None, None, None] * np.eye(2)
+        return between, alone + self.counts[:, :, None] * between[..., None, :, :]
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,11 +118,11 @@ class SlopesBySlide:
             return sum(_parts(fit.data, _variances(roots, self.flipped), "reml")[:2])
 
         def variance(roots: NDArray[Any]) -> Any:
-            return weights @ np.linalg.solve(fit.data.products(_variances(roots, self.flipped))[:-1, :-1], weights)
+            return _form(weights, fit.data.products(_variances(roots, self.flipped))[..., :-1, :-1])
 
-        hessian = _hessian(deviance, self.roots, _STEP * np.abs(self.roots), free)
-        slope = _gradient(variance, self.roots)[free]
-        freedom = satterthwaite(float(weights @ fit.covariance @ weights), slope, hessian)
+        bend = hessian(deviance, self.roots, _STEP * np.abs(self.roots), free)
+        slope = gradient(variance, self.roots)[free]
+        freedom = satterthwaite(float(weights @ fit.covariance @ weights), slope, bend)
         return t_test(weights, fit.coefficients, fit.covariance, freedom, null=0.0, alpha=alpha)
 
 
@@ -181,14 +189,14 @@ def paired_slides(sums: GroupedSums) -> int:
 
 
 def _variances(roots: NDArray[Any], flipped: bool) -> NDArray[Any]:  # noqa: FBT001 - what the roots mean
-    first, below, last, rows = roots
+    first, below, last, rows = np.moveaxis(roots, -1, 0)
     larger, both, other = first**2, first * below, below**2 + last**2
-    return np.array([other, both, larger, rows] if flipped else [larger, both, other, rows])
+    return np.stack([other, both, larger, rows] if flipped else [larger, both, other, rows], axis=-1)
 
 
 def _profile(data: SlopeSums, flipped: bool) -> Any:  # noqa: FBT001 - what the roots mean
     def profile(theta: NDArray[Any]) -> Any:
-        determinants, rest, freedom = _parts(data, _variances(np.append(theta, 1.0), flipped), "reml")
+        determinants, rest, freedom = _parts(data, _variances(with_one(theta), flipped), "reml")
         return determinants + freedom * (1 + np.log(2 * np.pi * rest / freedom))
 
     return profile
@@ -213,7 +221,7 @@ def _best(data: SlopeSums, start: float) -> tuple[Float64Array, bool]:
 def _search(data: SlopeSums, start: Float64Array, *, flipped: bool) -> Any:
     profile = _profile(data, flipped)
     bounds = [(0, None), (None, None), (0, None)]
-    return optimize.minimize(profile, start, jac=lambda at: _gradient(profile, at), bounds=bounds)
+    return optimize.minimize(lambda at: value_and_gradient(profile, at), start, jac=True, bounds=bounds)
 
 
 def _polished(profile: Any, theta: Float64Array) -> Float64Array:
@@ -222,8 +230,8 @@ def _polished(profile: Any, theta: Float64Array) -> Float64Array:
         free = np.flatnonzero(theta)
         if not free.size:
             return theta
-        slope = _gradient(profile, theta)[free]
-        bend = _hessian(profile, theta, _STEP * np.abs(theta), free)
+        slope = gradient(profile, theta)[free]
+        bend = hessian(profile, theta, _STEP * np.abs(theta), free)
         if not np.isfinite(bend).all() or np.linalg.eigvalsh(bend)[0] <= 0:
             break
         step = np.linalg.solve(bend, slope)

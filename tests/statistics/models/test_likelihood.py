@@ -1,4 +1,4 @@
-"""Variance components by likelihood: the density written out, designs that hide a component, and derivatives."""
+"""Variance components by likelihood: the density written out, designs that hide a component."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from scipy import stats
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.models.grouped import GroupedSums
-from saliency_stats.statistics.models.likelihood import _gradient, _hessian, _second, fit_components
+from saliency_stats.statistics.models.likelihood import fit_components
 from saliency_stats.statistics.models.nested import NestedSums
 
 PATIENTS = np.array([0, 0, 0, 1, 1, 2, 2, 2, 3, 3])
@@ -65,18 +65,6 @@ def test_a_design_that_hides_a_component_is_refused():
 def test_a_contrast_has_a_weight_for_every_coefficient():
     with pytest.raises(StatisticsError, match="1 weights for 2"):
         fit_components(data(*rows())).test(np.ones(1))
-
-
-def test_derivatives_are_those_of_a_polynomial():
-    def cubic(v):
-        return v[0] ** 3 + 2 * v[0] * v[1] + 5 * v[1] ** 2
-
-    at = np.array([2.0, 3.0])
-    np.testing.assert_allclose(_gradient(cubic, at), [3 * 4 + 6, 4 + 30])
-    steps = np.full(2, 1e-3)
-    np.testing.assert_allclose(_hessian(cubic, at, steps), [[12, 2], [2, 10]], rtol=1e-9)
-    np.testing.assert_allclose(_hessian(cubic, at, steps, np.array([1])), [[10]], rtol=1e-9)
-    assert _second(cubic, at, steps, 0, 1) == pytest.approx(2)
 
 
 def test_limits_of_variances_are_those_of_a_chi_squared_variable():
