@@ -22,6 +22,8 @@ _NEWTON_STEPS: Final = 30
 #: By how much a Newton step may still lower the deviance at the optimum, and a step off the boundary.
 _SETTLED: Final = 1e-8
 _RISING: Final = 1e-5
+#: Residual variance, as a share of another, below which steps of one are steps to the other side of 0.
+_VANISHING: Final = 1e-6
 #: Least eigenvalue of the information, scaled to a unit diagonal, of components that a design tells apart.
 _CONFOUNDED: Final = 1e-6
 
@@ -183,6 +185,8 @@ def _refuse_confounded(data: Rows, method: Method) -> None:
 
 
 def _refuse_unsettled(data: Rows, profile: Function, theta: Float64Array) -> None:
+    if (theta**2).max(initial=0.0) > 1 / _VANISHING:
+        raise StatisticsError("the variance of the residuals is next to nothing beside the others")
     free = np.flatnonzero(theta)
     slope = gradient(lambda relative: profile(relative**2), theta)[free]
     bend = hessian(lambda relative: profile(relative**2), theta, _STEP * theta, free)
@@ -240,7 +244,9 @@ def _best(data: Rows, profile: Function, start: float) -> Float64Array:
         theta[free] -= step
         if np.abs(step).max() < 1e-12 * max(1.0, float(np.abs(theta).max())):
             break
-    return np.asarray(np.abs(theta))
+    theta = np.abs(theta)
+    theta[theta <= _BOUNDARY] = 0.0  # where Newton's steps led to it: it is as flat there as at an optimum
+    return theta
 
 
 def _satterthwaite(fit: ComponentFit, weights: Float64Array) -> tuple[float, Float64Array]:

@@ -62,6 +62,23 @@ def test_a_design_that_hides_a_component_is_refused():
         fit_components(NestedSums(one_row_each, PATIENTS))
 
 
+def test_residuals_of_next_to_nothing_are_refused():
+    y, x, slides = rows()
+    of_slide = (np.bincount(slides, y) / np.bincount(slides))[slides]
+    with pytest.raises(StatisticsError, match="next to nothing beside the others"):
+        fit_components(data(of_slide + 1e-5 * (y - of_slide), x[:, :1], slides))
+    # residuals that are small are not
+    fit = fit_components(data(of_slide + 1e-2 * (y - of_slide), x[:, :1], slides))
+    assert 0 < fit.variances[2] < 1e-3 * fit.variances[1]
+
+
+def test_all_that_a_design_hides_is_told():
+    y, x, _ = rows()
+    sums = GroupedSums.from_rows(y[:10], x[:10], np.arange(10))
+    with pytest.raises(StatisticsError, match="variances of patients and slides and patches apart"):
+        fit_components(NestedSums(sums, np.arange(10)))
+
+
 def test_a_contrast_has_a_weight_for_every_coefficient():
     with pytest.raises(StatisticsError, match="1 weights for 2"):
         fit_components(data(*rows())).test(np.ones(1))
