@@ -132,7 +132,7 @@ def test_the_centred_ratio_in_numbers():
 
 def test_all_test_patches_stand_beside():
     every = {"population": "all test patches", "n_patches": 2_000}
-    words = "over all 2,000 test patches, however they were classified, the ratio is 2"
+    words = "over all 2,000 patches of the split, however they were classified, the ratio is 2"
     assert said(by_hand(), by_hand(**every)) == [f"{words} (95 % CI 1.41{DASH}4; p = 0.01)"]
     assert said(by_hand(), by_hand(**every, status="no_inference")) == [words]
     assert said(by_hand(), by_hand(**every, estimate=np.nan)) == []
