@@ -154,8 +154,8 @@ def _all_patches(judged: Judged, settings: StatisticsParameters) -> Iterable[str
     other = judged.beside(PRIMARY, TRAINED, ALL_PATCHES)
     if other is None or not np.isfinite(other["estimate"]):
         return
-    text = f"over all {counted(int(other['n_patches']), 'patch')} of the split, however they were classified, the ratio "
-    text += f"is {ratio_words(other['estimate'])}"
+    patches = counted(int(other["n_patches"]), "patch")
+    text = f"over all {patches} of the split, however they were classified, the ratio is {ratio_words(other['estimate'])}"
     yield text + (_evidence(other, settings) if other["status"] == "tested" else "")
 
 
