@@ -155,7 +155,9 @@ def _all_patches(judged: Judged, settings: StatisticsParameters) -> Iterable[str
     if other is None or not np.isfinite(other["estimate"]):
         return
     patches = counted(int(other["n_patches"]), "patch")
-    text = f"over all {patches} of the split, however they were classified, the ratio is {ratio_words(other['estimate'])}"
+    text = (
+        f"over all {patches} of the split, however they were classified, the ratio is {ratio_words(other['estimate'])}"
+    )
     yield text + (_evidence(other, settings) if other["status"] == "tested" else "")
 
 
