@@ -1,5 +1,6 @@
 """Fixtures shared by several rooms."""
 
+import copy
 import hashlib
 import os
 import shutil
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
@@ -341,3 +343,21 @@ def compiled() -> Callable[[Path], None]:
         assert (paper / "main.pdf").stat().st_size > 0
 
     return compile_main
+
+
+@pytest.fixture
+def heads_of() -> Callable[..., list[Any]]:
+    """Give copies of a network other heads: the network itself comes first."""
+    import torch  # noqa: PLC0415  (most tests need no torch)
+
+    def made(first: Any, n: int) -> list[Any]:
+        networks = [first]
+        for seed in range(1, n):
+            other, random = copy.deepcopy(first), torch.Generator().manual_seed(seed)
+            for name, value in other.named_parameters():
+                if name.startswith(first.head):
+                    value.data += torch.randn(value.shape, generator=random)
+            networks.append(other)
+        return [one.eval().requires_grad_(requires_grad=False) for one in networks]
+
+    return made

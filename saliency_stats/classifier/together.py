@@ -33,7 +33,7 @@ class Together(Mapping[Name, Classifier], Generic[Name]):
         self._networks, self._splits = dict(networks), dict(splits or {})
 
     @classmethod
-    def of(cls, networks: "Mapping[Name, Classifier] | Together[Name]") -> "Together[Name]":
+    def of(cls, networks: Mapping[Name, Classifier]) -> "Together[Name]":
         """Take networks as they are: nothing is shared, unless they are together already."""
         return networks if isinstance(networks, Together) else cls(networks)
 

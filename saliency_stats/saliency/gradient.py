@@ -104,17 +104,14 @@ def logits_and_gradients(
     for family in networks.families():
         for name in family:
             check(networks[name], images, targets[name])
-        parts: dict[Name, list[tuple[Tensor, Tensor]]] = {name: [] for name in family}
         size = fitting(networks[next(iter(family))], images)
-        for start in range(0, len(images), size):
-            some = slice(start, start + size)
-            asked = {name: (made, targets[name][some]) for name, made in family.items()}
-            for name, one in _differentiated_together(asked, images[some]).items():
-                parts[name].append(one)
-        found |= {
-            name: (torch.cat([one[0] for one in some]), torch.cat([one[1] for one in some]))
-            for name, some in parts.items()
-        }
+        parts = [
+            _differentiated_together({name: (made, targets[name][some]) for name, made in family.items()}, images[some])
+            for some in (slice(start, start + size) for start in range(0, len(images), size))
+        ]
+        for name in family:
+            logits, gradients = zip(*(part[name] for part in parts), strict=True)
+            found[name] = torch.cat(logits), torch.cat(gradients)
     return {
         name: found[name] if name in found else logits_and_gradient(network, images, targets[name])
         for name, network in networks.items()

@@ -1,6 +1,5 @@
 """Networks that differ in their heads alone answer as each would alone, and what they share sees an image once."""
 
-import copy
 import sys
 from collections import Counter
 from types import ModuleType
@@ -20,18 +19,6 @@ def images(n=3, size=32):
     return torch.rand(n, 3, size, size, generator=torch.Generator().manual_seed(1))
 
 
-def heads_of(first, n):
-    """Give copies of a network other heads."""
-    made = [first]
-    for seed in range(1, n):
-        other, random = copy.deepcopy(first), torch.Generator().manual_seed(seed)
-        for name, value in other.named_parameters():
-            if name.startswith(first.head):
-                value.data += torch.randn(value.shape, generator=random)
-        made.append(other)
-    return [one.eval().requires_grad_(requires_grad=False) for one in made]
-
-
 def counted(network):
     """Count the calls of a network's layers."""
     calls = Counter()
@@ -42,7 +29,7 @@ def counted(network):
 
 
 @pytest.mark.parametrize("name", ["resnet", "efficientnet", "mobilenet", "convnext", "vit", "swin"])
-def test_each_answers_as_it_would_alone(name, tiny_networks):
+def test_each_answers_as_it_would_alone(name, tiny_networks, heads_of):
     networks = dict(zip("abc", heads_of(build(tiny_networks(name), "own", 0), 3), strict=True))
     found = together(networks)
     assert [list(family) for family in found.families()] == [["a", "b", "c"]]
@@ -54,7 +41,7 @@ def test_each_answers_as_it_would_alone(name, tiny_networks):
         assert not logits[one].requires_grad
 
 
-def test_what_they_share_sees_an_image_once(small_densenets):
+def test_what_they_share_sees_an_image_once(small_densenets, heads_of):
     networks = dict(enumerate(heads_of(initialise("densenet121", 0), 3)))
     found = together(networks)
     calls = [counted(network) for network in networks.values()]
@@ -68,7 +55,7 @@ def test_what_they_share_sees_an_image_once(small_densenets):
     assert (first["backbone.features.conv0"], calls[1]["backbone.features.conv0"]) == (1, 1)
 
 
-def test_a_relative_is_one_with_the_same_tensors_outside_of_its_head(tiny_networks):
+def test_a_relative_is_one_with_the_same_tensors_outside_of_its_head(tiny_networks, heads_of):
     first, head, norm = heads_of(build(tiny_networks("resnet"), "own", 0), 3)
     # statistics of a normalisation below the head are part of what is shared
     norm.backbone.bn1.running_mean += 1
@@ -77,7 +64,7 @@ def test_a_relative_is_one_with_the_same_tensors_outside_of_its_head(tiny_networ
     assert together({"first": first, "norm": norm}).families() == []
 
 
-def test_families_are_told_apart(tiny_networks):
+def test_families_are_told_apart(tiny_networks, heads_of):
     one, two = (heads_of(build(tiny_networks("resnet"), "own", 0), 2) for _ in range(2))
     for network in two:
         network.backbone.conv1.weight.data += 1
@@ -87,7 +74,7 @@ def test_families_are_told_apart(tiny_networks):
         torch.testing.assert_close(logits, found[name](images()), rtol=1e-5, atol=1e-6)
 
 
-def test_some_of_them_under_other_names_still_share(tiny_networks):
+def test_some_of_them_under_other_names_still_share(tiny_networks, heads_of):
     found = together(dict(zip("abc", heads_of(build(tiny_networks("resnet"), "own", 0), 3), strict=True)))
     named = found.named({1: "c", 2: "a"})
     assert list(named) == [1, 2]
@@ -97,7 +84,7 @@ def test_some_of_them_under_other_names_still_share(tiny_networks):
     assert len(named) == 2
 
 
-def test_networks_as_they_are_share_nothing(tiny_networks):
+def test_networks_as_they_are_share_nothing(tiny_networks, heads_of):
     networks = dict(zip("ab", heads_of(build(tiny_networks("resnet"), "own", 0), 2), strict=True))
     found = Together.of(networks)
     assert found.families() == []
@@ -128,7 +115,7 @@ class Overwrites(nn.Module):
         return self.fc(self.shift(self.conv(inputs)).mean((2, 3)))
 
 
-def test_a_head_that_spoils_its_inputs_for_the_others_is_not_used(monkeypatch):
+def test_a_head_that_spoils_its_inputs_for_the_others_is_not_used(monkeypatch, heads_of):
     brought = ModuleType("overwrites")
     brought.build = Overwrites
     monkeypatch.setitem(sys.modules, "overwrites", brought)
@@ -141,7 +128,7 @@ def test_a_head_that_spoils_its_inputs_for_the_others_is_not_used(monkeypatch):
         torch.testing.assert_close(logits, networks[name](images()), rtol=1e-5, atol=1e-6)
 
 
-def test_a_network_that_cannot_be_split_is_computed_as_a_whole(tiny_networks, monkeypatch):
+def test_a_network_that_cannot_be_split_is_computed_as_a_whole(tiny_networks, monkeypatch, heads_of):
     networks = dict(zip("ab", heads_of(build(tiny_networks("resnet"), "own", 0), 2), strict=True))
     monkeypatch.setattr(module, "split", lambda *_: None)
     found = together(networks)

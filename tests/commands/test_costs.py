@@ -113,13 +113,17 @@ def test_on_workers_elsewhere_networks_are_trained_side_by_side_and_patches_shar
     assert lines[1] == f"elsewhere, each worker with a core like these: 8 workers {eight}, 32 workers {many}"
 
 
-def test_a_patch_is_measured_as_in_a_run_by_every_network_at_each_magnification(monkeypatch, small_densenets):
-    methods = "saliency.methods=[gradient, expected_gradients]"
-    settings = load(
-        None, ("classifier.architecture=densenet121", "classifier.networks=2", "cohort.size_px=32", methods)
-    )
+def judged_by_two(n, *assignments):
+    """Return a study of two small networks, its cohort, and n of its patches that are judged."""
+    small = ("classifier.architecture=densenet121", "classifier.networks=2", "cohort.size_px=32")
+    settings = load(None, (*small, *assignments))
     cohort = parameters.cohort_of(settings)
-    table = cohort.table.iloc[:4].assign(split="test", fold=np.nan, height_px=32, width_px=32, status="used")
+    table = cohort.table.iloc[:n].assign(split="test", fold=np.nan, height_px=32, width_px=32, status="used")
+    return settings, cohort, table.assign(magnification=20.0)
+
+
+def test_a_patch_is_measured_as_in_a_run_by_every_network_at_each_magnification(monkeypatch, small_densenets):
+    settings, cohort, table = judged_by_two(4, "saliency.methods=[gradient, expected_gradients]")
     table["magnification"] = [20.0, 20.0, 20.0, 10.0]
     # which nobody measures, and which expected gradients start from
     trained = table.iloc[2:].assign(split="train").set_axis([4, 5])
@@ -145,13 +149,7 @@ def test_a_patch_is_measured_as_in_a_run_by_every_network_at_each_magnification(
 
 
 def test_networks_that_share_a_backbone_are_timed_together(monkeypatch, small_densenets):
-    controls = "controls=[randomised, shuffled]"
-    settings = load(
-        None, ("classifier.architecture=densenet121", "classifier.networks=2", "cohort.size_px=32", controls)
-    )
-    cohort = parameters.cohort_of(settings)
-    table = cohort.table.iloc[:2].assign(split="test", fold=np.nan, height_px=32, width_px=32, status="used")
-    table["magnification"] = 20.0
+    settings, cohort, table = judged_by_two(2, "controls=[randomised, shuffled]")
     model = module.initialise("densenet121", 0).eval()
     calls, passes = [], []
     model.backbone.features.conv0.register_forward_hook(lambda *_: calls.append(1))

@@ -130,14 +130,8 @@ def test_a_randomised_network_is_the_architecture_alone(small_densenets):
 
 
 @pytest.mark.parametrize("name", ["resnet", "efficientnet", "vit", "swin"])
-def test_networks_that_share_have_the_gradients_that_each_has_alone(name, tiny_networks, monkeypatch):
-    networks = {}
-    for seed, key in enumerate("abc"):
-        made = build(tiny_networks(name), "own", 0).eval()
-        for parameter_name, parameter in made.named_parameters():
-            if parameter_name.startswith(made.head):
-                parameter.data += torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed))
-        networks[key] = made.requires_grad_(requires_grad=False)
+def test_networks_that_share_have_the_gradients_that_each_has_alone(name, tiny_networks, heads_of, monkeypatch):
+    networks = dict(zip("abc", heads_of(build(tiny_networks(name), "own", 0), 3), strict=True))
     networks["random"] = networks["a"].fresh(1).eval().requires_grad_(requires_grad=False)
     found = together(networks)
     assert [list(family) for family in found.families()] == [["a", "b", "c"]]

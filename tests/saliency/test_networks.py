@@ -122,12 +122,8 @@ def test_several_networks_of_several_folds_each_with_controls_of_its_own(tmp_pat
     assert list(first) == list(again)
 
 
-def test_networks_that_learned_their_heads_alone_share_the_rest(tmp_path, small_densenets):
-    for seed, name in enumerate(["trained", "shuffled"]):
-        made = initialise("densenet121", 7)
-        for key, parameter in made.named_parameters():
-            if key.startswith(made.head):
-                parameter.data += torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed))
+def test_networks_that_learned_their_heads_alone_share_the_rest(tmp_path, small_densenets, heads_of):
+    for name, made in zip(("trained", "shuffled"), heads_of(initialise("densenet121", 7), 2), strict=True):
         save_weights(made, weights_path(tmp_path, 20.0, name))
     found = Networks(Architecture("densenet121"), ("randomised", "shuffled"), 0, tmp_path, (20.0,), CPU)[20.0, 0]
     assert [list(family) for family in found.families()] == [[("trained", "1"), ("shuffled", "1")]]

@@ -146,14 +146,14 @@ def _parts(data: Rows, variances: NDArray[Any], method: Method) -> tuple[Any, An
     """Log determinants, squared residuals weighted by the inverse covariance, and how many rows they count for."""
     products = data.products(variances)
     matrix, vector = products[..., :-1, :-1], products[..., :-1, -1]
-    rest = products[..., -1, -1] - _form(vector, matrix)
+    rest = products[..., -1, -1] - inverse_form(vector, matrix)
     determinant = data.log_determinant(variances)
     if method == "ml":
         return determinant, rest, data.n
     return determinant + np.log(np.linalg.det(matrix)), rest, data.n - matrix.shape[-1]
 
 
-def _form(vector: NDArray[Any], matrix: NDArray[Any]) -> Any:
+def inverse_form(vector: NDArray[Any], matrix: NDArray[Any]) -> Any:
     """Return v' M^-1 v of vectors (..., p), or of one, and matrices (..., p, p)."""
     vector = np.broadcast_to(vector, matrix.shape[:-1])
     return (vector * np.linalg.solve(matrix, vector[..., None])[..., 0]).sum(axis=-1)
@@ -254,7 +254,7 @@ def _satterthwaite(fit: ComponentFit, weights: Float64Array) -> tuple[float, Flo
     at, free = fit.variances, np.flatnonzero(fit.variances > 0)
 
     def variance(variances: NDArray[Any]) -> Any:
-        return _form(weights, fit.data.products(variances)[..., :-1, :-1])
+        return inverse_form(weights, fit.data.products(variances)[..., :-1, :-1])
 
     slope = gradient(variance, at)[free]
     return satterthwaite(float(weights @ fit.covariance @ weights), slope, _information(fit, free)), fit.covariance

@@ -12,8 +12,8 @@ from saliency_stats.statistics.models.derivatives import gradient, hessian, valu
 from saliency_stats.statistics.models.grouped import GroupedSums
 from saliency_stats.statistics.models.likelihood import (
     ComponentFit,
-    _form,
     _parts,
+    inverse_form,
     with_one,
 )
 from saliency_stats.statistics.models.linear import LinearTest, contrast_weights, satterthwaite, t_test
@@ -118,7 +118,7 @@ class SlopesBySlide:
             return sum(_parts(fit.data, _variances(roots, self.flipped), "reml")[:2])
 
         def variance(roots: NDArray[Any]) -> Any:
-            return _form(weights, fit.data.products(_variances(roots, self.flipped))[..., :-1, :-1])
+            return inverse_form(weights, fit.data.products(_variances(roots, self.flipped))[..., :-1, :-1])
 
         bend = hessian(deviance, self.roots, _STEP * np.abs(self.roots), free)
         slope = gradient(variance, self.roots)[free]
