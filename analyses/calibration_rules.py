@@ -93,7 +93,8 @@ def equivalence_p(samples: Array, margin: float) -> dict[str, Array]:
     slides = samples.shape[1]
     means, se = samples.mean(axis=1), samples.std(axis=1, ddof=1) / np.sqrt(slides)
     skewness = stats.skew(samples, axis=1, bias=False)
-    found = [Estimate(*three, slides - 1, skew, slides) for *three, skew in zip(means, se, skewness, strict=True)]
+    each = zip(means, se, skewness, strict=True)
+    found = [Estimate(mean, error, slides - 1, skew, slides) for mean, error, skew in each]
     hall = np.array([hall_equivalence_p(one, margin) for one in found])
     flips = flip_equivalence_p(samples, margin, draws=DRAWS, seed=0)
     t = np.array([hall_equivalence_p(Estimate(one.estimate, one.se, one.df), margin) for one in found])
@@ -114,7 +115,9 @@ def equivalent_rows(n: int, rng: np.random.Generator) -> Iterator[dict[str, Any]
                         np.array([holm(family[:size]) <= ALPHA for family in p[way].reshape(n, 8)]) & reachable
                         for p in (at_end, at_0)
                     )
-                    yield row("equivalent", way, slides, effects, f"family of {size}", wrong.any(axis=1), right[:, 0])
+                    yield row(
+                        "equivalent", way, slides, effects, f"family of {size}", np.any(wrong, axis=1), right[:, 0]
+                    )
 
 
 def difference_rows(n: int, rng: np.random.Generator) -> Iterator[dict[str, Any]]:

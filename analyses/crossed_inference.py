@@ -14,6 +14,7 @@ direction only.
 """
 
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -105,7 +106,7 @@ def patches(kind: str, networks: int, slides: int, sd: float, effects: str, rng:
         keep = ~np.isin(network * slides + slide, lacking)
     else:
         keep = slide % networks == network
-    return SimpleNamespace(cells=NetworkCells.from_rows(*(each[keep] for each in (values, network, slide, patch))))
+    return SimpleNamespace(cells=NetworkCells.from_rows(values[keep], network[keep], slide[keep], patch[keep]))
 
 
 def measured(found: Found) -> dict[str, Any]:
@@ -127,10 +128,11 @@ def measured(found: Found) -> dict[str, Any]:
 
 def designs(n: int, n_patches: int) -> list[tuple[str, int, int, Callable[..., Found], int]]:
     """Every design: name, networks (one a fold in folds), slides, what analyses it, and how many studies of it."""
-    fast = [("crossed", *sizes, of_crossed, n) for sizes in CROSSED] + [
-        ("folds", *sizes, of_folds, n) for sizes in FOLDS
+    return [
+        *(("crossed", *sizes, of_crossed, n) for sizes in CROSSED),
+        *(("folds", *sizes, of_folds, n) for sizes in FOLDS),
+        *((kind, networks, slides, partial(of_patches, kind), n_patches) for kind, networks, slides in PATCHES),
     ]
-    return fast + [(kind, *sizes, lambda *a, kind=kind: of_patches(kind, *a), n_patches) for kind, *sizes in PATCHES]
 
 
 @click.command()

@@ -31,9 +31,8 @@ def main() -> None:
     arguments = parser.parse_args()
     found = pd.concat([judged(Run(folder)).assign(run=folder.name) for folder in arguments.runs], ignore_index=True)
     arguments.table.parent.mkdir(parents=True, exist_ok=True)
-    found[["run", "map", *COLUMNS, *[name for name in found if name.startswith("survives_")]]].to_csv(
-        arguments.table, index=False
-    )
+    survives = found.filter(regex="^survives_").columns
+    found[["run", "map", *COLUMNS, *survives]].to_csv(arguments.table, index=False)
     print(found[["run", "map", *COLUMNS]].to_string(index=False))
 
 

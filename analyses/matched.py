@@ -89,9 +89,9 @@ def nothing(table: Path, studies: int, seed: int) -> None:
     found = pd.concat(parts, ignore_index=True)
     means = found.groupby(["map", "area", "study", "slide"])[list(CONTRASTS)].mean()
     made = []
-    for (name, area), rows in means.groupby(["map", "area"]):
-        patches = found[(found["map"] == name) & (found["area"] == area)]
-        row = {"map": name, "area": area, "studies": studies}
+    for (name, share), rows in means.groupby(["map", "area"]):
+        patches = found[(found["map"] == name) & (found["area"] == share)]
+        row = {"map": name, "area": share, "studies": studies}
         row["missing"] = patches["delta"].isna().mean()
         row["counted"] = patches["status"].str.startswith("measured: ").mean()
         for column in CONTRASTS:
@@ -129,7 +129,8 @@ def contrasts(run: Run) -> pd.DataFrame:
     excess = matched.assign(
         picture=matched["picture"] + ", excess", matched=matched["matched"] - matched["matched_of_picture"]
     )
-    long = [run.table("shift").assign(contrast=name, value=lambda rows, name=name: rows[name]) for name in CONTRASTS]
+    shift = run.table("shift")
+    long = [shift.assign(contrast=name, value=shift[name]) for name in CONTRASTS]
     long += [rows.assign(contrast="matched: " + rows["picture"], value=rows["matched"]) for rows in (matched, excess)]
     rows = pd.concat(long, ignore_index=True)
     keys = ["label", "model", "contrast"]

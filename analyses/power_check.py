@@ -22,11 +22,12 @@ from tqdm import tqdm
 
 from saliency_stats.statistics import adjust, sign_flip_p
 from saliency_stats.statistics.components import Components
-from saliency_stats.statistics.power import Aim, Need, Simulator, plan_study
+from saliency_stats.statistics.power import Aim, Need, Purpose, Simulator, plan_study
 
 ALPHA = 0.05
 HYPOTHESES = (1, 2, 8)
 PATCHES = 12
+PURPOSES: tuple[Purpose, ...] = ("superiority", "equivalence")
 #: Effects (log2) and margins that take few, some and many slides.
 SIZES = (0.25, 0.12, 0.07)
 ONE = Components("slide", 10, PATCHES, 0.39, between=0.006, between_high=0.012, within=0.03)
@@ -101,14 +102,13 @@ def found(need: Need, plan: dict[str, Any], n: int, rng: np.random.Generator) ->
 @click.option("--seed", default=1, show_default=True)
 def main(out: Path, studies: int, simulations: int, seed: int) -> None:
     """Make plans, draw their studies, and write both powers side by side."""
-    designs = [
+    designs: list[dict[str, Any]] = [
         *({"components": ONE, "networks": 1, "test": test} for test in ("sign_flip", "t_slide_means")),
         *({"components": SEVERAL, "networks": networks, "test": "crossed"} for networks in (5, 8)),
     ]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for plan, hypotheses in tqdm(list(product(designs, HYPOTHESES)), unit="plan"):
-        purposes = [(purpose, size) for purpose in ("superiority", "equivalence") for size in SIZES]
-        aims = tuple(Aim(purpose, size, ALPHA, hypotheses=hypotheses) for purpose, size in purposes)
+        aims = tuple(Aim(*each, ALPHA, hypotheses=hypotheses) for each in product(PURPOSES, SIZES))
         own = "sign_flip" if plan["test"] == "crossed" else plan["test"]
         simulator = Simulator(plan["components"], own, simulations=simulations)
         for need in plan_study(simulator, aims, networks=plan["networks"]).needs:

@@ -62,7 +62,9 @@ def designs(n: int) -> Iterator[tuple[dict[str, Any], Callable[[np.random.Genera
         yield design, several
 
 
-def studied(rng: np.random.Generator, draw: Callable[[np.random.Generator], Values], studies: int) -> dict[str, float]:
+def studied(
+    rng: np.random.Generator, draw: Callable[[np.random.Generator], Values], studies: int
+) -> dict[str, np.floating]:
     """Count the errors of both tests in null studies, and in those where half of the specifications have an effect."""
     null = [draw(rng) for _ in range(studies)]
     found = [curve_test(values, alpha=ALPHA, draws=DRAWS, seed=0) for values in null]

@@ -49,11 +49,10 @@ def halved(source: Path, out: Path) -> None:
 def named_slides(data: Path, out: Path) -> None:
     """Write one table of two sets; its paths are relative to the folder of the data sets."""
     unnamed, named = (
-        pd.read_csv(data / name / "patches.csv", dtype=str).assign(
-            path=lambda rows, name=name: name + "/" + rows["path"]
-        )
-        for name in ("camelyon16-40x", "camelyon16-slides-40x")
+        pd.read_csv(data / name / "patches.csv", dtype=str) for name in ("camelyon16-40x", "camelyon16-slides-40x")
     )
+    unnamed["path"] = "camelyon16-40x/" + unnamed["path"]
+    named["path"] = "camelyon16-slides-40x/" + named["path"]
     rng = np.random.default_rng(0)
     for _, rows in unnamed.groupby("label"):
         chosen = rng.permutation(rows.index)[: round(VALID * len(rows))]

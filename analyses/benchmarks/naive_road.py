@@ -105,8 +105,8 @@ class Roads:
             made = split_of(model.eval(), samples[0])
             if made is None:
                 raise SystemExit("the network cannot be split at its head")
-            cached = [activations.of(made, some, self.training.batch_size) for some in samples]
-            logs.append(fit(made.head, *cached, self.training))
+            train, valid = (activations.of(made, some, self.training.batch_size) for some in samples)
+            logs.append(fit(made.head, train, valid, self.training))
         return pd.concat(logs)
 
     def naive_maps(self) -> np.ndarray[Any, Any]:

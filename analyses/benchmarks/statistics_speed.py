@@ -71,7 +71,7 @@ def made(path: Path, what: str, patches: int, slides: int, networks: int, seed: 
     else:
         columns = CONTRASTS[:1] if what == "one contrast" else CONTRASTS
         tables = (cohort(patches, slides, seed, networks, columns),)
-    pd.to_pickle(tables, path, compression=None)
+    pd.to_pickle(tables, path, compression=None)  # type: ignore[attr-defined]  # the stubs lack it
 
 
 def measured(path: Path, what: str, draws: int) -> Result:

@@ -131,12 +131,12 @@ def photographed(image: UInt8Array, rng: np.random.Generator, side: int = SIDE) 
         shown = shown.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 1.4))))
     elif chance < 0.6:
         shown = shown.filter(ImageFilter.UnsharpMask(1.5, int(rng.integers(30, 200)), 0))
-    pixels = np.asarray(shown).astype(np.float32)
+    values = np.asarray(shown).astype(np.float32)
     light = np.exp(rng.normal(0, 0.06, 3)) * np.exp(rng.normal(0, 0.06))
-    pixels = 255 * (pixels / 255) ** np.exp(rng.normal(0, 0.12)) * light
+    values = 255 * (values / 255) ** np.exp(rng.normal(0, 0.12)) * light
     if rng.random() < 0.5:
-        pixels = pixels + rng.normal(0, rng.uniform(0.5, 6), pixels.shape)
-    pixels = as_pixels(pixels)
+        values = values + rng.normal(0, rng.uniform(0.5, 6), values.shape)
+    pixels = as_pixels(values)
     if rng.random() < 0.4:
         buffer = BytesIO()
         Image.fromarray(pixels).save(buffer, "JPEG", quality=int(rng.integers(35, 95)))

@@ -53,6 +53,7 @@ def main() -> None:
     scale, offset = fitted(list(unseen.values()))
     print(f"all parts: scale {scale:.3f}, offset {offset:.3f}")
     network = read(arguments.of)
+    assert network.last.bias is not None
     with torch.no_grad():
         # outputs of one class lie side by side: those of its 2 x 2 pixels
         network.last.bias.view(-1, 4)[CELL] -= offset / scale
@@ -75,15 +76,14 @@ def asked(network: TissueNetwork, data: Path, part: int) -> Pixels:
 def fitted(parts: Sequence[Pixels]) -> tuple[float, float]:
     """Give scale and offset with the largest likelihood; sets and classes weigh alike."""
     rng = np.random.default_rng(0)
-    odds, signs, weights = [], [], []
+    drawn = []
     for values, cell, _ in (one for part in parts for one in part.values()):
         for of_class in (True, False):
             there = np.flatnonzero(cell == of_class)
             chosen = rng.choice(there, min(_PIXELS, len(there)), replace=False)
-            odds.append(values[chosen].astype(float))
-            signs.append(np.full(len(chosen), 1.0 if of_class else -1.0))
-            weights.append(np.full(len(chosen), 1 / len(chosen)))
-    odds, signs, weights = (np.concatenate(parts) for parts in (odds, signs, weights))
+            sign, weight = np.full(len(chosen), 1.0 if of_class else -1.0), np.full(len(chosen), 1 / len(chosen))
+            drawn.append((values[chosen].astype(float), sign, weight))
+    odds, signs, weights = (np.concatenate(each) for each in zip(*drawn, strict=True))
 
     def loss(x: npt.NDArray[np.float64]) -> float:
         return float((weights * np.logaddexp(0, -signs * (x[0] * odds - x[1]))).sum())

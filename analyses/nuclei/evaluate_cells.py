@@ -118,7 +118,7 @@ def on_phantoms(arguments: argparse.Namespace) -> Iterator[dict[str, object]]:
             found = [
                 codes_of(one.image, mpp, arguments, tissue)[0] for one in tqdm(drawn, desc=architecture, disable=None)
             ]
-            true = np.stack([one.truth for one in drawn])
+            true = np.stack([one.truth for one in drawn if one.truth is not None])
             for name in arguments.cells:
                 scores = compartment_scores(true, np.stack([one[name] for one in found]))
                 yield {"set": architecture, "cells": name, "pixels": f"{mpp:g} µm", "n": true.size, **scores}

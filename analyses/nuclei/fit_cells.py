@@ -108,6 +108,8 @@ def phantoms() -> Iterator[Example]:
             patches = [cohort.read(int(row)) for row in rows.index]
             stains = estimate_stains([patch.image for patch in patches])
             for patch in patches:
+                assert patch.truth is not None
+                assert patch.instances is not None
                 truth = patch.truth != COMPARTMENT_CODES["stroma"]
                 for finder, nuclei in nuclei_of(patch.image, 0.5, stains, patch.instances):
                     yield Example("phantoms", number % FOLDS, finder, patch.image, 0.5, stains, nuclei, truth)
@@ -161,7 +163,8 @@ def fit(pixels: pd.DataFrame) -> CellRule:
     standard = torch.from_numpy(np.clip((values - mean) / deviation, -LIMIT, LIMIT))
     truth, weight = torch.from_numpy(pixels["positive"].to_numpy(np.float32)), torch.from_numpy(weights(pixels))
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Linear(len(names), HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 1))
+    hidden, output = nn.Linear(len(names), HIDDEN), nn.Linear(HIDDEN, 1)
+    network = nn.Sequential(hidden, nn.ReLU(), output)
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
     for _ in range(STEPS):
@@ -173,9 +176,10 @@ def fit(pixels: pd.DataFrame) -> CellRule:
         (losses * weight[chosen]).mean().backward()
         optimiser.step()
         schedule.step()
-    hidden, output = network[0], network[2]
-    arrays = [layer.detach().numpy() for layer in (hidden.weight, hidden.bias, output.weight[0])]
-    return CellRule(names, mean, deviation, *arrays, output_bias=float(output.bias.detach()))
+    weight_in, bias_in, weight_out = (
+        values.detach().numpy() for values in (hidden.weight, hidden.bias, output.weight[0])
+    )
+    return CellRule(names, mean, deviation, weight_in, bias_in, weight_out, float(output.bias.detach()))
 
 
 def asked(rule: CellRule, examples: Sequence[Example]) -> NDArray[np.int64]:
@@ -220,7 +224,7 @@ def main() -> None:
         unseen = [asked(rules[fold], [one for one in of_model if one.fold == fold]) for fold in range(FOLDS)]
         printed(f"{source:8s} not seen when fitted", np.sum(unseen, axis=0))
         printed(f"{source:8s} seen when fitted    ", asked(rule, of_model))
-    np.savez(arguments.out, **{name: np.asarray(value) for name, value in vars(rule).items()})
+    np.savez(arguments.out, **vars(rule))
 
 
 if __name__ == "__main__":

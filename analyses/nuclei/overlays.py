@@ -97,7 +97,7 @@ def _tile(case: Case, parameters: CompartmentParameters, rng: np.random.Generato
     shown = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
     numbers = np.asarray(Image.fromarray(nuclei).resize(size, Image.Resampling.NEAREST))
     outlined = shown.copy()
-    outlined[find_boundaries(numbers, mode="inner")] = OUTLINE  # type: ignore[no-untyped-call]  # no annotations
+    outlined[find_boundaries(numbers, mode="inner")] = OUTLINE
     tile = np.full((SHOWN_PX + CAPTION_PX, 2 * SHOWN_PX + 12, 3), 255, dtype=np.uint8)
     for half, picture in enumerate((shown, outlined)):
         across = half * (SHOWN_PX + 4)

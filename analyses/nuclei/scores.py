@@ -35,8 +35,7 @@ def aji(true: Instances, found: Instances) -> float:
     float
         In [0, 1]; NaN where neither holds a nucleus.
     """
-    # scikit-image has no annotations
-    numbered = [relabel_sequential(labels)[0] for labels in (true, found)]  # type: ignore[no-untyped-call]
+    numbered = [relabel_sequential(labels)[0] for labels in (true, found)]
     overlap = label_overlap(*numbered, check=False).astype(float)
     area_true, area_found, both = overlap.sum(axis=1)[1:], overlap.sum(axis=0)[1:], overlap[1:, 1:]
     if not both.size:
@@ -113,7 +112,7 @@ def binary_scores(true: BoolArray, found: BoolArray) -> dict[str, float]:
     }
 
 
-def compartment_scores(true: Sequence[npt.ArrayLike], found: Sequence[npt.ArrayLike]) -> dict[str, float]:
+def compartment_scores(true: npt.ArrayLike, found: npt.ArrayLike) -> dict[str, float]:
     """Agreement of compartment maps, pixels pooled over the images.
 
     Parameters

@@ -194,7 +194,7 @@ def at_mpp(case: Case, mpp: float) -> Case:
     # upwards, so that no pixel is coarser than asked for: beyond its working scale segmentation would up-sample
     size = (ceil(height / factor - 1e-6), ceil(width / factor - 1e-6))
     # scikit-image has no annotations
-    averaged = resize_local_mean(case.image, size, preserve_range=True, channel_axis=-1)  # type: ignore[no-untyped-call]
+    averaged = resize_local_mean(case.image, size, preserve_range=True, channel_axis=-1)
     image = np.clip(np.rint(averaged), 0, 255).astype(np.uint8)
     made = replace(case, image=image, mpp=case.mpp * float(np.sqrt(height * width / (size[0] * size[1]))))
     if case.labels is None:

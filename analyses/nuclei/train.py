@@ -34,8 +34,9 @@ from tqdm import tqdm
 from saliency_stats.cohort import Phantom
 from saliency_stats.cohort.image import read_rgb
 from saliency_stats.compartments import CompartmentParameters, estimate_stains, segment_batch, view_of
+from saliency_stats.compartments.stardist.config import StarDistConfig
 from saliency_stats.compartments.stardist.files import StarDistModel, read_safetensors, write_safetensors
-from saliency_stats.compartments.stardist.network import StarDistConfig, StarDistNetwork
+from saliency_stats.compartments.stardist.network import StarDistNetwork
 from saliency_stats.compartments.stardist.nuclei import StarDistNuclei
 
 CONFIG: Final = StarDistConfig(n_rays=32, n_channel_in=3, grid=(2, 2))
@@ -97,6 +98,7 @@ def train(network: StarDistNetwork, examples: "Examples", arguments: Any, device
     average = torch.optim.swa_utils.AveragedModel(
         network, avg_fn=lambda old, new, n: old + (new - old) * max(1 - _AVERAGE_DECAY, 9 / (10 + float(n)))
     )
+    assert isinstance(average.module, StarDistNetwork)
     began, running = time.perf_counter(), np.zeros(2)
     network.train()
     with tqdm(total=arguments.steps, unit="step", disable=None) as bar:
@@ -130,6 +132,7 @@ def fresh_network() -> StarDistNetwork:
     for layer in network.modules():
         if isinstance(layer, torch.nn.Conv2d):
             torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            assert layer.bias is not None
             torch.nn.init.zeros_(layer.bias)
     return network
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 from scipy import stats
-from statsmodels.stats.weightstats import DescrStatsW  # type: ignore[import-untyped]  # ships no types
+from statsmodels.stats.weightstats import DescrStatsW
 
 from saliency_stats.typing import Float64Array
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]  # ships no types
+from statsmodels.stats.multitest import multipletests
 
 from saliency_stats.statistics.models.checks import one_of, require_columns
 from saliency_stats.typing import Float64Array

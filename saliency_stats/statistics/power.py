@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]  # ships no types
+from statsmodels.stats.proportion import proportion_confint
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.components import ESTIMATE, UPPER_LIMIT, Components

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]  # ships no types
+from statsmodels.stats.proportion import proportion_confint
 
 from saliency_stats.errors import StatisticsError
 from saliency_stats.statistics.components import over_networks_counted
