@@ -36,11 +36,15 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve images (N, C, H, W)."""
-        pads: list[int] = []
-        for side, kernel, stride in zip(x.shape[:-3:-1], self.kernel_size[::-1], self.stride[::-1], strict=True):
-            total = max((-(-side // stride) - 1) * stride + kernel - side, 0)
-            pads += [total // 2, total - total // 2]
-        return super().forward(functional.pad(x, pads) if any(pads) else x)
+        sizes = zip(x.shape[-2:], self.kernel_size, self.stride, strict=True)
+        total = [max((-(-side // stride) - 1) * stride + kernel - side, 0) for side, kernel, stride in sizes]
+        before = [some // 2 for some in total]
+        # the rest at the end; what the convolution itself pads is not copied
+        more = [some - 2 * half for some, half in zip(total, before, strict=True)]
+        if any(more):
+            x = functional.pad(x, (before[1], before[1] + more[1], before[0], before[0] + more[0]))
+            before = [0, 0]
+        return functional.conv2d(x, self.weight, self.bias, self.stride, before, self.dilation, self.groups)
 
 
 class _Block(nn.Module):

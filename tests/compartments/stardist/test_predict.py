@@ -10,6 +10,7 @@ from stardist.geometry import polygons_to_label
 
 from saliency_stats.compartments.stardist import predict as stardist_predict
 from saliency_stats.compartments.stardist.files import read_folder
+from saliency_stats.compartments.stardist.nuclei import MIRRORED_PX
 from saliency_stats.compartments.stardist.predict import find_polygons
 from saliency_stats.errors import CompartmentError
 
@@ -77,7 +78,8 @@ def test_on_a_cpu_few_pixels_are_predicted_at_once(monkeypatch):
         return candidates(model, images)
 
     monkeypatch.setattr(stardist_predict, "_candidates", counted)
-    assert (stardist_predict.BATCH_PX, stardist_predict.BATCH_PX_DEVICE) == (131_072, 2_097_152)
+    two_patches = 2 * (256 + 2 * MIRRORED_PX) ** 2
+    assert (stardist_predict.BATCH_PX, stardist_predict.BATCH_PX_DEVICE) == (two_patches, 2_097_152)
     monkeypatch.setattr(stardist_predict, "BATCH_PX", 2 * 64 * 64)
     monkeypatch.setattr(stardist_predict, "BATCH_PX_DEVICE", 4 * 64 * 64)
     find_polygons(grid2(), [picture(64, 64, seed) for seed in range(5)])
