@@ -21,6 +21,8 @@ from saliency_stats.statistics.largest import largest
 from saliency_stats.vocabulary import CELLS, USUAL_CELLS
 
 SIGNALS = ("cytoplasm", "nucleus", "stroma", "none")
+#: Of each slide, half of each class: twice those of the built-in study, whose first result is not waited for long.
+PATCHES = 24
 CONTRASTS = (
     *("cytoplasm_vs_nucleus", "cytoplasm_vs_nucleus_centred", "matched_sobel", "matched_eosin"),
     *("nucleus_vs_rest", "cytoplasm_vs_rest", "stroma_vs_rest"),
@@ -75,6 +77,7 @@ def main() -> None:
 def _run(arguments: argparse.Namespace, signal: str, nuclei: str, more: tuple[str, ...]) -> Run:
     chosen = (
         *(f"seed={arguments.seed}", f"cohort.signal={signal}", f"compartments.nuclei={nuclei}"),
+        f"cohort.patches_per_slide={PATCHES}",
         f"compartments.cells={arguments.cells}",
         *more,
     )

@@ -100,7 +100,7 @@ class PhantomSection(CohortBase):
     kind: Literal["phantom"] = "phantom"
     signal: str = Field(default="cytoplasm", json_schema_extra={"enum": list(SIGNALS)})
     slides: int = Field(default=24, ge=3, le=100_000)
-    patches_per_slide: int = Field(default=24, ge=2, le=100_000)
+    patches_per_slide: int = Field(default=12, ge=2, le=100_000)
     size_px: int = Field(default=128, ge=32, le=4096)
     mpp: float = Field(default=0.5, ge=0.2, le=2.5)
     strength: float = Field(default=1.0, ge=0, le=1)

@@ -133,7 +133,7 @@ phantom cohort.min_focus [0, 1] 0.28
 phantom classifier.preprocess.size_px [8, 4096] none
 phantom cohort.cache_mb [0, 1048576] 1024
 phantom cohort.slides [3, 100000] 24
-phantom cohort.patches_per_slide [2, 100000] 24
+phantom cohort.patches_per_slide [2, 100000] 12
 phantom cohort.size_px [32, 4096] 128
 phantom cohort.mpp [0.2, 2.5] 0.5
 phantom cohort.strength [0, 1] 1

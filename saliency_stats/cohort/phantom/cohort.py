@@ -25,7 +25,7 @@ class PhantomCohortSize:
     """
 
     slides: int = 24
-    patches_per_slide: int = 24
+    patches_per_slide: int = 12
 
     def __post_init__(self) -> None:
         if not 3 <= self.slides <= 100_000:  # noqa: PLR2004  (one per split)

@@ -136,7 +136,7 @@ def test_a_coarse_patch_of_a_weaker_signal_is_that_too():
 
 
 def test_the_usual_cohort():
-    assert PhantomCohortSize() == PhantomCohortSize(24, 24)
+    assert PhantomCohortSize() == PhantomCohortSize(24, 12)
     assert Phantom() == Phantom("cytoplasm", 128, 0.5, 1.0, 1.0)
 
 
