@@ -15,7 +15,7 @@ from saliency_stats.cohort.cache import CachedCohort
 from saliency_stats.cohort.patch import USED
 from saliency_stats.cohort.slides.cohort import SlideCohort
 from saliency_stats.compartments import NucleusFinder, Stains, TissueFinder, estimate_stains, stain_table, stains_from
-from saliency_stats.execution.device import usual_workers
+from saliency_stats.execution.device import release_memory, usual_workers
 from saliency_stats.execution.engine import Engine, Threads
 from saliency_stats.execution.files import atomic
 from saliency_stats.execution.inputs import fingerprints
@@ -47,6 +47,8 @@ from saliency_stats.vocabulary import PATCH_KEY, TRAINED
 
 #: So many slides' profiles are in memory at a time.
 _SLIDES: Final = 20
+#: Long tables that no statistics ask for: written, and read again by what shows them.
+_NOT_JUDGED: Final = ("nuclei", "importance")
 
 
 class Stages:
@@ -194,8 +196,13 @@ class Stages:
                         parts.setdefault(name, Parts()).add(table)
                 bar.update(len(batch.rows))
         write_thumbnails(self.store.folder / "thumbnails.parquet", thumbnails)
-        for name, collected in parts.items():
-            self._keep(name, collected.together())
+        while parts:
+            name, collected = parts.popitem()
+            if name in _NOT_JUDGED:
+                self.store.write(name, collected.together())
+            else:
+                self._keep(name, collected.together())
+        release_memory()
 
     def profile_rows(self) -> Iterator[pd.DataFrame]:
         """Read the profile rows of every measured patch, the longest table of all: those of some slides at a time."""
