@@ -21,8 +21,9 @@ from saliency_stats.statistics.largest import largest
 from saliency_stats.vocabulary import CELLS, USUAL_CELLS
 
 SIGNALS = ("cytoplasm", "nucleus", "stroma", "none")
-#: Of each slide, half of each class: twice those of the built-in study, whose first result is not waited for long.
-PATCHES = 24
+#: More than those of the built-in study, whose first result is not waited for long: patches of a slide, and those of
+#: each class of which compartments are replaced.
+LARGER = ("cohort.patches_per_slide=24", "causal.patches_per_class=6")
 CONTRASTS = (
     *("cytoplasm_vs_nucleus", "cytoplasm_vs_nucleus_centred", "matched_sobel", "matched_eosin"),
     *("nucleus_vs_rest", "cytoplasm_vs_rest", "stroma_vs_rest"),
@@ -77,8 +78,8 @@ def main() -> None:
 def _run(arguments: argparse.Namespace, signal: str, nuclei: str, more: tuple[str, ...]) -> Run:
     chosen = (
         *(f"seed={arguments.seed}", f"cohort.signal={signal}", f"compartments.nuclei={nuclei}"),
-        f"cohort.patches_per_slide={PATCHES}",
         f"compartments.cells={arguments.cells}",
+        *LARGER,
         *more,
     )
     return Study(load(None, chosen)).run(arguments.out / f"{signal}-{nuclei}")

@@ -40,7 +40,7 @@ class CausalSection(Section):
     replacements: list[Literal["mean", "blur", "stain", "inpaint", "resynthesis"]] = Field(
         default=["mean", "blur", "stain"]
     )
-    patches_per_class: int = Field(default=6, ge=0, le=100_000)
+    patches_per_class: int = Field(default=4, ge=0, le=100_000)
     curve_steps: int = Field(default=0, ge=0, le=50)
 
     @field_validator("replacements")

@@ -178,7 +178,7 @@ phantom compartments.segmentation_mpp [0.1, 2] 0.5
 phantom compartments.cytoplasm_um [0.5, 50] 15
 phantom compartments.min_area [0, 1) 0.02
 phantom compartments.stain_patches [1, 4096] 64
-phantom causal.patches_per_class [0, 100000] 6
+phantom causal.patches_per_class [0, 100000] 4
 phantom causal.curve_steps [0, 50] 0
 phantom statistics.alpha (0, 0.5) 0.05
 phantom statistics.bootstrap_draws [2000, 1000000] 9999
