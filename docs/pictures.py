@@ -1,6 +1,6 @@
 """The pictures of the documentation, from a finished run of the built-in study.
 
-    OMP_NUM_THREADS=1 saliency-stats run
+    saliency-stats run
     python docs/pictures.py reports/phantom
 
 They are the run's own figures, made small; of the example patches one of each class; the head of its report, as
