@@ -73,7 +73,9 @@ def asked(page: Path, script: str, width_px: int = 1280) -> dict[str, Any]:
 
     The page is shown in a frame of this width, since windows are not as narrow as telephones.
     """
-    with tempfile.TemporaryDirectory() as name, _Listener(("127.0.0.1", 0), _Heard) as listener:
+    # Helpers of the browser outlive it for a moment and may still write their profile while it is being deleted.
+    kept = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    with kept as name, _Listener(("127.0.0.1", 0), _Heard) as listener:
         folder = Path(name)
         inside = _ASK.format(script=script, port=listener.server_port)
         text = page.read_text(encoding="utf-8").replace("</main>", inside)
