@@ -27,6 +27,7 @@ import torch
 
 from saliency_stats.cohort.patch import USED
 from saliency_stats.execution import manifest
+from saliency_stats.execution.device import release_memory
 from saliency_stats.execution.engine import Threads
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.recorded import write_manifest
@@ -206,6 +207,7 @@ def main() -> None:
         with stage("statistics", folder):
             keep_metrics(run, stages.store)
             conclude(run, stages.store, stages.profile_rows())
+            release_memory()
         print(", ".join(f"{name} {len(found):,} rows" for name, found in run.tables.items()))
         with stage("report", folder):
             record |= {"weights": {}, "weight_notes": {}, "seconds": {}, "artefacts": manifest.artefact_hashes(folder)}

@@ -3,12 +3,21 @@
 import ctypes
 import os
 import sys
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
 
 import psutil
 import torch
 
 from saliency_stats.errors import StudyError
+
+#: Of glibc's ``malloc.h``: what mallopt is asked to change.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
+#: Never give memory back, neither the end of the heap nor what would have been mapped for itself.
+_KEEP: Final = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, -1))
+#: glibc's own number of mappings, and the thresholds that its moving ones end at.
+_USUAL: Final = ((_MMAP_MAX, 65536), (_MMAP_THRESHOLD, 32 << 20), (_TRIM_THRESHOLD, 64 << 20))
 
 
 def choose(name: str) -> torch.device:
@@ -45,11 +54,34 @@ def release_memory() -> None:
     It keeps the activations of training, more than a gigabyte, for the thread that made them; workers are other threads
     and would take as much again.
     """
-    if sys.platform != "linux":
-        return
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    trim = _of_glibc("malloc_trim")
     if trim is not None:
         trim(0)
+
+
+@contextmanager
+def reused_memory() -> Iterator[None]:
+    """Keep what a step of training frees for the next one, where the C library is glibc; give it back at the end.
+
+    glibc maps pieces of more than 32 MB anew each time, which activations are, and the system fills them with zeros
+    page by page. Results do not depend on it.
+    """
+    change = _of_glibc("mallopt")
+    if change is None:
+        yield
+        return
+    try:
+        for what, value in _KEEP:
+            change(what, value)
+        yield
+    finally:
+        for what, value in _USUAL:
+            change(what, value)
+        release_memory()
+
+
+def _of_glibc(name: str) -> Callable[..., int] | None:
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
 
 
 def make_deterministic(device: torch.device) -> dict[str, Any]:

@@ -217,6 +217,7 @@ class Stages:
         """Judge, and write the examples that are shown; returns the run with its tables."""
         with self._progress.stage("statistics", 1, "study") as bar:
             judged = conclude(run, self.store, self.profile_rows())
+            release_memory()
             bar.update(1)
         trained = first_networks(run.predictions[run.predictions["model"] == TRAINED])
         # of several networks the first one of each fold, and what it judged itself

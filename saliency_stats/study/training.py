@@ -14,7 +14,7 @@ from saliency_stats.classifier.routes import Recipe, train_classifier
 from saliency_stats.classifier.saved import save_weights
 from saliency_stats.classifier.training import LOG_COLUMNS
 from saliency_stats.cohort import Cohort
-from saliency_stats.execution.device import release_memory
+from saliency_stats.execution.device import reused_memory
 from saliency_stats.execution.engine import Engine
 from saliency_stats.execution.files import atomic
 from saliency_stats.execution.progress import Progress
@@ -130,7 +130,7 @@ class _Trainer:
         checkpoint = self.store.work / f"{stem}.checkpoint"
         activations = self._activations(recipe, magnification, part, [train, valid])
         total = recipe.training.epochs * len(train) + activations.n_waiting * (recipe.trainable == "head")
-        with progress.stage(self._title(key, magnification), total) as bar:
+        with progress.stage(self._title(key, magnification), total) as bar, reused_memory():
             model, log = train_classifier(
                 recipe,
                 self.cohort,
@@ -149,8 +149,6 @@ class _Trainer:
             log.to_parquet(partial, index=False)
         self.store.seal(stem, [weights, log_path])
         checkpoint.unlink(missing_ok=True)
-        del model
-        release_memory()
         return _named(log, magnification, key)
 
     def _part(self, asked: _Asked) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from saliency_stats.errors import StudyError
-from saliency_stats.execution.device import choose, make_deterministic, release_memory, usual_workers
+from saliency_stats.execution.device import choose, make_deterministic, release_memory, reused_memory, usual_workers
 
 CPU = torch.device("cpu")
 
@@ -56,6 +56,41 @@ def test_another_c_library_has_nothing_to_trim(monkeypatch):
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace())
     release_memory()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="NOT TESTED: only glibc maps large pieces anew")
+def test_what_is_freed_is_kept_for_the_next_and_given_back_at_the_end():
+    process = psutil.Process()
+    before = process.memory_info().rss
+    with reused_memory():
+        # larger than any piece that glibc would keep by itself
+        piece = torch.ones(50_000_000)
+        del piece
+        assert process.memory_info().rss > before + 150e6
+    assert process.memory_info().rss < before + 50e6
+    piece = torch.ones(50_000_000)
+    del piece
+    assert process.memory_info().rss < before + 50e6
+
+
+@pytest.mark.parametrize("system", ["linux", "darwin"])
+def test_memory_is_kept_on_linux_alone_and_the_usual_ways_come_back(monkeypatch, system):
+    settings, trims = {}, []
+    library = SimpleNamespace(mallopt=settings.__setitem__, malloc_trim=trims.append)
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: library)
+
+    def stopped():
+        with reused_memory():
+            raise KeyboardInterrupt(dict(settings))
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        stopped()
+    (during,) = caught.value.args
+    assert bool(during) == bool(trims) == (system == "linux")
+    # all that was changed is changed again
+    assert during.keys() <= settings.keys()
+    assert not set(during.items()) & set(settings.items())
 
 
 @pytest.mark.parametrize(

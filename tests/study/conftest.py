@@ -24,6 +24,17 @@ def undrawn() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def sketched() -> Iterator[None]:
+    """Draw coarsely and put letters into PDFs the quick way: a third of a report's time is the choice of its fonts."""
+    from saliency_stats.report.figures import style  # noqa: PLC0415  (matplotlib, which a run needs at its end alone)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(style._RC, "pdf.fonttype", 3)
+        patch.setattr(style, "DPI", {"png": 100, "pdf": 100})
+        yield
+
+
 @pytest.fixture(scope="session")
 def study_file(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("study") / "tiny.yaml"

@@ -47,7 +47,7 @@ _BETWEEN, _DOTS = 0.8, 0.34
 #: Up to this many dots the axis reaches each of them; of more it spans the bulk.
 _FEW: Final = 30
 #: Points of the scatter are thinned to about this many a panel: more only hide each other. Its axes span these.
-_MOST_POINTS, _SCATTER_BULK = 3_000, (0.5, 99.5)
+_MOST_POINTS, _SCATTER_BULK = 1_500, (0.5, 99.5)
 _AGAINST: Final = ("density", "drop_per_area")
 _PAD: Final = 0.06
 
@@ -152,7 +152,7 @@ def _draw_scatter(axes: Axes, run: Run, rows: pd.DataFrame) -> None:
     if len(rows):
         step = max(1, len(rows) // _MOST_POINTS)
         thin = rows[rows.groupby("compartment").cumcount() % step == 0]
-        scatter(axes, thin, _AGAINST, compartment_looks(size=3.0), alpha=0.25, linewidth=0, rasterized=True)
+        scatter(axes, thin, _AGAINST, compartment_looks(size=3.0), alpha=0.25, linewidth=0)
         if units_known(run, rows):
             means = rows.groupby(["look", run.unit_column])[[*_AGAINST]].mean().reset_index()
             scatter(axes, means, _AGAINST, compartment_looks(size=13.0), edgecolor="white", linewidth=0.4)

@@ -234,7 +234,7 @@ def test_every_mark_has_its_size_and_every_panel_its_width(run: Run, seen) -> No
         small, large = seen.marks(against).groupby("size").groups
         assert (small, large) == (3.0, 13.0)
         pale, full = against.collections
-        assert (pale.get_alpha(), pale.get_rasterized(), full.get_alpha()) == (0.25, True, None)
+        assert (pale.get_alpha(), pale.get_rasterized(), full.get_alpha()) == (0.25, False, None)
         assert (pale.get_linewidths()[0], full.get_linewidths()[0]) == (0.0, 0.4)
         upright, level = against.lines
         assert (list(upright.get_xdata()), list(level.get_ydata())) == ([0.0, 0.0], [0.0, 0.0])
