@@ -84,13 +84,20 @@ def _of_glibc(name: str) -> Callable[..., int] | None:
     return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
 
 
+def deterministic_kernels(*, warn_only: bool = False) -> None:
+    """Let torch compute with kernels that sum in one order; where there is none it raises, or warns."""
+    torch.use_deterministic_algorithms(mode=True, warn_only=warn_only)
+    # torch would also fill all new memory, to show up kernels that read what they never wrote: a sixth of a gradient
+    torch.utils.deterministic.fill_uninitialized_memory = False
+
+
 def make_deterministic(device: torch.device) -> dict[str, Any]:
     """Ask torch for deterministic kernels; returns what was set, for the manifest."""
     if device.type == "cuda":
         # cuBLAS needs a fixed workspace before its first call
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = False
-    torch.use_deterministic_algorithms(mode=True, warn_only=device.type == "cuda")
+    deterministic_kernels(warn_only=device.type == "cuda")
     return {
         "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
         "cudnn_benchmark": bool(torch.backends.cudnn.benchmark),

@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 import torch
 
 from saliency_stats.errors import StudyError
+from saliency_stats.execution.device import deterministic_kernels
 
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
@@ -31,7 +32,7 @@ def one_thread() -> None:
     """
     torch.set_num_threads(1)
     # sums over the same values in the same order, in every process
-    torch.use_deterministic_algorithms(mode=True)
+    deterministic_kernels()
 
 
 class Futures:

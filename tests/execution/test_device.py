@@ -120,6 +120,7 @@ def switches(monkeypatch):
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
     torch.use_deterministic_algorithms(mode=False)
     yield
     torch.use_deterministic_algorithms(before[0], warn_only=before[1])
@@ -134,6 +135,7 @@ def test_kernels_are_deterministic_and_the_manifest_is_told(kind):
         "cudnn_benchmark": kind == "cpu",
         "cpu_threads": torch.get_num_threads(),
     }
+    assert not torch.utils.deterministic.fill_uninitialized_memory
     # some kernels of CUDA have no deterministic twin: they are named, and the run goes on
     assert torch.is_deterministic_algorithms_warn_only_enabled() == (kind == "cuda")
     assert os.environ.get("CUBLAS_WORKSPACE_CONFIG") == (":4096:8" if kind == "cuda" else None)

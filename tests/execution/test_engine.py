@@ -97,3 +97,4 @@ def test_a_worker_begins_with_one_thread():
     with ThreadPoolExecutor(1, initializer=one_thread) as pool:
         assert pool.submit(torch.get_num_threads).result() == 1
         assert pool.submit(torch.are_deterministic_algorithms_enabled).result()
+        assert not torch.utils.deterministic.fill_uninitialized_memory
