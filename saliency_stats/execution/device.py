@@ -87,7 +87,7 @@ def _of_glibc(name: str) -> Callable[..., int] | None:
 def deterministic_kernels(*, warn_only: bool = False) -> None:
     """Let torch compute with kernels that sum in one order; where there is none it raises, or warns."""
     torch.use_deterministic_algorithms(mode=True, warn_only=warn_only)
-    # torch would also fill all new memory, to show up kernels that read what they never wrote: an eighth of a gradient's time
+    # torch would also fill all new memory, to show up kernels that read what they never wrote: an eighth of a gradient
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a property
 
 
