@@ -17,7 +17,7 @@ from saliency_stats.classifier.protocol import Classifier
 from saliency_stats.classifier.together import together
 from saliency_stats.classifier.training import uses_bfloat16
 from saliency_stats.cohort.cache import CachedCohort
-from saliency_stats.execution.device import usual_workers
+from saliency_stats.execution.device import reused_memory, usual_workers
 from saliency_stats.execution.engine import Threads
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store
@@ -59,7 +59,8 @@ def costs(
     images = torch.from_numpy(np.zeros((_TRIAL, 3, int(size["height_px"]), int(size["width_px"])), np.float32))
     images = images.to(device, memory_format=torch.channels_last)
     model = initialise(parameters.architecture_of(settings), 0).to(device).to(memory_format=torch.channels_last)
-    step = _seconds(lambda: _train_step(settings, model, images), device) / _TRIAL
+    with reused_memory():  # as a run trains
+        step = _seconds(lambda: _train_step(settings, model, images), device) / _TRIAL
     model.eval()
     batch = estimates.batch_bytes(settings, used)
     workers = usual_workers(device, batch)
