@@ -330,17 +330,26 @@ def old_keys():
 
 
 @pytest.fixture(scope="session")
-def compiled() -> Callable[[Path], None]:
-    """Makes main.pdf of a run's folder ``paper`` as it is; where there is no LaTeX, the test is skipped and says so."""
+def compiled() -> Callable[[Path], str]:
+    """Compiles a run's folder ``paper`` as it is, returns what LaTeX noted of its labels, and leaves no file behind.
+
+    Where there is no LaTeX, the test is skipped and says so.
+    """
     commands = {"pdflatex": ["-interaction=nonstopmode", "-halt-on-error"], "tectonic": ["--keep-intermediates"]}
     found = next((name for name in commands if shutil.which(name)), None)
     if found is None:
         pytest.skip("paper/main.tex was NOT compiled: neither pdflatex nor tectonic is installed")
 
-    def compile_main(paper: Path) -> None:
-        done = subprocess.run([found, *commands[found], "main.tex"], cwd=paper, capture_output=True, check=False)
-        assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
-        assert (paper / "main.pdf").stat().st_size > 0
+    def compile_main(paper: Path) -> str:
+        before = set(paper.iterdir())
+        try:
+            done = subprocess.run([found, *commands[found], "main.tex"], cwd=paper, capture_output=True, check=False)
+            assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
+            assert (paper / "main.pdf").stat().st_size > 0
+            return (paper / "main.aux").read_text(encoding="utf-8")
+        finally:
+            for made in set(paper.iterdir()) - before:
+                made.unlink()
 
     return compile_main
 

@@ -1,5 +1,9 @@
 """Tests that see the patches inside their units: mixed models, robust least squares, and GEE."""
 
+from collections.abc import Callable
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
 import numpy as np
 
 from saliency_stats.errors import StatisticsError
@@ -12,6 +16,9 @@ from saliency_stats.statistics.models.nested import nested_intercepts
 from saliency_stats.statistics.models.robust import cluster_robust
 from saliency_stats.statistics.models.slopes import MIN_PAIRED, paired_slides, slopes_by_slide
 from saliency_stats.statistics.units import Units
+
+#: Of samples that are still in use: a model is fitted once for all its tests and levels, which is most of their work.
+_FITS: Final[WeakKeyDictionary[Units, dict[Any, Any]]] = WeakKeyDictionary()
 
 
 def mixed_model(units: Units, *, alpha: float, df: Freedom, **_: int) -> Inference:
@@ -36,17 +43,17 @@ def mixed_model(units: Units, *, alpha: float, df: Freedom, **_: int) -> Inferen
         raise StatisticsError("the patches of the units are not known")
     weights = np.array(units.weights)
     if weights.size > 1 and paired_slides(_by_unit(units)) >= MIN_PAIRED:
-        slopes = slopes_by_slide(_by_unit(units))
+        slopes = _fitted(units, slopes_by_slide)
         at_zero = [] if slopes.roots[:3].any() else [f"{units.unit}s"]
         found = slopes.test(weights, alpha=alpha, df=df)
     elif owners is not None and np.unique(owners).size < owners.size:
-        nested = nested_intercepts(sums, owners)
+        nested = _fitted(units, nested_intercepts, sums, owners)
         at_zero = [
             name for name, variance in zip(("patients", "slides"), nested.variances[:2], strict=True) if not variance
         ]
         found = nested.test(weights, alpha=alpha, df=df)
     else:
-        fit = fit_random_intercept(sums)
+        fit = _fitted(units, fit_random_intercept, sums)
         at_zero = [] if fit.between else [f"{units.unit}s"]
         found = fit.test(weights, alpha=alpha, df=df)
     note = f"the model finds no variance between {' or '.join(at_zero)}" if at_zero else ""
@@ -61,7 +68,8 @@ def robust_model(units: Units, *, alpha: float, jackknife: bool = False, **_: in
     StatisticsError
         If one unit alone decides the contrast.
     """
-    return _inference(cluster_robust(_by_unit(units), jackknife=jackknife).test(np.array(units.weights), alpha=alpha))
+    fit = _fitted(units, cluster_robust, jackknife=jackknife)
+    return _inference(fit.test(np.array(units.weights), alpha=alpha))
 
 
 def estimated_model(units: Units, *, alpha: float, **_: int) -> Inference:
@@ -72,7 +80,16 @@ def estimated_model(units: Units, *, alpha: float, **_: int) -> Inference:
     StatisticsError
         If the equations cannot be solved.
     """
-    return _inference(estimating_equations(_by_unit(units)).test(np.array(units.weights), alpha=alpha))
+    return _inference(_fitted(units, estimating_equations).test(np.array(units.weights), alpha=alpha))
+
+
+def _fitted(units: Units, fit: Callable[..., Any], *data: Any, **options: Any) -> Any:
+    """Fit a model to a sample, by default to the sums of its units, unless that was done before."""
+    fits = _FITS.setdefault(units, {})
+    model = (fit, *options.values())
+    if model not in fits:
+        fits[model] = fit(*data or (_by_unit(units),), **options)
+    return fits[model]
 
 
 def _by_unit(units: Units) -> GroupedSums:

@@ -266,7 +266,7 @@ def _ledger(
 ) -> pd.DataFrame:
     # log2 densities before the shares are closed to 1: nucleus, cytoplasm, stroma, background
     effect = {"trained": (-0.55, 0.45, -0.1, -0.8), "randomised": (0.0, 0.12, 0.02, -0.5)}
-    tables = []
+    parts, areas, masses = [], [], []
     for model in sim.models:
         own = rng.normal(0, 0.15, 4) if sim.networks > 1 else np.zeros(4)
         for row in rows.itertuples(index=False):
@@ -276,24 +276,23 @@ def _ledger(
             if row.patch_id.startswith("b05"):
                 area = sampled.setdefault(f"{area_key} few nuclei", np.array([0.005, 0.3, 0.5, 0.195]))
             mass = area * 2.0 ** (np.array(effect[model]) + own + slide + rng.normal(0, 0.2, 4))
-            mass /= mass.sum()
-            small = area < 0.02
-            tables.append(
-                pd.DataFrame(
-                    {
-                        **{name: getattr(row, name) for name in IDENTITY},
-                        "model": model,
-                        "method": "gradient",
-                        "reduction": "l2",
-                        "compartment": COMPARTMENTS,
-                        "area_share": area,
-                        "mass_share": mass,
-                        "density_ratio": np.where(small, np.nan, mass / area),
-                        "status": np.where(small, "missing: area share below 0.02", "measured"),
-                    }
-                )
-            )
-    return pd.concat(tables, ignore_index=True)
+            areas.append(area)
+            masses.append(mass / mass.sum())
+        parts.append(rows[IDENTITY].assign(model=model, method="gradient", reduction="l2"))
+    patches = pd.concat(parts, ignore_index=True)
+    area, mass = np.array(areas).reshape(-1), np.array(masses).reshape(-1)
+    small = area < 0.02
+    return (
+        patches.loc[patches.index.repeat(len(COMPARTMENTS))]
+        .assign(
+            compartment=np.tile(COMPARTMENTS, len(patches)),
+            area_share=area,
+            mass_share=mass,
+            density_ratio=np.where(small, np.nan, mass / area),
+            status=np.where(small, "missing: area share below 0.02", "measured"),
+        )
+        .reset_index(drop=True)
+    )
 
 
 def _profile(sim: Simulation, rng: np.random.Generator) -> pd.DataFrame:
