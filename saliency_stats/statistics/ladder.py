@@ -161,7 +161,8 @@ class Ladder:
             "rung": rung,
             "question": RUNGS[rung].format(**sides),
             "answer": answer,
-            "numbers": self.said.get(rung) or ("" if shown is None else _numbers(rung, shown, self.sign, settings)),
+            "numbers": self.said.get(rung)
+            or ("" if shown is None else _numbers(rung, shown, self.sign, factor, settings)),
             "why": why,
             "parts": found,
         }
@@ -173,8 +174,8 @@ EXPLAINED: Final[Mapping[str, str]] = {
     "not shown to change the decision more, per area, than replacing the {less}",
 }
 REVERSED: Final[Mapping[str, str]] = {
-    "decision": "the verdict is about where saliency lies, this about what the decision needs: the {less} change the "
-    "decision more, per area, than the {more} (replaced by {names})",
+    "decision": "the verdict is about where saliency lies, this about what the decision needs: replacing the {less} "
+    "(by {names}) changes the decision more, per area, than replacing the {more}",
 }
 _AGAINST: Final[Mapping[str, str]] = {
     "training": "{ratio} times the {name} networks",
@@ -184,7 +185,7 @@ _AGAINST: Final[Mapping[str, str]] = {
 }
 
 
-def _numbers(rung: str, part: Part, sign: float, settings: StatisticsParameters) -> str:
+def _numbers(rung: str, part: Part, sign: float, factor: float, settings: StatisticsParameters) -> str:
     row = part.row
     assert row is not None
     flip = sign < 0
@@ -193,11 +194,15 @@ def _numbers(rung: str, part: Part, sign: float, settings: StatisticsParameters)
         words = f"{row['estimate']:+.2g} logits per area by {part.name}"
     if row["status"] != "tested":
         return f"{words}; not tested: {row['reason']}"
+    p_words = p_number(row["p_value"])
+    if row["p_value"] < settings.alpha <= row["p_value"] * factor:
+        # the answer is by the product, and would seem to contradict its own number
+        p_words += f", {min(1.0, row['p_value'] * factor):.2g} after Holm"
     if rung == "analyses":
-        return f"{words} at the median ({p_number(row['p_value'])}; {part.name})"
+        return f"{words} at the median ({p_words}; {part.name})"
     interval = f"{row['ci_low']:.2g} to {row['ci_high']:.2g}" if rung == "decision" else ""
     interval = interval or interval_words(row["ci_low"], row["ci_high"], settings.alpha, flip=flip)
-    return f"{words} ({interval}; {p_number(row['p_value'])})"
+    return f"{words} ({interval}; {p_words})"
 
 
 def least_p(row: Mapping[Any, Any]) -> float:
