@@ -161,7 +161,7 @@ def stage(name: str, folder: Path) -> Iterator[None]:
     began, cpu = time.perf_counter(), time.process_time()
     yield
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     seconds, worked = time.perf_counter() - began, time.process_time() - cpu
     print(
         f"{name}: {seconds:.0f} s ({worked:.0f} s of the processor), {peak:.2f} GB, {size / 1e9:.2f} GB on disk",
