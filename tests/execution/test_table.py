@@ -93,3 +93,13 @@ def test_another_value_is_named(change, message):
 def test_a_missing_column_is_named():
     with pytest.raises(StorageError, match=r"here: the columns magnification, correct are missing \(found slide_id\)"):
         TABLE.typed(pd.DataFrame({"slide_id": ["a"]}), "here")
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_a_table_without_rows_has_its_types_and_is_the_callers_own(long):
+    table = replace(TABLE, long=long)
+    first = table.empty()
+    assert first.dtypes.astype(str).tolist() == ["category" if long else "str", "float64", "bool"]
+    first["another"] = 1.0
+    assert list(table.empty().columns) == list(TABLE.required)
+    pd.testing.assert_frame_equal(table.empty(), table.typed(table.empty(), "here"))

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from saliency_stats.statistics import TESTS, GroupedSums, contrast_table
+from saliency_stats.statistics import TESTS, GroupedSums, contrast_table, modelled
 from saliency_stats.statistics.differences import group_difference
 from saliency_stats.statistics.models.gee import estimating_equations
 from saliency_stats.statistics.models.mixed import fit_random_intercept
@@ -34,6 +34,23 @@ def test_the_mixed_rows_are_the_models(test):
     row = contrast_table(table, "value", tests=test).iloc[0]
     for name in ("estimate", "se", "df", "statistic", "p_value", "ci_low", "ci_high"):
         assert row[name] == pytest.approx(getattr(expected, name), rel=1e-8)
+
+
+def test_a_model_is_fitted_once_for_all_its_tests_and_levels(monkeypatch):
+    fits = []
+    monkeypatch.setattr(modelled, "fit_random_intercept", lambda sums: fits.append(sums) or fit_random_intercept(sums))
+    one, other = (independent_units(patches(seed), "value") for seed in (0, 1))
+    how = {"draws": 1000, "seed": 0}
+    wide, narrow = (infer("mixed_satterthwaite", one, alpha=alpha, **how) for alpha in (0.01, 0.2))
+    infer("mixed_kenward_roger", one, alpha=0.05, **how)
+    assert len(fits) == 1
+    assert wide.ci_low < narrow.ci_low < narrow.ci_high < wide.ci_high
+    assert infer("mixed_satterthwaite", other, alpha=0.2, **how) != narrow
+    assert len(fits) == 2
+    # a sample is kept no longer than it is used
+    kept = len(modelled._FITS)
+    del one, other
+    assert len(modelled._FITS) == kept - 2
 
 
 def test_patients_with_several_slides_are_a_nested_model():
