@@ -197,7 +197,7 @@ def _numbers(rung: str, part: Part, sign: float, factor: float, settings: Statis
     p_words = p_number(row["p_value"])
     if row["p_value"] < settings.alpha <= row["p_value"] * factor:
         # the answer is by the product, and would seem to contradict its own number
-        p_words += f", {min(1.0, row['p_value'] * factor):.2g} after Holm"
+        p_words += f", {p_number(min(1.0, row['p_value'] * factor)).removeprefix('p = ')} after Holm"
     if rung == "analyses":
         return f"{words} at the median ({p_words}; {part.name})"
     interval = f"{row['ci_low']:.2g} to {row['ci_high']:.2g}" if rung == "decision" else ""
