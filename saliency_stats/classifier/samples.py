@@ -75,7 +75,10 @@ def targets_of(table: pd.DataFrame) -> Int64Array:
 
 def to_tensor(images: UInt8Array, device: torch.device) -> Tensor:
     """Turn images (N, H, W, 3) uint8 into (N, 3, H, W) float32 in [0, 1], channels last in memory."""
-    batch = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)
+    pixels = torch.from_numpy(images)
+    if device.type == "cuda":  # from pinned memory the copy does not wait for what the GPU computes
+        pixels = pixels.pin_memory().to(device, non_blocking=True)
+    batch = pixels.to(device).permute(0, 3, 1, 2)
     return batch.to(torch.float32, memory_format=torch.channels_last) / 255.0
 
 

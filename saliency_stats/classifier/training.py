@@ -90,6 +90,8 @@ def uses_bfloat16(precision: str, device: torch.device) -> bool:
         return precision == "bfloat16"
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
+    if device.type != "cpu":
+        return False
     # without the instructions bfloat16 is emulated, several times slower than float32
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001  (torch has no public query)
 
@@ -194,7 +196,7 @@ def fit(
 
 def balanced_accuracy(logits: Tensor, targets: Tensor) -> float:
     """Mean of the per-class recalls, over the classes that are present."""
-    predicted = logits.argmax(dim=1)
+    predicted, targets = logits.argmax(dim=1).cpu(), targets.cpu()
     recalls = [(predicted[targets == label] == label).double().mean() for label in torch.unique(targets)]
     return float(torch.stack(recalls).mean())
 

@@ -16,7 +16,11 @@ set_option = click.option(
     help="Override a key of the study file; repeatable.",
 )
 device_option = click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute: auto takes CUDA where there is one; mps is the GPU of a Mac.",
 )
 
 

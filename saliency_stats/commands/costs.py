@@ -63,8 +63,9 @@ def costs(
         step = _seconds(lambda: _train_step(settings, model, images), device) / _TRIAL
     model.eval()
     batch = estimates.batch_bytes(settings, used)
-    workers = usual_workers(device, batch)
-    # batches are measured each on one thread, side by side
+    at_a_time = usual_workers(device, batch)
+    # batches are measured each on one thread, side by side; on a GPU they share it
+    workers = at_a_time if device.type == "cpu" else 1
     timed = partial(_seconds, device=device)
     forward = next(iter(Threads(1).map(timed, [torch.no_grad()(lambda: model(images))]))) / _TRIAL / workers
     splits, each = parameters.folding_of(settings).tables(used).values(), settings.classifier.networks
@@ -88,7 +89,7 @@ def costs(
     )
     pixels = float((used["height_px"] * used["width_px"]).max())
     trained = estimates.training_bytes(settings, used, bfloat16=uses_bfloat16(settings.classifier.precision, device))
-    at_once = workers * batch + estimates.network_bytes(settings)
+    at_once = at_a_time * batch + estimates.network_bytes(settings)
     memory = 1.5e9 + max(trained, at_once) + min(settings.cohort.cache_mb * 2**20, 8 * pixels * len(used))
     n_trained = len(splits) * each * used["magnification"].nunique() * (1 + len(parameters.trained_controls(settings)))
     alone = training * torch.get_num_threads(), measuring * workers
@@ -98,7 +99,7 @@ def costs(
             f"estimated on this machine ({device.type}): {duration(reading + training + measuring)}, of which training "
             f"{duration(training)}; statistics and figures come on top"
         ),
-        *([] if device.type == "cuda" else [f"elsewhere, each worker with a core like these: {', '.join(elsewhere)}"]),
+        *([] if device.type != "cpu" else [f"elsewhere, each worker with a core like these: {', '.join(elsewhere)}"]),
         f"memory about {memory / 1e9:.1f} GB, disk at most {estimates.needed_bytes(settings, used) / 1e9:.1f} GB",
     ]
 

@@ -43,7 +43,7 @@ def explain_patch(
     out
         The picture, by default ``explain/<patch_id>.png`` in the run's folder (see :func:`file_name`).
     device
-        ``auto``, ``cpu`` or ``cuda``.
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
 
     Raises
     ------

@@ -55,7 +55,7 @@ def export_qupath(
     magnification
         By default the finest.
     device
-        ``auto``, ``cpu`` or ``cuda``.
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
     progress
         Where the bar is drawn.
 

@@ -87,7 +87,7 @@ def segment_images(
     parameters
         Defaults to ``CompartmentParameters()``.
     device
-        Where networks that find nuclei and cells compute: ``auto``, ``cpu`` or ``cuda``.
+        Where networks that find nuclei and cells compute: ``auto``, ``cpu``, ``cuda`` or ``mps``.
     note
         Called with what a person must know, such as a pixel size that was taken from a file.
     progress

@@ -21,12 +21,12 @@ _USUAL: Final = ((_MMAP_MAX, 65536), (_MMAP_THRESHOLD, 32 << 20), (_TRIM_THRESHO
 
 
 def choose(name: str) -> torch.device:
-    """Turn ``auto``, ``cpu`` or ``cuda`` into a device.
+    """Turn ``auto``, ``cpu``, ``cuda`` or ``mps`` into a device; ``auto`` is CUDA where there is one, else the CPU.
 
     Raises
     ------
     StudyError
-        If CUDA is asked for and torch sees none.
+        If a GPU is asked for and torch sees none.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -34,18 +34,22 @@ def choose(name: str) -> torch.device:
         raise StudyError(
             "--device cuda: torch finds no CUDA device; expected one with a driver. Use --device cpu or auto"
         )
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise StudyError(
+            "--device mps: torch finds no GPU of Apple's; expected a Mac with one and macOS 14 or later. Use --device "
+            "cpu or auto"
+        )
     return torch.device(name)
 
 
 def usual_workers(device: torch.device, batch_bytes: float) -> int:
     """Say how many batches are worked on at a time by default: as many as threads, in half of the free memory.
 
-    One on a GPU, which a single batch keeps busy. Results do not depend on it.
+    On a GPU two: while one is explained, the other is read, or attributed. Results do not depend on it.
     """
-    if device.type == "cuda":
-        return 1
+    most = torch.get_num_threads() if device.type == "cpu" else 2
     memory = psutil.virtual_memory().available
-    return max(1, min(torch.get_num_threads(), int(memory / 2 / batch_bytes)))
+    return max(1, min(most, int(memory / 2 / batch_bytes)))
 
 
 def release_memory() -> None:
@@ -91,13 +95,20 @@ def deterministic_kernels(*, warn_only: bool = False) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a property
 
 
+def allow_tf32(*, allowed: bool) -> None:
+    """Let CUDA multiply in TF32, of 10 bits, or not; torch itself lets convolutions."""
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allowed
+
+
 def make_deterministic(device: torch.device) -> dict[str, Any]:
     """Ask torch for deterministic kernels; returns what was set, for the manifest."""
     if device.type == "cuda":
         # cuBLAS needs a fixed workspace before its first call
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = False
-    deterministic_kernels(warn_only=device.type == "cuda")
+        allow_tf32(allowed=False)
+    # GPUs lack some deterministic kernels: torch then names them, and goes on
+    deterministic_kernels(warn_only=device.type != "cpu")
     return {
         "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
         "cudnn_benchmark": bool(torch.backends.cudnn.benchmark),

@@ -38,6 +38,7 @@ from saliency_stats.compartments import (
     with_tissues,
 )
 from saliency_stats.compartments.variants import VARIANTS, varied
+from saliency_stats.execution.device import allow_tf32
 from saliency_stats.measurement.ablation import Ablations
 from saliency_stats.measurement.batch import Batch
 from saliency_stats.measurement.examination import Examination
@@ -101,6 +102,8 @@ class Measurement:
         Crosses maps and segmentations; None crosses nothing.
     thumbnails
         Makes small pictures of some patches; None makes none.
+    tf32
+        Let CUDA compute in TF32, see :mod:`~saliency_stats.measurement.precision`.
     """
 
     cohort: Cohort
@@ -124,6 +127,7 @@ class Measurement:
     tissue: TissueFinder | None = None
     given: GivenMaps | None = None
     thumbnails: Thumbnails | None = None
+    tf32: bool = False
 
     def __call__(self, batch: Batch) -> dict[str, pd.DataFrame]:
         """Measure one batch: its rows of predictions, and of ledger, profile and nuclei where it is measured."""
@@ -201,12 +205,14 @@ class Measurement:
             shapes = [image.shape[:2] for image in images_rgb] if batch.measured else []
             logits, maps = given_maps(self.given, batch.rows, shapes, self.plan)
             return logits, {}, maps
+        if self.device.type == "cuda":
+            allow_tf32(allowed=self.tf32)
         images = to_tensor(np.stack(images_rgb), self.device)
         models = self.models[batch.place]
         trained = _trained(models)
         if not batch.measured:
             scores = trained.logits(images)
-            return {NetworkKey(TRAINED, name): made.double().cpu().numpy() for name, made in scores.items()}, {}, {}
+            return {NetworkKey(TRAINED, name): made.cpu().double().numpy() for name, made in scores.items()}, {}, {}
         targets = dict.fromkeys(trained, torch.from_numpy(targets_of(rows)).to(self.device))
         if self.target == "predicted":
             targets = {name: logits.argmax(dim=1) for name, logits in trained.logits(images).items()}

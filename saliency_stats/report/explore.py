@@ -112,7 +112,9 @@ def _columns(run: Run, shown: pd.DataFrame) -> dict[str, list[Any]]:
     known = keys.merge(run.patches, on=_KEY, how="left", validate="one_to_one")
     decided = _row_each(keys, run.predictions[run.predictions["model"] == TRAINED])
     chosen = _row_each(keys, run.population.evaluated)
-    maps = run.of_own_map(run.ledger).astype({"patch_id": "str", "model": "str", NETWORK: "str"})
+    maps = run.of_own_map(run.ledger)
+    # of the shown patches alone: as text, the names of all would take a gigabyte
+    maps = maps[maps["patch_id"].isin(keys["patch_id"])].astype({"patch_id": "str", "model": "str", NETWORK: "str"})
     maps = keys.merge(maps, on=_KEY, suffixes=("_shown", ""))
     # a map of the image alone is of no network
     maps = maps[(maps[NETWORK] == maps[f"{NETWORK}_shown"]) | (maps[NETWORK] == "")]

@@ -132,7 +132,9 @@ class Run(RunFolder):
     def of_own_map(self, table: pd.DataFrame) -> pd.DataFrame:
         """Keep the rows of the method and reduction that the study judges by, and those of maps of the image alone."""
         own = (table["method"] == self.method) & (table["reduction"] == self.reduction)
-        return table[own | queries.of_image(table)]
+        own |= queries.of_image(table)
+        # of one method that is all, often millions of rows: they are not copied
+        return table.copy(deep=False) if own.all() else table[own]
 
     @cached_property
     def own_contrasts(self) -> pd.DataFrame:

@@ -11,9 +11,13 @@ from saliency_stats.classifier.together import Together
 from saliency_stats.errors import AttributionError
 from saliency_stats.saliency.reductions import reduce_channels
 
-#: Pixels that are differentiated at once. DenseNet-201 keeps about 4 kB for each of them: half a gigabyte on a CPU,
-#: where more at once is no faster and each worker has its own, and eight on a GPU, which less leaves idle.
+#: Pixels that are differentiated at once: half a gigabyte on a CPU, where more at once is no faster and each worker has
+#: its own; on a GPU, which less leaves idle, at most eight.
 DIFFERENTIATED_PX: Final = {"cpu": 2**17, "cuda": 2**21}
+#: What DenseNet-201 keeps of each of them, in bytes.
+KEPT_BYTES: Final = 4096
+#: Share of a GPU's memory that one of two workers may fill with it.
+_GPU_SHARE: Final = 0.3
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -23,7 +27,11 @@ def fitting(model: nn.Module, images: Tensor) -> int:
 
     As the network sees them: a :class:`~saliency_stats.classifier.protocol.Classifier` may resize them.
     """
-    pixels = DIFFERENTIATED_PX.get(images.device.type, DIFFERENTIATED_PX["cpu"])
+    pixels = DIFFERENTIATED_PX["cpu"]
+    if images.device.type == "cuda":
+        # all of it, not what is free: the same pieces each time
+        memory = torch.cuda.get_device_properties(images.device).total_memory
+        pixels = min(DIFFERENTIATED_PX["cuda"], max(pixels, int(_GPU_SHARE * memory / KEPT_BYTES)))
     side = getattr(model, "input_px", None)
     return max(1, pixels // (side**2 if side else images.shape[-2] * images.shape[-1]))
 

@@ -198,4 +198,4 @@ def _of_image(control: Control) -> MapKey:
 
 
 def _numpy(tensor: Tensor) -> Float64Array:
-    return tensor.double().cpu().numpy()
+    return tensor.cpu().double().numpy()

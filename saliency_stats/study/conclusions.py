@@ -6,6 +6,7 @@ import pandas as pd
 
 from saliency_stats.attribution import combine, over_networks
 from saliency_stats.classifier.evaluation import metrics_table
+from saliency_stats.execution.device import release_memory
 from saliency_stats.execution.files import write_json
 from saliency_stats.execution.store import Store
 from saliency_stats.report.queries import of_image
@@ -50,6 +51,8 @@ def conclude(run: Run, store: Store, profile_rows: Iterable[pd.DataFrame]) -> pd
 
     def keep(name: str, table: pd.DataFrame) -> None:
         run.tables[name] = store.write(name, table)
+        # of a study of the size of CAMELYON16 every step needs a gigabyte of its own, for a while
+        release_memory()
 
     settings, chosen = run.settings, run.settings.statistics_parameters(run.unit)
     own, population = run.of_own_map(run.ledger), run.population
@@ -66,6 +69,7 @@ def conclude(run: Run, store: Store, profile_rows: Iterable[pd.DataFrame]) -> pd
         matched=run.table("matched"),
     )
     every = pd.concat([contrasts, *_further_contrasts(run, own)], ignore_index=True)
+    release_memory()
     networks = own[~of_image(own) & ~own["model"].isin(parameters.plan_of(settings).moved)]
     keep("compositional", compositional_table(networks, run.predictions, settings=chosen, learned=run.learned))
     causal = curve = None

@@ -24,9 +24,10 @@ from saliency_stats.execution.names import file_name
 from saliency_stats.execution.parts import Parts
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store
-from saliency_stats.measurement.batch import batches_of
+from saliency_stats.measurement.batch import Batch, batches_of
 from saliency_stats.measurement.measure import Measurement
 from saliency_stats.measurement.multiscale import MultiscaleCompartments
+from saliency_stats.measurement.precision import with_precision
 from saliency_stats.measurement.stored import StoredMeasurement, write_maps
 from saliency_stats.measurement.thumbnails import Thumbnails, write_thumbnails
 from saliency_stats.report.run import Run
@@ -121,6 +122,8 @@ class Stages:
         measurement = self.measurement(table)
         if engine is None:
             engine = Threads(usual_workers(self.device, estimates.batch_bytes(self.settings, used)))
+        measurement, flags = with_precision(measurement, self._batches(measurement))
+        record["determinism"] = record.get("determinism", {}) | flags
         note_results(self.store.folder)
         self.measure(measurement, engine)
         run = Run(self.store.folder, self._tables, record)
@@ -174,8 +177,7 @@ class Stages:
 
     def measure(self, measurement: Measurement, engine: Engine) -> None:
         """Measure every batch that is not stored yet, and put the tables together."""
-        split, size = self.settings.cohort.evaluation_split, self.settings.saliency.batch_size
-        batches = batches_of(measurement.table, split, size)
+        batches = self._batches(measurement)
         slides = measurement.table["slide_id"]
         self._measured = {batch.name: str(slides[batch.rows[0]]) for batch in batches if batch.measured}
         work = StoredMeasurement(self._shared.folder, measurement)
@@ -203,6 +205,10 @@ class Stages:
             else:
                 self._keep(name, collected.together())
         release_memory()
+
+    def _batches(self, measurement: Measurement) -> list[Batch]:
+        settings = self.settings
+        return batches_of(measurement.table, settings.cohort.evaluation_split, settings.saliency.batch_size)
 
     def profile_rows(self) -> Iterator[pd.DataFrame]:
         """Read the profile rows of every measured patch, the longest table of all: those of some slides at a time."""

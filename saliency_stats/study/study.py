@@ -82,7 +82,7 @@ class Study:
         out
             Folder of the run, by default ``reports/<name>``.
         device
-            ``auto``, ``cpu`` or ``cuda``.
+            ``auto``, ``cpu``, ``cuda`` or ``mps``.
         fresh
             Delete what an earlier run left in the folder first.
         workers

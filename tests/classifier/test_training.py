@@ -196,6 +196,11 @@ def test_a_gpu_is_asked_whether_it_computes_in_bfloat16(monkeypatch):
         assert uses_bfloat16("auto", torch.device("cuda")) == answer
 
 
+def test_the_gpu_of_a_mac_trains_in_float32_unless_told_otherwise():
+    assert not uses_bfloat16("auto", torch.device("mps"))
+    assert uses_bfloat16("bfloat16", torch.device("mps"))
+
+
 class Still:
     """Samples that come in one order: numbers in a line, some of each class."""
 

@@ -26,9 +26,12 @@ def test_as_many_batches_at_a_time_as_threads_in_half_of_the_memory(monkeypatch)
     assert usual_workers(CPU, 1e11) == 1
 
 
-def test_one_batch_at_a_time_on_a_gpu(monkeypatch):
+@pytest.mark.parametrize("kind", ["cuda", "mps"])
+def test_on_a_gpu_one_batch_is_read_while_another_is_explained(monkeypatch, kind):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
-    assert usual_workers(torch.device("cuda"), 1e6) == 1
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=4e9))
+    assert usual_workers(torch.device(kind), 1e6) == 2
+    assert usual_workers(torch.device(kind), 1.5e9) == 1
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="NOT TESTED: only glibc keeps freed memory")
@@ -121,12 +124,23 @@ def test_a_gpu_that_is_not_there_is_not_replaced(monkeypatch):
         choose("cuda")
 
 
+def test_the_gpu_of_a_mac_is_used_where_it_is_asked_for(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert choose("mps") == torch.device("mps")
+    assert choose("auto") == CPU
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(StudyError, match=r"--device mps: torch finds no GPU of Apple's; .*Use --device cpu or auto"):
+        choose("mps")
+
+
 @pytest.fixture
 def switches(monkeypatch):
     """Switches of torch as somebody else left them; they are put back."""
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
     torch.use_deterministic_algorithms(mode=False)
     yield
@@ -134,15 +148,17 @@ def switches(monkeypatch):
 
 
 @pytest.mark.usefixtures("switches")
-@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+@pytest.mark.parametrize("kind", ["cpu", "cuda", "mps"])
 def test_kernels_are_deterministic_and_the_manifest_is_told(kind):
     found = make_deterministic(torch.device(kind))
     assert found == {
         "deterministic_algorithms": True,
-        "cudnn_benchmark": kind == "cpu",
+        "cudnn_benchmark": kind != "cuda",
         "cpu_threads": torch.get_num_threads(),
     }
     assert not torch.utils.deterministic.fill_uninitialized_memory
-    # some kernels of CUDA have no deterministic twin: they are named, and the run goes on
-    assert torch.is_deterministic_algorithms_warn_only_enabled() == (kind == "cuda")
+    # some kernels of GPUs have no deterministic twin: they are named, and the run goes on
+    assert torch.is_deterministic_algorithms_warn_only_enabled() == (kind != "cpu")
+    # torch lets convolutions compute in TF32; a run does once it has seen that its maps stay
+    assert torch.backends.cudnn.allow_tf32 == (kind != "cuda")
     assert os.environ.get("CUBLAS_WORKSPACE_CONFIG") == (":4096:8" if kind == "cuda" else None)

@@ -1,5 +1,7 @@
 """Saliency is the gradient, of the logit, with respect to the raw pixel, for each image by itself."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -70,6 +72,14 @@ def test_fewer_large_images_fit_and_one_always():
     enlarging = nn.Identity()
     enlarging.input_px = 256
     assert fitting(enlarging, torch.empty(24, 3, 64, 64)) == 2
+
+
+@pytest.mark.parametrize(("gigabytes", "images"), [(4, 4), (16, 19), (80, 32), (0.1, 2)])
+def test_a_gpu_is_given_as_many_images_as_its_memory_holds(monkeypatch, gigabytes, images):
+    size = SimpleNamespace(total_memory=gigabytes * 2**30)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: size)
+    there = SimpleNamespace(device=torch.device("cuda"), shape=(64, 3, 256, 256))
+    assert fitting(nn.Identity(), there) == images
 
 
 def test_it_is_the_logit_and_not_the_probability():
