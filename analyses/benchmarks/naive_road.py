@@ -6,10 +6,11 @@ Phantom patches of 256 px in the usual shares to learn from, to watch, and to ju
 share a frozen backbone and whose last layers are trained. Three, because a verdict over networks takes as many. The
 naive road runs each network over every patch in every epoch, explains patch by patch with Captum, segments patch by
 patch with our networks (``stardist_speed.py`` compares those with the reference), and fits statsmodels' MixedLM. Ours
-is what a run does. Both have the same patches, weights and compartments, and the numbers are compared: the loss of the
-heads, the mass of every compartment, the estimate of the mixed model. Also printed: the gradient against raw torch at
-the batch that is fastest there, and a patch measured all in against it. The statistics are of a table of ``--rows``
-values in 400 slides, and stand beside the sum: a study has them once, however many patches it measures.
+is what a run does: as many units of work side by side as there are threads, each on one thread. Both have the same
+patches, weights and compartments, and the numbers are compared: the loss of the heads, the mass of every compartment,
+the estimate of the mixed model. Also printed: the gradient against raw torch at the batch that is fastest there, and a
+patch measured all in against it. The statistics are of a table of ``--rows`` values in 400 slides, and stand beside the
+sum: a study has them once, however many patches it measures.
 """
 
 import argparse
@@ -44,14 +45,15 @@ from saliency_stats.compartments import (
     segment_batch,
     view_of,
 )
+from saliency_stats.execution.engine import Threads
 from saliency_stats.saliency import gradient, reduce_channels
 from saliency_stats.settings.cohort import Fractions
 from saliency_stats.statistics import contrast_table
 from saliency_stats.vocabulary import COMPARTMENTS
 
 MPP = 0.5
-#: What a unit of work holds at this size.
-BATCH = 16
+#: Patches of a unit of work.
+UNIT = 8
 
 
 class Roads:
@@ -70,6 +72,8 @@ class Roads:
         self.model = network()
         self.training = TrainingParameters(epochs=epochs, precision="float32")
         self.finder, self.tissue = nucleus_finder(self.parameters.nuclei), finder_for([self.parameters.cells])
+        self.engine = Threads(torch.get_num_threads())
+        self.units = [slice(at, at + UNIT) for at in range(0, len(self.images), UNIT)]
 
     def batches(self, size: int) -> list[tuple[Tensor, Tensor]]:
         """Cut the patches into batches of a size."""
@@ -121,8 +125,9 @@ class Roads:
         return [self.one_map() for _ in self.networks][-1]
 
     def one_map(self) -> np.ndarray[Any, Any]:
-        """Explain as a unit of work does."""
-        return torch.cat([gradient(self.model, *batch) for batch in self.batches(BATCH)]).numpy()
+        """Explain as units of work do."""
+        made = self.engine.map(lambda batch: gradient(self.model, *batch), self.batches(UNIT))
+        return torch.cat(list(made)).numpy()
 
     def raw_maps(self, size: int) -> None:
         """Differentiate with torch alone, and keep nothing."""
@@ -138,10 +143,12 @@ class Roads:
         ]
 
     def our_segmentations(self) -> list[Segmentation]:
-        """Segment as a unit of work does."""
-        views = [view_of(image, MPP, self.parameters, self.stains) for image in self.images]
-        parts = [views[at : at + BATCH] for at in range(0, len(views), BATCH)]
-        return [one for part in parts for one in segment_batch(part, self.finder, self.tissue)]
+        """Segment as units of work do."""
+        return [one for part in self.engine.map(self._segmented, self.units) for one in part]
+
+    def _segmented(self, unit: slice) -> list[Segmentation]:
+        views = [view_of(image, MPP, self.parameters, self.stains) for image in self.images[unit]]
+        return segment_batch(views, self.finder, self.tissue)
 
     def naive_masses(self, maps: np.ndarray[Any, Any], found: list[Segmentation]) -> np.ndarray[Any, Any]:
         """Sum each map up over each mask."""
@@ -153,14 +160,19 @@ class Roads:
         )
 
     def our_masses(self, maps: np.ndarray[Any, Any], found: list[Segmentation]) -> np.ndarray[Any, Any]:
-        """Attribute as a unit of work does."""
+        """Attribute as units of work do, one after the other."""
         members = np.stack([made.memberships for made in found])
-        parts = [ledger(maps[at : at + BATCH], members[at : at + BATCH]) for at in range(0, len(maps), BATCH)]
+        parts = [ledger(maps[unit], members[unit]) for unit in self.units]
         return pd.concat(parts)["mass_share"].to_numpy().reshape(-1, len(COMPARTMENTS))
 
     def all_in(self) -> None:
-        """Measure patches as a unit of work does: gradient of one network, segmentation, attribution."""
-        self.our_masses(self.one_map(), self.our_segmentations())
+        """Measure patches as units of work do: gradient of one network, segmentation, attribution."""
+        list(self.engine.map(self._measured, self.units))
+
+    def _measured(self, unit: slice) -> pd.DataFrame:
+        images = to_tensor(np.stack(self.images[unit]), torch.device("cpu"))
+        maps = gradient(self.model, images, self.targets[unit]).numpy()
+        return ledger(maps, np.stack([made.memberships for made in self._segmented(unit)]))
 
 
 class _Read:
