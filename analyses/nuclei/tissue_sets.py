@@ -35,6 +35,8 @@ MPP: Final = 0.5
 BAND_UM: Final = {"scc-pdx": 2.0, "bcss": 4.0}
 #: Around nuclei outside the outlines may be the cytoplasm of a lymphocyte or plasma cell, which nobody outlined.
 RIM_UM: Final = 1.0
+#: To learn from: as wide as the cytoplasm of a plasma cell, which phantoms teach to be a cell.
+LEARNED_RIM_UM: Final = 2.0
 #: Inside the outlines what is further than this from any nucleus may be the content of a lumen.
 LUMEN_UM: Final = 12.0
 #: A lymphocyte's nucleus is at most this large, and this round (eccentricity); a crowd is so many others within so many
@@ -99,8 +101,11 @@ def outlined(data: Path) -> list[Outlined]:
     return made
 
 
-def from_outlines(source: Outlined) -> Painted:
-    """Classes from outlined epithelium: by brightness what is tissue, and unknown wherever the outline cannot tell."""
+def from_outlines(source: Outlined, *, rim_um: float = RIM_UM) -> Painted:
+    """Classes from outlined epithelium: by brightness what is tissue, and unknown wherever the outline cannot tell.
+
+    Up to ``rim_um`` around nuclei outside the outlines nothing is known.
+    """
     view = view_of(source.image, source.mpp, _USUAL, estimate_stains([source.image]))
     nuclei = nucleus_finder("builtin")([view])[0].instances > 0
     inside, tissue = source.epithelium, view.tissue
@@ -108,7 +113,7 @@ def from_outlines(source: Outlined) -> Painted:
     border_um = source.mpp * np.maximum(distance_transform_edt(~inside), distance_transform_edt(inside))
     classes = np.where(inside, CELL, STROMA).astype(np.uint8)
     unknown = border_um < BAND_UM[source.kind]
-    unknown |= ~inside & (away_um <= RIM_UM)
+    unknown |= ~inside & (away_um <= rim_um)
     unknown |= inside & (away_um > LUMEN_UM)
     classes[unknown] = UNKNOWN
     classes[~tissue] = BACKGROUND

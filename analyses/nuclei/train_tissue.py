@@ -20,10 +20,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import torch
+from mixstyle import mix_looks
 from safetensors.torch import load_file, save_file
 from skimage.transform import resize_local_mean
 from tissue_sets import (
     CELL,
+    LEARNED_RIM_UM,
     MPP,
     STROMA,
     UNKNOWN,
@@ -44,12 +46,14 @@ from saliency_stats.cohort.phantom.architecture import ARCHITECTURES
 from saliency_stats.compartments.tissue.network import STRIDE, TissueNetwork, encoder_from_imagenet
 
 #: Shares of the examples drawn from each source.
-SHARES: Final = {"scc-pdx": 0.38, "bcss": 0.22, "phantoms": 0.25, "lymph nodes": 0.15}
+SHARES: Final = {"scc-pdx": 0.30, "bcss": 0.22, "phantoms": 0.34, "lymph nodes": 0.14}
+#: Share of the images whose look is mixed with that of another one.
+MIXED: Final = 0.5
 #: Outlines are coarse and tissue is not always one or the other: the network shall not be surer than this.
 SMOOTHING: Final = 0.05
 #: The encoder has learned already: it moves at this share of the rate.
 ENCODER_RATE: Final = 0.25
-_PHANTOMS: Final = 400
+_PHANTOMS: Final = 600
 _AVERAGE_DECAY: Final = 0.995
 
 
@@ -59,7 +63,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--encoder", type=Path, required=True, help="ImageNet weights of EfficientNet-Lite0 (.pth)")
     parser.add_argument("--out", type=Path, default=Path("reports/tissue"))
-    parser.add_argument("--steps", type=int, default=2500)
+    parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
@@ -73,7 +77,11 @@ def main() -> None:
     kept = [image for image in images if image.part != arguments.leave_out]
     unseen = [from_outlines(image) for image in images if image.part == arguments.leave_out]
     sources = {
-        kind: [from_outlines(image) for image in tqdm(kept, desc=kind, disable=None) if image.kind == kind]
+        kind: [
+            from_outlines(image, rim_um=LEARNED_RIM_UM)
+            for image in tqdm(kept, desc=kind, disable=None)
+            if image.kind == kind
+        ]
         for kind in ("scc-pdx", "bcss")
     }
     sources["phantoms"] = phantoms(arguments.seed, _PHANTOMS, arguments.architectures)
@@ -83,6 +91,7 @@ def main() -> None:
         network = TissueNetwork()
         published = torch.load(arguments.encoder, weights_only=True, map_location="cpu")
         network.load_state_dict(encoder_from_imagenet(published), strict=False)
+    mix_looks(network, MIXED)
     sources["lymph nodes"] = lymph_nodes(arguments.data)
     print({name: len(of) for name, of in sources.items()}, flush=True)
     log: list[dict[str, Any]] = []

@@ -18,7 +18,8 @@ def modules() -> dict[str, ModuleType]:
     pytest.importorskip("stardist")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(FOLDER))
-        return {name: importlib.import_module(name) for name in ("tissue_sets", "train_tissue", "calibrate_tissue")}
+        names = "tissue_sets", "train_tissue", "calibrate_tissue", "mixstyle"
+        return {name: importlib.import_module(name) for name in names}
 
 
 def test_phantoms_of_every_architecture_keep_their_truth(modules):
@@ -78,7 +79,8 @@ def test_outlines_teach_nothing_near_the_line_or_around_nuclei_outside(modules, 
         return [Found(nuclei, np.zeros(2))]
 
     monkeypatch.setattr(sets, "nucleus_finder", lambda _: finder)
-    classes = sets.from_outlines(sets.Outlined("x", "scc-pdx", 0, image, inside, 0.5)).classes
+    source = sets.Outlined("x", "scc-pdx", 0, image, inside, 0.5)
+    classes = sets.from_outlines(source).classes
     assert classes[55, 40] == sets.CELL
     assert classes[55, 25] == sets.CELL  # its nuclei are cells
     assert classes[55, 110] == sets.STROMA
@@ -88,6 +90,9 @@ def test_outlines_teach_nothing_near_the_line_or_around_nuclei_outside(modules, 
     assert classes[55, 86] == sets.STROMA
     assert classes[110, 25] == sets.UNKNOWN  # epithelium far from every nucleus: perhaps the content of a lumen
     assert (classes[:8] == sets.BACKGROUND).all()
+    wider = sets.from_outlines(source, rim_um=2.0).classes
+    assert wider[55, 86] == sets.UNKNOWN
+    assert wider[55, 85] == sets.STROMA
 
 
 def test_unknown_pixels_teach_nothing_and_classes_weigh_alike(modules):
@@ -109,6 +114,36 @@ def test_unknown_pixels_teach_nothing_and_classes_weigh_alike(modules):
     assert train.loss_of(good, few).item() == pytest.approx(
         train.loss_of(bad, few).item(), rel=0.05
     )  # the smoothing of labels is not weighed
+
+
+def test_an_image_borrows_the_look_of_another_and_keeps_what_it_shows(modules):
+    mixed = modules["mixstyle"].mixed
+    torch.manual_seed(0)
+    images = torch.randn(2, 3, 16, 16) * torch.tensor([1.0, 4.0])[:, None, None, None]
+    images[1] += 10
+    torch.testing.assert_close(mixed(images, 0.0), images)
+    moved = mixed(images, 1.0)
+    for number in range(2):
+        # each channel is itself, brighter or darker, with more or less contrast
+        for own, other in zip(images[number], moved[number], strict=True):
+            assert np.corrcoef(own.ravel(), other.ravel())[0, 1] == pytest.approx(1, abs=1e-5)
+        means = moved[number].mean(dim=(1, 2))
+        assert (means > -0.5).all()
+        assert (means < 10.5).all()
+    alone = images[:1]
+    torch.testing.assert_close(mixed(alone, 1.0), alone)
+
+
+def test_looks_are_mixed_in_training_alone(modules):
+    network = modules["train_tissue"].TissueNetwork()
+    images, names = torch.rand(4, 3, 32, 32), list(network.state_dict())
+    before = network.eval()(images)
+    modules["mixstyle"].mix_looks(network, 1.0)
+    assert torch.equal(network(images), before)
+    assert list(network.state_dict()) == names
+    network.train()
+    torch.manual_seed(1)
+    assert not torch.allclose(network(images), before)
 
 
 def test_the_fit_finds_the_scale_and_offset_of_the_odds(modules):
