@@ -15,7 +15,7 @@ from saliency_stats.saliency.reductions import reduce_channels
 #: its own; on a GPU, which less leaves idle, at most eight.
 DIFFERENTIATED_PX: Final = {"cpu": 2**17, "cuda": 2**21}
 #: What DenseNet-201 keeps of each of them, in bytes.
-KEPT_BYTES: Final = 4096
+_KEPT_BYTES: Final = 4096
 #: Share of a GPU's memory that one of two workers may fill with it.
 _GPU_SHARE: Final = 0.3
 
@@ -31,7 +31,7 @@ def fitting(model: nn.Module, images: Tensor) -> int:
     if images.device.type == "cuda":
         # all of it, not what is free: the same pieces each time
         memory = torch.cuda.get_device_properties(images.device).total_memory
-        pixels = min(DIFFERENTIATED_PX["cuda"], max(pixels, int(_GPU_SHARE * memory / KEPT_BYTES)))
+        pixels = min(DIFFERENTIATED_PX["cuda"], max(pixels, int(_GPU_SHARE * memory / _KEPT_BYTES)))
     side = getattr(model, "input_px", None)
     return max(1, pixels // (side**2 if side else images.shape[-2] * images.shape[-1]))
 
