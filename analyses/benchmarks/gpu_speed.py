@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from saliency_stats.classifier.building import initialise
-from saliency_stats.execution.device import allow_tf32, choose, make_deterministic
+from saliency_stats.execution.device import allow_tf32, choose, make_deterministic, wait_for
 from saliency_stats.saliency import gradient
 
 
@@ -42,10 +42,7 @@ def seconds(work: Callable[[], object], device: torch.device, rounds: int) -> fl
     for _ in range(rounds + 1):
         began = time.perf_counter()
         work()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        elif device.type == "mps":
-            torch.mps.synchronize()
+        wait_for(device)
         taken.append(time.perf_counter() - began)
     return min(taken[1:])
 

@@ -17,7 +17,7 @@ from saliency_stats.classifier.protocol import Classifier
 from saliency_stats.classifier.together import together
 from saliency_stats.classifier.training import uses_bfloat16
 from saliency_stats.cohort.cache import CachedCohort
-from saliency_stats.execution.device import reused_memory, usual_workers
+from saliency_stats.execution.device import reused_memory, usual_workers, wait_for
 from saliency_stats.execution.engine import Threads
 from saliency_stats.execution.progress import Progress
 from saliency_stats.execution.store import Store
@@ -160,7 +160,6 @@ def _seconds(work: Callable[[], object], device: torch.device) -> float:
     for _ in range(2):
         began = time.perf_counter()
         work()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
+        wait_for(device)
         elapsed = time.perf_counter() - began
     return elapsed

@@ -42,6 +42,14 @@ def choose(name: str) -> torch.device:
     return torch.device(name)
 
 
+def wait_for(device: torch.device) -> None:
+    """Wait until a GPU has done what it was given; a CPU has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
 def usual_workers(device: torch.device, batch_bytes: float) -> int:
     """Say how many batches are worked on at a time by default: as many as threads, in half of the free memory.
 

@@ -196,11 +196,12 @@ def test_with_folds_each_has_its_training_and_the_frozen_backbone_sees_every_pat
     assert f"of which training {module.duration(2 * 3 * 840 * 0.25)};" in lines[0]
 
 
-@pytest.mark.parametrize(("device", "waits"), [("cpu", 0), ("cuda", 2)])
+@pytest.mark.parametrize(("device", "waits"), [("cpu", 0), ("cuda", 2), ("mps", 2)])
 def test_the_second_call_is_timed_when_the_device_has_finished(monkeypatch, device, waits):
     done, clock = [], iter([0.0, 100.0, 200.0, 203.0])
     monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda: done.append("waited"))
+    for gpu in (torch.cuda, torch.mps):
+        monkeypatch.setattr(gpu, "synchronize", lambda: done.append("waited"))
     assert module._seconds(lambda: done.append("worked"), torch.device(device)) == 3.0
     assert done == (["worked", "waited"] * 2 if waits else ["worked"] * 2)
 
